@@ -1,0 +1,1 @@
+"""resultstore: object-storage-backed results and artifacts for Python task queues."""

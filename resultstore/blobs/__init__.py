@@ -1,0 +1,1 @@
+"""Bytes: the contracts of an object store, and its drivers."""

@@ -1,0 +1,106 @@
+"""BlobStore: holds bytes by key. The contracts, and the values that they answer with."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+Chunk = bytes | bytearray | memoryview
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """One blob as the store reports it: key, size, entity tag without quotes, time of writing (epoch seconds)."""
+
+    key: str
+    size_bytes: int
+    etag: str
+    modified_at: float
+
+
+class Created(msgspec.Struct, frozen=True):
+    """The key was free and now holds our bytes."""
+
+    etag: str
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """The store says that the key exists already; whose bytes stand there, a read tells."""
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """The store gave no clear answer: our bytes may stand there or not. `reason` is for people."""
+
+    reason: str
+
+
+class SignedUrl(msgspec.Struct, frozen=True, kw_only=True):
+    """Lets a stranger use one method on one key until `expires_at` (epoch seconds), sending `headers` as they stand."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    expires_at: int
+
+
+@runtime_checkable
+class BlobStore(Protocol):
+    """Bytes by key. A key is written once; nobody ever reads half a blob.
+
+    Every method raises BlobStoreUnavailable when the store cannot be reached within its time limits or refuses us,
+    with a message that names the endpoint or folder and the remedy.
+    """
+
+    def put(self, key: str, chunks: Iterable[Chunk], *, media_type: str, size_hint_bytes: int | None = None) -> Stored:
+        """Store all of `chunks` under `key`, or nothing.
+
+        `size_hint_bytes` is the expected length, to choose part sizes by; it is not checked.
+        An exception raised by `chunks` passes through unchanged, after the upload was aborted.
+        Raises BlobStoreFull when there is no room, TooLarge when the store cannot take that many bytes.
+        """
+
+    def get(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
+        """Stream the blob from byte `start`, `size_bytes` of it or all the rest. Raises BlobMissing."""
+
+    def stat(self, key: str) -> Stored:
+        """What stands under `key`. Raises BlobMissing."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove these keys; one that does not exist is no error."""
+
+    def list(self, prefix: str) -> Iterator[Stored]:
+        """Every blob whose key begins with `prefix`, in any order."""
+
+
+@runtime_checkable
+class CreatesOnce(Protocol):
+    """The further power that seals need: the first writer of a key wins, all others learn that they lost."""
+
+    def create(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> Created | Taken | Unknown:
+        """Write the small `body` under `key` only if nothing stands there. Sent once, never retried here."""
+
+
+@runtime_checkable
+class HasClock(Protocol):
+    """The further power of telling the store's own time, which alone counts for expiry."""
+
+    def now(self) -> float:
+        """Seconds since the epoch by the store's clock (an offset that was measured lately, not a request each)."""
+
+
+@runtime_checkable
+class Signer(Protocol):
+    """Lets a stranger read or write one key for a while. Makes no request."""
+
+    def sign_get(
+        self, key: str, *, expires_in_s: int, file_name: str, media_type: str, inline: bool = False
+    ) -> SignedUrl:
+        """A URL that reads `key`, answering with this type and as a download of this name (or inline)."""
+
+    def sign_put(
+        self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None
+    ) -> SignedUrl:
+        """A URL that writes exactly `size_bytes` of `media_type` to `key`, once.
+
+        `content-length`, `content-type` and `if-none-match: *` are among its signed headers.
+        `checksum_sha256` is the base64 digest the store shall verify (`x-amz-checksum-sha256`).
+        """

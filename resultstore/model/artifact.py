@@ -1,0 +1,48 @@
+"""Artifact: the small frozen value that travels in place of a large output."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+
+Scalar = str | int | float | bool | None
+
+NO_METADATA: Mapping[str, Scalar] = MappingProxyType({})
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """One large output of one Result: what it is, how big, and where its blob stands.
+
+    Args:
+        id: the Result that it belongs to.
+        name: its name within that Result; unique there.
+        file_name: the name a download gets; never part of a key.
+        key: the blob's key below the store's root.
+        etag: the store's entity tag of that blob, without quotes.
+        size_bytes: length of the content.
+        media_type: the content's type (RFC 6838), as sniffed or declared by the task.
+        sha256: hex digest of the content.
+        stored_bytes: length of the blob; differs from size_bytes when encoded.
+        encoding: "" for raw, "zstd" for independent 1 MiB frames.
+        retention: its class, a key of `layout.RETENTION_S`.
+        expires_at: seconds since the epoch by the store's clock; None for class `keep`.
+        metadata: small facts for people and programs (width, height, accuracy ...).
+    """
+
+    id: str
+    name: str
+    file_name: str
+    key: str
+    etag: str
+    size_bytes: int
+    media_type: str
+    sha256: str
+    stored_bytes: int
+    encoding: str = ""
+    retention: str = "30d"
+    expires_at: int | None = None
+    metadata: Mapping[str, Scalar] = msgspec.field(default_factory=dict)
+
+    def expired(self, now: float) -> bool:
+        """Whether the Artifact is unreadable at `now` (seconds since the epoch, the store's clock)."""
+        return self.expires_at is not None and now >= self.expires_at

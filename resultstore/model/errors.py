@@ -1,0 +1,97 @@
+"""Errors: all that resultstore raises. Each message names the id and the way out.
+
+ResultStoreError
++-- NotThere          ResultMissing, ArtifactMissing, ArtifactExpired, BlobMissing
++-- Refused           TooLarge, WrongType, NotYours, BadReference, BadInput, Misconfigured
++-- Damaged           ChecksumMismatch, SealUnreadable, RecordUnreadable
++-- Unavailable       BlobStoreUnavailable, BlobStoreFull, IndexUnavailable
++-- CommitUnknown
+"""
+
+
+class ResultStoreError(Exception):
+    """The root of everything that resultstore raises on purpose."""
+
+
+class NotThere(ResultStoreError):
+    """What was asked for does not exist, or does no longer."""
+
+
+class ResultMissing(NotThere):
+    """No Result is known under this id."""
+
+
+class ArtifactMissing(NotThere):
+    """The Result has no Artifact of this name."""
+
+
+class ArtifactExpired(NotThere):
+    """The Artifact was kept for its retention and is not any more."""
+
+
+class BlobMissing(NotThere):
+    """No blob stands under this key."""
+
+
+class Refused(ResultStoreError):
+    """The request is understood and will not be carried out as it is."""
+
+
+class TooLarge(Refused):
+    """The bytes are more than the limit allows."""
+
+
+class WrongType(Refused):
+    """The value or the media type is not one that this operation takes."""
+
+
+class NotYours(Refused):
+    """The caller does not own what it names."""
+
+
+class BadReference(Refused):
+    """A key, id, URL or signature is malformed, forged or points outside this store."""
+
+
+class BadInput(Refused):
+    """A task's input cannot be processed: damaged, empty, of another type, or over a cap."""
+
+
+class Misconfigured(Refused):
+    """A setting is missing or wrong; the message names it."""
+
+
+class Damaged(ResultStoreError):
+    """What is stored is not what was written."""
+
+
+class ChecksumMismatch(Damaged):
+    """The bytes read differ from the bytes written."""
+
+
+class SealUnreadable(Damaged):
+    """A seal exists but does not parse, does not match its digest, or speaks of another id."""
+
+
+class RecordUnreadable(Damaged):
+    """A record in the index is not of a format that this version reads."""
+
+
+class Unavailable(ResultStoreError):
+    """A server cannot be reached within its time limits; the same call may succeed later."""
+
+
+class BlobStoreUnavailable(Unavailable):
+    """The object store refuses, fails or does not answer."""
+
+
+class BlobStoreFull(BlobStoreUnavailable):
+    """The object store has no room left."""
+
+
+class IndexUnavailable(Unavailable):
+    """Redis refuses, fails or does not answer."""
+
+
+class CommitUnknown(ResultStoreError):
+    """The seal may or may not have been written: nothing was deleted, asking again will tell."""

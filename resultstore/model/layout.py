@@ -1,0 +1,117 @@
+"""Layout: the written format's keys. The only file that makes or reads a key, of objects and of Redis.
+
+docs/format.md is the specification; a change here is a change of `OBJECT_FORMAT` or `RECORD_FORMAT` there.
+"""
+
+import hashlib
+import re
+import secrets
+
+from resultstore.model.errors import BadReference
+
+OBJECT_FORMAT = 1
+RECORD_FORMAT = 1
+
+DAY_S = 86_400
+# Retention classes: what may stand as <class> in a key, and its length in seconds (None: kept until deleted).
+RETENTION_S: dict[str, int | None] = {
+    "1d": DAY_S,
+    "7d": 7 * DAY_S,
+    "30d": 30 * DAY_S,
+    "365d": 365 * DAY_S,
+    "keep": None,
+}
+
+LAYOUT_KEY = "layout.json"
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_NONCE = re.compile(r"[0-9a-f]{32}\Z")
+_KEY = re.compile(r"(blobs|uploads)/(1d|7d|30d|365d|keep)/[0-9a-f]{2}/~?[A-Za-z0-9_-]{1,64}/[0-9a-f]{32}(\.\d{1,9})?\Z")
+
+
+def new_nonce() -> str:
+    """128 random bits in hex: the name of one attempt."""
+    return secrets.token_hex(16)
+
+
+def id_segment(result_id: str) -> str:
+    """How an id stands in a key: as it is, or as `~` and the hex sha256 of it where it has other characters."""
+    if not result_id:
+        raise BadReference("an id must not be empty")
+    if _PLAIN_ID.match(result_id):
+        return result_id
+    return "~" + hashlib.sha256(result_id.encode()).hexdigest()
+
+
+def shard(result_id: str) -> str:
+    """The first two hex digits of sha256(id): 256 even ranges for parallel work."""
+    return hashlib.sha256(result_id.encode()).hexdigest()[:2]
+
+
+def blob_key(result_id: str, *, retention: str, nonce: str, n: int) -> str:
+    """The key of blob `n` of one attempt."""
+    return f"blobs/{checked_class(retention)}/{shard(result_id)}/{id_segment(result_id)}/{_checked_nonce(nonce)}.{n}"
+
+
+def upload_key(result_id: str, *, retention: str, nonce: str) -> str:
+    """The key of one upload."""
+    return f"uploads/{checked_class(retention)}/{shard(result_id)}/{id_segment(result_id)}/{_checked_nonce(nonce)}"
+
+
+def seal_key(result_id: str) -> str:
+    """The key of the seal of a Result."""
+    return f"seals/{shard(result_id)}/{id_segment(result_id)}"
+
+
+def is_content_key(key: str) -> bool:
+    """Whether this layout makes `key` for content (a blob or an upload): what a reference or a URL may name."""
+    return _KEY.match(key) is not None
+
+
+def checked_class(retention: str) -> str:
+    """`retention` itself when it is a known class; raises BadReference otherwise."""
+    if retention not in RETENTION_S:
+        raise BadReference(f"unknown retention class {retention!r}: use one of {', '.join(RETENTION_S)}")
+    return retention
+
+
+def expiry(retention: str, *, start: float) -> int | None:
+    """When something of this class that began at `start` (epoch seconds) expires, or None."""
+    length_s = RETENTION_S[checked_class(retention)]
+    return None if length_s is None else int(start) + length_s
+
+
+def record_key(result_id: str) -> str:
+    """Redis: the record. The braces keep all keys of an id in one Cluster slot."""
+    return f"rs:{{{result_id}}}"
+
+
+def beside_key(result_id: str) -> str:
+    """Redis: what is too big for the record and never read by a state poll."""
+    return f"rs:{{{result_id}}}:+"
+
+
+def id_of_record_key(key: str) -> str | None:
+    """The id whose record stands under `key`; None for any other key."""
+    return key[4:-1] if key.startswith("rs:{") and key.endswith("}") else None
+
+
+def channel(result_id: str) -> str:
+    """Redis: the channel on which every transition of an id is announced."""
+    return f"rs:{{{result_id}}}!"
+
+
+def owner_key(owner: str) -> str:
+    """Redis: the sorted set of an owner's ids, scored by the time they were made."""
+    return f"rs:owner:{{{owner}}}"
+
+
+def owner_stream_key(owner: str) -> str:
+    """Redis: the stream of an owner's Events."""
+    return f"rs:events:{{{owner}}}"
+
+
+def _checked_nonce(nonce: str) -> str:
+    if not _NONCE.match(nonce):
+        raise BadReference(f"a nonce is 32 hex digits, not {nonce!r}")
+    return nonce

@@ -1,0 +1,45 @@
+"""Settings: every knob, read from RESULTSTORE_* variables. The only file that reads the environment."""
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_PART_SIZE_BYTES = 8 * 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """How to reach the servers, and the limits that hold.
+
+    Credentials of the object store are not here: boto3's provider chain finds them
+    (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, a role ...).
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RESULTSTORE_", extra="ignore", frozen=True)
+
+    index_url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss://, unix:// or memory://")
+    blobs_url: str = Field("", description="s3://bucket/prefix, file:///folder or memory://; empty: no object store")
+    broker_url: str = Field("amqp://guest:guest@127.0.0.1:5672//", description="the shipped worker's broker")
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="signs references and local URLs; share it between processes"
+    )
+
+    s3_endpoint: str = Field("", description="how this process reaches the store; empty: AWS")
+    s3_public_endpoint: str = Field("", description="what stands in presigned URLs; empty: s3_endpoint")
+    s3_region: str = "us-east-1"
+    s3_path_style: bool = Field(default=True, description="bucket in the path (MinIO) or in the host name")
+    part_size_bytes: Annotated[int, Field(ge=5 * 1024 * 1024)] = DEFAULT_PART_SIZE_BYTES
+
+    retention: str = Field("30d", description="class of Artifacts for which the task names none")
+    result_expires_s: Annotated[int, Field(gt=0)] = Field(86_400, description="life of a record without a seal")
+    inline_max_bytes: Annotated[int, Field(ge=0)] = Field(16_384, description="plain values above this are sealed")
+    url_expires_s: Annotated[int, Field(gt=0, le=604_800)] = Field(900, description="life of a presigned URL")
+
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = Field(8080, ge=0, le=65_535)
+    gateway_url: str = Field("", description="how browsers reach the gateway; empty: from host and port")
+    bytes_host: str = "127.0.0.1"
+    bytes_port: int = Field(8081, ge=0, le=65_535)
+    bytes_url: str = Field("", description="how browsers reach local blobs; empty: from host and port")
+
+    log_json: bool = Field(default=False, description="JSON log lines instead of coloured ones")
