@@ -1,0 +1,74 @@
+"""Disposition: what a download is called, whatever the name contains."""
+
+from email.message import Message
+
+import pytest
+from hypothesis import given, strategies as st
+
+from resultstore.blobs.disposition import content_disposition, safe_file_name
+
+
+def parsed(value):
+    message = Message()
+    message["Content-Disposition"] = value
+    return message
+
+
+def test_a_plain_name_stands_once_and_is_an_attachment():
+    assert content_disposition("report.pdf", inline=False) == 'attachment; filename="report.pdf"'
+
+
+def test_inline_is_said_only_when_asked_for():
+    assert content_disposition("photo.jpg", inline=True) == 'inline; filename="photo.jpg"'
+
+
+def test_another_alphabet_gets_a_fallback_and_the_exact_name():
+    value = content_disposition("Prüfbericht 報告.pdf", inline=False)
+
+    assert value == (
+        "attachment; filename=\"Prufbericht __.pdf\"; filename*=UTF-8''Pr%C3%BCfbericht%20%E5%A0%B1%E5%91%8A.pdf"
+    )
+    assert parsed(value).get_filename() in {"Prufbericht __.pdf", "Prüfbericht 報告.pdf"}
+
+
+@pytest.mark.parametrize(
+    ("hostile", "tame"),
+    [
+        ("../../etc/passwd", "_.._etc_passwd"),
+        ("..\\evil.exe", "_evil.exe"),
+        ('a"; filename="b.exe', "a_; filename=_b.exe"),
+        ("a\r\nSet-Cookie: x=1", "a__Set-Cookie_ x=1"),
+        ("invoice\u202efdp.exe", "invoice_fdp.exe"),
+        (".bashrc", "bashrc"),
+        ("", "download"),
+        ("..", "download"),
+        ("///", "download"),
+        ("\udc80.txt", "_.txt"),
+    ],
+)
+def test_a_hostile_name_is_made_tame(hostile, tame):
+    assert safe_file_name(hostile) == tame
+
+
+def test_a_percent_sign_is_exact_only_in_the_encoded_name():
+    value = content_disposition("100%41.txt", inline=False)
+
+    assert value == "attachment; filename=\"100_41.txt\"; filename*=UTF-8''100%2541.txt"
+
+
+def test_a_long_name_keeps_its_extension():
+    name = safe_file_name("x" * 400 + ".parquet")
+
+    assert len(name) == 150
+    assert name.endswith("x.parquet")
+
+
+@given(st.text(st.characters(codec=None)))
+def test_no_name_leaves_its_quotes_or_its_header_line(name):
+    value = content_disposition(name, inline=False)
+
+    plain = value.removeprefix('attachment; filename="').partition('"')
+    assert value.isascii()
+    assert value.isprintable()
+    assert "/" not in plain[0]
+    assert plain[2] == "" or plain[2].startswith("; filename*=UTF-8''")
