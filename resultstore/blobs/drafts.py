@@ -1,0 +1,169 @@
+"""Drafts: files that are written unseen, then appear whole under their final name or not at all."""
+
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from resultstore.blobs.blobstore import Chunk
+from resultstore.model.errors import BadReference, BlobStoreFull, BlobStoreUnavailable, ResultStoreError, TooLarge
+
+_FOLDER = ".drafts"
+_PUBLISH_TRIES = 16  # each lost try needs a delete that prunes the same folder between two system calls
+
+
+class Drafts:
+    """The drafts of one folder, in `.drafts` inside it: the same file system, so that a link is enough to publish.
+
+    A writer holds a lock on its draft. A draft that nobody locks was left by a writer that was killed; the first
+    draft that a process opens here removes those.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folder = root / _FOLDER
+        self._swept_by_pid = 0
+
+    @contextmanager
+    def opened(self) -> Iterator["Draft"]:
+        """A new, empty draft; whatever happens in the block, no draft is left after it."""
+        with disk_errors(self._root):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if self._swept_by_pid != os.getpid():
+                self._sweep()
+                self._swept_by_pid = os.getpid()
+            draft = self._new()
+        try:
+            yield draft
+        finally:
+            draft.discard()
+
+    def _new(self) -> "Draft":
+        while True:
+            path = self._folder / secrets.token_hex(16)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:
+                return Draft(self._root, path, descriptor)
+            os.close(descriptor)  # a sweep took it for abandoned before it was locked
+
+    def _sweep(self) -> None:
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)
+
+
+class Draft:
+    """One locked file below `.drafts`, being written."""
+
+    def __init__(self, root: Path, path: Path, descriptor: int) -> None:
+        self._root = root
+        self._path = path
+        self._descriptor = descriptor
+
+    def write(self, chunk: Chunk) -> None:
+        """Append `chunk`. Raises BlobStoreFull, TooLarge, BlobStoreUnavailable."""
+        rest = memoryview(chunk).cast("B")
+        with disk_errors(self._root):
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+
+    def publish(self, path: Path) -> bool:
+        """Let the whole draft appear at `path`, its bytes on disk; False when something stands there.
+
+        A crash before the link leaves a draft, one after it the whole file.
+        """
+        return self._appear(path, _linked)
+
+    def publish_over(self, path: Path) -> None:
+        """The same in place of whatever stands at `path`."""
+        self._appear(path, _renamed)
+
+    def settle(self, path: Path) -> None:
+        """Make the published name survive a power cut: fsync its folder and those above it, up to the root.
+
+        All of them each time: another process may have made one and not have synced it yet. A clean folder costs
+        three system calls.
+        """
+        with disk_errors(self._root):
+            for folder in path.parents:
+                _sync_folder(folder)
+                if folder == self._root:
+                    break
+
+    def _appear(self, path: Path, step: Callable[[Path, Path], bool]) -> bool:
+        with disk_errors(self._root):
+            os.fsync(self._descriptor)
+            for _ in range(_PUBLISH_TRIES):
+                with suppress(FileNotFoundError):  # the folder was pruned by a delete: make it again
+                    _make_folder(path.parent)
+                    return step(self._path, path)
+        raise BlobStoreUnavailable(f"no file can be made in {path.parent}: it is removed again and again")
+
+    @property
+    def status(self) -> os.stat_result:
+        """What the file system says about the file."""
+        with disk_errors(self._root):
+            return os.fstat(self._descriptor)
+
+    def discard(self) -> None:
+        """Remove the draft's own name and unlock it; a published name stays."""
+        try:
+            with suppress(OSError):  # nothing more can be done here, and the next sweep does it
+                self._path.unlink(missing_ok=True)
+        finally:
+            os.close(self._descriptor)
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Translate the OSErrors of system calls on files below `folder`; never wrapped around a caller's own code."""
+    try:
+        yield
+    except OSError as error:
+        raise _translated(error, folder) from error
+
+
+def _translated(error: OSError, folder: Path) -> ResultStoreError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return BlobStoreFull(
+            f"no room left in {folder}: delete results, raise the quota, or set RESULTSTORE_BLOBS_URL to a larger disk"
+        )
+    if error.errno == errno.EFBIG:
+        return TooLarge(f"a file below {folder} may not be that large: raise the file system's or the process's limit")
+    return BlobStoreUnavailable(
+        f"{folder}: {error.strerror}: the folder must be mounted, writable for user id {os.geteuid()}, and on a "
+        "file system with hard links; or set RESULTSTORE_BLOBS_URL to another"
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise BadReference(f"{folder} cannot be a folder, a blob stands there: a key must not begin another") from error
+
+
+def _linked(draft: Path, path: Path) -> bool:
+    try:
+        os.link(draft, path)  # unlike a rename it fails when the name is taken
+    except FileExistsError:
+        return False
+    return True
+
+
+def _renamed(draft: Path, path: Path) -> bool:
+    draft.rename(path)
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
