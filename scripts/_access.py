@@ -1,0 +1,38 @@
+"""Access: how to reach the three servers, as variables for the programs that use them."""
+
+from dataclasses import dataclass
+
+
+class Failed(Exception):
+    """The servers cannot be had; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """Addresses with their credentials, all on loopback, all for one run."""
+
+    redis_url: str
+    amqp_url: str
+    s3_endpoint: str
+    s3_access_key: str
+    s3_secret_key: str
+
+    def for_tests(self) -> dict[str, str]:
+        """What tests/conftest.py reads."""
+        return {
+            "RS_TEST_REDIS_URL": self.redis_url,
+            "RS_TEST_AMQP_URL": self.amqp_url,
+            "RS_TEST_S3_ENDPOINT": self.s3_endpoint,
+            "RS_TEST_S3_ACCESS_KEY": self.s3_access_key,
+            "RS_TEST_S3_SECRET_KEY": self.s3_secret_key,
+        }
+
+    def for_settings(self) -> dict[str, str]:
+        """What resultstore's settings and boto3's provider chain read."""
+        return {
+            "RESULTSTORE_INDEX_URL": self.redis_url,
+            "RESULTSTORE_BROKER_URL": self.amqp_url,
+            "RESULTSTORE_S3_ENDPOINT": self.s3_endpoint,
+            "AWS_ACCESS_KEY_ID": self.s3_access_key,
+            "AWS_SECRET_ACCESS_KEY": self.s3_secret_key,
+        }

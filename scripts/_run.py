@@ -1,0 +1,86 @@
+"""Run: one command with servers of its own, which are gone when it ends."""
+
+import os
+import secrets
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+import _engine
+from _access import Failed
+from _folder import own_folder
+from _tethered import Tethered
+
+COMMAND_GRACE_S = 20.0
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Ended(BaseException):
+    """We were told to end by a signal. Not an Exception: nothing on the way may swallow it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.number = number
+
+
+def run(command: Sequence[str], *, export_settings: bool) -> int:
+    """Run `command` with the servers' addresses in its environment; its exit code, or 128 + our signal."""
+    name = f"run-{os.getpid()}-{secrets.token_hex(3)}"
+    try:
+        with ending_by_signal(), own_folder(name, keep=False) as (folder, lock_fd):
+            processes = Tethered(keep_fds=[lock_fd])
+            try:
+                access = _engine.start(folder, processes)
+                variables = access.for_tests() | (access.for_settings() if export_settings else {})
+                return _follow(_started(processes, command, variables))
+            finally:
+                ignore_endings()  # a second Ctrl-C must not leave half of them running
+                processes.kill()
+    except Ended as end:
+        return 128 + end.number
+
+
+@contextmanager
+def ending_by_signal() -> Iterator[None]:
+    """Turn the signals that end a program into `Ended`, so that every `finally` runs."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise Ended(number)
+
+    before = {number: signal.signal(number, end) for number in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ignore_endings() -> None:
+    """From here on only the end of the work ends us."""
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _started(processes: Tethered, command: Sequence[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    try:
+        return processes.start(command, env=os.environ | variables)
+    except OSError as problem:
+        raise Failed(f"cannot run {command[0]}: {problem.strerror}") from problem
+
+
+def _follow(process: subprocess.Popen[bytes]) -> int:
+    """The command's exit code as a shell gives it. A signal that ends us goes to the command first."""
+    try:
+        return _exit_code(process.wait())
+    except Ended as end:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, end.number)
+        with suppress(subprocess.TimeoutExpired):
+            return _exit_code(process.wait(COMMAND_GRACE_S))
+        raise
+
+
+def _exit_code(returned: int) -> int:
+    return returned if returned >= 0 else 128 - returned

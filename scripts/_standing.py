@@ -1,0 +1,133 @@
+"""Standing: one set of servers for this checkout, from `start` to `stop`; its data stays."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import _engine
+from _access import Access, Failed
+from _folder import ROOT, in_use, own_folder
+from _run import Ended, ending_by_signal, ignore_endings
+from _tethered import POLL_S, Tethered
+
+NAME = "standing"
+STATE = ROOT / NAME / "state.json"
+LOG = ROOT / "standing.log"
+START_TIMEOUT_S = 900.0  # with apt-get and the build of MinIO
+STOP_TIMEOUT_S = 40.0
+SERVER_GRACE_S = 20.0  # a clean end, since the data stays
+VERBS = {
+    "start": "start a set of servers for this checkout",
+    "stop": "end it; its data stays",
+    "status": "say whether it runs (exit code 3 when not)",
+    "env": "print its addresses as shell exports",
+    "serve": "what `start` runs: hold the set until a signal",
+}
+
+
+def do(verb: str, *, program: Path) -> int:
+    """Carry out one of VERBS; the exit code."""
+    match verb:
+        case "start":
+            return _start(program)
+        case "stop":
+            return _stop()
+        case "status":
+            return _status()
+        case "env":
+            return _env()
+        case _:
+            return _serve()
+
+
+def _start(program: Path) -> int:
+    if in_use(NAME):
+        return _status()
+    ROOT.mkdir(exist_ok=True)
+    with LOG.open("wb") as log:
+        keeper = subprocess.Popen(
+            [sys.executable, str(program), "serve"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    until = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < until and keeper.poll() is None:
+        if _access() is not None:
+            return _status()
+        time.sleep(POLL_S)
+    raise Failed(f"the servers did not start:\n{LOG.read_text(errors='replace')}")
+
+
+def _serve() -> int:
+    with ending_by_signal(), own_folder(NAME, keep=True) as (folder, lock_fd):
+        STATE.unlink(missing_ok=True)
+        processes = Tethered(keep_fds=[lock_fd])
+        try:
+            access = _engine.start(folder, processes)
+            draft = STATE.with_suffix(".draft")
+            draft.touch(mode=0o600)
+            draft.write_text(json.dumps({"pid": os.getpid(), "access": asdict(access)}))
+            draft.rename(STATE)
+            processes.wait_for_any()
+            print("services: a server ended by itself: see its log below .services/standing", flush=True)
+        except Ended:
+            return 0
+        finally:
+            ignore_endings()
+            STATE.unlink(missing_ok=True)
+            processes.stop(grace_s=SERVER_GRACE_S)
+    return 1
+
+
+def _stop() -> int:
+    if (state := _state()) is not None:
+        os.kill(int(state["pid"]), signal.SIGTERM)
+    until = time.monotonic() + STOP_TIMEOUT_S
+    while in_use(NAME) and time.monotonic() < until:
+        time.sleep(POLL_S)
+    if in_use(NAME):
+        raise Failed(f"the servers of {ROOT / NAME} have not ended in {STOP_TIMEOUT_S:.0f} s: see {LOG}")
+    return 0
+
+
+def _status() -> int:
+    access = _access()
+    if access is None:
+        print("services: not running")
+        return 3
+    for address in (access.redis_url, access.amqp_url, access.s3_endpoint):
+        scheme, _, rest = address.partition("://")
+        print(f"{scheme}://{rest.rpartition('@')[2]}")  # `env` tells the passwords
+    return 0
+
+
+def _env() -> int:
+    access = _access()
+    if access is None:
+        raise Failed("not running: `scripts/services start` first")
+    for name, value in (access.for_tests() | access.for_settings()).items():
+        print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def _access() -> Access | None:
+    state = _state()
+    return None if state is None else Access(**state["access"])
+
+
+def _state() -> dict | None:
+    """What `serve` wrote, while it runs: a state whose lock is free is a dead one's."""
+    if not in_use(NAME):
+        return None
+    try:
+        return json.loads(STATE.read_text())
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,78 @@
+"""Tethered: processes that end with this one, whatever way it ends (see resultstore/cli/tether.py)."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+TETHER = Path(__file__).resolve().parent.parent / "resultstore" / "cli" / "tether.py"
+POLL_S = 0.05
+
+
+class Tethered:
+    """Starts each process in a session of its own and lists it with a tether, which ends all that is left.
+
+    `keep_fds` stay open in the tether: a lock among them is held until the last process is gone.
+    """
+
+    def __init__(self, *, keep_fds: Sequence[int] = ()) -> None:
+        reading, self._pipe = os.pipe()
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._tether = subprocess.Popen(
+            [sys.executable, "-I", str(TETHER), str(reading)],
+            pass_fds=(reading, *keep_fds),
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+        )
+        os.close(reading)
+
+    def start(
+        self, argv: Sequence[str], *, env: Mapping[str, str], log: IO[bytes] | None = None, cwd: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start `argv`; its output goes to `log`, or to ours."""
+        process = subprocess.Popen(
+            list(argv),
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL if log else None,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            # In the child, before it becomes the program: no moment at which it runs and is not listed.
+            preexec_fn=lambda: os.write(self._pipe, b"+%d\n" % os.getpid()) and None,  # noqa: PLW1509 - one thread
+        )
+        self._started.append(process)
+        return process
+
+    def wait_for_any(self) -> None:
+        """Return when the first of the processes has ended."""
+        while all(process.poll() is None for process in self._started):
+            time.sleep(1)
+
+    def stop(self, *, grace_s: float) -> None:
+        """End everything, newest first: SIGTERM, up to `grace_s` for all to leave, then the tether does the rest."""
+        for process in reversed(self._started):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        until = time.monotonic() + grace_s
+        while any(process.poll() is None for process in self._started) and time.monotonic() < until:
+            time.sleep(POLL_S)
+        self._close()
+
+    def kill(self) -> None:
+        """End everything at once, for servers whose data is not wanted any more."""
+        for process in reversed(self._started):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        self._close()
+
+    def _close(self) -> None:
+        os.close(self._pipe)  # the tether ends what is still there, and then itself
+        self._tether.wait()
+        for process in self._started:
+            process.wait()

@@ -1,0 +1,62 @@
+"""Servers: the real Redis, RabbitMQ and MinIO that `scripts/services run` has started for this test run."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import boto3
+import pytest
+from botocore.config import Config
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """Where the object store answers, and with what credentials."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str = field(repr=False)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """A real Redis. Other tests use it too: keep to keys of your own."""
+    return _address_of("RS_TEST_REDIS_URL")
+
+
+@pytest.fixture(scope="session")
+def amqp_url() -> str:
+    """A real RabbitMQ. Other tests use it too: keep to queues of your own."""
+    return _address_of("RS_TEST_AMQP_URL")
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> S3Server:
+    """A real MinIO."""
+    names = ("RS_TEST_S3_ENDPOINT", "RS_TEST_S3_ACCESS_KEY", "RS_TEST_S3_SECRET_KEY")
+    return S3Server(*(_address_of(name) for name in names))
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> Iterator[str]:
+    """A fresh bucket's name; the bucket is emptied and removed afterwards."""
+    resource = boto3.resource(
+        "s3",
+        endpoint_url=s3_server.endpoint,
+        aws_access_key_id=s3_server.access_key,
+        aws_secret_access_key=s3_server.secret_key,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    made = resource.create_bucket(Bucket=f"test-{uuid.uuid4().hex}")
+    yield made.name
+    made.objects.all().delete()
+    made.delete()
+
+
+def _address_of(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        pytest.fail(f"{name} is not set: run the tests by `make test`, or `scripts/services run -- .venv/bin/pytest`")
+    return value
