@@ -1,0 +1,162 @@
+"""Stream: anything that holds bytes becomes measured, hashed chunks."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import msgspec
+
+from resultstore.blobs.blobstore import Chunk
+from resultstore.model.errors import BadInput, ChecksumMismatch, WrongType
+
+BLOCK_BYTES = 1 << 20  # what one entry of a digest table covers
+DIGEST_BYTES = 16  # of sha256, for each block: enough against chance and against a chosen second preimage (2^128)
+
+Source = bytes | bytearray | memoryview | Path | BinaryIO | Iterable[Chunk]
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A source made ready: its chunks, its length in bytes where it can be known before reading, its file name or ""."""
+
+    chunks: Iterable[Chunk]
+    size_hint_bytes: int | None = None
+    file_name: str = ""
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[Opened]:
+    """Make chunks of `source`; a Path is opened here and closed again, a file or an iterator stays the caller's.
+
+    Raises WrongType for text and everything else that holds no bytes, BadInput when a Path cannot be read.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        view = memoryview(source).cast("B")
+        yield Opened([view] if view.nbytes else [], view.nbytes)
+    elif isinstance(source, Path):
+        with _file(source) as file:
+            yield Opened(_reads(file), os.fstat(file.fileno()).st_size, source.name)
+    elif hasattr(source, "read"):
+        yield Opened(_reads(cast("BinaryIO", source)), _size_ahead(cast("BinaryIO", source)), _name_of(source))
+    elif isinstance(source, Iterable) and not isinstance(source, str):
+        yield Opened(source)
+    else:
+        raise WrongType(
+            f"cannot store a {type(source).__name__}: give bytes, a Path, a binary file or an iterable of bytes"
+        )
+
+
+class Meter:
+    """Hands chunks on and measures them on the way: length, sha256, and a digest for each MiB.
+
+    No chunk that leaves it crosses a block's border, so a huge one costs no copy and no pause.
+
+    Args:
+        chunks: where the bytes come from.
+        with_table: whether the digest table is wanted; it costs a second pass of sha256.
+    """
+
+    def __init__(self, chunks: Iterable[Chunk], *, with_table: bool = True) -> None:
+        self._chunks = chunks
+        self._whole = hashlib.sha256()
+        self._with_table = with_table
+        self._block = hashlib.sha256()
+        self._table = bytearray()
+        self.size_bytes = 0
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for chunk in self._chunks:
+            view = _bytes_of(chunk)
+            while view.nbytes:
+                room = BLOCK_BYTES - self.size_bytes % BLOCK_BYTES
+                piece, view = view[:room], view[room:]
+                self._add(piece)
+                yield piece
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of all that went through."""
+        return self._whole.hexdigest()
+
+    @property
+    def table(self) -> bytes:
+        """The first 16 bytes of the sha256 of each MiB, in order; the last block may be shorter."""
+        last = self._block.digest()[:DIGEST_BYTES] if self.size_bytes % BLOCK_BYTES else b""
+        return bytes(self._table) + last
+
+    def _add(self, piece: memoryview) -> None:
+        self._whole.update(piece)
+        self.size_bytes += piece.nbytes
+        if not self._with_table:
+            return
+        self._block.update(piece)
+        if self.size_bytes % BLOCK_BYTES == 0:
+            self._table += self._block.digest()[:DIGEST_BYTES]
+            self._block = hashlib.sha256()
+
+
+def verified_blocks(chunks: Iterable[bytes], *, table: bytes, first_block: int, what: str) -> Iterator[bytes]:
+    """Join `chunks`, which begin at block `first_block`, into whole blocks and check each against its entry of `table`.
+
+    Raises ChecksumMismatch naming `what` before any byte of a wrong block is handed out.
+    """
+    block = bytearray()
+    number = first_block
+    for chunk in chunks:
+        view = memoryview(chunk)
+        while view.nbytes:
+            room = BLOCK_BYTES - len(block)
+            block += view[:room]
+            view = view[room:]
+            if len(block) == BLOCK_BYTES:
+                yield _checked(bytes(block), table=table, number=number, what=what)
+                number += 1
+                block.clear()
+    if block:
+        yield _checked(bytes(block), table=table, number=number, what=what)
+
+
+def _checked(block: bytes, *, table: bytes, number: int, what: str) -> bytes:
+    wanted = table[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
+    if hashlib.sha256(block).digest()[:DIGEST_BYTES] != wanted:
+        raise ChecksumMismatch(f"{what} is damaged in the store (MiB {number}): restore it or run its task again")
+    return block
+
+
+def _bytes_of(chunk: Chunk) -> memoryview:
+    if not isinstance(chunk, bytes | bytearray | memoryview):
+        raise WrongType(f"a stream must yield bytes, not {type(chunk).__name__}: encode text before it is stored")
+    return memoryview(chunk).cast("B")
+
+
+def _file(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise BadInput(
+            f"cannot read {path.name}: {error.strerror}; check that it is a file this process may read"
+        ) from error
+
+
+def _reads(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(BLOCK_BYTES):
+        yield chunk
+
+
+def _size_ahead(file: BinaryIO) -> int | None:
+    try:
+        if not file.seekable():
+            return None
+        here = file.tell()
+        end = file.seek(0, os.SEEK_END)
+        file.seek(here)
+    except (AttributeError, OSError, ValueError):
+        return None  # a pipe, or a file-like object without a position: its length is learned by reading
+    return max(0, end - here)
+
+
+def _name_of(source: object) -> str:
+    name = getattr(source, "name", "")
+    return Path(name).name if isinstance(name, str) and not name.startswith("<") else ""

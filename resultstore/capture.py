@@ -1,0 +1,64 @@
+"""Capture: what a task returns becomes what travels: its large outputs are stored, their Artifacts take their place."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from types import GeneratorType
+
+import msgspec
+
+from resultstore.blobs.stream import Source
+from resultstore.model.artifact import Scalar
+from resultstore.model.errors import WrongType
+from resultstore.store import Store
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """A large output that a task returns: its bytes, and how they shall be called and kept.
+
+    Args:
+        data: bytes, a Path, an open binary file, or an iterable of bytes; streamed when the task has returned.
+        name, media_type, metadata, retention, compress: as in `Store.put`.
+    """
+
+    data: Source
+    name: str | None = None
+    media_type: str | None = None
+    metadata: Mapping[str, Scalar] | None = None
+    retention: str | None = None
+    compress: bool = False
+
+
+def capture(store: Store, returned: object) -> object:
+    """Store every large output in `returned` as a part of the running attempt, and put its Artifact in its place.
+
+    An `Output`, a generator of bytes, an open binary file and a `Path` are large outputs, also inside lists, tuples
+    and dicts. Everything else, an Artifact too, is given back as it is.
+
+    Raises what `Store.put` raises, and whatever a generator raises.
+    """
+    if isinstance(returned, Output):
+        return store.put(
+            returned.data,
+            name=returned.name,
+            media_type=returned.media_type,
+            metadata=returned.metadata,
+            retention=returned.retention,
+            compress=returned.compress,
+        )
+    if isinstance(returned, GeneratorType | Path):
+        return store.put(returned)
+    if isinstance(returned, io.IOBase):
+        return _captured_file(store, returned)
+    if type(returned) is dict:
+        return {key: capture(store, value) for key, value in returned.items()}
+    if type(returned) in (list, tuple):
+        return type(returned)(capture(store, value) for value in returned)
+    return returned
+
+
+def _captured_file(store: Store, file: io.IOBase) -> object:
+    if isinstance(file, io.TextIOBase):
+        raise WrongType("a task returned a text file: open it in binary mode, or return its path")
+    with file:
+        return store.put(file)  # type: ignore[arg-type]  # IOBase lacks read(); RawIOBase and BufferedIOBase have it

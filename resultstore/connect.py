@@ -1,0 +1,84 @@
+"""Connect: makes a Store from settings. The only file that knows the drivers' names."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from resultstore.blobs.blobstore import Signer
+from resultstore.index.index import Index
+from resultstore.model.errors import Misconfigured
+from resultstore.settings import Settings
+from resultstore.store import Store
+from resultstore.store.sealing import SealStore
+
+
+def connect(settings: Settings | None = None) -> Store:
+    """The Store that `settings` describe, by default those of the RESULTSTORE_* variables. Makes no request yet.
+
+    Raises Misconfigured, naming the setting, when a URL is not one that a driver takes.
+    """
+    chosen = settings or Settings()
+    blobs, signer = _blobs(chosen)
+    return Store(index=_index(chosen), blobs=blobs, signer=signer, settings=chosen)
+
+
+def _blobs(settings: Settings) -> tuple[SealStore | None, Signer | None]:
+    url = urlsplit(settings.blobs_url)
+    match url.scheme:
+        case "":
+            return None, None
+        case "memory":
+            from resultstore.blobs.memory import MemoryBlobs
+
+            return MemoryBlobs(), None
+        case "file":
+            return _local(Path(unquote(url.path)), settings)
+        case "s3":
+            return _s3(url.netloc, url.path.strip("/"), settings)
+        case other:
+            raise Misconfigured(
+                f"RESULTSTORE_BLOBS_URL has the scheme {other!r}: use s3://bucket/prefix, file:///folder or memory://"
+            )
+
+
+def _local(folder: Path, settings: Settings) -> tuple[SealStore, Signer]:
+    from resultstore.blobs.local import LocalBlobs
+    from resultstore.blobs.localurls import LocalSigner, folder_secret
+
+    base_url = settings.bytes_url or f"http://{settings.bytes_host}:{settings.bytes_port}"
+    secret = settings.secret_key.get_secret_value().encode() or folder_secret(folder)
+    return LocalBlobs(folder), LocalSigner(secret, base_url)
+
+
+def _s3(bucket: str, prefix: str, settings: Settings) -> tuple[SealStore, Signer]:
+    from resultstore.blobs.presign import S3Signer
+    from resultstore.blobs.s3 import S3Blobs
+    from resultstore.blobs.target import S3Target
+
+    if not bucket:
+        raise Misconfigured("RESULTSTORE_BLOBS_URL names no bucket: write s3://bucket or s3://bucket/prefix")
+    target = S3Target(
+        bucket=bucket,
+        prefix=prefix,
+        endpoint_url=settings.s3_endpoint,
+        public_endpoint_url=settings.s3_public_endpoint or settings.s3_endpoint,
+        region=settings.s3_region,
+        path_style=settings.s3_path_style,
+        part_size_bytes=settings.part_size_bytes,
+    )
+    return S3Blobs(target), S3Signer(target)
+
+
+def _index(settings: Settings) -> Index:
+    match urlsplit(settings.index_url).scheme:
+        case "memory":
+            from resultstore.index.memory import MemoryIndex
+
+            return MemoryIndex()
+        case "redis" | "rediss" | "unix":
+            from resultstore.index.redis import RedisIndex
+
+            return RedisIndex(settings.index_url)
+        case other:
+            raise Misconfigured(
+                f"RESULTSTORE_INDEX_URL has the scheme {other!r}: use redis://, rediss://, unix:// or memory://"
+            )
