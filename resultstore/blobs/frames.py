@@ -1,0 +1,198 @@
+"""Frames: zstd in independent 1 MiB frames with a seek table, so that a range can be read without the rest.
+
+The written form is the Zstandard Seekable Format 0.1.0 (facebook/zstd, contrib/seekable_format/
+zstd_seekable_compression_format.md): ordinary frames, then one skippable frame with their sizes, which the `zstd`
+tool and every other decoder pass over. Ours is narrower: every frame but the last holds exactly 1 MiB, names its
+length and carries its checksum (XXH64, checked by the decoder).
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import accumulate
+from struct import Struct
+
+import msgspec
+import zstandard
+
+from resultstore.blobs.blobstore import Chunk
+from resultstore.model.errors import ChecksumMismatch
+
+FRAME_BYTES = 1 << 20
+# Measured on JSON records: level 1 packs 395 MB/s at 4.4 to 1, level 3 174 MB/s at 4.0 to 1 (frames of 1 MiB).
+LEVEL = 1
+_CHEAPEST_LEVEL = -7
+_PROBE_BYTES = 1 << 16
+_WORTH_IT = 0.95  # a probe that keeps more of its size than this says that the frame is packed already
+_MAX_PACKED_BYTES = FRAME_BYTES + FRAME_BYTES // 128  # above ZSTD_COMPRESSBOUND (1/256 more) with header and checksum
+_MAX_THREADS = 4
+_READ_BYTES = 8 << 20  # neighbouring frames are fetched together up to this
+
+_SKIPPABLE_MAGIC = 0x184D2A5E
+_SEEKABLE_MAGIC = 0x8F92EAB1
+_HEADER = Struct("<II")  # Skippable_Magic_Number, Frame_Size
+_ENTRY = Struct("<II")  # Compressed_Size, Decompressed_Size
+_FOOTER = Struct("<IBI")  # Number_Of_Frames, Seek_Table_Descriptor, Seekable_Magic_Number
+_PLAIN = 0  # Seek_Table_Descriptor without Checksum_Flag: the frames carry their checksums themselves
+
+Read = Callable[[int, int], bytes]
+
+
+class FrameTable(msgspec.Struct, frozen=True):
+    """Where each frame of a blob ends, and how much it holds.
+
+    Args:
+        what: names the blob in errors.
+        ends: for each frame, the position behind its last stored byte.
+        size_bytes: length of the whole content, unpacked.
+    """
+
+    what: str
+    ends: Sequence[int]
+    size_bytes: int
+
+    @classmethod
+    def read(cls, read: Read, *, stored_bytes: int, size_bytes: int, what: str) -> "FrameTable":
+        """Read the table at the end of a blob of `stored_bytes` that holds `size_bytes`, by one call of `read`.
+
+        `read(start, size_bytes)` answers with that many stored bytes. Raises ChecksumMismatch, naming `what`, when
+        there is no table or it does not fit both lengths: so it is no larger than the content justifies.
+        """
+        frames = -(-size_bytes // FRAME_BYTES)
+        table_bytes = _HEADER.size + frames * _ENTRY.size + _FOOTER.size
+        frames_bytes = stored_bytes - table_bytes
+        _check(frames_bytes >= 0, what, "it is too short for its seek table")
+        table = _exactly(read, frames_bytes, table_bytes, what)
+        _check(
+            table[: _HEADER.size] == _HEADER.pack(_SKIPPABLE_MAGIC, table_bytes - _HEADER.size), what, "no seek table"
+        )
+        _check(table[-_FOOTER.size :] == _FOOTER.pack(frames, _PLAIN, _SEEKABLE_MAGIC), what, "no end of a seek table")
+        entries = list(_ENTRY.iter_unpack(table[_HEADER.size : -_FOOTER.size]))
+        found = cls(what, list(accumulate(packed for packed, _ in entries)), size_bytes)
+        _check(all(0 < packed <= _MAX_PACKED_BYTES for packed, _ in entries), what, "a frame of impossible length")
+        _check(all(size == found.frame_bytes(n) for n, (_, size) in enumerate(entries)), what, "a frame not of 1 MiB")
+        _check(found.begin(frames) == frames_bytes, what, "its seek table does not add up to its length")
+        return found
+
+    def frame_bytes(self, number: int) -> int:
+        """How many bytes frame `number` holds when unpacked."""
+        return min(FRAME_BYTES, self.size_bytes - number * FRAME_BYTES)
+
+    def begin(self, number: int) -> int:
+        """Position of the first stored byte of frame `number`."""
+        return self.ends[number - 1] if number else 0
+
+
+def compress(chunks: Iterable[Chunk], *, level: int = LEVEL, threads: int | None = None) -> Iterator[bytes]:
+    """Pack a stream: one bytes object a frame, in order, and the seek table last.
+
+    `threads` frames (default: one a core, at most 4) are packed at once, and as many more may wait for the consumer.
+    Each frame is probed: one that would not shrink is packed at the cheapest level. An exception of `chunks` passes
+    through unchanged. The threads end with the iterator, however that ends.
+    """
+    width = threads or min(_MAX_THREADS, os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(width, thread_name_prefix="frames")
+    table = bytearray()
+    try:
+        for size_bytes, packed in _packed_in_order(pool, _cut(chunks), level, ahead=2 * width):
+            table += _ENTRY.pack(len(packed), size_bytes)
+            yield packed
+    finally:
+        pool.shutdown(cancel_futures=True)
+    yield _seek_table(table)
+
+
+def decompress(table: FrameTable, read: Read, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
+    """Unpack the content from byte `start`, `size_bytes` of it or all the rest; nothing comes from beyond its end.
+
+    `read(start, size_bytes)` answers with stored bytes; it is asked only for frames that the range touches, for up
+    to 8 MiB at once. No frame unpacks to more than 1 MiB, whatever it claims. Raises ChecksumMismatch.
+    """
+    end = table.size_bytes if size_bytes is None else min(table.size_bytes, start + size_bytes)
+    if start >= end:
+        return
+    for number, packed in _fetched(table, read, start // FRAME_BYTES, (end - 1) // FRAME_BYTES):
+        frame = _unpacked(table, number, packed)
+        here = number * FRAME_BYTES
+        yield frame[max(0, start - here) : end - here]
+
+
+def _cut(chunks: Iterable[Chunk]) -> Iterator[bytes]:
+    frame = bytearray()
+    for chunk in chunks:
+        rest = memoryview(chunk).cast("B")
+        while rest:
+            piece = rest[: FRAME_BYTES - len(frame)]
+            frame += piece
+            rest = rest[len(piece) :]
+            if len(frame) == FRAME_BYTES:
+                yield bytes(frame)
+                frame.clear()
+    if frame:
+        yield bytes(frame)
+
+
+def _packed_in_order(
+    pool: ThreadPoolExecutor, frames: Iterator[bytes], level: int, *, ahead: int
+) -> Iterator[tuple[int, bytes]]:
+    """Length and packed bytes of each frame; at most `ahead` frames are in memory beside the one handed out."""
+    waiting: deque[tuple[int, Future[bytes]]] = deque()
+    for frame in frames:
+        waiting.append((len(frame), pool.submit(_packed, frame, level)))
+        if len(waiting) == ahead:
+            size_bytes, packed = waiting.popleft()
+            yield size_bytes, packed.result()
+    for size_bytes, packed in waiting:
+        yield size_bytes, packed.result()
+
+
+def _packed(frame: bytes, level: int) -> bytes:
+    middle = max(0, len(frame) - _PROBE_BYTES) // 2  # a head or a padded end says little about the rest
+    probe = frame[middle : middle + _PROBE_BYTES]
+    worth_it = len(zstandard.ZstdCompressor(level=level).compress(probe)) < _WORTH_IT * len(probe)
+    # A compressor serves one thread; a new one for each frame costs 2 % of the frame's time.
+    packer = zstandard.ZstdCompressor(level=level if worth_it else _CHEAPEST_LEVEL, write_checksum=True)
+    return packer.compress(frame)
+
+
+def _seek_table(entries: bytes | bytearray) -> bytes:
+    footer = _FOOTER.pack(len(entries) // _ENTRY.size, _PLAIN, _SEEKABLE_MAGIC)
+    return _HEADER.pack(_SKIPPABLE_MAGIC, len(entries) + len(footer)) + entries + footer
+
+
+def _fetched(table: FrameTable, read: Read, first: int, last: int) -> Iterator[tuple[int, memoryview]]:
+    """Number and stored bytes of each frame from `first` to `last`, read in runs of up to 8 MiB."""
+    while first <= last:
+        start, behind = table.begin(first), first + 1
+        while behind <= last and table.ends[behind] - start <= _READ_BYTES:
+            behind += 1
+        run = memoryview(_exactly(read, start, table.begin(behind) - start, table.what))
+        for number in range(first, behind):
+            yield number, run[table.begin(number) - start : table.ends[number] - start]
+        first = behind
+
+
+def _unpacked(table: FrameTable, number: int, packed: memoryview) -> bytes:
+    """The content of one frame. Its own header decides how much memory is taken: it is checked before."""
+    try:
+        claimed = zstandard.frame_content_size(packed)
+        _check(claimed == table.frame_bytes(number), table.what, f"frame {number} claims another length")
+        return zstandard.ZstdDecompressor().decompress(packed, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise ChecksumMismatch(_damaged(table.what, f"frame {number}: {error}")) from error
+
+
+def _exactly(read: Read, start: int, size_bytes: int, what: str) -> bytes:
+    found = read(start, size_bytes)
+    _check(len(found) == size_bytes, what, "it ends early")
+    return found
+
+
+def _check(fits: bool, what: str, why_not: str) -> None:  # noqa: FBT001  a condition, not a mode
+    if not fits:
+        raise ChecksumMismatch(_damaged(what, why_not))
+
+
+def _damaged(what: str, why: str) -> str:
+    return f"{what} is damaged in the store ({why}): restore it or run its task again"
