@@ -1,0 +1,79 @@
+# make demo [ONCE=1] [STACK=real]   the main job on real input
+# make test [ARGS=...]              all tests, on real servers
+#
+# Both make .venv first. Only Python >= 3.11 and make are needed (and Go, once, for the real object store).
+
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; do \
+	$$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
+BIN := .venv/bin
+SERVICES := $(BIN)/python scripts/services
+UV := build/uv/bin/uv
+# Hash-checked, so that nothing else than what was pinned gets in; --no-deps, because the lists are complete.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --no-compile --no-deps
+PROGRAMS := scripts/services
+
+.DELETE_ON_ERROR:
+.PHONY: demo test lint format typecheck bench docs constraints clean
+
+ifeq ($(STACK),real)
+demo: .venv/demo.stamp
+	$(SERVICES) run --export-settings -- $(BIN)/resultstore demo --stack real $(if $(ONCE),--once)
+else
+demo: .venv/demo.stamp
+	$(BIN)/resultstore demo $(if $(ONCE),--once)
+endif
+
+test: .venv/dev.stamp
+	$(SERVICES) run -- $(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check . $(PROGRAMS)
+	$(BIN)/ruff format --check . $(PROGRAMS)
+
+format: .venv/dev.stamp
+	$(BIN)/ruff check --fix . $(PROGRAMS)
+	$(BIN)/ruff format . $(PROGRAMS)
+
+typecheck: .venv/dev.stamp
+	$(BIN)/mypy
+
+bench: .venv/dev.stamp
+	$(SERVICES) run -- $(BIN)/python -m benchmarks
+
+docs: .venv/dev.stamp
+	$(BIN)/python scripts/reference.py
+
+# What docker-compose.yml reads, with random passwords; never written over.
+.env:
+	@umask 077; $(PYTHON) -c 'import re, secrets; \
+	print(re.sub(r"(?m)^\w+=$$", lambda m: m[0] + secrets.token_hex(24), open(".env.example").read()), end="")' > $@
+
+# The two lists of everything that is installed, with hashes: after a change of pyproject.toml.
+constraints: $(UV)
+	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --output-file constraints.txt
+	$(UV) pip compile --quiet pyproject.toml --extra demo --group build --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --constraint constraints.txt --output-file constraints-demo.txt
+
+clean:
+	-$(PYTHON) scripts/services stop
+	rm -rf build dist .services .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "make: no Python >= 3.11 with venv found: install one (Debian:" \
+		"apt-get install python3-venv), or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/demo.stamp: constraints-demo.txt pyproject.toml | .venv/bin/python
+	$(INSTALL) --require-hashes --requirement constraints-demo.txt
+	$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: constraints.txt pyproject.toml | .venv/bin/python
+	$(INSTALL) --require-hashes --requirement constraints.txt
+	$(INSTALL) --no-build-isolation --editable .
+	@touch $@ .venv/demo.stamp
+
+$(UV):
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/pip install --quiet --disable-pip-version-check uv
