@@ -19,11 +19,12 @@ class Drafts:
     """The drafts of one folder, in `.drafts` inside it: the same file system, so that a link is enough to publish.
 
     A writer holds a lock on its draft. A draft that nobody locks was left by a writer that was killed; the first
-    draft that a process opens here removes those.
+    draft that a process opens here removes those. `mode` is the files' mode, before the umask.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, mode: int = 0o666) -> None:
         self._root = root
+        self._mode = mode
         self._folder = root / _FOLDER
         self._swept_by_pid = 0
 
@@ -44,7 +45,7 @@ class Drafts:
     def _new(self) -> "Draft":
         while True:
             path = self._folder / secrets.token_hex(16)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink:
                 return Draft(self._root, path, descriptor)
