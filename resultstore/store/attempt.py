@@ -1,0 +1,147 @@
+"""Attempt: one run of one piece of work, and what it has made so far."""
+
+import platform
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from resultstore.model import layout
+from resultstore.model.artifact import Artifact
+from resultstore.model.errors import BadReference
+from resultstore.model.result import Progress, Result, State
+
+PROGRESS_EVERY_S = 0.1  # ten reports a second are more than an eye can follow
+
+# Which attempt runs in this thread or task. A context variable is the one thing that follows threads, greenlets and
+# coroutines alike; it holds nothing outside a `running` block.
+_running: ContextVar["Attempt | None"] = ContextVar("resultstore_attempt", default=None)
+
+
+class Attempt:
+    """One run of one Result: its nonce, its parts, its progress.
+
+    Args:
+        result_id: the Result it works for.
+        task: the task's registered name.
+        owner: who will own the Result.
+        retries: how many attempts the framework counted before this one.
+    """
+
+    def __init__(self, result_id: str, *, task: str = "", owner: str = "", retries: int = 0) -> None:
+        self.id = result_id
+        self.task = task
+        self.owner = owner
+        self.retries = retries
+        self.nonce = layout.new_nonce()
+        self.started_at = time.time()
+        self.progress: Progress | None = None
+        self._artifacts: dict[str, Artifact] = {}
+        self._tables: dict[str, bytes] = {}
+        self._keys: list[str] = []
+        self._names: set[str] = set()
+        self._reported_at = 0.0
+        self._lock = threading.Lock()
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """Its parts so far, in the order they were finished."""
+        return tuple(self._artifacts.values())
+
+    @property
+    def tables(self) -> Mapping[str, bytes]:
+        """The digest table of each part's blob, by name."""
+        return self._tables
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every key that this attempt may have written."""
+        return tuple(self._keys)
+
+    def started_by(self, store_now: float) -> float:
+        """When it started, by the store's clock, which reads `store_now` at this moment (epoch seconds)."""
+        return store_now - (time.time() - self.started_at)
+
+    def new_key(self, retention: str) -> str:
+        """A key that nobody else will ever write."""
+        with self._lock:
+            key = layout.blob_key(self.id, retention=retention, nonce=self.nonce, n=len(self._keys))
+            self._keys.append(key)
+            return key
+
+    def reserve(self, name: str) -> None:
+        """Take a part's name. Raises BadReference when it is taken or cannot stand in a URL."""
+        checked_name(name, id=self.id)
+        with self._lock:
+            if name in self._names:
+                raise BadReference(f"result {self.id} already has an artifact named {name!r}: choose another name")
+            self._names.add(name)
+
+    def release(self, name: str) -> None:
+        """Give a reserved name back, after its bytes could not be stored."""
+        with self._lock:
+            self._names.discard(name)
+
+    def add(self, artifact: Artifact, table: bytes) -> None:
+        """Count a stored part in."""
+        with self._lock:
+            self._artifacts[artifact.name] = artifact
+            self._tables[artifact.name] = table
+
+    def made(self, artifact: Artifact) -> bool:
+        """Whether this very part is one of this attempt's."""
+        return self._artifacts.get(artifact.name) == artifact
+
+    def report(self, progress: Progress) -> bool:
+        """Keep `progress`; whether it is time to show it (the first, the last, and ten a second between)."""
+        self.progress = progress
+        now = time.monotonic()
+        finished = progress.total > 0 and progress.done >= progress.total
+        if not finished and now - self._reported_at < PROGRESS_EVERY_S:
+            return False
+        self._reported_at = now
+        return True
+
+    def result(self, state: str = State.PROGRESS) -> Result:
+        """The Result as this attempt knows it, in `state`."""
+        return Result(
+            id=self.id,
+            state=state,
+            task=self.task,
+            owner=self.owner,
+            progress=self.progress,
+            artifacts=self.artifacts,
+            nonce=self.nonce,
+            started_at=self.started_at,
+            worker=platform.node(),
+            retries=self.retries,
+        )
+
+
+@contextmanager
+def running(attempt: Attempt) -> Iterator[Attempt]:
+    """Make `attempt` the current one: what is stored inside the block becomes a part of it."""
+    token = _running.set(attempt)
+    try:
+        yield attempt
+    finally:
+        _running.reset(token)
+
+
+def current() -> Attempt | None:
+    """The attempt that runs here, or None outside a task."""
+    return _running.get()
+
+
+NAME_MAX_CHARS = 255
+
+
+def checked_name(name: str, *, id: str) -> str:
+    """`name` itself when it can name an Artifact of `id`: 1 to 255 printable characters, no slash, not `.` or `..`."""
+    fits = 1 <= len(name) <= NAME_MAX_CHARS and name.isprintable()
+    if not fits or name in {".", ".."} or "/" in name or "\\" in name:
+        raise BadReference(
+            f"{name[:40]!r} cannot name an artifact of {id}: use 1 to 255 printable characters, no slash"
+        )
+    return name

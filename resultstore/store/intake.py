@@ -1,0 +1,100 @@
+"""Intake: takes bytes into the store as one part of an attempt."""
+
+import mimetypes
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Protocol
+
+import msgspec
+
+from resultstore.blobs import frames
+from resultstore.blobs.blobstore import BlobStore, HasClock
+from resultstore.blobs.stream import Meter, Opened, Source, opened
+from resultstore.model import layout
+from resultstore.model.artifact import Artifact, Scalar
+from resultstore.model.errors import BlobStoreUnavailable
+from resultstore.store.attempt import Attempt
+
+DEFAULT_NAME = "output"
+DEFAULT_MEDIA_TYPE = "application/octet-stream"
+
+# Registered or customary types that Python's table lacks (IANA media types; safetensors and skops by their projects).
+MEDIA_TYPES: Mapping[str, str] = {
+    ".avif": "image/avif",
+    ".onnx": "application/onnx",
+    ".parquet": "application/vnd.apache.parquet",
+    ".safetensors": "application/vnd.safetensors",
+    ".skops": "application/vnd.skops",
+    ".webp": "image/webp",
+}
+
+
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """How a part shall be called and kept; an empty name or type is found from the source."""
+
+    name: str
+    media_type: str
+    metadata: Mapping[str, Scalar]
+    retention: str
+    compress: bool
+
+
+class TakesIn(BlobStore, HasClock, Protocol):
+    """What intake asks of an object store."""
+
+
+class Intake:
+    """Streams sources into `blobs`, measuring them on the way."""
+
+    def __init__(self, blobs: TakesIn) -> None:
+        self._blobs = blobs
+
+    def take(self, attempt: Attempt, source: Source, label: Label, *, size_hint_bytes: int | None = None) -> Artifact:
+        """Store all of `source` as a part of `attempt`, or nothing. Errors are those of `Store.put`."""
+        with opened(source) as ready:
+            name = label.name or ready.file_name or DEFAULT_NAME
+            attempt.reserve(name)
+            try:
+                return self._stored(attempt, name, ready, label=label, size_hint_bytes=size_hint_bytes)
+            except BaseException:
+                attempt.release(name)
+                raise
+
+    def _stored(
+        self, attempt: Attempt, name: str, ready: Opened, *, label: Label, size_hint_bytes: int | None
+    ) -> Artifact:
+        key = attempt.new_key(label.retention)
+        media_type = label.media_type or media_type_of(ready.file_name or name)
+        content = Meter(ready.chunks, with_table=not label.compress)
+        written = Meter(frames.compress(content)) if label.compress else content
+        stored = self._blobs.put(
+            key, written, media_type=media_type, size_hint_bytes=size_hint_bytes or ready.size_hint_bytes
+        )
+        if stored.size_bytes != written.size_bytes:
+            raise BlobStoreUnavailable(
+                f"the store kept {stored.size_bytes} of {written.size_bytes} bytes of {name} of {attempt.id}: "
+                "run `resultstore doctor`, this store loses bytes"
+            )
+        artifact = Artifact(
+            id=attempt.id,
+            name=name,
+            file_name=ready.file_name or name,
+            key=key,
+            etag=stored.etag,
+            size_bytes=content.size_bytes,
+            media_type=media_type,
+            sha256=content.sha256,
+            stored_bytes=stored.size_bytes,
+            encoding="zstd" if label.compress else "",
+            retention=label.retention,
+            expires_at=layout.expiry(label.retention, start=attempt.started_by(self._blobs.now())),
+            metadata=dict(label.metadata),
+        )
+        attempt.add(artifact, written.table)
+        return artifact
+
+
+def media_type_of(file_name: str) -> str:
+    """The media type that a file name's ending stands for; `application/octet-stream` when it stands for none."""
+    ending = PurePosixPath(file_name.lower()).suffix
+    return MEDIA_TYPES.get(ending) or mimetypes.guess_type("name" + ending)[0] or DEFAULT_MEDIA_TYPE

@@ -1,0 +1,109 @@
+"""Lookup: finds an id by the rules of docs/format.md: its record first, its seal where the record is no answer."""
+
+import random
+import time
+from collections import OrderedDict
+from threading import Lock
+
+from structlog import get_logger
+
+from resultstore.index.index import Index, Over
+from resultstore.model.errors import IndexUnavailable
+from resultstore.model.result import Result
+from resultstore.model.seal import DELETED
+from resultstore.store.sealing import Seals
+
+STALE_AFTER_S = 30.0  # a record that is not terminal and has not changed for this long is no answer
+MISS_FIRST_S = 2.0
+MISS_LONGEST_S = 60.0
+MISSES_KEPT = 10_000
+
+
+class Lookup:
+    """Finds Results.
+
+    Args:
+        index: the fast and disposable records.
+        seals: the durable ones; None where there is no object store.
+        restored_ttl_s: how long a record lives that was put back from its seal.
+    """
+
+    def __init__(self, index: Index, seals: Seals | None, *, restored_ttl_s: int) -> None:
+        self._index = index
+        self._seals = seals
+        self._restored_ttl_s = restored_ttl_s
+        self._misses = _Misses()
+
+    def find(self, result_id: str) -> Result | None:
+        """The Result with everything that lies beside its record, or None when the id is unknown."""
+        try:
+            result = self._index.load(result_id)
+        except IndexUnavailable:
+            # What is sealed survives the loss of Redis; what is not, nobody else can know.
+            sealed = self._from_seal(result_id)
+            if sealed is None:
+                raise
+            return _unless_deleted(sealed)
+        if result is not None and (result.terminal or _is_fresh(result)):
+            return result
+        return self._sealed_or(result, result_id)
+
+    def poll(self, result_id: str) -> Result | None:
+        """The same rules over the small record alone: a state poll never reads a value."""
+        result = self._index.peek(result_id)
+        if result is not None and (result.terminal or _is_fresh(result)):
+            return result
+        return self._sealed_or(result, result_id)
+
+    def _sealed_or(self, result: Result | None, result_id: str) -> Result | None:
+        if self._seals is None or self._misses.known(result_id):
+            return result
+        sealed = self._from_seal(result_id)
+        if sealed is None:
+            self._misses.remember(result_id)
+            return result
+        self._restore(sealed)
+        return _unless_deleted(sealed)
+
+    def _from_seal(self, result_id: str) -> Result | None:
+        seal = None if self._seals is None else self._seals.read(result_id)
+        return None if seal is None else seal.result()
+
+    def _restore(self, sealed: Result) -> None:
+        if sealed.state == DELETED:
+            return
+        try:
+            self._index.save(sealed, ttl_s=self._restored_ttl_s, over=Over.UNFINISHED)
+        except IndexUnavailable as error:
+            get_logger().warning("record_not_restored", id=sealed.id, error=str(error))
+
+
+class _Misses:
+    """Ids that were lately not found, each remembered for 2, 4, ... 60 s with jitter, in this process only."""
+
+    def __init__(self) -> None:
+        self._until: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = Lock()
+
+    def known(self, result_id: str) -> bool:
+        until, _ = self._until.get(result_id, (0.0, 0.0))
+        return time.monotonic() < until
+
+    def remember(self, result_id: str) -> None:
+        with self._lock:
+            _, last_s = self._until.pop(result_id, (0.0, MISS_FIRST_S / 2))
+            length_s = min(MISS_LONGEST_S, last_s * 2)
+            jittered_s = length_s * random.uniform(0.75, 1.0)  # noqa: S311 - jitter, no secret
+            self._until[result_id] = (time.monotonic() + jittered_s, length_s)
+            while len(self._until) > MISSES_KEPT:
+                self._until.popitem(last=False)
+
+
+def _unless_deleted(result: Result) -> Result | None:
+    return None if result.state == DELETED else result
+
+
+def _is_fresh(result: Result) -> bool:
+    if result.ephemeral:
+        return True
+    return result.changed_at is not None and time.time() - result.changed_at < STALE_AFTER_S

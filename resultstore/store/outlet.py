@@ -1,0 +1,124 @@
+"""Outlet: gives an Artifact's content out, verified."""
+
+import io
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Protocol
+
+from resultstore.blobs.blobstore import BlobStore, HasClock
+from resultstore.blobs.frames import FrameTable, decompress
+from resultstore.blobs.stream import BLOCK_BYTES, DIGEST_BYTES, Meter, verified_blocks
+from resultstore.model import layout
+from resultstore.model.artifact import Artifact
+from resultstore.model.errors import ArtifactExpired, BadReference, ChecksumMismatch
+from resultstore.model.result import Result
+from resultstore.store.attempt import current
+from resultstore.store.reader import BlockReader
+from resultstore.store.sealing import Seals
+
+
+class GivesOut(BlobStore, HasClock, Protocol):
+    """What an outlet asks of an object store."""
+
+
+class Outlet:
+    """Opens Artifacts of one store for reading."""
+
+    def __init__(self, blobs: GivesOut, seals: Seals) -> None:
+        self._blobs = blobs
+        self._seals = seals
+
+    def reader(self, artifact: Artifact) -> io.RawIOBase:
+        """A seekable reader of the Artifact's content; it makes its first request at its first read.
+
+        Raises what `seconds_left` raises.
+        """
+        self.seconds_left(artifact)
+        stored = self._stored_reader(artifact)
+        return stored if not artifact.encoding else _decoded(stored, artifact)
+
+    def seconds_left(self, artifact: Artifact) -> float:
+        """How long the Artifact may still be read, in seconds by the store's clock.
+
+        Raises ArtifactExpired when its time is over, BadReference when its key is not one of this store's content.
+        """
+        if not layout.is_content_key(artifact.key):
+            raise BadReference(f"{_called(artifact)} names a key outside this store: look it up again")
+        if artifact.expires_at is None:
+            return math.inf
+        left_s = artifact.expires_at - self._blobs.now()
+        if left_s <= 0:
+            raise ArtifactExpired(f"{_called(artifact)} expired on {_day(artifact.expires_at)}: run the task again")
+        return left_s
+
+    def value(self, result: Result) -> bytes | None:
+        """The sealed plain value of a Result, or None when it has none. Raises ArtifactExpired."""
+        if result.expires_at is not None and self._blobs.now() >= result.expires_at:
+            raise ArtifactExpired(f"result {result.id} expired on {_day(result.expires_at)}: run the task again")
+        seal = self._seals.read(result.id)
+        return None if seal is None else self._seals.value(seal)
+
+    def _stored_reader(self, artifact: Artifact) -> BlockReader:
+        """The stored bytes, each MiB checked against the digest table before any of it is handed out."""
+        what = _called(artifact)
+        known: list[bytes] = []  # the table, once it was needed
+
+        def blocks_from(number: int) -> Iterator[bytes]:
+            if not known:
+                known.append(self._table(artifact))
+            stream = self._blobs.get(artifact.key, start=number * BLOCK_BYTES)
+            return verified_blocks(stream, table=known[0], first_block=number, what=what)
+
+        return BlockReader(blocks_from, size_bytes=artifact.stored_bytes, what=what)
+
+    def _table(self, artifact: Artifact) -> bytes:
+        """The digest table of the Artifact's blob, from the nearest place that has it."""
+        if artifact.stored_bytes <= BLOCK_BYTES and not artifact.encoding:
+            return bytes.fromhex(artifact.sha256)[:DIGEST_BYTES]  # one block: its digest is the whole's
+        running = current()
+        if running is not None and running.made(artifact):
+            return running.tables[artifact.name]
+        seal = self._seals.read(artifact.id)
+        if seal is not None and artifact in seal.artifacts:
+            table = self._seals.table(seal, artifact.name)
+            if table is not None:
+                return table
+        return self._measured(artifact)
+
+    def _measured(self, artifact: Artifact) -> bytes:
+        """Read a part that no seal binds yet once through, to verify it as a whole and learn its table."""
+        meter = Meter(self._blobs.get(artifact.key))
+        for _ in meter:
+            pass
+        if not artifact.encoding and meter.sha256 != artifact.sha256:
+            raise ChecksumMismatch(f"{_called(artifact)} is damaged in the store: run its task again")
+        return meter.table
+
+
+def _decoded(stored: BlockReader, artifact: Artifact) -> BlockReader:
+    """The content behind zstd frames; frames are 1 MiB of content, which is what a block is."""
+    buffered = io.BufferedReader(stored, buffer_size=BLOCK_BYTES)
+    known: list[FrameTable] = []  # the seek table, once it was needed
+
+    def read(start: int, size_bytes: int) -> bytes:
+        buffered.seek(start)
+        return buffered.read(size_bytes)
+
+    def blocks_from(number: int) -> Iterator[bytes]:
+        if not known:
+            table = FrameTable.read(
+                read, stored_bytes=artifact.stored_bytes, size_bytes=artifact.size_bytes, what=_called(artifact)
+            )
+            known.append(table)
+        return decompress(known[0], read, start=number * BLOCK_BYTES)
+
+    return BlockReader(blocks_from, size_bytes=artifact.size_bytes, what=_called(artifact))
+
+
+def _day(moment: int) -> str:
+    return datetime.fromtimestamp(moment, tz=UTC).date().isoformat()
+
+
+def _called(artifact: Artifact) -> str:
+    return f"artifact {artifact.name} of {artifact.id}"

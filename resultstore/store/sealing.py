@@ -1,0 +1,160 @@
+"""Seals: commits and reads the documents that say how Results ended."""
+
+import base64
+import hashlib
+import random
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+import msgspec
+
+from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, HasClock, Replaces
+from resultstore.model import layout, seal as documents
+from resultstore.model.artifact import Artifact
+from resultstore.model.errors import BlobMissing, BlobStoreUnavailable, ChecksumMismatch, CommitUnknown
+from resultstore.model.result import State
+from resultstore.model.seal import Moved, Seal
+from resultstore.store.attempt import Attempt
+
+class SealStore(BlobStore, CreatesOnce, Replaces, HasClock, Protocol):
+    """The powers that sealing asks of an object store."""
+
+
+class Seals:
+    """The seals of one store.
+
+    Args:
+        blobs: where they stand.
+        budget_s: how long an unclear answer is pursued before the outcome is called unknown.
+    """
+
+    def __init__(self, blobs: SealStore, *, budget_s: float) -> None:
+        self._blobs = blobs
+        self._budget_s = budget_s
+
+    def commit(self, attempt: Attempt, *, value: bytes | None, retention: str) -> Seal:
+        """Seal `attempt` with `value`; the seal that stands afterwards, ours or the one that was there before.
+
+        A crash before the PUT leaves unread blobs of one attempt, which lifecycle collects; a crash behind it leaves a
+        sealed Result, which every look-up finds.
+
+        Raises CommitUnknown when the store gives no clear answer in time (nothing is deleted then), and
+        BlobStoreUnavailable when it definitely refuses.
+        """
+        longest = longest_class([artifact.retention for artifact in attempt.artifacts] or [retention])
+        seal = self._fitted(self._drafted(attempt, value=value, retention=longest), attempt, retention=longest)
+        key, document = layout.seal_key(attempt.id), documents.encode(seal)
+        reason = "the budget was spent before the first try"
+        for _ in _tries(self._budget_s):
+            outcome = self._blobs.create(key, document, tags={"rs-class": longest})
+            if isinstance(outcome, Created):
+                return seal
+            # A retried PUT that had succeeded answers "taken" to its own author, and a 503 can follow a commit: only
+            # what stands there tells. Absent means not committed yet, so the same document goes out again.
+            try:
+                standing = self.read(attempt.id)
+            except BlobStoreUnavailable as error:
+                reason = str(error)
+                continue
+            if standing is not None:
+                return standing
+            reason = getattr(outcome, "reason", "the store says taken and shows nothing")
+        raise CommitUnknown(
+            f"the seal of {attempt.id} may or may not stand ({reason}): nothing was deleted; "
+            f"look {attempt.id} up later, or run the task again under the same id"
+        )
+
+    def read(self, result_id: str) -> Seal | None:
+        """The seal of an id with its moved sections other than the value put back, or None when there is none.
+
+        Raises SealUnreadable when what stands there is damaged or foreign.
+        """
+        try:
+            document = b"".join(self._blobs.get(layout.seal_key(result_id)))
+        except BlobMissing:
+            return None
+        seal = documents.decode(document, id=result_id)
+        if seal.artifacts_at is not None:
+            listed = msgspec.json.decode(self._section(seal.artifacts_at, of=result_id), type=tuple[Artifact, ...])
+            seal = msgspec.structs.replace(seal, artifacts=listed)
+        return seal
+
+    def value(self, seal: Seal) -> bytes | None:
+        """The sealed value, wherever it stands. Raises ChecksumMismatch when its blob is damaged."""
+        return seal.value_bytes if seal.value_at is None else self._section(seal.value_at, of=seal.id)
+
+    def table(self, seal: Seal, name: str) -> bytes | None:
+        """The digest table of one Artifact's blob."""
+        if seal.tables_at is None:
+            return seal.table(name)
+        tables = msgspec.json.decode(self._section(seal.tables_at, of=seal.id), type=dict[str, str])
+        return base64.b64decode(tables[name]) if name in tables else None
+
+    def bury(self, result_id: str) -> None:
+        """Put a tombstone where the seal of this id stands or would stand."""
+        stone = documents.tombstone(result_id, nonce=layout.new_nonce(), now=self._blobs.now())
+        self._blobs.replace(layout.seal_key(result_id), documents.encode(stone), tags={"rs-class": "1d"})
+
+    def _drafted(self, attempt: Attempt, *, value: bytes | None, retention: str) -> Seal:
+        now = self._blobs.now()
+        started_at = attempt.started_by(now)
+        draft = Seal(
+            format=layout.OBJECT_FORMAT,
+            id=attempt.id,
+            state=State.SUCCESS,
+            nonce=attempt.nonce,
+            task=attempt.task,
+            owner=attempt.owner,
+            started_at=started_at,
+            sealed_at=now,
+            expires_at=layout.expiry(retention, start=started_at),
+            artifacts=attempt.artifacts,
+            tables={name: base64.b64encode(table).decode() for name, table in attempt.tables.items()},
+        )
+        return documents.with_value(draft, value)
+
+    def _fitted(self, seal: Seal, attempt: Attempt, *, retention: str) -> Seal:
+        """Move sections into blobs of the attempt until the document keeps its limits (docs/format.md)."""
+        value, tables = seal.value_bytes, msgspec.json.encode(seal.tables)
+        if value is not None and len(value) > documents.VALUE_MAX_BYTES:
+            at = self._move(value, attempt, retention=retention)
+            seal = msgspec.structs.replace(seal, value=None, value_base64=None, value_at=at)
+        if len(tables) > documents.TABLES_MAX_BYTES:
+            seal = msgspec.structs.replace(seal, tables={}, tables_at=self._move(tables, attempt, retention=retention))
+        if len(documents.encode(seal)) > documents.SEAL_MAX_BYTES and seal.artifacts:
+            at = self._move(msgspec.json.encode(seal.artifacts), attempt, retention=retention)
+            seal = msgspec.structs.replace(seal, artifacts=(), artifacts_at=at)
+        return seal
+
+    def _move(self, section: bytes, attempt: Attempt, *, retention: str) -> Moved:
+        key = attempt.new_key(retention)
+        self._blobs.put(key, [section], media_type="application/octet-stream", size_hint_bytes=len(section))
+        return Moved(key=key, size_bytes=len(section), sha256=hashlib.sha256(section).hexdigest())
+
+    def _section(self, at: Moved, *, of: str) -> bytes:
+        section = b"".join(self._blobs.get(at.key))
+        if hashlib.sha256(section).hexdigest() != at.sha256:
+            raise ChecksumMismatch(f"a section of the seal of {of} is damaged in the store: run the task again")
+        return section
+
+
+def longest_class(classes: list[str]) -> str:
+    """The class among these that keeps longest."""
+    return max(classes, key=list(layout.RETENTION_S).index)
+
+
+def _tries(budget_s: float) -> Iterator[int]:
+    """Count tries until the budget is spent, at least one, with full jitter between them.
+
+    Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+    """
+    end = time.monotonic() + budget_s
+    number = 0
+    while True:
+        yield number
+        pause_s = random.uniform(0, min(5.0, 0.05 * 2**number))  # noqa: S311 - jitter, no secret
+        if time.monotonic() + pause_s >= end:
+            return
+        time.sleep(pause_s)
+        number += 1

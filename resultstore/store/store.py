@@ -1,0 +1,286 @@
+"""Store: blobs, index and signer together; the one noun that users hold."""
+
+import io
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import BinaryIO, TypeVar, cast
+
+from structlog import get_logger
+
+from resultstore.blobs.blobstore import Signer
+from resultstore.blobs.stream import Source
+from resultstore.index.index import Index, Lists, Over, Watch
+from resultstore.model import layout
+from resultstore.model.artifact import Artifact, Scalar
+from resultstore.model.errors import (
+    IndexUnavailable,
+    Misconfigured,
+    ResultMissing,
+    ResultStoreError,
+    SealUnreadable,
+)
+from resultstore.model.result import Progress, Result, State
+from resultstore.settings import Settings
+from resultstore.store import attempt as attempts
+from resultstore.store.attempt import Attempt
+from resultstore.store.intake import Intake, Label
+from resultstore.store.lookup import Lookup
+from resultstore.store.outlet import Outlet
+from resultstore.store.sealing import Seals, SealStore
+from resultstore.store.waiting import wait_for
+from resultstore.store.writer import Writer
+
+Part = TypeVar("Part")
+
+NO_BLOBS = "no object store is configured: set RESULTSTORE_BLOBS_URL to s3://bucket/prefix or file:///folder"
+
+
+class Store:
+    """Keeps large outputs in an object store, and a small record of each Result in an index.
+
+    Make one with `resultstore.connect()`. It may be shared by threads, and used on both sides of a fork.
+
+    Args:
+        index: the records.
+        blobs: the bytes; None keeps plain values only, in the index.
+        signer: makes URLs; None where there are no blobs.
+        settings: the limits that hold.
+    """
+
+    def __init__(
+        self, *, index: Index, blobs: SealStore | None, signer: Signer | None, settings: Settings | None = None
+    ) -> None:
+        self.settings = settings or Settings()
+        self.index = index
+        self.blobs = blobs
+        self.signer = signer
+        self._seals = None if blobs is None else Seals(blobs, budget_s=self.settings.commit_budget_s)
+        self._intake = None if blobs is None else Intake(blobs)
+        self._outlet = None if blobs is None or self._seals is None else Outlet(blobs, self._seals)
+        self._lookup = Lookup(index, self._seals, restored_ttl_s=self.settings.result_expires_s)
+
+    # --- making -----------------------------------------------------------------------------------------------------
+
+    def put(
+        self,
+        data: Source,
+        *,
+        name: str | None = None,
+        media_type: str | None = None,
+        id: str | None = None,
+        metadata: Mapping[str, Scalar] | None = None,
+        retention: str | None = None,
+        compress: bool = False,
+        size_hint_bytes: int | None = None,
+    ) -> Artifact:
+        """Store all of `data`, or nothing.
+
+        Outside a task, or with an `id`, it becomes a Result of its own and is sealed before this returns. Inside a
+        task it is a part of the running attempt: visible at once, and bound when the task ends.
+
+        Args:
+            data: bytes, a Path, an open binary file, or an iterable of bytes; it is streamed, never gathered.
+            name: its name within the Result; by default the file's name, else "output".
+            media_type: its type (RFC 6838); by default from the name's ending.
+            id: the Result's id, to store it as a Result of its own.
+            metadata: small facts that travel with the Artifact.
+            retention: a retention class; by default `Settings.retention`.
+            compress: store it as zstd (see docs/format.md); for text-like content.
+            size_hint_bytes: the expected length of an iterator beyond 78 GiB.
+
+        Raises:
+            BlobStoreUnavailable, BlobStoreFull: the store cannot take it; nothing of it stays readable.
+            CommitUnknown: it was stored, and whether it is sealed only a later look-up tells.
+            BadReference: the name or the id is taken or malformed.
+        """
+        label = Label(
+            name=name or "",
+            media_type=media_type or "",
+            metadata=metadata or {},
+            retention=layout.checked_class(retention or self.settings.retention),
+            compress=compress,
+        )
+        running = attempts.current()
+        if running is not None and id is None:
+            artifact = _needed(self._intake).take(running, data, label, size_hint_bytes=size_hint_bytes)
+            self._show(running.result())
+            return artifact
+        own = Attempt(id or str(uuid.uuid4()))
+        artifact = _needed(self._intake).take(own, data, label, size_hint_bytes=size_hint_bytes)
+        self._show(self.seal(own))
+        return artifact
+
+    @contextmanager
+    def writer(
+        self,
+        *,
+        name: str,
+        media_type: str | None = None,
+        id: str | None = None,
+        metadata: Mapping[str, Scalar] | None = None,
+        retention: str | None = None,
+        compress: bool = False,
+    ) -> Iterator[Writer]:
+        """A write-only, non-seekable file: what is written streams into the store.
+
+        When the block ends the Artifact is in `.artifact`; when it is left by an exception, nothing stays.
+        Arguments and errors are those of `put`.
+        """
+
+        def upload(chunks: Iterator[bytes]) -> Artifact:
+            return self.put(
+                chunks,
+                name=name,
+                media_type=media_type,
+                id=id,
+                metadata=metadata,
+                retention=retention,
+                compress=compress,
+            )
+
+        writer = Writer(upload)
+        try:
+            yield writer
+        except BaseException:
+            writer.abort()
+            raise
+        writer.finish()
+
+    def progress(self, done: float, total: float = 0, note: str = "") -> None:
+        """Tell watchers how far the running task is; at most ten times a second is written. Outside a task: nothing."""
+        running = attempts.current()
+        if running is not None and running.report(Progress(done, total, note)):
+            self._show(running.result())
+
+    def seal(self, attempt: Attempt, *, value: bytes | None = None, retention: str | None = None) -> Result:
+        """Bind what `attempt` made, with its plain `value`, for good; gives the Result as it is sealed.
+
+        When another attempt was first, its outcome is given and the blobs of this one are deleted.
+        Raises CommitUnknown (nothing was deleted), BlobStoreUnavailable, or ResultMissing when the id was deleted.
+        """
+        seal = _needed(self._seals).commit(attempt, value=value, retention=retention or self.settings.retention)
+        if seal.nonce != attempt.nonce:
+            self.discard(attempt)
+        result = seal.result()
+        if result.state != State.SUCCESS:
+            raise ResultMissing(f"result {attempt.id} was deleted while it was made: run it under a new id")
+        return result
+
+    def discard(self, attempt: Attempt) -> None:
+        """Delete what an attempt wrote that will never be sealed. Best effort: lifecycle collects the rest."""
+        if self.blobs is None or not attempt.keys:
+            return
+        try:
+            self.blobs.delete(attempt.keys)
+        except ResultStoreError as error:
+            get_logger().warning("attempt_not_discarded", id=attempt.id, error=str(error))
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def open(self, artifact: Artifact) -> BinaryIO:
+        """A seekable file that streams the Artifact's content; every byte it gives was verified.
+
+        Raises:
+            ArtifactExpired: its time is over.
+            BlobMissing, ChecksumMismatch: at a read, when the store lost or damaged it.
+        """
+        reader = _needed(self._outlet).reader(artifact)
+        return cast("BinaryIO", io.BufferedReader(reader, buffer_size=1 << 20))
+
+    def url(self, artifact: Artifact, *, expires_in_s: int | None = None, inline: bool = False) -> str:
+        """A presigned URL of the Artifact; makes no request.
+
+        It works for `expires_in_s` (by default `Settings.url_expires_s`), and never longer than the Artifact lives.
+        Raises ArtifactExpired.
+        """
+        left_s = _needed(self._outlet).seconds_left(artifact)
+        wanted_s = expires_in_s or self.settings.url_expires_s
+        encoded = bool(artifact.encoding)
+        signed = _needed(self.signer).sign_get(
+            artifact.key,
+            expires_in_s=max(1, int(min(wanted_s, left_s))),
+            file_name=artifact.file_name + (".zst" if encoded else ""),
+            media_type="application/zstd" if encoded else artifact.media_type,
+            inline=inline and not encoded,
+        )
+        return signed.url
+
+    def value(self, result: Result) -> bytes | None:
+        """The plain value of a Result as its door encoded it, wherever it stands."""
+        if result.value is not None or not result.sealed or self._seals is None:
+            return result.value
+        return _needed(self._outlet).value(result)
+
+    # --- looking up -------------------------------------------------------------------------------------------------
+
+    def load(self, result_id: str) -> Result | None:
+        """The Result, from its record or from its seal; None when the id is unknown."""
+        return self._lookup.find(result_id)
+
+    def peek(self, result_id: str) -> Result | None:
+        """State and progress only: never reads a value or a list of Artifacts, whatever their size."""
+        return self._lookup.poll(result_id)
+
+    def wait(self, result_id: str, *, timeout_s: float | None = None) -> Result:
+        """The Result once its state is terminal. Raises TimeoutError after `timeout_s` (None: wait for ever)."""
+        return wait_for(self.index, self.load, result_id, timeout_s=timeout_s)
+
+    def watch(self, result_id: str) -> AbstractContextManager[Watch]:
+        """Subscribe to the changes of an id."""
+        return self.index.watch(result_id)
+
+    def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
+        """Up to `limit` ids that the index knows, newest first where an owner is named."""
+        if not isinstance(self.index, Lists):
+            raise Misconfigured("this index cannot list ids: use redis:// or memory:// in RESULTSTORE_INDEX_URL")
+        return self.index.ids(owner=owner, limit=limit)
+
+    # --- keeping ----------------------------------------------------------------------------------------------------
+
+    def save(self, result: Result, *, over: Over = Over.ANYTHING, ttl_s: int | None = None) -> bool:
+        """Write the record and announce it; whether it was written (SUCCESS is never overwritten).
+
+        The record lives `ttl_s`, by default `Settings.result_expires_s`, and not beyond the Result's own expiry.
+        """
+        now = time.time()
+        length_s = ttl_s or self.settings.result_expires_s
+        if result.expires_at is not None:
+            length_s = max(1, min(length_s, int(result.expires_at - now)))
+        stamped = result.moved(result.state, changed_at=now)
+        return self.index.save(stamped, ttl_s=length_s, over=over)
+
+    def delete(self, result_id: str) -> None:
+        """Delete a Result: tombstone over its seal, then its record, then its blobs.
+
+        A crash in between leaves blobs that nobody can find, which lifecycle collects.
+        """
+        known = self.load(result_id)
+        plain = known is not None and known.terminal and not known.sealed
+        if self.blobs is None or plain or (known is None and not self._is_sealed(result_id)):
+            self.index.delete(result_id)
+            return
+        _needed(self._seals).bury(result_id)
+        self.index.delete(result_id)
+        for prefix in layout.content_prefixes(result_id):
+            self.blobs.delete([stored.key for stored in self.blobs.list(prefix)])
+
+    def _is_sealed(self, result_id: str) -> bool:
+        try:
+            return _needed(self._seals).read(result_id) is not None
+        except SealUnreadable:
+            return True  # what stands there cannot be read, and can be buried
+
+    def _show(self, result: Result) -> None:
+        """Write a record that is a convenience: the seal, or the next record, tells the same."""
+        try:
+            self.save(result)
+        except IndexUnavailable as error:
+            get_logger().warning("record_not_saved", id=result.id, state=result.state, error=str(error))
+
+
+def _needed(part: Part | None) -> Part:
+    if part is None:
+        raise Misconfigured(NO_BLOBS)
+    return part
