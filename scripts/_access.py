@@ -1,6 +1,9 @@
 """Access: how to reach the three servers, as variables for the programs that use them."""
 
+import secrets
 from dataclasses import dataclass
+
+USER = "resultstore"
 
 
 class Failed(Exception):
@@ -28,11 +31,14 @@ class Access:
         }
 
     def for_settings(self) -> dict[str, str]:
-        """What resultstore's settings and boto3's provider chain read."""
+        """What resultstore's settings and boto3's provider chain read: the same as docker-compose.yml gives."""
         return {
             "RESULTSTORE_INDEX_URL": self.redis_url,
             "RESULTSTORE_BROKER_URL": self.amqp_url,
+            "RESULTSTORE_BLOBS_URL": "s3://resultstore",
+            "RESULTSTORE_SECRET_KEY": secrets.token_hex(24),
             "RESULTSTORE_S3_ENDPOINT": self.s3_endpoint,
+            "RESULTSTORE_S3_PUBLIC_ENDPOINT": self.s3_endpoint,
             "AWS_ACCESS_KEY_ID": self.s3_access_key,
             "AWS_SECRET_ACCESS_KEY": self.s3_secret_key,
         }

@@ -2,12 +2,40 @@
 
 from pathlib import Path
 
+import _compose
 import _install
 import _local
 from _access import Access
 from _tethered import Tethered
 
+CLEAN_END_S = 20.0
 
-def start(folder: Path, processes: Tethered) -> Access:
-    """Start the three servers with their data below `folder`; return when all of them answer."""
-    return _local.start_all(folder, processes, _install.programs())
+
+class Servers:
+    """The three servers of one folder, from `start` to `stop`.
+
+    Args:
+        folder: where their data and logs stand.
+        lock_fd: a lock that is held until the last of their processes is gone.
+        keep: their data is wanted again later.
+    """
+
+    def __init__(self, folder: Path, *, lock_fd: int, keep: bool) -> None:
+        self.processes = Tethered(keep_fds=[lock_fd])
+        self._folder = folder
+        self._keep = keep
+        self._by_compose = False
+
+    def start(self) -> Access:
+        """Start them; return when all of them answer. Raises Failed with what to do when they cannot be had."""
+        self._by_compose = _compose.engine_answers()
+        if self._by_compose:
+            return _compose.start_all(self._folder, self.processes, keep=self._keep)
+        return _local.start_all(self._folder, self.processes, _install.programs())
+
+    def stop(self) -> None:
+        """End them: at once where nothing is lost by it, else cleanly. Containers outlive a killed client."""
+        if self._keep or self._by_compose:
+            self.processes.stop(grace_s=CLEAN_END_S)
+        else:
+            self.processes.kill()

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-import _engine
 from _access import Failed
+from _engine import Servers
 from _folder import own_folder
 from _tethered import Tethered
 
@@ -30,14 +30,14 @@ def run(command: Sequence[str], *, export_settings: bool) -> int:
     name = f"run-{os.getpid()}-{secrets.token_hex(3)}"
     try:
         with ending_by_signal(), own_folder(name, keep=False) as (folder, lock_fd):
-            processes = Tethered(keep_fds=[lock_fd])
+            servers = Servers(folder, lock_fd=lock_fd, keep=False)
             try:
-                access = _engine.start(folder, processes)
+                access = servers.start()
                 variables = access.for_tests() | (access.for_settings() if export_settings else {})
-                return _follow(_started(processes, command, variables))
+                return _follow(_started(servers.processes, command, variables))
             finally:
                 ignore_endings()  # a second Ctrl-C must not leave half of them running
-                processes.kill()
+                servers.stop()
     except Ended as end:
         return 128 + end.number
 

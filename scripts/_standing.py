@@ -10,18 +10,18 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-import _engine
 from _access import Access, Failed
+from _engine import Servers
 from _folder import ROOT, in_use, own_folder
 from _run import Ended, ending_by_signal, ignore_endings
-from _tethered import POLL_S, Tethered
+from _server import write_secret
+from _tethered import POLL_S
 
 NAME = "standing"
 STATE = ROOT / NAME / "state.json"
 LOG = ROOT / "standing.log"
 START_TIMEOUT_S = 900.0  # with apt-get and the build of MinIO
 STOP_TIMEOUT_S = 40.0
-SERVER_GRACE_S = 20.0  # a clean end, since the data stays
 VERBS = {
     "start": "start a set of servers for this checkout",
     "stop": "end it; its data stays",
@@ -69,21 +69,20 @@ def _start(program: Path) -> int:
 def _serve() -> int:
     with ending_by_signal(), own_folder(NAME, keep=True) as (folder, lock_fd):
         STATE.unlink(missing_ok=True)
-        processes = Tethered(keep_fds=[lock_fd])
+        servers = Servers(folder, lock_fd=lock_fd, keep=True)
         try:
-            access = _engine.start(folder, processes)
+            access = servers.start()
             draft = STATE.with_suffix(".draft")
-            draft.touch(mode=0o600)
-            draft.write_text(json.dumps({"pid": os.getpid(), "access": asdict(access)}))
+            write_secret(draft, json.dumps({"pid": os.getpid(), "access": asdict(access)}))
             draft.rename(STATE)
-            processes.wait_for_any()
+            servers.processes.wait_for_any()
             print("services: a server ended by itself: see its log below .services/standing", flush=True)
         except Ended:
             return 0
         finally:
             ignore_endings()
             STATE.unlink(missing_ok=True)
-            processes.stop(grace_s=SERVER_GRACE_S)
+            servers.stop()
     return 1
 
 

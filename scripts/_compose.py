@@ -1,0 +1,92 @@
+"""Compose: Redis, RabbitMQ and MinIO of docker-compose.yml, by the Docker engine of this machine."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from _access import USER, Access
+from _server import LOOPBACK, Server, amqp_answers, answering, free_ports, http_answers, kept_password, redis_answers
+from _tethered import Tethered
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = ("docker-compose.yml", "deploy/compose.services.yml")
+SERVERS = ("redis", "rabbitmq", "minio")
+ENGINE_TIMEOUT_S = 3.0
+PULL_TIMEOUT_S = 600.0
+# In the foreground: the signal that ends `up` ends the servers, and then what remains of them is cleared away.
+UP_THEN_DOWN = (
+    "trap : TERM INT HUP; docker compose up --abort-on-container-exit {servers}; docker compose down {options}"
+)
+
+
+def engine_answers() -> bool:
+    """Whether `docker compose` can be used here, found out in a few seconds."""
+    return bool(shutil.which("docker")) and all(_succeeds(*words) for words in (["info"], ["compose", "version"]))
+
+
+def start_all(folder: Path, processes: Tethered, *, keep: bool) -> Access:
+    """Start the three servers; return when all of them answer. Their volumes go with them unless `keep`."""
+    passwords = {name: kept_password(folder / f"{name}.password") for name in SERVERS}
+
+    def start() -> Server:
+        return _start(folder, processes, passwords, keep=keep)
+
+    server = answering(start, start(), timeout_s=PULL_TIMEOUT_S)
+    return Access(*server.addresses, USER, passwords["minio"])
+
+
+def variables(folder: Path, passwords: dict[str, str], ports: dict[str, int]) -> dict[str, str]:
+    """What docker-compose.yml asks for. The project is named for this folder, so that two checkouts do not meet."""
+    return {
+        "COMPOSE_PROJECT_NAME": f"resultstore-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}",
+        "COMPOSE_FILE": os.pathsep.join(str(ROOT / name) for name in FILES),
+        "COMPOSE_PROFILES": "minio",
+        "PUBLISH_ON": LOOPBACK,
+        "REDIS_PORT": str(ports["redis"]),
+        "RABBITMQ_PORT": str(ports["rabbitmq"]),
+        "RABBITMQ_MANAGEMENT_PORT": str(ports["management"]),
+        "STORE_PORT": str(ports["minio"]),
+        "REDIS_PASSWORD": passwords["redis"],
+        "RABBITMQ_USER": USER,
+        "RABBITMQ_PASSWORD": passwords["rabbitmq"],
+        "STORE_ACCESS_KEY": USER,
+        "STORE_SECRET_KEY": passwords["minio"],
+        "RESULTSTORE_SECRET_KEY": "asked for, and of no use to these three",
+    }
+
+
+def _start(folder: Path, processes: Tethered, passwords: dict[str, str], *, keep: bool) -> Server:
+    names = ("redis", "rabbitmq", "minio", "management")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    script = UP_THEN_DOWN.format(servers=" ".join(SERVERS), options="" if keep else "--volumes")
+    env = os.environ | variables(folder, passwords, ports)
+    log = folder / "compose.log"
+    with log.open("wb") as output:
+        process = processes.start(["sh", "-c", script], env=env, log=output, cwd=ROOT)
+    store = f"http://{LOOPBACK}:{ports['minio']}"
+    return Server(
+        addresses=(
+            f"redis://:{passwords['redis']}@{LOOPBACK}:{ports['redis']}/0",
+            f"amqp://{USER}:{passwords['rabbitmq']}@{LOOPBACK}:{ports['rabbitmq']}//",
+            store,
+        ),
+        process=process,
+        log=log,
+        answers=lambda: (
+            redis_answers(ports["redis"], passwords["redis"])
+            and http_answers(f"{store}/minio/health/ready")
+            and amqp_answers(ports["rabbitmq"], USER, passwords["rabbitmq"])
+        ),
+    )
+
+
+def _succeeds(*words: str) -> bool:
+    try:
+        done = subprocess.run(
+            ["docker", *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=ENGINE_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
