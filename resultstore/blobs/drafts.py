@@ -146,7 +146,9 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise BadReference(f"{folder} cannot be a folder, a blob stands there: a key must not begin another") from error
+        if any(place.is_file() for place in (folder, *folder.parents)):
+            raise BadReference(f"{folder} cannot be a folder, a blob stands there: no key may begin another") from error
+        # else a delete took it between mkdir's own two steps: the next one will find it missing
 
 
 def _linked(draft: Path, path: Path) -> bool:
