@@ -36,6 +36,7 @@ format: .venv/dev.stamp
 
 typecheck: .venv/dev.stamp
 	$(BIN)/mypy
+	MYPYPATH=scripts $(BIN)/mypy $(PROGRAMS) scripts/*.py
 
 bench: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python -m benchmarks

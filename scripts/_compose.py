@@ -34,7 +34,8 @@ def start_all(folder: Path, processes: Tethered, *, keep: bool) -> Access:
         return _start(folder, processes, passwords, keep=keep)
 
     server = answering(start, start(), timeout_s=PULL_TIMEOUT_S)
-    return Access(*server.addresses, USER, passwords["minio"])
+    redis, rabbitmq, minio = server.addresses
+    return Access(redis, rabbitmq, minio, USER, passwords["minio"])
 
 
 def variables(folder: Path, passwords: dict[str, str], ports: dict[str, int]) -> dict[str, str]:

@@ -57,8 +57,8 @@ def start_all(folder: Path, processes: Tethered, programs: Programs) -> Access:
         lambda: start_minio(rooms["minio"], programs.minio),
     ]
     started = [(start, start()) for start in starts]
-    addresses = [address for start, server in started for address in answering(start, server).addresses]
-    return Access(*addresses, USER, rooms["minio"].password)
+    redis, rabbitmq, minio = (answering(start, server).addresses[0] for start, server in started)
+    return Access(redis, rabbitmq, minio, USER, rooms["minio"].password)
 
 
 def room(folder: Path, processes: Tethered) -> Room:
@@ -118,10 +118,8 @@ def start_minio(room: Room, program: Path) -> Server:
     """MinIO with the settings of deploy/minio.env, on one folder."""
     [port] = free_ports(1)
     address = f"{LOOPBACK}:{port}"
-    settings = dict(
-        line.split("=", 1) for line in (DEPLOY / "minio.env").read_text().splitlines() if line[:1].isupper()
-    )
-    env = settings | {
+    lines = (DEPLOY / "minio.env").read_text().splitlines()
+    env = dict(line.split("=", 1) for line in lines if line and line[0] != "#") | {
         "HOME": str(room.folder),
         "MINIO_ROOT_USER": USER,
         "MINIO_ROOT_PASSWORD": room.password,

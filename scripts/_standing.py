@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from _access import Access, Failed
@@ -29,6 +29,14 @@ VERBS = {
     "env": "print its addresses as shell exports",
     "serve": "what `start` runs: hold the set until a signal",
 }
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the keeper of the set writes down: its process id, and how to reach the servers."""
+
+    pid: int
+    access: Access
 
 
 def do(verb: str, *, program: Path) -> int:
@@ -73,7 +81,7 @@ def _serve() -> int:
         try:
             access = servers.start()
             draft = STATE.with_suffix(".draft")
-            write_secret(draft, json.dumps({"pid": os.getpid(), "access": asdict(access)}))
+            write_secret(draft, json.dumps(asdict(Kept(pid=os.getpid(), access=access))))
             draft.rename(STATE)
             servers.processes.wait_for_any()
             print("services: a server ended by itself: see its log below .services/standing", flush=True)
@@ -87,8 +95,8 @@ def _serve() -> int:
 
 
 def _stop() -> int:
-    if (state := _state()) is not None:
-        os.kill(int(state["pid"]), signal.SIGTERM)
+    if (kept := _kept()) is not None:
+        os.kill(kept.pid, signal.SIGTERM)
     until = time.monotonic() + STOP_TIMEOUT_S
     while in_use(NAME) and time.monotonic() < until:
         time.sleep(POLL_S)
@@ -118,15 +126,16 @@ def _env() -> int:
 
 
 def _access() -> Access | None:
-    state = _state()
-    return None if state is None else Access(**state["access"])
+    kept = _kept()
+    return None if kept is None else kept.access
 
 
-def _state() -> dict | None:
+def _kept() -> Kept | None:
     """What `serve` wrote, while it runs: a state whose lock is free is a dead one's."""
     if not in_use(NAME):
         return None
     try:
-        return json.loads(STATE.read_text())
+        written = json.loads(STATE.read_text())
     except FileNotFoundError:
         return None
+    return Kept(pid=written["pid"], access=Access(**written["access"]))
