@@ -1,0 +1,118 @@
+"""Memory: an Index in a dict, for one process."""
+
+import heapq
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+import msgspec
+
+from resultstore.index.index import Over
+from resultstore.index.mailbox import Mailbox
+from resultstore.model import record
+from resultstore.model.result import Result
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    main: bytes
+    beside: bytes | None
+    owner: str
+    made_at: float
+    ends_at: float
+
+
+class MemoryIndex:
+    """Keeps the same bytes that Redis would keep, so that a Result means the same in both."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._ends: list[tuple[float, str]] = []
+        self._boxes: dict[str, list[Mailbox]] = {}
+        self._lock = threading.Lock()
+
+    def peek(self, result_id: str) -> Result | None:
+        """The small record alone: what lies beside it is left at its default."""
+        with self._lock:
+            entry = self._live(result_id)
+        return None if entry is None else record.decode(result_id, entry.main, None)
+
+    def load(self, result_id: str) -> Result | None:
+        """The record with what lies beside it."""
+        with self._lock:
+            entry = self._live(result_id)
+        return None if entry is None else record.decode(result_id, entry.main, entry.beside)
+
+    def save(self, result: Result, *, ttl_s: int | None, over: Over = Over.ANYTHING) -> bool:
+        """Write the record if `over` allows, let it expire after `ttl_s` seconds, and announce it."""
+        entry = _entry(result, ttl_s)
+        event = record.decode_event(record.encode_event(result))
+        with self._lock:
+            self._drop_expired()
+            before = self._entries.get(result.id)
+            if before is not None and not _allows(over, before, entry):
+                return False
+            if before is not None and before.owner == entry.owner:
+                entry = msgspec.structs.replace(entry, made_at=before.made_at)
+            self._entries[result.id] = entry
+            if ttl_s is not None:
+                heapq.heappush(self._ends, (entry.ends_at, result.id))
+            for box in self._boxes.get(result.id, ()):
+                box.put(event)
+        return True
+
+    def delete(self, result_id: str) -> None:
+        """Remove the record and what lies beside it; no error when there is none."""
+        with self._lock:
+            self._entries.pop(result_id, None)
+
+    @contextmanager
+    def watch(self, result_id: str) -> Iterator[Mailbox]:
+        """Subscribe to an id for the length of the block."""
+        box = Mailbox()
+        with self._lock:
+            self._boxes.setdefault(result_id, []).append(box)
+        try:
+            yield box
+        finally:
+            with self._lock:
+                self._boxes[result_id].remove(box)
+                if not self._boxes[result_id]:
+                    del self._boxes[result_id]
+
+    def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
+        """Up to `limit` ids, the newest first."""
+        with self._lock:
+            self._drop_expired()
+            entries = list(self._entries.items())
+        entries.sort(key=lambda item: item[1].made_at, reverse=True)
+        return islice((key for key, entry in entries if owner is None or entry.owner == owner), limit)
+
+    def _live(self, result_id: str) -> _Entry | None:
+        entry = self._entries.get(result_id)
+        return entry if entry is not None and time.monotonic() < entry.ends_at else None
+
+    def _drop_expired(self) -> None:
+        now = time.monotonic()
+        while self._ends and self._ends[0][0] <= now:
+            _, result_id = heapq.heappop(self._ends)
+            if result_id in self._entries and self._entries[result_id].ends_at <= now:
+                del self._entries[result_id]
+
+
+def _entry(result: Result, ttl_s: int | None) -> _Entry:
+    main, beside = record.encode(result)
+    made_at = result.created_at or result.changed_at or time.time()
+    ends_at = math.inf if ttl_s is None else time.monotonic() + ttl_s
+    return _Entry(main=main, beside=beside, owner=result.owner, made_at=made_at, ends_at=ends_at)
+
+
+def _allows(over: Over, before: _Entry, after: _Entry) -> bool:
+    if over is Over.NOTHING:
+        return False
+    if (before.main, before.beside) == (after.main, after.beside):
+        return True
+    code = record.state_code(before.main)
+    return code != record.SUCCESS_CODE and (over is Over.ANYTHING or code < record.FIRST_TERMINAL_CODE)

@@ -1,0 +1,333 @@
+"""Index: what every driver keeps."""
+
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from resultstore.index.index import Index, Lists, Over
+from resultstore.index.memory import MemoryIndex
+from resultstore.index.redis import RedisIndex
+from resultstore.model.artifact import Artifact
+from resultstore.model.errors import BadReference
+from resultstore.model.event import Event
+from resultstore.model.layout import new_nonce
+from resultstore.model.result import Failure, Progress, Result, State
+
+SOON_S = 5.0
+UNFINISHED = [State.PENDING, State.RECEIVED, State.STARTED, State.PROGRESS, State.RETRY, "PACKING"]
+TERMINAL = [State.FAILURE, State.REVOKED, State.SUCCESS]
+
+
+@pytest.fixture(params=["memory", "redis"])
+def index(request):
+    if request.param == "memory":
+        return MemoryIndex()
+    return RedisIndex(request.getfixturevalue("redis_url"))
+
+
+@pytest.fixture
+def one():
+    return Result(id=uuid.uuid4().hex)
+
+
+def test_a_driver_is_an_index_that_can_list(index):
+    assert isinstance(index, Index)
+    assert isinstance(index, Lists)
+
+
+def test_an_unknown_id_is_none_and_not_an_error(index, one):
+    assert index.load(one.id) is None
+    assert index.peek(one.id) is None
+
+
+def test_a_result_with_every_field_is_loaded_as_it_was_saved(index, one):
+    artifact = Artifact(
+        id=one.id, name="page", file_name="page.pdf", key="k", etag="e", size_bytes=9, media_type="application/pdf",
+        sha256="ab", stored_bytes=9, expires_at=99, metadata={"pages": 3},
+    )  # fmt: skip
+    full = one.moved(
+        State.FAILURE, task="tasks.add", owner="ann", value=b"v" * 5000, progress=Progress(1, 2, "half"),
+        failure=Failure("ValueError", "m" * 5000, "builtins"), traceback="t" * 5000, artifacts=(artifact,),
+        sealed=True, ephemeral=True, nonce=new_nonce(), created_at=1.25, started_at=2.5, ended_at=3.75,
+        changed_at=time.time(), expires_at=2_000_000_000, worker="w@host", retries=2, extra=b"x" * 500,
+    )  # fmt: skip
+    assert index.save(full, ttl_s=60)
+    assert index.load(one.id) == full
+
+
+def test_a_peek_has_the_small_fields_and_leaves_out_what_is_big(index, one):
+    index.save(one.moved(State.SUCCESS, value=b"4", task="tasks.add"), ttl_s=60)
+    assert index.peek(one.id) == one.moved(State.SUCCESS, value=b"4", task="tasks.add")
+
+    other = Result(id=uuid.uuid4().hex, state=State.SUCCESS, value=b"v" * 5000, traceback="t")
+    index.save(other, ttl_s=60)
+    assert index.peek(other.id) == Result(id=other.id, state=State.SUCCESS)
+    assert index.load(other.id) == other
+
+
+@pytest.mark.parametrize("over", Over)
+@pytest.mark.parametrize("later", [*UNFINISHED, *TERMINAL])
+def test_success_is_never_overwritten(index, one, over, later):
+    index.save(one.moved(State.SUCCESS, value=b"first"), ttl_s=60)
+    assert not index.save(one.moved(later, value=b"later"), ttl_s=60, over=over)
+    assert index.load(one.id) == one.moved(State.SUCCESS, value=b"first")
+
+
+def test_a_success_whose_value_lies_beside_is_not_overwritten_by_one_with_the_same_record(index, one):
+    index.save(one.moved(State.SUCCESS, value=b"a" * 500), ttl_s=60)
+    assert not index.save(one.moved(State.SUCCESS, value=b"b" * 500), ttl_s=60)
+    assert index.load(one.id).value == b"a" * 500
+
+
+@pytest.mark.parametrize("before", [*UNFINISHED, State.FAILURE, State.REVOKED])
+@pytest.mark.parametrize("after", [State.STARTED, State.FAILURE, State.SUCCESS, "PACKING"])
+def test_a_transition_replaces_everything_but_success(index, one, before, after):
+    index.save(one.moved(before), ttl_s=60)
+    assert index.save(one.moved(after, value=b"after"), ttl_s=60)
+    assert index.load(one.id) == one.moved(after, value=b"after")
+
+
+@pytest.mark.parametrize("state", UNFINISHED)
+def test_what_was_sealed_is_put_back_over_an_unfinished_record(index, one, state):
+    index.save(one.moved(state), ttl_s=60)
+    assert index.save(one.moved(State.SUCCESS, sealed=True), ttl_s=60, over=Over.UNFINISHED)
+    assert index.peek(one.id).sealed
+
+
+@pytest.mark.parametrize("state", TERMINAL)
+def test_what_was_sealed_is_not_put_back_over_a_terminal_record(index, one, state):
+    index.save(one.moved(state), ttl_s=60)
+    assert not index.save(one.moved(State.SUCCESS, sealed=True), ttl_s=60, over=Over.UNFINISHED)
+    assert not index.peek(one.id).sealed
+
+
+@pytest.mark.parametrize("over", Over)
+def test_where_nothing_stands_every_save_is_written(index, one, over):
+    assert index.save(one.moved(State.STARTED), ttl_s=60, over=over)
+    assert index.peek(one.id).state == State.STARTED
+
+
+@pytest.mark.parametrize("state", [*UNFINISHED, *TERMINAL])
+def test_work_is_announced_only_where_no_record_stands(index, one, state):
+    assert index.save(one.moved(state), ttl_s=60, over=Over.NOTHING)
+    assert not index.save(one.moved(state), ttl_s=60, over=Over.NOTHING)
+    assert not index.save(one.moved(State.PENDING, value=b"x"), ttl_s=60, over=Over.NOTHING)
+    assert index.load(one.id) == one.moved(state)
+
+
+@pytest.mark.parametrize("over", [Over.ANYTHING, Over.UNFINISHED])
+def test_the_same_save_twice_leaves_what_one_leaves_and_both_are_told_so(index, one, over):
+    done = one.moved(State.SUCCESS, value=b"v" * 500)
+    assert index.save(done, ttl_s=60, over=over)
+    assert index.save(done, ttl_s=60, over=over)
+    assert index.load(one.id) == done
+
+
+def test_of_many_that_announce_the_same_work_exactly_one_is_told_that_it_did(index, one):
+    def announce(n):
+        return index.save(one.moved(State.PENDING, worker=str(n)), ttl_s=60, over=Over.NOTHING)
+
+    with ThreadPoolExecutor(16) as threads:
+        told = list(threads.map(announce, range(64)))
+    assert told.count(True) == 1
+    assert index.peek(one.id).worker == str(told.index(True))
+
+
+def test_success_wins_whatever_16_threads_race_for(index):
+    for _ in range(10):
+        result_id = uuid.uuid4().hex
+        start = threading.Barrier(16)
+
+        def attempt(n, result_id=result_id, start=start):
+            state = State.SUCCESS if n == 0 else State.FAILURE
+            start.wait()
+            return index.save(Result(id=result_id, state=state, worker=str(n)), ttl_s=60)
+
+        with ThreadPoolExecutor(16) as threads:
+            told = list(threads.map(attempt, range(16)))
+        assert told[0]
+        assert index.load(result_id) == Result(id=result_id, state=State.SUCCESS, worker="0")
+
+
+def test_of_16_successes_the_first_stands_and_only_its_writer_is_told_so(index, one):
+    start = threading.Barrier(16)
+
+    def attempt(n):
+        start.wait()
+        return index.save(one.moved(State.SUCCESS, worker=str(n)), ttl_s=60)
+
+    with ThreadPoolExecutor(16) as threads:
+        told = list(threads.map(attempt, range(16)))
+    assert told.count(True) == 1
+    assert index.load(one.id).worker == str(told.index(True))
+
+
+@pytest.mark.parametrize("value", [b"small", b"v" * 500])
+def test_a_record_is_gone_when_its_time_is_over_and_not_before(index, one, value):
+    index.save(one.moved(State.SUCCESS, value=value), ttl_s=1)
+    assert index.load(one.id) is not None
+    assert gone_within(index, one.id, 2.0)
+    assert index.peek(one.id) is None
+    assert index.save(one.moved(State.FAILURE), ttl_s=60, over=Over.NOTHING)
+
+
+def test_a_record_whose_time_was_over_before_it_was_saved_is_gone_at_once(index, one):
+    index.save(one, ttl_s=-5)
+    assert gone_within(index, one.id, 0.1)
+
+
+def test_the_last_save_says_how_long_a_record_lives(index, one):
+    index.save(one.moved(State.PENDING, value=b"v" * 500), ttl_s=1)
+    index.save(one.moved(State.STARTED, value=b"v" * 500), ttl_s=None)
+    assert not gone_within(index, one.id, 1.2)
+
+
+def test_a_deleted_record_is_gone_and_deleting_it_again_is_no_error(index, one):
+    index.save(one.moved(State.SUCCESS, value=b"v" * 500), ttl_s=60)
+    index.delete(one.id)
+    index.delete(one.id)
+    assert index.load(one.id) is None
+    assert index.save(one.moved(State.PENDING), ttl_s=60, over=Over.NOTHING)
+    assert index.load(one.id) == one
+
+
+def test_what_lay_beside_an_older_record_is_gone_with_it(index, one):
+    index.save(one.moved(State.RETRY, traceback="old", value=b"v" * 500), ttl_s=60)
+    index.save(one.moved(State.SUCCESS, value=b"4"), ttl_s=60)
+    assert index.load(one.id) == one.moved(State.SUCCESS, value=b"4")
+
+
+def test_a_nonce_that_is_none_is_refused_before_anything_is_written(index, one):
+    with pytest.raises(BadReference, match=one.id):
+        index.save(one.moved(State.SUCCESS, nonce="nope"), ttl_s=60)
+    assert index.load(one.id) is None
+
+
+def test_a_watcher_hears_each_change_in_order(index, one):
+    with index.watch(one.id) as watch:
+        index.save(one.moved(State.STARTED), ttl_s=60)
+        index.save(one.moved(State.PROGRESS, progress=Progress(1, 2, "half")), ttl_s=60)
+        index.save(one.moved("PACKING"), ttl_s=60)
+        heard = [watch.wait(SOON_S) for _ in range(3)]
+    assert heard == [
+        Event(one.id, "STARTED"),
+        Event(one.id, "PROGRESS", Progress(1, 2, "half")),
+        Event(one.id, "PACKING"),
+    ]
+
+
+def test_a_change_between_subscribing_and_waiting_is_not_lost(index):
+    for _ in range(50):
+        result = Result(id=uuid.uuid4().hex, state=State.SUCCESS)
+        with index.watch(result.id) as watch:
+            index.save(result, ttl_s=60)
+            assert watch.wait(SOON_S) == Event(result.id, "SUCCESS")
+
+
+def test_who_hears_of_a_change_finds_it_written(index):
+    for _ in range(50):
+        result = Result(id=uuid.uuid4().hex, state=State.SUCCESS, value=b"v" * 500)
+        with index.watch(result.id) as watch, ThreadPoolExecutor(1) as thread:
+            thread.submit(index.save, result, ttl_s=60)
+            assert watch.wait(SOON_S) is not None
+            assert index.load(result.id) == result
+
+
+def test_a_refused_save_is_not_announced(index, one):
+    index.save(one.moved(State.SUCCESS), ttl_s=60)
+    with index.watch(one.id) as watch:
+        index.save(one.moved(State.FAILURE), ttl_s=60)
+        assert watch.wait(0.2) is None
+
+
+def test_a_watcher_hears_nothing_of_other_ids_and_waits_no_longer_than_asked(index, one):
+    with index.watch(one.id) as watch:
+        index.save(Result(id=uuid.uuid4().hex), ttl_s=60)
+        began = time.monotonic()
+        assert watch.wait(0.2) is None
+        assert watch.wait(-1) is None
+        assert 0.15 < time.monotonic() - began < 1
+
+
+def test_all_watchers_of_an_id_hear_of_it_and_one_that_leaves_does_not_deafen_the_rest(index, one):
+    with index.watch(one.id) as first:
+        with index.watch(one.id) as second:
+            index.save(one.moved(State.STARTED), ttl_s=60)
+            assert first.wait(SOON_S) == second.wait(SOON_S) == Event(one.id, "STARTED")
+        index.save(one.moved(State.SUCCESS), ttl_s=60)
+        assert first.wait(SOON_S) == Event(one.id, "SUCCESS")
+
+
+def test_watching_an_id_again_and_again_hears_each_time(index, one):
+    for n in range(100):
+        with index.watch(one.id) as watch:
+            index.save(one.moved(State.PROGRESS, progress=Progress(n)), ttl_s=60)
+            assert watch.wait(SOON_S) == Event(one.id, "PROGRESS", Progress(n))
+
+
+def test_a_waiter_that_falls_far_behind_still_hears_the_end(index, one):
+    with index.watch(one.id) as watch:
+        for n in range(1000):
+            index.save(one.moved(State.PROGRESS, progress=Progress(n)), ttl_s=60)
+        index.save(one.moved(State.SUCCESS), ttl_s=60)
+        heard = None
+        while (event := watch.wait(0.5)) is not None:
+            heard = event
+    assert heard == Event(one.id, "SUCCESS")
+
+
+def test_an_owners_ids_are_listed_newest_first_and_nobody_elses(index):
+    owner, other = uuid.uuid4().hex, uuid.uuid4().hex
+    ids = [uuid.uuid4().hex for _ in range(5)]
+    for n, result_id in enumerate(ids):
+        index.save(Result(id=result_id, owner=owner, created_at=1000.0 + n), ttl_s=60)
+    index.save(Result(id=uuid.uuid4().hex, owner=other), ttl_s=60)
+    index.save(Result(id=ids[0], owner=owner, state=State.SUCCESS, created_at=1000.0), ttl_s=60)
+    assert list(index.ids(owner=owner)) == ids[::-1]
+    assert list(index.ids(owner=owner, limit=2)) == ids[:2:-1]
+    assert list(index.ids(owner=uuid.uuid4().hex)) == []
+
+
+def test_deleted_and_expired_ids_are_not_listed(index):
+    owner = uuid.uuid4().hex
+    kept, deleted, expired = (Result(id=uuid.uuid4().hex, owner=owner) for _ in range(3))
+    index.save(expired, ttl_s=1)
+    index.save(kept, ttl_s=60)
+    index.save(deleted, ttl_s=60)
+    index.delete(deleted.id)
+    assert gone_within(index, expired.id, 2.0)
+    assert list(index.ids(owner=owner)) == [kept.id]
+
+
+def test_anybodys_ids_are_listed_once_each_up_to_the_limit(index):
+    saved = {uuid.uuid4().hex for _ in range(30)}
+    for result_id in saved:
+        index.save(Result(id=result_id, state=State.SUCCESS, value=b"v" * 500), ttl_s=60)
+    listed = list(index.ids(limit=1_000_000))
+    assert saved <= set(listed)
+    assert len(listed) == len(set(listed))
+    assert len(list(index.ids(limit=7))) == 7
+
+
+@pytest.mark.parametrize("result_id", ["a b", "ünï/{x}", "}:+", "x" * 300])
+def test_any_text_may_be_an_id(index, result_id):
+    result_id += uuid.uuid4().hex
+    done = Result(id=result_id, state=State.SUCCESS, value=b"v" * 500, owner=result_id)
+    with index.watch(result_id) as watch:
+        assert index.save(done, ttl_s=60)
+        assert watch.wait(SOON_S) == Event(result_id, "SUCCESS")
+    assert index.load(result_id) == done
+    assert list(index.ids(owner=result_id)) == [result_id]
+    assert result_id in set(index.ids(limit=1_000_000))
+
+
+def gone_within(index, result_id, limit_s):
+    end = time.monotonic() + limit_s
+    while index.load(result_id) is not None:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
