@@ -1,6 +1,7 @@
 """Connect: makes a Store from settings. The only file that knows the drivers' names."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from resultstore.blobs.blobstore import Signer
@@ -9,6 +10,10 @@ from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store
 from resultstore.store.sealing import SealStore
+
+if TYPE_CHECKING:
+    from resultstore.blobs.bucket import S3Bucket
+    from resultstore.blobs.target import S3Target
 
 
 def connect(settings: Settings | None = None) -> Store:
@@ -19,6 +24,15 @@ def connect(settings: Settings | None = None) -> Store:
     chosen = settings or Settings()
     blobs, signer = _blobs(chosen)
     return Store(index=_index(chosen), blobs=blobs, signer=signer, settings=chosen)
+
+
+def connect_bucket(settings: Settings) -> "S3Bucket | None":
+    """The control plane of the bucket that `settings` name; None where blobs stand elsewhere. Makes no request yet."""
+    if urlsplit(settings.blobs_url).scheme != "s3":
+        return None
+    from resultstore.blobs.bucket import S3Bucket
+
+    return S3Bucket(_target(settings))
 
 
 def _blobs(settings: Settings) -> tuple[SealStore | None, Signer | None]:
@@ -33,7 +47,7 @@ def _blobs(settings: Settings) -> tuple[SealStore | None, Signer | None]:
         case "file":
             return _local(Path(unquote(url.path)), settings)
         case "s3":
-            return _s3(url.netloc, url.path.strip("/"), settings)
+            return _s3(settings)
         case other:
             raise Misconfigured(
                 f"RESULTSTORE_BLOBS_URL has the scheme {other!r}: use s3://bucket/prefix, file:///folder or memory://"
@@ -49,23 +63,29 @@ def _local(folder: Path, settings: Settings) -> tuple[SealStore, Signer]:
     return LocalBlobs(folder), LocalSigner(secret, base_url)
 
 
-def _s3(bucket: str, prefix: str, settings: Settings) -> tuple[SealStore, Signer]:
+def _s3(settings: Settings) -> tuple[SealStore, Signer]:
     from resultstore.blobs.presign import S3Signer
     from resultstore.blobs.s3 import S3Blobs
+
+    target = _target(settings)
+    return S3Blobs(target), S3Signer(target)
+
+
+def _target(settings: Settings) -> "S3Target":
     from resultstore.blobs.target import S3Target
 
-    if not bucket:
+    url = urlsplit(settings.blobs_url)
+    if not url.netloc:
         raise Misconfigured("RESULTSTORE_BLOBS_URL names no bucket: write s3://bucket or s3://bucket/prefix")
-    target = S3Target(
-        bucket=bucket,
-        prefix=prefix,
+    return S3Target(
+        bucket=url.netloc,
+        prefix=url.path.strip("/"),
         endpoint_url=settings.s3_endpoint,
         public_endpoint_url=settings.s3_public_endpoint or settings.s3_endpoint,
         region=settings.s3_region,
         path_style=settings.s3_path_style,
         part_size_bytes=settings.part_size_bytes,
     )
-    return S3Blobs(target), S3Signer(target)
 
 
 def _index(settings: Settings) -> Index:

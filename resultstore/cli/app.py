@@ -1,0 +1,80 @@
+"""App: the `resultstore` command; turns every error into one line and an exit code."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import pydantic
+import typer
+
+from resultstore.cli import care, read, run, serve, write
+from resultstore.cli.exits import EPILOG, Exit, exit_of
+from resultstore.cli.output import say_error
+from resultstore.logs import cut_secrets
+from resultstore.model.errors import ResultStoreError
+
+
+def make_app() -> typer.Typer:
+    """The command with all its groups."""
+    app = typer.Typer(
+        name="resultstore",
+        help="Large results of task queues, in object storage.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    for group in (run, read, write, serve, care):
+        group.add_to(app)
+    app.callback()(_about)
+    return app
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(argv: Sequence[str]) -> int:
+    """Run one command; gives its exit code."""
+    json = "--json" in argv
+    try:
+        code = make_app()(args=list(argv), standalone_mode=True)
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(Exit.FAILED)
+    except ResultStoreError as error:
+        return _told(error, str(error), code=exit_of(error), json=json)
+    except pydantic.ValidationError as error:
+        return _told(error, _settings_text(error), code=Exit.USAGE, json=json)
+    except BrokenPipeError:
+        return Exit.FAILED  # who reads our output went away
+    except OSError as error:
+        return _told(
+            error, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), code=Exit.FAILED, json=json
+        )
+    return code if isinstance(code, int) else int(Exit.OK)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001
+    if wanted:
+        sys.stdout.write(version("resultstore") + "\n")
+        raise typer.Exit
+
+
+def _about(
+    _version: Annotated[  # noqa: FBT002
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Large results of task queues, in object storage."""
+
+
+def _told(error: Exception, message: str, *, code: Exit, json: bool) -> int:
+    say_error(name=type(error).__name__, message=cut_secrets(message), code=code, json=json)
+    return int(code)
+
+
+def _settings_text(error: pydantic.ValidationError) -> str:
+    wrong = (f"RESULTSTORE_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors())
+    return "a setting is wrong: " + "; ".join(wrong)

@@ -1,0 +1,24 @@
+"""Broker: asks the message broker whether it lets us in."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from kombu.connection import Connection
+from kombu.exceptions import KombuError, OperationalError
+
+from resultstore.doctor import Wrong
+
+CONNECT_LIMIT_S = 3.0
+
+
+def broker_answers(broker_url: str) -> str | Wrong:
+    """Whether a connection to `broker_url` can be opened; its password stays out of the answer."""
+    connection: Any = Connection(broker_url, connect_timeout=CONNECT_LIMIT_S)  # type: ignore[no-untyped-call]
+    try:
+        connection.ensure_connection(max_retries=1, timeout=CONNECT_LIMIT_S)
+    except (KombuError, OperationalError, OSError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Wrong(f"{connection.as_uri()}: {reason}", "start the broker, or set RESULTSTORE_BROKER_URL")
+    finally:
+        connection.release()
+    return f"{urlsplit(broker_url).scheme}: connected"

@@ -1,0 +1,71 @@
+"""Care: the commands that prepare and examine a place: setup, doctor."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from resultstore.cli.output import err, out, print_json
+from resultstore.cli.rooms import enter
+from resultstore.connect import connect
+from resultstore.doctor import Finding, Probe, Verdict, Wrong, examine, store_probes
+from resultstore.model.errors import Misconfigured
+from resultstore.provision import provision
+from resultstore.settings import Settings
+
+MARKS = {Verdict.OK: "[green]ok[/]", Verdict.WARNING: "[yellow]warning[/]", Verdict.WRONG: "[bold red]wrong[/]"}
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    app.command()(setup)
+    app.command()(doctor)
+
+
+def setup(json: Json = False) -> None:  # noqa: FBT002
+    """Make the place for blobs: bucket, lifecycle rules (others' are left alone), layout marker. Safe to run again."""
+    done = provision(Settings())
+    if json:
+        print_json(done)
+        return
+    table = Table("Step", "What", box=None, pad_edge=False, header_style="dim")
+    for step, text in done.items():
+        table.add_row(step, text)
+    out().print(table)
+
+
+def doctor(json: Json = False) -> None:  # noqa: FBT002
+    """Probe store, index, broker and clock: what is wrong and what to do. Exit code 1 when something is wrong."""
+    findings = list(examine(_probes(Settings())))
+    if json:
+        print_json(msgspec.to_builtins(findings))
+    else:
+        out().print(_table(findings))
+        if all(one.verdict is Verdict.OK for one in findings):
+            err().print("[green]all is well[/]")
+    if any(one.verdict is Verdict.WRONG for one in findings):
+        raise typer.Exit(1)
+
+
+def _probes(settings: Settings) -> dict[str, Probe]:
+    return store_probes(connect(settings)) | {"broker": lambda: _broker(settings)}
+
+
+def _broker(settings: Settings) -> str | Wrong:
+    try:
+        ask: Callable[[str], str | Wrong] = enter("resultstore.cli.broker", extra="celery").broker_answers
+    except Misconfigured as error:
+        return Wrong("not asked: kombu is not installed", str(error), Verdict.WARNING)
+    return ask(settings.broker_url)
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table("", "Probe", "Found", "What to do", "ms", box=None, pad_edge=False, header_style="dim")
+    table.columns[-1].justify = "right"
+    for one in findings:
+        table.add_row(MARKS[one.verdict], one.name, one.text, one.remedy, f"{one.ms:.0f}")
+    return table

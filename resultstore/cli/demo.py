@@ -1,0 +1,141 @@
+"""Demo: the main job from end to end, on real input."""
+
+import secrets
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from resultstore.cli.check import Checked, fetch
+from resultstore.cli.exits import Exit
+from resultstore.cli.jobs import Job, send, stored_jobs
+from resultstore.cli.kinds import StackKind
+from resultstore.cli.outcome import Outcome, plain_outcome
+from resultstore.cli.output import print_json
+from resultstore.cli.scene import Scene
+from resultstore.cli.stack import Stack, running_stack, wait_ready
+from resultstore.connect import connect
+from resultstore.model.errors import Unavailable
+from resultstore.model.result import State
+from resultstore.provision import provision
+from resultstore.store import Store
+from tasks.app import make_app
+
+READY_LIMIT_S = 30.0
+WORK_LIMIT_S = 180.0
+POLL_S = 0.1
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALLED = 128  # + the signal's number: how a shell names such an end
+
+
+class Ended(BaseException):
+    """Somebody ended the demo by a signal; not an Exception, so that nothing takes it for a failure."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run_demo(folder: Path, *, once: bool, kind: StackKind, json: bool) -> int:
+    """Run it with the data in `folder`; gives the exit code.
+
+    With `once` every URL is fetched and checked, and everything is stopped. Without, it serves until a signal ends it.
+    """
+    scene = Scene(quiet=json)
+    serving = False
+    try:
+        with _signals_raise(), running_stack(folder, kind, token=(token := secrets.token_hex(3))) as stack:
+            outcomes = _worked(stack, scene, token=token)
+            checked = _checked(stack, scene, outcomes) if once else []
+            scene.ending(outcomes, checked, stack=stack)
+            if json:
+                print_json(_document(stack, outcomes, checked))
+            code = _verdict(outcomes, checked)
+            serving = not once
+            while serving:
+                stack.check()
+                time.sleep(POLL_S)
+            return code
+    except Ended as end:
+        scene.farewell()
+        return int(Exit.OK) if serving and end.number == signal.SIGINT else SIGNALLED + end.number
+
+
+def _worked(stack: Stack, scene: Scene, *, token: str) -> list[Outcome]:
+    scene.opening(stack)
+    settings = stack.settings
+    with scene.step("storage"):
+        provision(settings)
+    store = connect(settings)
+    app = make_app(settings)
+    jobs = []
+    with scene.step("input"):
+        for job in stored_jobs(store, token=token):
+            send(app, store, job, queue=stack.queue)
+            jobs.append(job)
+    with scene.step("gateway"):
+        wait_ready(stack, limit_s=READY_LIMIT_S)
+    return _watched(stack, scene, store, jobs)
+
+
+def _watched(stack: Stack, scene: Scene, store: Store, jobs: Sequence[Job]) -> list[Outcome]:
+    """Show each job's progress until all have ended; a poll reads the small record alone."""
+    outcomes: dict[str, Outcome] = {}
+    until = time.monotonic() + WORK_LIMIT_S
+    with scene.progress(jobs) as show:
+        while len(outcomes) < len(jobs):
+            stack.check()
+            if time.monotonic() > until:
+                raise Unavailable(f"the work takes over {WORK_LIMIT_S:.0f} s; see {stack.folder / 'worker.log'}")
+            for job in jobs:
+                if job.id not in outcomes and (seen := store.peek(job.id)) is not None:
+                    show(job, seen)
+                    if seen.terminal:
+                        outcomes[job.id] = Outcome(job=job, result=store.load(job.id) or seen)
+            time.sleep(POLL_S)
+    return [outcomes[job.id] for job in jobs]
+
+
+def _checked(stack: Stack, scene: Scene, outcomes: Sequence[Outcome]) -> list[Checked]:
+    artifacts = [one for outcome in outcomes for one in outcome.result.artifacts]
+    with scene.fetching(len(artifacts)) as advance:
+        found = []
+        for artifact in artifacts:
+            found.append(fetch(artifact, gateway_url=stack.settings.gateway_url))
+            advance()
+    return found
+
+
+def _verdict(outcomes: Sequence[Outcome], checked: Sequence[Checked]) -> int:
+    worked = all(one.result.state == State.SUCCESS and one.result.artifacts for one in outcomes)
+    return int(Exit.OK if worked and all(one.ok for one in checked) else Exit.FAILED)
+
+
+def _document(stack: Stack, outcomes: Sequence[Outcome], checked: Sequence[Checked]) -> dict[str, object]:
+    return {
+        "stack": str(stack.kind),
+        "gateway": stack.settings.gateway_url,
+        "results": [plain_outcome(one, gateway_url=stack.settings.gateway_url) for one in outcomes],
+        "checked": msgspec.to_builtins(list(checked)),
+    }
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Turn a signal that ends us into Ended, once: the second must not keep us from ending what we started."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for one in ENDINGS:
+            signal.signal(one, signal.SIG_IGN)
+        raise Ended(number)
+
+    before = {number: signal.signal(number, end) for number in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

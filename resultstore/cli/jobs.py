@@ -1,0 +1,48 @@
+"""Jobs: the real work that the demo sends, on real input."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+from celery import Celery
+
+from resultstore.index.index import Over
+from resultstore.model.artifact import Artifact
+from resultstore.model.result import Result, State
+from resultstore.store import Store
+from tasks.samples import Sample, digits, photos, wine
+
+WIDTHS = (1600, 800, 200)
+PHOTO_FORMATS = ("webp", "jpeg", "avif")
+
+Argument = str | Sequence[int]
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One task to run: its id, its name, its input as it was stored, its other arguments."""
+
+    id: str
+    task: str
+    source: Artifact
+    arguments: Mapping[str, Argument]
+
+
+def stored_jobs(store: Store, *, token: str) -> Iterator[Job]:
+    """Store each input and say what to do with it; `token` keeps the ids of several demos apart."""
+    for label, task, sample, arguments in _work():
+        source = store.put(sample.content, name=sample.file_name, media_type=sample.media_type, retention="1d")
+        yield Job(id=f"{label}-{token}", task=task, source=source, arguments=arguments)
+
+
+def send(app: Celery, store: Store, job: Job, *, queue: str) -> None:
+    """Announce the work under its id, then hand it to the broker: one id for message, task and Result."""
+    store.save(Result(id=job.id, state=State.PENDING, task=job.task), over=Over.NOTHING)
+    app.send_task(job.task, args=[job.source], kwargs=dict(job.arguments), task_id=job.id, queue=queue)
+
+
+def _work() -> Iterator[tuple[str, str, Sample, Mapping[str, Argument]]]:
+    for photo, kind in zip(photos(), PHOTO_FORMATS, strict=True):
+        label = photo.file_name.partition(".")[0].replace("_", "-")
+        yield label, "images.resize", photo, {"widths": WIDTHS, "format": kind}
+    yield "report", "pdf.report", wine(), {}
+    yield "model", "models.train", digits(), {"target": "digit", "kind": "logistic"}
+    yield "table", "tables.convert", wine(), {}

@@ -1,0 +1,194 @@
+"""Read: the commands that look results up: ls, show, get, url."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from resultstore.blobs.disposition import safe_file_name
+from resultstore.cli.output import (
+    artifact_table,
+    err,
+    out,
+    plain_artifact,
+    plain_result,
+    print_json,
+    size_text,
+    state_text,
+    time_text,
+)
+from resultstore.connect import connect
+from resultstore.model.artifact import Artifact
+from resultstore.model.errors import ArtifactMissing, ChecksumMismatch, ResultMissing
+from resultstore.model.result import Result
+from resultstore.store import Store
+
+READ_BYTES = 1024 * 1024
+STDOUT = "-"
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Id = Annotated[str, typer.Argument(help="The result's id: the task's id, the upload's id.")]
+Name = Annotated[str | None, typer.Argument(help="The artifact's name; may be left out when there is only one.")]
+Output = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write; '-' is stdout, a folder is fine.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    for command in (ls, show, get, url):
+        app.command()(command)
+
+
+def ls(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 50,
+    owner: Annotated[str | None, typer.Option(help="Only results of this owner, newest first.")] = None,
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """List the results that the index knows."""
+    store = connect()
+    found = [one for one in map(store.load, store.ids(owner=owner, limit=limit)) if one is not None]
+    found.sort(key=lambda one: one.changed_at or 0, reverse=True)
+    if json:
+        print_json([plain_result(one) for one in found])
+        return
+    table = Table("Id", "State", "Task", "Artifacts", "Size", "Changed", box=None, pad_edge=False, header_style="dim")
+    for one in found:
+        size = size_text(sum(part.size_bytes for part in one.artifacts)) if one.artifacts else "-"
+        count = str(len(one.artifacts) or "-")
+        table.add_row(one.id, state_text(one.state), one.task or "-", count, size, time_text(one.changed_at))
+    out().print(table if found else "[dim]the index knows no results[/]")
+
+
+def show(id: Id, json: Json = False) -> None:  # noqa: FBT002
+    """Show one result: state, progress, failure and artifacts."""
+    result = _loaded(connect(), id)
+    if json:
+        print_json(plain_result(result))
+        return
+    console = out()
+    console.print(f"{state_text(result.state)}  [bold]{result.id}[/]  {result.task}")
+    for label, moment in (("started", result.started_at), ("ended", result.ended_at), ("expires", result.expires_at)):
+        if moment is not None:
+            console.print(f"[dim]{label:<8}[/] {time_text(moment)}")
+    if result.progress is not None and not result.terminal:
+        console.print(f"[dim]progress[/] {result.progress.done:g} of {result.progress.total:g} {result.progress.note}")
+    if result.failure is not None:
+        console.print("[bold red]failure [/]", end=" ")
+        console.print(f"{result.failure.type}: {result.failure.message}", markup=False)
+    if result.artifacts:
+        console.print(artifact_table(result.artifacts))
+
+
+def get(
+    id: Id,
+    name: Name = None,
+    output: Output = None,
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """Download an artifact, verified; the file appears whole or not at all."""
+    store = connect()
+    artifact = _chosen(_loaded(store, id), name)
+    if output == STDOUT:
+        _copy(store, artifact, sys.stdout.buffer, quiet=json)
+        return
+    path = _target(artifact, output)
+    with _whole_file(path) as file:
+        _copy(store, artifact, file, quiet=json)
+    if json:
+        print_json(plain_artifact(artifact) | {"path": str(path)})
+    else:
+        out().print(
+            f"[green]saved[/] {path}  {size_text(artifact.size_bytes)}  sha256 {artifact.sha256}", soft_wrap=True
+        )
+
+
+def url(
+    id: Id,
+    name: Name = None,
+    expires: Annotated[int | None, typer.Option(min=1, max=604_800, help="Seconds that the URL shall work.")] = None,
+    inline: Annotated[bool, typer.Option("--inline", help="To be shown, not saved.")] = False,  # noqa: FBT002
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """Print a presigned URL of an artifact."""
+    store = connect()
+    artifact = _chosen(_loaded(store, id), name)
+    signed = store.url(artifact, expires_in_s=expires, inline=inline)
+    if json:
+        print_json({"id": id, "name": artifact.name, "url": signed})
+    else:
+        sys.stdout.write(signed + "\n")
+
+
+def _loaded(store: Store, id: str) -> Result:
+    result = store.load(id)
+    if result is None:
+        raise ResultMissing(f"no result is known under the id {id!r}; `resultstore ls` lists those that are")
+    return result
+
+
+def _chosen(result: Result, name: str | None) -> Artifact:
+    names = ", ".join(one.name for one in result.artifacts) or "none"
+    if name is None and len(result.artifacts) > 1:
+        raise typer.BadParameter(f"{result.id} has several artifacts, name one of: {names}", param_hint="NAME")
+    found = result.artifact(name) if name is not None else next(iter(result.artifacts), None)
+    if found is None:
+        raise ArtifactMissing(f"result {result.id} ({result.state}) has no artifact {name or ''}; it has: {names}")
+    return found
+
+
+def _target(artifact: Artifact, output: str | None) -> Path:
+    """Where to save: a name that came from the store never leads out of the folder, and never replaces a file."""
+    path = Path(output) if output else Path()
+    if not path.is_dir():
+        return path
+    path /= safe_file_name(artifact.file_name)
+    if path.exists():
+        raise typer.BadParameter(f"{path} exists: name it with -o to replace it", param_hint="-o")
+    return path
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file beside `path` that takes its place when the block ends well, and is gone when it does not."""
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(draft).chmod(0o666 & ~mask)  # mkstemp makes it private; a download is an ordinary file
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def _copy(store: Store, artifact: Artifact, file: BinaryIO, *, quiet: bool) -> None:
+    digest = hashlib.sha256()
+    console = err()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        console=console,
+        disable=quiet or not console.is_terminal,
+        transient=True,
+    )
+    with bar, store.open(artifact) as stream:
+        shown = bar.add_task(artifact.file_name, total=artifact.size_bytes)
+        while chunk := stream.read(READ_BYTES):
+            digest.update(chunk)
+            file.write(chunk)
+            bar.advance(shown, len(chunk))
+    if digest.hexdigest() != artifact.sha256:
+        raise ChecksumMismatch(f"artifact {artifact.name} of {artifact.id} is damaged in the store: run the task again")

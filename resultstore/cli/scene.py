@@ -1,0 +1,151 @@
+"""Scene: what the demo shows: steps, live progress, the closing table."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.rule import Rule
+from rich.text import Text
+
+from resultstore.cli.check import Checked
+from resultstore.cli.jobs import Job
+from resultstore.cli.kinds import StackKind
+from resultstore.cli.outcome import Outcome, closing_table, linked
+from resultstore.cli.output import err, out, size_text, state_text
+from resultstore.cli.stack import Stack
+from resultstore.model.result import Result, State
+
+WIDE = 132  # columns from which a URL fits beside its row without a break
+Show = Callable[[Job, Result], None]
+STACKS = {
+    StackKind.EMBEDDED: "embedded stack: Valkey as broker and index, blobs in a folder",
+    StackKind.REAL: "real stack: RabbitMQ, Redis and an S3 store",
+}
+
+
+class Scene:
+    """Tells people what happens; `quiet` says it on stderr, as stdout is for a program then."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._console: Console = err() if quiet else out()
+        self._began = time.monotonic()
+
+    def opening(self, stack: Stack) -> None:
+        """Name the stack and where its data is."""
+        self._console.print(
+            Rule(f"[bold]resultstore demo[/]  [dim]{STACKS[stack.kind]}[/]", style="cyan", align="left")
+        )
+        self._console.print(f"  [dim]data and logs in {stack.folder}[/]", soft_wrap=True)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Something short that is done before the work starts."""
+        began = time.monotonic()
+        yield
+        self._console.print(f"  [green]✓[/] {name} [dim]{time.monotonic() - began:.1f} s[/]")
+
+    @contextmanager
+    def progress(self, jobs: Sequence[Job]) -> Iterator[Show]:
+        """A bar and a note for each job; without a terminal, a line whenever one changes its state."""
+        if not self._console.is_terminal:
+            yield _Lines(self._console).show
+            return
+        columns = (
+            SpinnerColumn(style="cyan", finished_text=" "),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28, complete_style="cyan", finished_style="green"),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}", style="dim"),
+        )
+        with Progress(*columns, console=self._console) as live:
+            width = max(len(job.task) for job in jobs)
+            rows = {
+                job.id: live.add_task(
+                    f"[bold]{job.task:<{width}}[/] {job.source.file_name:<16}", total=None, note="queued"
+                )
+                for job in jobs
+            }
+            yield lambda job, seen: live.update(rows[job.id], **_as_row(seen))  # type: ignore[arg-type]
+
+    @contextmanager
+    def fetching(self, count: int) -> Iterator[Callable[[], None]]:
+        """Count the URLs that were fetched."""
+        columns = (TextColumn("  [cyan]fetching every URL[/]"), BarColumn(bar_width=28), MofNCompleteColumn())
+        with Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal) as live:
+            row = live.add_task("", total=count)
+            yield lambda: live.advance(row)
+
+    def ending(self, outcomes: Sequence[Outcome], checked: Sequence[Checked], *, stack: Stack) -> None:
+        """The table of what came out, where to click, and what the check found."""
+        wide = self._console.width >= WIDE
+        gateway_url = stack.settings.gateway_url
+        faults = {(one.id, one.name): one.fault for one in checked} if checked else None
+        self._console.print(closing_table(outcomes, gateway_url=gateway_url if wide else None, faults=faults))
+        if not wide:
+            self._list_urls(outcomes, gateway_url=gateway_url)
+        self._sum_up(outcomes, checked, stack=stack)
+
+    def farewell(self) -> None:
+        """Everything is being stopped."""
+        self._console.print("  [dim]stopped[/]")
+
+    def _list_urls(self, outcomes: Sequence[Outcome], *, gateway_url: str) -> None:
+        for outcome in outcomes:
+            for one in outcome.result.artifacts:
+                self._console.print(Text("  ") + linked(one, gateway_url=gateway_url), soft_wrap=True)
+
+    def _sum_up(self, outcomes: Sequence[Outcome], checked: Sequence[Checked], *, stack: Stack) -> None:
+        total = time.monotonic() - self._began
+        made = [one for outcome in outcomes for one in outcome.result.artifacts]
+        done = sum(outcome.result.state == State.SUCCESS for outcome in outcomes)
+        size = size_text(sum(one.size_bytes for one in made))
+        style = "green" if done == len(outcomes) else "bold red"
+        self._console.print(
+            f"  [{style}]{done} of {len(outcomes)} tasks succeeded[/]: {len(made)} artifacts, {size}, {total:.1f} s"
+        )
+        if checked:
+            good = sum(one.ok for one in checked)
+            style = "green" if good == len(checked) else "bold red"
+            self._console.print(f"  [{style}]{good} of {len(checked)} URLs gave the promised size and sha256[/]")
+            return
+        result = f"{stack.settings.gateway_url}/v1/results/{outcomes[0].job.id}"
+        self._console.print(f"  serving; a result as JSON: [link={result}]{result}[/]", soft_wrap=True)
+        self._console.print(
+            f"  [dim]from another terminal: . {stack.folder / 'env'} && resultstore ls[/]", soft_wrap=True
+        )
+        self._console.print("  [bold]Ctrl-C ends the demo[/] [dim]and every process of it[/]")
+
+
+class _Lines:
+    """Progress where no cursor can move: one line for each change of state."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown: dict[str, str] = {}
+
+    def show(self, job: Job, seen: Result) -> None:
+        if self._shown.get(job.id) == seen.state:
+            return
+        self._shown[job.id] = seen.state
+        self._console.print(f"  {job.task:<16}{job.source.file_name:<18}{state_text(seen.state)}")
+
+
+def _as_row(seen: Result) -> dict[str, object]:
+    if seen.terminal:
+        note = state_text(seen.state) if seen.state != State.SUCCESS else "[green]done[/]"
+        return {"total": 1, "completed": 1, "note": note}
+    if seen.progress is None:
+        return {"note": "queued" if seen.state == State.PENDING else "started"}
+    at = seen.progress
+    return {"total": at.total or None, "completed": at.done, "note": at.note}

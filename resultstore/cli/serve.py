@@ -1,0 +1,47 @@
+"""Serve: the commands that run until they are stopped: worker, gateway."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from resultstore.cli.rooms import enter
+from resultstore.logs import configure_logs
+from resultstore.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    app.command()(gateway)
+    app.command()(worker)
+
+
+def gateway(
+    fds: Annotated[
+        list[int] | None,
+        typer.Option("--fd", help="Listen on this inherited socket; a second one is for local bytes.", hidden=True),
+    ] = None,
+) -> None:
+    """Serve results by HTTP; with blobs in a folder, their bytes too, on a port of their own."""
+    settings = Settings()
+    configure_logs(json=settings.log_json)
+    enter("resultstore.gateway.serve", extra="gateway").serve(settings, fds=fds or [])
+
+
+def worker(
+    concurrency: Annotated[int, typer.Option("--concurrency", "-c", min=1, help="Child processes.")] = 2,
+    queues: Annotated[str | None, typer.Option("--queues", "-Q", help="Queues to consume, by commas.")] = None,
+    loglevel: Annotated[str, typer.Option(help="Of Celery's own log.")] = "info",
+) -> None:
+    """Run the shipped Celery worker (images, pdf, models, tables)."""
+    enter("tasks.app", extra="celery,tasks")
+    argv = worker_argv(concurrency=concurrency, queues=queues, loglevel=loglevel)
+    os.execv(argv[0], argv)  # noqa: S606  Celery takes this process over, signals included
+
+
+def worker_argv(*, concurrency: int, queues: str | None = None, loglevel: str = "info") -> list[str]:
+    """The command line of the shipped worker; `-P` keeps a `tasks` folder of the current folder out of its way."""
+    options = ["--pool", "prefork", "--concurrency", str(concurrency), "--loglevel", loglevel, "--without-mingle"]
+    chosen = ["--queues", queues] if queues else []
+    return [sys.executable, "-P", "-m", "celery", "--app", "tasks.app:app", "worker", *options, *chosen]

@@ -1,0 +1,143 @@
+"""Stack: the processes of a demo: servers, a worker and the gateway, all ended with it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from resultstore.cli.kinds import StackKind
+from resultstore.cli.serve import worker_argv
+from resultstore.embedded import claim, start_embedded
+from resultstore.model.errors import Unavailable
+from resultstore.processes import Processes
+from resultstore.settings import Settings
+
+PREFIX = "RESULTSTORE_"
+DEMO_BUCKET_URL = "s3://resultstore-demo"
+STOP_GRACE_S = 5.0
+LOG_TAIL_BYTES = 600
+POLL_S = 0.05
+
+
+class Stack(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs, and how to reach it; `watched` maps a log file to the process that writes it."""
+
+    kind: StackKind
+    folder: Path
+    settings: Settings
+    queue: str
+    watched: Mapping[Path, subprocess.Popen[bytes]]
+
+    def check(self) -> None:
+        """Raise Unavailable, with the end of its log, when a process of the stack is gone."""
+        for log, process in self.watched.items():
+            if process.poll() is not None:
+                with log.open("rb") as file:
+                    file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
+                    tail = file.read().decode(errors="replace").strip().rpartition("\n")[2]
+                raise Unavailable(
+                    f"the {log.stem} of the demo ended with code {process.returncode} ({tail}); see {log}"
+                )
+
+
+@contextmanager
+def running_stack(folder: Path, kind: StackKind, *, token: str) -> Iterator[Stack]:
+    """Start a stack with its data in `folder`, and end all of it when the block is left, or when this process dies.
+
+    Raises Misconfigured when another demo runs in that folder.
+    """
+    with ExitStack() as ending:
+        lock = claim(folder)
+        ending.callback(os.close, lock)
+        processes = Processes(keep_fds=[lock])
+        ending.callback(processes.stop, grace_s=STOP_GRACE_S)
+        sockets = [ending.enter_context(_listener()) for _ in range(2)]
+        yield _started(folder, kind, processes, sockets=sockets, token=token)
+
+
+def _started(folder: Path, kind: StackKind, processes: Processes, *, sockets: list[socket.socket], token: str) -> Stack:
+    watched: dict[Path, subprocess.Popen[bytes]] = {}
+    if kind is StackKind.EMBEDDED:
+        embedded = start_embedded(folder, processes)
+        watched[folder / "valkey.log"] = embedded.process
+        variables, queue = embedded.environment(), "celery"
+    else:
+        variables, queue = _real_variables(), f"resultstore-demo-{token}"  # RabbitMQ may be shared with others
+    variables |= _listener_variables(sockets)
+    environment = _child_environment(variables)
+    fds = [one.fileno() for one in sockets]
+    watched[folder / "gateway.log"] = processes.start(
+        [sys.executable, "-P", "-m", "resultstore.cli", "gateway", *(f"--fd={fd}" for fd in fds)],
+        env=environment,
+        log=folder / "gateway.log",
+        cwd=folder,
+        pass_fds=fds,
+    )
+    watched[folder / "worker.log"] = processes.start(
+        worker_argv(concurrency=2, queues=queue), env=environment, log=folder / "worker.log", cwd=folder
+    )
+    _write_environment(folder / "env", variables)
+    return Stack(kind=kind, folder=folder, settings=_settings(variables), queue=queue, watched=watched)
+
+
+def _listener() -> socket.socket:
+    """Bound before the gateway starts: its port is known, and nobody else can take it."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
+    return listener
+
+
+def _listener_variables(sockets: list[socket.socket]) -> dict[str, str]:
+    gateway, blobs = (one.getsockname()[1] for one in sockets)
+    return {
+        f"{PREFIX}GATEWAY_HOST": "127.0.0.1",
+        f"{PREFIX}GATEWAY_PORT": str(gateway),
+        f"{PREFIX}GATEWAY_URL": f"http://127.0.0.1:{gateway}",
+        f"{PREFIX}BYTES_HOST": "127.0.0.1",
+        f"{PREFIX}BYTES_PORT": str(blobs),
+        f"{PREFIX}BYTES_URL": f"http://127.0.0.1:{blobs}",
+    }
+
+
+def _real_variables() -> dict[str, str]:
+    """Servers that run already, as the environment names them."""
+    named = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    return {f"{PREFIX}BLOBS_URL": DEMO_BUCKET_URL} | named
+
+
+def _child_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Ours, with exactly these settings; libvips on one thread a process, as two processes share the machine."""
+    rest = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return rest | {"VIPS_CONCURRENCY": "1", "MALLOC_ARENA_MAX": "2"} | dict(variables)
+
+
+def _settings(variables: Mapping[str, str]) -> Settings:
+    return Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in variables.items()})
+
+
+def _write_environment(path: Path, variables: Mapping[str, str]) -> None:
+    """For `. .demo/env`, after which every `resultstore` command speaks to this demo."""
+    path.touch(mode=0o600)
+    path.write_text("".join(f"export {name}='{value}'\n" for name, value in sorted(variables.items())))
+
+
+def wait_ready(stack: Stack, *, limit_s: float) -> None:
+    """Wait until the gateway and what it needs answer. Raises Unavailable when they do not in time."""
+    until = time.monotonic() + limit_s
+    url = f"{stack.settings.gateway_url}/readyz"
+    while time.monotonic() < until:
+        stack.check()
+        # The socket listens before the gateway runs: the first request simply waits in its queue.
+        with suppress(httpx.TransportError):
+            if httpx.get(url, timeout=max(0.1, until - time.monotonic())).is_success:
+                return
+        time.sleep(POLL_S)
+    raise Unavailable(f"the gateway is not ready after {limit_s:.0f} s; see {stack.folder / 'gateway.log'}")

@@ -1,0 +1,58 @@
+"""Write: the command that stores a file: put."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.progress import Progress
+
+from resultstore.cli.output import artifact_table, err, out, plain_artifact, print_json
+from resultstore.connect import connect
+from resultstore.model.artifact import Artifact
+from resultstore.model.layout import RETENTION_S
+
+STDIN = "-"
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="The file to store; '-' reads stdin to its end.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register this command."""
+    app.command()(put)
+
+
+def put(  # noqa: PLR0917  typer reads options from parameters
+    file: File,
+    name: Annotated[str | None, typer.Option(help="The artifact's name; by default the file's.")] = None,
+    media_type: Annotated[str | None, typer.Option("--type", help="Its media type; by default from the name.")] = None,
+    id: Annotated[str | None, typer.Option(help="The result's id; by default a new one.")] = None,
+    retention: Annotated[str | None, typer.Option(help=f"How long it is kept: {', '.join(RETENTION_S)}.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,  # noqa: FBT002
+) -> None:
+    """Store a file as a result of its own; when this returns it is sealed."""
+    if retention is not None and retention not in RETENTION_S:
+        raise typer.BadParameter(f"use one of {', '.join(RETENTION_S)}", param_hint="--retention")
+    if file == STDIN:
+        artifact = _stored(sys.stdin.buffer, name or "stdin", media_type=media_type, id=id, retention=retention)
+    else:
+        path = Path(file)
+        if not path.is_file():
+            raise typer.BadParameter(f"{file} is not a file", param_hint="FILE")
+        with _shown(path, quiet=json) as progress, progress.open(path, "rb", description=path.name) as stream:
+            artifact = _stored(stream, name or path.name, media_type=media_type, id=id, retention=retention)
+    if json:
+        print_json(plain_artifact(artifact))
+    else:
+        out().print(f"[green]sealed[/] [bold]{artifact.id}[/]")
+        out().print(artifact_table([artifact]))
+
+
+def _stored(stream: BinaryIO, name: str, *, media_type: str | None, id: str | None, retention: str | None) -> Artifact:
+    return connect().put(stream, name=name, media_type=media_type, id=id, retention=retention)
+
+
+def _shown(path: Path, *, quiet: bool) -> Progress:
+    console = err()
+    small = path.stat().st_size < 1024 * 1024
+    return Progress(console=console, disable=quiet or small or not console.is_terminal, transient=True)

@@ -1,0 +1,183 @@
+"""Doctor: probes store, index and clock, and says what is wrong and what to do."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+
+import msgspec
+
+from resultstore.blobs.blobstore import BlobStore, Created, Taken
+from resultstore.index.index import Index
+from resultstore.model import layout
+from resultstore.model.errors import BlobMissing, ResultStoreError
+from resultstore.provision import read_marker
+from resultstore.settings import Settings
+from resultstore.store import Store
+from resultstore.store.sealing import SealStore
+
+PROBE_ID = "doctor-probe"
+PROBE_CLASS = "1d"  # what a doctor that is killed leaves behind, lifecycle collects
+RIVALS = 4
+SKEW_LIMIT_S = 60.0  # MinIO refuses URLs dated 15 minutes ahead, and readers obey the store's clock for expiry
+
+
+class Verdict(StrEnum):
+    """How a probe ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    WRONG = "wrong"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One probe's answer.
+
+    Args:
+        name: what was probed.
+        verdict: whether it is well; only `wrong` makes the whole fail.
+        text: what was found.
+        remedy: what to do about it; "" when nothing.
+        ms: how long the probe took.
+    """
+
+    name: str
+    verdict: Verdict
+    text: str
+    remedy: str = ""
+    ms: float = 0.0
+
+
+class Wrong(msgspec.Struct, frozen=True):
+    """What a probe found wrong, and what to do."""
+
+    text: str
+    remedy: str
+    verdict: Verdict = Verdict.WRONG
+
+
+Probe = Callable[[], "str | Wrong"]
+"""Looks at one thing: a short text when it is well. Raises ResultStoreError when it cannot look."""
+
+
+def examine(probes: Mapping[str, Probe]) -> Iterator[Finding]:
+    """Run each probe and say how it went; one that fails never keeps the next from running."""
+    for name, probe in probes.items():
+        began = time.monotonic()
+        try:
+            answer = probe()
+        except ResultStoreError as error:
+            answer = Wrong(*_split(str(error)))
+        ms = round(1000 * (time.monotonic() - began), 1)
+        if isinstance(answer, Wrong):
+            yield Finding(name=name, verdict=answer.verdict, text=answer.text, remedy=answer.remedy, ms=ms)
+        else:
+            yield Finding(name=name, verdict=Verdict.OK, text=answer, ms=ms)
+
+
+def store_probes(store: Store) -> dict[str, Probe]:
+    """What can be asked of a Store and its settings."""
+    found: dict[str, Probe] = {
+        "secret key": lambda: secret_key(store.settings),
+        "index": lambda: index_answers(store.index),
+    }
+    blobs = store.blobs
+    if blobs is None:
+        return found | {"blobs": no_blobs}
+    return found | {
+        "blobs": lambda: blobs_keep(blobs),
+        "write once": lambda: first_wins(blobs),
+        "layout": lambda: layout_marker(blobs),
+        "clock": lambda: clock_agrees(blobs),
+    }
+
+
+def secret_key(settings: Settings) -> str | Wrong:
+    """Whether references and local URLs can be signed so that other processes believe them."""
+    if settings.secret_key.get_secret_value():
+        return "set"
+    remedy = "set RESULTSTORE_SECRET_KEY to 32 random bytes in hex, the same for all processes"
+    return Wrong("RESULTSTORE_SECRET_KEY is not set", remedy, Verdict.WARNING)
+
+
+def index_answers(index: Index) -> str:
+    """Whether the index answers, and how fast."""
+    index.peek(PROBE_ID)
+    began = time.monotonic()
+    index.peek(PROBE_ID)
+    return f"answers in {1000 * (time.monotonic() - began):.1f} ms"
+
+
+def no_blobs() -> Wrong:
+    """There is no object store to ask."""
+    remedy = "set RESULTSTORE_BLOBS_URL to s3://bucket/prefix or file:///folder"
+    return Wrong("no object store: large outputs cannot be kept", remedy, Verdict.WARNING)
+
+
+def blobs_keep(blobs: BlobStore) -> str | Wrong:
+    """Whether the store gives back what was put into it, whole and in part, and forgets what was deleted."""
+    key, body = _probe_key(), b"resultstore doctor " * 64
+    try:
+        stored = blobs.put(key, [body], media_type="application/octet-stream", size_hint_bytes=len(body))
+        if b"".join(blobs.get(key)) != body or stored.size_bytes != len(body):
+            return Wrong("the store gave back other bytes than were put", "do not use this store")
+        if b"".join(blobs.get(key, start=5, size_bytes=7)) != body[5:12]:
+            return Wrong(
+                "the store ignores ranges", "look for a proxy that drops the Range header, or use another store"
+            )
+    finally:
+        blobs.delete([key])
+    try:
+        blobs.stat(key)
+    except BlobMissing:
+        return "put, get, ranged get and delete work"
+    return Wrong("a deleted blob is still there", "allow s3:DeleteObject to these credentials")
+
+
+def first_wins(blobs: SealStore) -> str | Wrong:
+    """Whether a conditional write lets exactly one of several writers win: seals rest on it."""
+    key = _probe_key()
+    try:
+        with ThreadPoolExecutor(RIVALS) as pool:
+            bodies = [f"rival {n}".encode() for n in range(RIVALS)]
+            outcomes = list(pool.map(lambda body: blobs.create(key, body, tags={"rs-class": PROBE_CLASS}), bodies))
+    finally:
+        blobs.delete([key])
+    won = sum(isinstance(one, Created) for one in outcomes)
+    lost = sum(isinstance(one, Taken) for one in outcomes)
+    if won == 1 and lost == RIVALS - 1:
+        return f"one of {RIVALS} writers won, the others were told"
+    return Wrong(f"of {RIVALS} writers {won} won and {lost} were told", "use a store that honours If-None-Match: *")
+
+
+def layout_marker(blobs: SealStore) -> str | Wrong:
+    """Whether this place was set up, in a format that this version reads."""
+    try:
+        marker = read_marker(blobs)
+    except BlobMissing:
+        return Wrong(f"no {layout.LAYOUT_KEY}: this place was not set up", "run `resultstore setup`", Verdict.WARNING)
+    if marker.format != layout.OBJECT_FORMAT:
+        text = f"the store holds format {marker.format}, this version reads {layout.OBJECT_FORMAT}"
+        return Wrong(text, "use the version of resultstore that set it up, or another prefix")
+    return f"format {marker.format}"
+
+
+def clock_agrees(blobs: SealStore) -> str | Wrong:
+    """Whether this machine's clock and the store's agree well enough for URLs and expiry."""
+    skew_s = blobs.now() - time.time()
+    if abs(skew_s) > SKEW_LIMIT_S:
+        return Wrong(f"the store's clock is {skew_s:+.0f} s from ours", "run NTP on both machines")
+    return f"{skew_s:+.1f} s from the store's"
+
+
+def _probe_key() -> str:
+    return layout.blob_key(PROBE_ID, retention=PROBE_CLASS, nonce=layout.new_nonce(), n=0)
+
+
+def _split(message: str) -> tuple[str, str]:
+    """Our messages say what is wrong, a colon or semicolon, and the way out."""
+    for sign in ("; ", ": "):
+        text, found, remedy = message.rpartition(sign)
+        if found:
+            return text, remedy
+    return message, ""

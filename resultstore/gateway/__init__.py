@@ -1,0 +1,1 @@
+"""The gateway: results by HTTP, and the signed bytes of a local store on a listener of their own."""

@@ -1,0 +1,33 @@
+"""App: the gateway's HTTP application over one Store."""
+
+from fastapi import FastAPI
+
+from resultstore.gateway.access import AccessLog
+from resultstore.gateway.guard import HostGuard, allowed_hosts
+from resultstore.gateway.health import HealthRoutes
+from resultstore.gateway.problems import install_problems
+from resultstore.gateway.routes import ResultRoutes
+from resultstore.store import Store
+
+API_VERSION = "1"
+
+
+def create_app(store: Store) -> FastAPI:
+    """Results of `store` as JSON, their Artifacts as redirects to presigned URLs, and health.
+
+    The app is open: whoever reaches it may read every Result that has no owner. It therefore answers to loopback names
+    and to the host of `gateway_url` only.
+    """
+    app = FastAPI(
+        title="resultstore gateway",
+        version=API_VERSION,
+        docs_url=None,  # the interactive pages load scripts from a third party
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+    )
+    app.include_router(ResultRoutes(store).router())
+    app.include_router(HealthRoutes(store).router())
+    install_problems(app)
+    app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
+    app.add_middleware(AccessLog, listener="gateway")  # added last: it sees what the guard refuses
+    return app

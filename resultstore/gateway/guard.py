@@ -1,0 +1,47 @@
+"""Guard: which Host names this gateway answers to, so that a foreign page cannot rebind its name to loopback."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from resultstore.gateway.problems import problem
+from resultstore.settings import Settings
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  named here in order to leave them out
+
+
+def allowed_hosts(settings: Settings) -> frozenset[str]:
+    """Loopback, the address it listens on, and the name in its public URL."""
+    own = {settings.gateway_host, urlsplit(settings.gateway_url).hostname or ""}
+    return LOOPBACK | {name.lower() for name in own - _WILDCARDS}
+
+
+class HostGuard:
+    """ASGI middleware that answers 421 to a Host that is not among `hosts`."""
+
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] == "http" and _host_name(scope) not in self._hosts:
+            refusal = problem(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "host-not-allowed",
+                "this gateway does not answer to that Host; set RESULTSTORE_GATEWAY_URL to its public URL",
+            )
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _host_name(scope: Scope) -> str:
+    raw = b"".join(value for name, value in scope["headers"] if name == b"host").decode("latin-1")
+    try:
+        return (urlsplit(f"//{raw}").hostname or "").lower()
+    except ValueError:  # a bracket that does not close
+        return ""

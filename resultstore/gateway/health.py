@@ -1,0 +1,86 @@
+"""Health: whether the gateway lives, and whether what it needs answers."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+
+import structlog
+from anyio import to_thread
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from resultstore.model import layout
+from resultstore.model.errors import BlobMissing, ResultStoreError
+from resultstore.store import Store
+
+PROBE_LIMIT_S = 2.0
+PROBE_ID = "readyz-probe"
+_NO_STORE = {"Cache-Control": "no-store"}
+
+_log = structlog.get_logger(__name__)
+
+
+class Dependency(BaseModel):
+    """One server behind the gateway: whether it answered, and after how many milliseconds."""
+
+    ok: bool
+    ms: float
+
+
+class Readiness(BaseModel):
+    """Ready only when every dependency is."""
+
+    ready: bool
+    dependencies: dict[str, Dependency]
+
+
+class HealthRoutes:
+    """`/livez` and `/readyz` of one Store. What is wrong in detail stands in the log, not in the answer."""
+
+    def __init__(self, store: Store) -> None:
+        self._probes: dict[str, Callable[[], object]] = {"index": lambda: store.index.peek(PROBE_ID)}
+        blobs = store.blobs
+        if blobs is not None:
+            self._probes["blobs"] = lambda: blobs.stat(layout.LAYOUT_KEY)
+
+    def router(self) -> APIRouter:
+        """GET and HEAD of both."""
+        router = APIRouter(tags=["health"])
+        for path, endpoint in (("/livez", self.live), ("/readyz", self.ready)):
+            router.add_api_route(path, endpoint, methods=["GET"], name=endpoint.__name__, response_model=None)
+            router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False, response_model=None)
+        return router
+
+    async def live(self) -> JSONResponse:
+        """This process answers."""
+        return JSONResponse({"live": True}, headers=_NO_STORE)
+
+    async def ready(self) -> JSONResponse:
+        """Every dependency answers in time; 503 when one does not."""
+        found = await asyncio.gather(*(_probed(name, probe) for name, probe in self._probes.items()))
+        answer = Readiness(ready=all(one.ok for one in found), dependencies=dict(zip(self._probes, found, strict=True)))
+        status = HTTPStatus.OK if answer.ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return JSONResponse(answer.model_dump(), status, headers=_NO_STORE)
+
+
+async def _probed(name: str, probe: Callable[[], object]) -> Dependency:
+    began = time.monotonic()
+    ok = False
+    try:
+        async with asyncio.timeout(PROBE_LIMIT_S):
+            await to_thread.run_sync(_answers, probe, abandon_on_cancel=True)
+        ok = True
+    except TimeoutError:
+        _log.warning("dependency too slow", dependency=name, limit_s=PROBE_LIMIT_S)
+    except ResultStoreError as error:
+        _log.warning("dependency failed", dependency=name, reason=str(error))
+    return Dependency(ok=ok, ms=round(1000 * (time.monotonic() - began), 1))
+
+
+def _answers(probe: Callable[[], object]) -> None:
+    try:
+        probe()
+    except BlobMissing:
+        return  # the store answered; that its marker is missing is for `resultstore doctor`

@@ -1,0 +1,111 @@
+"""Problems: every error of the gateway as RFC 9457 problem+json, under a stable name."""
+
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from resultstore.model.errors import (
+    ArtifactExpired,
+    ArtifactMissing,
+    BadReference,
+    BlobMissing,
+    CommitUnknown,
+    Damaged,
+    NotThere,
+    NotYours,
+    Refused,
+    ResultMissing,
+    ResultStoreError,
+    Unavailable,
+)
+
+PROBLEM_JSON = "application/problem+json"
+TYPE_PREFIX = "urn:resultstore:problem:"
+RETRY_AFTER_S = 2
+
+_log = structlog.get_logger(__name__)
+
+# From the special to the general: the first class that fits names the problem. A detail of "" lets the error speak for
+# itself; the others would name keys, endpoints or owners, which a stranger has no business to read.
+_PROBLEMS: tuple[tuple[type[ResultStoreError], str, HTTPStatus, str], ...] = (
+    (ResultMissing, "result-missing", HTTPStatus.NOT_FOUND, ""),
+    (ArtifactMissing, "artifact-missing", HTTPStatus.NOT_FOUND, ""),
+    (ArtifactExpired, "artifact-expired", HTTPStatus.GONE, ""),
+    (BlobMissing, "artifact-gone", HTTPStatus.GONE, "the bytes are not in the store any more; run the task again"),
+    (NotThere, "not-there", HTTPStatus.NOT_FOUND, "nothing is known under this name"),
+    (NotYours, "result-missing", HTTPStatus.NOT_FOUND, "no result is known under this id"),
+    (BadReference, "result-missing", HTTPStatus.NOT_FOUND, "no result is known under this id"),
+    (Refused, "refused", HTTPStatus.UNPROCESSABLE_ENTITY, "the request is understood and is not carried out as it is"),
+    (
+        Damaged,
+        "damaged",
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "what is stored is not what was written; run the task again",
+    ),
+    (
+        Unavailable,
+        "unavailable",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "a server behind the gateway does not answer; try again",
+    ),
+    (CommitUnknown, "commit-unknown", HTTPStatus.SERVICE_UNAVAILABLE, "the outcome is not known yet; ask again"),
+)
+_OF_STATUS = {
+    HTTPStatus.NOT_FOUND: "no-such-path",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "invalid-request",
+}
+
+
+def install_problems(app: FastAPI) -> None:
+    """Let `app` answer each error, ours, the framework's or an unforeseen one, as problem+json."""
+    app.add_exception_handler(ResultStoreError, _of_ours)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(Exception, _of_surprise)
+
+
+def problem(status: int, slug: str, detail: str, *, headers: dict[str, str] | None = None) -> JSONResponse:
+    """One answer: `slug` never changes its meaning, `detail` is for people."""
+    body = {
+        "type": TYPE_PREFIX + slug,
+        "title": HTTPStatus(status).phrase,
+        "status": int(status),
+        "slug": slug,
+        "detail": detail,
+    }
+    always = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return JSONResponse(body, status, media_type=PROBLEM_JSON, headers=always | (headers or {}))
+
+
+def _of_ours(request: Request, error: Exception) -> JSONResponse:
+    kind = next((row for row in _PROBLEMS if isinstance(error, row[0])), None)
+    if kind is None:
+        return _of_surprise(request, error)
+    _, slug, status, detail = kind
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("request failed", slug=slug, path=request.url.path, error=type(error).__name__, reason=str(error))
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problem(status, slug, detail or str(error), headers=headers)
+
+
+def _of_http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    slug = _OF_STATUS.get(HTTPStatus(error.status_code), "http-error")
+    headers = dict(error.headers) if error.headers else None
+    return problem(error.status_code, slug, str(error.detail), headers=headers)
+
+
+def _of_validation(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    wrong = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", wrong)
+
+
+def _of_surprise(request: Request, error: Exception) -> JSONResponse:
+    _log.error("unforeseen error", path=request.url.path, exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "the gateway failed; its log says why")

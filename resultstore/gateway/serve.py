@@ -1,0 +1,94 @@
+"""Serve: both listeners of the gateway in one process and one event loop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from resultstore.blobs.localurls import LocalSigner
+from resultstore.connect import connect
+from resultstore.gateway.app import create_app
+from resultstore.gateway.bytes_app import create_bytes_app
+from resultstore.model.errors import Misconfigured
+from resultstore.settings import Settings
+from resultstore.store import Store
+
+DRAIN_S = 5
+BACKLOG = 512
+
+_log = structlog.get_logger(__name__)
+
+
+def serve(settings: Settings, *, fds: Sequence[int] = ()) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        settings: where to listen, and how to reach the servers.
+        fds: listening sockets to use instead of the settings' ports: the gateway's, then the bytes'.
+    """
+    store = connect(settings)
+    apps = _apps(store)
+    places = [(settings.gateway_host, settings.gateway_port), (settings.bytes_host, settings.bytes_port)]
+    inherited = [socket.socket(fileno=fd) for fd in fds]
+    sockets = inherited or [_listening(*place) for place, _ in zip(places, apps, strict=False)]
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(list(zip(apps, sockets, strict=False))))
+
+
+def _apps(store: Store) -> list[ASGIApp]:
+    """The gateway; and, where blobs are our own to serve, their bytes."""
+    apps: list[ASGIApp] = [create_app(store)]
+    if store.blobs is not None and isinstance(store.signer, LocalSigner):
+        apps.append(create_bytes_app(store.blobs, store.signer))
+    return apps
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot listen on {host}:{port} ({error.strerror}): end what listens there, or set "
+            "RESULTSTORE_GATEWAY_PORT and RESULTSTORE_BYTES_PORT"
+        ) from error
+
+
+async def _serve(listeners: Sequence[tuple[ASGIApp, socket.socket]]) -> None:
+    servers = [_Server(_config(app)) for app, _ in listeners]
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _end, servers)
+    for name, (_, one) in zip(("gateway", "bytes"), listeners, strict=False):
+        _log.info("listening", listener=name, address="{}:{}".format(*one.getsockname()[:2]))
+    await asyncio.gather(*(server.serve(sockets=[one]) for server, (_, one) in zip(servers, listeners, strict=True)))
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # ours leaves the query out, where signatures stand
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_S,
+        lifespan="off",
+        ws="none",
+    )
+
+
+def _end(servers: Sequence[uvicorn.Server]) -> None:
+    for server in servers:
+        server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """Two servers in one loop: each would take the process's signals from the other, so both leave them alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
