@@ -9,6 +9,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from resultstore.blobs.credentials import Credentials, CredentialSource
+from resultstore.blobs.s3 import S3Blobs
+from resultstore.blobs.target import S3Target
+
 
 @dataclass(frozen=True)
 class S3Server:
@@ -53,6 +57,24 @@ def bucket(s3_server: S3Server) -> Iterator[str]:
     yield made.name
     made.objects.all().delete()
     made.delete()
+
+
+@pytest.fixture
+def s3_credentials(s3_server: S3Server) -> CredentialSource:
+    """What signs requests to the real MinIO."""
+    return lambda: Credentials(s3_server.access_key, s3_server.secret_key)
+
+
+@pytest.fixture
+def s3_target(s3_server: S3Server, bucket: str) -> S3Target:
+    """A fresh bucket of the real MinIO, below a root of two segments."""
+    return S3Target(bucket=bucket, prefix="some/root", endpoint_url=s3_server.endpoint)
+
+
+@pytest.fixture
+def s3_blobs(s3_target: S3Target, s3_credentials: CredentialSource) -> S3Blobs:
+    """An empty store in a fresh bucket."""
+    return S3Blobs(s3_target, credentials=s3_credentials)
 
 
 def _address_of(name: str) -> str:

@@ -1,0 +1,194 @@
+"""Bucket: the control plane of S3 (creation, lifecycle rules, unfinished uploads), by boto3."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import boto3.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from resultstore.blobs.credentials import CredentialChain, Credentials, CredentialSource
+from resultstore.blobs.faults import Fault
+from resultstore.blobs.retry import Retries
+from resultstore.blobs.target import S3Target
+from resultstore.model.errors import ResultStoreError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import LifecycleRuleTypeDef
+
+T = TypeVar("T")
+
+# A lifecycle rule as GetBucketLifecycleConfiguration answers it, and as PutBucketLifecycleConfiguration takes it.
+RuleDocument = Mapping[str, object]
+
+_CONNECT_S = 3
+_READ_S = 20
+_US_EAST_1 = "us-east-1"  # the one region that must not be named when a bucket is made
+_NOT_FOUND = 404
+
+
+class S3Bucket:
+    """One bucket's configuration.
+
+    Args:
+        target: the bucket and how to reach it.
+        credentials: answers with the access key of the moment; boto3's provider chain unless given.
+        retries: how often an idempotent request is sent again.
+    """
+
+    def __init__(
+        self, target: S3Target, *, credentials: CredentialSource | None = None, retries: Retries | None = None
+    ) -> None:
+        self.target = target
+        self._credentials = credentials or CredentialChain()
+        self._retries = retries or Retries()
+        self._made: tuple[int, Credentials, S3Client] | None = None
+
+    def ensure(self) -> bool:
+        """Make the bucket unless it exists; whether it was made. Raises BlobStoreUnavailable."""
+        if self._exists():
+            return False
+        try:
+            self._send(self._create)
+        except _Refusal as refusal:
+            # Somebody made it meanwhile, or the answer to our first try was lost.
+            if refusal.fault.code == "BucketAlreadyOwnedByYou":
+                return False
+            raise refusal.told(self.target, "creation of the bucket") from refusal
+        return True
+
+    def lifecycle(self) -> Sequence[RuleDocument]:
+        """All lifecycle rules of the bucket, everybody's. BlobStoreUnavailable where the store has no such thing."""
+        try:
+            answer = self._send(lambda client: client.get_bucket_lifecycle_configuration(Bucket=self.target.bucket))
+        except _Refusal as refusal:
+            if refusal.fault.code == "NoSuchLifecycleConfiguration":
+                return ()
+            raise refusal.told(self.target, "reading of the lifecycle rules") from refusal
+        return cast("Sequence[RuleDocument]", answer.get("Rules", []))
+
+    def update_lifecycle(self, merge: Callable[[Sequence[RuleDocument]], Sequence[RuleDocument]]) -> bool:
+        """Read all rules, let `merge` say what shall stand, write that; whether anything had to be written.
+
+        The configuration is one document: `merge` must hand on what is not ours, and what somebody else writes between
+        our reading and our writing is lost. Raises BlobStoreUnavailable.
+        """
+        standing = self.lifecycle()
+        wanted = merge(standing)
+        if sorted(map(_identity, wanted)) == sorted(map(_identity, standing)):
+            return False
+        self._run(lambda client: self._write_rules(client, wanted), what="writing of the lifecycle rules")
+        return True
+
+    def abort_uploads(self, key: str) -> int:
+        """End every unfinished multipart upload of exactly this key; how many there were."""
+        name = self.target.object_key(key)
+        listed = self._run(
+            # MinIO lists by exact key only, S3 by prefix: both are served.
+            lambda client: client.list_multipart_uploads(Bucket=self.target.bucket, Prefix=name),
+            what=f"listing of unfinished uploads of {key}",
+        )
+        ids = [one["UploadId"] for one in listed.get("Uploads", ()) if one["Key"] == name]
+        for upload_id in ids:
+            self.abort_upload(key, upload_id=upload_id)
+        return len(ids)
+
+    def abort_upload(self, key: str, *, upload_id: str) -> None:
+        """End one unfinished multipart upload; one that is over already is no error."""
+        name = self.target.object_key(key)
+        try:
+            self._send(
+                lambda client: client.abort_multipart_upload(Bucket=self.target.bucket, Key=name, UploadId=upload_id)
+            )
+        except _Refusal as refusal:
+            if refusal.fault.code != "NoSuchUpload":
+                raise refusal.told(self.target, f"abortion of an upload of {key}") from refusal
+
+    def client(self) -> "S3Client":
+        """boto3's client of this process, for what has no method here. Its errors are botocore's own."""
+        credentials = self._credentials()
+        if self._made is None or self._made[:2] != (os.getpid(), credentials):
+            self._made = (os.getpid(), credentials, _client(self.target, credentials))
+        return self._made[2]
+
+    def _send(self, request: "Callable[[S3Client], T]") -> T:
+        """Send an idempotent request until it succeeds, is refused, or tries and time are used up. Raises _Refusal."""
+        client, pauses = self.client(), self._retries.pauses()
+        while True:
+            try:
+                return request(client)
+            except (BotoCoreError, ClientError) as error:
+                fault = Fault.of(error)
+                pause_s = next(pauses, None) if fault.transient else None
+                if pause_s is None:
+                    raise _Refusal(fault) from error
+                time.sleep(pause_s)
+
+    def _run(self, request: "Callable[[S3Client], T]", *, what: str) -> T:
+        try:
+            return self._send(request)
+        except _Refusal as refusal:
+            raise refusal.told(self.target, what) from refusal
+
+    def _exists(self) -> bool:
+        try:
+            self._send(lambda client: client.head_bucket(Bucket=self.target.bucket))
+        except _Refusal as refusal:
+            if refusal.fault.status == _NOT_FOUND:
+                return False
+            raise refusal.told(self.target, "the bucket") from refusal
+        return True
+
+    def _create(self, client: "S3Client") -> None:
+        if self.target.region == _US_EAST_1:
+            client.create_bucket(Bucket=self.target.bucket)
+            return
+        client.create_bucket(
+            Bucket=self.target.bucket,
+            CreateBucketConfiguration={"LocationConstraint": self.target.region},  # type: ignore[typeddict-item]  # any word of the operator's, not one of AWS's regions alone
+        )
+
+    def _write_rules(self, client: "S3Client", wanted: Sequence[RuleDocument]) -> None:
+        if not wanted:
+            client.delete_bucket_lifecycle(Bucket=self.target.bucket)  # a configuration without rules is refused
+            return
+        rules = cast("Sequence[LifecycleRuleTypeDef]", wanted)
+        client.put_bucket_lifecycle_configuration(Bucket=self.target.bucket, LifecycleConfiguration={"Rules": rules})
+
+
+class _Refusal(Exception):
+    """A request failed for good; told as one of our errors before it leaves this file."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.summary)
+        self.fault = fault
+
+    def told(self, target: S3Target, what: str) -> ResultStoreError:
+        return self.fault.error(target, what)
+
+
+def _identity(rule: RuleDocument) -> str:
+    return repr(sorted(rule.items()))
+
+
+def _client(target: S3Target, credentials: Credentials) -> "S3Client":
+    config = Config(
+        connect_timeout=_CONNECT_S,
+        read_timeout=_READ_S,
+        retries={"total_max_attempts": 1},  # the one policy is ours
+        signature_version="s3v4",
+        # Other stores refuse the trailing checksums that boto3 adds since 1.36.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if target.path_style else "virtual", "payload_signing_enabled": False},
+    )
+    session = boto3.session.Session(
+        aws_access_key_id=credentials.access_key,
+        aws_secret_access_key=credentials.secret_key,
+        aws_session_token=credentials.session_token or None,
+        region_name=target.region,
+    )
+    return cast("S3Client", session.client("s3", endpoint_url=target.origin, config=config))

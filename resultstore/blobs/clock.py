@@ -1,0 +1,71 @@
+"""Clock: the object store's own time, told by the Date header of its answers."""
+
+import os
+import time
+import urllib.error
+import urllib.request
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+
+from resultstore.blobs.faults import Fault
+from resultstore.blobs.retry import Retries
+from resultstore.blobs.target import S3Target
+from resultstore.model.errors import BlobStoreUnavailable
+
+_KEPT_S = 300.0
+_HALF_A_SECOND_S = 0.5  # Date has whole seconds, cut off (RFC 9110 section 5.6.7)
+
+
+class StoreClock:
+    """Tells the store's time; one unsigned HEAD request every five minutes in each process.
+
+    Args:
+        target: whose clock.
+        timeout_s: how long to wait for its answer.
+        retries: how often it is asked again.
+    """
+
+    def __init__(self, target: S3Target, *, timeout_s: float, retries: Retries) -> None:
+        self._target = target
+        self._timeout_s = timeout_s
+        self._retries = retries
+        self._measured: tuple[int, float, float] | None = None  # pid, monotonic time, the store's time then
+
+    def now(self) -> float:
+        """Seconds since the epoch by the store's clock, right to half a second. Raises BlobStoreUnavailable."""
+        measured = self._measured
+        if measured is None or measured[0] != os.getpid() or time.monotonic() - measured[1] > _KEPT_S:
+            measured = self._measured = self._measure()
+        return measured[2] + (time.monotonic() - measured[1])
+
+    def _measure(self) -> tuple[int, float, float]:
+        sent, date, received = self._asked()
+        try:
+            stamp = parsedate_to_datetime(date).timestamp()
+        except ValueError as error:
+            raise BlobStoreUnavailable(
+                f"{self._target.origin} answers without a Date: is RESULTSTORE_S3_ENDPOINT really an object store?"
+            ) from error
+        return os.getpid(), (sent + received) / 2, stamp + _HALF_A_SECOND_S
+
+    def _asked(self) -> tuple[float, str, float]:
+        pauses = self._retries.pauses()
+        while True:
+            sent = time.monotonic()
+            try:
+                return sent, self._date(), time.monotonic()
+            except (OSError, HTTPException) as error:
+                pause_s = next(pauses, None)
+                if pause_s is None:
+                    raise Fault.of(error).error(self._target, "the store's clock") from error
+                time.sleep(pause_s)
+
+    def _date(self) -> str:
+        # S310: S3Target allows http:// and https:// only.
+        request = urllib.request.Request(f"{self._target.origin}/", method="HEAD")  # noqa: S310
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310
+                return str(answer.headers.get("Date", ""))
+        except urllib.error.HTTPError as refusal:  # it does not know us, yet it tells the time
+            with refusal:
+                return str(refusal.headers.get("Date", ""))

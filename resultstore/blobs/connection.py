@@ -1,0 +1,123 @@
+"""Connection: obstore's client for one bucket, made once per process and sent through one retry policy."""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import TypedDict, TypeVar
+
+import msgspec
+
+from resultstore.blobs.credentials import CredentialSource
+from resultstore.blobs.faults import Fault
+from resultstore.blobs.retry import Retries
+from resultstore.blobs.runtime import live_obstore
+from resultstore.blobs.target import S3Target
+from resultstore.model.errors import ResultStoreError
+
+T = TypeVar("T")
+
+# obstore asks again five minutes before the end; botocore hands out temporary credentials that live ten minutes or more
+# (botocore/credentials.py, _mandatory_refresh_timeout).
+_CREDENTIALS_LIVE = timedelta(minutes=10)
+_NO_LIMIT = timedelta(days=365)
+
+
+class TimeLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long to wait for the store; no limit counts the length of a stream.
+
+    Args:
+        connect_s: until a connection stands.
+        idle_s: without a byte from the store, or between a small request and the beginning of its answer.
+        slowest_bytes_per_s: an upload below this rate counts as dead.
+    """
+
+    connect_s: float = 3.0
+    idle_s: float = 30.0
+    slowest_bytes_per_s: int = 256 * 1024
+
+    def upload_idle_s(self, in_flight_bytes: int) -> float:
+        """How long an upload may wait: obstore counts the sending of a body as waiting for its answer."""
+        return self.idle_s + in_flight_bytes / self.slowest_bytes_per_s
+
+
+class _S3Credential(TypedDict):
+    access_key_id: str
+    secret_access_key: str
+    token: str | None
+    expires_at: datetime | None
+
+
+class Connection:
+    """One bucket through obstore; each process of a fork gets its own client."""
+
+    def __init__(
+        self, target: S3Target, *, credentials: CredentialSource, limits: TimeLimits, retries: Retries
+    ) -> None:
+        self.target = target
+        self.limits = limits
+        self.retries = retries
+        self._credentials = credentials
+        self._clients: dict[tuple[int, float], object] = {}
+
+    @property
+    def library(self) -> ModuleType:
+        """obstore, as it works in this process."""
+        return live_obstore()
+
+    def client(self, *, idle_s: float | None = None) -> object:
+        """An S3Store of this process that gives up after `idle_s` without a byte. Raises BlobStoreUnavailable."""
+        key = (os.getpid(), self.limits.idle_s if idle_s is None else idle_s)
+        if key not in self._clients:
+            self._clients = {known: one for known, one in self._clients.items() if known[0] == key[0]}
+            self._clients[key] = self._made(key[1])
+        return self._clients[key]
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What obstore raises, to be caught around calls to it alone."""
+        return (self.library.exceptions.BaseError, OSError)
+
+    def send(self, request: Callable[[ModuleType, object], T], *, failed: Callable[[Fault], ResultStoreError]) -> T:
+        """Send an idempotent request until it succeeds, the store refuses it, or tries and time are used up."""
+        client, pauses = self.client(), self.retries.pauses()
+        while True:
+            try:
+                return request(self.library, client)
+            except self.errors as error:
+                fault = Fault.of(error)
+                pause_s = next(pauses, None) if fault.transient else None
+                if pause_s is None:
+                    raise failed(fault) from error
+                time.sleep(pause_s)
+
+    def _made(self, idle_s: float) -> object:
+        self._credentials()  # a missing key is our error here, and would be hidden in obstore's own later
+        target = self.target
+        return self.library._store.S3Store(  # noqa: SLF001  obstore.store wraps this class with the functions that are called here
+            target.bucket,
+            endpoint=target.origin if target.path_style else target.in_host(target.origin),
+            region=target.region,
+            prefix=target.prefix or None,
+            virtual_hosted_style_request=not target.path_style,
+            unsigned_payload=True,
+            checksum_algorithm="CRC64NVME",
+            credential_provider=self._provide,
+            retry_config={"max_retries": 0},
+            client_options={
+                "allow_http": target.origin.startswith("http://"),
+                "connect_timeout": timedelta(seconds=self.limits.connect_s),
+                "read_timeout": timedelta(seconds=idle_s),
+                "timeout": _NO_LIMIT,  # of a whole request, 30 s unless set: it would cut every long stream
+            },
+        )
+
+    def _provide(self) -> _S3Credential:
+        now = self._credentials()
+        return {
+            "access_key_id": now.access_key,
+            "secret_access_key": now.secret_key,
+            "token": now.session_token or None,
+            "expires_at": datetime.now(UTC) + _CREDENTIALS_LIVE if now.session_token else None,
+        }

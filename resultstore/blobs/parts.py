@@ -1,0 +1,73 @@
+"""Parts: how a stream of chunks is cut for a multipart upload."""
+
+import math
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from resultstore.blobs.blobstore import Chunk
+
+MAX_PARTS = 10_000  # S3 user guide, "Amazon S3 multipart upload limits"
+_MIB = 1024 * 1024
+_IN_FLIGHT = 4
+_LARGE_IN_FLIGHT = 2
+_HINT_SLACK = 1.05  # a hint is an expectation: 5 % more still fits
+
+_SMALL_BYTES = 64 * 1024
+_GATHERED_BYTES = _MIB
+
+
+class PartPlan(msgspec.Struct, frozen=True):
+    """The length of a part, and how many are under way at once."""
+
+    part_size_bytes: int
+    in_flight: int = _IN_FLIGHT
+
+    @classmethod
+    def of(cls, part_size_bytes: int, *, size_hint_bytes: int | None) -> "PartPlan":
+        """Parts of `part_size_bytes`; larger ones, fewer at once, when the hint would not fit into 10,000."""
+        if size_hint_bytes is None or size_hint_bytes <= MAX_PARTS * part_size_bytes:
+            return cls(part_size_bytes)
+        needed = math.ceil(size_hint_bytes * _HINT_SLACK / MAX_PARTS)
+        return cls(math.ceil(needed / _MIB) * _MIB, _LARGE_IN_FLIGHT)
+
+    @property
+    def max_bytes(self) -> int:
+        """The longest stream that these parts can hold."""
+        return MAX_PARTS * self.part_size_bytes
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """What is on its way at most."""
+        return self.in_flight * self.part_size_bytes
+
+
+def pieces(chunks: Iterable[Chunk], *, most_bytes: int) -> Iterator[memoryview]:
+    """The same bytes in pieces that are neither tiny nor longer than `most_bytes`.
+
+    A piece may be sent after the producer went on, so bytes that it could still change are copied; others are not.
+    Tiny ones are joined: each piece costs a call, and a reference until its part is sent.
+    """
+    gathered: list[memoryview] = []
+    held_bytes = 0
+    for chunk in chunks:
+        view = _unchanging(chunk)
+        if view.nbytes < _SMALL_BYTES:
+            gathered.append(view)
+            held_bytes += view.nbytes
+            if held_bytes < _GATHERED_BYTES:
+                continue
+            view = view[:0]
+        if gathered:
+            yield memoryview(b"".join(gathered))
+            gathered, held_bytes = [], 0
+        for start in range(0, view.nbytes, most_bytes):
+            yield view[start : start + most_bytes]
+    if held_bytes:
+        yield memoryview(b"".join(gathered))
+
+
+def _unchanging(chunk: Chunk) -> memoryview:
+    if isinstance(chunk, memoryview) and type(chunk.obj) is bytes and chunk.c_contiguous:
+        return chunk.cast("B")
+    return memoryview(chunk if type(chunk) is bytes else bytes(chunk))

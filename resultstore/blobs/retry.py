@@ -1,0 +1,32 @@
+"""Retries: the one policy by which an idempotent request to the object store is sent again."""
+
+import random
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+
+class Retries(msgspec.Struct, frozen=True, kw_only=True):
+    """Exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+
+    Args:
+        tries: how often a request is sent at most.
+        first_s: upper bound of the first pause; it doubles each time.
+        longest_s: upper bound of any pause.
+        budget_s: no further try begins later than this after the first.
+    """
+
+    tries: int = 6
+    first_s: float = 0.1
+    longest_s: float = 2.0
+    budget_s: float = 10.0
+
+    def pauses(self) -> Iterator[float]:
+        """How long to wait before each further try; it ends when tries or time are used up."""
+        deadline = time.monotonic() + self.budget_s
+        for doubled in range(self.tries - 1):
+            pause_s = random.uniform(0, min(self.longest_s, self.first_s * 2**doubled))  # noqa: S311  jitter is no secret
+            if time.monotonic() + pause_s > deadline:
+                return
+            yield pause_s

@@ -1,0 +1,167 @@
+"""S3: a BlobStore in a bucket of MinIO or any S3 (the data path, by obstore)."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from types import ModuleType
+from typing import TypedDict
+
+from resultstore.blobs.blobstore import Chunk, Created, Stored, Taken, Unknown
+from resultstore.blobs.bucket import S3Bucket
+from resultstore.blobs.clock import StoreClock
+from resultstore.blobs.connection import Connection, TimeLimits
+from resultstore.blobs.credentials import CredentialChain, CredentialSource
+from resultstore.blobs.download import Download
+from resultstore.blobs.faults import Fault
+from resultstore.blobs.keys import checked_key, is_key
+from resultstore.blobs.retry import Retries
+from resultstore.blobs.target import S3Target
+from resultstore.blobs.upload import Upload
+from resultstore.model.errors import BlobStoreUnavailable, ResultStoreError
+
+_DELETED_AT_ONCE = 1000  # S3 API reference, DeleteObjects
+_PAGE_KEYS = 1000  # what ListObjectsV2 answers at most: one request a page
+_TAKEN = frozenset({409, 412})
+
+
+class _Meta(TypedDict):
+    path: str
+    size: int
+    e_tag: str | None
+    last_modified: datetime
+
+
+class S3Blobs:
+    """Bytes by key in a bucket: BlobStore, CreatesOnce, Replaces, HasClock. Threads share it, forks inherit it.
+
+    Args:
+        target: the bucket and how to reach it.
+        credentials: answers with the access key of the moment; boto3's provider chain unless given.
+        limits: how long to wait for the store.
+        retries: how often an idempotent request is sent again.
+    """
+
+    def __init__(
+        self,
+        target: S3Target,
+        *,
+        credentials: CredentialSource | None = None,
+        limits: TimeLimits | None = None,
+        retries: Retries | None = None,
+    ) -> None:
+        credentials = credentials or CredentialChain()
+        limits, retries = limits or TimeLimits(), retries or Retries()
+        self._target = target
+        self._connection = Connection(target, credentials=credentials, limits=limits, retries=retries)
+        self._bucket = S3Bucket(target, credentials=credentials, retries=retries)
+        self._clock = StoreClock(target, timeout_s=limits.idle_s, retries=retries)
+
+    def put(self, key: str, chunks: Iterable[Chunk], *, media_type: str, size_hint_bytes: int | None = None) -> Stored:
+        """Store all of `chunks` under `key`, or nothing. Memory: 4 parts in flight, one in the making.
+
+        Without a hint 10,000 parts of 8 MiB is the limit (78 GiB); beyond, TooLarge asks for `size_hint_bytes`.
+        """
+        upload = Upload(
+            self._connection, checked_key(key), media_type=media_type, stat=self.stat, abandon=self._abandon
+        )
+        return upload.send(chunks, size_hint_bytes=size_hint_bytes, now=self.now)
+
+    def get(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
+        """Stream the blob from byte `start`, `size_bytes` of it or all the rest. Raises BlobMissing at once."""
+        if size_bytes == 0:  # HTTP has no empty range
+            self.stat(key)
+            return iter(())
+        return Download(self._connection, checked_key(key)).stream(start=start, size_bytes=size_bytes)
+
+    def stat(self, key: str) -> Stored:
+        """What stands under `key`. Raises BlobMissing."""
+
+        def request(library: ModuleType, client: object) -> Stored:
+            return _stored(library.head(client, checked_key(key)))
+
+        return self._connection.send(request, failed=partial(self._stat_error, key))
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove these keys, a thousand with each request; one that does not exist is no error."""
+        every = list(dict.fromkeys(map(checked_key, keys)))  # MinIO reports a key that is named twice as failed
+        for start in range(0, len(every), _DELETED_AT_ONCE):
+            some = every[start : start + _DELETED_AT_ONCE]
+
+            def request(library: ModuleType, client: object, some: Sequence[str] = some) -> None:
+                library.delete(client, some)
+
+            self._connection.send(request, failed=partial(self._error, f"deletion of {len(some)} blobs"))
+
+    def list(self, prefix: str) -> Iterator[Stored]:
+        """Every blob whose key begins with `prefix`, in the order of keys. A page that fails is asked for again."""
+        # obstore lists whole segments only: what begins with the rest is sorted out here.
+        folder = prefix.rpartition("/")[0]
+        if folder and not is_key(folder):
+            return
+        last: str | None = None
+        while batch := self._page(folder, after=last):
+            last = batch[-1]["path"]
+            yield from (_stored(one) for one in batch if one["path"].startswith(prefix))
+
+    def create(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> Created | Taken | Unknown:
+        """Write the small `body` under `key` with If-None-Match: *, sent exactly once.
+
+        Unknown after a server error, a cut or a time-out: the store may have written it before it failed. A second
+        try here would take our own bytes for somebody else's. Definite refusals raise.
+        """
+        library, client = self._connection.library, self._connection.client()
+        try:
+            done = library.put(client, checked_key(key), body, mode="create", tags=dict(tags), use_multipart=False)
+        except self._connection.errors as error:
+            fault = Fault.of(error)
+            if fault.status in _TAKEN:
+                return Taken()
+            if fault.refused:
+                raise self._error(f"blob {key}", fault) from error
+            return Unknown(f"{self._target.origin} gave no clear answer ({fault.summary}): {fault.remedy}")
+        return Created(str(done["e_tag"]).strip('"'))
+
+    def replace(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> None:
+        """Put the small `body` under `key`, whatever stands there; a reader sees the old bytes or the new."""
+
+        def request(library: ModuleType, client: object) -> None:
+            library.put(client, checked_key(key), body, tags=dict(tags), use_multipart=False)
+
+        self._connection.send(request, failed=partial(self._error, f"blob {key}"))
+
+    def now(self) -> float:
+        """Seconds since the epoch by the store's clock, measured every five minutes."""
+        return self._clock.now()
+
+    def _page(self, folder: str, *, after: str | None) -> Sequence[_Meta]:
+        def request(library: ModuleType, client: object) -> Sequence[_Meta]:
+            batch: Sequence[_Meta] | None = next(
+                iter(library.list(client, folder or None, offset=after, chunk_size=_PAGE_KEYS)), None
+            )
+            return batch or ()
+
+        return self._connection.send(request, failed=partial(self._error, f"listing of {folder or 'all blobs'}"))
+
+    def _stat_error(self, key: str, fault: Fault) -> ResultStoreError:
+        """HEAD has no body to tell a missing key from a missing bucket; the next question tells."""
+        if fault.missing:
+            self._page(key, after=None)
+        return fault.missing_error(self._target, key)
+
+    def _abandon(self, key: str) -> None:
+        """Best effort: what cannot be aborted now is collected by the store."""
+        with suppress(BlobStoreUnavailable):
+            self._bucket.abort_uploads(key)
+
+    def _error(self, what: str, fault: Fault) -> ResultStoreError:
+        return fault.error(self._target, what)
+
+
+def _stored(meta: _Meta) -> Stored:
+    return Stored(
+        key=meta["path"],
+        size_bytes=meta["size"],
+        etag=(meta["e_tag"] or "").strip('"'),
+        modified_at=meta["last_modified"].timestamp(),
+    )
