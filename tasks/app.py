@@ -1,0 +1,43 @@
+"""App: the Celery application of the shipped worker (`celery -A tasks.app worker`)."""
+
+from celery import Celery
+
+from resultstore import Settings
+from resultstore.backends.celery import setup
+
+# Kept below RabbitMQ's `consumer_timeout` (30 minutes unacknowledged): with late acknowledgement a longer task
+# would lose its channel and run again, for ever.
+TASK_TIME_LIMIT_S = 25 * 60
+
+
+def make_app(settings: Settings) -> Celery:
+    """A Celery application that keeps its results in the store that `settings` names."""
+    made = Celery("tasks", broker=settings.broker_url, backend=f"resultstore+{settings.index_url}")
+    made.conf.update(
+        include=["tasks.images", "tasks.pdf", "tasks.models", "tasks.tables"],
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        event_serializer="json",
+        task_track_started=True,
+        # A worker that dies gives its task back; every task here may run twice without harm.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        task_time_limit=TASK_TIME_LIMIT_S,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=_transport_options(settings.broker_url),
+    )
+    setup(made)
+    return made
+
+
+def _transport_options(broker_url: str) -> dict[str, object]:
+    if broker_url.startswith("amqp"):
+        # Without confirms RabbitMQ drops what it refuses, and nobody is told.
+        return {"confirm_publish": True}
+    # Redis as a broker redelivers what is not acknowledged after this time: above the hard limit of a task.
+    return {"visibility_timeout": 2 * TASK_TIME_LIMIT_S}
+
+
+app = make_app(Settings())

@@ -1,0 +1,112 @@
+"""Pdf: makes a designed report of a table."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, BinaryIO
+
+import msgspec
+from pydantic import Field
+
+from resultstore import Artifact
+from resultstore.backends.celery import store_of
+from tasks import report_pages as pages, report_rows as rows
+from tasks.app import app
+from tasks.arguments import checked, file_stem, naming
+from tasks.contracts import Report, Sink, silent
+from tasks.csvfile import Caps, Table
+from tasks.report_facts import Facts, gathered
+from tasks.report_pages import Entry
+from tasks.report_sheet import Sheet
+
+CAPS = Caps(bytes=32 * 1024 * 1024, rows=20_000, columns=40)
+TIME_LIMIT_S = 300
+ROOM_FOR_GROUPS = 22
+"""Lines of statistics on a page that leave room for a chart below them."""
+
+
+class Section(msgspec.Struct, frozen=True):
+    """Some pages under one heading, each drawn by one call."""
+
+    name: str
+    mark: str
+    drawn: list[Callable[[Sheet], None]]
+
+
+@app.task(name="pdf.report", time_limit=TIME_LIMIT_S)
+@checked
+def report(source: Artifact, title: Annotated[str, Field(max_length=120)] = "") -> Artifact:
+    """Make a report of a CSV table: key figures, distributions, relations, statistics and all its rows, on A4.
+
+    Args:
+        source: CSV in UTF-8 with a header row, of up to 20,000 rows, 40 columns and 32 MiB.
+        title: on the cover; by default made from the file's name.
+
+    Returns the PDF, with `pages`, `rows` and `columns` in its metadata.
+
+    Raises BadInput for what is no table, or over a cap.
+    """
+    store = store_of(app)
+    stem = file_stem(source, "table")
+    with naming("table", source), store.open(source) as stream:
+        facts = facts_of(stream)
+    metadata: dict[str, str | int | float | bool | None] = {"rows": facts.rows, "columns": len(facts.columns)}
+    with store.writer(name=f"{stem}.pdf", media_type="application/pdf", metadata=metadata) as out:
+        # The Artifact takes its metadata when the block ends: the count is known only now.
+        metadata["pages"] = write(facts, out, title=title or stem, source=source.file_name, report=store.progress)
+    return out.artifact
+
+
+def facts_of(stream: BinaryIO) -> Facts:
+    """What the CSV in `stream` (seekable) shows. Raises BadInput for what is no table, or over a cap."""
+    assert CAPS.bytes is not None
+    return gathered(Table(stream, caps=CAPS, block_size_bytes=CAPS.bytes).whole())
+
+
+def write(facts: Facts, out: Sink, *, title: str, source: str, report: Report = silent) -> int:
+    """Write the report to `out`, which is only ever written to; gives the number of pages.
+
+    The same facts make the same bytes. `report` hears of each page.
+    """
+    sections = _sections(facts)
+    total = 1 + sum(len(section.drawn) for section in sections)
+    sheet = Sheet(out, title=title, pages=total)
+    sheet.begin("Overview", mark="overview")
+    pages.cover(sheet, facts, title=title, source=source, contents=_contents(sections))
+    sheet.end()
+    for section in sections:
+        for n, draw in enumerate(section.drawn):
+            report(sheet.number, total, f"page {sheet.number + 1} of {total}")
+            sheet.begin(section.name, mark=None if n else section.mark)
+            draw(sheet)
+            sheet.end()
+    sheet.finish()
+    report(total, total, f"{total} pages")
+    return total
+
+
+def _sections(facts: Facts) -> list[Section]:
+    histograms = list(pages.batched(facts.numeric, pages.HISTOGRAMS_A_PAGE))
+    figures = list(pages.batched(facts.columns, pages.STATISTICS_A_PAGE))
+    made = [
+        Section("Distributions", "distributions", [partial(pages.distributions, columns=some) for some in histograms]),
+        Section("Relations", "relations", [partial(pages.relations, facts=facts)] if facts.strongest else []),
+        Section(
+            "Statistics",
+            "statistics",
+            [
+                partial(pages.statistics, facts=facts, columns=some, with_groups=len(some) <= ROOM_FOR_GROUPS)
+                for some in figures
+            ],
+        ),
+        Section("All rows", "rows", [partial(rows.draw, panel=one) for one in rows.panels(facts.columns, facts.rows)]),
+    ]
+    return [section for section in made if section.drawn]
+
+
+def _contents(sections: list[Section]) -> list[Entry]:
+    listed: list[Entry] = []
+    page = 2
+    for section in sections:
+        listed.append(Entry(section.name, page, section.mark))
+        page += len(section.drawn)
+    return listed

@@ -1,0 +1,104 @@
+"""Pictures: which pictures are taken, and which copies are made of them."""
+
+from collections.abc import Sequence
+from typing import BinaryIO
+
+import msgspec
+
+from resultstore import BadInput
+
+MAX_PIXELS = 200_000_000
+"""Width times height above which a picture is refused from its header, before anything is decoded."""
+MAX_WHOLE_PIXELS = 64_000_000
+"""The same for what a decoder can only hold as a whole (interlaced, animated or block-coded pictures)."""
+MAX_FRAMES = 1_000
+MAX_OUTPUT_PIXELS = 40_000_000
+
+SUFFIXES = {"webp": ".webp", "jpeg": ".jpg", "avif": ".avif"}
+MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg", "avif": "image/avif"}
+
+# Content that says what it is in its first bytes, whatever the file is called.
+_TAKEN = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+}
+_NOT_TAKEN = {
+    b"%!PS": "PostScript (EPS)",
+    b"\xc5\xd0\xd3\xc6": "PostScript (EPS)",
+    b"%PDF": "PDF",
+    b"<?xml": "XML (SVG)",
+    b"<svg": "SVG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"BM": "BMP",
+    b"8BPS": "Photoshop",
+    b"PK\x03\x04": "ZIP",
+}
+_AVIF_BRANDS = (b"avif", b"avis")
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+_ASKED = "send a JPEG, PNG, WebP, AVIF or GIF"
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """One encoded copy: its size in pixels and its bytes."""
+
+    width: int
+    height: int
+    encoded: bytes
+
+
+def sniffed(stream: BinaryIO) -> str:
+    """The kind of picture that the first bytes show. Raises BadInput for any that is not taken."""
+    stream.seek(0)
+    head = stream.read(32)
+    if not head:
+        raise BadInput("the file is empty; send it again")
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    if head[4:8] == b"ftyp":
+        return _sniffed_brand(head[8:12])
+    for magic, kind in _TAKEN.items():
+        if head.startswith(magic):
+            return kind
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    kind = next((kind for magic, kind in _NOT_TAKEN.items() if text.startswith(magic)), "no picture that we know")
+    raise BadInput(f"its content is {kind}, whatever its name says; {_ASKED}")
+
+
+def planned(size: tuple[int, int], widths: Sequence[int]) -> list[tuple[int, int]]:
+    """Sizes (width, height) to make of a picture of `size`, widest first, each once, none larger than it.
+
+    Every height comes from the original: to derive it from the next larger copy would add up rounding errors.
+    """
+    full_width, full_height = size
+    wanted = sorted({min(width, full_width) for width in widths}, reverse=True)
+    sizes = [(width, max(1, round(full_height * width / full_width))) for width in wanted]
+    if sizes[0][0] * sizes[0][1] > MAX_OUTPUT_PIXELS:
+        raise BadInput(
+            f"a copy of {sizes[0][0]} x {sizes[0][1]} pixels is over the cap of {MAX_OUTPUT_PIXELS // 10**6}"
+            " megapixels; ask for a smaller width"
+        )
+    return sizes
+
+
+def check_header(kind: str, pixels: int, *, frames: int, interlaced: bool) -> None:
+    """Raise BadInput when what the header announces is over a cap: before anything is decoded."""
+    if frames > MAX_FRAMES:
+        raise BadInput(f"it has {frames:,} frames, over the cap of {MAX_FRAMES:,}; send fewer")
+    whole = interlaced or kind not in {"JPEG", "PNG"}
+    cap = MAX_WHOLE_PIXELS if whole else MAX_PIXELS
+    if pixels > cap:
+        of_what = f" for {'an interlaced' if interlaced else 'a'} {kind}" if whole else ""
+        raise BadInput(
+            f"it has {pixels // 10**6:,} megapixels, over the cap of {cap // 10**6:,}{of_what}; send a smaller one"
+        )
+
+
+def _sniffed_brand(brand: bytes) -> str:
+    if brand in _AVIF_BRANDS:
+        return "AVIF"
+    if brand in _HEIC_BRANDS:
+        raise BadInput(f"its content is HEIC, whose codec is not part of this build; {_ASKED}")
+    raise BadInput(f"its content is a film or a sound (ISO media, brand {brand!r}); {_ASKED}")

@@ -1,0 +1,177 @@
+"""Report_sheet: the paper of a report: its grid, its type and its colours."""
+
+import unicodedata
+from importlib.resources import as_file, files
+from typing import Literal
+
+from reportlab.lib.colors import Color, HexColor
+from reportlab.lib.pagesizes import A4
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
+
+from tasks.contracts import Sink
+
+WIDTH: float
+HEIGHT: float
+WIDTH, HEIGHT = A4
+LEFT: float = 48.0
+RIGHT: float = WIDTH - 48.0
+TOP: float = HEIGHT - 56.0
+BOTTOM = 62.0
+MEASURE = RIGHT - LEFT
+
+INK = HexColor("#16202A")
+GREY = HexColor("#6A7580")
+FAINT = HexColor("#A9B2BA")
+HAIR = HexColor("#DDE2E6")
+ZEBRA = HexColor("#F5F7F8")
+PAPER = HexColor("#FFFFFF")
+ACCENT = HexColor("#0F6B66")
+TINT = HexColor("#D3E6E3")
+
+# Source Sans (Adobe, SIL OFL 1.1): Latin, Greek and Cyrillic, and all its figures have one width, so numbers align.
+LIGHT, BODY, STRONG = "SourceSans-Light", "SourceSans", "SourceSans-Semibold"
+_FACES = {LIGHT: "Light", BODY: "Regular", STRONG: "Semibold"}
+
+Align = Literal["left", "right", "centre"]
+
+
+class Sheet:
+    """Draws on one page after another. Text is drawn as it is: nothing in it is markup.
+
+    Args:
+        out: where the PDF goes when `finish` is called; only ever written to.
+        title: of the document, for the viewer's window and the foot of each page.
+        pages: how many there will be.
+
+    Coordinates are points from the lower left corner (ISO 32000).
+    """
+
+    def __init__(self, out: Sink, *, title: str, pages: int) -> None:
+        _register_faces()
+        # Invariant: the same table makes the same bytes, so that a task that runs twice makes one report.
+        self.canvas = Canvas(out, pagesize=A4, invariant=1, lang="en", pageCompression=1)
+        self.canvas.setTitle(printable(title))
+        self.canvas.setCreator("resultstore")
+        self._title = printable(title)
+        self._pages = pages
+        self.number = 0
+
+    def begin(self, section: str, *, mark: str | None = None) -> None:
+        """Start a page: its running head, its foot, and a bookmark `mark` where a section begins."""
+        self.number += 1
+        if mark is not None:
+            self.canvas.bookmarkPage(mark)
+            self.canvas.addOutlineEntry(section, mark, level=0)
+        if self.number > 1:
+            self.text(LEFT, TOP + 14, section.upper(), face=STRONG, size=6.8, colour=ACCENT, spacing=1.1)
+            self._foot()
+
+    def end(self) -> None:
+        """Close the page."""
+        self.canvas.showPage()
+
+    def finish(self) -> None:
+        """Write the document."""
+        self.canvas.save()
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        line: str,
+        *,
+        face: str = BODY,
+        size: float = 9.0,
+        colour: Color = INK,
+        align: Align = "left",
+        spacing: float = 0.0,
+        max_width: float | None = None,
+    ) -> None:
+        """One line of type on the base line `y`; cut with an ellipsis where it is wider than `max_width` points."""
+        line = printable(line)
+        if max_width is not None:
+            line = fitted(line, max_width, face=face, size=size)
+        self.canvas.setFillColor(colour)
+        self.canvas.setFont(face, size)
+        draw = {
+            "left": self.canvas.drawString,
+            "right": self.canvas.drawRightString,
+            "centre": self.canvas.drawCentredString,
+        }[align]
+        draw(x, y, line, charSpace=spacing)
+
+    def box(self, x: float, y: float, width: float, height: float, *, colour: Color) -> None:
+        """A filled rectangle."""
+        self.canvas.setFillColor(colour)
+        self.canvas.rect(x, y, width, height, stroke=0, fill=1)
+
+    def rule(self, x: float, y: float, x_end: float, *, colour: Color = HAIR, weight: float = 0.5) -> None:
+        """A horizontal line."""
+        self.line(x, y, x_end, y, colour=colour, weight=weight)
+
+    def line(
+        self, x: float, y: float, x_end: float, y_end: float, *, colour: Color = HAIR, weight: float = 0.5
+    ) -> None:
+        """A straight line."""
+        self.canvas.setStrokeColor(colour)
+        self.canvas.setLineWidth(weight)
+        self.canvas.line(x, y, x_end, y_end)
+
+    def dot(self, x: float, y: float, radius: float, *, colour: Color) -> None:
+        """A filled circle."""
+        self.canvas.setFillColor(colour)
+        self.canvas.circle(x, y, radius, stroke=0, fill=1)
+
+    def heading(self, line: str, lead: str) -> float:
+        """A section's heading with a sentence below it; gives the y below which the page is free."""
+        self.text(LEFT, TOP - 20, line, face=LIGHT, size=24)
+        self.text(LEFT, TOP - 38, lead, size=9.5, colour=GREY, max_width=MEASURE)
+        return TOP - 66.0
+
+    def _foot(self) -> None:
+        self.rule(LEFT, BOTTOM - 18, RIGHT)
+        self.text(LEFT, BOTTOM - 31, self._title, size=7.5, colour=GREY, max_width=MEASURE - 100)
+        page = f"Page {self.number} of {self._pages}"
+        self.text(RIGHT, BOTTOM - 31, page, size=7.5, colour=GREY, align="right")
+
+
+def width_of(line: str, *, face: str = BODY, size: float = 9.0) -> float:
+    """How wide a line of type is, in points."""
+    _register_faces()
+    return float(pdfmetrics.stringWidth(line, face, size))
+
+
+def fitted(line: str, max_width: float, *, face: str = BODY, size: float = 9.0) -> str:
+    """`line`, or as much of it with an ellipsis as fits into `max_width` points."""
+    # No glyph that matters is narrower than a fifth of its size: what is beyond needs no measuring.
+    line = line[: int(max_width / size * 5) + 2]
+    if width_of(line, face=face, size=size) <= max_width:
+        return line
+    while line and width_of(line + "…", face=face, size=size) > max_width:
+        line = line[:-1]
+    return line.rstrip() + "…"
+
+
+def printable(line: str) -> str:
+    """`line` on one line: what controls a terminal or a text's direction has no place in print."""
+    return "".join(" " if unicodedata.category(one) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else one for one in line)
+
+
+def mixed(start: Color, end: Color, share: float) -> Color:
+    """The colour `share` (0 to 1) of the way from `start` to `end`."""
+    return Color(*(a + (b - a) * share for a, b in zip(start.rgb(), end.rgb(), strict=True)))
+
+
+def faded(colour: Color, alpha: float) -> Color:
+    """`colour`, letting what lies below it through."""
+    return Color(*colour.rgb(), alpha=alpha)
+
+
+def _register_faces() -> None:
+    known = set(pdfmetrics.getRegisteredFontNames())
+    for face, weight in _FACES.items():
+        if face not in known:
+            with as_file(files("font_source_sans_pro").joinpath("files", f"SourceSansPro-{weight}.ttf")) as path:
+                pdfmetrics.registerFont(TTFont(face, str(path)))

@@ -1,0 +1,100 @@
+"""Tables: CSV into Parquet, a row group at a time."""
+
+from collections.abc import Callable, Mapping
+from typing import BinaryIO, Literal
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from resultstore import Artifact
+from resultstore.backends.celery import store_of
+from tasks.app import app
+from tasks.arguments import checked, file_stem, naming
+from tasks.contracts import Report, Sink, silent
+from tasks.csvfile import Caps, Table
+
+# Text parsed at a time, and so the size of a row group: its columns, their encoded pages and the text stand in
+# memory together, about eight times this.
+BLOCK_SIZE_BYTES = 8 * 1024 * 1024
+CAPS = Caps(bytes=64 * 1024**3)
+
+ColumnType = Literal["string", "int64", "float64", "bool", "date", "timestamp"]
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What stands in the Parquet file."""
+
+    rows: int
+    columns: int
+    row_groups: int
+
+
+@app.task(name="tables.convert")
+@checked
+def convert(
+    source: Artifact, format: Literal["parquet"] = "parquet", types: dict[str, ColumnType] | None = None
+) -> Artifact:
+    """Convert a CSV table to Parquet (zstd), streaming: memory does not grow with the table.
+
+    Args:
+        source: CSV in UTF-8 with a header row; delimited by comma, semicolon, tab or bar.
+        format: `parquet`.
+        types: column name to type, where the type that the first 8 MiB show shall not be taken.
+
+    Returns the Parquet file, with `rows`, `columns` and `row_groups` in its metadata.
+
+    Raises BadInput for what is no table, naming row and column.
+    """
+    store = store_of(app)
+    name = f"{file_stem(source, 'table')}.{format}"
+    with naming("table", source), store.open(source) as stream:
+
+        def report(done: float, total: float, note: str) -> None:
+            store.progress(done, total or source.size_bytes, note)
+
+        metadata: dict[str, str | int | float | bool | None] = {"compression": "zstd"}
+        with store.writer(name=name, media_type="application/vnd.apache.parquet", metadata=metadata) as sink:
+            written = to_parquet(stream, sink, types=types or {}, report=report)
+            # The Artifact takes its metadata when the block ends: the counts are known only now.
+            metadata.update(msgspec.structs.asdict(written))
+    return sink.artifact
+
+
+def to_parquet(
+    stream: BinaryIO, sink: Sink, *, types: Mapping[str, str] | None = None, report: Report = silent
+) -> Written:
+    """Write the CSV in `stream` to `sink` as Parquet, one row group for each 8 MiB of text.
+
+    Args:
+        stream: seekable, read from its beginning.
+        sink: is only ever written to, so that it may be a pipe.
+        types: column name to a key of `csvfile.TYPES`.
+        report: told the bytes read so far.
+
+    Raises BadInput for what is no table; `sink` then holds no valid file.
+    """
+    table = Table(stream, caps=CAPS, block_size_bytes=BLOCK_SIZE_BYTES, types=types)
+    rows = groups = 0
+    with pq.ParquetWriter(pa.PythonFile(_OneWay(sink.write), mode="w"), table.schema, compression="zstd") as out:
+        for batch in table.batches():
+            out.write_batch(batch, row_group_size=max(1, batch.num_rows))
+            rows += batch.num_rows
+            groups += 1
+            report(table.read_bytes, 0, f"{rows:,} rows")
+    return Written(rows, len(table.schema.names), groups)
+
+
+class _OneWay:
+    """The file as pyarrow asks for one, that can do nothing but write."""
+
+    def __init__(self, write: Callable[[bytes], int]) -> None:
+        self.write = write
+        self.closed = False
+
+    def flush(self) -> None:
+        """Every write has gone through already."""
+
+    def close(self) -> None:
+        """The sink's own block closes it: only there is it known whether the file is whole."""
+        self.closed = True

@@ -1,0 +1,139 @@
+"""Vips: makes smaller copies of one picture, by libvips.
+
+Import this in the process that does the work, never in one that forks afterwards: libvips starts threads, and a
+child that inherits its locks hangs (2 of 12 did). `images.engine` is the one place that does so.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import pyvips
+
+from resultstore import BadInput
+from tasks.pictures import SUFFIXES, Picture, check_header, planned, sniffed
+
+# One thread a picture: the worker has a process a core, and a long-lived one stays at half the memory.
+pyvips.concurrency_set(1)
+# Old operations are never asked for again, and would hold decoded pixels.
+pyvips.cache_set_max(0)
+# CVE-2026-66066: nothing that libvips calls untrusted, and of the rest only the loaders that are named here.
+pyvips.block_untrusted_set(True)  # noqa: FBT003 - libvips' own signature
+pyvips.operation_block_set("VipsForeignLoad", True)  # noqa: FBT003
+for _loader in ("Jpeg", "Png", "Webp", "Heif", "Nsgif"):
+    pyvips.operation_block_set(f"VipsForeignLoad{_loader}", False)  # noqa: FBT003
+
+_SAVE_OPTIONS: dict[str, dict[str, object]] = {
+    "webp": {"Q": 80, "effort": 4, "smart_subsample": True},
+    "jpeg": {"Q": 82, "optimize_coding": True, "interlace": True, "background": 255},
+    "avif": {"Q": 60, "effort": 4, "compression": "av1"},
+}
+
+
+class _Feed:
+    """Hands a stream to libvips, keeping the stream's own error: C code would turn it into a picture's."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.error: Exception | None = None
+        # libvips reads on after the last Python reference to a source is gone, through callbacks that went with it.
+        self._alive: list[pyvips.SourceCustom] = []
+
+    def source(self) -> pyvips.SourceCustom:
+        """The stream from its beginning, as libvips reads it."""
+        self._stream.seek(0)
+        made = pyvips.SourceCustom()
+        made.on_read(self._read)
+        made.on_seek(self._seek)
+        self._alive.append(made)
+        return made
+
+    def _read(self, size_bytes: int) -> bytes | None:
+        try:
+            return self._stream.read(size_bytes)
+        except Exception as error:  # noqa: BLE001 - no exception crosses libvips; `_Reasoned` raises it again
+            self.error = error
+            return None
+
+    def _seek(self, offset: int, whence: int) -> int:
+        try:
+            return self._stream.seek(offset, whence)
+        except ValueError:  # before the beginning: a damaged picture asked for it
+            return -1
+        except Exception as error:  # noqa: BLE001 - the same
+            self.error = error
+            return -1
+
+
+def copies(stream: BinaryIO, widths: Sequence[int], *, format: str) -> Iterator[Picture]:
+    """Copies of the picture in `stream`, widest first, one in memory at a time.
+
+    A copy is never wider than the picture: widths beyond it become the picture's own, once. Heights follow from
+    the original's proportions, upright as its EXIF orientation says. Nothing of its metadata (place, camera, colour
+    profile) is kept; colours are converted to sRGB first.
+
+    Args:
+        stream: seekable; read from its beginning.
+        widths: in pixels.
+        format: a key of `MEDIA_TYPES`.
+
+    Raises BadInput with the reason and the remedy when the picture is damaged, of a type that is not taken, or over
+    a cap. What the stream itself raises passes through.
+    """
+    feed = _Feed(stream)
+    kind = sniffed(stream)
+    with _Reasoned(feed):
+        header = pyvips.Image.new_from_source(feed.source(), "", access="sequential", fail_on="error")
+        interlaced = header.get_typeof("interlaced") != 0 and bool(header.get("interlaced"))
+        frames = header.get_n_pages()
+        check_header(kind, header.width * header.height, frames=frames, interlaced=interlaced)
+        sizes = planned(_upright_size(header), widths)
+        # One decode, shrunk while it is read; the smaller copies are made from the larger one.
+        copy = _shrunk(feed, sizes[0])
+    for width, height in sizes:
+        with _Reasoned(feed):
+            copy = copy.thumbnail_image(width, height=height, size="force").copy_memory()
+            encoded = copy.write_to_buffer(SUFFIXES[format], keep="none", **_SAVE_OPTIONS[format])
+        yield Picture(width, height, encoded)
+
+
+class _Reasoned:
+    """Turns what libvips says within the block into BadInput, and the stream's own error into itself."""
+
+    def __init__(self, feed: _Feed) -> None:
+        self._feed = feed
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if self._feed.error is not None:
+            raise self._feed.error
+        if isinstance(error, pyvips.Error):
+            raise BadInput(
+                f"it cannot be decoded ({_last_word(error)}): it is damaged or cut short; send the whole file"
+            ) from error
+
+
+def _shrunk(feed: _Feed, size: tuple[int, int]) -> pyvips.Image:
+    # `fail_on` as an argument is accepted here and ignored (libvips issue 5195): half a file would make a plausible
+    # picture. As a loader's option it holds.
+    return pyvips.Image.thumbnail_source(
+        feed.source(),
+        size[0],
+        height=size[1],
+        size="force",
+        output_profile="srgb",
+        option_string="fail_on=error",
+    ).copy_memory()
+
+
+def _upright_size(header: pyvips.Image) -> tuple[int, int]:
+    # EXIF orientations 5 to 8 lie on their side (EXIF 2.32, tag 0x0112).
+    sideways = header.get_typeof("orientation") != 0 and header.get("orientation") in range(5, 9)
+    return (header.height, header.width) if sideways else (header.width, header.height)
+
+
+def _last_word(error: pyvips.Error) -> str:
+    # libvips stacks what every layer said, the probing of a short stream included; the last words decide.
+    lines = [line for line in str(error.detail).splitlines() if line.strip() and "bad seek" not in line]
+    return " ".join(" ".join(lines[-2:]).split())[:160] or "it ends too early"

@@ -1,0 +1,65 @@
+"""Arguments: a wrong call names what is wrong and what there is."""
+
+import pytest
+
+from resultstore import Artifact, BadInput
+from tasks.arguments import naming
+from tasks.images import MAX_INPUT_BYTES, check_size, resize
+from tasks.models import train
+from tasks.pdf import report
+from tasks.tables import convert
+
+SOURCE = Artifact(
+    id="7f3a",
+    name="cat.jpg",
+    file_name="cat.jpg",
+    key="blobs/30d/00/7f3a/" + "0" * 32 + ".0",
+    etag="e",
+    size_bytes=10,
+    media_type="image/jpeg",
+    sha256="0" * 64,
+    stored_bytes=10,
+)
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "message"),
+    [
+        (resize, {"size": 3}, r"'size': Unexpected keyword argument; it takes: source, widths, format"),
+        (resize, {"format": "bmp"}, "'format': Input should be 'webp', 'jpeg' or 'avif'"),
+        (resize, {"widths": [0]}, "'widths.0': Input should be greater than or equal to 1"),
+        (resize, {"widths": [10**9]}, "'widths.0': Input should be less than or equal to 8192"),
+        (resize, {"widths": ["800"]}, "'widths.0': Input should be a valid integer"),
+        (resize, {"widths": []}, "'widths'"),
+        (resize, {"widths": [1] * 13}, "'widths'"),
+        (report, {"titel": "x"}, "'titel': Unexpected keyword argument; it takes: source, title"),
+        (report, {"title": "x" * 121}, "'title'"),
+        (train, {}, "'target': Missing required argument; it takes: source, target, kind"),
+        (train, {"target": "y", "kind": "magic"}, "'kind': Input should be 'logistic' or 'forest'"),
+        (convert, {"format": "orc"}, "'format': Input should be 'parquet'"),
+        (convert, {"types": {"a": "int"}}, "'types.a': Input should be 'string', 'int64'"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_what_is_allowed(task, arguments, message):
+    with pytest.raises(BadInput, match=message) as refused:
+        task(source=SOURCE, **arguments)
+    assert str(refused.value).startswith(f"{task.name} was called wrongly")
+
+
+def test_a_source_that_is_no_artifact_is_refused():
+    with pytest.raises(BadInput, match="'source': Input should be an instance of Artifact"):
+        resize("cat.jpg")
+
+
+def test_the_reason_is_told_with_the_input_that_it_is_about():
+    with pytest.raises(BadInput, match=r"^image 'cat.jpg' of 7f3a: it is green$"), naming("image", SOURCE):
+        raise BadInput("it is green")
+
+
+def test_a_source_over_the_cap_is_refused_before_it_is_read():
+    with pytest.raises(BadInput, match="over the cap"):
+        check_size(Artifact(**{**_fields(SOURCE), "size_bytes": MAX_INPUT_BYTES + 1}))
+
+
+def _fields(artifact: Artifact) -> dict[str, object]:
+    return {name: getattr(artifact, name) for name in artifact.__struct_fields__}
