@@ -1,6 +1,6 @@
 """Outcome: what became of one job of the demo, as a row of the closing table or as JSON."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from rich import box
@@ -10,11 +10,10 @@ from rich.text import Text
 from resultstore.cli.jobs import Job
 from resultstore.cli.output import plain_result, size_text, state_text
 from resultstore.gateway.views import artifact_path
-from resultstore.model.artifact import Artifact
+from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.result import Result
 
-BLANK = ("", "", "", "")
-Row = tuple[str | Text, ...]
+FACTS = ("accuracy", "pages", "rows")  # of an Artifact's metadata, what says most in one word
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -31,7 +30,7 @@ def plain_outcome(outcome: Outcome, *, gateway_url: str) -> dict[str, object]:
     return plain_result(outcome.result) | {"input_bytes": size, "run_time_s": outcome.result.run_time_s, "urls": urls}
 
 
-def linked(artifact: Artifact, *, gateway_url: str) -> Text:
+def artifact_url(artifact: Artifact, *, gateway_url: str) -> Text:
     """The Artifact's lasting URL, to be clicked."""
     url = gateway_url + artifact_path(artifact.id, artifact.name)
     return Text(url, style=f"blue link {url}")
@@ -40,54 +39,58 @@ def linked(artifact: Artifact, *, gateway_url: str) -> Text:
 def closing_table(
     outcomes: Sequence[Outcome], *, gateway_url: str | None, faults: Mapping[tuple[str, str], str] | None
 ) -> Table:
-    """One row for each Artifact.
+    """One section for each job.
 
     Args:
         outcomes: what was done.
-        gateway_url: to put a URL into each row; None leaves the column out.
-        faults: what the check found, by id and name, "" for nothing; None leaves the column out.
+        gateway_url: to put a URL below each Artifact; None leaves them out.
+        faults: what the check found, by id and name, "" for nothing; None when nothing was checked.
     """
     table = Table(box=box.ROUNDED, border_style="dim", header_style="bold cyan")
-    for name, justify in (("Task", "left"), ("State", "left"), ("In → Out", "right"), ("Time", "right")):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # a literal each
-    table.add_column("Artifact", overflow="fold")
-    table.add_column("Size", justify="right", no_wrap=True)
-    if gateway_url is not None:
-        table.add_column("URL", overflow="fold")
-    if faults is not None:
-        table.add_column("sha256", justify="center")
+    table.add_column("Task", no_wrap=True)
+    table.add_column("State", no_wrap=True)
+    table.add_column("In → Out", justify="right", no_wrap=True)
+    table.add_column("Time", justify="right", no_wrap=True)
+    table.add_column("Artifact" if gateway_url is None else "Artifact and URL", overflow="fold")
     for outcome in outcomes:
-        for row in _rows(outcome, gateway_url=gateway_url, faults=faults):
-            table.add_row(*row)
+        table.add_row(*_row(outcome, gateway_url=gateway_url, faults=faults))
         table.add_section()
     return table
 
 
-def _rows(outcome: Outcome, *, gateway_url: str | None, faults: Mapping[tuple[str, str], str] | None) -> Iterator[Row]:
-    result = outcome.result
-    heads = [_head(outcome), (Text(f"  {outcome.job.source.file_name}", "dim"), "", "", "")]
-    if not result.artifacts:
-        why = "" if result.failure is None else f"{result.failure.type}: {result.failure.message}"
-        yield (*heads[0], Text(why, "red"))
-        yield heads[1]
-    for n, one in enumerate(result.artifacts):
-        row: Row = (*(heads[n] if n < len(heads) else BLANK), one.name, size_text(one.size_bytes))
-        if gateway_url is not None:
-            row += (linked(one, gateway_url=gateway_url),)
+def _row(
+    outcome: Outcome, *, gateway_url: str | None, faults: Mapping[tuple[str, str], str] | None
+) -> tuple[Text, Text, Text, Text, Text]:
+    job, result = outcome.job, outcome.result
+    task = Text.assemble((job.task, "bold"), "\n", (job.source.file_name, "dim"))
+    size = Text(size_text(job.source.size_bytes))
+    if result.artifacts:
+        size.append(f"\n→ {size_text(sum(one.size_bytes for one in result.artifacts))}")
+    ran_s = Text("-" if result.run_time_s is None else f"{result.run_time_s:.2f} s")
+    return task, Text.from_markup(state_text(result.state)), size, ran_s, _made(result, gateway_url, faults)
+
+
+def _made(result: Result, gateway_url: str | None, faults: Mapping[tuple[str, str], str] | None) -> Text:
+    """What came out, a line or two for each Artifact; or why nothing did."""
+    if result.failure is not None:
+        return Text(f"{result.failure.type}: {result.failure.message}", "red")
+    lines = []
+    for one in result.artifacts:
+        lines.append(Text.assemble((one.name, "bold"), "  ", size_text(one.size_bytes), "  ", (_facts(one), "dim")))
         if faults is not None:
-            row += (_mark(faults.get((one.id, one.name), "not fetched")),)
-        yield row
-    if len(result.artifacts) == 1:
-        yield heads[1]
+            fault = faults.get((one.id, one.name), "not fetched")
+            lines[-1].append(f"  {fault}" if fault else "  ✓ sha256", "bold red" if fault else "green")
+        if gateway_url is not None:
+            lines.append(artifact_url(one, gateway_url=gateway_url))
+    return Text("\n").join(lines)
 
 
-def _head(outcome: Outcome) -> Row:
-    result = outcome.result
-    out_size = size_text(sum(one.size_bytes for one in result.artifacts)) if result.artifacts else "-"
-    ran_s = "-" if result.run_time_s is None else f"{result.run_time_s:.2f} s"
-    sizes = f"{size_text(outcome.job.source.size_bytes)} → {out_size}"
-    return (Text(outcome.job.task, "bold"), Text.from_markup(state_text(result.state)), sizes, ran_s)
+def _facts(artifact: Artifact) -> str:
+    known = artifact.metadata
+    if "width" in known and "height" in known:
+        return f"{known['width']} x {known['height']}"
+    return "  ".join(f"{name} {_short(known[name])}" for name in FACTS if name in known)
 
 
-def _mark(fault: str) -> Text:
-    return Text(fault, "bold red") if fault else Text("✓", "green")
+def _short(value: Scalar) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -15,17 +15,16 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.rule import Rule
-from rich.text import Text
 
 from resultstore.cli.check import Checked
 from resultstore.cli.jobs import Job
 from resultstore.cli.kinds import StackKind
-from resultstore.cli.outcome import Outcome, closing_table, linked
+from resultstore.cli.outcome import Outcome, artifact_url, closing_table
 from resultstore.cli.output import err, out, size_text, state_text
 from resultstore.cli.stack import Stack
 from resultstore.model.result import Result, State
 
-WIDE = 132  # columns from which a URL fits beside its row without a break
+OTHER_COLUMNS = 56  # what the table needs beside its URLs
 Show = Callable[[Job, Result], None]
 STACKS = {
     StackKind.EMBEDDED: "embedded stack: Valkey as broker and index, blobs in a folder",
@@ -72,7 +71,7 @@ class Scene:
             width = max(len(job.task) for job in jobs)
             rows = {
                 job.id: live.add_task(
-                    f"[bold]{job.task:<{width}}[/] {job.source.file_name:<16}", total=None, note="queued"
+                    f"[bold]{job.task:<{width}}[/] {job.source.file_name:<16}", total=None, note="waiting for a worker"
                 )
                 for job in jobs
             }
@@ -88,22 +87,18 @@ class Scene:
 
     def ending(self, outcomes: Sequence[Outcome], checked: Sequence[Checked], *, stack: Stack) -> None:
         """The table of what came out, where to click, and what the check found."""
-        wide = self._console.width >= WIDE
         gateway_url = stack.settings.gateway_url
+        urls = [artifact_url(one, gateway_url=gateway_url) for each in outcomes for one in each.result.artifacts]
+        wide = self._console.width >= OTHER_COLUMNS + max(map(len, urls), default=0)  # a broken URL cannot be copied
         faults = {(one.id, one.name): one.fault for one in checked} if checked else None
         self._console.print(closing_table(outcomes, gateway_url=gateway_url if wide else None, faults=faults))
-        if not wide:
-            self._list_urls(outcomes, gateway_url=gateway_url)
+        for url in () if wide else urls:
+            self._console.print("  ", url, sep="", soft_wrap=True)
         self._sum_up(outcomes, checked, stack=stack)
 
     def farewell(self) -> None:
         """Everything is being stopped."""
         self._console.print("  [dim]stopped[/]")
-
-    def _list_urls(self, outcomes: Sequence[Outcome], *, gateway_url: str) -> None:
-        for outcome in outcomes:
-            for one in outcome.result.artifacts:
-                self._console.print(Text("  ") + linked(one, gateway_url=gateway_url), soft_wrap=True)
 
     def _sum_up(self, outcomes: Sequence[Outcome], checked: Sequence[Checked], *, stack: Stack) -> None:
         total = time.monotonic() - self._began
@@ -146,6 +141,6 @@ def _as_row(seen: Result) -> dict[str, object]:
         note = state_text(seen.state) if seen.state != State.SUCCESS else "[green]done[/]"
         return {"total": 1, "completed": 1, "note": note}
     if seen.progress is None:
-        return {"note": "queued" if seen.state == State.PENDING else "started"}
+        return {"note": "waiting for a worker" if seen.state == State.PENDING else "started"}
     at = seen.progress
     return {"total": at.total or None, "completed": at.done, "note": at.note}

@@ -24,6 +24,13 @@ DEMO_BUCKET_URL = "s3://resultstore-demo"
 STOP_GRACE_S = 5.0
 LOG_TAIL_BYTES = 600
 POLL_S = 0.05
+# The worker's processes are the parallelism: threads of libvips and of BLAS would only take the cores from each other.
+CHILD_ENVIRONMENT = {
+    "VIPS_CONCURRENCY": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+}
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,9 +121,9 @@ def _real_variables() -> dict[str, str]:
 
 
 def _child_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Ours, with exactly these settings; libvips on one thread a process, as two processes share the machine."""
+    """Ours, with exactly these settings."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return rest | {"VIPS_CONCURRENCY": "1", "MALLOC_ARENA_MAX": "2"} | dict(variables)
+    return rest | CHILD_ENVIRONMENT | dict(variables)
 
 
 def _settings(variables: Mapping[str, str]) -> Settings:
