@@ -71,6 +71,7 @@ def _start(program: Path) -> int:
         if _access() is not None:
             return _status()
         time.sleep(POLL_S)
+    keeper.terminate()
     raise Failed(f"the servers did not start:\n{LOG.read_text(errors='replace')}")
 
 
