@@ -57,7 +57,7 @@ def running_in(folder: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*/cwd"):
         try:
-            where = Path(os.readlink(entry).removesuffix(" (deleted)"))
+            where = Path(str(entry.readlink()).removesuffix(" (deleted)"))
         except OSError:
             continue  # gone meanwhile, or a zombie
         if where.is_relative_to(folder):
