@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from celery import Celery, states
-from celery.backends.base import Backend
+from celery.backends.base import BaseBackend
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import result_from_tuple
 
@@ -25,7 +25,7 @@ _IN_THE_RECORD = frozenset({"status", "result", "traceback", "date_done", "worke
 Meta = dict[str, Any]  # Celery's own word and shape for what a backend stores of a task
 
 
-class ResultStoreBackend(Backend):
+class ResultStoreBackend(BaseBackend):
     """State in the index, large values and Artifacts in the object store.
 
     Args:

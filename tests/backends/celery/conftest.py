@@ -1,0 +1,84 @@
+"""A real Celery worker over RabbitMQ, Redis and MinIO."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from celery import Celery
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def environment(redis_url: str, amqp_url: str, s3_server) -> Iterator[dict[str, str]]:
+    """The variables of the worker, set in this process too."""
+    name = f"test-{uuid.uuid4().hex}"
+    made = boto3.resource(
+        "s3",
+        endpoint_url=s3_server.endpoint,
+        aws_access_key_id=s3_server.access_key,
+        aws_secret_access_key=s3_server.secret_key,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}),
+    ).create_bucket(Bucket=name)
+    wanted = {
+        "AWS_ACCESS_KEY_ID": s3_server.access_key,
+        "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,
+        "RESULTSTORE_BLOBS_URL": f"s3://{name}/root",
+        "RESULTSTORE_S3_ENDPOINT": s3_server.endpoint,
+        "RESULTSTORE_SECRET_KEY": "k" * 32,
+        "RS_TEST_QUEUE": f"queue-{uuid.uuid4().hex}",
+        "RS_TEST_REDIS_URL": redis_url,
+        "RS_TEST_AMQP_URL": amqp_url,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in wanted.items():
+            patch.setenv(key, value)
+        yield wanted
+    made.objects.all().delete()
+    made.delete()
+
+
+@pytest.fixture(scope="module")
+def app(environment: dict[str, str]) -> Celery:
+    """The app as a client sees it."""
+    spec = importlib.util.spec_from_file_location("worker_app", HERE / "worker_app.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["worker_app"] = module
+    spec.loader.exec_module(module)
+    return module.app
+
+
+@pytest.fixture(scope="module")
+def worker(environment: dict[str, str], app: Celery) -> Iterator[subprocess.Popen[bytes]]:
+    """The worker's process; it is ready when it answers."""
+    with tempfile.TemporaryFile() as log:
+        process = start_worker(environment, log)
+        try:
+            app.send_task("worker_app.add", (1, 1)).get(timeout=30)
+            yield process
+        finally:
+            process.terminate()
+            process.wait(20)
+            log.seek(0)
+            sys.stdout.write(log.read().decode(errors="replace")[-8_000:])
+
+
+def start_worker(environment: dict[str, str], log) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "celery", "-A", "worker_app", "worker", "--concurrency", "2", "--without-mingle"]
+    return subprocess.Popen(
+        [*command, "--without-gossip", "--hostname", f"{uuid.uuid4().hex}@%h", "--loglevel", "INFO"],
+        cwd=HERE,
+        env={**os.environ, **environment},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )

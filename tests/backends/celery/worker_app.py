@@ -1,0 +1,120 @@
+"""The app of the test worker: one task for each way of returning something."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from celery import Celery, Task
+
+from resultstore import Artifact, BadInput, Output
+from resultstore.backends.celery import setup, store_of
+
+app = Celery(
+    "worker_app", broker=os.environ["RS_TEST_AMQP_URL"], backend="resultstore+" + os.environ["RS_TEST_REDIS_URL"]
+)
+app.conf.update(
+    task_default_queue=os.environ.get("RS_TEST_QUEUE", "celery"),
+    worker_prefetch_multiplier=1,
+    broker_connection_retry_on_startup=True,
+)
+setup(app)
+
+MIB = b"m" * (1 << 20)
+
+
+@app.task
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@app.task
+def stream(mib: int) -> Iterator[bytes]:
+    for _ in range(mib):
+        yield MIB
+
+
+@app.task
+def named() -> Output:
+    return Output(data=b"%PDF-1.7 report", name="report.pdf", metadata={"pages": 3})
+
+
+@app.task
+def from_path() -> Path:
+    with tempfile.NamedTemporaryFile(suffix=".csv", delete=False) as file:
+        file.write(b"a,b\n1,2\n")
+    return Path(file.name)
+
+
+@app.task
+def from_file() -> BinaryIO:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - it is the return value
+    file.write(b"from a file")
+    file.seek(0)
+    return file
+
+
+@app.task
+def several() -> dict[str, object]:
+    return {"thumbs": [Output(data=b"1", name="one"), Output(data=b"22", name="two")], "count": 2}
+
+
+@app.task
+def parts() -> list[Artifact]:
+    store = store_of(app)
+    made = []
+    for number in range(3):
+        made.append(store.put(b"part %d" % number, name=f"part-{number}"))
+        store.progress(number + 1, 3, f"part {number}")
+    return made
+
+
+@app.task
+def size_of(artifact: Artifact) -> int:
+    with store_of(app).open(artifact) as content:
+        return len(content.read())
+
+
+@app.task
+def sizes_of(artifacts: list[Artifact]) -> list[int]:
+    return [size_of(artifact) for artifact in artifacts]
+
+
+@app.task
+def large_value(size_bytes: int) -> str:
+    return "v" * size_bytes
+
+
+@app.task
+def failing_stream() -> Iterator[bytes]:
+    yield MIB * 9
+    raise BadInput("image cat.jpg of 7f3a is truncated: upload it again")
+
+
+@app.task(bind=True, autoretry_for=(OSError,), retry_kwargs={"max_retries": 2, "countdown": 0})
+def retried_stream(self: Task) -> Iterator[bytes]:
+    yield b"attempt %d" % self.request.retries
+    if self.request.retries < 1:
+        raise OSError("once")
+
+
+@app.task(base=Task)
+def with_a_base() -> Output:
+    return Output(data=b"base", name="base.bin")
+
+
+class Registered(Task):
+    name = "worker_app.registered"
+
+    def run(self) -> Output:
+        return Output(data=b"registered", name="registered.bin")
+
+
+app.register_task(Registered())
+
+
+@app.task
+def calls_another() -> str:
+    """A task that is called like a function returns what it returns."""
+    return type(stream(1)).__name__
