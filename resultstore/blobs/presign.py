@@ -23,6 +23,12 @@ _UNRESERVED = "-_.~"
 _ESCAPES = {n: quote(chr(n), safe=_UNRESERVED) for n in range(128)}
 _DAY_CHARS = len("20261121")
 
+# MinIO takes `x-amz-copy-source` without a signature for it: whoever holds a URL to write could fetch any object that
+# we can read into their own key (CVE-2026-54330; the last upstream source does it). A condition that no source fulfils,
+# signed, stops the copy and means nothing to an upload. AWS checks all `x-amz-` headers itself.
+_NO_COPIES = {"x-amz-copy-source-if-match": "none"}
+_CHECKS_ALL_HEADERS = (".amazonaws.com", ".amazonaws.com.cn")
+
 
 class _Moment(msgspec.Struct, frozen=True):
     """What all URLs of one second have in common.
@@ -74,6 +80,7 @@ class S3Signer:
         self._host = self._origin.partition("://")[2]
         folder = f"/{target.bucket}/" if target.path_style else "/"
         self._folder = quote(folder + target.object_key(""), safe="/" + _UNRESERVED)
+        self._guard = {} if self._host.endswith(_CHECKS_ALL_HEADERS) else _NO_COPIES
         self._last: _Moment | None = None
 
     def sign_get(
@@ -94,7 +101,7 @@ class S3Signer:
         `checksum_sha256` (base64) is a signed header, for in the query MinIO takes it and does not verify it.
         Raises BadReference as `sign_get` does.
         """
-        headers = {"content-length": str(size_bytes), "content-type": media_type, "if-none-match": "*"}
+        headers = {"content-length": str(size_bytes), "content-type": media_type, "if-none-match": "*", **self._guard}
         if checksum_sha256 is not None:
             headers["x-amz-checksum-sha256"] = checksum_sha256
         return self._signed("PUT", key, expires_in_s=expires_in_s, overrides="", headers=headers)
