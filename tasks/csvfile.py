@@ -1,5 +1,6 @@
 """Csvfile: reads delimited text into Arrow, block by block, and refuses what is no table."""
 
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -67,8 +68,8 @@ class Table:
         self._block_size_bytes = block_size_bytes
         self._delimiter = _delimiter(self._source.head())
         wanted = {name: TYPES[kind] for name, kind in (types or {}).items()}
+        self._names: list[str] = []
         self._reader = self._opened(wanted)
-        self._names = self.schema.names
         self._check_columns(wanted)
         blank = {field.name: pa.string() for field in self.schema if pa.types.is_null(field.type)}
         if blank:
@@ -110,15 +111,17 @@ class Table:
     def _opened(self, types: Mapping[str, pa.DataType]) -> pc.CSVStreamingReader:
         self._source.rewind()
         try:
-            return pc.open_csv(
+            reader = pc.open_csv(
                 pa.PythonFile(self._source, mode="r"),
                 # One thread: with more, pyarrow cannot say in which row an error is.
                 pc.ReadOptions(use_threads=False, block_size=self._block_size_bytes),
                 pc.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
                 pc.ConvertOptions(column_types=dict(types), strings_can_be_null=True),
             )
+            self._names = reader.schema.names
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             raise BadInput(_said(str(error), [])) from error
+        return reader
 
     def _check_columns(self, wanted: Mapping[str, pa.DataType]) -> None:
         names = self._names
@@ -127,6 +130,9 @@ class Table:
         twice = [name for name, times in Counter(names).items() if times > 1]
         if twice:
             raise BadInput(f"the column {twice[0]!r} stands more than once in the header; rename one")
+        bytes_only = [field.name for field in self.schema if pa.types.is_binary(field.type)]
+        if bytes_only:  # what pyarrow infers for text that is not UTF-8
+            raise BadInput(f"the column {bytes_only[0]!r} is not UTF-8; save the table as UTF-8")
         unknown = [name for name in wanted if name not in names]
         if unknown:
             raise BadInput(f"types names the column {unknown[0]!r}, which is not there; there are: {listed(names)}")
@@ -142,7 +148,9 @@ class _Metered:
         self.closed = False
 
     def head(self) -> bytes:
-        """The beginning of the text. Raises BadInput when it is empty or no text."""
+        """The beginning of the text. Raises BadInput when it is empty, no text, or over the cap."""
+        if self._max_bytes is not None and self._stream.seek(0, io.SEEK_END) > self._max_bytes:
+            raise BadInput(f"it is over the cap of {self._max_bytes:,} bytes of this task; send a smaller table")
         self.rewind()
         head = self._stream.read(_HEAD_BYTES)
         if not head.strip():
@@ -160,8 +168,6 @@ class _Metered:
     def read(self, size_bytes: int = -1) -> bytes:
         chunk = self._filled(size_bytes)
         self.read_bytes += len(chunk)
-        if self._max_bytes is not None and self.read_bytes > self._max_bytes:
-            raise BadInput(f"it is over the cap of {self._max_bytes:,} bytes of this task; send a smaller table")
         _refuse_nul(chunk)
         return chunk
 

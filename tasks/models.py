@@ -158,17 +158,19 @@ def as_safetensors(trained: Trained) -> bytes:
     """The numbers of a logistic model, for programs without scikit-learn.
 
     probability = softmax(((x - mean) / scale) @ coefficients.T + intercepts); of two classes there is one row, and
-    probability = sigmoid of it, for the second. Class and feature names stand in the header, as JSON lists.
+    probability = sigmoid of it, for the second. The names of classes and features stand in the header, under `names`.
     """
     scaler, logistic = trained.model[0], trained.model[1]
+    # safetensors writes an array's memory as it lies: the coefficients lie column by column.
     tensors = {
-        "coefficients": logistic.coef_,
+        "coefficients": np.ascontiguousarray(logistic.coef_),
         "intercepts": logistic.intercept_,
         "mean": scaler.mean_,
         "scale": scaler.scale_,
     }
-    names = {"classes": json.dumps(logistic.classes_.tolist()), "features": json.dumps(trained.features)}
-    return safetensors.numpy.save(tensors, metadata=names)
+    # One entry: safetensors writes several in any order, and the same model shall make the same bytes.
+    names = json.dumps({"classes": logistic.classes_.tolist(), "features": trained.features})
+    return safetensors.numpy.save(tensors, metadata={"names": names})
 
 
 def _blank(kind: Kind) -> Pipeline:

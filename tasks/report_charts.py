@@ -11,6 +11,7 @@ from tasks.report_sheet import ACCENT, BODY, FAINT, GREY, HAIR, INK, PAPER, STRO
 BINS = 18
 MAX_DOTS = 1_500
 MAX_TICKS = 260
+MAX_CELL = 27.0
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -86,7 +87,7 @@ def matrix(sheet: Sheet, frame: Frame, facts: Facts, *, most: int) -> None:
     """Pearson's r of each pair of numeric columns: darker where it is stronger, hollow where negative."""
     shown = facts.numeric[:most]
     label_width = 120.0
-    cell = min((frame.width - label_width) / len(shown), frame.height / len(shown))
+    cell = min(MAX_CELL, (frame.width - label_width) / len(shown), frame.height / len(shown))
     for row, column in enumerate(shown):
         y = frame.y + frame.height - (row + 1) * cell
         for other in range(row):
