@@ -10,6 +10,14 @@ from resultstore.cli.rooms import enter
 from resultstore.logs import configure_logs
 from resultstore.settings import Settings
 
+# The worker's processes are the parallelism: threads of libvips and of BLAS would only take the cores from each other.
+WORKER_ENVIRONMENT = {
+    "VIPS_CONCURRENCY": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+}
+
 
 def add_to(app: typer.Typer) -> None:
     """Register these commands."""
@@ -37,7 +45,7 @@ def worker(
     """Run the shipped Celery worker (images, pdf, models, tables)."""
     enter("tasks.app", extra="celery,tasks")
     argv = worker_argv(concurrency=concurrency, queues=queues, loglevel=loglevel)
-    os.execv(argv[0], argv)  # noqa: S606  Celery takes this process over, signals included
+    os.execve(argv[0], argv, WORKER_ENVIRONMENT | os.environ)  # noqa: S606  Celery takes this process over, signals included
 
 
 def worker_argv(*, concurrency: int, queues: str | None = None, loglevel: str = "info") -> list[str]:

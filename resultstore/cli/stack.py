@@ -13,7 +13,7 @@ import httpx
 import msgspec
 
 from resultstore.cli.kinds import StackKind
-from resultstore.cli.serve import worker_argv
+from resultstore.cli.serve import WORKER_ENVIRONMENT, worker_argv
 from resultstore.embedded import claim, start_embedded
 from resultstore.model.errors import Unavailable
 from resultstore.processes import Processes
@@ -24,13 +24,6 @@ DEMO_BUCKET_URL = "s3://resultstore-demo"
 STOP_GRACE_S = 5.0
 LOG_TAIL_BYTES = 600
 POLL_S = 0.05
-# The worker's processes are the parallelism: threads of libvips and of BLAS would only take the cores from each other.
-CHILD_ENVIRONMENT = {
-    "VIPS_CONCURRENCY": "1",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "2",
-}
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +116,7 @@ def _real_variables() -> dict[str, str]:
 def _child_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Ours, with exactly these settings."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return rest | CHILD_ENVIRONMENT | dict(variables)
+    return rest | WORKER_ENVIRONMENT | dict(variables)
 
 
 def _settings(variables: Mapping[str, str]) -> Settings:

@@ -24,7 +24,7 @@ class AccessLog:
 
         async def watched(message: Message) -> None:
             nonlocal status, sent_bytes
-            status = message.get("status", status)
+            status = int(message.get("status", status))
             sent_bytes += len(message.get("body", b""))
             await send(message)
 

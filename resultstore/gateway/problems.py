@@ -107,5 +107,6 @@ def _of_validation(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _of_surprise(request: Request, error: Exception) -> JSONResponse:
-    _log.error("unforeseen error", path=request.url.path, exc_info=error)
+    # The traceback follows from the server: Starlette raises the error again behind this answer.
+    _log.error("unforeseen error", path=request.url.path, error=type(error).__name__)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "the gateway failed; its log says why")

@@ -1,0 +1,80 @@
+"""Fixtures of the gateway's tests: both listeners on real sockets, over a folder and an index in memory."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from starlette.types import ASGIApp
+
+from resultstore.blobs.local import LocalBlobs
+from resultstore.blobs.localurls import LocalSigner
+from resultstore.gateway.app import create_app
+from resultstore.gateway.bytes_app import create_bytes_app
+from resultstore.index.memory import MemoryIndex
+from resultstore.settings import Settings
+from resultstore.store import Store
+
+SECRET = b"a secret of the tests, 32 bytes."
+
+
+@dataclass
+class Served:
+    """A Store, its gateway and its bytes, reachable by HTTP."""
+
+    store: Store
+    blobs: LocalBlobs
+    signer: LocalSigner
+    gateway: httpx.Client
+    bytes: httpx.Client
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """Both listeners; redirects are not followed."""
+    gateway_socket, bytes_socket = _bound(), _bound()
+    blobs = LocalBlobs(tmp_path / "blobs")
+    signer = LocalSigner(SECRET, _url(bytes_socket))
+    settings = Settings(index_url="memory://", url_expires_s=60)
+    store = Store(index=MemoryIndex(), blobs=blobs, signer=signer, settings=settings)
+    with (
+        running((create_app(store), gateway_socket), (create_bytes_app(blobs, signer), bytes_socket)),
+        httpx.Client(base_url=_url(gateway_socket)) as gateway,
+        httpx.Client(base_url=_url(bytes_socket)) as by_bytes,
+    ):
+        yield Served(store, blobs, signer, gateway, by_bytes)
+
+
+@contextmanager
+def running(*listeners: tuple[ASGIApp, socket.socket]) -> Iterator[None]:
+    """Serve each app on its socket, in one loop on a thread, for as long as the block lasts."""
+    servers = [uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off")) for app, _ in listeners]
+
+    async def serve() -> None:
+        await asyncio.gather(*(one.serve(sockets=[at]) for one, (_, at) in zip(servers, listeners, strict=True)))
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        while not all(one.started for one in servers):
+            time.sleep(0.005)
+        yield
+    finally:
+        for one in servers:
+            one.should_exit = one.force_exit = True
+        thread.join()
+
+
+def _bound() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def _url(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
