@@ -165,7 +165,6 @@ class _Process:
             protocol=2,  # nothing here needs RESP3, and the greeting is shorter
             socket_connect_timeout=_CONNECT_TIMEOUT_S,
             socket_timeout=_SOCKET_TIMEOUT_S,
-            socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
         )
         self.client = redis.Redis(connection_pool=self._pool)
@@ -209,12 +208,12 @@ def _address(url: str) -> str:
     """Host and port, or the socket's path: what messages may say of `url`."""
     try:
         parts = urlsplit(url)
-        known = parts.scheme in {"redis", "rediss", "unix"}
-        address = parts.path if parts.scheme == "unix" else f"{parts.hostname or '127.0.0.1'}:{parts.port or 6379}"
+        remote = f"{parts.hostname or '127.0.0.1'}:{parts.port or 6379}"
+        address = {"redis": remote, "rediss": remote, "unix": parts.path}.get(parts.scheme, "")
         redis.ConnectionPool.from_url(url)
     except ValueError:
-        known = False
-    if not known:
+        address = ""
+    if not address:
         # `from None`: a parser's message may quote a piece of the password
         raise Misconfigured(
             "RESULTSTORE_INDEX_URL is no URL of a Redis: write redis://[user:password@]host:port/db, rediss:// or "

@@ -32,12 +32,14 @@ local function put(key, bytes)
   end
 end
 
+-- The record first: when Redis is out of memory its SET fails and nothing is changed. Once a script has written,
+-- Redis lets it finish.
+put(KEYS[1], record)
 if beside == '' then
   redis.call('UNLINK', KEYS[2])
 else
   put(KEYS[2], beside)
 end
-put(KEYS[1], record)
--- Last: when Redis is out of memory the writes above fail, and nothing that was not written is announced.
+-- Last, so that nothing is announced that was not written.
 redis.call('PUBLISH', channel, event)
 return 1

@@ -1,0 +1,332 @@
+"""Redis driver: what only a real server can show."""
+
+import os
+import threading
+import time
+import traceback
+import uuid
+from contextlib import ExitStack
+
+import pytest
+import redis
+
+from resultstore.index.index import Over
+from resultstore.index.redis import RedisIndex
+from resultstore.model import layout, record
+from resultstore.model.errors import IndexUnavailable, Misconfigured, RecordUnreadable
+from resultstore.model.event import Event
+from resultstore.model.result import Result, State
+
+BUDGET_BYTES = 260
+SOON_S = 5.0
+
+
+@pytest.fixture
+def index(private_redis):
+    return RedisIndex(private_redis.url)
+
+
+@pytest.fixture
+def raw(private_redis):
+    with redis.Redis(port=private_redis.port) as client:
+        yield client
+
+
+def test_a_tiny_celery_result_costs_at_most_260_bytes_with_key_and_ttl(index, raw, record_property):
+    count = 10_000
+    index.save(Result(id="warm-up"), ttl_s=86_400)
+    before = raw.info("memory")["used_memory"]
+    now = time.time()
+    for n in range(count):
+        tiny = Result(
+            id=str(uuid.uuid4()), state=State.SUCCESS, task="tasks.add", value=b'{"sum": %d}' % n, ephemeral=True,
+            started_at=now + n, ended_at=now + n + 0.25, changed_at=now + n + 0.26,
+        )  # fmt: skip
+        assert index.save(tiny, ttl_s=86_400)
+    each = (raw.info("memory")["used_memory"] - before) / count
+    print(f"\n{each:.1f} bytes a record")  # noqa: T201  the figure is what this test is for
+    record_property("record_bytes", each)
+    assert raw.dbsize() == count + 1
+    assert each <= BUDGET_BYTES
+
+
+def test_record_and_what_lies_beside_it_expire_together(index, raw):
+    index.save(Result(id="a", value=b"v" * 500), ttl_s=60)
+    assert 59_000 < raw.pttl("rs:{a}") <= 60_000
+    assert 59_000 < raw.pttl("rs:{a}:+") <= 60_000
+
+
+def test_what_lay_beside_an_older_record_is_removed(index, raw):
+    index.save(Result(id="a", value=b"v" * 500), ttl_s=60)
+    index.save(Result(id="a", value=b"v"), ttl_s=60)
+    assert raw.keys() == [b"rs:{a}"]
+
+
+def test_a_deleted_result_leaves_no_key(index, raw):
+    index.save(Result(id="a", value=b"v" * 500), ttl_s=60)
+    index.delete("a")
+    assert raw.keys() == []
+
+
+def test_a_result_whose_larger_part_was_evicted_is_unknown_rather_than_wrong(index, raw):
+    index.save(Result(id="a", state=State.SUCCESS, value=b"v" * 500), ttl_s=60)
+    raw.delete("rs:{a}:+")
+    assert index.load("a") is None
+    assert index.peek("a").state == State.SUCCESS
+
+
+def test_what_cannot_be_written_is_not_announced(index, raw):
+    with index.watch("a") as watch:
+        raw.config_set("maxmemory", "1")
+        with pytest.raises(IndexUnavailable, match="memory"):
+            index.save(Result(id="a", state=State.SUCCESS), ttl_s=60)
+        raw.config_set("maxmemory", "0")
+        assert watch.wait(0.3) is None
+        assert index.load("a") is None
+
+
+def test_a_save_that_lost_its_answer_asks_again_and_knows_its_own_record(index):
+    lost = iter([redis.ConnectionError("the answer was lost on the way")])
+    script = index._process().save
+
+    def loses_its_first_answer(keys, args):
+        answer = script(keys, args)
+        for error in lost:
+            raise error
+        return answer
+
+    index._process().save = loses_its_first_answer
+    assert index.save(Result(id="a"), ttl_s=60, over=Over.NOTHING)
+    assert next(lost, None) is None
+    assert not index.save(Result(id="a"), ttl_s=60, over=Over.NOTHING)
+
+
+def test_a_thousand_watchers_share_a_connection_and_their_channels_are_gone_afterwards(index, raw):
+    index.save(Result(id="warm-up"), ttl_s=60)
+    clients = len(raw.client_list())
+    ids = [f"id-{n}" for n in range(1000)]
+    with ExitStack() as stack:
+        watches = [stack.enter_context(index.watch(one)) for one in ids]
+        assert len(raw.pubsub_channels()) == 1000
+        assert len(raw.client_list()) == clients + 1
+        for one in ids:
+            index.save(Result(id=one, state=State.SUCCESS), ttl_s=60)
+        assert [watch.wait(SOON_S) for watch in watches] == [Event(one, "SUCCESS") for one in ids]
+    assert raw.pubsub_channels() == []
+
+
+def test_a_channel_is_gone_as_soon_as_the_block_is_left_even_by_an_error(index, raw):
+    for _ in range(20):
+        with pytest.raises(ZeroDivisionError), index.watch("a"):
+            assert raw.pubsub_channels() == [layout.channel("a").encode()]
+            raise ZeroDivisionError
+        assert raw.pubsub_channels() == []
+
+
+def test_a_hundred_threads_may_come_and_go_on_the_same_few_ids(index, raw):
+    failures = []
+
+    def come_and_go(n):
+        for _ in range(20):
+            with index.watch(f"id-{n % 3}") as watch:
+                index.save(Result(id=f"id-{n % 3}", state=State.PROGRESS), ttl_s=60)
+                if watch.wait(SOON_S) is None:
+                    failures.append(n)
+
+    threads = [threading.Thread(target=come_and_go, args=(n,)) for n in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert raw.pubsub_channels() == []
+
+
+def test_the_watchers_thread_and_connection_end_when_nobody_has_waited_for_a_while(index, raw, monkeypatch):
+    monkeypatch.setattr("resultstore.index.watcher._IDLE_S", 0.05)
+    index.save(Result(id="a"), ttl_s=60)
+    clients = len(raw.client_list())
+    with index.watch("a"):
+        assert watcher_threads() == 1
+    assert within(SOON_S, lambda: watcher_threads() == 0 and len(raw.client_list()) == clients)
+    with index.watch("a") as watch:
+        index.save(Result(id="a"), ttl_s=60)
+        assert watch.wait(SOON_S) == Event("a", "PENDING")
+
+
+def test_a_waiter_is_told_to_check_again_after_a_restart_of_redis_and_hears_on(index, private_redis):
+    index.save(Result(id="a"), ttl_s=60)
+    with index.watch("a") as watch:
+        private_redis.stop()
+        private_redis.start()
+        began = time.monotonic()
+        assert watch.wait(SOON_S) is None
+        assert time.monotonic() - began < 3
+        assert index.load("a") is None
+        index.save(Result(id="a", state=State.SUCCESS), ttl_s=60)
+        assert watch.wait(SOON_S) == Event("a", "SUCCESS")
+
+
+def test_a_waiter_whose_connection_alone_is_cut_is_told_to_check_again_at_once(index, raw):
+    with index.watch("a") as watch:
+        assert raw.client_kill_filter(_type="pubsub") == 1
+        began = time.monotonic()
+        assert watch.wait(SOON_S) is None
+        assert time.monotonic() - began < 0.5
+        index.save(Result(id="a", state=State.SUCCESS), ttl_s=60)
+        assert watch.wait(SOON_S) == Event("a", "SUCCESS")
+
+
+def test_a_save_rides_out_a_short_restart(index, private_redis):
+    index.save(Result(id="a"), ttl_s=60)
+    private_redis.stop()
+    starting = threading.Timer(0.5, private_redis.start)
+    starting.start()
+    assert index.save(Result(id="a", state=State.SUCCESS), ttl_s=60)
+    starting.join()
+    assert index.load("a").state == State.SUCCESS
+
+
+@pytest.mark.parametrize("act", ["peek", "load", "save", "delete", "watch", "ids"])
+def test_a_redis_that_is_down_is_named_within_a_few_seconds_and_its_password_is_not(private_redis, act):
+    private_redis.stop()
+    index = RedisIndex(f"redis://ann:S3cretWord@127.0.0.1:{private_redis.port}/0")
+    began = time.monotonic()
+    with pytest.raises(IndexUnavailable, match=f"127.0.0.1:{private_redis.port}.*see that Redis runs") as caught:
+        ask(index, act)
+    assert time.monotonic() - began < 5
+    assert "S3cretWord" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_redis_that_does_not_answer_is_named_within_its_time_limits(private_redis, raw):
+    index = RedisIndex(f"{private_redis.url}?socket_timeout=0.3")
+    raw.execute_command("CLIENT", "PAUSE", "20000")
+    began = time.monotonic()
+    with pytest.raises(IndexUnavailable, match=f"127.0.0.1:{private_redis.port}"):
+        index.peek("a")
+    assert time.monotonic() - began < 5
+
+
+def test_a_wrong_password_is_told_at_once(guarded_redis):
+    began = time.monotonic()
+    for url in (guarded_redis.url, guarded_redis.url.replace("//", "//:Wr0ngWord@")):
+        with pytest.raises(IndexUnavailable, match="password") as caught:
+            RedisIndex(url).peek("a")
+        assert "Wr0ngWord" not in "".join(traceback.format_exception(caught.value))
+    assert time.monotonic() - began < 1
+    index = RedisIndex(guarded_redis.url.replace("//", "//:Secr3t@"))
+    with index.watch("a") as watch:
+        index.save(Result(id="a"), ttl_s=60)
+        assert watch.wait(SOON_S) == Event("a", "PENDING")
+
+
+def test_a_unix_socket_serves_as_well(private_redis, raw, tmp_path):
+    path = raw.config_get("unixsocket").get("unixsocket") or ""
+    assert path == str(tmp_path / "redis.sock")
+    index = RedisIndex(f"unix://{path}?db=1")
+    assert index.save(Result(id="a"), ttl_s=60)
+    assert index.load("a") == Result(id="a")
+    assert raw.dbsize() == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["", "memory://", "http://h/0", "redis://:pa#S3cretWord@h/0", "redis://:S3cretWord@h:port/0", "unix://"]
+)
+def test_a_url_that_names_no_redis_is_refused_with_the_setting_and_without_its_password(url):
+    with pytest.raises(Misconfigured, match="RESULTSTORE_INDEX_URL") as caught:
+        RedisIndex(url)
+    assert "S3cretWord" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_fork_has_a_client_and_a_watcher_of_its_own(index):
+    index.save(Result(id="a", value=b"parent"), ttl_s=60)
+    with index.watch("b") as watch:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if works_in_a_child(index) else 1)
+        for n in range(200):
+            index.save(Result(id=f"p{n}", value=b"parent"), ttl_s=60)
+            assert index.load(f"p{n}").value == b"parent"
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert watch.wait(SOON_S) == Event("b", "SUCCESS")
+
+
+def test_a_record_of_a_newer_format_is_refused_and_can_be_deleted(index, raw):
+    raw.set("rs:{a}", bytes([0x93, layout.RECORD_FORMAT + 1, 127, 0]))
+    with pytest.raises(RecordUnreadable, match=r"record of a .* upgrade"):
+        index.load("a")
+    assert not index.save(Result(id="a", state=State.FAILURE), ttl_s=60)
+    index.delete("a")
+    assert index.load("a") is None
+
+
+def test_success_as_redis_compares_it_is_success_as_python_writes_it():
+    assert record.CODE_OF_STATE[State.SUCCESS] == record.SUCCESS_CODE
+    assert record.encode(Result(id="a", state=State.SUCCESS))[0][2:3] == b"\x7f"
+
+
+def test_strangers_on_our_channel_wake_the_waiter_to_check_again(index, raw):
+    with index.watch("a") as watch:
+        raw.publish(layout.channel("a"), b"hello")
+        began = time.monotonic()
+        assert watch.wait(SOON_S) is None
+        assert time.monotonic() - began < 1
+
+
+def test_an_owners_list_and_stream_live_as_long_as_the_longest_result_in_them(index, raw):
+    for life_s in (60, 600, 60):
+        index.save(Result(id=f"a{life_s}", owner="ann"), ttl_s=life_s)
+        assert 0 < raw.pttl("rs:owner:{ann}") <= life_s * 1000 or life_s == 60
+    assert 599_000 < raw.pttl("rs:owner:{ann}") <= 600_000
+    assert 599_000 < raw.pttl("rs:events:{ann}") <= 600_000
+    index.save(Result(id="kept", owner="ann"), ttl_s=None)
+    index.save(Result(id="a60", owner="ann", state=State.SUCCESS), ttl_s=60)
+    assert raw.pttl("rs:owner:{ann}") == raw.pttl("rs:events:{ann}") == -1
+    events = [record.decode_event(fields[b"e"]) for _, fields in raw.xrange("rs:events:{ann}")]
+    assert events[-2:] == [Event("kept", "PENDING"), Event("a60", "SUCCESS")]
+
+
+def test_reading_an_owners_list_drops_the_ids_that_are_gone_from_it(index, raw):
+    for n in range(500):
+        index.save(Result(id=f"a{n}", owner="ann", created_at=float(n + 1)), ttl_s=60)
+    for n in range(0, 500, 2):
+        index.delete(f"a{n}")
+    assert list(index.ids(owner="ann", limit=1000)) == [f"a{n}" for n in range(499, 0, -2)]
+    assert raw.zcard("rs:owner:{ann}") == 250
+
+
+def ask(index, act):
+    if act == "save":
+        index.save(Result(id="a"), ttl_s=60)
+    elif act == "watch":
+        with index.watch("a"):
+            pass
+    elif act == "ids":
+        list(index.ids())
+    else:
+        getattr(index, act)("a")
+
+
+def works_in_a_child(index):
+    for n in range(200):
+        index.save(Result(id=f"c{n}", value=b"child"), ttl_s=60)
+        if index.load(f"c{n}").value != b"child":
+            return False
+    with index.watch("c") as watch:
+        index.save(Result(id="c"), ttl_s=60)
+        heard = watch.wait(SOON_S)
+    index.save(Result(id="b", state=State.SUCCESS), ttl_s=60)
+    return heard == Event("c", "PENDING")
+
+
+def watcher_threads():
+    return sum(thread.name == "resultstore-watcher" for thread in threading.enumerate())
+
+
+def within(limit_s, holds):
+    end = time.monotonic() + limit_s
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
