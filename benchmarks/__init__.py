@@ -1,0 +1,1 @@
+"""Benchmarks: resultstore beside its peers, in one run."""

@@ -1,0 +1,86 @@
+"""Measuring: what one process used, and the servers that all benchmarks share."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import boto3
+from botocore.config import Config
+
+Row = dict[str, str | float]
+
+
+def row(name: str, unit: str, ours: float, peer_name: str, peer: float) -> Row:
+    """One line of build/bench.json; its ratio is added where it is written."""
+    return {"name": name, "unit": unit, "ours": round(ours, 4), "peer_name": peer_name, "peer": round(peer, 4)}
+
+
+def in_a_process(module: str, contestant: str) -> dict[str, float]:
+    """Run `python -m module contestant`, which prints what it measured as one line of JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, contestant], check=True, capture_output=True, text=True, timeout=600
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {name: median(run[name] for run in runs) for name in runs[0]}
+
+
+def measured(work: Callable[[], object]) -> dict[str, float]:
+    """Wall and CPU seconds of `work`, and the peak of its resident memory over what the process had before, in MiB."""
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak (proc(5))
+    base = _status_mib("VmRSS")
+    used, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    work()
+    wall_s, now = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "wall_s": wall_s,
+        "cpu_s": now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime,
+        "rss_mib": _status_mib("VmHWM") - base,
+    }
+
+
+def s3_client(**config: object):
+    return boto3.client(
+        "s3",
+        endpoint_url=os.environ["RS_TEST_S3_ENDPOINT"],
+        aws_access_key_id=os.environ["RS_TEST_S3_ACCESS_KEY"],
+        aws_secret_access_key=os.environ["RS_TEST_S3_SECRET_KEY"],
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}, signature_version="s3v4", **config),
+    )
+
+
+@contextmanager
+def bucket() -> Iterator[str]:
+    """A fresh bucket, named in the environment of child processes too."""
+    name = f"bench-{uuid.uuid4().hex}"
+    s3_client().create_bucket(Bucket=name)
+    os.environ["AWS_ACCESS_KEY_ID"] = os.environ["RS_TEST_S3_ACCESS_KEY"]
+    os.environ["AWS_SECRET_ACCESS_KEY"] = os.environ["RS_TEST_S3_SECRET_KEY"]
+    os.environ["BENCH_BUCKET"] = name
+    try:
+        yield name
+    finally:
+        empty(name)
+        s3_client().delete_bucket(Bucket=name)
+
+
+def empty(name: str) -> None:
+    listed = s3_client().list_objects_v2(Bucket=name).get("Contents", [])
+    for item in listed:
+        s3_client().delete_object(Bucket=name, Key=item["Key"])
+
+
+def _status_mib(field: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024

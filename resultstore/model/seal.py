@@ -1,0 +1,149 @@
+"""Seal: the write-once document in the object store that says how a Result ended.
+
+docs/format.md is its specification. The document is one JSON object whose last member is `digest`:
+`sha256:` and the hex SHA-256 of every byte that stands before `,"digest":`.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from resultstore.model.artifact import Artifact
+from resultstore.model.errors import SealUnreadable
+from resultstore.model.layout import OBJECT_FORMAT
+from resultstore.model.result import Result, State
+
+SEAL_MAX_BYTES = 64 * 1024
+VALUE_MAX_BYTES = 48 * 1024
+TABLES_MAX_BYTES = 16 * 1024
+
+DELETED = "DELETED"  # the state of a tombstone
+
+_TAIL = ',"digest":"sha256:{}"}}'
+_TAIL_BYTES = len(_TAIL.format("0" * 64))
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """A section that was too big for the seal and stands in a blob of the same attempt."""
+
+    key: str
+    size_bytes: int
+    sha256: str
+
+
+class Seal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a Result ended.
+
+    Args:
+        format: version of the written format.
+        id: the Result's id as it was given, whatever characters it has.
+        state: SUCCESS, or DELETED for a tombstone.
+        nonce: the attempt that wrote it; its blobs carry the same nonce in their keys.
+        started_at, sealed_at: seconds since the epoch by the store's clock.
+        expires_at: the latest expiry of its parts; None when one is kept.
+        value: the plain value where its bytes are UTF-8; `value_base64` where they are not; `value_at` when moved out.
+        artifacts: its large outputs; `artifacts_at` holds the JSON list when moved out.
+        tables: base64 of the digest table of each Artifact's blob, by name; `tables_at` holds the JSON when moved out.
+    """
+
+    format: int
+    id: str
+    state: str
+    nonce: str
+    sealed_at: float
+    task: str = ""
+    owner: str = ""
+    started_at: float | None = None
+    expires_at: int | None = None
+    value: str | None = None
+    value_base64: str | None = None
+    value_at: Moved | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    artifacts_at: Moved | None = None
+    tables: Mapping[str, str] = msgspec.field(default_factory=dict)
+    tables_at: Moved | None = None
+
+    @property
+    def value_bytes(self) -> bytes | None:
+        """The value as the door encoded it; None when there is none or when it was moved out."""
+        if self.value is not None:
+            return self.value.encode()
+        return None if self.value_base64 is None else base64.b64decode(self.value_base64)
+
+    def table(self, name: str) -> bytes | None:
+        """The digest table of one Artifact, or None when it is not here."""
+        text = self.tables.get(name)
+        return None if text is None else base64.b64decode(text)
+
+    def result(self) -> Result:
+        """The Result as far as the seal tells it; a moved value or list must be put in before."""
+        return Result(
+            id=self.id,
+            state=self.state,
+            task=self.task,
+            owner=self.owner,
+            value=self.value_bytes,
+            artifacts=self.artifacts,
+            sealed=True,
+            nonce=self.nonce,
+            started_at=self.started_at,
+            ended_at=self.sealed_at,
+            changed_at=self.sealed_at,
+            expires_at=self.expires_at,
+        )
+
+
+def with_value(seal: Seal, value: bytes | None) -> Seal:
+    """A copy that holds `value` inline, as text where it is UTF-8."""
+    if value is None:
+        return seal
+    try:
+        return msgspec.structs.replace(seal, value=value.decode(), value_base64=None)
+    except UnicodeDecodeError:
+        return msgspec.structs.replace(seal, value=None, value_base64=base64.b64encode(value).decode())
+
+
+def encode(seal: Seal) -> bytes:
+    """The document's bytes, its digest at the end."""
+    body = msgspec.json.encode(seal)[:-1]  # without the closing brace: the digest becomes the last member
+    return body + _TAIL.format(hashlib.sha256(body).hexdigest()).encode()
+
+
+def decode(document: bytes, *, id: str) -> Seal:
+    """Read a seal that was found under the key of `id`.
+
+    Raises SealUnreadable when it is damaged, of a newer format, or speaks of another id (a swapped object).
+    """
+    if not _digest_agrees(document):
+        raise SealUnreadable(f"the seal of {id} does not match its digest: restore it from a backup, or delete {id}")
+    try:
+        head = msgspec.json.decode(document, type=_Head)
+        if head.format > OBJECT_FORMAT:
+            raise SealUnreadable(f"the seal of {id} is of format {head.format}: upgrade resultstore to read it")
+        seal = msgspec.json.decode(document, type=Seal)
+    except msgspec.DecodeError as error:
+        raise SealUnreadable(f"the seal of {id} does not parse ({error}): restore it, or delete {id}") from error
+    if seal.id != id:
+        raise SealUnreadable(f"the seal found for {id} speaks of another id: the store's objects were swapped")
+    return seal
+
+
+def tombstone(id: str, *, nonce: str, now: float) -> Seal:
+    """What is put over a seal when its Result is deleted, so that a late attempt meets it."""
+    return Seal(format=OBJECT_FORMAT, id=id, state=DELETED, nonce=nonce, sealed_at=now)
+
+
+def is_success(seal: Seal) -> bool:
+    """Whether it seals an outcome (and is no tombstone)."""
+    return seal.state == State.SUCCESS
+
+
+class _Head(msgspec.Struct):
+    format: int
+
+
+def _digest_agrees(document: bytes) -> bool:
+    body, tail = document[:-_TAIL_BYTES], document[-_TAIL_BYTES:]
+    return tail == _TAIL.format(hashlib.sha256(body).hexdigest()).encode()
