@@ -54,12 +54,16 @@ class BlobStore(Protocol):
         """Store all of `chunks` under `key`, or nothing.
 
         `size_hint_bytes` is the expected length, to choose part sizes by; it is not checked.
-        An exception raised by `chunks` passes through unchanged, after the upload was aborted.
+        An exception raised by `chunks` passes through unchanged, after the upload was aborted. A second put to a key
+        is the caller's mistake: it raises BadReference or replaces the whole blob.
         Raises BlobStoreFull when there is no room, TooLarge when the store cannot take that many bytes.
         """
 
     def get(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
-        """Stream the blob from byte `start`, `size_bytes` of it or all the rest. Raises BlobMissing."""
+        """Stream the blob from byte `start`, `size_bytes` of it or all the rest; nothing comes from beyond its end.
+
+        Raises BlobMissing, at the call or with the first chunk.
+        """
 
     def stat(self, key: str) -> Stored:
         """What stands under `key`. Raises BlobMissing."""
@@ -77,6 +81,14 @@ class CreatesOnce(Protocol):
 
     def create(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> Created | Taken | Unknown:
         """Write the small `body` under `key` only if nothing stands there. Sent once, never retried here."""
+
+
+@runtime_checkable
+class Replaces(Protocol):
+    """The one exception from write-once: a tombstone over a seal."""
+
+    def replace(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> None:
+        """Put the small `body` under `key`, whatever stands there; a reader sees the old bytes or the new, never a mix."""
 
 
 @runtime_checkable

@@ -53,6 +53,12 @@ def blob_key(result_id: str, *, retention: str, nonce: str, n: int) -> str:
     return f"blobs/{checked_class(retention)}/{shard(result_id)}/{id_segment(result_id)}/{_checked_nonce(nonce)}.{n}"
 
 
+def content_prefixes(result_id: str) -> list[str]:
+    """What the keys of all content of an id begin with, one prefix for each kind and class."""
+    tail = f"{shard(result_id)}/{id_segment(result_id)}/"
+    return [f"{kind}/{retention}/{tail}" for kind in ("blobs", "uploads") for retention in RETENTION_S]
+
+
 def upload_key(result_id: str, *, retention: str, nonce: str) -> str:
     """The key of one upload."""
     return f"uploads/{checked_class(retention)}/{shard(result_id)}/{id_segment(result_id)}/{_checked_nonce(nonce)}"

@@ -17,6 +17,7 @@ from resultstore.model.result import State
 from resultstore.model.seal import Moved, Seal
 from resultstore.store.attempt import Attempt
 
+
 class SealStore(BlobStore, CreatesOnce, Replaces, HasClock, Protocol):
     """The powers that sealing asks of an object store."""
 
