@@ -39,6 +39,8 @@ class Access:
             "RESULTSTORE_SECRET_KEY": secrets.token_hex(24),
             "RESULTSTORE_S3_ENDPOINT": self.s3_endpoint,
             "RESULTSTORE_S3_PUBLIC_ENDPOINT": self.s3_endpoint,
+            "RESULTSTORE_RETENTION": "30d",
+            "RESULTSTORE_LOG_JSON": "true",
             "AWS_ACCESS_KEY_ID": self.s3_access_key,
             "AWS_SECRET_ACCESS_KEY": self.s3_secret_key,
         }

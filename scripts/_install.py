@@ -40,7 +40,7 @@ def go_program(package: str, *, version: str) -> Path:
     on_path = shutil.which(name)
     if on_path and _is_built_from(Path(on_path), version):
         return Path(on_path)
-    cached = cache_folder() / "bin" / f"{name}-{version}"
+    cached = cache_folder() / "bin" / f"{package.replace('/', '-')}-{version}"
     with locked(cached.with_suffix(cached.suffix + ".lock")):
         if not cached.exists():
             _go_install(package, version=version, target=cached)
@@ -93,8 +93,8 @@ def _apt_install(packages: Sequence[str]) -> None:
 
 def _go_install(package: str, *, version: str, target: Path) -> None:
     if not shutil.which("go"):
-        raise Failed(f"{target.name} must be built: install Go >= 1.24, or start a Docker engine, and try again")
-    print(f"services: building {target.name}, once (about 2 minutes)", file=sys.stderr, flush=True)
+        raise Failed(f"{target.name} has to be built: install Go >= 1.24, or start a Docker engine, and try again")
+    print(f"services: building {target.name}, once: it takes a minute or two", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as built:
         # No cgo: no C compiler needed. No workspace, no vendor folder: the version alone decides.
         env = os.environ | {"GOBIN": built, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOWORK": "off"}

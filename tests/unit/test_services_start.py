@@ -108,7 +108,10 @@ def test_a_go_program_is_built_once_however_many_ask_at_the_same_time(fake, tmp_
     assert (tmp_path / "calls").read_text().count("example.org/thing@v1.2.3") == 1
     assert len(set(made)) == 1
     assert made[0].read_text() == "built\n"
-    assert {path.name for path in made[0].parent.iterdir()} == {"thing-v1.2.3", "thing-v1.2.3.lock"}
+    assert {path.name for path in made[0].parent.iterdir()} == {
+        "example.org-thing-v1.2.3",
+        "example.org-thing-v1.2.3.lock",
+    }
 
 
 def test_a_build_that_fails_leaves_no_program_behind(fake, tmp_path, monkeypatch):
@@ -117,7 +120,7 @@ def test_a_build_that_fails_leaves_no_program_behind(fake, tmp_path, monkeypatch
     fake("go", 'echo half > "$GOBIN/thing"; exit 1')
     with pytest.raises(Failed, match=r"go install .*example.org/thing@v1.* failed with exit code 1"):
         _install.go_program("example.org/thing", version="v1")
-    assert not (tmp_path / "cache/resultstore/bin/thing-v1").exists()
+    assert not (tmp_path / "cache/resultstore/bin/example.org-thing-v1").exists()
 
 
 def test_a_program_on_path_is_used_only_when_it_is_of_the_pinned_version(fake, tmp_path, monkeypatch):

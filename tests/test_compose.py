@@ -1,0 +1,215 @@
+"""Compose: docker-compose.yml is valid, safe to start, and sets nothing that the tests' own servers do not run with."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import amqp
+import pytest
+import redis
+
+import _compose
+import _install
+import _local
+from _access import Access
+from resultstore.settings import Settings
+
+HERE = Path(__file__).resolve().parent.parent
+# The validator of the specification's own authors.
+VALIDATOR, VALIDATOR_VERSION = "github.com/compose-spec/compose-go/v2/cmd", "v2.16.2"
+# Where a gateway listens is its place's own affair: the demo (resultstore/cli/stack.py) sets these two for itself.
+PLACE = {"RESULTSTORE_GATEWAY_HOST", "RESULTSTORE_GATEWAY_URL"}
+# The alternative store, of which nothing runs here.
+NOT_RUN_HERE = "rustfs"
+
+
+class Recorder:
+    """Takes the place of what starts processes, and remembers what would have been started."""
+
+    def __init__(self):
+        self.argv, self.env = [], {}
+
+    def start(self, argv, *, env, log, cwd):
+        self.argv, self.env, self.elsewhere = argv, env, (log, cwd)
+
+
+@pytest.fixture(scope="module")
+def validator() -> Path:
+    return _install.go_program(VALIDATOR, version=VALIDATOR_VERSION)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder as a person has it after `make .env`."""
+    for name in ("docker-compose.yml", ".env.example", "Makefile"):
+        shutil.copy(HERE / name, tmp_path)
+    shutil.copytree(HERE / "deploy", tmp_path / "deploy")
+    subprocess.run(["make", "--silent", ".env", f"PYTHON={sys.executable}"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def filled_in(project: Path) -> Path:
+    """The same with its variables filled in: the validator knows their syntax, and ignores every value it is given."""
+    values = settings_of(project) | {"REDIS_PORT": "1", "RABBITMQ_PORT": "2"}
+
+    def value(found: re.Match[str]) -> str:
+        name, default = found.groups()
+        return values.get(name, "") or default or pytest.fail(f"{name} has no value in .env and no default")
+
+    for file in (project / "docker-compose.yml", project / "deploy/compose.services.yml"):
+        file.write_text(re.sub(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}", value, file.read_text()))
+    return project
+
+
+def settings_of(project: Path, name: str = ".env") -> dict[str, str]:
+    """The variables in that file; none when it does not exist."""
+    text = (project / name).read_text() if (project / name).exists() else ""
+    return dict(re.findall(r"(?m)^(\w+)=(.*)$", text))
+
+
+def validated(validator: Path, project: Path, *files: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [validator, "-format", "json", *(files or ["docker-compose.yml"])],
+        cwd=project,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def services(validator: Path, project: Path) -> dict[str, dict]:
+    done = validated(validator, filled_in(project))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["services"]
+
+
+def test_the_file_follows_the_compose_specification_also_under_what_the_tests_lay_over_it(validator, project):
+    laid_over = validated(validator, filled_in(project), "docker-compose.yml", "deploy/compose.services.yml")
+    assert laid_over.returncode == 0, laid_over.stderr
+    assert set(json.loads(laid_over.stdout)["services"]["redis"]) >= {"ports", "command", "healthcheck"}
+
+
+def test_a_misspelt_key_is_refused_so_that_the_validator_is_known_to_look(validator, project):
+    file = project / "docker-compose.yml"
+    file.write_text(file.read_text().replace("restart:", "restrat:"))
+    done = validated(validator, filled_in(project))
+    assert done.returncode != 0
+    assert "restrat" in done.stderr
+
+
+def test_without_passwords_nothing_starts_and_the_remedy_is_named(validator, project):
+    (project / ".env").unlink()
+    done = validated(validator, project)
+    assert done.returncode != 0
+    assert "REDIS_PASSWORD is missing a value: run make .env first" in done.stderr
+
+
+def test_no_password_is_committed_and_each_new_one_is_random(project):
+    committed = settings_of(project, ".env.example")
+    secret = {name for name in committed if name.endswith(("PASSWORD", "SECRET_KEY"))}
+    assert len(secret) == 4
+    assert not any(committed[name] for name in secret)
+
+    made = settings_of(project)
+    assert all(re.fullmatch("[0-9a-f]{48}", made[name]) for name in secret)
+    assert len({made[name] for name in secret}) == len(secret)
+    assert {name: made[name] for name in made.keys() - secret} == {n: committed[n] for n in committed.keys() - secret}
+    assert (project / ".env").stat().st_mode & 0o077 == 0
+
+
+def test_what_runs_for_long_has_a_health_check_and_starts_again_and_waits_for_what_it_needs(services):
+    image_has_one = {"gateway"} if "HEALTHCHECK" in (HERE / "Dockerfile").read_text() else set()
+    for name, service in services.items():
+        once = name == "setup"
+        assert once or name in image_has_one or service["healthcheck"]["test"], name
+        assert service["restart"] == ("on-failure:3" if once else "unless-stopped"), name
+    for name in ("gateway", "worker"):
+        waits_for = {on: how["condition"] for on, how in services[name]["depends_on"].items()}
+        assert waits_for == {
+            "redis": "service_healthy",
+            "rabbitmq": "service_healthy",
+            "setup": "service_completed_successfully",
+        }
+
+
+def test_every_image_is_pinned_and_only_what_browsers_need_is_published_and_on_loopback(services):
+    for name, service in services.items():
+        assert re.fullmatch(r"[a-z]+(/[a-z]+)?:[A-Za-z.-]*\d[\w.-]*", service["image"]), name
+        for port in service.get("ports", []):
+            assert port["host_ip"] == "127.0.0.1", name
+    published = {port["target"] for service in services.values() for port in service.get("ports", [])}
+    assert published == {8080, 9000, 15672}
+
+
+def test_every_variable_is_explained_in_the_example_and_given_by_the_tests_own_services(tmp_path):
+    used = set(re.findall(r"\$\{(\w+)", (HERE / "docker-compose.yml").read_text()))
+    explained = set(re.findall(r"(?m)^(\w+)=", (HERE / ".env.example").read_text()))
+    assert used | {"COMPOSE_PROFILES"} == explained
+
+    without_default = set(re.findall(r"\$\{(\w+):\?", (HERE / "docker-compose.yml").read_text()))
+    laid_over = set(re.findall(r"\$\{(\w+)", (HERE / "deploy/compose.services.yml").read_text()))
+    words = dict.fromkeys(("redis", "rabbitmq", "minio"), "word")
+    ports = dict.fromkeys((*words, "management"), 1)
+    assert without_default | laid_over <= set(_compose.variables(tmp_path, words, ports))
+
+
+def test_every_setting_of_ours_exists_and_is_one_that_the_local_services_give_too(services):
+    given = {name for service in services.values() for name in service.get("environment", {})}
+    ours = {name for name in given if name.startswith(("RESULTSTORE_", "AWS_"))}
+    explained = set(re.findall(r"(?m)^(RESULTSTORE_\w+)=", (HERE / ".env.example").read_text()))
+    known = {f"RESULTSTORE_{field.upper()}" for field in Settings.model_fields}
+    assert {name for name in ours | explained if name.startswith("RESULTSTORE_")} <= known
+    assert ours - PLACE == set(Access("", "", "", "", "").for_settings())
+
+
+def test_every_setting_of_the_servers_is_one_that_the_local_servers_run_with(services, tmp_path):
+    # given how the local servers would be started, from the same checkout
+    started = {}
+    for name, start in {
+        "redis": lambda room: _local.start_redis(room, Path("redis-server")),
+        "rabbitmq": lambda room: _local.start_rabbitmq(room, Path("rabbitmq-server"), epmd=Path("epmd")),
+        "minio": lambda room: _local.start_minio(room, Path("minio")),
+    }.items():
+        started[name] = Recorder()
+        start(_local.room(tmp_path / name, started[name]))
+    local = {name: " ".join([*map(str, one.argv), *one.env.values()]) for name, one in started.items()}
+    local["redis"] += (tmp_path / "redis/own.conf").read_text().replace("\nrequirepass", " --requirepass")
+
+    # then each variable, each file that is laid in, and each flag is there too
+    servers = {name: one for name, one in services.items() if one["image"] != services["gateway"]["image"]}
+    assert set(servers) - {NOT_RUN_HERE} == set(started)
+    for name, recorded in started.items():
+        assert set(servers[name].get("environment", {})) <= set(recorded.env), name
+        laid_in = [volume["source"] for volume in servers[name]["volumes"] if volume["type"] == "bind"]
+        assert all(f"{HERE}/deploy/{Path(source).name}" in local[name] for source in laid_in), name
+        flags = [word for word in servers[name].get("command") or [] if word.startswith("--")]
+        assert all(flag in local[name] for flag in flags), name
+    [from_file] = servers["minio"]["env_file"]
+    assert from_file["path"].endswith("/deploy/minio.env")
+    assert {} != settings_of(HERE, "deploy/minio.env").items() <= started["minio"].env.items()
+
+
+def test_redis_runs_as_deploy_says_it_does(redis_url):
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        assert client.config_get("maxmemory-policy", "appendonly", "appendfsync", "save") == {
+            "maxmemory-policy": "noeviction",
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+        }
+
+
+def test_rabbitmq_refuses_a_value_that_should_have_been_a_reference(amqp_url):
+    user, password, host = re.fullmatch(r"amqp://(\w+):(\w+)@([\w.:]+)//", amqp_url).groups()
+    with amqp.Connection(host, userid=user, password=password, confirm_publish=True) as connection:
+        channel = connection.channel()
+        queue = channel.queue_declare(exclusive=True).queue
+        channel.basic_publish(amqp.Message(b"x" * 1024), routing_key=queue)
+        with pytest.raises(amqp.PreconditionFailed, match="larger than configured max size 16777216"):
+            channel.basic_publish(amqp.Message(b"x" * (16 * 1024 * 1024 + 1)), routing_key=queue)
