@@ -82,7 +82,7 @@ def train(source: Artifact, target: Annotated[str, Field(min_length=1)], kind: K
     Args:
         source: CSV in UTF-8 with a header row; every column but the target holds numbers, none is missing.
         target: the column to predict.
-        kind: `logistic` (scaled, multinomial) or `forest` (200 trees).
+        kind: `logistic` (scaled, multinomial) or `forest` (100 trees).
 
     Returns the model as skops (loads without pickle), for `logistic` also its numbers as safetensors, and
     `metrics.json`; the metrics stand in the metadata of each model file.
@@ -176,7 +176,7 @@ def as_safetensors(trained: Trained) -> bytes:
 def _blank(kind: Kind) -> Pipeline:
     if kind == "logistic":
         return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000, random_state=SEED))
-    return make_pipeline(RandomForestClassifier(n_estimators=200, random_state=SEED, n_jobs=1))
+    return make_pipeline(RandomForestClassifier(n_estimators=100, random_state=SEED, n_jobs=1))
 
 
 def _whole(caps: Caps) -> int:

@@ -144,7 +144,7 @@ def test_a_table_of_200_mb_needs_no_more_memory_than_a_few_blocks(measured, tmp_
         while out.tell() < 200_000_000:
             out.write(block)
 
-    imports = f"""
+    imports = """
 import io
 from pathlib import Path
 from tasks import tables

@@ -1,0 +1,192 @@
+"""Worker: the shipped tasks in a real Celery worker over RabbitMQ, Redis and MinIO."""
+
+import io
+import subprocess
+import sys
+import tempfile
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pyarrow.parquet as pq
+import pypdfium2
+import pytest
+import skops.io
+from botocore.config import Config
+from celery import Celery
+from PIL import Image
+
+from resultstore import Artifact, BadInput, Settings, State, Store
+from resultstore.backends.celery import store_of
+from resultstore.model import layout
+from tasks import samples
+from tasks.app import make_app
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def settings(redis_url, amqp_url, s3_server) -> Iterator[Settings]:
+    """The worker's variables, set in this process too, with a bucket of their own."""
+    credentials = {"aws_access_key_id": s3_server.access_key, "aws_secret_access_key": s3_server.secret_key}
+    s3 = boto3.resource(
+        "s3",
+        endpoint_url=s3_server.endpoint,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}),
+        **credentials,
+    )
+    bucket = s3.create_bucket(Bucket=f"test-{uuid.uuid4().hex}")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in credentials.items():
+            patch.setenv(name.upper(), value)
+        patch.setenv("RESULTSTORE_INDEX_URL", redis_url)
+        patch.setenv("RESULTSTORE_BROKER_URL", amqp_url)
+        patch.setenv("RESULTSTORE_BLOBS_URL", f"s3://{bucket.name}/root")
+        patch.setenv("RESULTSTORE_S3_ENDPOINT", s3_server.endpoint)
+        patch.setenv("RESULTSTORE_SECRET_KEY", "k" * 32)
+        yield Settings()
+    bucket.objects.all().delete()
+    bucket.delete()
+
+
+@pytest.fixture(scope="module")
+def app(settings) -> Celery:
+    """The app as a client sees it, on a queue of its own."""
+    made = make_app(settings)
+    made.conf.task_default_queue = f"queue-{uuid.uuid4().hex}"
+    return made
+
+
+@pytest.fixture(scope="module")
+def store(app) -> Store:
+    return store_of(app)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def worker(app, store) -> Iterator[subprocess.Popen[bytes]]:
+    """The worker as users start it."""
+    command = [sys.executable, "-m", "celery", "-A", "tasks.app", "worker", "--queues", app.conf.task_default_queue]
+    options = ["--concurrency", "2", "--without-mingle", "--without-gossip", "--hostname", f"{uuid.uuid4().hex}@%h"]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [*command, *options], cwd=REPOSITORY, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(30)
+            with app.connection_for_write() as connection:
+                connection.default_channel.queue_delete(app.conf.task_default_queue)
+            log.seek(0)
+            sys.stdout.write(log.read().decode(errors="replace")[-8_000:])
+
+
+def fetched(store: Store, artifact: Artifact) -> bytes:
+    with urllib.request.urlopen(store.url(artifact)) as answer:
+        return answer.read()
+
+
+def test_a_photo_becomes_copies_that_a_url_fetches(app, store):
+    photo = samples.photos()[0]
+    source = store.put(photo.content, name=photo.file_name)
+
+    sent = app.send_task("images.resize", (source,), {"widths": [400, 100], "format": "avif"})
+    copies = sent.get(timeout=60)
+
+    assert [one.name for one in copies] == ["china-400.avif", "china-100.avif"]
+    for one in copies:
+        image = Image.open(io.BytesIO(fetched(store, one)))
+        assert image.size == (one.metadata["width"], one.metadata["height"])
+    found = store.load(sent.id)
+    assert (found.state, found.sealed, list(found.artifacts)) == (State.SUCCESS, True, copies)
+
+
+def test_a_table_becomes_a_report(app, store):
+    source = store.put(samples.wine().content, name="wine.csv")
+
+    report = app.send_task("pdf.report", (source,), {"title": "Italian wines"}).get(timeout=60)
+
+    assert (report.name, report.media_type) == ("wine.pdf", "application/pdf")
+    assert report.metadata == {"rows": 178, "columns": 14, "pages": 8}
+    assert len(pypdfium2.PdfDocument(fetched(store, report))) == 8
+
+
+def test_a_table_becomes_a_model_and_its_folds_are_told_while_it_is_fitted(app, store):
+    source = store.put(samples.wine().content, name="wine.csv")
+    task_id = str(uuid.uuid4())
+
+    notes: set[str] = set()
+    with store.index.watch(task_id) as watch:
+        sent = app.send_task("models.train", (source,), {"target": "cultivar", "kind": "forest"}, task_id=task_id)
+        while (event := watch.wait(30)) is not None and event.state not in {State.SUCCESS, State.FAILURE}:
+            notes.add(event.progress.note if event.progress else "")
+    model, metrics = sent.get(timeout=30)
+
+    assert any(note.startswith("fold") for note in notes)
+    assert (model.name, metrics.name) == ("wine-forest.skops", "metrics.json")
+    assert model.metadata["accuracy"] > 0.9
+    loaded = skops.io.loads(fetched(store, model), trusted=["sklearn.tree._tree.Tree"])
+    assert set(loaded.classes_) == {"class_0", "class_1", "class_2"}
+
+
+def test_a_table_becomes_parquet(app, store):
+    source = store.put(samples.digits().content, name="digits.csv")
+
+    table = app.send_task("tables.convert", (source,)).get(timeout=60)
+
+    assert (table.name, table.metadata["rows"], table.metadata["columns"]) == ("digits.parquet", 1797, 65)
+    assert pq.read_table(io.BytesIO(fetched(store, table))).num_rows == 1797
+
+
+CHINA = samples.photos()[0].content
+BAD = {
+    "cut.jpg": ("images.resize", CHINA[:100_000], "damaged or cut short"),
+    "empty.jpg": ("images.resize", b"", "the file is empty"),
+    "eps.jpg": ("images.resize", b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
+    "junk.csv": ("pdf.report", b"\0" * 5000, "binary"),
+    "ragged.csv": ("tables.convert", b"a,b\n" + b"1,2\n" * 9 + b"3\n", "row 11 has 1 columns"),
+    "late.csv": ("tables.convert", b"a,b\n" + b"1,2\n" * 3_000_000 + b"x,2\n", "row 3000002, column 'a'"),
+}
+
+
+@pytest.mark.parametrize("name", [*BAD, "bomb.png"])
+def test_bad_input_fails_with_which_and_why_and_nothing_is_sealed(app, store, bomb, name):
+    task, content, reason = BAD.get(name, ("images.resize", bomb, "3,600 megapixels"))
+    source = store.put(content, name=name)
+
+    sent = app.send_task(task, (source,))
+    with pytest.raises(BadInput) as failed:
+        sent.get(timeout=60)
+
+    assert f"{name!r} of {source.id}: " in str(failed.value)
+    assert reason in str(failed.value)
+    found = store.load(sent.id)
+    assert (found.state, found.sealed, found.artifacts) == (State.FAILURE, False, ())
+    assert not list(store.blobs.list(layout.seal_key(sent.id)))
+    assert not list(store.blobs.list(f"blobs/30d/{layout.shard(sent.id)}/{sent.id}/"))
+
+
+def test_a_target_that_is_not_there_fails_with_the_columns_that_are(app, store):
+    source = store.put(b"x,y\n" + b"1,2\n" * 9, name="xy.csv")
+
+    with pytest.raises(BadInput, match=r"'xy.csv' of .*: it has no column 'z' to predict; its columns are: x, y"):
+        app.send_task("models.train", (source,), {"target": "z"}).get(timeout=60)
+
+
+def test_an_unknown_argument_fails_with_the_ones_that_are_known(app, store):
+    source = store.put(CHINA, name="china.jpg")
+
+    with pytest.raises(BadInput, match="'size': Unexpected keyword argument; it takes: source, widths, format"):
+        app.send_task("images.resize", (source,), {"size": 3}).get(timeout=60)
+
+
+def test_libvips_is_loaded_in_the_children_and_never_in_the_parent_that_forks_them(app, store, worker):
+    app.send_task("images.resize", (store.put(CHINA, name="china.jpg"),)).get(timeout=60)
+    children = [int(pid) for pid in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()]
+
+    assert "libvips" not in Path(f"/proc/{worker.pid}/maps").read_text()
+    assert any("libvips" in Path(f"/proc/{child}/maps").read_text() for child in children)
