@@ -35,7 +35,7 @@ class TimeLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     connect_s: float = 3.0
     idle_s: float = 30.0
-    slowest_bytes_per_s: int = 256 * 1024
+    slowest_bytes_per_s: int = 512 * 1024
 
     def upload_idle_s(self, in_flight_bytes: int) -> float:
         """How long an upload may wait: obstore counts the sending of a body as waiting for its answer."""

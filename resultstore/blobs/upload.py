@@ -50,7 +50,9 @@ class Upload:
         stream = pieces(chunks, most_bytes=one_put_bytes)
         first, size_bytes = _first(stream, most_bytes=one_put_bytes)
         if size_bytes <= one_put_bytes:
-            return self._put(first, size_bytes=size_bytes, client=self._client(plan), modified_at=now())
+            return self._put(
+                first, size_bytes=size_bytes, client=self._client(PartPlan(one_put_bytes, 1)), modified_at=now()
+            )
         return self._put_parts(chain(_drained(first), stream), plan=plan)
 
     def _put(self, body: deque[memoryview], *, size_bytes: int, client: object, modified_at: float) -> Stored:

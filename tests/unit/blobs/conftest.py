@@ -1,0 +1,31 @@
+"""S3 behind a proxy that can be told to go wrong, and a look at what the server holds open."""
+
+import msgspec
+import pytest
+
+from resultstore.blobs.bucket import S3Bucket
+from resultstore.blobs.connection import TimeLimits
+from resultstore.blobs.s3 import S3Blobs
+from tests.faults.proxy import proxy_before
+from tests.unit.blobs.shaky import KEY, QUICK
+
+
+@pytest.fixture
+def proxy(s3_server):
+    with proxy_before(s3_server.endpoint) as one:
+        yield one
+
+
+@pytest.fixture
+def shaky(s3_target, s3_credentials, proxy):
+    """The store of `s3_blobs`, reached through the proxy."""
+    target = msgspec.structs.replace(s3_target, endpoint_url=proxy.url)
+    return S3Blobs(target, credentials=s3_credentials, retries=QUICK, limits=TimeLimits(idle_s=1.0))
+
+
+@pytest.fixture
+def unfinished(s3_target, s3_credentials):
+    """How many uploads the server holds open under a key, asked by exact key (MinIO lists no other way)."""
+    client = S3Bucket(s3_target, credentials=s3_credentials).client()
+    name = s3_target.object_key(KEY)
+    return lambda: len(client.list_multipart_uploads(Bucket=s3_target.bucket, Prefix=name).get("Uploads", []))
