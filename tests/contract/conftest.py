@@ -2,8 +2,11 @@
 
 import pytest
 
+from resultstore.blobs.credentials import Credentials
 from resultstore.blobs.local import LocalBlobs
 from resultstore.blobs.memory import MemoryBlobs
+from resultstore.blobs.s3 import S3Blobs
+from resultstore.blobs.target import S3Target
 
 
 @pytest.fixture(params=["memory", "local", "s3"])
@@ -14,3 +17,11 @@ def blobs(request, tmp_path):
     if request.param == "local":
         return LocalBlobs(tmp_path / "blobs")
     return request.getfixturevalue("s3_blobs")
+
+
+@pytest.fixture
+def s3_blobs(s3_server, bucket):
+    """A root in a fresh bucket of the real object store."""
+    credentials = Credentials(s3_server.access_key, s3_server.secret_key)
+    target = S3Target(bucket=bucket, prefix="some/root", endpoint_url=s3_server.endpoint)
+    return S3Blobs(target, credentials=lambda: credentials)
