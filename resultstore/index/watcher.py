@@ -137,9 +137,10 @@ class Watcher:
 
     def _retired(self) -> bool:
         with self._changed:
-            if self._boxes or self._bell is None:
-                return self._bell is None
-            self._bell.close()
+            if self._boxes:
+                return False
+            if self._bell is not None:
+                self._bell.close()
             self._bell = None
             return True
 
