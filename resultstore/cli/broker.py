@@ -16,6 +16,8 @@ def broker_answers(broker_url: str) -> str | Wrong:
     connection: Any = Connection(broker_url, connect_timeout=CONNECT_LIMIT_S)  # type: ignore[no-untyped-call]
     try:
         connection.ensure_connection(max_retries=1, timeout=CONNECT_LIMIT_S)
+    except (KeyError, ImportError) as error:  # kombu: no such transport, or its library is not installed
+        return Wrong(f"kombu cannot use {urlsplit(broker_url).scheme}:// ({error})", "set RESULTSTORE_BROKER_URL")
     except (KombuError, OperationalError, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         return Wrong(f"{connection.as_uri()}: {reason}", "start the broker, or set RESULTSTORE_BROKER_URL")

@@ -45,39 +45,46 @@ def run_demo(folder: Path, *, once: bool, kind: StackKind, json: bool) -> int:
 
     With `once` every URL is fetched and checked, and everything is stopped. Without, it serves until a signal ends it.
     """
-    scene = Scene(quiet=json)
-    serving = False
-    try:
-        with _signals_raise(), running_stack(folder, kind, token=(token := secrets.token_hex(3))) as stack:
+    scene, token = Scene(quiet=json), secrets.token_hex(3)
+    with _signals_raise(), running_stack(folder, kind, token=token) as stack:
+        try:
             outcomes = _worked(stack, scene, token=token)
             checked = _checked(stack, scene, outcomes) if once else []
             scene.ending(outcomes, checked, stack=stack)
             if json:
                 print_json(_document(stack, outcomes, checked))
-            code = _verdict(outcomes, checked)
-            serving = not once
-            while serving:
-                stack.check()
-                time.sleep(POLL_S)
-            return code
+            return _verdict(outcomes, checked) if once else _served(stack, scene)
+        except Ended as end:
+            scene.farewell()
+            return SIGNALLED + end.number
+
+
+def _served(stack: Stack, scene: Scene) -> int:
+    """Keep everything running until Ctrl-C, which is how it is meant to end, or until a process of it is gone."""
+    try:
+        while True:
+            stack.check()
+            time.sleep(POLL_S)
     except Ended as end:
+        if end.number != signal.SIGINT:
+            raise
         scene.farewell()
-        return int(Exit.OK) if serving and end.number == signal.SIGINT else SIGNALLED + end.number
+        return int(Exit.OK)
 
 
 def _worked(stack: Stack, scene: Scene, *, token: str) -> list[Outcome]:
     scene.opening(stack)
     settings = stack.settings
-    with scene.step("storage"):
+    with scene.step("storage prepared"):
         provision(settings)
     store = connect(settings)
     app = make_app(settings)
     jobs = []
-    with scene.step("input"):
+    with scene.step("input stored, work sent"):
         for job in stored_jobs(store, token=token):
             send(app, store, job, queue=stack.queue)
             jobs.append(job)
-    with scene.step("gateway"):
+    with scene.step(f"gateway at {settings.gateway_url}"):
         wait_ready(stack, limit_s=READY_LIMIT_S)
     return _watched(stack, scene, store, jobs)
 

@@ -60,7 +60,7 @@ class Scene:
             yield _Lines(self._console).show
             return
         columns = (
-            SpinnerColumn(style="cyan", finished_text=" "),
+            SpinnerColumn(style="cyan", finished_text="[green]✓[/]"),
             TextColumn("{task.description}"),
             BarColumn(bar_width=28, complete_style="cyan", finished_style="green"),
             TaskProgressColumn(),
@@ -98,7 +98,7 @@ class Scene:
 
     def farewell(self) -> None:
         """Everything is being stopped."""
-        self._console.print("  [dim]stopped[/]")
+        self._console.print("  [dim]stopping every process of the demo[/]")
 
     def _sum_up(self, outcomes: Sequence[Outcome], checked: Sequence[Checked], *, stack: Stack) -> None:
         total = time.monotonic() - self._began

@@ -1,0 +1,209 @@
+"""Commands: what goes in, what comes out, and how they end."""
+
+import hashlib
+import os
+import uuid
+
+import msgspec
+import pytest
+
+from resultstore.model import layout
+from resultstore.model.result import Failure, Result, State
+
+BODY = os.urandom(3_000_000)
+
+
+def fresh() -> str:
+    return f"cli-{uuid.uuid4().hex}"
+
+
+def test_a_file_that_was_put_comes_back_the_same(place, run):
+    (place.folder / "in.bin").write_bytes(BODY)
+
+    put = run("put", "in.bin", "--json")
+    got = run("get", put.told["id"], "-o", "out.bin", "--json")
+
+    assert (put.code, got.code) == (0, 0)
+    assert put.told["sha256"] == got.told["sha256"] == hashlib.sha256(BODY).hexdigest()
+    assert (place.folder / "out.bin").read_bytes() == BODY
+
+
+def test_a_pipe_is_stored_and_read_back(run):
+    put = run("put", "-", "--name", "piped.txt", "--json", stdin=b"from a pipe")
+
+    got = run("get", put.told["id"], "piped.txt", "-o", "-")
+
+    assert (put.told["name"], got.out) == ("piped.txt", b"from a pipe")
+
+
+def test_a_result_is_shown_and_listed(place, run):
+    made = fresh()
+    place.store().put(b"hello", name="a.txt", id=made)
+
+    shown, listed = run("show", made, "--json"), run("ls", "--limit", "100000", "--json")
+
+    assert shown.told["state"] == "SUCCESS"
+    assert shown.told["artifacts"][0]["size_bytes"] == 5
+    assert made in {one["id"] for one in listed.told}
+    assert "key" not in shown.told["artifacts"][0]
+    assert made in run("show", made).out.decode()
+
+
+def test_a_failure_is_shown_with_its_reason(place, run):
+    made = fresh()
+    place.store().save(Result(id=made, state=State.FAILURE, failure=Failure("BadInput", "[red] is no colour")))
+
+    assert "BadInput: [red] is no colour" in run("show", made).out.decode()
+
+
+def test_a_url_is_printed_alone(place, run):
+    made = fresh()
+    place.store().put(b"hello", name="a.txt", id=made)
+
+    done = run("url", made, "a.txt")
+
+    assert done.out.startswith(b"http://127.0.0.1:8081/blobs/")
+    assert done.out.count(b"\n") == 1
+
+
+def test_a_download_never_leaves_its_folder_and_never_replaces_by_itself(place, run):
+    made = fresh()
+    artifact = place.store().put(b"new", name="a.txt", id=made)
+    hostile = Result(id=fresh(), state=State.SUCCESS, artifacts=(_named(artifact, "../../evil"),))
+    place.store().save(hostile)
+    (place.folder / "a.txt").write_text("old")
+
+    kept, safe = run("get", made), run("get", hostile.id)
+
+    assert kept.code == 2
+    assert (place.folder / "a.txt").read_text() == "old"
+    assert safe.code == 0
+    assert not (place.folder.parent.parent / "evil").exists()
+
+
+def test_damaged_bytes_are_an_error_and_leave_no_file(place, run):
+    made = fresh()
+    artifact = place.store().put(BODY, name="a.bin", id=made)
+    path = place.folder / "blobs" / artifact.key
+    path.chmod(0o600)
+    path.write_bytes(BODY[:-1] + bytes([BODY[-1] ^ 1]))
+
+    done = run("get", made, "-o", "out.bin")
+
+    assert done.code == 5
+    assert "Traceback" not in done.err
+    assert {one.name for one in place.folder.iterdir()} == {"blobs"}
+
+
+@pytest.mark.parametrize("command", ["show", "get", "url"])
+def test_an_unknown_id_ends_with_3_and_one_line(run, command):
+    done = run(command, fresh())
+
+    assert (done.code, done.out) == (3, b"")
+    assert done.err.count("\n") == 1
+    assert "resultstore ls" in done.err
+
+
+def test_an_error_is_json_where_json_was_asked_for(run):
+    done = run("show", "none-at-all", "--json")
+
+    assert (done.code, done.out) == (3, b"")
+    assert '"error":"ResultMissing"' in done.err
+    assert '"exit_code":3' in done.err
+
+
+@pytest.mark.parametrize("args", [("show",), ("put", "no-such-file"), ("nonsense",), ("ls", "--limit", "many")])
+def test_wrong_usage_ends_with_2(run, args):
+    done = run(*args)
+
+    assert (done.code, done.out) == (2, b"")
+    assert "Traceback" not in done.err
+
+
+def test_several_artifacts_have_to_be_named(place, run):
+    artifact = place.store().put(b"x", name="a.txt", id=fresh())
+    both = Result(id=fresh(), state=State.SUCCESS, artifacts=(artifact, _named(artifact, "b.txt")))
+    place.store().save(both)
+
+    done = run("get", both.id)
+
+    assert done.code == 2
+    assert "a.txt" in done.err
+
+
+def test_a_server_that_is_away_ends_with_4_and_says_where_without_its_password(run):
+    done = run("ls", RESULTSTORE_INDEX_URL="redis://:hunter2@127.0.0.1:1/0")
+
+    assert (done.code, done.out) == (4, b"")
+    assert "127.0.0.1:1" in done.err
+    assert "hunter2" not in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [{"RESULTSTORE_URL_EXPIRES_S": "soon"}, {"RESULTSTORE_BLOBS_URL": "ftp://x"}, {"RESULTSTORE_PART_SIZE_BYTES": "1"}],
+)
+def test_a_wrong_setting_is_named(run, variable):
+    done = run("ls", **variable)
+
+    assert done.code in {1, 2}
+    assert next(iter(variable)) in done.err
+    assert "Traceback" not in done.err
+
+
+def test_setup_marks_the_place_once(run):
+    first, second = run("setup", "--json"), run("setup", "--json")
+
+    assert first.told["layout"] == "format 1 marked"
+    assert second.told["layout"] == "format 1 stands already"
+
+
+def test_setup_refuses_a_place_of_another_format(place, run):
+    place.store().blobs.create(layout.LAYOUT_KEY, b'{"format": 99}', tags={})
+
+    done = run("setup")
+
+    assert done.code == 1
+    assert "99" in done.err
+
+
+def test_the_doctor_finds_all_well(run):
+    run("setup")
+
+    done = run("doctor", "--json")
+
+    assert {one["name"]: one["verdict"] for one in done.told} == dict.fromkeys(
+        ("secret key", "index", "blobs", "write once", "layout", "clock", "broker"), "ok"
+    )
+    assert done.code == 0
+
+
+def test_the_doctor_names_each_server_that_is_away_and_what_to_do(run):
+    away = {
+        "RESULTSTORE_INDEX_URL": "redis://127.0.0.1:1/0",
+        "RESULTSTORE_BROKER_URL": "amqp://a:hunter2@127.0.0.1:1//",
+    }
+
+    done = run("doctor", "--json", **away)
+
+    wrong = {one["name"]: one for one in done.told if one["verdict"] == "wrong"}
+    assert done.code == 1
+    assert wrong.keys() == {"index", "broker"}
+    assert all(one["remedy"] for one in wrong.values())
+    assert "hunter2" not in done.out.decode() + done.err
+
+
+def test_the_doctor_survives_a_broker_of_an_unknown_kind(run):
+    done = run("doctor", "--json", RESULTSTORE_BROKER_URL="pigeon://coop")
+
+    assert done.code == 1
+    assert "pigeon" in next(one["text"] for one in done.told if one["name"] == "broker")
+
+
+def test_help_tells_the_exit_codes(run):
+    assert "Exit codes" in run("--help").out.decode()
+
+
+def _named(artifact, name):
+    return msgspec.structs.replace(artifact, name=name.rpartition("/")[2], file_name=name)

@@ -1,0 +1,72 @@
+"""Setup on a real object store: bucket, lifecycle, layout marker."""
+
+import uuid
+
+import boto3
+import pytest
+
+from resultstore.retention import rules
+
+FOREIGN = {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 3}}
+
+
+@pytest.fixture
+def client(s3_server):
+    return boto3.client(
+        "s3",
+        endpoint_url=s3_server.endpoint,
+        aws_access_key_id=s3_server.access_key,
+        aws_secret_access_key=s3_server.secret_key,
+        region_name="us-east-1",
+    )
+
+
+@pytest.fixture
+def on_s3(run, s3_server):
+    """Run a command on a store below a root in the named bucket."""
+
+    def run_there(*args, bucket):
+        return run(
+            *args,
+            RESULTSTORE_BLOBS_URL=f"s3://{bucket}/some/root",
+            RESULTSTORE_S3_ENDPOINT=s3_server.endpoint,
+            AWS_ACCESS_KEY_ID=s3_server.access_key,
+            AWS_SECRET_ACCESS_KEY=s3_server.secret_key,
+        )
+
+    return run_there
+
+
+def test_setup_makes_bucket_rules_and_marker_and_the_second_run_changes_nothing(on_s3, client):
+    name = f"setup-{uuid.uuid4().hex}"
+    try:
+        first = on_s3("setup", "--json", bucket=name)
+        second = on_s3("setup", "--json", bucket=name)
+
+        assert first.told == {"bucket": "made", "lifecycle": "our rules written", "layout": "format 1 marked"}
+        assert {value.rpartition(" ")[2] for value in second.told.values()} == {"already"}
+        standing = client.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
+        assert {rule["ID"]: rule["Expiration"]["Days"] for rule in standing} == {
+            rule.id: rule.days for rule in rules("some/root")
+        }
+    finally:
+        client.delete_object(Bucket=name, Key="some/root/layout.json")
+        client.delete_bucket(Bucket=name)
+
+
+def test_the_rules_of_others_survive_setup(on_s3, client, bucket):
+    client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [FOREIGN]})
+
+    assert on_s3("setup", bucket=bucket).code == 0
+
+    standing = client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert len(standing) == 1 + len(rules())
+    assert next(rule for rule in standing if rule["ID"] == "logs")["Expiration"]["Days"] == 3
+
+
+def test_the_doctor_says_that_the_bucket_is_missing_and_what_to_do(on_s3):
+    done = on_s3("doctor", "--json", bucket=f"none-{uuid.uuid4().hex}")
+
+    wrong = next(one for one in done.told if one["name"] == "blobs")
+    assert done.code == 1
+    assert "resultstore setup" in wrong["remedy"]
