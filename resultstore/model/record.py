@@ -1,4 +1,4 @@
-"""Record: the written form of a Result in the index, as docs/format-records.md specifies it byte by byte."""
+"""Record: the written form of a Result in the index, as docs/format.md specifies it byte by byte."""
 
 from collections.abc import Mapping
 from typing import Final

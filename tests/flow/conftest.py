@@ -123,7 +123,13 @@ class Page:
 
     def _do(self, command: list[str]) -> None:
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=RUN_LIMIT_S
+            command,
+            check=False,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=RUN_LIMIT_S,
         )
         assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
         self.said.append(done.stdout)
