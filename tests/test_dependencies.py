@@ -1,0 +1,83 @@
+"""Dependencies: whatever the source imports is declared in pyproject.toml and pinned in the lists to install."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text())
+OURS = {"resultstore", "tasks", "tests", "benchmarks", *(path.stem for path in (HERE / "scripts").glob("_*.py"))}
+# What always comes with a declared distribution, being the half of it that its documentation tells people to import.
+COMES_WITH = {
+    "amqp": "celery",
+    "anyio": "fastapi",
+    "billiard": "celery",
+    "botocore": "boto3",
+    "cryptography": "moto",
+    "kombu": "celery",
+    "pillow": "reportlab",
+    "pydantic": "pydantic-settings",
+    "starlette": "fastapi",
+    "urllib3": "boto3",
+}
+TYPES_ONLY = {"mypy_boto3_s3"}
+
+
+def name(requirement: str) -> str:
+    """The distribution that a requirement is about, as PEP 503 spells it."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement).group()).lower()
+
+
+def declared(*, for_development: bool) -> set[str]:
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    groups = PROJECT["dependency-groups"].values() if for_development else []
+    lists = [PROJECT["project"]["dependencies"], *extras, *groups]
+    return {name(one) for each in lists for one in each if isinstance(one, str)}
+
+
+def imported(folder: str) -> set[str]:
+    """The top-level names that the files of a folder import, without the standard library's and ours."""
+    found = set()
+    for path in (HERE / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split(".")[0])
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"files", "import_module"}:
+                # A package that is named and never imported: importlib.resources.files("fonts").
+                found |= {word.value.split(".")[0] for word in node.args if isinstance(word, ast.Constant)}
+    beside = {path.stem for path in (HERE / folder).rglob("*.py")} if folder == "tests" else set()
+    return found - sys.stdlib_module_names - OURS - TYPES_ONLY - beside
+
+
+def pinned(file: str) -> set[str]:
+    return {name(line) for line in (HERE / file).read_text().splitlines() if re.match(r"[\w.-]+==", line)}
+
+
+@pytest.mark.parametrize("folder", ["resultstore", "tasks", "tests", "benchmarks"])
+def test_each_import_is_of_a_declared_distribution(folder):
+    providers = packages_distributions()
+    known = declared(for_development=folder in {"tests", "benchmarks"})
+    undeclared = {
+        top
+        for top in imported(folder)
+        if not {COMES_WITH.get(name(dist), name(dist)) for dist in providers.get(top, [top])} & known
+    }
+    assert undeclared == set()
+
+
+def test_all_that_is_declared_is_pinned_with_hashes_and_the_demo_gets_no_other_versions():
+    everything, demo = pinned("constraints.txt"), pinned("constraints-demo.txt")
+    assert declared(for_development=True) - {"resultstore"} <= everything
+    assert declared(for_development=False) - {"resultstore"} <= demo
+    for file in ("constraints.txt", "constraints-demo.txt"):
+        for requirement in re.split(r"\n(?=\S)", (HERE / file).read_text().strip()):
+            assert "--hash=sha256:" in requirement, requirement.partition("\n")[0]
+    versions = set(re.findall(r"(?m)^[\w.-]+==\S+", (HERE / "constraints.txt").read_text()))
+    assert set(re.findall(r"(?m)^[\w.-]+==\S+", (HERE / "constraints-demo.txt").read_text())) <= versions
