@@ -100,7 +100,7 @@ def store(tmp_path):
     return connect(settings)
 
 
-@pytest.mark.parametrize("result_id", ["7f3a", "naïve/id", "x" * 65])
+@pytest.mark.parametrize("result_id", ["7f3a", "naïve/id", "x" * 64, "x" * 65])
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("content", [b"", b"hello\n", CONTENT])
 def test_what_is_written_is_read_from_the_specification_alone(store, tmp_path, result_id, compress, content):

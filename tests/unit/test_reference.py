@@ -1,0 +1,31 @@
+"""Reference: the pages that are committed are those that the code makes."""
+
+from pathlib import Path
+
+import reference
+
+
+def test_the_committed_reference_is_what_the_docstrings_say():
+    committed = {page.name: page.read_text() for page in reference.FOLDER.glob("*.md")}
+    made = reference.pages()
+
+    stale = sorted(name for name in made.keys() | committed.keys() if made.get(name) != committed.get(name))
+    assert stale == [], "run `make docs` and commit what it writes"
+
+
+def test_every_page_is_listed_and_no_heading_stands_twice():
+    made = reference.pages()
+
+    for name, text in made.items():
+        assert name == "index.md" or f"]({name})" in made["index.md"]
+        headings = [line for line in text.splitlines() if line.startswith("## ")]
+        assert len(headings) == len(set(headings))
+
+
+def test_the_whole_face_is_described():
+    face = (Path(reference.ROOT) / "resultstore" / "__init__.py").read_text()
+    everything = "\n".join(reference.pages().values())
+    names = [line.strip(' ",') for line in face.partition("__all__ = [")[2].splitlines() if line.startswith('    "')]
+
+    assert len(names) > 20
+    assert [name for name in names if name not in everything] == []
