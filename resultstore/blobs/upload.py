@@ -115,7 +115,7 @@ class Upload:
         try:
             stored = self._stat(self._key)
         except BlobMissing as error:
-            self._abandon(self._key)  # obstore forgets the upload when its last parts fail (object_store, upload.rs)
+            self._abandon(self._key)  # obstore aborts too, once, and what failed may fail again
             raise self._error(fault or Fault.of(error)) from error
         if stored.size_bytes != sent_bytes:
             raise ChecksumMismatch(

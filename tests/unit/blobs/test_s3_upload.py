@@ -138,6 +138,16 @@ def test_an_upload_whose_beginning_was_lost_is_found_and_aborted(shaky, proxy, u
     assert unfinished() == 0
 
 
+def test_a_completion_that_is_lost_together_with_the_abort_leaves_nothing(shaky, proxy, unfinished):
+    rules = [proxy.fault(Fault.CUT_BEFORE, method, "uploadId=.*$") for method in ("POST", "DELETE")]
+
+    with pytest.raises(BlobStoreUnavailable):
+        put(shaky, some(20 * MIB))
+
+    assert [rule.fired for rule in rules] == [1, 1]
+    assert unfinished() == 0
+
+
 def test_an_abort_that_is_lost_is_made_up_for(shaky, proxy, unfinished):
     rule = proxy.fault(Fault.ANSWER_503_BEFORE, "DELETE", "uploadId=")
 

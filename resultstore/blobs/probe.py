@@ -1,0 +1,260 @@
+"""Probe: what a bucket's store can really do, found out by trying. Stores promise more than they keep."""
+
+import base64
+import hashlib
+import http.client
+import secrets
+import time
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, HasClock, SignedUrl, Taken
+from resultstore.blobs.bucket import S3Bucket
+from resultstore.blobs.credentials import CredentialSource
+from resultstore.blobs.faults import Fault
+from resultstore.blobs.presign import S3Signer
+from resultstore.model.errors import BlobMissing
+
+_CREATORS = 8
+_TORN_BYTES = 64 * 1024
+_SKEW_S = 60.0
+_HOUR_S = 3600.0
+_LIFE_S = 60
+_TIMEOUT_S = 10.0
+_REFUSED = range(400, 500)
+_LOOKS = 10
+_BETWEEN_LOOKS_S = 0.1
+_BODY = b"probe"
+
+
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was tried.
+
+    Args:
+        name: what.
+        ok: whether the store keeps it.
+        detail: what was seen.
+        remedy: what to do about it; "" when it is well.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+class ProbedBlobs(BlobStore, CreatesOnce, HasClock):
+    """The powers that probing needs."""
+
+
+class S3Probes:
+    """Each method tries one thing on the real bucket, below `blobs/1d/`, and removes what it wrote.
+
+    Any of them raises BlobStoreUnavailable when the store cannot be asked.
+
+    Args:
+        bucket: the control plane.
+        blobs: the data path to the same bucket.
+        credentials: what URLs are signed with.
+    """
+
+    def __init__(self, bucket: S3Bucket, blobs: ProbedBlobs, *, credentials: CredentialSource) -> None:
+        self._bucket = bucket
+        self._blobs = blobs
+        self._credentials = credentials
+        # Asked at the endpoint that this process reaches; the public one may lead elsewhere from here.
+        self._target = msgspec.structs.replace(bucket.target, public_endpoint_url=bucket.target.origin)
+
+    def all(self) -> Iterator[Probe]:
+        """Every probe, in turn."""
+        tries: tuple[Callable[[], Probe], ...] = (
+            self.creates_once,
+            self.checks_checksums,
+            self.drops_torn_uploads,
+            self.knows_lifecycle,
+            self.keeps_tags,
+            self.agrees_on_the_time,
+            self.ends_urls,
+            self.refuses_urls_from_the_future,
+            self.refuses_smuggled_copies,
+        )
+        return (probe() for probe in tries)
+
+    def creates_once(self) -> Probe:
+        """Of eight creators of one key that come at once, exactly one must win (seals rest on it)."""
+        with self._key() as key, ThreadPoolExecutor(_CREATORS) as pool:
+            answers = list(pool.map(lambda n: self._blobs.create(key, b"%d" % n, tags={}), range(_CREATORS)))
+        won = sum(isinstance(answer, Created) for answer in answers)
+        lost = sum(isinstance(answer, Taken) for answer in answers)
+        return Probe(
+            name="conditional PUT",
+            ok=won == 1,
+            detail=f"of {_CREATORS} creators of one key {won} won and {lost} were told that they lost",
+            remedy="" if won == 1 else "use a store that honours If-None-Match: two attempts could both seal a Result",
+        )
+
+    def checks_checksums(self) -> Probe:
+        """A body that does not fit its declared checksum must be refused."""
+        wrong = base64.b64encode(zlib.crc32(_BODY + b"!").to_bytes(4, "big")).decode()
+        with self._key() as key:
+            try:
+                self._bucket.client().put_object(
+                    Bucket=self._target.bucket, Key=self._target.object_key(key), Body=_BODY, ChecksumCRC32=wrong
+                )
+            except ClientError as error:
+                return Probe(name="checksums", ok=True, detail=f"a wrong one is refused ({_code(error)})")
+        return Probe(
+            name="checksums",
+            ok=False,
+            detail="a body with a wrong checksum was accepted",
+            remedy="damage on the way in is found at the first read only; prefer a store that verifies",
+        )
+
+    def drops_torn_uploads(self) -> Probe:
+        """What a sender that goes away in mid-body leaves behind must not be readable."""
+        with self._key() as key:
+            self._send_half(
+                self._signer().sign_put(key, expires_in_s=_LIFE_S, size_bytes=_TORN_BYTES, media_type="a/b")
+            )
+            kept_bytes = self._kept_bytes(key)
+            if kept_bytes is None:
+                return Probe(name="torn uploads", ok=True, detail="half an upload is dropped")
+        return Probe(
+            name="torn uploads",
+            ok=False,
+            detail=f"{kept_bytes} of {_TORN_BYTES} bytes of a broken upload can be read",
+            remedy="sizes are compared before an upload is believed; give uploads a checksum as well",
+        )
+
+    def knows_lifecycle(self) -> Probe:
+        """Without lifecycle rules nobody collects what has expired."""
+        try:
+            with self._asking():
+                self._bucket.client().get_bucket_lifecycle_configuration(Bucket=self._target.bucket)
+        except ClientError as error:
+            if _code(error) != "NoSuchLifecycleConfiguration":
+                remedy = "delete what has expired yourself: this store collects nothing"
+                return Probe(name="lifecycle", ok=False, detail=f"not supported ({_code(error)})", remedy=remedy)
+        return Probe(name="lifecycle", ok=True, detail="rules are supported")
+
+    def keeps_tags(self) -> Probe:
+        """Rules for seals choose by tag."""
+        with self._key() as key:
+            self._blobs.create(key, _BODY, tags={"rs-class": "1d"})
+            try:
+                answer = self._bucket.client().get_object_tagging(
+                    Bucket=self._target.bucket, Key=self._target.object_key(key)
+                )
+                seen = str({tag["Key"]: tag["Value"] for tag in answer["TagSet"]})
+            except ClientError as error:
+                seen = _code(error)
+        ok = seen == str({"rs-class": "1d"})
+        remedy = "" if ok else "use one root for each retention class: rules cannot choose by tag here"
+        return Probe(
+            name="tags", ok=ok, detail="tags are kept" if ok else f"asked for a tag, got {seen}", remedy=remedy
+        )
+
+    def agrees_on_the_time(self) -> Probe:
+        """URLs are dated by this machine and judged by the store."""
+        ahead_s = time.time() - self._blobs.now()
+        ok = abs(ahead_s) <= _SKEW_S
+        remedy = "" if ok else "synchronise the clocks (NTP): at 15 minutes every request is refused"
+        return Probe(name="clock", ok=ok, detail=f"this machine is {ahead_s:+.1f} s ahead of the store", remedy=remedy)
+
+    def ends_urls(self) -> Probe:
+        """A presigned URL must not outlive its time."""
+        status = self._status_of_url(dated_s=-_HOUR_S)
+        ok = status in _REFUSED
+        remedy = "" if ok else "do not hand out presigned URLs of this store: they never end"
+        return Probe(name="expired URLs", ok=ok, detail=f"an hour-old URL is answered with {status}", remedy=remedy)
+
+    def refuses_urls_from_the_future(self) -> Probe:
+        """A URL that is dated ahead would live longer than anyone may grant."""
+        status = self._status_of_url(dated_s=_HOUR_S)
+        ok = status in _REFUSED
+        remedy = "" if ok else "keep this machine's clock right: a URL signed ahead of time lives longer here"
+        return Probe(name="URLs dated ahead", ok=ok, detail=f"answered with {status}", remedy=remedy)
+
+    def refuses_smuggled_copies(self) -> Probe:
+        """A URL to write must not become a read of any other object (CVE-2026-54330)."""
+        with self._key() as source, self._key() as key:
+            self._blobs.put(source, [_BODY], media_type="a/b")
+            signed = self._signer().sign_put(key, expires_in_s=_LIFE_S, size_bytes=len(_BODY), media_type="a/b")
+            more = {"x-amz-copy-source": f"/{self._target.bucket}/{self._target.object_key(source)}"}
+            status = _status(signed, body=_BODY, more=more)
+        ok = status in _REFUSED
+        remedy = "" if ok else "update the store: whoever may upload can read every object (CVE-2026-54330)"
+        return Probe(name="smuggled copies", ok=ok, detail=f"answered with {status}", remedy=remedy)
+
+    def _status_of_url(self, *, dated_s: float) -> int:
+        with self._key() as key:
+            self._blobs.put(key, [_BODY], media_type="a/b")
+            signer = self._signer(now=lambda: self._blobs.now() + dated_s)
+            signed = signer.sign_get(key, expires_in_s=_LIFE_S, file_name="probe", media_type="a/b")
+            return _status(signed, body=None, more={})
+
+    def _signer(self, *, now: Callable[[], float] = time.time) -> S3Signer:
+        return S3Signer(self._target, credentials=self._credentials, now=now)
+
+    def _send_half(self, signed: SignedUrl) -> None:
+        parts = urlsplit(signed.url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        line = kind(parts.netloc, timeout=_TIMEOUT_S)
+        try:
+            line.putrequest("PUT", f"{parts.path}?{parts.query}")
+            for name, value in signed.headers.items():
+                line.putheader(name, value)
+            line.endheaders(bytes(_TORN_BYTES // 2))
+        finally:
+            line.close()
+
+    def _kept_bytes(self, key: str) -> int | None:
+        """The length of what stands there within a second; a server needs a moment to notice that a line is closed."""
+        for _ in range(_LOOKS):
+            with suppress(BlobMissing):
+                return self._blobs.stat(key).size_bytes
+            time.sleep(_BETWEEN_LOOKS_S)
+        return None
+
+    @contextmanager
+    def _key(self) -> Iterator[str]:
+        """A key of its own for one trial; lifecycle collects what a crash leaves."""
+        name = secrets.token_hex(16)
+        key = f"blobs/1d/{hashlib.sha256(b'probe').hexdigest()[:2]}/probe/{name}.0"
+        try:
+            with self._asking():
+                yield key
+        finally:
+            self._blobs.delete([key])
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, http.client.HTTPException, BotoCoreError) as error:
+            raise Fault.of(error).error(self._target, "a probe") from error
+
+
+def _status(signed: SignedUrl, *, body: bytes | None, more: dict[str, str]) -> int:
+    # S310: S3Target allows http:// and https:// only.
+    request = urllib.request.Request(  # noqa: S310
+        signed.url, data=body, headers={**signed.headers, **more}, method=signed.method
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+            return int(answer.status)
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", "refused"))
