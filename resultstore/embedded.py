@@ -82,7 +82,7 @@ def start_embedded(folder: Path, processes: Processes) -> Embedded:
     """
     program = server_program()
     secret_key = kept_secret(folder / "secret")
-    for left in reversed(range(PORT_TRIES)):
+    for _ in range(PORT_TRIES):  # somebody else may take the port in between
         port, password = free_port(), secrets.token_hex(24)
         process = processes.start(
             [str(program), str(_written_config(folder, port=port, password=password))],
@@ -92,8 +92,6 @@ def start_embedded(folder: Path, processes: Processes) -> Embedded:
         )
         if _answers(process, port=port, password=password):
             return Embedded(folder=folder, port=port, password=password, secret_key=secret_key, process=process)
-        if not left:
-            break  # somebody else took the port in between: choose another one
     raise IndexUnavailable(f"the embedded Valkey does not start; {folder / 'valkey.log'} says why")
 
 

@@ -8,9 +8,7 @@ from collections.abc import MutableMapping
 import structlog
 
 # Query parameters that let their holder read or write: ours, SigV4's, and temporary credentials.
-_SIGNED = re.compile(
-    r"(?i)\b(X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|rs-sig|rs-signature|signature|sig)=[^&\s\"']+"
-)
+_SIGNED = re.compile(r"(?i)\b(X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|signature)=[^&\s\"']+")
 _PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]+@")
 
 

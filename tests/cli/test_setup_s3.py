@@ -28,7 +28,7 @@ def on_s3(run, s3_server):
     def run_there(*args, bucket):
         return run(
             *args,
-            RESULTSTORE_BLOBS_URL=f"s3://{bucket}/some/root",
+            RESULTSTORE_BLOBS_URL=f"s3://{bucket}/some/place",
             RESULTSTORE_S3_ENDPOINT=s3_server.endpoint,
             AWS_ACCESS_KEY_ID=s3_server.access_key,
             AWS_SECRET_ACCESS_KEY=s3_server.secret_key,
@@ -47,10 +47,10 @@ def test_setup_makes_bucket_rules_and_marker_and_the_second_run_changes_nothing(
         assert {value.rpartition(" ")[2] for value in second.told.values()} == {"already"}
         standing = client.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
         assert {rule["ID"]: rule["Expiration"]["Days"] for rule in standing} == {
-            rule.id: rule.days for rule in rules("some/root")
+            rule.id: rule.days for rule in rules("some/place")
         }
     finally:
-        client.delete_object(Bucket=name, Key="some/root/layout.json")
+        client.delete_object(Bucket=name, Key="some/place/layout.json")
         client.delete_bucket(Bucket=name)
 
 

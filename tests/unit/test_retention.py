@@ -13,15 +13,15 @@ FOREIGN = [
 
 
 def test_each_class_that_ends_is_collected_after_its_readers_were_told():
-    found = {(rule.prefix, rule.tag): rule.days for rule in rules("/some/root/")}
+    found = {(rule.prefix, rule.tag): rule.days for rule in rules("/some/place/")}
 
     for name, length_s in layout.RETENTION_S.items():
         if length_s is None:
             continue
         days = length_s // 86_400
-        assert found.pop((f"some/root/blobs/{name}/", None)) == days + 1
-        assert found.pop((f"some/root/uploads/{name}/", None)) == days + 1
-        assert found.pop(("some/root/seals/", ("rs-class", name))) == days + 3
+        assert found.pop((f"some/place/blobs/{name}/", None)) == days + 1
+        assert found.pop((f"some/place/uploads/{name}/", None)) == days + 1
+        assert found.pop(("some/place/seals/", ("rs-class", name))) == days + 3
     assert found == {}
 
 
