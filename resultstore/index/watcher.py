@@ -91,7 +91,7 @@ class Watcher:
             self._ring(channel)
             if self._changed.wait_for(lambda: self._hears(channel), _SUBSCRIBE_TIMEOUT_S):
                 return
-            self._hung = True
+            self._hang_up()
             raise IndexUnavailable(
                 f"cannot subscribe to the index at {self._where} ({self._error}): "
                 f"see that Redis runs and can be reached from here, and that RESULTSTORE_INDEX_URL names it"
@@ -105,14 +105,23 @@ class Watcher:
             del self._boxes[channel]
             self._lost.discard(channel)
             self._ring(channel)
-            self._changed.wait_for(lambda: channel not in self._lines or channel in self._boxes, _UNSUBSCRIBE_TIMEOUT_S)
+            if not self._changed.wait_for(lambda: self._is_gone(channel), _UNSUBSCRIBE_TIMEOUT_S):
+                self._hang_up()
 
     def _hears(self, channel: str) -> bool:
         line = self._lines.get(channel)
         return line is not None and line.subscribed and not line.unanswered and channel not in self._dirty
 
-    def _ring(self, channel: str) -> None:
-        self._dirty.add(channel)
+    def _is_gone(self, channel: str) -> bool:
+        return channel not in self._lines or channel in self._boxes
+
+    def _hang_up(self) -> None:
+        """The server leaves a command unanswered: another connection may fare better, and its channels end with it."""
+        self._hung = True
+        self._ring()
+
+    def _ring(self, *channels: str) -> None:
+        self._dirty.update(channels)
         if self._bell is None:
             self._bell, listener = socket.socketpair()
             self._bell.settimeout(0)

@@ -121,6 +121,16 @@ def test_a_channel_is_gone_as_soon_as_the_block_is_left_even_by_an_error(index, 
         assert raw.pubsub_channels() == []
 
 
+def test_a_redis_that_hangs_holds_up_those_who_stop_waiting_no_more_than_once(index, raw, monkeypatch):
+    monkeypatch.setattr("resultstore.index.watcher._UNSUBSCRIBE_TIMEOUT_S", 0.3)
+    with ExitStack() as stack:
+        for n in range(20):
+            stack.enter_context(index.watch(f"id-{n}"))
+        raw.execute_command("CLIENT", "PAUSE", "1500")
+        began = time.monotonic()
+    assert time.monotonic() - began < 1.5
+
+
 def test_a_hundred_threads_may_come_and_go_on_the_same_few_ids(index, raw):
     failures = []
 
