@@ -84,7 +84,8 @@ class S3Blobs:
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove these keys, a thousand with each request; one that does not exist is no error."""
-        every = list(dict.fromkeys(map(checked_key, keys)))  # MinIO answers a repeated key with XML that obstore refuses
+        # MinIO answers a repeated key with XML that obstore refuses.
+        every = list(dict.fromkeys(map(checked_key, keys)))
         for start in range(0, len(every), _DELETED_AT_ONCE):
             some = every[start : start + _DELETED_AT_ONCE]
 
