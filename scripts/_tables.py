@@ -66,7 +66,7 @@ def _default(param: Any) -> str:  # noqa: ANN401  the same
 
 def _http() -> Iterator[str]:
     schema: Schema = create_app(connect(Settings(index_url="memory://", blobs_url="memory://"))).openapi()
-    yield "The gateway describes itself at `/v1/openapi.json`. Errors are RFC 9457 problems; a `slug` never changes its meaning.\n"
+    yield "The gateway describes itself at `/v1/openapi.json`. Errors are RFC 9457 problems with a stable `slug`.\n"
     for path, methods in schema["paths"].items():
         for method, what in methods.items():
             yield f"## {method.upper()} {path}\n\n{what.get('description', '')}\n"
