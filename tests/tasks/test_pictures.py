@@ -41,10 +41,10 @@ def test_a_picture_is_never_made_larger_and_no_copy_is_made_twice(china):
 
 
 def test_heights_come_from_the_original_and_not_from_the_next_larger_copy():
-    original = encoded(Image.new("RGB", (4000, 1999)), "JPEG")
+    original = encoded(Image.new("RGB", (1000, 667)), "JPEG")
 
-    # 1999/4000 of 101 is 50.47; from the copy of 3 x 1 it would be 34.
-    assert [(one.width, one.height) for one in made(original, 303, 101, 3)] == [(303, 151), (101, 50), (3, 1)]
+    # 667/1000 of 5 is 3.3; from the copy of 7 x 5 it would be 3.6.
+    assert [(one.width, one.height) for one in made(original, 7, 5)] == [(7, 5), (5, 3)]
 
 
 def test_a_picture_that_lies_on_its_side_is_put_upright():
