@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))
 LINK = re.compile(r"\]\(([^)#]*)#?[^)]*\)")
 
 
@@ -25,7 +26,7 @@ def test_every_block_of_the_readme_runs(page):
     assert without.endswith(r"b'0\n'" + "\n")
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", *sorted(map(str, Path("docs").rglob("*.md")))])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", *DOCUMENTS])
 def test_every_link_to_a_file_leads_somewhere(document):
     text = (ROOT / document).read_text()
     targets = [one for one in LINK.findall(text) if one and "://" not in one]
