@@ -98,7 +98,7 @@ def _go_install(package: str, *, version: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as built:
         # No cgo: no C compiler needed. No workspace, no vendor folder: the version alone decides.
         env = os.environ | {"GOBIN": built, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOWORK": "off"}
-        _checked(["go", "install", "-trimpath", "-ldflags=-s -w", f"{package}@{version}"], env=env)
+        _checked(["go", "install", "-ldflags=-s -w", f"{package}@{version}"], env=env)
         [program] = Path(built).iterdir()
         program.rename(target)
 
