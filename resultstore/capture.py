@@ -50,10 +50,13 @@ def capture(store: Store, returned: object) -> object:
         return store.put(returned)
     if isinstance(returned, io.IOBase):
         return _captured_file(store, returned)
+    # Exactly these types: a subclass (a named tuple, a defaultdict) is a value that is made in its own way.
     if type(returned) is dict:
         return {key: capture(store, value) for key, value in returned.items()}
-    if type(returned) in (list, tuple):
-        return type(returned)(capture(store, value) for value in returned)
+    if type(returned) is list:
+        return [capture(store, value) for value in returned]
+    if type(returned) is tuple:
+        return tuple(capture(store, value) for value in returned)
     return returned
 
 
@@ -61,4 +64,4 @@ def _captured_file(store: Store, file: io.IOBase) -> object:
     if isinstance(file, io.TextIOBase):
         raise WrongType("a task returned a text file: open it in binary mode, or return its path")
     with file:
-        return store.put(file)  # type: ignore[arg-type]  # IOBase lacks read(); RawIOBase and BufferedIOBase have it
+        return store.put(file)

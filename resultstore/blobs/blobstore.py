@@ -88,7 +88,7 @@ class Replaces(Protocol):
     """The one exception from write-once: a tombstone over a seal."""
 
     def replace(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> None:
-        """Put the small `body` under `key`, whatever stands there; a reader sees the old bytes or the new, never a mix."""
+        """Put the small `body` under `key`, whatever stands there; a reader sees old bytes or new, never a mix."""
 
 
 @runtime_checkable

@@ -59,19 +59,23 @@ class Connection:
         self.limits = limits
         self.retries = retries
         self._credentials = credentials
-        self._clients: dict[tuple[int, float], object] = {}
+        self._clients: dict[tuple[int, float, int], object] = {}
 
     @property
     def library(self) -> ModuleType:
         """obstore, as it works in this process."""
         return live_obstore()
 
-    def client(self, *, idle_s: float | None = None) -> object:
-        """An S3Store of this process that gives up after `idle_s` without a byte. Raises BlobStoreUnavailable."""
-        key = (os.getpid(), self.limits.idle_s if idle_s is None else idle_s)
+    def client(self, *, idle_s: float | None = None, part_tries: int = 1) -> object:
+        """An S3Store of this process that gives up after `idle_s` without a byte. Raises BlobStoreUnavailable.
+
+        `part_tries` is how often obstore sends a request itself: more than once only for the parts of an upload, which
+        it alone can send again, since it alone still holds their bytes.
+        """
+        key = (os.getpid(), self.limits.idle_s if idle_s is None else idle_s, part_tries)
         if key not in self._clients:
             self._clients = {known: one for known, one in self._clients.items() if known[0] == key[0]}
-            self._clients[key] = self._made(key[1])
+            self._clients[key] = self._made(key[1], tries=part_tries)
         return self._clients[key]
 
     @property
@@ -92,7 +96,7 @@ class Connection:
                     raise failed(fault) from error
                 time.sleep(pause_s)
 
-    def _made(self, idle_s: float) -> object:
+    def _made(self, idle_s: float, *, tries: int) -> object:
         self._credentials()  # a missing key is our error here, and would be hidden in obstore's own later
         target = self.target
         return self.library._store.S3Store(  # noqa: SLF001  obstore.store wraps this class with the functions that are called here
@@ -104,7 +108,15 @@ class Connection:
             unsigned_payload=True,
             checksum_algorithm="CRC64NVME",
             credential_provider=self._provide,
-            retry_config={"max_retries": 0},
+            retry_config={
+                "max_retries": tries - 1,
+                "retry_timeout": timedelta(seconds=self.retries.budget_s),
+                "backoff": {
+                    "init_backoff": timedelta(seconds=self.retries.first_s),
+                    "max_backoff": timedelta(seconds=self.retries.longest_s),
+                    "base": 2,
+                },
+            },
             client_options={
                 "allow_http": target.origin.startswith("http://"),
                 "connect_timeout": timedelta(seconds=self.limits.connect_s),

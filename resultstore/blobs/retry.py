@@ -23,8 +23,10 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
     budget_s: float = 10.0
 
     def pauses(self) -> Iterator[float]:
-        """How long to wait before each further try; it ends when tries or time are used up."""
-        deadline = time.monotonic() + self.budget_s
+        """How long to wait before each further try; it ends when tries or time, counted from this call, are used up."""
+        return self._pauses(time.monotonic() + self.budget_s)
+
+    def _pauses(self, deadline: float) -> Iterator[float]:
         for doubled in range(self.tries - 1):
             pause_s = random.uniform(0, min(self.longest_s, self.first_s * 2**doubled))  # noqa: S311  jitter is no secret
             if time.monotonic() + pause_s > deadline:

@@ -19,7 +19,7 @@ Source = bytes | bytearray | memoryview | Path | BinaryIO | Iterable[Chunk]
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """A source made ready: its chunks, its length in bytes where it can be known before reading, its file name or ""."""
+    """A source made ready: its chunks, its length in bytes where that can be known ahead, its file name or ""."""
 
     chunks: Iterable[Chunk]
     size_hint_bytes: int | None = None

@@ -18,7 +18,8 @@ _GIB = 1024**3
 class Upload:
     """Sends one stream: a single PUT up to one part, multipart beyond.
 
-    A crash leaves at most unfinished parts, which no reader sees and the store collects.
+    A crash leaves at most unfinished parts, which no reader sees and the store collects. A part that fails is sent
+    again by obstore, which holds its bytes; when it fails for good the upload ends: a stream cannot be played again.
 
     Args:
         connection: the bucket.
@@ -50,13 +51,14 @@ class Upload:
         stream = pieces(chunks, most_bytes=one_put_bytes)
         first, size_bytes = _first(stream, most_bytes=one_put_bytes)
         if size_bytes <= one_put_bytes:
-            return self._put(
-                first, size_bytes=size_bytes, client=self._client(PartPlan(one_put_bytes, 1)), modified_at=now()
-            )
+            return self._put(first, size_bytes=size_bytes, modified_at=now())
         return self._put_parts(chain(_drained(first), stream), plan=plan)
 
-    def _put(self, body: deque[memoryview], *, size_bytes: int, client: object, modified_at: float) -> Stored:
+    def _put(self, body: deque[memoryview], *, size_bytes: int, modified_at: float) -> Stored:
         """One PUT. Sent again when it fails: the key is ours alone, so the same bytes may be written twice."""
+        # One limit for all sizes: a client is kept for each limit, with connections of its own.
+        limits, target = self._connection.limits, self._connection.target
+        client = self._connection.client(idle_s=limits.upload_idle_s(target.part_size_bytes))
 
         def request(library: ModuleType, _: object) -> str:
             # An iterator is not joined before it is sent (obstore/src/put.rs, PutInput::read_all).
@@ -93,7 +95,8 @@ class Upload:
         )
 
     def _client(self, plan: PartPlan) -> object:
-        return self._connection.client(idle_s=self._connection.limits.upload_idle_s(plan.in_flight_bytes))
+        limits, retries = self._connection.limits, self._connection.retries
+        return self._connection.client(idle_s=limits.upload_idle_s(plan.in_flight_bytes), part_tries=retries.tries)
 
     def _write(self, writer: object, piece: memoryview) -> None:
         try:

@@ -32,7 +32,7 @@ class Index(Protocol):
     """Results by id, each transition atomic. Raises IndexUnavailable when the server cannot be reached."""
 
     def peek(self, result_id: str) -> Result | None:
-        """The small record alone: state, progress, times, a small value. Whatever lies beside it is left at its default."""
+        """The small record alone: state, progress, times, a small value; what lies beside it is left at its default."""
 
     def load(self, result_id: str) -> Result | None:
         """The record with what lies beside it (larger values, Artifacts, traceback, extra) in one round trip."""

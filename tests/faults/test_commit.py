@@ -111,7 +111,7 @@ UPLOADS = {
 }
 
 
-@pytest.mark.parametrize("fault", AFTER)
+@pytest.mark.parametrize("fault", [*AFTER, *BEFORE])
 @pytest.mark.parametrize("lost", UPLOADS)
 def test_an_upload_whose_answer_was_lost_is_whole(
     settings: Settings, straight: Store, proxy: Proxy, fault: Fault, lost: str
