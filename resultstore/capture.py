@@ -50,6 +50,10 @@ def capture(store: Store, returned: object) -> object:
         return store.put(returned)
     if isinstance(returned, io.IOBase):
         return _captured_file(store, returned)
+    return _captured_inside(store, returned)
+
+
+def _captured_inside(store: Store, returned: object) -> object:
     # Exactly these types: a subclass (a named tuple, a defaultdict) is a value that is made in its own way.
     if type(returned) is dict:
         return {key: capture(store, value) for key, value in returned.items()}
