@@ -13,14 +13,15 @@ CONNECT_LIMIT_S = 3.0
 
 def broker_answers(broker_url: str) -> str | Wrong:
     """Whether a connection to `broker_url` can be opened; its password stays out of the answer."""
-    connection: Any = Connection(broker_url, connect_timeout=CONNECT_LIMIT_S)  # type: ignore[no-untyped-call]
+    scheme = urlsplit(broker_url).scheme
+    try:
+        connection: Any = Connection(broker_url, connect_timeout=CONNECT_LIMIT_S)  # type: ignore[no-untyped-call]
+    except (KeyError, ImportError) as error:  # no such transport, or its library is not installed
+        return Wrong(f"kombu cannot speak {scheme}:// ({error})", "correct RESULTSTORE_BROKER_URL")
     try:
         connection.ensure_connection(max_retries=1, timeout=CONNECT_LIMIT_S)
-    except (KeyError, ImportError) as error:  # kombu: no such transport, or its library is not installed
-        return Wrong(f"kombu cannot use {urlsplit(broker_url).scheme}:// ({error})", "set RESULTSTORE_BROKER_URL")
     except (KombuError, OperationalError, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        return Wrong(f"{connection.as_uri()}: {reason}", "start the broker, or set RESULTSTORE_BROKER_URL")
-    finally:
-        connection.release()
-    return f"{urlsplit(broker_url).scheme}: connected"
+        return Wrong(f"{connection.as_uri()}: {reason}", "start the broker, or correct RESULTSTORE_BROKER_URL")
+    connection.release()
+    return f"{scheme}: connected"
