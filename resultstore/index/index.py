@@ -40,7 +40,8 @@ class Index(Protocol):
     def save(self, result: Result, *, ttl_s: int | None, over: Over = Over.ANYTHING) -> bool:
         """Write the record if `over` allows, let it expire after `ttl_s`, and announce it. Whether it was written.
 
-        Idempotent: the same save twice leaves what one leaves.
+        Idempotent: the same save twice leaves what one leaves, and counts as written both times; only `Over.NOTHING`
+        answers the first alone.
         """
 
     def delete(self, result_id: str) -> None:
