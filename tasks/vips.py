@@ -25,7 +25,8 @@ for _loader in ("Jpeg", "Png", "Webp", "Heif", "Nsgif"):
 _SAVE_OPTIONS: dict[str, dict[str, object]] = {
     "webp": {"Q": 80, "effort": 4, "smart_subsample": True},
     "jpeg": {"Q": 82, "optimize_coding": True, "interlace": True, "background": 255},
-    "avif": {"Q": 60, "effort": 4, "compression": "av1"},
+    # Effort 1 against 4: an eighth to a tenth of the CPU for 10 % more bytes (two photos of 1,200 pixels, Q 55).
+    "avif": {"Q": 60, "effort": 1, "compression": "av1"},
 }
 
 
