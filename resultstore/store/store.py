@@ -126,7 +126,7 @@ class Store:
         """A write-only, non-seekable file: what is written streams into the store.
 
         When the block ends the Artifact is in `.artifact`; when it is left by an exception, nothing stays.
-        Arguments and errors are those of `put`; `metadata` is read when the block ends, so counts can be filled in late.
+        Arguments and errors are those of `put`; `metadata` is read when the block ends: counts can be filled in late.
         """
 
         def upload(chunks: Iterator[bytes]) -> Artifact:
