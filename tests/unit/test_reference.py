@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-import reference
+import _pages
 
 
 def test_the_committed_reference_is_what_the_docstrings_say():
-    committed = {page.name: page.read_text() for page in reference.FOLDER.glob("*.md")}
-    made = reference.pages()
+    committed = {page.name: page.read_text() for page in _pages.FOLDER.glob("*.md")}
+    made = _pages.pages()
 
     stale = sorted(name for name in made.keys() | committed.keys() if made.get(name) != committed.get(name))
     assert stale == [], "run `make docs` and commit what it writes"
 
 
 def test_every_page_is_listed_and_no_heading_stands_twice():
-    made = reference.pages()
+    made = _pages.pages()
 
     for name, text in made.items():
         assert name == "index.md" or f"]({name})" in made["index.md"]
@@ -23,8 +23,8 @@ def test_every_page_is_listed_and_no_heading_stands_twice():
 
 
 def test_the_whole_face_is_described():
-    face = (Path(reference.ROOT) / "resultstore" / "__init__.py").read_text()
-    everything = "\n".join(reference.pages().values())
+    face = (Path(_pages.ROOT) / "resultstore" / "__init__.py").read_text()
+    everything = "\n".join(_pages.pages().values())
     names = [line.strip(' ",') for line in face.partition("__all__ = [")[2].splitlines() if line.startswith('    "')]
 
     assert len(names) > 20

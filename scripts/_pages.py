@@ -1,0 +1,178 @@
+"""Pages: the reference, made from docstrings, settings, commands and the HTTP schema."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import griffe
+
+import _tables
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "reference"
+LINE_CHARS = 100
+HEAD = "<!-- Made by `make docs` from the docstrings: edit those. -->\n\n"
+
+# Page, its title, what it says first, and the objects it shows, in this order.
+PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    (
+        "store.md",
+        "Store",
+        "`from resultstore import connect, Store`. All that a program without a framework needs.",
+        ("resultstore.connect.connect", "resultstore.store.store.Store", "resultstore.store.writer.Writer"),
+    ),
+    (
+        "nouns.md",
+        "Artifact, Result, Output",
+        "Frozen values, from `resultstore` as well.",
+        (
+            "resultstore.model.artifact.Artifact",
+            "resultstore.model.result.Result",
+            "resultstore.model.result.State",
+            "resultstore.model.result.Progress",
+            "resultstore.model.result.Failure",
+            "resultstore.capture.Output",
+            "resultstore.capture.capture",
+        ),
+    ),
+    (
+        "celery.md",
+        "Celery",
+        "`from resultstore.backends.celery import setup, store_of`. The backend's URL is `resultstore+redis://...`.",
+        (
+            "resultstore.backends.celery.setup.setup",
+            "resultstore.backends.celery.setup.store_of",
+            "resultstore.backends.celery.backend.ResultStoreBackend",
+            "resultstore.backends.celery.capturing.CapturingTasks",
+        ),
+    ),
+    (
+        "tasks.md",
+        "Shipped tasks",
+        "What `resultstore worker` runs. Send them by name: `app.send_task('images.resize', (artifact,))`.",
+        ("tasks.images.resize", "tasks.pdf.report", "tasks.models.train", "tasks.tables.convert"),
+    ),
+    (
+        "contracts.md",
+        "Contracts",
+        "What a driver of blobs or of the index must keep; `tests/contract/` runs every driver through it.",
+        (
+            "resultstore.blobs.blobstore.BlobStore",
+            "resultstore.blobs.blobstore.CreatesOnce",
+            "resultstore.blobs.blobstore.Replaces",
+            "resultstore.blobs.blobstore.HasClock",
+            "resultstore.blobs.blobstore.Signer",
+            "resultstore.blobs.blobstore.Stored",
+            "resultstore.blobs.blobstore.Created",
+            "resultstore.blobs.blobstore.Taken",
+            "resultstore.blobs.blobstore.Unknown",
+            "resultstore.blobs.blobstore.SignedUrl",
+            "resultstore.index.index.Index",
+            "resultstore.index.index.Lists",
+            "resultstore.index.index.Watch",
+            "resultstore.index.index.Over",
+            "resultstore.model.event.Event",
+        ),
+    ),
+    (
+        "drivers.md",
+        "Drivers",
+        "`connect` chooses them by the schemes of `RESULTSTORE_BLOBS_URL` and `RESULTSTORE_INDEX_URL`.",
+        (
+            "resultstore.blobs.s3.S3Blobs",
+            "resultstore.blobs.presign.S3Signer",
+            "resultstore.blobs.local.LocalBlobs",
+            "resultstore.blobs.localurls.LocalSigner",
+            "resultstore.blobs.memory.MemoryBlobs",
+            "resultstore.index.redis.RedisIndex",
+            "resultstore.index.memory.MemoryIndex",
+        ),
+    ),
+)
+
+
+def pages() -> dict[str, str]:
+    """Every page by its file name."""
+    logging.getLogger("griffe").setLevel(logging.ERROR)  # fields of a struct are arguments that no signature shows
+    code = {
+        name: griffe.load(name, search_paths=[ROOT], docstring_parser="google") for name in ("resultstore", "tasks")
+    }
+    made = {file: _page(title, lead, [_found(code, path) for path in paths]) for file, title, lead, paths in PAGES}
+    made |= {file: f"# {title}\n\n{text}" for file, (title, text) in _tables.tables().items()}
+    titles = {file: text.partition("\n")[0].removeprefix("# ") for file, text in made.items()}
+    made["index.md"] = "# Reference\n\n" + "".join(f"* [{title}]({file})\n" for file, title in titles.items())
+    return {file: HEAD + text.rstrip() + "\n" for file, text in made.items()}
+
+
+def _found(code: dict[str, griffe.Object | griffe.Alias], path: str) -> griffe.Object:
+    package, _, rest = path.partition(".")
+    found = code[package][rest]
+    return found.final_target if isinstance(found, griffe.Alias) else found
+
+
+def _page(title: str, lead: str, shown: list[griffe.Object]) -> str:
+    return f"# {title}\n\n{lead}\n\n" + "\n".join("\n".join(_entry(one, level=2)) for one in shown)
+
+
+def _entry(shown: griffe.Object | griffe.Alias, *, level: int) -> Iterator[str]:
+    # A task is called by its module and its name.
+    name = shown.path.removeprefix("tasks.") if shown.path.startswith("tasks.") else shown.name
+    yield f"{'#' * level} {name}\n"
+    if isinstance(shown, griffe.Function):
+        yield f"```python\n{_signature(shown)}\n```\n"
+    yield from _described(shown)
+    if isinstance(shown, griffe.Class):
+        yield from _values(shown)
+        for member in shown.members.values():
+            if _is_public(member):
+                yield from _entry(member, level=level + 1)
+
+
+def _is_public(member: griffe.Object | griffe.Alias) -> bool:
+    told = not member.name.startswith("_") and member.docstring is not None
+    return told and (member.is_function or "property" in member.labels)
+
+
+def _values(enum: griffe.Class) -> Iterator[str]:
+    """The names of an enumeration."""
+    if any(str(base).endswith("Enum") for base in enum.bases):
+        names = [name for name, member in enum.members.items() if isinstance(member, griffe.Attribute)]
+        yield ", ".join(f"`{name}`" for name in names) + "\n"
+
+
+def _signature(function: griffe.Function) -> str:
+    """The call as one writes it: without `self`, one argument a line where it is long."""
+    given = [one for one in function.parameters if one.name not in {"self", "cls"}]
+    words: list[str] = []
+    for one in given:
+        if one.kind is griffe.ParameterKind.keyword_only and "*" not in words:
+            words.append("*")
+        star = {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}.get(one.kind, "")
+        typed = f"{star}{one.name}" + (f": {one.annotation}" if one.annotation else "")
+        words.append(typed + (f" = {one.default}" if one.default is not None and not star else ""))
+    answer = f" -> {function.returns}" if function.returns else ""
+    short = f"{function.name}({', '.join(words)}){answer}"
+    if len(short) <= LINE_CHARS:
+        return short
+    return f"{function.name}(\n" + "".join(f"    {word},\n" for word in words) + f"){answer}"
+
+
+def _described(shown: griffe.Object | griffe.Alias) -> Iterator[str]:
+    for section in shown.docstring.parsed if shown.docstring else ():
+        if isinstance(section, griffe.DocstringSectionText):
+            yield section.value + "\n"
+        elif isinstance(section, griffe.DocstringSectionParameters):
+            yield "".join(f"* `{one.name}`: {_flat(one.description)}\n" for one in section.value)
+        elif isinstance(section, griffe.DocstringSectionRaises):
+            raised = "".join(
+                f"* `{str(one.annotation).strip('()')}`: {_flat(one.description)}\n" for one in section.value
+            )
+            yield "Raises:\n\n" + raised
+        elif isinstance(section, griffe.DocstringSectionReturns):
+            yield "Returns " + " ".join(_flat(one.description) for one in section.value) + "\n"
+        else:
+            raise TypeError(f"{shown.path}: no page shows a section of the kind {section.kind}")
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
