@@ -13,6 +13,7 @@ from resultstore.store.sealing import SealStore
 
 if TYPE_CHECKING:
     from resultstore.blobs.bucket import S3Bucket
+    from resultstore.blobs.probe import S3Probes
     from resultstore.blobs.target import S3Target
 
 
@@ -33,6 +34,19 @@ def connect_bucket(settings: Settings) -> "S3Bucket | None":
     from resultstore.blobs.bucket import S3Bucket
 
     return S3Bucket(_target(settings))
+
+
+def connect_probes(settings: Settings) -> "S3Probes | None":
+    """What finds out what the bucket's store really keeps; None where blobs stand elsewhere. Makes no request yet."""
+    if urlsplit(settings.blobs_url).scheme != "s3":
+        return None
+    from resultstore.blobs.bucket import S3Bucket
+    from resultstore.blobs.credentials import CredentialChain
+    from resultstore.blobs.probe import S3Probes
+    from resultstore.blobs.s3 import S3Blobs
+
+    target = _target(settings)
+    return S3Probes(S3Bucket(target), S3Blobs(target), credentials=CredentialChain())
 
 
 def _blobs(settings: Settings) -> tuple[SealStore | None, Signer | None]:

@@ -1,9 +1,11 @@
 """Doctor: probes store, index and clock, and says what is wrong and what to do."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
+from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -20,6 +22,33 @@ PROBE_ID = "doctor-probe"
 PROBE_CLASS = "1d"  # what a doctor that is killed leaves behind, lifecycle collects
 RIVALS = 4
 SKEW_LIMIT_S = 60.0  # MinIO refuses URLs dated 15 minutes ahead, and readers obey the store's clock for expiry
+
+
+# Without these a store cannot be used; without the others it is used with care, as the remedy says.
+MUST_KEEP = frozenset({"creates_once", "agrees_on_the_time", "ends_urls"})
+
+
+class Trait(Protocol):
+    """What one try of a store's traits answers."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the store keeps it."""
+
+    @property
+    def detail(self) -> str:
+        """What was seen."""
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+
+
+class ProbesTraits(Protocol):
+    """A driver that can try what its store keeps."""
+
+    def tries(self) -> Sequence[Callable[[], Trait]]:
+        """Each try, to be called in turn."""
 
 
 class Verdict(StrEnum):
@@ -90,6 +119,19 @@ def store_probes(store: Store) -> dict[str, Probe]:
         "layout": lambda: layout_marker(blobs),
         "clock": lambda: clock_agrees(blobs),
     }
+
+
+def trait_probes(probes: ProbesTraits) -> dict[str, Probe]:
+    """What the bucket's store really keeps, found out by trying (blobs/probe.py)."""
+    return {f"store {trait.__name__.replace('_', ' ')}": partial(_trait, trait) for trait in probes.tries()}
+
+
+def _trait(look: Callable[[], Trait]) -> str | Wrong:
+    found = look()
+    if found.ok:
+        return found.detail
+    verdict = Verdict.WRONG if look.__name__ in MUST_KEEP else Verdict.WARNING
+    return Wrong(found.detail, found.remedy, verdict)
 
 
 def secret_key(settings: Settings) -> str | Wrong:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -35,8 +36,8 @@ _BETWEEN_LOOKS_S = 0.1
 _BODY = b"probe"
 
 
-class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was tried.
+class Trait(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was tried, and whether the store keeps it.
 
     Args:
         name: what.
@@ -51,7 +52,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str = ""
 
 
-class ProbedBlobs(BlobStore, CreatesOnce, HasClock):
+class ProbedBlobs(BlobStore, CreatesOnce, HasClock, Protocol):
     """The powers that probing needs."""
 
 
@@ -73,9 +74,9 @@ class S3Probes:
         # Asked at the endpoint that this process reaches; the public one may lead elsewhere from here.
         self._target = msgspec.structs.replace(bucket.target, public_endpoint_url=bucket.target.origin)
 
-    def all(self) -> Iterator[Probe]:
-        """Every probe, in turn."""
-        tries: tuple[Callable[[], Probe], ...] = (
+    def tries(self) -> tuple[Callable[[], Trait], ...]:
+        """Every probe, to be called in turn."""
+        return (
             self.creates_once,
             self.checks_checksums,
             self.drops_torn_uploads,
@@ -86,22 +87,21 @@ class S3Probes:
             self.refuses_urls_from_the_future,
             self.refuses_smuggled_copies,
         )
-        return (probe() for probe in tries)
 
-    def creates_once(self) -> Probe:
+    def creates_once(self) -> Trait:
         """Of eight creators of one key that come at once, exactly one must win (seals rest on it)."""
         with self._key() as key, ThreadPoolExecutor(_CREATORS) as pool:
             answers = list(pool.map(lambda n: self._blobs.create(key, b"%d" % n, tags={}), range(_CREATORS)))
         won = sum(isinstance(answer, Created) for answer in answers)
         lost = sum(isinstance(answer, Taken) for answer in answers)
-        return Probe(
+        return Trait(
             name="conditional PUT",
             ok=won == 1,
             detail=f"of {_CREATORS} creators of one key {won} won and {lost} were told that they lost",
             remedy="" if won == 1 else "use a store that honours If-None-Match: two attempts could both seal a Result",
         )
 
-    def checks_checksums(self) -> Probe:
+    def checks_checksums(self) -> Trait:
         """A body that does not fit its declared checksum must be refused."""
         wrong = base64.b64encode(zlib.crc32(_BODY + b"!").to_bytes(4, "big")).decode()
         with self._key() as key:
@@ -110,15 +110,15 @@ class S3Probes:
                     Bucket=self._target.bucket, Key=self._target.object_key(key), Body=_BODY, ChecksumCRC32=wrong
                 )
             except ClientError as error:
-                return Probe(name="checksums", ok=True, detail=f"a wrong one is refused ({_code(error)})")
-        return Probe(
+                return Trait(name="checksums", ok=True, detail=f"a wrong one is refused ({_code(error)})")
+        return Trait(
             name="checksums",
             ok=False,
             detail="a body with a wrong checksum was accepted",
             remedy="damage on the way in is found at the first read only; prefer a store that verifies",
         )
 
-    def drops_torn_uploads(self) -> Probe:
+    def drops_torn_uploads(self) -> Trait:
         """What a sender that goes away in mid-body leaves behind must not be readable."""
         with self._key() as key:
             self._send_half(
@@ -126,15 +126,15 @@ class S3Probes:
             )
             kept_bytes = self._kept_bytes(key)
             if kept_bytes is None:
-                return Probe(name="torn uploads", ok=True, detail="half an upload is dropped")
-        return Probe(
+                return Trait(name="torn uploads", ok=True, detail="half an upload is dropped")
+        return Trait(
             name="torn uploads",
             ok=False,
             detail=f"{kept_bytes} of {_TORN_BYTES} bytes of a broken upload can be read",
             remedy="sizes are compared before an upload is believed; give uploads a checksum as well",
         )
 
-    def knows_lifecycle(self) -> Probe:
+    def knows_lifecycle(self) -> Trait:
         """Without lifecycle rules nobody collects what has expired."""
         try:
             with self._asking():
@@ -142,10 +142,10 @@ class S3Probes:
         except ClientError as error:
             if _code(error) != "NoSuchLifecycleConfiguration":
                 remedy = "delete what has expired yourself: this store collects nothing"
-                return Probe(name="lifecycle", ok=False, detail=f"not supported ({_code(error)})", remedy=remedy)
-        return Probe(name="lifecycle", ok=True, detail="rules are supported")
+                return Trait(name="lifecycle", ok=False, detail=f"not supported ({_code(error)})", remedy=remedy)
+        return Trait(name="lifecycle", ok=True, detail="rules are supported")
 
-    def keeps_tags(self) -> Probe:
+    def keeps_tags(self) -> Trait:
         """Rules for seals choose by tag."""
         with self._key() as key:
             self._blobs.create(key, _BODY, tags={"rs-class": "1d"})
@@ -158,32 +158,32 @@ class S3Probes:
                 seen = _code(error)
         ok = seen == str({"rs-class": "1d"})
         remedy = "" if ok else "use one root for each retention class: rules cannot choose by tag here"
-        return Probe(
+        return Trait(
             name="tags", ok=ok, detail="tags are kept" if ok else f"asked for a tag, got {seen}", remedy=remedy
         )
 
-    def agrees_on_the_time(self) -> Probe:
+    def agrees_on_the_time(self) -> Trait:
         """URLs are dated by this machine and judged by the store."""
         ahead_s = time.time() - self._blobs.now()
         ok = abs(ahead_s) <= _SKEW_S
         remedy = "" if ok else "synchronise the clocks (NTP): at 15 minutes every request is refused"
-        return Probe(name="clock", ok=ok, detail=f"this machine is {ahead_s:+.1f} s ahead of the store", remedy=remedy)
+        return Trait(name="clock", ok=ok, detail=f"this machine is {ahead_s:+.1f} s ahead of the store", remedy=remedy)
 
-    def ends_urls(self) -> Probe:
+    def ends_urls(self) -> Trait:
         """A presigned URL must not outlive its time."""
         status = self._status_of_url(dated_s=-_HOUR_S)
         ok = status in _REFUSED
         remedy = "" if ok else "do not hand out presigned URLs of this store: they never end"
-        return Probe(name="expired URLs", ok=ok, detail=f"an hour-old URL is answered with {status}", remedy=remedy)
+        return Trait(name="expired URLs", ok=ok, detail=f"an hour-old URL is answered with {status}", remedy=remedy)
 
-    def refuses_urls_from_the_future(self) -> Probe:
+    def refuses_urls_from_the_future(self) -> Trait:
         """A URL that is dated ahead would live longer than anyone may grant."""
         status = self._status_of_url(dated_s=_HOUR_S)
         ok = status in _REFUSED
         remedy = "" if ok else "keep this machine's clock right: a URL signed ahead of time lives longer here"
-        return Probe(name="URLs dated ahead", ok=ok, detail=f"answered with {status}", remedy=remedy)
+        return Trait(name="URLs dated ahead", ok=ok, detail=f"answered with {status}", remedy=remedy)
 
-    def refuses_smuggled_copies(self) -> Probe:
+    def refuses_smuggled_copies(self) -> Trait:
         """A URL to write must not become a read of any other object (CVE-2026-54330)."""
         with self._key() as source, self._key() as key:
             self._blobs.put(source, [_BODY], media_type="a/b")
@@ -192,7 +192,7 @@ class S3Probes:
             status = _status(signed, body=_BODY, more=more)
         ok = status in _REFUSED
         remedy = "" if ok else "update the store: whoever may upload can read every object (CVE-2026-54330)"
-        return Probe(name="smuggled copies", ok=ok, detail=f"answered with {status}", remedy=remedy)
+        return Trait(name="smuggled copies", ok=ok, detail=f"answered with {status}", remedy=remedy)
 
     def _status_of_url(self, *, dated_s: float) -> int:
         with self._key() as key:

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from resultstore.cli.output import err, out, print_json
 from resultstore.cli.rooms import enter
-from resultstore.connect import connect
-from resultstore.doctor import Finding, Probe, Verdict, Wrong, examine, store_probes
+from resultstore.connect import connect, connect_probes
+from resultstore.doctor import Finding, Probe, Verdict, Wrong, examine, store_probes, trait_probes
 from resultstore.model.errors import Misconfigured
 from resultstore.provision import provision
 from resultstore.settings import Settings
@@ -52,7 +52,10 @@ def doctor(json: Json = False) -> None:  # noqa: FBT002
 
 
 def _probes(settings: Settings) -> dict[str, Probe]:
-    return store_probes(connect(settings)) | {"broker": lambda: _broker(settings)}
+    of_store = store_probes(connect(settings))
+    probes = connect_probes(settings)
+    of_bucket = {} if probes is None else trait_probes(probes)
+    return of_store | of_bucket | {"broker": lambda: _broker(settings)}
 
 
 def _broker(settings: Settings) -> str | Wrong:

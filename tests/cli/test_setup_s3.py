@@ -70,3 +70,11 @@ def test_the_doctor_says_that_the_bucket_is_missing_and_what_to_do(on_s3):
     wrong = next(one for one in done.told if one["name"] == "blobs")
     assert done.code == 1
     assert "resultstore setup" in wrong["remedy"]
+
+
+def test_the_doctor_tries_what_the_store_really_keeps(on_s3, bucket):
+    done = on_s3("doctor", "--json", bucket=bucket)
+
+    tried = {one["name"]: one["verdict"] for one in done.told if one["name"].startswith("store ")}
+    assert len(tried) == 9
+    assert tried["store creates once"] == tried["store ends urls"] == "ok"
