@@ -1,4 +1,4 @@
-"""Care: the commands that prepare and examine a place: setup, doctor."""
+"""Care: the commands that prepare, examine and clean a place: setup, doctor, sweep."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -14,6 +14,7 @@ from resultstore.doctor import Finding, Probe, Verdict, Wrong, examine, store_pr
 from resultstore.model.errors import Misconfigured
 from resultstore.provision import provision
 from resultstore.settings import Settings
+from resultstore.sweep import sweep
 
 MARKS = {Verdict.OK: "[green]ok[/]", Verdict.WARNING: "[yellow]warning[/]", Verdict.WRONG: "[bold red]wrong[/]"}
 
@@ -24,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
     """Register these commands."""
     app.command()(setup)
     app.command()(doctor)
+    app.command(name="sweep")(sweep_now)
 
 
 def setup(json: Json = False) -> None:  # noqa: FBT002
@@ -49,6 +51,18 @@ def doctor(json: Json = False) -> None:  # noqa: FBT002
             err().print("[green]all is well[/]")
     if any(one.verdict is Verdict.WRONG for one in findings):
         raise typer.Exit(1)
+
+
+def sweep_now(json: Json = False) -> None:  # noqa: FBT002
+    """Delete what has expired. For a folder, once a day; a bucket has lifecycle rules that do it."""
+    blobs = connect().blobs
+    if blobs is None:
+        raise Misconfigured("there is nothing to sweep: set RESULTSTORE_BLOBS_URL to file:///folder")
+    swept = sweep(blobs)
+    if json:
+        print_json(msgspec.to_builtins(swept))
+    else:
+        out().print(f"deleted {swept.blobs} blobs and {swept.seals} seals")
 
 
 def _probes(settings: Settings) -> dict[str, Probe]:

@@ -13,7 +13,7 @@ import msgspec
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import SealUnreadable
 from resultstore.model.layout import OBJECT_FORMAT
-from resultstore.model.result import Result, State
+from resultstore.model.result import Result
 
 SEAL_MAX_BYTES = 64 * 1024
 VALUE_MAX_BYTES = 48 * 1024
@@ -116,28 +116,28 @@ def decode(document: bytes, *, id: str) -> Seal:
 
     Raises SealUnreadable when it is damaged, of a newer format, or speaks of another id (a swapped object).
     """
-    if not _digest_agrees(document):
-        raise SealUnreadable(f"the seal of {id} does not match its digest: restore it from a backup, or delete {id}")
-    try:
-        head = msgspec.json.decode(document, type=_Head)
-        if head.format > OBJECT_FORMAT:
-            raise SealUnreadable(f"the seal of {id} is of format {head.format}: upgrade resultstore to read it")
-        seal = msgspec.json.decode(document, type=Seal)
-    except msgspec.DecodeError as error:
-        raise SealUnreadable(f"the seal of {id} does not parse ({error}): restore it, or delete {id}") from error
+    seal = parse(document, of=id)
     if seal.id != id:
         raise SealUnreadable(f"the seal found for {id} speaks of another id: the store's objects were swapped")
     return seal
 
 
+def parse(document: bytes, *, of: str) -> Seal:
+    """Read a seal whose id is not known yet; messages call it the seal of `of`. Raises SealUnreadable."""
+    if not _digest_agrees(document):
+        raise SealUnreadable(f"the seal of {of} does not match its digest: restore it from a backup, or delete {of}")
+    try:
+        head = msgspec.json.decode(document, type=_Head)
+        if head.format > OBJECT_FORMAT:
+            raise SealUnreadable(f"the seal of {of} is of format {head.format}: upgrade resultstore to read it")
+        return msgspec.json.decode(document, type=Seal)
+    except msgspec.DecodeError as error:
+        raise SealUnreadable(f"the seal of {of} does not parse ({error}): restore it, or delete {of}") from error
+
+
 def tombstone(id: str, *, nonce: str, now: float) -> Seal:
     """What is put over a seal when its Result is deleted, so that a late attempt meets it."""
     return Seal(format=OBJECT_FORMAT, id=id, state=DELETED, nonce=nonce, sealed_at=now)
-
-
-def is_success(seal: Seal) -> bool:
-    """Whether it seals an outcome (and is no tombstone)."""
-    return seal.state == State.SUCCESS
 
 
 class _Head(msgspec.Struct):

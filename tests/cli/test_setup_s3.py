@@ -78,3 +78,9 @@ def test_the_doctor_tries_what_the_store_really_keeps(on_s3, bucket):
     tried = {one["name"]: one["verdict"] for one in done.told if one["name"].startswith("store ")}
     assert len(tried) == 9
     assert tried["store creates once"] == tried["store ends urls"] == "ok"
+
+
+def test_a_sweep_says_what_it_deleted(on_s3, bucket):
+    done = on_s3("sweep", "--json", bucket=bucket)
+
+    assert done.told == {"blobs": 0, "seals": 0}
