@@ -108,6 +108,12 @@ def test_any_range_is_the_range_of_the_content(start, size_bytes):
     assert unpacked(TEXT_BLOB, len(TEXT), start=start, size_bytes=size_bytes) == expected
 
 
+def test_more_frames_than_wait_at_once_come_out_in_order():
+    content = random.Random(3).randbytes(12 * MIB + 5)
+
+    assert unpacked(packed(content, threads=2), len(content)) == content
+
+
 def test_a_small_range_reads_only_its_own_frame():
     blob = packed(NOISE)
     table = blob.table(len(NOISE))
@@ -207,6 +213,21 @@ def test_a_flipped_bit_is_an_error_and_never_a_value(position, flip):
 def test_a_cut_blob_is_an_error(kept):
     with pytest.raises(ChecksumMismatch):
         unpacked(Blob(packed(TEXT).stored[:kept]), len(TEXT))
+
+
+def test_bytes_that_the_table_does_not_name_are_an_error():
+    stored = packed(TEXT).stored
+
+    with pytest.raises(ChecksumMismatch, match="add up"):
+        Blob(stored[:-TABLE_BYTES] + b"junk" + stored[-TABLE_BYTES:]).table(len(TEXT))
+
+
+def test_a_store_that_answers_with_fewer_bytes_is_told_so():
+    blob = packed(TEXT)
+    table = blob.table(len(TEXT))
+
+    with pytest.raises(ChecksumMismatch, match="ends early"):
+        list(decompress(table, lambda start, size_bytes: blob.read(start, size_bytes)[:-1]))
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, MIB, len(TEXT) - 1, len(TEXT) + 1, 2**50])
