@@ -8,7 +8,7 @@ from threading import Lock
 from structlog import get_logger
 
 from resultstore.index.index import Index, Over
-from resultstore.model.errors import IndexUnavailable
+from resultstore.model.errors import BlobStoreUnavailable, IndexUnavailable, SealUnreadable
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
 from resultstore.store.sealing import Seals
@@ -54,6 +54,18 @@ class Lookup:
         if result is not None and (result.terminal or _is_fresh(result)):
             return result
         return self._sealed_or(result, result_id)
+
+    def restore(self, result_id: str) -> bool:
+        """Put the record of a sealed success back; whether there is one. A store that is away cannot tell: False."""
+        try:
+            sealed = self._from_seal(result_id)
+        except (BlobStoreUnavailable, SealUnreadable) as error:
+            get_logger().warning("seal_not_read", id=result_id, error=str(error))
+            return False
+        if sealed is None or sealed.state == DELETED:
+            return False
+        self._restore(sealed)
+        return True
 
     def _sealed_or(self, result: Result | None, result_id: str) -> Result | None:
         if self._seals is None or self._misses.known(result_id):

@@ -118,7 +118,8 @@ class Seals:
     def _fitted(self, seal: Seal, attempt: Attempt, *, retention: str) -> Seal:
         """Move sections into blobs of the attempt until the document keeps its limits (docs/format.md)."""
         value, tables = seal.value_bytes, msgspec.json.encode(seal.tables)
-        if value is not None and len(value) > documents.VALUE_MAX_BYTES:
+        written = msgspec.json.encode(seal.value or seal.value_base64)  # escapes and base64 count
+        if value is not None and len(written) > documents.VALUE_MAX_BYTES:
             at = self._move(value, attempt, retention=retention)
             seal = msgspec.structs.replace(seal, value=None, value_base64=None, value_at=at)
         if len(tables) > documents.TABLES_MAX_BYTES:

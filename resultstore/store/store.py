@@ -15,6 +15,7 @@ from resultstore.index.index import Index, Lists, Over, Watch
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import (
+    BadReference,
     IndexUnavailable,
     Misconfigured,
     ResultMissing,
@@ -109,8 +110,9 @@ class Store:
             return artifact
         own = Attempt(id or str(uuid.uuid4()))
         artifact = _needed(self._intake).take(own, data, label, size_hint_bytes=size_hint_bytes)
-        self._show(self.seal(own))
-        return artifact
+        sealed = self.seal(own)
+        self._show(sealed)
+        return artifact if sealed.nonce == own.nonce else _standing(sealed, artifact)
 
     @contextmanager
     def writer(
@@ -242,12 +244,16 @@ class Store:
     def save(self, result: Result, *, over: Over = Over.ANYTHING, ttl_s: int | None = None) -> bool:
         """Write the record and announce it; whether it was written (SUCCESS is never overwritten).
 
+        A failure asks for the seal first: where one stands, an earlier attempt succeeded, and its outcome is written.
         The record lives `ttl_s`, by default `Settings.result_expires_s`, and not beyond the Result's own expiry.
         """
         now = time.time()
         length_s = ttl_s or self.settings.result_expires_s
         if result.expires_at is not None:
             length_s = max(1, min(length_s, int(result.expires_at - now)))
+        may_be_sealed = result.terminal and result.state != State.SUCCESS and not result.ephemeral
+        if may_be_sealed and self._lookup.restore(result.id):
+            return False
         stamped = result.moved(result.state, changed_at=now)
         return self.index.save(stamped, ttl_s=length_s, over=over)
 
@@ -278,6 +284,14 @@ class Store:
             self.save(result)
         except IndexUnavailable as error:
             get_logger().warning("record_not_saved", id=result.id, state=result.state, error=str(error))
+
+
+def _standing(sealed: Result, made: Artifact) -> Artifact:
+    """The Artifact that an earlier put of the same content left under this id. Raises BadReference for another."""
+    standing = sealed.artifact(made.name)
+    if standing is None or standing.sha256 != made.sha256:
+        raise BadReference(f"result {made.id} is sealed already, with other content: put this under another id")
+    return standing
 
 
 def _needed(part: Part | None) -> Part:

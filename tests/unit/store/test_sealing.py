@@ -205,3 +205,30 @@ def test_a_store_that_refuses_leaves_a_definite_failure(store: Store):
 
     with pytest.raises(BlobStoreUnavailable, match="refused"):
         store.seal(attempt)
+
+
+def test_a_second_put_under_an_id_gives_what_stands_or_refuses_other_content(store: Store):
+    first = store.put(b"one", name="n", id="7f3a")
+
+    assert store.put(b"one", name="n", id="7f3a") == first
+    with pytest.raises(BadReference, match="7f3a"):
+        store.put(b"two", name="n", id="7f3a")
+    with store.open(first) as content:
+        assert content.read() == b"one"
+
+
+def test_a_failure_never_hides_what_an_earlier_attempt_sealed(store: Store):
+    store.put(b"one", name="n", id="7f3a")
+    store.index.delete("7f3a")
+
+    assert store.save(Result(id="7f3a", state=State.FAILURE)) is False
+    assert store.load("7f3a").state == State.SUCCESS
+    assert store.save(Result(id="other", state=State.FAILURE)) is True
+
+
+@pytest.mark.parametrize("value", [b"\xff" * 49_152, b"\0" * 49_152, b"v" * 49_152])
+def test_no_value_makes_a_seal_larger_than_64_kib(store: Store, value: bytes):
+    sealed = store.seal(Attempt("7f3a"), value=value)
+
+    assert store.blobs.stat(layout.seal_key("7f3a")).size_bytes <= documents.SEAL_MAX_BYTES
+    assert store.value(sealed) == value
