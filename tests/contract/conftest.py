@@ -1,4 +1,6 @@
-"""One fixture for the contract suite: every driver of blobs, on its real ground."""
+"""Grounds of the contract suite: every driver of blobs, every driver of the index, each on its real one."""
+
+import uuid
 
 import pytest
 
@@ -7,6 +9,9 @@ from resultstore.blobs.local import LocalBlobs
 from resultstore.blobs.memory import MemoryBlobs
 from resultstore.blobs.s3 import S3Blobs
 from resultstore.blobs.target import S3Target
+from resultstore.index.memory import MemoryIndex
+from resultstore.index.redis import RedisIndex
+from resultstore.model.result import Result
 
 
 @pytest.fixture(params=["memory", "local", "s3"])
@@ -25,3 +30,17 @@ def s3_blobs(s3_server, bucket):
     credentials = Credentials(s3_server.access_key, s3_server.secret_key)
     target = S3Target(bucket=bucket, prefix="some/root", endpoint_url=s3_server.endpoint)
     return S3Blobs(target, credentials=lambda: credentials)
+
+
+@pytest.fixture(params=["memory", "redis"])
+def index(request):
+    """An index of each kind; the Redis is shared with other tests."""
+    if request.param == "memory":
+        return MemoryIndex()
+    return RedisIndex(request.getfixturevalue("redis_url"))
+
+
+@pytest.fixture
+def one():
+    """A result that nobody else knows."""
+    return Result(id=uuid.uuid4().hex)

@@ -1,0 +1,83 @@
+"""The contract of Index, watching: who waits for a result hears each of its changes, once it is written."""
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+from resultstore.model.event import Event
+from resultstore.model.result import Progress, Result, State
+
+SOON_S = 5.0
+
+
+def test_a_watcher_hears_each_change_in_order(index, one):
+    with index.watch(one.id) as watch:
+        index.save(one.moved(State.STARTED), ttl_s=60)
+        index.save(one.moved(State.PROGRESS, progress=Progress(1, 2, "half")), ttl_s=60)
+        index.save(one.moved("PACKING"), ttl_s=60)
+        heard = [watch.wait(SOON_S) for _ in range(3)]
+    assert heard == [
+        Event(one.id, "STARTED"),
+        Event(one.id, "PROGRESS", Progress(1, 2, "half")),
+        Event(one.id, "PACKING"),
+    ]
+
+
+def test_a_change_between_subscribing_and_waiting_is_not_lost(index):
+    for _ in range(50):
+        result = Result(id=uuid.uuid4().hex, state=State.SUCCESS)
+        with index.watch(result.id) as watch:
+            index.save(result, ttl_s=60)
+            assert watch.wait(SOON_S) == Event(result.id, "SUCCESS")
+
+
+def test_who_hears_of_a_change_finds_it_written(index):
+    for _ in range(50):
+        result = Result(id=uuid.uuid4().hex, state=State.SUCCESS, value=b"v" * 500)
+        with index.watch(result.id) as watch, ThreadPoolExecutor(1) as thread:
+            thread.submit(index.save, result, ttl_s=60)
+            assert watch.wait(SOON_S) is not None
+            assert index.load(result.id) == result
+
+
+def test_a_refused_save_is_not_announced(index, one):
+    index.save(one.moved(State.SUCCESS), ttl_s=60)
+    with index.watch(one.id) as watch:
+        index.save(one.moved(State.FAILURE), ttl_s=60)
+        assert watch.wait(0.2) is None
+
+
+def test_a_watcher_hears_nothing_of_other_ids_and_waits_no_longer_than_asked(index, one):
+    with index.watch(one.id) as watch:
+        index.save(Result(id=uuid.uuid4().hex), ttl_s=60)
+        began = time.monotonic()
+        assert watch.wait(0.2) is None
+        assert watch.wait(-1) is None
+        assert 0.15 < time.monotonic() - began < 1
+
+
+def test_all_watchers_of_an_id_hear_of_it_and_one_that_leaves_does_not_deafen_the_rest(index, one):
+    with index.watch(one.id) as first:
+        with index.watch(one.id) as second:
+            index.save(one.moved(State.STARTED), ttl_s=60)
+            assert first.wait(SOON_S) == second.wait(SOON_S) == Event(one.id, "STARTED")
+        index.save(one.moved(State.SUCCESS), ttl_s=60)
+        assert first.wait(SOON_S) == Event(one.id, "SUCCESS")
+
+
+def test_watching_an_id_again_and_again_hears_each_time(index, one):
+    for n in range(100):
+        with index.watch(one.id) as watch:
+            index.save(one.moved(State.PROGRESS, progress=Progress(n)), ttl_s=60)
+            assert watch.wait(SOON_S) == Event(one.id, "PROGRESS", Progress(n))
+
+
+def test_a_waiter_that_falls_far_behind_still_hears_the_end(index, one):
+    with index.watch(one.id) as watch:
+        for n in range(1000):
+            index.save(one.moved(State.PROGRESS, progress=Progress(n)), ttl_s=60)
+        index.save(one.moved(State.SUCCESS), ttl_s=60)
+        heard = None
+        while (event := watch.wait(0.5)) is not None:
+            heard = event
+    assert heard == Event(one.id, "SUCCESS")
