@@ -1,4 +1,4 @@
-"""S3 behind a proxy that can be told to go wrong, and a look at what the server holds open."""
+"""Grounds of the drivers of blobs: a folder, and S3 behind a proxy that can be told to go wrong."""
 
 import msgspec
 import pytest
@@ -8,6 +8,12 @@ from resultstore.blobs.connection import TimeLimits
 from resultstore.blobs.s3 import S3Blobs
 from tests.faults.proxy import proxy_before
 from tests.unit.blobs.shaky import KEY, QUICK
+
+
+@pytest.fixture
+def root(tmp_path):
+    """The folder of a local store, not made yet."""
+    return tmp_path / "blobs"
 
 
 @pytest.fixture
