@@ -17,6 +17,8 @@ from cryptography.x509.oid import NameOID
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from resultstore.index.redis import RedisIndex
+
 
 class PrivateRedis:
     """A redis-server of its own port, without persistence, that can be stopped and started again."""
@@ -80,6 +82,19 @@ def private_redis(private_server: PrivateRedis) -> PrivateRedis:
         client.config_set("maxmemory", "0")
         client.flushall()
     return private_server
+
+
+@pytest.fixture
+def index(private_redis: PrivateRedis) -> RedisIndex:
+    """The driver, on that server."""
+    return RedisIndex(private_redis.url)
+
+
+@pytest.fixture
+def raw(private_redis: PrivateRedis) -> Iterator[redis.Redis]:
+    """A plain client of that server, to see and do what the driver does not."""
+    with redis.Redis(port=private_redis.port) as client:
+        yield client
 
 
 @pytest.fixture

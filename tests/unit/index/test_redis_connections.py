@@ -1,104 +1,20 @@
-"""Redis driver: what only a real server can show."""
+"""Redis driver, connections: how a real server is reached, watched, missed and found again."""
 
 import os
 import threading
 import time
 import traceback
-import uuid
 from contextlib import ExitStack
 
 import pytest
-import redis
 
-from resultstore.index.index import Over
 from resultstore.index.redis import RedisIndex
-from resultstore.model import layout, record
-from resultstore.model.errors import IndexUnavailable, Misconfigured, RecordUnreadable
+from resultstore.model import layout
+from resultstore.model.errors import IndexUnavailable, Misconfigured
 from resultstore.model.event import Event
 from resultstore.model.result import Progress, Result, State
 
-BUDGET_BYTES = 260
 SOON_S = 5.0
-
-
-@pytest.fixture
-def index(private_redis):
-    return RedisIndex(private_redis.url)
-
-
-@pytest.fixture
-def raw(private_redis):
-    with redis.Redis(port=private_redis.port) as client:
-        yield client
-
-
-def test_a_tiny_celery_result_costs_at_most_260_bytes_with_key_and_ttl(index, raw, record_property):
-    count = 10_000
-    index.save(Result(id="warm-up"), ttl_s=86_400)
-    before = raw.info("memory")["used_memory"]
-    now = time.time()
-    for n in range(count):
-        tiny = Result(
-            id=str(uuid.uuid4()), state=State.SUCCESS, task="tasks.add", value=b'{"sum": %d}' % n, ephemeral=True,
-            started_at=now + n, ended_at=now + n + 0.25, changed_at=now + n + 0.26,
-        )  # fmt: skip
-        assert index.save(tiny, ttl_s=86_400)
-    each = (raw.info("memory")["used_memory"] - before) / count
-    print(f"\n{each:.1f} bytes a record")  # noqa: T201  the figure is what this test is for
-    record_property("record_bytes", each)
-    assert raw.dbsize() == count + 1
-    assert each <= BUDGET_BYTES
-
-
-def test_record_and_what_lies_beside_it_expire_together(index, raw):
-    index.save(Result(id="a", value=b"v" * 500), ttl_s=60)
-    assert 59_000 < raw.pttl("rs:{a}") <= 60_000
-    assert 59_000 < raw.pttl("rs:{a}:+") <= 60_000
-
-
-def test_what_lay_beside_an_older_record_is_removed(index, raw):
-    index.save(Result(id="a", value=b"v" * 500), ttl_s=60)
-    index.save(Result(id="a", value=b"v"), ttl_s=60)
-    assert raw.keys() == [b"rs:{a}"]
-
-
-def test_a_deleted_result_leaves_no_key(index, raw):
-    index.save(Result(id="a", value=b"v" * 500), ttl_s=60)
-    index.delete("a")
-    assert raw.keys() == []
-
-
-def test_a_result_whose_larger_part_was_evicted_is_unknown_rather_than_wrong(index, raw):
-    index.save(Result(id="a", state=State.SUCCESS, value=b"v" * 500), ttl_s=60)
-    raw.delete("rs:{a}:+")
-    assert index.load("a") is None
-    assert index.peek("a").state == State.SUCCESS
-
-
-def test_what_cannot_be_written_is_not_announced(index, raw):
-    with index.watch("a") as watch:
-        raw.config_set("maxmemory", "1")
-        with pytest.raises(IndexUnavailable, match="memory"):
-            index.save(Result(id="a", state=State.SUCCESS), ttl_s=60)
-        raw.config_set("maxmemory", "0")
-        assert watch.wait(0.3) is None
-        assert index.load("a") is None
-
-
-def test_a_save_that_lost_its_answer_asks_again_and_knows_its_own_record(index):
-    lost = iter([redis.ConnectionError("the answer was lost on the way")])
-    script = index._process().save
-
-    def loses_its_first_answer(keys, args):
-        answer = script(keys, args)
-        for error in lost:
-            raise error
-        return answer
-
-    index._process().save = loses_its_first_answer
-    assert index.save(Result(id="a"), ttl_s=60, over=Over.NOTHING)
-    assert next(lost, None) is None
-    assert not index.save(Result(id="a"), ttl_s=60, over=Over.NOTHING)
 
 
 def test_a_thousand_watchers_share_a_connection_and_their_channels_are_gone_afterwards(index, raw):
@@ -282,48 +198,12 @@ def test_a_fork_has_a_client_and_a_watcher_of_its_own(index):
         assert watch.wait(SOON_S) == Event("b", "SUCCESS")
 
 
-def test_a_record_of_a_newer_format_is_refused_and_can_be_deleted(index, raw):
-    raw.set("rs:{a}", bytes([0x93, layout.RECORD_FORMAT + 1, 127, 0]))
-    with pytest.raises(RecordUnreadable, match=r"record of a .* upgrade"):
-        index.load("a")
-    assert not index.save(Result(id="a", state=State.FAILURE), ttl_s=60)
-    index.delete("a")
-    assert index.load("a") is None
-
-
-def test_success_as_redis_compares_it_is_success_as_python_writes_it():
-    assert record.CODE_OF_STATE[State.SUCCESS] == record.SUCCESS_CODE
-    assert record.encode(Result(id="a", state=State.SUCCESS))[0][2:3] == b"\x7f"
-
-
 def test_strangers_on_our_channel_wake_the_waiter_to_check_again(index, raw):
     with index.watch("a") as watch:
         raw.publish(layout.channel("a"), b"hello")
         began = time.monotonic()
         assert watch.wait(SOON_S) is None
         assert time.monotonic() - began < 1
-
-
-def test_an_owners_list_and_stream_live_as_long_as_the_longest_result_in_them(index, raw):
-    for life_s in (60, 600, 60):
-        index.save(Result(id=f"a{life_s}", owner="ann"), ttl_s=life_s)
-        assert 0 < raw.pttl("rs:owner:{ann}") <= life_s * 1000 or life_s == 60
-    assert 599_000 < raw.pttl("rs:owner:{ann}") <= 600_000
-    assert 599_000 < raw.pttl("rs:events:{ann}") <= 600_000
-    index.save(Result(id="kept", owner="ann"), ttl_s=None)
-    index.save(Result(id="a60", owner="ann", state=State.SUCCESS), ttl_s=60)
-    assert raw.pttl("rs:owner:{ann}") == raw.pttl("rs:events:{ann}") == -1
-    events = [record.decode_event(fields[b"e"]) for _, fields in raw.xrange("rs:events:{ann}")]
-    assert events[-2:] == [Event("kept", "PENDING"), Event("a60", "SUCCESS")]
-
-
-def test_reading_an_owners_list_drops_the_ids_that_are_gone_from_it(index, raw):
-    for n in range(500):
-        index.save(Result(id=f"a{n}", owner="ann", created_at=float(n + 1)), ttl_s=60)
-    for n in range(0, 500, 2):
-        index.delete(f"a{n}")
-    assert list(index.ids(owner="ann", limit=1000)) == [f"a{n}" for n in range(499, 0, -2)]
-    assert raw.zcard("rs:owner:{ann}") == 250
 
 
 def ask(index, act):
