@@ -1,5 +1,6 @@
 """Connection: obstore's client for one bucket, made once per process and sent through one retry policy."""
 
+import itertools
 import os
 import time
 from collections.abc import Callable
@@ -86,15 +87,17 @@ class Connection:
     def send(self, request: Callable[[ModuleType, object], T], *, failed: Callable[[Fault], ResultStoreError]) -> T:
         """Send an idempotent request until it succeeds, the store refuses it, or tries and time are used up."""
         client, pauses = self.client(), self.retries.pauses()
-        while True:
+        for number in itertools.count(1):
             try:
                 return request(self.library, client)
             except self.errors as error:
                 fault = Fault.of(error)
-                pause_s = next(pauses, None) if fault.transient else None
+                again = fault.transient or (fault.denied and number < self.retries.denied_tries)
+                pause_s = next(pauses, None) if again else None
                 if pause_s is None:
                     raise failed(fault) from error
                 time.sleep(pause_s)
+        raise AssertionError("counting does not end")
 
     def _made(self, idle_s: float, *, tries: int) -> object:
         self._credentials()  # a missing key is our error here, and would be hidden in obstore's own later

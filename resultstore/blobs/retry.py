@@ -15,12 +15,14 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
         first_s: upper bound of the first pause; it doubles each time.
         longest_s: upper bound of any pause.
         budget_s: no further try begins later than this after the first.
+        denied_tries: how often a request is sent that is answered with AccessDenied, which may pass (faults.py).
     """
 
     tries: int = 6
     first_s: float = 0.1
     longest_s: float = 2.0
     budget_s: float = 10.0
+    denied_tries: int = 3
 
     def pauses(self) -> Iterator[float]:
         """How long to wait before each further try; it ends when tries or time, counted from this call, are used up."""

@@ -109,19 +109,23 @@ class S3Blobs:
         """Write the small `body` under `key` with If-None-Match: *, sent exactly once.
 
         Unknown after a server error, a cut or a time-out: the store may have written it before it failed. A second
-        try here would take our own bytes for somebody else's. Definite refusals raise.
+        try here would take our own bytes for somebody else's. Definite refusals raise; only of AccessDenied, which
+        wrote nothing and may pass, another try is made.
         """
-        library, client = self._connection.library, self._connection.client()
-        try:
-            done = library.put(client, checked_key(key), body, mode="create", tags=dict(tags), use_multipart=False)
-        except self._connection.errors as error:
-            fault = Fault.of(error)
-            if fault.status in _TAKEN:
-                return Taken()
-            if fault.refused:
-                raise self._error(f"blob {key}", fault) from error
-            return Unknown(f"{self._target.origin} gave no clear answer ({fault.summary}): {fault.remedy}")
-        return Created(str(done["e_tag"]).strip('"'))
+
+        def request(library: ModuleType, client: object) -> Created | Taken | Unknown:
+            try:
+                done = library.put(client, checked_key(key), body, mode="create", tags=dict(tags), use_multipart=False)
+            except self._connection.errors as error:
+                fault = Fault.of(error)
+                if fault.status in _TAKEN:
+                    return Taken()
+                if fault.refused:
+                    raise
+                return Unknown(f"{self._target.origin} gave no clear answer ({fault.summary}): {fault.remedy}")
+            return Created(str(done["e_tag"]).strip('"'))
+
+        return self._connection.send(request, failed=partial(self._error, f"blob {key}"))
 
     def replace(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> None:
         """Put the small `body` under `key`, whatever stands there; a reader sees the old bytes or the new."""

@@ -37,7 +37,7 @@ def opened(source: Source) -> Iterator[Opened]:
         yield Opened([view] if view.nbytes else [], view.nbytes)
     elif isinstance(source, Path):
         with _file(source) as file:
-            yield Opened(_reads(file), os.fstat(file.fileno()).st_size, source.name)
+            yield Opened(_reads(file), os.fstat(file.fileno()).st_size, _shown(source.name))
     elif hasattr(source, "read"):
         yield Opened(_reads(cast("BinaryIO", source)), _size_ahead(cast("BinaryIO", source)), _name_of(source))
     elif isinstance(source, Iterable) and not isinstance(source, str):
@@ -159,4 +159,9 @@ def _size_ahead(file: BinaryIO) -> int | None:
 
 def _name_of(source: object) -> str:
     name = getattr(source, "name", "")
-    return Path(name).name if isinstance(name, str) and not name.startswith("<") else ""
+    return _shown(Path(name).name) if isinstance(name, str) and not name.startswith("<") else ""
+
+
+def _shown(file_name: str) -> str:
+    """A name that is not UTF-8 on the disk holds surrogates, which no document can hold: they become `?`."""
+    return file_name.encode(errors="replace").decode()

@@ -22,7 +22,17 @@ class Fault(StrEnum):
     ANSWER_503_BEFORE = "the store never hears of it, the client hears 503"
     CUT_AFTER = "the store did it, the line is cut"
     CUT_BEFORE = "the store never hears of it, the line is cut"
+    DENY_BEFORE = "the store never hears of it, the client hears 403 AccessDenied"
     HANG_AFTER = "the store did it, nobody answers"
+
+
+_SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+_DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>"
+_ANSWERS = {
+    Fault.ANSWER_503_AFTER: (503, _SLOW_DOWN),
+    Fault.ANSWER_503_BEFORE: (503, _SLOW_DOWN),
+    Fault.DENY_BEFORE: (403, _DENIED),
+}
 
 
 @dataclass
@@ -74,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         fault = self.server.proxy.next_fault(self.command, self.path)
-        if fault in {Fault.CUT_BEFORE, Fault.ANSWER_503_BEFORE}:
+        if fault in {Fault.CUT_BEFORE, Fault.ANSWER_503_BEFORE, Fault.DENY_BEFORE}:
             self._go_wrong(fault)
             return
         status, headers, answer = self._forward(body)
@@ -112,9 +122,9 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def _go_wrong(self, fault: Fault) -> None:
-        if fault in {Fault.ANSWER_503_AFTER, Fault.ANSWER_503_BEFORE}:
-            slow_down = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-            self._answer(503, [("content-type", "application/xml")], b"" if self.command == "HEAD" else slow_down)
+        if fault in _ANSWERS:
+            status, body = _ANSWERS[fault]
+            self._answer(status, [("content-type", "application/xml")], b"" if self.command == "HEAD" else body)
             return
         if fault is Fault.HANG_AFTER:
             self.server.proxy.closed.wait(60)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from resultstore import CommitUnknown, Settings, State, Store, connect
+from resultstore import BlobStoreUnavailable, CommitUnknown, Settings, State, Store, connect
 from resultstore.store.attempt import Attempt, running
 from tests.faults.proxy import Fault, Proxy
 
@@ -134,3 +134,25 @@ def test_a_read_whose_line_is_cut_goes_on_where_it_stopped(store: Store, proxy: 
 
     assert store.open(artifact).read() == LARGE
     assert rule.fired == 2
+
+
+@pytest.mark.parametrize("path", [SEALS, BLOBS])
+def test_a_denial_that_passes_costs_nothing(store: Store, straight: Store, proxy: Proxy, job: str, path: str):
+    """MinIO denies one PUT in 1,600 beside a delete that is emptying the same folder."""
+    rule = proxy.fault(Fault.DENY_BEFORE, "PUT", path, times=2)
+
+    store.put(b"content", id=job)
+
+    assert rule.fired == 2
+    assert straight.load(job).state == State.SUCCESS
+
+
+@pytest.mark.parametrize("path", [SEALS, BLOBS])
+def test_a_denial_that_stays_is_a_definite_failure(store: Store, straight: Store, proxy: Proxy, job: str, path: str):
+    rule = proxy.fault(Fault.DENY_BEFORE, "PUT", path, times=1_000)
+
+    with pytest.raises(BlobStoreUnavailable, match="policy"):
+        store.put(b"content", id=job)
+
+    assert rule.fired == 3
+    assert straight.load(job) is None
