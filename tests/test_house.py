@@ -23,7 +23,7 @@ FLOORS = (
     {"model", "processes", "logs"},
     {"blobs", "index", "settings"},
     {"store"},
-    {"capture", "connect", "doctor", "embedded", "provision", "retention"},
+    {"capture", "connect", "doctor", "embedded", "provision", "retention", "sweep"},
     {"backends", "gateway"},
     {"cli"},
 )
