@@ -40,29 +40,52 @@ class Ended(BaseException):
         self.number = number
 
 
+class Signals:
+    """Turns a signal that ends us into Ended, once: the second must not keep us from ending what we started.
+
+    Raised in the middle of whatever runs, it can be swallowed (a callback of C code, a `__del__`): loops ask again.
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+
+    def take(self, number: int, _frame: FrameType | None) -> None:
+        """The handler."""
+        for one in ENDINGS:
+            signal.signal(one, signal.SIG_IGN)
+        self._number = number
+        raise Ended(number)
+
+    def check(self) -> None:
+        """Raise Ended if a signal came."""
+        if self._number is not None:
+            raise Ended(self._number)
+
+
 def run_demo(folder: Path, *, once: bool, kind: StackKind, json: bool) -> int:
     """Run it with the data in `folder`; gives the exit code.
 
     With `once` every URL is fetched and checked, and everything is stopped. Without, it serves until a signal ends it.
     """
     scene, token = Scene(quiet=json), secrets.token_hex(3)
-    with _signals_raise(), running_stack(folder, kind, token=token) as stack:
+    with _handled(Signals()) as signals, running_stack(folder, kind, token=token) as stack:
         try:
-            outcomes = _worked(stack, scene, token=token)
+            outcomes = _worked(stack, scene, signals, token=token)
             checked = _checked(stack, scene, outcomes) if once else []
             scene.ending(outcomes, checked, stack=stack)
             if json:
                 print_json(_document(stack, outcomes, checked))
-            return _verdict(outcomes, checked) if once else _served(stack, scene)
+            return _verdict(outcomes, checked) if once else _served(stack, scene, signals)
         except Ended as end:
             scene.farewell()
             return SIGNALLED + end.number
 
 
-def _served(stack: Stack, scene: Scene) -> int:
+def _served(stack: Stack, scene: Scene, signals: Signals) -> int:
     """Keep everything running until Ctrl-C, which is how it is meant to end, or until a process of it is gone."""
     try:
         while True:
+            signals.check()
             stack.check()
             time.sleep(POLL_S)
     except Ended as end:
@@ -72,7 +95,7 @@ def _served(stack: Stack, scene: Scene) -> int:
         return int(Exit.OK)
 
 
-def _worked(stack: Stack, scene: Scene, *, token: str) -> list[Outcome]:
+def _worked(stack: Stack, scene: Scene, signals: Signals, *, token: str) -> list[Outcome]:
     scene.opening(stack)
     settings = stack.settings
     with scene.step("storage prepared"):
@@ -86,15 +109,17 @@ def _worked(stack: Stack, scene: Scene, *, token: str) -> list[Outcome]:
             jobs.append(job)
     with scene.step(f"gateway at {settings.gateway_url}"):
         wait_ready(stack, limit_s=READY_LIMIT_S)
-    return _watched(stack, scene, store, jobs)
+    signals.check()
+    return _watched(stack, scene, store, jobs, signals=signals)
 
 
-def _watched(stack: Stack, scene: Scene, store: Store, jobs: Sequence[Job]) -> list[Outcome]:
+def _watched(stack: Stack, scene: Scene, store: Store, jobs: Sequence[Job], *, signals: Signals) -> list[Outcome]:
     """Show each job's progress until all have ended; a poll reads the small record alone."""
     outcomes: dict[str, Outcome] = {}
     until = time.monotonic() + WORK_LIMIT_S
     with scene.progress(jobs) as show:
         while len(outcomes) < len(jobs):
+            signals.check()
             stack.check()
             if time.monotonic() > until:
                 raise Unavailable(f"the work takes over {WORK_LIMIT_S:.0f} s; see {stack.folder / 'worker.log'}")
@@ -132,17 +157,10 @@ def _document(stack: Stack, outcomes: Sequence[Outcome], checked: Sequence[Check
 
 
 @contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Turn a signal that ends us into Ended, once: the second must not keep us from ending what we started."""
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        for one in ENDINGS:
-            signal.signal(one, signal.SIG_IGN)
-        raise Ended(number)
-
-    before = {number: signal.signal(number, end) for number in ENDINGS}
+def _handled(signals: Signals) -> Iterator[Signals]:
+    before = {number: signal.signal(number, signals.take) for number in ENDINGS}
     try:
-        yield
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
