@@ -3,11 +3,12 @@
 import random
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from threading import Lock
 
 from structlog import get_logger
 
-from resultstore.index.index import Index, Over
+from resultstore.index.index import Index, LoadsMany, Over
 from resultstore.model.errors import BlobStoreUnavailable, IndexUnavailable, SealUnreadable
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
@@ -17,6 +18,7 @@ STALE_AFTER_S = 30.0  # a record that is not terminal and has not changed for th
 MISS_FIRST_S = 2.0
 MISS_LONGEST_S = 60.0
 MISSES_KEPT = 10_000
+SEALS_AT_ONCE = 8
 
 
 class Lookup:
@@ -47,6 +49,27 @@ class Lookup:
         if result is not None and (result.terminal or _is_fresh(result)):
             return result
         return self._sealed_or(result, result_id)
+
+    def find_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """`find` for each id, the records in one round trip; seals are asked for a few of them at a time only.
+
+        So a poll of a thousand ids of running work is not a thousand requests to the object store; whoever polls
+        again gets the next few.
+        """
+        results = self._load_many(result_ids)
+        asked = 0
+        for at, (result_id, result) in enumerate(zip(result_ids, results, strict=True)):
+            if result is not None and (result.terminal or _is_fresh(result)):
+                continue
+            if self._seals is not None and asked < SEALS_AT_ONCE and not self._misses.known(result_id):
+                asked += 1
+                results[at] = self._sealed_or(result, result_id)
+        return results
+
+    def _load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        if isinstance(self._index, LoadsMany):
+            return self._index.load_many(result_ids)
+        return [self._index.load(one) for one in result_ids]
 
     def poll(self, result_id: str) -> Result | None:
         """The same rules over the small record alone: a state poll never reads a value."""

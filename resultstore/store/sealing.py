@@ -12,7 +12,7 @@ import msgspec
 from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, HasClock, Replaces
 from resultstore.model import layout, seal as documents
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import BlobMissing, BlobStoreUnavailable, ChecksumMismatch, CommitUnknown
+from resultstore.model.errors import BlobMissing, BlobStoreUnavailable, ChecksumMismatch, CommitUnknown, SealUnreadable
 from resultstore.model.result import State
 from resultstore.model.seal import Moved, Seal
 from resultstore.store.attempt import Attempt
@@ -80,6 +80,13 @@ class Seals:
             listed = msgspec.json.decode(self._section(seal.artifacts_at, of=result_id), type=tuple[Artifact, ...])
             seal = msgspec.structs.replace(seal, artifacts=listed)
         return seal
+
+    def stands(self, result_id: str) -> bool:
+        """Whether a seal stands for this id; one that cannot be read does."""
+        try:
+            return self.read(result_id) is not None
+        except SealUnreadable:
+            return True
 
     def value(self, seal: Seal) -> bytes | None:
         """The sealed value, wherever it stands. Raises ChecksumMismatch when its blob is damaged."""

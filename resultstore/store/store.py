@@ -1,9 +1,10 @@
 """Store: blobs, index and signer together; the one noun that users hold."""
 
 import io
+import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import BinaryIO, TypeVar, cast
 
@@ -20,7 +21,6 @@ from resultstore.model.errors import (
     Misconfigured,
     ResultMissing,
     ResultStoreError,
-    SealUnreadable,
 )
 from resultstore.model.result import Progress, Result, State
 from resultstore.settings import Settings
@@ -211,7 +211,7 @@ class Store:
 
     def value(self, result: Result) -> bytes | None:
         """The plain value of a Result as its door encoded it, wherever it stands."""
-        if result.value is not None or not result.sealed or self._seals is None:
+        if result.value is not None or not result.sealed:
             return result.value
         return _needed(self._outlet).value(result)
 
@@ -220,6 +220,10 @@ class Store:
     def load(self, result_id: str) -> Result | None:
         """The Result, from its record or from its seal; None when the id is unknown."""
         return self._lookup.find(result_id)
+
+    def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """Many Results in one round trip, in the order of their ids."""
+        return self._lookup.find_many(result_ids)
 
     def peek(self, result_id: str) -> Result | None:
         """State and progress only: never reads a value or a list of Artifacts, whatever their size."""
@@ -245,17 +249,17 @@ class Store:
         """Write the record and announce it; whether it was written (SUCCESS is never overwritten).
 
         A failure asks for the seal first: where one stands, an earlier attempt succeeded, and its outcome is written.
-        The record lives `ttl_s`, by default `Settings.result_expires_s`, and not beyond the Result's own expiry.
+        The record lives `ttl_s` (0: for ever), by default `Settings.result_expires_s`, and not beyond the Result.
         """
         now = time.time()
-        length_s = ttl_s or self.settings.result_expires_s
+        length_s = self.settings.result_expires_s if ttl_s is None else ttl_s
         if result.expires_at is not None:
-            length_s = max(1, min(length_s, int(result.expires_at - now)))
+            length_s = max(1, min(length_s or sys.maxsize, int(result.expires_at - now)))
         may_be_sealed = result.terminal and result.state != State.SUCCESS and not result.ephemeral
         if may_be_sealed and self._lookup.restore(result.id):
             return False
         stamped = result.moved(result.state, changed_at=now)
-        return self.index.save(stamped, ttl_s=length_s, over=over)
+        return self.index.save(stamped, ttl_s=length_s or None, over=over)
 
     def delete(self, result_id: str) -> None:
         """Delete a Result: tombstone over its seal, then its record, then its blobs.
@@ -264,19 +268,13 @@ class Store:
         """
         known = self.load(result_id)
         plain = known is not None and known.terminal and not known.sealed
-        if self.blobs is None or plain or (known is None and not self._is_sealed(result_id)):
+        if self.blobs is None or plain or (known is None and not _needed(self._seals).stands(result_id)):
             self.index.delete(result_id)
             return
         _needed(self._seals).bury(result_id)
         self.index.delete(result_id)
         for prefix in layout.content_prefixes(result_id):
             self.blobs.delete([stored.key for stored in self.blobs.list(prefix)])
-
-    def _is_sealed(self, result_id: str) -> bool:
-        try:
-            return _needed(self._seals).read(result_id) is not None
-        except SealUnreadable:
-            return True  # what stands there cannot be read, and can be buried
 
     def _show(self, result: Result) -> None:
         """Write a record that is a convenience: the seal, or the next record, tells the same."""
