@@ -109,6 +109,8 @@ class RedisLine:
 
     def _restore(self) -> Connection | None:
         """The connection, opened if there is none and if it is time to try; then all ids are asked for anew."""
+        if self._connection is not None and self._connection._sock is None:  # noqa: SLF001 - as in `_readable`
+            self._hang_up()
         if self._connection is None and time.monotonic() >= self._retry_at:
             try:
                 self._connection = self._connect()
@@ -122,7 +124,8 @@ class RedisLine:
 
     def _tell(self, command: str, channels: Sequence[str] | dict[str, str]) -> None:
         try:
-            if self._connection is not None:
+            # redis-py opens a closed connection again by itself, and that one would hear nothing of what was before.
+            if self._connection is not None and self._connection._sock is not None:  # noqa: SLF001 - as in `_readable`
                 self._connection.send_command(command, *channels)
         except (redis.RedisError, OSError):
             self._hang_up()
@@ -131,7 +134,7 @@ class RedisLine:
         """What lies there to be read; a lost connection is given up, and restored by the next wait."""
         events: list[Event] = []
         try:
-            while connection.can_read(timeout=0):
+            while connection._sock is not None and connection.can_read(timeout=0):  # noqa: SLF001 - the same
                 event = self._event(connection.read_response())
                 if event is not None:
                     events.append(event)
