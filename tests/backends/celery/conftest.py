@@ -6,15 +6,19 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
 import pytest
+import redis
 from botocore.config import Config
 from celery import Celery
 
+from tests.unit.index.conftest import PrivateRedis
+
 HERE = Path(__file__).parent
+Made = Callable[..., Celery]  # makes an app with the given settings
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +86,45 @@ def start_worker(environment: dict[str, str], log) -> subprocess.Popen[bytes]:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRedis]:
+    """A Redis of the module's own."""
+    started = PrivateRedis(tmp_path_factory.mktemp("redis"))
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def raw(server: PrivateRedis) -> Iterator[redis.Redis]:
+    """What stands in it: nothing at first."""
+    server.start()
+    with redis.Redis(port=server.port) as client:
+        client.flushall()
+        client.config_resetstat()
+        yield client
+
+
+@pytest.fixture
+def made(server: PrivateRedis, raw: redis.Redis) -> Made:
+    """Makes an app with these settings."""
+
+    def make(query: str = "", **conf: object) -> Celery:
+        app = Celery("client", broker="memory://", backend=f"resultstore+{server.url}{query}", set_as_current=False)
+        app.conf.update(conf)
+        return app
+
+    return make
+
+
+@pytest.fixture
+def client(made: Made) -> Celery:
+    """An app that asks; nobody works for it: the tests write what a worker would."""
+    return made()
+
+
+@pytest.fixture
+def task_id() -> str:
+    return uuid.uuid4().hex
