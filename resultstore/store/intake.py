@@ -12,7 +12,7 @@ from resultstore.blobs.blobstore import BlobStore, HasClock
 from resultstore.blobs.stream import Meter, Opened, Source, opened
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
-from resultstore.model.errors import BlobStoreUnavailable
+from resultstore.model.errors import BlobStoreUnavailable, WrongType
 from resultstore.store.attempt import Attempt
 
 DEFAULT_NAME = "output"
@@ -51,6 +51,7 @@ class Intake:
 
     def take(self, attempt: Attempt, source: Source, label: Label, *, size_hint_bytes: int | None = None) -> Artifact:
         """Store all of `source` as a part of `attempt`, or nothing. Errors are those of `Store.put`."""
+        checked_metadata(label.metadata, id=attempt.id)  # before any byte is sent, and again when all are
         with opened(source) as ready:
             name = label.name or ready.file_name or DEFAULT_NAME
             attempt.reserve(name)
@@ -88,10 +89,20 @@ class Intake:
             encoding="zstd" if label.compress else "",
             retention=label.retention,
             expires_at=layout.expiry(label.retention, start=attempt.started_by(self._blobs.now())),
-            metadata=dict(label.metadata),
+            metadata=checked_metadata(label.metadata, id=attempt.id),
         )
         attempt.add(artifact, written.table)
         return artifact
+
+
+def checked_metadata(metadata: Mapping[str, Scalar], *, id: str) -> dict[str, Scalar]:
+    """A copy as a seal gives it back. Raises WrongType for what JSON's scalars cannot hold: it could not be read."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(dict(metadata)), type=dict[str, Scalar])
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+        raise WrongType(
+            f"the metadata of an artifact of {id} is not text, numbers, booleans and None by name: {error}"
+        ) from error
 
 
 def media_type_of(file_name: str) -> str:
