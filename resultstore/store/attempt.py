@@ -14,8 +14,9 @@ from resultstore.model.result import Progress, Result, State
 
 PROGRESS_EVERY_S = 0.1  # ten reports a second are more than an eye can follow
 
-# Which attempt runs in this thread or task. A context variable is the one thing that follows threads, greenlets and
-# coroutines alike; it holds nothing outside a `running` block.
+# Which attempt runs here. A context variable is right for threads, greenlets and coroutines alike; it holds nothing
+# outside a `running` block. A thread that a task starts itself begins outside: `contextvars.copy_context().run` takes
+# it along.
 _running: ContextVar["Attempt | None"] = ContextVar("resultstore_attempt", default=None)
 
 
