@@ -16,11 +16,12 @@ from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import (
     BadReference,
+    Damaged,
     IndexUnavailable,
     Misconfigured,
+    NotThere,
     ResultMissing,
     ResultStoreError,
-    SealUnreadable,
 )
 from resultstore.model.result import Progress, Result, State
 from resultstore.settings import Settings
@@ -60,7 +61,7 @@ class Store:
         self._seals = None if blobs is None else Seals(blobs, budget_s=self.settings.commit_budget_s)
         self._intake = None if blobs is None else Intake(blobs)
         self._outlet = None if blobs is None or self._seals is None else Outlet(blobs, self._seals)
-        self._lookup = Lookup(index, self._seals, restored_ttl_s=self.settings.result_expires_s)
+        self._lookup = Lookup(index, self._seals, settings=self.settings)
 
     # --- making -----------------------------------------------------------------------------------------------------
 
@@ -108,7 +109,7 @@ class Store:
             artifact = _needed(self._intake).take(running, data, label, size_hint_bytes=size_hint_bytes)
             self._show(running.result())
             return artifact
-        own = Attempt(id or str(uuid.uuid4()))
+        own = Attempt(str(uuid.uuid4()) if id is None else id)
         artifact = _needed(self._intake).take(own, data, label, size_hint_bytes=size_hint_bytes)
         sealed = self.seal(own)
         self._show(sealed)
@@ -145,10 +146,10 @@ class Store:
         writer = Writer(upload)
         try:
             yield writer
-        except BaseException:
+            writer.finish()
+        except BaseException:  # of the block, or a time limit's signal while the rest is sent: no thread may stay
             writer.abort()
             raise
-        writer.finish()
 
     def progress(self, done: float, total: float = 0, note: str = "") -> None:
         """Tell watchers how far the running task is; at most ten times a second is written. Outside a task: nothing."""
@@ -210,10 +211,8 @@ class Store:
         return signed.url
 
     def value(self, result: Result) -> bytes | None:
-        """The plain value of a Result as its door encoded it, wherever it stands."""
-        if result.value is not None or not result.sealed or self._seals is None:
-            return result.value
-        return _needed(self._outlet).value(result)
+        """The plain value, as its door encoded it, or None. Raises ArtifactExpired, ResultMissing when it is gone."""
+        return result.value if not result.sealed or self._outlet is None else self._outlet.value(result)
 
     # --- looking up -------------------------------------------------------------------------------------------------
 
@@ -262,9 +261,7 @@ class Store:
 
         A crash in between leaves blobs that nobody can find, which lifecycle collects.
         """
-        known = self.load(result_id)
-        plain = known is not None and known.terminal and not known.sealed
-        if self.blobs is None or plain or (known is None and not self._is_sealed(result_id)):
+        if self.blobs is None or not self._may_have_content(result_id):
             self.index.delete(result_id)
             return
         _needed(self._seals).bury(result_id)
@@ -272,10 +269,13 @@ class Store:
         for prefix in layout.content_prefixes(result_id):
             self.blobs.delete([stored.key for stored in self.blobs.list(prefix)])
 
-    def _is_sealed(self, result_id: str) -> bool:
+    def _may_have_content(self, result_id: str) -> bool:
         try:
+            known = self.load(result_id)
+            if known is not None:
+                return known.sealed or not known.terminal
             return _needed(self._seals).read(result_id) is not None
-        except SealUnreadable:
+        except (Damaged, NotThere):
             return True  # what stands there cannot be read, and can be buried
 
     def _show(self, result: Result) -> None:
