@@ -16,6 +16,7 @@ from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import (
     BadReference,
+    BlobStoreUnavailable,
     Damaged,
     IndexUnavailable,
     Misconfigured,
@@ -62,8 +63,6 @@ class Store:
         self._intake = None if blobs is None else Intake(blobs)
         self._outlet = None if blobs is None or self._seals is None else Outlet(blobs, self._seals)
         self._lookup = Lookup(index, self._seals, settings=self.settings)
-
-    # --- making -----------------------------------------------------------------------------------------------------
 
     def put(
         self,
@@ -163,7 +162,11 @@ class Store:
         When another attempt was first, its outcome is given and the blobs of this one are deleted.
         Raises CommitUnknown (nothing was deleted), BlobStoreUnavailable, or ResultMissing when the id was deleted.
         """
-        seal = _needed(self._seals).commit(attempt, value=value, retention=retention or self.settings.retention)
+        try:
+            seal = _needed(self._seals).commit(attempt, value=value, retention=retention or self.settings.retention)
+        except BlobStoreUnavailable:  # a definite refusal: nothing was sealed
+            self.discard(attempt)
+            raise
         if seal.nonce != attempt.nonce:
             self.discard(attempt)
         result = seal.result()
@@ -179,8 +182,6 @@ class Store:
             self.blobs.delete(attempt.keys)
         except ResultStoreError as error:
             get_logger().warning("attempt_not_discarded", id=attempt.id, error=str(error))
-
-    # --- reading ----------------------------------------------------------------------------------------------------
 
     def open(self, artifact: Artifact) -> BinaryIO:
         """A seekable file that streams the Artifact's content; every byte it gives was verified.
@@ -214,8 +215,6 @@ class Store:
         """The plain value, as its door encoded it, or None. Raises ArtifactExpired, ResultMissing when it is gone."""
         return result.value if not result.sealed or self._outlet is None else self._outlet.value(result)
 
-    # --- looking up -------------------------------------------------------------------------------------------------
-
     def load(self, result_id: str) -> Result | None:
         """The Result, from its record or from its seal; None when the id is unknown."""
         return self._lookup.find(result_id)
@@ -237,8 +236,6 @@ class Store:
         if not isinstance(self.index, Lists):
             raise Misconfigured("this index cannot list ids: use redis:// or memory:// in RESULTSTORE_INDEX_URL")
         return self.index.ids(owner=owner, limit=limit)
-
-    # --- keeping ----------------------------------------------------------------------------------------------------
 
     def save(self, result: Result, *, over: Over = Over.ANYTHING, ttl_s: int | None = None) -> bool:
         """Write the record and announce it; whether it was written (SUCCESS is never overwritten).
