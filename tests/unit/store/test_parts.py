@@ -1,5 +1,6 @@
 """Parts of an attempt, and the sources that they are made of."""
 
+import hashlib
 import io
 import os
 import tempfile
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 
 from resultstore import BadReference, Store
+from resultstore.blobs.stream import Meter
 from resultstore.model import layout
 from resultstore.model.errors import BlobStoreUnavailable
 from resultstore.model.result import Result
@@ -217,3 +219,15 @@ def test_a_key_that_only_looks_like_content_is_none(key: str):
     assert layout.is_content_key(f"blobs/1d/00/a/{nonce}.0")
     assert not layout.is_content_key(key.format(n=nonce))
     assert not layout.is_content_key(f"blobs/1d/00/a/{nonce}.0\n")
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, MIB - 1, MIB, MIB + 1, 2 * MIB, 3 * MIB - 7])
+def test_a_digest_table_has_one_entry_for_each_mib_that_was_begun(size_bytes: int):
+    content = os.urandom(size_bytes)
+    meter = Meter([content[:1_000], content[1_000:]])
+    pieces = list(meter)
+
+    blocks = [content[at : at + MIB] for at in range(0, size_bytes, MIB)]
+    assert meter.table == b"".join(hashlib.sha256(block).digest()[:16] for block in blocks)
+    assert b"".join(pieces) == content
+    assert max((piece.nbytes for piece in pieces), default=0) <= MIB
