@@ -12,6 +12,7 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import result_from_tuple
 
 from resultstore.backends.celery import artifacts
+from resultstore.capturing import sealed_record
 from resultstore.connect import connect
 from resultstore.index.index import Over
 from resultstore.model.result import Failure, Result
@@ -98,7 +99,8 @@ class ResultStoreBackend(BaseBackend):
         **_: object,
     ) -> object:
         meta = self._get_result_meta(result, state, traceback, request, format_date=False, encode=False)
-        record = self._sealed(request) or self._plain(task_id, result, state=state, request=request)
+        sealed: Result | None = getattr(request, "resultstore_sealed", None)  # by capture, inside the task call
+        record = sealed or self._plain(task_id, result, state=state, request=request)
         beside = {key: value for key, value in meta.items() if key not in _IN_THE_RECORD and value}
         self.store.save(
             record.moved(
@@ -114,20 +116,12 @@ class ResultStoreBackend(BaseBackend):
         )
         return result
 
-    def _sealed(self, request: object) -> Result | None:
-        """What capture sealed for this request inside the task call; a long value is left to the seal."""
-        sealed: Result | None = getattr(request, "resultstore_sealed", None)
-        if sealed is None or sealed.value is None or len(sealed.value) <= self.store.settings.inline_max_bytes:
-            return sealed
-        return sealed.moved(sealed.state, value=None)
-
     def _plain(self, task_id: str, result: object, *, state: str, request: object) -> Result:
         value = self.encoded(result)
         limit_bytes = self.store.settings.inline_max_bytes
         if state == states.SUCCESS and len(value) > limit_bytes and self.store.blobs is not None:
             attempt = Attempt(task_id, task=getattr(request, "task", None) or "")
-            sealed = self.store.seal(attempt, value=value)
-            return sealed if sealed.value is None else sealed.moved(sealed.state, value=None)
+            return sealed_record(self.store, attempt, value=value)
         return Result(id=task_id, value=value, failure=_failure(result) if state in states.EXCEPTION_STATES else None)
 
     def _get_task_meta_for(self, task_id: str) -> Meta:
