@@ -85,8 +85,10 @@ class Capture(Middleware):
         result: object = None,
         exception: BaseException | None = None,
     ) -> None:
-        """Forget the message."""
+        """Forget the message; show what was sealed where the Results middleware will not."""
         self._here.message = None
+        if getattr(message, "resultstore_sealed", None) is not None and _ttl_ms(broker, message) is None:
+            self._backend.store_result(message, result, self._store.settings.result_expires_s * 1000)
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
         """Forget the message."""
