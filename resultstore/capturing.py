@@ -48,19 +48,21 @@ def run_captured(
         attempt: this run; it is the current one while `body` runs.
         body: the task's own code, its arguments bound.
         codec: how the door writes plain values.
-        plain_max_bytes: a plain value that is longer when encoded is sealed too; None leaves plain values to the door.
+        plain_max_bytes: a plain value that is longer when encoded is sealed too, where there is an object store; None
+            leaves plain values to the door.
         retention: the class of what is sealed without an Artifact; by default `Settings.retention`.
 
-    Raises what `body`, `capture` and `Store.seal` raise. When `body` fails, what it had stored is deleted.
+    Raises what `body`, `capture`, the codec and `Store.seal` raise. What was stored before any but the last of them
+    failed is deleted.
     """
     with running(attempt):
         try:
             value = capture(store, body())
+            payload = _to_seal(store, attempt, value, codec=codec, plain_max_bytes=plain_max_bytes)
         except BaseException:
             # Nothing of this attempt was sealed, so nobody can have been told of its blobs.
             store.discard(attempt)
             raise
-        payload = _to_seal(store, attempt, value, codec=codec, plain_max_bytes=plain_max_bytes)
         if payload is None:
             return Captured(value, None)
         sealed = sealed_record(store, attempt, value=payload, retention=retention)
@@ -84,7 +86,7 @@ def _to_seal(
     """The encoded value when it has to be sealed, else None."""
     if attempt.artifacts:
         return codec.encoded(value)
-    if plain_max_bytes is None or store.blobs is None:
+    if plain_max_bytes is None:
         return None
     payload = codec.encoded(value)
-    return payload if len(payload) > plain_max_bytes else None
+    return payload if store.blobs is not None and len(payload) > plain_max_bytes else None

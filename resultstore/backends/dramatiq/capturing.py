@@ -32,8 +32,9 @@ class Capture(Middleware):
     """Captures what actors return: an `Output`, a generator of bytes, an open binary file or a `Path` is streamed into
     the store, and its Artifact travels in its place: to the caller, along a pipeline, to callbacks.
 
-    For actors that store results it also shows each message from its dispatch on, and seals a large plain value inside
-    the actor's call, so that an object store that is away fails the attempt, which Dramatiq repeats.
+    For actors that store results it also shows each message from its dispatch on, and encodes and seals its
+    value inside the actor's call: a value that cannot be written, or an object store that is away, fails the attempt.
+    Dramatiq alone would log it and acknowledge the message.
 
     Args:
         backend: how values are written, and the store that takes them.

@@ -1,8 +1,10 @@
-"""Dramatiq: runs Dramatiq's own tests of result backends on ours (`python -m tests.conformance.dramatiq`).
+#!/usr/bin/env python3
+"""Dramatiq suite: Dramatiq's own tests of result backends over ours, and build/conformance-dramatiq.json with the counts.
 
-The file comes from the source distribution of the version that is installed, fetched by pip once and kept in build/.
-It runs over the servers that the RS_TEST_* variables name, in each of RUNS; build/conformance-dramatiq.json tells what
-passed. Exit code 1 when anything failed or was skipped.
+    scripts/services run -- python tests/conformance/dramatiq_suite.py
+
+The file comes from the source distribution of the installed version, fetched by pip once and kept in build/. Fails for
+a test that does not pass, be it skipped.
 """
 
 import importlib.metadata
@@ -33,11 +35,12 @@ RUNS: Mapping[str, Mapping[str, str]] = {
 def main() -> int:
     """Fetch, run, report."""
     version = importlib.metadata.version("dramatiq")
-    told = {run: {MODULE: counts(source(version), env)} for run, env in RUNS.items()}
+    told = {}
+    for run, env in RUNS.items():
+        told[run] = {MODULE: counts(source(version), env)}
+        print(f"dramatiq {version}, {run}: {told[run][MODULE]}", flush=True)
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps({"dramatiq": version, "runs": told}, indent=2) + "\n")
-    for run, modules in told.items():
-        print(f"dramatiq {version}, {run}: {modules[MODULE]}")
     return int(any(set(each[MODULE]) != {"passed"} for each in told.values()))
 
 
