@@ -47,6 +47,18 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        "dramatiq.md",
+        "Dramatiq",
+        "`from resultstore.backends.dramatiq import setup, store_of`. How to use them: [how-to](../how-to/dramatiq.md).",
+        (
+            "resultstore.backends.dramatiq.setup.setup",
+            "resultstore.backends.dramatiq.setup.store_of",
+            "resultstore.backends.dramatiq.backend.ResultStoreBackend",
+            "resultstore.backends.dramatiq.capturing.Capture",
+            "resultstore.backends.dramatiq.artifacts.ArtifactEncoder",
+        ),
+    ),
+    (
         "tasks.md",
         "Shipped tasks",
         "What `resultstore worker` runs. Send them by name: `app.send_task('images.resize', (artifact,))`.",

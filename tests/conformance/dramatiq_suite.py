@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Dramatiq suite: Dramatiq's own tests of result backends over ours, and build/conformance-dramatiq.json with the counts.
+"""Dramatiq suite: Dramatiq's own tests of result backends over ours; build/conformance-dramatiq.json has the counts.
 
     scripts/services run -- python tests/conformance/dramatiq_suite.py
 

@@ -92,8 +92,13 @@ class Capture(Middleware):
             self._backend.store_result(message, result, self._store.settings.result_expires_s * 1000)
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
-        """Forget the message."""
+        """Forget the message; put back the record of a run before that was sealed.
+
+        The Results middleware comes next and stores None, which must not hide what was sealed.
+        """
         self._here.message = None
+        if _ttl_ms(broker, message) is not None:
+            self._store.load(message.message_id)
 
     def _captured(self, broker: Broker, actor: Actor[..., object], body: Body) -> Body:
         @functools.wraps(body)
