@@ -21,8 +21,6 @@ from resultstore.store.attempt import Attempt
 
 Body = Callable[..., object]
 
-_MARK = "_resultstore_captured"
-
 
 class EncoderUnfit(Misconfigured, MiddlewareError):
     """Dramatiq's encoder cannot write Artifacts. A MiddlewareError: Dramatiq ignores what else a hook raises."""
@@ -57,9 +55,8 @@ class Capture(Middleware):
             )
 
     def after_declare_actor(self, broker: Broker, actor: Actor[..., object]) -> None:
-        """Wrap the actor's function, once."""
-        if not getattr(actor.fn, _MARK, False):
-            actor.fn = self._captured(broker, actor, actor.fn)
+        """Wrap the actor's function."""
+        actor.fn = self._captured(broker, actor, actor.fn)
 
     def before_enqueue(self, broker: Broker, message: Message[object], delay: int) -> None:
         """Write the PENDING record at dispatch, so that polls of known work never ask the object store."""
@@ -109,7 +106,6 @@ class Capture(Middleware):
                 return body(*args, **kwargs)
             return self._run(broker, message, functools.partial(body, *args, **kwargs))
 
-        setattr(fn, _MARK, True)
         return fn
 
     def _taken(self, actor: Actor[..., object]) -> MessageProxy | None:

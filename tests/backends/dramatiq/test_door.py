@@ -125,13 +125,12 @@ def test_setup_keeps_the_users_encoder_inside_and_does_nothing_twice(broker: Stu
     assert store_of(broker) is store
 
 
-def test_an_actor_that_was_declared_before_setup_is_captured_once(broker: StubBroker, store: Store, run):
+def test_an_actor_that_was_declared_before_setup_is_captured_too(broker: StubBroker, store: Store, run):
     @dramatiq.actor
     def early() -> Output:
         return Output(data=b"early")
 
     setup(broker, store=store)
-    broker.add_middleware(Capture(broker.get_results_backend()))
     early.options.update(store_results=True, max_retries=0)
     run(lambda: None, actor_name="starts_the_worker")
     message = early.send()

@@ -99,8 +99,9 @@ def test_a_plain_value_comes_back_the_same_whatever_its_size(jobs: ModuleType, s
     assert store.load(message.message_id).sealed == (size_bytes > 16_384)
 
 
-def test_a_large_value_does_not_stand_in_redis(jobs: ModuleType, redis_url: str):
-    message = jobs.large_value.send(3_000_000)
+@pytest.mark.parametrize("size_bytes", [20_000, 3_000_000])
+def test_a_large_value_does_not_stand_in_redis(jobs: ModuleType, redis_url: str, size_bytes: int):
+    message = jobs.large_value.send(size_bytes)
     result_of(message)
 
     client = redis.Redis.from_url(redis_url)
