@@ -49,7 +49,7 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "dramatiq.md",
         "Dramatiq",
-        "`from resultstore.backends.dramatiq import setup, store_of`. How to use them: [how-to](../how-to/dramatiq.md).",
+        "`from resultstore.backends.dramatiq import setup, store_of`. See [the how-to](../how-to/dramatiq.md).",
         (
             "resultstore.backends.dramatiq.setup.setup",
             "resultstore.backends.dramatiq.setup.store_of",
