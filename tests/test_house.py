@@ -204,9 +204,8 @@ def test_only_connect_knows_the_drivers():
 def test_a_door_never_imports_another_door():
     for name, uses in graph().items():
         if room(name) == "backends" and name.count("."):
-            mine = longest_prefix(
-                name, {f"resultstore.backends.{part}": 0 for part in ("celery", "dramatiq", "taskiq")}
-            )
+            doors = {f"resultstore.backends.{part}": 0 for part in ("celery", "dramatiq", "taskiq")}
+            mine = longest_prefix(name, doors)
             assert not [used for used in uses if room(used) == "backends" and not used.startswith(mine)], name
 
 

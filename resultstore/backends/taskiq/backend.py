@@ -133,17 +133,11 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
         return TaskiqResult(
             is_err=failed,
             log=beside.log if with_logs else None,
-            return_value=None if failed else self._value(found),
+            return_value=None if failed else self.encoding.decoded(self.store.value(found)),
             execution_time=found.run_time_s or 0.0 if beside.execution_time is None else beside.execution_time,
             labels=beside.parsed_labels(),
             error=besides.error_of(found, beside) if failed else None,
         )
-
-    def _value(self, found: Result) -> object:
-        payload = self.store.value(found)
-        if payload is None:
-            raise ResultMissing(f"the value of result {found.id} is not in the store: run the task again")
-        return self.encoding.decoded(payload)
 
     def _show(self, task_id: str, extra: bytes, progress: Progress | None) -> None:
         running = current()
