@@ -10,6 +10,7 @@ from taskiq import AsyncTaskiqDecoratedTask, AsyncTaskiqTask, TaskiqResult
 from taskiq.exceptions import TaskiqResultTimeoutError
 from taskiq.kicker import AsyncKicker
 
+from resultstore.backends.taskiq.hints import is_captured
 from resultstore.store import Store
 
 Params = ParamSpec("Params")
@@ -95,4 +96,5 @@ class WokenDecoratedTask(AsyncTaskiqDecoratedTask[Params, Returned]):
 
     def kicker(self) -> AsyncKicker[Params, Returned]:
         """What sends this task."""
-        return WokenKicker(self.task_name, self.broker, self.labels, self.return_type)
+        returns = None if is_captured(self.return_type) else self.return_type
+        return WokenKicker(self.task_name, self.broker, self.labels, returns)

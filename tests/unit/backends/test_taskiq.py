@@ -1,0 +1,301 @@
+"""taskiq door: what holds without servers, by taskiq's own receiver in this process."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+from hypothesis import given, settings as hypothesis_settings, strategies as st
+from pydantic import TypeAdapter
+from taskiq import InMemoryBroker, TaskiqResult
+from taskiq.depends.progress_tracker import TaskProgress
+from taskiq.serializers import PickleSerializer
+
+from resultstore import (
+    Artifact,
+    BlobStoreUnavailable,
+    CommitUnknown,
+    Misconfigured,
+    Output,
+    Settings,
+    State,
+    Store,
+    WrongType,
+    connect,
+)
+from resultstore.backends.taskiq import ResultStoreBackend, setup, store_of, waiting
+from resultstore.backends.taskiq.encoding import marked, restored
+from resultstore.blobs.blobstore import Unknown
+from resultstore.blobs.memory import MemoryBlobs
+from resultstore.index.memory import MemoryIndex
+
+WAIT_S = 20
+
+
+@asynccontextmanager
+async def started(store: Store, **options) -> AsyncIterator[InMemoryBroker]:
+    broker = InMemoryBroker(**options).with_result_backend(ResultStoreBackend(store))
+    setup(broker)
+    await broker.startup()
+    yield broker
+    await broker.shutdown()
+
+
+def on(blobs: MemoryBlobs, **options) -> Store:
+    return Store(index=MemoryIndex(), blobs=blobs, signer=None, settings=Settings(commit_budget_s=0.3, **options))
+
+
+def keys(blobs: MemoryBlobs) -> list[str]:
+    return [stored.key for stored in blobs.list("")]
+
+
+@pytest.fixture
+def store() -> Store:
+    return connect(Settings(index_url="memory://", blobs_url="memory://"))
+
+
+def test_a_time_out_that_comes_while_the_outcome_is_sealed_leaves_the_sealed_outcome():
+    class SlowSeal(MemoryBlobs):
+        began, ended = threading.Event(), threading.Event()
+
+        def create(self, key, body, *, tags):
+            self.began.set()
+            assert self.ended.wait(WAIT_S)
+            return super().create(key, body, tags=tags)
+
+    async def run() -> tuple[TaskiqResult, State]:
+        blobs = SlowSeal()
+        async with started(on(blobs)) as broker:
+
+            @broker.task(timeout=0.2)
+            async def slow() -> str:
+                return "v" * 50_000
+
+            sent = await slow.kiq()
+            await asyncio.to_thread(blobs.began.wait)
+            await asyncio.sleep(0.4)
+            blobs.ended.set()
+            result = await sent.wait_result(timeout=WAIT_S)
+            return result, store_of(broker).load(sent.task_id).state
+
+    result, state = asyncio.run(run())
+
+    assert (result.is_err, result.error, state) == (False, None, State.SUCCESS)
+    assert result.return_value == "v" * 50_000
+
+
+def test_an_outcome_that_is_unclear_deletes_nothing():
+    class NoAnswer(MemoryBlobs):
+        def create(self, *_, **__):
+            return Unknown("a cut")
+
+    async def run() -> TaskiqResult:
+        async with started(on(blobs)) as broker:
+
+            @broker.task
+            async def made() -> Output:
+                return Output(data=b"content", name="a.txt")
+
+            return await (await made.kiq()).wait_result(timeout=WAIT_S)
+
+    blobs = NoAnswer()
+    result = asyncio.run(run())
+
+    assert isinstance(result.error, CommitUnknown)
+    assert len(keys(blobs)) == 1
+
+
+def test_a_store_that_gives_up_closes_the_stream_and_fails_the_task():
+    class Full(MemoryBlobs):
+        def put(self, _key, chunks, **_):
+            next(iter(chunks))
+            raise BlobStoreUnavailable("full")
+
+    async def run() -> tuple[TaskiqResult, list[str]]:
+        said = []
+
+        async def chunks() -> AsyncIterator[bytes]:
+            try:
+                while True:
+                    await asyncio.sleep(0)
+                    yield b"x"
+            finally:
+                said.append("closed")
+
+        async with started(on(Full())) as broker:
+
+            @broker.task
+            async def streamed() -> Output:
+                return Output(data=chunks())
+
+            result = await (await streamed.kiq()).wait_result(timeout=WAIT_S)
+            await asyncio.sleep(0.1)
+            return result, said[:]
+
+    result, said = asyncio.run(run())
+
+    assert isinstance(result.error, BlobStoreUnavailable)
+    assert said == ["closed"]
+
+
+def test_many_streams_that_need_threads_themselves_do_not_wait_for_each_other(store: Store):
+    async def run() -> list[int]:
+        async with started(store, max_async_tasks=100) as broker:
+
+            @broker.task
+            async def streamed(n: int) -> AsyncIterator[bytes]:
+                for _ in range(3):
+                    yield await asyncio.to_thread(lambda: b"x" * n)
+
+            sent = [await streamed.kiq(n) for n in range(60)]
+            return [(await one.wait_result(timeout=WAIT_S)).return_value.size_bytes for one in sent]
+
+    assert asyncio.run(run()) == [3 * n for n in range(60)]
+
+
+def test_a_task_that_runs_inside_another_keeps_its_own_parts(store: Store):
+    async def run() -> list[list[str]]:
+        async with started(store, await_inplace=True) as broker:
+
+            @broker.task
+            async def inner() -> Artifact:
+                return store.put(b"i", name="inner")
+
+            @broker.task
+            async def outer() -> str:
+                sent = await inner.kiq()
+                store.put(b"o", name="outer")
+                return sent.task_id
+
+            sent = await outer.kiq()
+            inner_id = (await sent.get_result()).return_value
+            return [[one.name for one in store.load(one_id).artifacts] for one_id in (sent.task_id, inner_id)]
+
+    assert asyncio.run(run()) == [["outer"], ["inner"]]
+
+
+def test_without_a_free_thread_a_waiter_polls(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(waiting, "WAITERS", 2)
+
+    async def run() -> list[int]:
+        async with started(store) as broker:
+            gate = asyncio.Event()
+
+            @broker.task
+            async def waits(n: int) -> int:
+                await gate.wait()
+                return n
+
+            sent = [await waits.kiq(n) for n in range(10)]
+            waiters = [asyncio.ensure_future(one.wait_result(timeout=WAIT_S, check_interval=0.05)) for one in sent]
+            await asyncio.sleep(0.3)
+            gate.set()
+            return [(await one).return_value for one in waiters]
+
+    assert asyncio.run(asyncio.wait_for(run(), WAIT_S)) == list(range(10))
+
+
+def test_late_progress_does_not_undo_a_result(store: Store):
+    async def run() -> tuple[bool, object]:
+        backend = ResultStoreBackend(store)
+        await backend.set_result("a", TaskiqResult(is_err=False, return_value=1, execution_time=0.1))
+        await backend.set_progress("a", TaskProgress(state="HALF", meta=None))
+        return await backend.is_result_ready("a"), (await backend.get_result("a")).return_value
+
+    assert asyncio.run(run()) == (True, 1)
+
+
+def test_the_backend_alone_keeps_large_values_and_tells_of_those_it_cannot_keep(store: Store):
+    async def run() -> tuple[object, BaseException]:
+        backend = ResultStoreBackend(store)
+        await backend.set_result("a", TaskiqResult(is_err=False, return_value="v" * 50_000, execution_time=0.1))
+        with pytest.raises(WrongType):
+            await backend.set_result("b", TaskiqResult(is_err=False, return_value=b"\xff", execution_time=0.1))
+        return (await backend.get_result("a")).return_value, (await backend.get_result("b")).error
+
+    value, error = asyncio.run(run())
+
+    assert value == "v" * 50_000
+    assert store.load("a").sealed
+    assert isinstance(error, WrongType)
+
+
+def test_a_task_is_sent_though_the_index_is_away():
+    async def run() -> list[int]:
+        ran = []
+        away = connect(Settings(index_url="redis://127.0.0.1:1/0", blobs_url="memory://"))
+        async with started(away, await_inplace=True) as broker:
+
+            @broker.task
+            async def runs() -> None:
+                ran.append(1)
+
+            await runs.kiq()
+        return ran
+
+    assert asyncio.run(run()) == [1]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(value=json_values)
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_no_type_depends_on_size(value):
+    async def kept(limit_bytes: int) -> object:
+        backend = ResultStoreBackend(on(MemoryBlobs(), inline_max_bytes=limit_bytes))
+        await backend.set_result("a", TaskiqResult(is_err=False, return_value=value, execution_time=0.1))
+        assert backend.store.load("a").sealed is (limit_bytes == 0)
+        return (await backend.get_result("a")).return_value
+
+    assert asyncio.run(kept(0)) == asyncio.run(kept(1 << 20)) == value
+
+
+def test_what_looks_like_an_artifact_and_is_none_loses_no_message():
+    broken = {"__type__": "resultstore.artifact/1", "__value__": {"id": 7}}
+
+    assert restored([broken, {"a": (1, broken)}]) == [broken, {"a": (1, broken)}]
+
+
+def test_an_artifact_is_taken_by_pydantic_whole_and_as_json(store: Store):
+    artifact = store.put(b"x", metadata={"n": 1})
+    adapter = TypeAdapter(list[Artifact])
+
+    assert adapter.validate_python([artifact]) == [artifact]
+    assert adapter.validate_json(adapter.dump_json([artifact])) == [artifact]
+    assert restored(marked({"a": [artifact]})) == {"a": [artifact]}
+    with pytest.raises(ValueError, match="id"):
+        adapter.validate_python([{**msgspec.to_builtins(artifact), "id": 7}])
+
+
+def test_setup_twice_changes_nothing_and_another_backend_is_refused(store: Store):
+    broker = InMemoryBroker()
+    with pytest.raises(Misconfigured, match="with_result_backend"):
+        setup(broker)
+    broker.with_result_backend(ResultStoreBackend(store))
+
+    setup(broker)
+    formatter, middlewares = broker.formatter, list(broker.middlewares)
+    setup(broker)
+
+    assert (broker.formatter, broker.middlewares) == (formatter, middlewares)
+    assert store_of(broker) is store
+
+
+def test_pickle_is_refused(store: Store):
+    with pytest.raises(Misconfigured, match="unpickles no stored byte"):
+        ResultStoreBackend(store, serializer=PickleSerializer())
+
+
+def test_nothing_else_needs_taskiq():
+    code = "import sys; sys.modules['taskiq'] = None; import resultstore, resultstore.doctor, resultstore.cli.app"
+
+    subprocess.run([sys.executable, "-c", code], check=True)
