@@ -5,7 +5,6 @@ import functools
 import inspect
 import sys
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from resultstore.backends.taskiq.call import Call, called, calling
 from resultstore.backends.taskiq.ending import Ending
 from resultstore.backends.taskiq.hints import is_captured
 from resultstore.backends.taskiq.streams import is_stream
+from resultstore.backends.taskiq.threads import Threads
 from resultstore.index.index import Over
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.result import State
@@ -44,7 +44,7 @@ class CapturingMiddleware(TaskiqMiddleware):
         super().__init__()
         self._backend = backend
         # Not the loop's own threads: what an async generator asks of those must not wait behind its own upload.
-        self._threads = ThreadPoolExecutor(UPLOADS, thread_name_prefix="resultstore")
+        self._threads = Threads(UPLOADS, name="resultstore")
 
     def startup(self) -> None:
         """Wrap the tasks that are known."""
@@ -86,7 +86,7 @@ class CapturingMiddleware(TaskiqMiddleware):
     async def finish(self, call: Call, returned: object) -> object:
         """What travels in the place of what an async task returned."""
         run = functools.partial(copy_context().run, call.finish, returned)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        return await asyncio.get_running_loop().run_in_executor(self._threads.pool, run)
 
     async def _finish_late(self, call: Call, result: "TaskiqResult[Any]") -> None:
         """Capture what came from a process pool, where nothing is known of the attempt."""

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Semaphore
 from typing import Any, Final, ParamSpec, TypeVar
 
 from taskiq import AsyncTaskiqDecoratedTask, AsyncTaskiqTask, TaskiqResult
@@ -11,6 +9,7 @@ from taskiq.exceptions import TaskiqResultTimeoutError
 from taskiq.kicker import AsyncKicker
 
 from resultstore.backends.taskiq.hints import is_captured
+from resultstore.backends.taskiq.threads import Threads
 from resultstore.store import Store
 
 Params = ParamSpec("Params")
@@ -29,17 +28,17 @@ class Waiters:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._free = Semaphore(WAITERS)
-        self._threads = ThreadPoolExecutor(WAITERS, thread_name_prefix="resultstore-wait")
+        self._threads = Threads(WAITERS, name="resultstore-wait")
 
     async def ready(self, task_id: str, *, timeout_s: float, poll_s: float) -> bool:
         """Whether the result is there within `timeout_s`, or at the end of `poll_s` when no thread is free."""
-        if not self._free.acquire(blocking=False):
+        free = self._threads.free
+        if not free.acquire(blocking=False):
             await asyncio.sleep(min(timeout_s, poll_s))
             found = await asyncio.to_thread(self._store.peek, task_id)
             return found is not None and found.terminal
-        waiting = self._threads.submit(self._waited, task_id, timeout_s)
-        waiting.add_done_callback(self._freed)
+        waiting = self._threads.pool.submit(self._waited, task_id, timeout_s)
+        waiting.add_done_callback(lambda _: free.release())
         return await asyncio.wrap_future(waiting)
 
     def _waited(self, task_id: str, timeout_s: float) -> bool:
@@ -48,9 +47,6 @@ class Waiters:
         except TimeoutError:
             return False
         return True
-
-    def _freed(self, _: "Future[bool]") -> None:
-        self._free.release()
 
 
 class WokenTask(AsyncTaskiqTask[Returned]):

@@ -196,6 +196,15 @@ async def retried_stream(artifact: Artifact, context: Annotated[Context, TaskiqD
     return Output(data=chunks(), name="tried.txt")
 
 
+@broker.task(retry_on_error=True)
+async def fails_first(gate: str, context: Annotated[Context, TaskiqDepends()]) -> str:
+    if "_retries" not in context.message.labels:
+        await asyncio.to_thread(store.put, b"part", name="part")
+        raise OSError("once")
+    await asyncio.to_thread(_waits_for, gate)
+    return gate
+
+
 @broker.task(timeout=0.5)
 async def never_ends() -> AsyncIterator[bytes]:
     async def chunks() -> AsyncIterator[bytes]:

@@ -34,6 +34,21 @@ def test_a_second_attempt_meets_the_seal_and_ends_with_the_first_ones_value(clie
     assert client.read(first)
 
 
+def test_a_task_that_is_sent_again_is_in_retry_and_leaves_no_parts(client, worker, redis_url: str):
+    gate = uuid.uuid4().hex
+    sent = client.run(client.app.fails_first.kiq(gate=gate))
+    until = time.monotonic() + 20
+    while client.store.load(sent.task_id).state != State.RETRY and time.monotonic() < until:
+        time.sleep(0.02)
+
+    assert client.store.load(sent.task_id).state == State.RETRY
+    assert client.store.load(sent.task_id).artifacts == ()
+    assert client.objects(sent.task_id) == []
+    assert not client.run(sent.is_ready())
+    redis.Redis.from_url(redis_url).rpush(gate, "go")
+    assert client.wait(sent).return_value == gate
+
+
 def test_a_time_out_ends_an_upload_and_leaves_nothing(client, worker):
     sent = client.send("never_ends")
     result = client.wait(sent)

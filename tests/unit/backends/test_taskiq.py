@@ -1,6 +1,7 @@
 """taskiq door: what holds without servers, by taskiq's own receiver in this process."""
 
 import asyncio
+import multiprocessing
 import subprocess
 import sys
 import threading
@@ -199,14 +200,32 @@ def test_without_a_free_thread_a_waiter_polls(store: Store, monkeypatch: pytest.
     assert asyncio.run(asyncio.wait_for(run(), WAIT_S)) == list(range(10))
 
 
-def test_late_progress_does_not_undo_a_result(store: Store):
-    async def run() -> tuple[bool, object]:
-        backend = ResultStoreBackend(store)
-        await backend.set_result("a", TaskiqResult(is_err=False, return_value=1, execution_time=0.1))
-        await backend.set_progress("a", TaskProgress(state="HALF", meta=None))
-        return await backend.is_result_ready("a"), (await backend.get_result("a")).return_value
+def test_a_forked_process_waits_with_threads_of_its_own(store: Store):
+    backend = ResultStoreBackend(store)
+    sent = waiting.WokenTask("a", backend)
 
-    assert asyncio.run(run()) == (True, 1)
+    async def waited() -> int:
+        return (await sent.wait_result(timeout=5)).return_value
+
+    asyncio.run(backend.set_result("a", TaskiqResult(is_err=False, return_value=7, execution_time=0.1)))
+    assert asyncio.run(waited()) == 7  # its threads run now
+
+    child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(asyncio.run(waited())))
+    child.start()
+    child.join(WAIT_S)
+
+    assert child.exitcode == 7
+
+
+def test_late_progress_does_not_undo_a_result(store: Store):
+    async def run() -> tuple[bool, str]:
+        backend = ResultStoreBackend(store)
+        failed = TaskiqResult(is_err=True, return_value=None, error=OSError("gone"), execution_time=0.1)
+        await backend.set_result("a", failed)
+        await backend.set_progress("a", TaskProgress(state="HALF", meta=None))
+        return await backend.is_result_ready("a"), str((await backend.get_result("a")).error)
+
+    assert asyncio.run(run()) == (True, "gone")
 
 
 def test_the_backend_alone_keeps_large_values_and_tells_of_those_it_cannot_keep(store: Store):
