@@ -49,7 +49,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, object]:
-        """How pydantic takes an Artifact, whole or as JSON: in a model, a FastAPI body, a task's annotated argument.
+        """How pydantic takes an Artifact, whole or as JSON: in a model, or as a task's annotated argument.
 
         A core schema is a plain dict, so this floor needs no pydantic.
         """
