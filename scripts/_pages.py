@@ -59,6 +59,19 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        "taskiq.md",
+        "taskiq",
+        "`from resultstore.backends.taskiq import ResultStoreBackend, setup, store_of`.",
+        (
+            "resultstore.backends.taskiq.setup.setup",
+            "resultstore.backends.taskiq.setup.store_of",
+            "resultstore.backends.taskiq.backend.ResultStoreBackend",
+            "resultstore.backends.taskiq.capturing.CapturingMiddleware",
+            "resultstore.backends.taskiq.messages.ArtifactFormatter",
+            "resultstore.backends.taskiq.waiting.WokenTask",
+        ),
+    ),
+    (
         "tasks.md",
         "Shipped tasks",
         "What `resultstore worker` runs. Send them by name: `app.send_task('images.resize', (artifact,))`.",

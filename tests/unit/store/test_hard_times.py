@@ -158,3 +158,15 @@ def test_threads_of_a_task_make_its_parts_when_they_run_in_its_context(store: St
     parts = sorted((part.result() for part in made), key=lambda part: part.key)
     assert parts == sorted(store.seal(attempt).artifacts, key=lambda part: part.key)
     assert outside.id != "job"
+
+
+@pytest.mark.parametrize(
+    "media_type", ["text/plain\r\nx-other: 1", "t\u00e4xt/plain", "text", "text/", "x/" + "y" * 300]
+)
+def test_a_media_type_that_no_header_can_hold_is_refused(store: Store, media_type: str):
+    """obstore's signer panics over it, with an exception that no `except Exception` sees."""
+    with pytest.raises(WrongType, match="media type"):
+        store.put(b"x", media_type=media_type)
+
+    assert list(store.blobs.list("")) == []
+    assert store.put(b"x", media_type="text/csv; charset=utf-8").media_type == "text/csv; charset=utf-8"
