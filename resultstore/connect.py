@@ -1,5 +1,6 @@
 """Connect: makes a Store from settings. The only file that knows the drivers' names."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -17,14 +18,18 @@ if TYPE_CHECKING:
     from resultstore.blobs.target import S3Target
 
 
-def connect(settings: Settings | None = None) -> Store:
+def connect(settings: Settings | None = None, *, redis_options: Mapping[str, object] | None = None) -> Store:
     """The Store that `settings` describe, by default those of the RESULTSTORE_* variables. Makes no request yet.
+
+    Args:
+        settings: where the servers are, and the limits that hold.
+        redis_options: redis-py's arguments of a connection (TLS, a credential provider ...) beyond what a URL can say.
 
     Raises Misconfigured, naming the setting, when a URL is not one that a driver takes.
     """
     chosen = settings or Settings()
     blobs, signer = _blobs(chosen)
-    return Store(index=_index(chosen), blobs=blobs, signer=signer, settings=chosen)
+    return Store(index=_index(chosen, redis_options), blobs=blobs, signer=signer, settings=chosen)
 
 
 def connect_bucket(settings: Settings) -> "S3Bucket | None":
@@ -102,17 +107,18 @@ def _target(settings: Settings) -> "S3Target":
     )
 
 
-def _index(settings: Settings) -> Index:
+def _index(settings: Settings, redis_options: Mapping[str, object] | None) -> Index:
     match urlsplit(settings.index_url).scheme:
         case "memory":
             from resultstore.index.memory import MemoryIndex
 
             return MemoryIndex()
-        case "redis" | "rediss" | "unix":
+        case "redis" | "rediss" | "unix" | "sentinel":
             from resultstore.index.redis import RedisIndex
 
-            return RedisIndex(settings.index_url)
+            return RedisIndex(settings.index_url, prefix=settings.index_prefix, options=redis_options)
         case other:
             raise Misconfigured(
-                f"RESULTSTORE_INDEX_URL has the scheme {other!r}: use redis://, rediss://, unix:// or memory://"
+                f"RESULTSTORE_INDEX_URL has the scheme {other!r}: "
+                "use redis://, rediss://, unix://, sentinel:// or memory:// (Redis Cluster is not served)"
             )

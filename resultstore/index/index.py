@@ -1,6 +1,6 @@
 """Index: holds Results by id and announces each change."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -57,3 +57,61 @@ class Lists(Protocol):
 
     def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
         """Up to `limit` ids, newest first where an owner is named, else in any order."""
+
+
+@runtime_checkable
+class LoadsMany(Protocol):
+    """The further power of loading many Results in one round trip."""
+
+    def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """What `load` gives for each id, in their order."""
+
+
+class Line(Protocol):
+    """Hears many ids at once for whoever waits in `wait`; no thread of its own stands between server and waiter."""
+
+    def listen(self, result_ids: Sequence[str]) -> None:
+        """Begin to hear these ids. Does not wait for the server; while it is away, the ids are remembered."""
+
+    def leave(self, result_id: str) -> None:
+        """Stop hearing an id. Never blocks: a garbage collector may call it."""
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        """The Events that have come, at the latest after `timeout_s`; for one caller at a time.
+
+        An Event without a state says that the id is heard from now on: the caller checks it. One comes for each id
+        after `listen`, and again after a connection was lost.
+        """
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+
+
+@runtime_checkable
+class HasLine(Protocol):
+    """The further power of hearing many ids over one connection."""
+
+    def line(self) -> Line:
+        """A new line; it connects at first use and serves the process that made it."""
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """The further power of keeping a door's own small bytes under its own keys."""
+
+    def kept(self, key: str) -> bytes | None:
+        """What was kept under `key`, or None."""
+
+    def keep(self, key: str, content: bytes, *, ttl_s: int | None) -> None:
+        """Keep `content` for `ttl_s` (None: for ever) in place of what stood there."""
+
+    def drop(self, key: str) -> None:
+        """Keep nothing under `key` any more."""
+
+
+@runtime_checkable
+class RunsScripts(Protocol):
+    """The further power of doing several things to a door's own keys in one atomic step."""
+
+    def run_script(self, script: str, *, keys: Sequence[str], args: Sequence[str | bytes | float]) -> list[object]:
+        """Run `script` (Lua, `KEYS` and `ARGV`; it returns a list). A lost answer repeats it: make it idempotent."""

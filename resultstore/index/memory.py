@@ -4,7 +4,8 @@ import heapq
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
@@ -13,6 +14,7 @@ import msgspec
 from resultstore.index.index import Over
 from resultstore.index.mailbox import Mailbox
 from resultstore.model import record
+from resultstore.model.event import Event
 from resultstore.model.result import Result
 
 
@@ -31,6 +33,7 @@ class MemoryIndex:
         self._entries: dict[str, _Entry] = {}
         self._ends: list[tuple[float, str]] = []
         self._boxes: dict[str, list[Mailbox]] = {}
+        self._kept: dict[str, tuple[bytes, float]] = {}
         self._lock = threading.Lock()
 
     def peek(self, result_id: str) -> Result | None:
@@ -44,6 +47,10 @@ class MemoryIndex:
         with self._lock:
             entry = self._live(result_id)
         return None if entry is None else record.decode(result_id, entry.main, entry.beside)
+
+    def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """What `load` gives for each id."""
+        return [self.load(one) for one in result_ids]
 
     def save(self, result: Result, *, ttl_s: int | None, over: Over = Over.ANYTHING) -> bool:
         """Write the record if `over` allows, let it expire after `ttl_s` seconds, and announce it."""
@@ -72,15 +79,28 @@ class MemoryIndex:
     def watch(self, result_id: str) -> Iterator[Mailbox]:
         """Subscribe to an id for the length of the block."""
         box = Mailbox()
-        with self._lock:
-            self._boxes.setdefault(result_id, []).append(box)
+        self._enter(result_id, box)
         try:
             yield box
         finally:
-            with self._lock:
-                self._boxes[result_id].remove(box)
-                if not self._boxes[result_id]:
-                    del self._boxes[result_id]
+            self._leave(result_id, box)
+
+    def line(self) -> "MemoryLine":
+        """A line to this index."""
+        return MemoryLine(self._enter, self._leave)
+
+    def kept(self, key: str) -> bytes | None:
+        """What was kept under `key`, or None."""
+        content, ends_at = self._kept.get(key, (None, 0.0))
+        return content if time.monotonic() < ends_at else None
+
+    def keep(self, key: str, content: bytes, *, ttl_s: int | None) -> None:
+        """Keep `content` for `ttl_s` (None: for ever) in place of what stood there."""
+        self._kept[key] = (content, math.inf if ttl_s is None else time.monotonic() + ttl_s)
+
+    def drop(self, key: str) -> None:
+        """Keep nothing under `key` any more."""
+        self._kept.pop(key, None)
 
     def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
         """Up to `limit` ids, the newest first."""
@@ -89,6 +109,16 @@ class MemoryIndex:
             entries = list(self._entries.items())
         entries.sort(key=lambda item: item[1].made_at, reverse=True)
         return islice((key for key, entry in entries if owner is None or entry.owner == owner), limit)
+
+    def _enter(self, result_id: str, box: Mailbox) -> None:
+        with self._lock:
+            self._boxes.setdefault(result_id, []).append(box)
+
+    def _leave(self, result_id: str, box: Mailbox) -> None:
+        with self._lock:
+            self._boxes[result_id].remove(box)
+            if not self._boxes[result_id]:
+                del self._boxes[result_id]
 
     def _live(self, result_id: str) -> _Entry | None:
         entry = self._entries.get(result_id)
@@ -100,6 +130,51 @@ class MemoryIndex:
             _, result_id = heapq.heappop(self._ends)
             if result_id in self._entries and self._entries[result_id].ends_at <= now:
                 del self._entries[result_id]
+
+
+class MemoryLine:
+    """One mailbox for many ids.
+
+    Args:
+        enter, leave: put the mailbox on an id's list, and take it off.
+    """
+
+    def __init__(self, enter: Callable[[str, Mailbox], None], leave: Callable[[str, Mailbox], None]) -> None:
+        self._enter = enter
+        self._leave = leave
+        self._box = Mailbox()
+        self._heard: set[str] = set()
+        self._leaving: deque[str] = deque()  # a garbage collector may come while the index is locked: later, then
+
+    def listen(self, result_ids: Sequence[str]) -> None:
+        """Begin to hear these ids."""
+        self._say_goodbye()
+        for one in set(result_ids) - self._heard:
+            self._heard.add(one)
+            self._enter(one, self._box)
+            self._box.put(Event(one, ""))
+
+    def leave(self, result_id: str) -> None:
+        """Stop hearing an id, at the next step of whoever waits."""
+        self._leaving.append(result_id)
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        """The next Event, at the latest after `timeout_s`."""
+        self._say_goodbye()
+        event = self._box.wait(timeout_s)
+        return [] if event is None else [event]
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+        self._leaving.extend(self._heard)
+        self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        while self._leaving:
+            one = self._leaving.popleft()
+            if one in self._heard:
+                self._heard.remove(one)
+                self._leave(one, self._box)
 
 
 def _entry(result: Result, ttl_s: int | None) -> _Entry:

@@ -3,20 +3,20 @@
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib import resources
 from itertools import chain, islice, repeat
 from typing import Final, TypeVar, cast
-from urllib.parse import urlsplit
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis.commands.core import Script
 
 from resultstore.index.index import Over
+from resultstore.index.line import RedisLine
 from resultstore.index.mailbox import Mailbox
+from resultstore.index.pool import Options, address, open_pool
 from resultstore.index.watcher import Connection, Watcher
 from resultstore.model import layout, record
 from resultstore.model.errors import IndexUnavailable, Misconfigured
@@ -25,13 +25,11 @@ from resultstore.model.result import Result
 _T = TypeVar("_T")
 _Word = bytes | str | float
 
-_CONNECT_TIMEOUT_S: Final = 2.0
-_SOCKET_TIMEOUT_S: Final = 5.0
 _FIRST_PAUSE_S: Final = 0.02
 _RETRY_BUDGET_S: Final = 3.0  # no try begins later than this; rides out a restart, not an outage
-_POOL_CONNECTIONS: Final = 64
 _SCAN_BATCH: Final = 1_000
 _SCAN_ROUNDS: Final = 1_000  # a listing looks at a million keys at most, whatever else lives in this database
+_LOADED_AT_ONCE: Final = 1_000
 _OWNED_PAGE: Final = 200
 _OWNED_MAX: Final = 10_000
 _OWNER_EVENTS_MAX: Final = 1_000
@@ -44,26 +42,37 @@ class RedisIndex:
     The client's own retries are off; ours last 3 s, and every write may be repeated.
 
     Args:
-        url: redis://, rediss:// (TLS) or unix://; redis-py's query options (`socket_timeout=...`) are obeyed.
+        url: redis://, rediss:// (TLS), unix:// or sentinel://; redis-py's query options (`socket_timeout=...`) win.
+        prefix: what all keys and channels begin with.
+        options: redis-py's arguments of a connection, as `pool.open_pool` takes them.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._where = _address(url)
-        self._processes = {os.getpid(): _Process(url, self._where)}
+    def __init__(self, url: str, *, prefix: str = "", options: Options | None = None) -> None:
+        if "{" in prefix or "}" in prefix:
+            raise Misconfigured(f"the prefix {prefix!r} of Redis keys has a brace: they mark what lies in one slot")
+        self._where = address(url)
+        self._prefix = prefix
+        self._open = partial(_Process, url, self._where, options or {})
+        self._processes = {os.getpid(): self._open()}
 
     def peek(self, result_id: str) -> Result | None:
         """The small record alone: one GET, whatever the size of the value."""
-        main = self._asked(lambda of: of.get(layout.record_key(result_id)))
+        main = self._asked(lambda of: of.get(self._record(result_id)))
         return None if main is None else record.decode(result_id, main, None)
 
     def load(self, result_id: str) -> Result | None:
         """The record with what lies beside it: one MGET. None as well where Redis evicted the part beside."""
-        keys = [layout.record_key(result_id), layout.beside_key(result_id)]
-        main, beside = self._asked(lambda of: of.mget(keys))
-        if main is None or (beside is None and record.has_beside(main)):
-            return None
-        return record.decode(result_id, main, beside)
+        return self.load_many([result_id])[0]
+
+    def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """What `load` gives for each id: one MGET for up to 1,000 of them."""
+        loaded: list[Result | None] = []
+        for start in range(0, len(result_ids), _LOADED_AT_ONCE):
+            batch = result_ids[start : start + _LOADED_AT_ONCE]
+            keys = [key for one in batch for key in (self._record(one), self._beside(one))]
+            found = self._asked(partial(_Process.mget, keys=keys))
+            loaded += map(_decoded, batch, found[::2], found[1::2])
+        return loaded
 
     def save(self, result: Result, *, ttl_s: int | None, over: Over = Over.ANYTHING) -> bool:
         """Write the record if `over` allows, let it expire after `ttl_s` seconds, and announce it: one round trip.
@@ -74,8 +83,8 @@ class RedisIndex:
         main, beside = record.encode(result)
         event = record.encode_event(result)
         life_ms = b"" if ttl_s is None else b"%d" % max(1, ttl_s * 1000)
-        keys = [layout.record_key(result.id), layout.beside_key(result.id)]
-        said: list[_Word] = [main, beside or b"", life_ms, layout.channel(result.id), event]
+        keys = [self._record(result.id), self._beside(result.id)]
+        said: list[_Word] = [main, beside or b"", life_ms, self._channel(result.id), event]
         again = chain([b"0"], repeat(b"1"))  # a retry may meet its own first try
         written = bool(self._asked(lambda of: of.save(keys, [str(over), next(again), *said])))
         if written and result.owner:
@@ -84,7 +93,7 @@ class RedisIndex:
 
     def delete(self, result_id: str) -> None:
         """Remove the record and what lies beside it; an owner's list drops the id when it is read."""
-        keys = [layout.record_key(result_id), layout.beside_key(result_id)]
+        keys = [self._record(result_id), self._beside(result_id)]
         self._asked(lambda of: of.client.unlink(*keys))
 
     def watch(self, result_id: str) -> AbstractContextManager[Mailbox]:
@@ -92,15 +101,36 @@ class RedisIndex:
 
         Raises IndexUnavailable on entry when the server does not confirm within 3 s.
         """
-        return self._process().watcher.watch(layout.channel(result_id))
+        return self._process().watcher.watch(self._channel(result_id))
 
     def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
         """Up to `limit` ids: an owner's, the newest first, or anybody's in no order."""
         return islice(self._anybodys() if owner is None else self._owned_by(owner), limit)
 
+    def line(self) -> RedisLine:
+        """A line of its own connection, for the process that asks."""
+        return RedisLine(self._process().connect, channel_of=self._channel)
+
+    def kept(self, key: str) -> bytes | None:
+        """What was kept under `key`, or None."""
+        return self._asked(lambda of: of.get(self._prefix + key))
+
+    def keep(self, key: str, content: bytes, *, ttl_s: int | None) -> None:
+        """Keep `content` for `ttl_s` (None: for ever) in place of what stood there."""
+        self._asked(lambda of: of.client.set(self._prefix + key, content, ex=ttl_s))
+
+    def drop(self, key: str) -> None:
+        """Keep nothing under `key` any more."""
+        self._asked(lambda of: of.client.unlink(self._prefix + key))
+
+    def run_script(self, script: str, *, keys: Sequence[str], args: Sequence[_Word]) -> list[object]:
+        """Run `script` over `keys`, which lie in one Cluster slot. A lost answer repeats it."""
+        prefixed = [self._prefix + key for key in keys]
+        return self._asked(lambda of: of.script(script, prefixed, args))
+
     def _enlist(self, result: Result, life_ms: bytes, event: bytes) -> None:
         made_at = result.created_at or result.changed_at or time.time()
-        keys = [layout.owner_key(result.owner), layout.owner_stream_key(result.owner)]
+        keys = [self._prefix + layout.owner_key(result.owner), self._prefix + layout.owner_stream_key(result.owner)]
         said: list[_Word] = [result.id, made_at, life_ms, event, _OWNED_MAX, _OWNER_EVENTS_MAX]
         self._asked(lambda of: of.own(keys, said))
 
@@ -108,17 +138,18 @@ class RedisIndex:
         seen: set[str] = set()  # SCAN may name a key twice
         cursor = 0
         for _ in range(_SCAN_ROUNDS):
-            cursor, keys = self._asked(partial(_Process.scan, cursor=cursor))
-            found = {layout.id_of_record_key(key.decode(errors="replace")) for key in keys}
+            cursor, keys = self._asked(partial(_Process.scan, pattern=self._record("*"), cursor=cursor))
+            names = (key.decode(errors="replace").removeprefix(self._prefix) for key in keys)
+            found = {layout.id_of_record_key(name) for name in names}
             yield from (one for one in found if one is not None and one not in seen)
             seen.update(one for one in found if one is not None)
             if cursor == 0:
                 return
 
     def _owned_by(self, owner: str) -> Iterator[str]:
-        key, start = layout.owner_key(owner), 0
+        key, start = self._prefix + layout.owner_key(owner), 0
         while page := self._asked(partial(_Process.newest, key=key, start=start)):
-            exist = self._asked(partial(_Process.exist, keys=[layout.record_key(one) for one in page]))
+            exist = self._asked(partial(_Process.exist, keys=[self._record(one) for one in page]))
             gone = [one for one, exists in zip(page, exist, strict=True) if not exists]
             if gone:
                 self._asked(partial(_Process.unlist, key=key, ids=gone))
@@ -127,7 +158,16 @@ class RedisIndex:
 
     def _process(self) -> "_Process":
         mine = self._processes.get(os.getpid())
-        return mine or self._processes.setdefault(os.getpid(), _Process(self._url, self._where))
+        return mine or self._processes.setdefault(os.getpid(), self._open())
+
+    def _record(self, result_id: str) -> str:
+        return self._prefix + layout.record_key(result_id)
+
+    def _beside(self, result_id: str) -> str:
+        return self._prefix + layout.beside_key(result_id)
+
+    def _channel(self, result_id: str) -> str:
+        return self._prefix + layout.channel(result_id)
 
     def _asked(self, question: Callable[["_Process"], _T]) -> _T:
         process = self._process()
@@ -157,20 +197,24 @@ class _Process:
     The answers are typed here once: redis-py's types allow for other settings than ours (text, async, RESP3).
     """
 
-    def __init__(self, url: str, where: str) -> None:
-        self._pool = redis.BlockingConnectionPool.from_url(
-            url,
-            max_connections=_POOL_CONNECTIONS,
-            timeout=_SOCKET_TIMEOUT_S,
-            protocol=2,  # nothing here needs RESP3, and the greeting is shorter
-            socket_connect_timeout=_CONNECT_TIMEOUT_S,
-            socket_timeout=_SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+    def __init__(self, url: str, where: str, options: Options) -> None:
+        self._pool = open_pool(url, options)
         self.client = redis.Redis(connection_pool=self._pool)
         self.save = self.client.register_script(_script("save.lua"))
         self.own = self.client.register_script(_script("own.lua"))
-        self.watcher = Watcher(self._connect, where=where)
+        self.watcher = Watcher(self.connect, where=where)
+        self._scripts: dict[str, Script] = {}
+
+    def connect(self) -> Connection:
+        """A connection outside the pool, for messages: a health check's PONG would be taken for one of them."""
+        chosen = {**self._pool.connection_kwargs, "health_check_interval": 0}
+        connection = cast("Connection", self._pool.connection_class(**chosen))
+        connection.connect()
+        return connection
+
+    def script(self, script: str, keys: Sequence[str], args: Sequence[_Word]) -> list[object]:
+        known = self._scripts.get(script) or self._scripts.setdefault(script, self.client.register_script(script))
+        return cast("list[object]", known(keys, args))
 
     def get(self, key: str) -> bytes | None:
         return cast("bytes | None", self.client.get(key))
@@ -178,8 +222,8 @@ class _Process:
     def mget(self, keys: list[str]) -> list[bytes | None]:
         return cast("list[bytes | None]", self.client.mget(keys))
 
-    def scan(self, *, cursor: int) -> tuple[int, list[bytes]]:
-        return cast("tuple[int, list[bytes]]", self.client.scan(cursor, match="rs:{*}", count=_SCAN_BATCH))
+    def scan(self, *, pattern: str, cursor: int) -> tuple[int, list[bytes]]:
+        return cast("tuple[int, list[bytes]]", self.client.scan(cursor, match=pattern, count=_SCAN_BATCH))
 
     def newest(self, *, key: str, start: int) -> list[str]:
         page = cast("list[bytes]", self.client.zrevrange(key, start, start + _OWNED_PAGE - 1))
@@ -194,29 +238,12 @@ class _Process:
     def unlist(self, *, key: str, ids: list[str]) -> None:
         self.client.zrem(key, *ids)
 
-    def _connect(self) -> Connection:
-        connection = cast("Connection", self._pool.connection_class(**self._pool.connection_kwargs))
-        connection.connect()
-        return connection
-
 
 def _script(name: str) -> str:
     return resources.files("resultstore.index").joinpath(name).read_text(encoding="utf-8")
 
 
-def _address(url: str) -> str:
-    """Host and port, or the socket's path: what messages may say of `url`."""
-    try:
-        parts = urlsplit(url)
-        remote = f"{parts.hostname or '127.0.0.1'}:{parts.port or 6379}"
-        address = {"redis": remote, "rediss": remote, "unix": parts.path}.get(parts.scheme, "")
-        redis.ConnectionPool.from_url(url)
-    except ValueError:
-        address = ""
-    if not address:
-        # `from None`: a parser's message may quote a piece of the password
-        raise Misconfigured(
-            "RESULTSTORE_INDEX_URL is no URL of a Redis: write redis://[user:password@]host:port/db, rediss:// or "
-            "unix:///path?db=0, with special characters of the password percent-encoded"
-        ) from None
-    return address
+def _decoded(result_id: str, main: bytes | None, beside: bytes | None) -> Result | None:
+    if main is None or (beside is None and record.has_beside(main)):
+        return None
+    return record.decode(result_id, main, beside)

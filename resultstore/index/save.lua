@@ -4,41 +4,44 @@
 --       record; beside ("" for none); life in ms ("" for ever); channel; event
 -- Returns 1 when what was asked for now stands, else 0.
 local over, again, record, beside, life_ms, channel, event = unpack(ARGV)
-local SUCCESS, FIRST_TERMINAL = 127, 64
+local SUCCESS, FIRST_TERMINAL, BESIDE = 127, 64, 4
 
--- The third byte of a record is its state's code, in every format (docs/format.md).
-local head = redis.call('GETRANGE', KEYS[1], 0, 2)
-if #head == 3 then
-  local code = string.byte(head, 3)
-  local refused = over == 'nothing'
-    or code == SUCCESS
-    or (over == 'unfinished' and code >= FIRST_TERMINAL)
-  if refused then
-    -- A client that lost the answer asks again: it must not take its own record for somebody else's.
-    if over == 'nothing' and again ~= '1' then
-      return 0
-    end
-    if redis.call('GET', KEYS[1]) ~= record or (redis.call('GET', KEYS[2]) or '') ~= beside then
-      return 0
-    end
-  end
-end
-
-local function put(key, bytes)
+local function put(key, bytes, ...)
   if life_ms == '' then
-    redis.call('SET', key, bytes)
-  else
-    redis.call('SET', key, bytes, 'PX', life_ms)
+    return redis.call('SET', key, bytes, ...)
   end
+  return redis.call('SET', key, bytes, 'PX', life_ms, ...)
 end
 
 -- The record first: when Redis is out of memory its SET fails and nothing is changed. Once a script has written,
--- Redis lets it finish.
-put(KEYS[1], record)
-if beside == '' then
-  redis.call('UNLINK', KEYS[2])
-else
+-- Redis lets it finish. Mostly nothing stands there yet, and then this is all that is to be done.
+local lay_beside = false
+if not put(KEYS[1], record, 'NX') then
+  -- The third and fourth bytes of a record are its state's code and its flags, in every format (docs/format.md).
+  local head = redis.call('GETRANGE', KEYS[1], 0, 3)
+  local code, flags = string.byte(head, 3), string.byte(head, 4)
+  if flags then
+    local refused = over == 'nothing'
+      or code == SUCCESS
+      or (over == 'unfinished' and code >= FIRST_TERMINAL)
+    if refused then
+      -- A client that lost the answer asks again: it must not take its own record for somebody else's.
+      if over == 'nothing' and again ~= '1' then
+        return 0
+      end
+      if redis.call('GET', KEYS[1]) ~= record or (redis.call('GET', KEYS[2]) or '') ~= beside then
+        return 0
+      end
+    end
+    lay_beside = math.floor(flags / BESIDE) % 2 == 1
+  end
+  put(KEYS[1], record)
+end
+
+if beside ~= '' then
   put(KEYS[2], beside)
+elseif lay_beside then
+  redis.call('UNLINK', KEYS[2])
 end
 -- Last, so that nothing is announced that was not written.
 redis.call('PUBLISH', channel, event)

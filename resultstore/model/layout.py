@@ -107,6 +107,11 @@ def channel(result_id: str) -> str:
     return f"rs:{{{result_id}}}!"
 
 
+def group_key(group_id: str, part: str = "") -> str:
+    """Redis: what a door keeps of a group or a chord; `part` is Celery's suffix (`.j`, `.s` ...), "" the group."""
+    return f"rs:group:{{{group_id}}}{part}"
+
+
 def owner_key(owner: str) -> str:
     """Redis: the sorted set of an owner's ids, scored by the time they were made."""
     return f"rs:owner:{{{owner}}}"

@@ -27,7 +27,7 @@ SUCCESS_CODE: Final = 127
 _CUSTOM_CODE: Final = 63
 _STATE_OF_CODE: Final = {code: state for state, code in CODE_OF_STATE.items()}
 
-_SEALED, _EPHEMERAL, _BESIDE = 1, 2, 4
+_SEALED, _EPHEMERAL, _BESIDE, _VALUE_BESIDE, _EXTRA_BESIDE = 1, 2, 4, 8, 16
 _STATE_AT, _FLAGS_AT, _HEAD_BYTES, _NONCE_BYTES = 2, 3, 4, 16
 
 # A second key costs Redis about 150 bytes, so small things are cheaper inside; a poll should stay one small read.
@@ -136,6 +136,7 @@ def decode(result_id: str, record: bytes, beside: bytes | None) -> Result:
         worker=main.worker,
         retries=main.retries,
         extra=aside.extra or main.extra,
+        unread=_unread(main.flags) if beside is None else frozenset(),
     )
 
 
@@ -178,7 +179,16 @@ def _too_big(result: Result) -> _Beside:
 def _flags(result: Result, beside: _Beside) -> int:
     sealed = _SEALED if result.sealed else 0
     ephemeral = _EPHEMERAL if result.ephemeral else 0
-    return sealed | ephemeral | (0 if beside == _NOTHING_BESIDE else _BESIDE)
+    if beside == _NOTHING_BESIDE:
+        return sealed | ephemeral
+    value = 0 if beside.value is None else _VALUE_BESIDE
+    return sealed | ephemeral | _BESIDE | value | (_EXTRA_BESIDE if beside.extra else 0)
+
+
+def _unread(flags: int) -> frozenset[str]:
+    """What a reader of the record alone has not seen: it need not fetch a large value to learn what is small."""
+    parts = {"rest": _BESIDE, "value": _VALUE_BESIDE, "extra": _EXTRA_BESIDE}
+    return frozenset(name for name, bit in parts.items() if flags & bit)
 
 
 def _without_defaults(record: list[object]) -> list[object]:

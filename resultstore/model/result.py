@@ -66,6 +66,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         worker: the host name of the worker that ran it.
         retries: how often it was tried again.
         extra: what a door keeps beside (children, arguments ...), encoded by that door.
+        unread: which of "value", "extra" and "rest" lie beside the record and were left out by a peek.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     worker: str = ""
     retries: int = 0
     extra: bytes = b""
+    unread: frozenset[str] = frozenset()
 
     @property
     def terminal(self) -> bool:

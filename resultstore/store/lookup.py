@@ -4,12 +4,12 @@ import math
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 
 from structlog import get_logger
 
-from resultstore.index.index import Index, Over
+from resultstore.index.index import Index, LoadsMany, Over
 from resultstore.model.errors import CommitUnknown, IndexUnavailable, ResultStoreError
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
@@ -20,6 +20,7 @@ STALE_AFTER_S = 30.0  # a record that is not terminal and has not changed for th
 MISS_FIRST_S = 2.0
 MISS_LONGEST_S = 60.0
 MISSES_KEPT = 10_000
+SEALS_AT_ONCE = 8
 
 
 class Lookup:
@@ -57,6 +58,27 @@ class Lookup:
         if result is not None and (_is_settled(result) or _is_fresh(result)):
             return result
         return self._sealed_or(result, result_id)
+
+    def find_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """`find` for each id, the records in one round trip; seals are asked for a few of them at a time only.
+
+        So a poll of a thousand ids of running work is not a thousand requests to the object store; whoever polls
+        again gets the next few.
+        """
+        results = self._load_many(result_ids)
+        asked = 0
+        for at, (result_id, result) in enumerate(zip(result_ids, results, strict=True)):
+            if result is not None and (_is_settled(result) or _is_fresh(result)):
+                continue
+            if self._seals is not None and asked < SEALS_AT_ONCE and not self._misses.known(result_id):
+                asked += 1
+                results[at] = self._sealed_or(result, result_id)
+        return results
+
+    def _load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        if isinstance(self._index, LoadsMany):
+            return self._index.load_many(result_ids)
+        return [self._index.load(one) for one in result_ids]
 
     def restore(self, result_id: str) -> bool:
         """Put the record of a sealed success back; whether there is one. A store that is away cannot tell: False."""

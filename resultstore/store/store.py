@@ -1,10 +1,12 @@
 """Store: blobs, index and signer together; the one noun that users hold."""
 
 import io
+import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import BinaryIO, TypeVar, cast
 
 from structlog import get_logger
@@ -130,19 +132,8 @@ class Store:
         When the block ends the Artifact is in `.artifact`; when it is left by an exception, nothing stays.
         Arguments and errors are those of `put`; `metadata` is read when the block ends: counts can be filled in late.
         """
-
-        def upload(chunks: Iterator[bytes]) -> Artifact:
-            return self.put(
-                chunks,
-                name=name,
-                media_type=media_type,
-                id=id,
-                metadata=metadata,
-                retention=retention,
-                compress=compress,
-            )
-
-        writer = Writer(upload)
+        kept = partial(self.put, name=name, media_type=media_type, id=id, metadata=metadata, retention=retention)
+        writer = Writer(partial(kept, compress=compress))
         try:
             yield writer
             writer.finish()
@@ -219,6 +210,10 @@ class Store:
         """The Result, from its record or from its seal; None when the id is unknown."""
         return self._lookup.find(result_id)
 
+    def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """Many Results in one round trip, in the order of their ids."""
+        return self._lookup.find_many(result_ids)
+
     def peek(self, result_id: str) -> Result | None:
         """State and progress only: never reads a value or a list of Artifacts, whatever their size."""
         return self._lookup.poll(result_id)
@@ -241,17 +236,17 @@ class Store:
         """Write the record and announce it; whether it was written (SUCCESS is never overwritten).
 
         A failure asks for the seal first: where one stands, an earlier attempt succeeded, and its outcome is written.
-        The record lives `ttl_s`, by default `Settings.result_expires_s`, and not beyond the Result's own expiry.
+        The record lives `ttl_s` (0: for ever), by default `Settings.result_expires_s`, and not beyond the Result.
         """
         now = time.time()
-        length_s = ttl_s or self.settings.result_expires_s
+        length_s = self.settings.result_expires_s if ttl_s is None else ttl_s
         if result.expires_at is not None:
-            length_s = max(1, min(length_s, int(result.expires_at - now)))
+            length_s = max(1, min(length_s or sys.maxsize, int(result.expires_at - now)))
         may_be_sealed = result.terminal and result.state != State.SUCCESS and not result.ephemeral
         if may_be_sealed and self._lookup.restore(result.id):
             return False
         stamped = result.moved(result.state, changed_at=now)
-        return self.index.save(stamped, ttl_s=length_s, over=over)
+        return self.index.save(stamped, ttl_s=length_s or None, over=over)
 
     def delete(self, result_id: str) -> None:
         """Delete a Result: tombstone over its seal, then its record, then its blobs.

@@ -81,7 +81,10 @@ def test_what_is_big_lies_beside_and_a_peek_does_without():
     big = Result(id="a", state="FAILURE", value=b"v" * 129, traceback="t", failure=failure, extra=b"x" * 65)
     main, beside = record.encode(big)
     assert len(main) < 16
-    assert record.decode("a", main, None) == Result(id="a", state="FAILURE")
+    assert record.decode("a", main, None) == Result(
+        id="a", state="FAILURE", unread=frozenset({"value", "extra", "rest"})
+    )
+    assert record.decode("a", main, beside) == big
     assert record.decode("a", main, beside) == big
 
 

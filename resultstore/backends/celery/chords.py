@@ -1,0 +1,184 @@
+"""Chords: counts the parts of a chord and sends its body off when the last one is in."""
+
+import math
+from collections.abc import Callable, Sequence
+from importlib import resources
+from typing import Any, Final
+from uuid import uuid4
+
+from celery import Celery, states
+from celery.canvas import maybe_signature
+from celery.exceptions import ChordError
+from celery.result import GroupResult, allow_join_result
+from structlog import get_logger
+
+from resultstore.index.index import RunsScripts
+from resultstore.model import layout
+
+INLINE_MAX_BYTES: Final = 1_024  # a part of up to this many bytes travels in the list; of a larger one only its id
+_CLAIM_S: Final = 30
+_DONE_S: Final = 300  # how long late copies of a header task are recognized
+
+_PART: Final = resources.files(__package__).joinpath("chord_part.lua").read_text(encoding="utf-8")
+_ADD: Final = "return {redis.call('INCR', KEYS[1])}"
+# Reapplying a frozen chord reuses its group id and is a new run: the last run's end is no longer known.
+_BEGIN: Final = """
+redis.call('DEL', KEYS[2])
+if ARGV[2] == '0' then redis.call('SET', KEYS[1], ARGV[1]) else redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
+return {1}
+"""
+_ORDERED: Final = "return redis.call('ZRANGE', KEYS[1], 0, -1)"
+_UNORDERED: Final = "return redis.call('LRANGE', KEYS[1], 0, -1)"
+# The claim is still ours, or it ran out and nobody else took it while the chord is there.
+_EXTEND: Final = """
+local holder = redis.call('GET', KEYS[1])
+if holder == ARGV[1] or (not holder and redis.call('EXISTS', KEYS[2]) == 1) then
+  redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+  return {1}
+end
+return {0}
+"""
+_END: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('DEL', unpack(KEYS, 2))
+  redis.call('SET', KEYS[1], 'done', 'EX', ARGV[2])
+  return {1}
+end
+return {redis.call('GET', KEYS[1]) == 'done' and 1 or 0}
+"""
+
+
+class Chords:
+    """The native chord.
+
+    Keys have Celery's suffixes and parts Celery's form, `[1, task id, state, value]`, except that a part without a
+    value refers to the task's own result: large values do not pass through a list in Redis.
+
+    A crash of the finisher before the body is published leaves its claim, which ends after 30 s; then the next copy
+    of any header task finishes the chord.
+
+    Args:
+        backend: the backend that stores the header tasks' results.
+        scripts: runs the steps, each atomic.
+        ordered: whether the body gets the values in the header's order, rather than in that of their ends.
+    """
+
+    def __init__(self, backend: Any, scripts: RunsScripts, *, ordered: bool) -> None:  # noqa: ANN401 - Celery's backends have no types
+        self._backend = backend
+        self._app: Celery = backend.app
+        self._scripts = scripts
+        self._ordered = ordered
+
+    def begin(self, group_id: str, size: int) -> None:
+        """Say how many parts there will be."""
+        self._run(_BEGIN, group_id, ".s .c", size, self._life_s)
+
+    def add(self, group_id: str) -> None:
+        """One more part, added by a running header task."""
+        self._run(_ADD, group_id, ".t")
+
+    def part_ended(self, request: Any, state: str, result: object) -> None:  # noqa: ANN401 - Celery's Context
+        """Count a header task; whoever counts the last one sends the body."""
+        group_id, token = request.group, uuid4().hex
+        if not group_id or not request.id or not self._count(request, self._part(request, state, result), token):
+            return
+        body = maybe_signature(request.chord, app=self._app)
+        try:
+            values = self._values(group_id)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong is the body's failure, and its errbacks'
+            get_logger().warning("chord_failed", group=group_id, error=repr(error), exc_info=True)
+            self._backend.chord_error_from_stack(body, _chord_error("Join error", error))
+            # So that a late copy of a header task does not fail the chord again.
+            self._scripts.run_script("return {redis.call('DEL', KEYS[1])}", keys=_keys(group_id, ".s"), args=())
+            return
+        claim_s = self._claim_s(publishing=True)
+        if self._run(_EXTEND, group_id, ".c .s", token, claim_s):
+            self._publish(group_id, body, values, token)
+        else:
+            get_logger().warning("chord_taken_over", group=group_id)
+
+    def _publish(self, group_id: str, body: Any, values: list[object], token: str) -> None:  # noqa: ANN401 - a signature
+        patient: Callable[..., object] | None = getattr(self._app.amqp, "_retry_publish", None)  # since Celery 5.7
+        try:
+            if patient is None:
+                body.delay(values)
+            else:
+                patient(body.delay, values)
+        except Exception as error:  # noqa: BLE001 - the body cannot be sent: that is its failure
+            get_logger().warning("chord_body_not_sent", group=group_id, error=repr(error), exc_info=True)
+            self._backend.chord_error_from_stack(body, _chord_error("Callback error", error))
+        finally:
+            self._run(_END, group_id, ".c .j .t .s .d", token, _DONE_S)
+
+    def _count(self, request: Any, part: str | bytes, token: str) -> bool:  # noqa: ANN401 - Celery's Context
+        index = "+inf" if request.group_index is None else request.group_index
+        score = index if self._ordered else ""
+        group_life_s = self._backend.header_life_s
+        said = (f"{request.id}:{index}", part, score, self._life_s, group_life_s, self._claim_s(), token)
+        return self._run(_PART, request.group, ".j .t .s .d  .c", *said)
+
+    def _part(self, request: Any, state: str, result: object) -> str | bytes:  # noqa: ANN401 - Celery's Context
+        # What was just stored under the task's id need not be written twice; a task that ignores its result has none.
+        stored_bytes = getattr(request, "resultstore_value_bytes", None)
+        if stored_bytes is not None and stored_bytes > INLINE_MAX_BYTES:
+            reference: str | bytes = self._backend.encode([1, request.id, state])
+            return reference
+        whole: str | bytes = self._backend.encode([1, request.id, state, self._backend.encode_result(result, state)])
+        return whole
+
+    def _values(self, group_id: str) -> list[object]:
+        header = self._backend.restore_group(group_id, cache=False)
+        if isinstance(header, GroupResult):
+            # Saved because parts of it are groups: joined, so that the body gets values of the same shape.
+            header.on_ready()
+            with allow_join_result():
+                joined: list[object] = header.join_native(
+                    timeout=self._app.conf.result_chord_join_timeout, propagate=True
+                )
+            return joined
+        script = _ORDERED if self._ordered else _UNORDERED
+        parts = self._scripts.run_script(script, keys=_keys(group_id, ".j"), args=())
+        return self._resolved([self._backend.decode(part) for part in parts])
+
+    def _resolved(self, parts: Sequence[Any]) -> list[object]:
+        for part in parts:
+            if part[2] in states.PROPAGATE_STATES:
+                self._raise_for(part)
+        referred = [part[1] for part in parts if len(part) == 3]  # noqa: PLR2004 - version, id, state and no value
+        stored = dict(zip(referred, self._backend.reading.outcomes(referred), strict=True)) if referred else {}
+        return [part[3] if len(part) > 3 else stored[part[1]] for part in parts]  # noqa: PLR2004 - the same
+
+    def _raise_for(self, part: Sequence[Any]) -> None:
+        _, task_id, _, *value = part
+        error = self._backend.exception_to_python(value[0]) if value else self._backend.reading.outcomes([task_id])[0]
+        raise _caused(ChordError(f"Dependency {task_id} raised {error!r}"), error)
+
+    def _run(self, script: str, group_id: str, parts: str, *args: str | bytes | float) -> bool:
+        return bool(self._scripts.run_script(script, keys=_keys(group_id, parts), args=args)[0])
+
+    @property
+    def _life_s(self) -> int:
+        return int(self._backend.chord_expires or 0)
+
+    def _claim_s(self, *, publishing: bool = False) -> int:
+        conf = self._app.conf
+        join_s = float(conf.result_chord_join_timeout or 0)
+        connect_s = float(conf.broker_connection_timeout or 0)
+        policy = conf.task_publish_retry_policy or {}
+        tries = 1 + int(policy.get("max_retries") or 0)
+        pauses_s = tries * float(policy.get("interval_max") or 1)
+        return max(_CLAIM_S, math.ceil(tries * connect_s + pauses_s if publishing else 2 * join_s))
+
+
+def _keys(group_id: str, parts: str) -> list[str]:
+    """The chord's keys by Celery's suffixes, one space apart; nothing between two spaces is the group itself."""
+    return [layout.group_key(group_id, part) for part in parts.split(" ")]
+
+
+def _chord_error(what: str, error: Exception) -> ChordError:
+    return error if isinstance(error, ChordError) else _caused(ChordError(f"{what}: {error!r}"), error)
+
+
+def _caused(chord_error: ChordError, cause: object) -> ChordError:
+    chord_error.__cause__ = cause if isinstance(cause, BaseException) else None
+    return chord_error

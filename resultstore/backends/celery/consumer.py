@@ -1,0 +1,236 @@
+"""ResultConsumer: wakes whoever waits for a Celery result, by announcements that may be lost."""
+
+import math
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, Final
+
+from celery import states
+from celery.backends.asynchronous import BaseResultConsumer, greenletDrainer
+from structlog import get_logger
+
+from resultstore.index.index import Line
+from resultstore.model.errors import IndexUnavailable
+from resultstore.model.event import Event
+from resultstore.store.waiting import PATIENCE_S, RECHECK_S
+
+_FIRST_CHECK_S: Final = 0.05  # a waiter that was not woken by then looks for itself, once
+_DRAIN_S: Final = 1.0
+_INTERVAL_S: Final = 0.5
+
+Meta = dict[str, Any]  # Celery's own word and shape for what a backend stores of a task
+
+
+class _Here:
+    """What one process hears; a fork starts with nothing."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.changed = threading.Condition()
+        self.reading = False  # one thread reads the line, the others wait for what it found
+        self.turns = 0
+        self.heard: set[str] = set()
+        self.unheard: set[str] = set()  # waited for, not yet listened to
+        self.expected: set[str] = set()  # listened to since before they were sent: nothing can have been missed
+        self.check_at = math.inf
+        self.away_since: float | None = None
+
+
+class ResultConsumer(BaseResultConsumer):
+    """Subscribe, check, wait; and all three again when the connection was lost.
+
+    An announcement carries no value: the record is fetched, and only for ids that somebody here waits for. An id that
+    this process sends is subscribed to before it is sent, so it need not be checked. Whatever is lost is found by a
+    check after 50 ms, and then every 2 s (with jitter) for as long as anybody waits.
+
+    The thread that waits reads the connection itself; of several, one reads and wakes the others.
+    """
+
+    def expect(self, task_id: str) -> None:
+        """Hear an id that is about to be sent."""
+        here = self._here()
+        here.heard.add(task_id)
+        here.expected.add(task_id)
+        here.line.listen([task_id])
+
+    def consume_from(self, task_id: str) -> None:
+        """Somebody will wait for this id."""
+        here = self._here()
+        if task_id not in here.heard:
+            here.unheard.add(task_id)
+            if isinstance(self.drainer, greenletDrainer):  # it reads all the time, whether anybody calls or not
+                self._listen(here)
+
+    def cancel_for(self, task_id: str) -> None:
+        """Nobody waits for this id any more. Never blocks: a result's `__del__` calls it."""
+        here = self._processes.get(os.getpid())
+        if here is None:
+            return
+        here.unheard.discard(task_id)
+        here.expected.discard(task_id)
+        if task_id in here.heard:
+            here.heard.discard(task_id)
+            here.line.leave(task_id)
+
+    def on_wait_for_pending(self, result: Any, timeout: float | None = None, **_: object) -> None:  # noqa: ANN401, ARG002 - Celery's signature
+        """Look at once for what may be there already, and listen for the rest."""
+        here = self._here()
+        unsure = [one for one in _unready_ids(result) if one not in here.heard]
+        here.unheard.update(unsure)
+        self._fetch(here, unsure)
+        self._listen(here)
+        here.check_at = min(here.check_at, time.monotonic() + _FIRST_CHECK_S)
+
+    def drain_events_until(
+        self,
+        p: Any,  # noqa: ANN401 - Celery's promise
+        timeout: float | None = None,
+        on_interval: Callable[[], object] | None = None,
+    ) -> Iterator[object]:
+        """Wait until `p` is ready. Raises socket.timeout."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        interval = _DRAIN_S if timeout is None else min(_DRAIN_S, max(0.0, timeout))
+        wait = partial(self._drain_before, end)
+        drained: Iterator[object] = self.drainer.drain_events_until(
+            p, timeout=timeout, interval=interval, on_interval=on_interval and _Paced(on_interval), wait=wait
+        )
+        return drained
+
+    def drain_events(self, timeout: float | None = None) -> None:
+        """Take what was announced, at the latest after `timeout`; or wait until another thread has done so."""
+        here = self._here()
+        timeout_s = _DRAIN_S if timeout is None else timeout
+        with here.changed:
+            if here.reading:
+                turn = here.turns
+                here.changed.wait_for(lambda: here.turns != turn, timeout_s)
+                return
+            here.reading = True
+        try:
+            self._read(here, timeout_s)
+        finally:
+            with here.changed:
+                here.reading = False
+                here.turns += 1
+                here.changed.notify_all()
+
+    def on_after_fork(self) -> None:
+        """Hear nothing; whoever waits next begins anew."""
+        here = self._processes.pop(os.getpid(), None)
+        if here is not None:
+            here.line.close()
+
+    def stop(self) -> None:
+        """The same."""
+        self.on_after_fork()
+
+    @property
+    def _processes(self) -> dict[int, _Here]:
+        known: dict[int, _Here] = self.__dict__.setdefault("_by_process", {})
+        return known
+
+    def _here(self) -> _Here:
+        mine = self._processes.get(os.getpid())
+        return mine or self._processes.setdefault(os.getpid(), _Here(self.backend.new_line()))
+
+    def _drain_before(self, end: float, timeout: float | None = None) -> None:
+        self.drain_events(min(_DRAIN_S if timeout is None else timeout, max(0.0, end - time.monotonic())))
+
+    def _listen(self, here: _Here) -> None:
+        new = list(_emptied(here.unheard))
+        if new:
+            here.heard.update(new)
+            here.line.listen(new)
+
+    def _read(self, here: _Here, timeout_s: float) -> None:
+        self._listen(here)
+        events = here.line.wait(min(timeout_s, max(0.0, here.check_at - time.monotonic())))
+        worth = {event.id for event in events if self._is_worth_fetching(here, event)}
+        if time.monotonic() >= here.check_at:
+            worth.update(self._waited_for())
+            here.check_at = _later() if worth else math.inf
+        self._fetch(here, worth)
+
+    def _is_worth_fetching(self, here: _Here, event: Event) -> bool:
+        waited = any(event.id in waiting for waiting in self._pending_results)
+        if not event.state:  # heard from now on
+            if event.id not in here.expected:
+                return waited
+            here.expected.discard(event.id)
+            return False
+        if event.state in states.READY_STATES and not waited:
+            self.cancel_for(event.id)  # whoever waits for it later looks first
+        return waited and (event.state in states.READY_STATES or self.on_message is not None)
+
+    def _waited_for(self) -> set[str]:
+        return {task_id for waiting in self._pending_results for task_id in list(waiting)}
+
+    def _fetch(self, here: _Here, task_ids: Iterable[str]) -> None:
+        """Look these up and tell those who wait; an index that is away is asked again by the next check."""
+        asked = list(task_ids)
+        if not asked:
+            return
+        try:
+            metas = self.backend.reading.metas(asked)
+        except IndexUnavailable:
+            here.check_at = min(here.check_at, _later())
+            if self._lost_patience(here):
+                raise
+            return
+        here.away_since = None
+        for meta in metas:
+            self._tell(meta)
+
+    def _tell(self, meta: Meta) -> None:
+        ready = meta["status"] in states.READY_STATES
+        if ready or self.on_message:
+            self.on_state_change(meta, None)
+        if ready:
+            self.cancel_for(meta["task_id"])
+
+    def _lost_patience(self, here: _Here) -> bool:
+        here.away_since = here.away_since or time.monotonic()
+        if time.monotonic() - here.away_since < PATIENCE_S:
+            return False
+        here.away_since = None
+        if isinstance(self.drainer, greenletDrainer):  # an error would end it for all greenlets and for good
+            get_logger().warning("index_away", patience_s=PATIENCE_S)
+            return False
+        return True
+
+
+class _Paced:
+    """Calls on at most every half second: Celery's own callback looks up all parents, one by one, at each event."""
+
+    def __init__(self, called: Callable[[], object]) -> None:
+        self._called = called
+        self._next_at = time.monotonic() + _INTERVAL_S
+
+    def __call__(self) -> None:
+        if time.monotonic() >= self._next_at:
+            self._called()
+            self._next_at = time.monotonic() + _INTERVAL_S
+
+
+def _unready_ids(result: Any) -> Iterator[str]:  # noqa: ANN401 - Celery's AsyncResult or ResultSet
+    if hasattr(result, "results"):
+        for one in result.results:
+            yield from _unready_ids(one)
+    elif not result._cache:  # noqa: SLF001 - what `result.ready()` would ask the backend for
+        yield result.id
+
+
+def _emptied(ids: set[str]) -> Iterator[str]:
+    while ids:
+        try:
+            yield ids.pop()
+        except KeyError:  # another thread took the last one
+            return
+
+
+def _later() -> float:
+    return time.monotonic() + RECHECK_S * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, no secret

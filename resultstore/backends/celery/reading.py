@@ -1,0 +1,59 @@
+"""Reading: turns Results into what Celery asks a backend for."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from celery import states
+
+from resultstore.backends.celery.meta import Meta
+from resultstore.backends.celery.recording import encoded_failure
+from resultstore.model.errors import ResultMissing
+from resultstore.model.result import Result
+from resultstore.store import Store
+
+
+class Reading:
+    """What stands in the store, decoded.
+
+    Args:
+        store: where it stands.
+        decode: the app's result serializer, backwards.
+        exception_of: makes an exception of Celery's encoded one; never imports a module for it.
+    """
+
+    def __init__(
+        self, store: Store, *, decode: Callable[[bytes], Any], exception_of: Callable[[object], BaseException | None]
+    ) -> None:
+        self._store = store
+        self._decode = decode
+        self._exception_of = exception_of
+
+    def metas(self, task_ids: Iterable[str]) -> list[Meta]:
+        """What is known of these ids, in one round trip; nothing for an unknown one."""
+        asked = list(dict.fromkeys(task_ids))
+        return [Meta(found, self) for found in self._store.load_many(asked) if found is not None]
+
+    def whole(self, task_id: str) -> Result:
+        """The Result with all that lies beside its record. Raises ResultMissing."""
+        found = self._store.load(task_id)
+        if found is None:
+            raise ResultMissing(f"result {task_id} is not there any more: it expired, or somebody forgot it")
+        return found
+
+    def outcome(self, found: Result) -> object:
+        """The decoded value, or the exception."""
+        if found.value is None and found.failure is not None:
+            return self._exception_of(encoded_failure(found.failure))
+        payload = self._store.value(found)
+        value = None if payload is None else self._decode(payload)
+        return self._exception_of(value) if found.state in states.EXCEPTION_STATES else value
+
+    def outcomes(self, task_ids: list[str]) -> list[object]:
+        """The outcome of each id, the records in one round trip. Raises ResultMissing."""
+        found = self._store.load_many(task_ids)
+        return [self.outcome(one or self.whole(task_id)) for task_id, one in zip(task_ids, found, strict=True)]
+
+    def extras(self, found: Result) -> Mapping[str, object]:
+        """What the backend keeps of a task beyond its record."""
+        kept: dict[str, object] = self._decode(found.extra) if found.extra else {}
+        return kept

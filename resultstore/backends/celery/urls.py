@@ -1,0 +1,134 @@
+"""URLs: what a backend URL and Celery's settings say of our servers."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import msgspec
+import redis
+from kombu.utils.imports import symbol_by_name
+
+from resultstore.model.errors import Misconfigured
+from resultstore.settings import Settings
+
+_SCHEMES: Final = {"redis": "redis", "rediss": "rediss", "socket": "unix", "unix": "unix", "sentinel": "sentinel"}
+_PREFIX_ENDS: Final = ":_-."  # Celery puts a "_" behind a prefix that does not end in one of these
+# Celery's settings that are redis-py's arguments by another name.
+_ARGUMENTS: Final = {
+    "redis_max_connections": "max_connections",
+    "redis_socket_timeout": "socket_timeout",
+    "redis_socket_connect_timeout": "socket_connect_timeout",
+    "redis_socket_keepalive": "socket_keepalive",
+    "redis_backend_health_check_interval": "health_check_interval",
+    "redis_client_name": "client_name",
+    "redis_host": "host",
+    "redis_port": "port",
+    "redis_db": "db",
+    "redis_username": "username",
+    "redis_password": "password",
+}
+_SENTINEL_OPTIONS: Final = ("master_name", "sentinel_kwargs", "min_other_sentinels")
+_CERT_REQS: Final = {"CERT_NONE": "none", "CERT_OPTIONAL": "optional", "CERT_REQUIRED": "required"}
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a backend's servers are: our settings, and what of Redis no URL can say."""
+
+    settings: Settings
+    redis_options: dict[str, object]
+
+
+def place(url: str | None, conf: Any) -> Place:  # noqa: ANN401 - Celery's settings have no type
+    """Read the URL, then the transport options, then `resultstore_*` and `redis_*` settings, then RESULTSTORE_*.
+
+    Raises Misconfigured, which names the setting, for a scheme that is not served.
+    """
+    transport: Mapping[str, Any] = conf.get("result_backend_transport_options") or {}
+    chosen: dict[str, object] = {}
+    for name in Settings.model_fields:
+        value = transport.get(name, conf.get(f"resultstore_{name}"))
+        if value is not None:
+            chosen[name] = value
+    prefix = str(transport.get("global_keyprefix") or "")
+    if prefix:
+        chosen["index_prefix"] = prefix if prefix[-1] in _PREFIX_ENDS else prefix + "_"
+    if url and "://" in url:
+        index_url, query = _index_url(url)
+        blobs_url = query.get("blobs") or transport.get("blobs")
+        chosen |= {"index_url": index_url} | ({"blobs_url": blobs_url} if blobs_url else {})
+    return Place(Settings(**chosen), _redis_options(url or "", conf, transport))  # type: ignore[arg-type]  # checked by it
+
+
+def hidden(url: str) -> str:
+    """`url` without passwords and query: what banners and logs may show."""
+    shown = [re.sub(r"(?<=://)[^@/]*@", _masked, part.partition("?")[0]) for part in url.split(";")]
+    return ";".join(shown)
+
+
+def _masked(userinfo: re.Match[str]) -> str:
+    return userinfo.group().partition(":")[0].rstrip("@") + ":**@"
+
+
+def _index_url(url: str) -> tuple[str, dict[str, str]]:
+    """The URL of the index, and the query that is not for it."""
+    url = url.removeprefix("resultstore+").removeprefix("redisresultstore+")
+    first, *others = url.split(";")  # Celery writes sentinels so: sentinel://a:26379/0;sentinel://b:26379/0
+    parts = urlsplit(first)
+    query = dict(parse_qsl(parts.query))
+    if parts.scheme == "memory":
+        return "memory://", query
+    if parts.scheme not in _SCHEMES:
+        raise Misconfigured(
+            f"a result backend URL of resultstore cannot begin with {parts.scheme}://: write resultstore+redis://, "
+            "+rediss://, +socket:// or +sentinel:// (Redis Cluster is not served)"
+        )
+    for other in others:
+        query |= dict(parse_qsl(urlsplit(other).query))
+    ours = {"blobs": query.pop("blobs", "")}
+    if "ssl_cert_reqs" in query:
+        query["ssl_cert_reqs"] = _CERT_REQS.get(query["ssl_cert_reqs"], query["ssl_cert_reqs"])
+    if "virtual_host" in query:
+        query["db"] = query.pop("virtual_host").strip("/")
+    query.pop("credential_provider", None)
+    hosts = [parts.netloc, *(urlsplit(other).netloc.rpartition("@")[2] for other in others)]
+    index = (_SCHEMES[parts.scheme], ",".join(hosts), parts.path, urlencode(query), "")
+    return urlunsplit(index), ours
+
+
+def _redis_options(url: str, conf: Any, transport: Mapping[str, Any]) -> dict[str, object]:  # noqa: ANN401 - as above
+    options: dict[str, object] = {}
+    for setting, argument in _ARGUMENTS.items():
+        value = conf.get(setting)
+        if value not in (None, ""):
+            options[argument] = float(value) if argument.endswith("timeout") else value
+    options |= {name: transport[name] for name in _SENTINEL_OPTIONS if name in transport}
+    options |= _tls(conf.get("redis_backend_use_ssl"), url)
+    provider = _credential_provider(
+        conf.get("redis_backend_credential_provider") or dict(parse_qsl(urlsplit(url).query)).get("credential_provider")
+    )
+    if provider is not None:
+        options.pop("username", None)
+        options.pop("password", None)
+        options["credential_provider"] = provider
+    return options
+
+
+def _tls(wanted: Any, url: str) -> dict[str, object]:  # noqa: ANN401 - a dict, True or nothing
+    if not wanted:
+        return {}
+    said = dict(wanted) if isinstance(wanted, Mapping) else {}
+    if "ssl_cert_reqs" in said:
+        said["ssl_cert_reqs"] = _CERT_REQS.get(str(said["ssl_cert_reqs"]), said["ssl_cert_reqs"])
+    sentinel = urlsplit(url).scheme == "sentinel"
+    return {**said, **({"ssl": True} if sentinel else {"connection_class": redis.SSLConnection})}
+
+
+def _credential_provider(wanted: Any) -> redis.CredentialProvider | None:  # noqa: ANN401 - Celery allows three forms
+    if not wanted:
+        return None
+    provider: Any = symbol_by_name(wanted) if isinstance(wanted, str) else wanted  # type: ignore[no-untyped-call]
+    provider = provider() if isinstance(provider, type) else provider
+    if not isinstance(provider, redis.CredentialProvider):
+        raise Misconfigured("redis_backend_credential_provider is no redis.CredentialProvider: name a subclass of it")
+    return provider
