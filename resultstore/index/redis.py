@@ -107,6 +107,11 @@ class RedisIndex:
         """Up to `limit` ids: an owner's, the newest first, or anybody's in no order."""
         return islice(self._anybodys() if owner is None else self._owned_by(owner), limit)
 
+    @property
+    def client(self) -> redis.Redis:
+        """The client of this process, for whoever looks into Redis himself; its pool is shared with the index."""
+        return self._process().client
+
     def line(self) -> RedisLine:
         """A line of its own connection, for the process that asks."""
         return RedisLine(self._process().connect, channel_of=self._channel)

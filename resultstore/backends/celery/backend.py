@@ -1,6 +1,7 @@
 """ResultStoreBackend: Celery's result backend over a Store."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from typing import Any, Final
@@ -8,22 +9,20 @@ from typing import Any, Final
 from celery import Celery, states
 from celery._state import task_join_will_block
 from celery.backends.asynchronous import AsyncBackendMixin
-from celery.backends.base import Backend, BaseKeyValueStoreBackend, compress_payload
-from celery.exceptions import BackendStoreError, TimeoutError as CeleryTimeoutError
-from celery.result import GroupResult, result_from_tuple
-from celery.utils.functional import _regen
-from structlog import get_logger
+from celery.backends.base import Backend, compress_payload
+from celery.exceptions import BackendStoreError
 
 from resultstore.backends.celery import artifacts, urls
-from resultstore.backends.celery.chords import Chords
 from resultstore.backends.celery.consumer import ResultConsumer
+from resultstore.backends.celery.groups import KeepsGroups
 from resultstore.backends.celery.meta import Meta
 from resultstore.backends.celery.patience import MAX_RETRIES, patiently
-from resultstore.backends.celery.reading import Reading
+from resultstore.backends.celery.reading import Reading, Rounds
 from resultstore.backends.celery.recording import failure_of, recorded
+from resultstore.backends.celery.timing import Timing
 from resultstore.capturing import sealed_record
 from resultstore.connect import connect
-from resultstore.index.index import HasLine, Keeps, Line, Over, RunsScripts
+from resultstore.index.index import HasLine, Line, Over
 from resultstore.model import layout
 from resultstore.model.errors import Misconfigured, Unavailable
 from resultstore.model.result import Result
@@ -32,13 +31,17 @@ from resultstore.store.attempt import Attempt
 
 _REDIS_VALUE_MAX_BYTES: Final = 512 << 20
 _PICKLED: Final = "application/x-python-serialize"
+NO_BLOBS: Final = (
+    "no object store is configured, so large results stay in Redis: set RESULTSTORE_BLOBS_URL (or ?blobs= in the "
+    "backend's URL) to s3://bucket/prefix"
+)
 NO_PICKLE: Final = (
     "result_serializer pickle is refused: whoever can write into Redis or the bucket could run code where a result is "
     "read; use json (the default), yaml or msgpack"
 )
 
 
-class ResultStoreBackend(BaseKeyValueStoreBackend, AsyncBackendMixin):
+class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
     """State and small values in Redis, large values and Artifacts in the object store.
 
     Args:
@@ -67,7 +70,8 @@ class ResultStoreBackend(BaseKeyValueStoreBackend, AsyncBackendMixin):
         place = urls.place(url, app.conf)
         self.store: Store = connect(place.settings, redis_options=place.redis_options)
         if self.store.blobs is None:
-            get_logger().warning("no_object_store", remedy="set RESULTSTORE_BLOBS_URL: large values stay in Redis")
+            warnings.warn(NO_BLOBS, UserWarning, stacklevel=2)
+        self._timing = Timing()
         self.reading = Reading(self.store, decode=self.decode, exception_of=self.exception_to_python)
         self.result_consumer = self.ResultConsumer(
             self, app, self.accept, self._pending_results, self._pending_messages
@@ -148,11 +152,6 @@ class ResultStoreBackend(BaseKeyValueStoreBackend, AsyncBackendMixin):
         in_header = bool(getattr(request, "chord", None))
         return int(self.header_life_s if in_header and life_s else life_s or 0)
 
-    @property
-    def header_life_s(self) -> int:
-        """How long a chord's header results and its saved group live, in seconds; 0 for ever."""
-        return max(self.chord_expires, self.expires) if self.chord_expires and self.expires else 0
-
     # --- looking up -------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -190,31 +189,35 @@ class ResultStoreBackend(BaseKeyValueStoreBackend, AsyncBackendMixin):
         READY_STATES: frozenset[str] = states.READY_STATES,  # noqa: N803 - Celery's signature
     ) -> Iterator[tuple[str, Meta]]:
         """Each id with its meta once it is ready; one round trip for all that are left, every `interval` seconds."""
-        left = set(task_ids)
-        end = None if timeout is None else time.monotonic() + timeout
-        rounds = 0
-        while True:
-            for meta in self.reading.metas(left):
-                if meta["status"] in READY_STATES:
-                    left.discard(str(meta["task_id"]))
-                    if on_message is not None:
-                        on_message(meta)
-                    yield str(meta["task_id"]), meta
-            rounds += 1
-            if not left or (max_iterations is not None and rounds >= max_iterations):
-                return
-            if end is not None and time.monotonic() >= end:
-                raise CeleryTimeoutError(f"{len(left)} results were not ready after {timeout} s")
-            if on_interval is not None:
-                on_interval()
-            pause_s = 0.5 if interval is None else interval
-            time.sleep(pause_s if end is None else max(0.0, min(pause_s, end - time.monotonic())))
+        rounds = Rounds(
+            timeout_s=timeout,
+            pause_s=0.5 if interval is None else interval,
+            most=max_iterations,
+            between=on_interval,
+        )
+        for meta in self.reading.as_ready(task_ids, rounds, ready_states=READY_STATES):
+            if on_message is not None:
+                on_message(meta)
+            yield str(meta["task_id"]), meta
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         found = self.store.peek(task_id)
         if found is not None and found.unread and not found.terminal:
             found = self.store.load(task_id)  # at once: by the time it is looked at, it may be another state's
         return {"status": states.PENDING, "result": None} if found is None else Meta(found, self.reading)
+
+    @property
+    def client(self) -> Any:  # noqa: ANN401 - Celery's name for redis-py's client
+        """The Redis client, for whoever looks into Redis himself."""
+        return getattr(self.store.index, "client")  # noqa: B009 - only an index in Redis has one
+
+    def get_key_for_task(self, task_id: str, key: str = "") -> bytes:
+        """Where the record of a task stands in Redis."""
+        return (self.store.settings.index_prefix + layout.record_key(str(task_id)) + key).encode()
+
+    def get_key_for_group(self, group_id: str, key: str = "") -> bytes:
+        """Where a group or a part of a chord stands in Redis."""
+        return (self.store.settings.index_prefix + layout.group_key(str(group_id), key)).encode()
 
     def new_line(self) -> Line:
         """A line that hears many ids."""
@@ -229,60 +232,3 @@ class ResultStoreBackend(BaseKeyValueStoreBackend, AsyncBackendMixin):
 
     def _forget(self, task_id: str) -> None:
         self.store.delete(task_id)
-
-    # --- groups and chords ------------------------------------------------------------------------------------------
-
-    def _save_group(self, group_id: str, result: Any) -> Any:  # noqa: ANN401 - Celery's GroupResult
-        self._keeps.keep(
-            layout.group_key(group_id), self.encoded({"result": result.as_tuple()}), ttl_s=self.header_life_s or None
-        )
-        return result
-
-    def _restore_group(self, group_id: str) -> dict[str, Any] | None:
-        kept = self._keeps.kept(layout.group_key(group_id))
-        if kept is None:
-            return None
-        meta: dict[str, Any] = self.decode(kept)
-        meta["result"] = result_from_tuple(meta["result"], self.app)
-        return meta
-
-    def _delete_group(self, group_id: str) -> None:
-        self._keeps.drop(layout.group_key(group_id))
-
-    def set_chord_size(self, group_id: str, chord_size: int) -> None:
-        """Say how many parts a chord will have."""
-        if self._chords is not None:
-            self._chords.begin(group_id, chord_size)
-
-    def add_to_chord(self, group_id: str, result: object) -> None:
-        """One more part, added by a running header task."""
-        if self._chords is None:
-            super().add_to_chord(group_id, result)
-        else:
-            self._chords.add(group_id)
-
-    def apply_chord(self, header_result_args: tuple[Any, ...], body: Any, **kwargs: object) -> None:  # noqa: ANN401 - a signature
-        """Prepare a chord: a header with groups in it is saved, so that the body gets values of its shape."""
-        if self._chords is None:
-            super().apply_chord(header_result_args, body, **kwargs)
-        elif not isinstance(header_result_args[1], _regen):
-            header = self.app.GroupResult(*header_result_args)
-            if any(isinstance(one, GroupResult) for one in header.results):
-                self._save_group(header.id, header)
-
-    def on_chord_part_return(self, request: Any, state: str, result: object, **_: object) -> None:  # noqa: ANN401 - Celery's Context
-        """Count a header task that has ended."""
-        if self._chords is not None:
-            self._chords.part_ended(request, state, result)
-
-    @cached_property
-    def _chords(self) -> Chords | None:
-        index = self.store.index
-        ordered = bool(self._transport.get("result_chord_ordered", True))
-        return Chords(self, index, ordered=ordered) if isinstance(index, RunsScripts) else None
-
-    @property
-    def _keeps(self) -> Keeps:
-        if not isinstance(self.store.index, Keeps):
-            raise Misconfigured("this index cannot keep Celery's groups: use redis:// in the backend's URL")
-        return self.store.index

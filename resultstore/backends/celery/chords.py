@@ -86,7 +86,7 @@ class Chords:
         try:
             values = self._values(group_id)
         except Exception as error:  # noqa: BLE001 - whatever went wrong is the body's failure, and its errbacks'
-            get_logger().warning("chord_failed", group=group_id, error=repr(error), exc_info=True)
+            get_logger().warning("chord_failed", group=group_id, error=repr(error))
             self._backend.chord_error_from_stack(body, _chord_error("Join error", error))
             # So that a late copy of a header task does not fail the chord again.
             self._scripts.run_script("return {redis.call('DEL', KEYS[1])}", keys=_keys(group_id, ".s"), args=())
@@ -105,7 +105,7 @@ class Chords:
             else:
                 patient(body.delay, values)
         except Exception as error:  # noqa: BLE001 - the body cannot be sent: that is its failure
-            get_logger().warning("chord_body_not_sent", group=group_id, error=repr(error), exc_info=True)
+            get_logger().warning("chord_body_not_sent", group=group_id, error=repr(error))
             self._backend.chord_error_from_stack(body, _chord_error("Callback error", error))
         finally:
             self._run(_END, group_id, ".c .j .t .s .d", token, _DONE_S)

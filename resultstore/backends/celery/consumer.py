@@ -50,6 +50,17 @@ class ResultConsumer(BaseResultConsumer):
     The thread that waits reads the connection itself; of several, one reads and wakes the others.
     """
 
+    def start(self, initial_task_id: str, **_: object) -> None:
+        """Begin with this id."""
+        here = self._here()
+        here.heard.add(initial_task_id)
+        here.line.listen([initial_task_id])
+
+    @property
+    def subscribed_to(self) -> set[bytes]:
+        """The records of the ids that this process hears."""
+        return {self.backend.get_key_for_task(task_id) for task_id in list(self._here().heard)}
+
     def expect(self, task_id: str) -> None:
         """Hear an id that is about to be sent."""
         here = self._here()
@@ -84,6 +95,8 @@ class ResultConsumer(BaseResultConsumer):
         self._fetch(here, unsure)
         self._listen(here)
         here.check_at = min(here.check_at, time.monotonic() + _FIRST_CHECK_S)
+        if unsure and here.heard.isdisjoint(unsure):
+            self.drain_events(timeout=0)  # there is no need to wait, so nobody else may read what came for others
 
     def drain_events_until(
         self,

@@ -1,15 +1,28 @@
 """Reading: turns Results into what Celery asks a backend for."""
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import msgspec
 from celery import states
+from celery.exceptions import TimeoutError as CeleryTimeoutError
 
 from resultstore.backends.celery.meta import Meta
 from resultstore.backends.celery.recording import encoded_failure
 from resultstore.model.errors import ResultMissing
 from resultstore.model.result import Result
 from resultstore.store import Store
+
+
+class Rounds(msgspec.Struct, frozen=True):
+    """How often to look: for at most `timeout_s` (None: for ever) and `most` times, `pause_s` apart."""
+
+    timeout_s: float | None
+    pause_s: float
+    most: int | None
+    between: Callable[[], object] | None
 
 
 class Reading:
@@ -32,6 +45,25 @@ class Reading:
         """What is known of these ids, in one round trip; nothing for an unknown one."""
         asked = list(dict.fromkeys(task_ids))
         return [Meta(found, self) for found in self._store.load_many(asked) if found is not None]
+
+    def as_ready(self, task_ids: Iterable[str], rounds: Rounds, *, ready_states: frozenset[str]) -> Iterator[Meta]:
+        """Each id's meta once it is ready: one round trip a round. Raises celery.exceptions.TimeoutError."""
+        left = set(task_ids)
+        end = math.inf if rounds.timeout_s is None else time.monotonic() + rounds.timeout_s
+        looked = 0
+        while left:
+            for meta in self.metas(left):
+                if meta["status"] in ready_states:
+                    left.discard(str(meta["task_id"]))
+                    yield meta
+            looked += 1
+            if not left or looked == rounds.most:
+                return
+            if time.monotonic() >= end:
+                raise CeleryTimeoutError(f"{len(left)} results were not ready after {rounds.timeout_s} s")
+            if rounds.between is not None:
+                rounds.between()
+            time.sleep(max(0.0, min(rounds.pause_s, end - time.monotonic())))
 
     def whole(self, task_id: str) -> Result:
         """The Result with all that lies beside its record. Raises ResultMissing."""

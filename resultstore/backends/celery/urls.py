@@ -1,9 +1,10 @@
 """URLs: what a backend URL and Celery's settings say of our servers."""
 
 import re
+import ssl
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 import redis
@@ -86,14 +87,19 @@ def _index_url(url: str) -> tuple[str, dict[str, str]]:
     for other in others:
         query |= dict(parse_qsl(urlsplit(other).query))
     ours = {"blobs": query.pop("blobs", "")}
+    if parts.scheme == "redis" and any(name.startswith("ssl_") for name in query):
+        raise Misconfigured("a result backend URL that begins with redis:// has TLS options: write rediss://")
     if "ssl_cert_reqs" in query:
-        query["ssl_cert_reqs"] = _CERT_REQS.get(query["ssl_cert_reqs"], query["ssl_cert_reqs"])
+        query["ssl_cert_reqs"] = _cert_reqs(query["ssl_cert_reqs"])
     if "virtual_host" in query:
         query["db"] = query.pop("virtual_host").strip("/")
-    query.pop("credential_provider", None)
-    hosts = [parts.netloc, *(urlsplit(other).netloc.rpartition("@")[2] for other in others)]
-    index = (_SCHEMES[parts.scheme], ",".join(hosts), parts.path, urlencode(query), "")
-    return urlunsplit(index), ours
+    query.pop("decode_responses", None)  # records are bytes
+    first_host = parts.netloc
+    if query.pop("credential_provider", None):  # which is asked instead of what stands before the host
+        first_host = first_host.rpartition("@")[2]
+    hosts = [first_host, *(urlsplit(other).netloc.rpartition("@")[2] for other in others)]
+    options = f"?{urlencode(query)}" if query else ""
+    return f"{_SCHEMES[parts.scheme]}://{','.join(hosts)}{parts.path}{options}", ours
 
 
 def _redis_options(url: str, conf: Any, transport: Mapping[str, Any]) -> dict[str, object]:  # noqa: ANN401 - as above
@@ -119,9 +125,18 @@ def _tls(wanted: Any, url: str) -> dict[str, object]:  # noqa: ANN401 - a dict, 
         return {}
     said = dict(wanted) if isinstance(wanted, Mapping) else {}
     if "ssl_cert_reqs" in said:
-        said["ssl_cert_reqs"] = _CERT_REQS.get(str(said["ssl_cert_reqs"]), said["ssl_cert_reqs"])
+        said["ssl_cert_reqs"] = _cert_reqs(said["ssl_cert_reqs"])
     sentinel = urlsplit(url).scheme == "sentinel"
     return {**said, **({"ssl": True} if sentinel else {"connection_class": redis.SSLConnection})}
+
+
+def _cert_reqs(wanted: object) -> str:
+    """redis-py's word for how a certificate is checked."""
+    word = wanted.name if isinstance(wanted, ssl.VerifyMode) else str(wanted)
+    word = _CERT_REQS.get(word, word)
+    if word not in _CERT_REQS.values():
+        raise Misconfigured(f"ssl_cert_reqs is {word!r}: write required, optional or none")
+    return word
 
 
 def _credential_provider(wanted: Any) -> redis.CredentialProvider | None:  # noqa: ANN401 - Celery allows three forms

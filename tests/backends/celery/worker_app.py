@@ -118,3 +118,23 @@ app.register_task(Registered())
 def calls_another() -> str:
     """A task that is called like a function returns what it returns."""
     return type(stream(1)).__name__
+
+
+@app.task(bind=True)
+def replaced(self: Task, x: int, y: int) -> int:
+    return self.replace(add.s(x, y))
+
+
+@app.task
+def fails(why: str) -> None:
+    raise ValueError(why)
+
+
+@app.task
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@app.task(bind=True)
+def update_other(self: Task, task_id: str) -> None:
+    self.update_state(task_id, "SUCCESS", "by another")

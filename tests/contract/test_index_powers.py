@@ -1,0 +1,170 @@
+"""Index: the further powers that every driver here has."""
+
+import threading
+import time
+import uuid
+
+import pytest
+
+from resultstore.index.index import HasLine, Keeps, LoadsMany, Over, RunsScripts
+from resultstore.index.memory import MemoryIndex
+from resultstore.index.redis import RedisIndex
+from resultstore.model.errors import Misconfigured
+from resultstore.model.result import Result, State
+
+SOON_S = 5.0
+
+
+@pytest.fixture(params=["memory", "redis", "redis with a prefix"])
+def index(request):
+    if request.param == "memory":
+        return MemoryIndex()
+    prefix = f"{uuid.uuid4().hex}:" if "prefix" in request.param else ""
+    return RedisIndex(request.getfixturevalue("redis_url"), prefix=prefix)
+
+
+@pytest.fixture
+def ids():
+    return [uuid.uuid4().hex for _ in range(3)]
+
+
+def heard(line, seconds: float = SOON_S):
+    """What the line tells within `seconds`, up to the first that it tells."""
+    end = time.monotonic() + seconds
+    events = []
+    while not events and time.monotonic() < end:
+        events = line.wait(end - time.monotonic())
+    return [(event.id, event.state) for event in events]
+
+
+def all_heard(line, wanted: set):
+    end = time.monotonic() + SOON_S
+    events = set()
+    while not wanted <= events and time.monotonic() < end:
+        events.update(heard(line))
+    return events
+
+
+def test_a_driver_has_these_powers(index):
+    assert isinstance(index, LoadsMany)
+    assert isinstance(index, HasLine)
+    assert isinstance(index, Keeps)
+
+
+def test_many_results_are_loaded_in_the_order_of_their_ids(index, ids):
+    small, unknown, large = ids
+    index.save(Result(id=small, state=State.SUCCESS, value=b"1"), ttl_s=60)
+    index.save(Result(id=large, state=State.SUCCESS, value=b"v" * 5000), ttl_s=60)
+
+    found = index.load_many([large, unknown, small])
+
+    assert [one and one.value for one in found] == [b"v" * 5000, None, b"1"]
+    assert index.load_many([]) == []
+
+
+def test_a_line_says_from_when_an_id_is_heard_and_then_what_happens(index, ids):
+    line = index.line()
+    line.listen(ids[:2])
+    assert all_heard(line, {(ids[0], ""), (ids[1], "")}) == {(ids[0], ""), (ids[1], "")}
+
+    index.save(Result(id=ids[1], state=State.SUCCESS), ttl_s=60)
+    index.save(Result(id=ids[2], state=State.SUCCESS), ttl_s=60)
+
+    assert heard(line) == [(ids[1], "SUCCESS")]
+    assert line.wait(0.05) == []
+
+
+def test_what_was_left_is_not_heard(index, ids):
+    line = index.line()
+    line.listen(ids[:2])
+    all_heard(line, {(ids[0], ""), (ids[1], "")})
+
+    line.leave(ids[0])
+    line.wait(0)
+    index.save(Result(id=ids[0], state=State.SUCCESS), ttl_s=60)
+    index.save(Result(id=ids[1], state=State.SUCCESS), ttl_s=60)
+
+    assert heard(line) == [(ids[1], "SUCCESS")]
+
+
+def test_an_id_that_is_left_and_heard_again_is_heard(index, ids):
+    line = index.line()
+    line.listen(ids[:1])
+    heard(line)
+    line.leave(ids[0])
+    line.listen(ids[:1])
+    assert (ids[0], "") in all_heard(line, {(ids[0], "")})
+
+    index.save(Result(id=ids[0], state=State.FAILURE), ttl_s=60)
+
+    assert (ids[0], "FAILURE") in all_heard(line, {(ids[0], "FAILURE")})
+
+
+def test_a_line_that_hears_nothing_wakes_when_somebody_listens(index, ids):
+    line = index.line()
+    threading.Timer(0.1, line.listen, [ids[:1]]).start()
+    began = time.monotonic()
+    assert heard(line) == [(ids[0], "")]
+    assert time.monotonic() - began < SOON_S / 2
+
+
+def test_a_closed_line_hears_nothing(index, ids):
+    line = index.line()
+    line.listen(ids)
+    all_heard(line, {(one, "") for one in ids})
+    line.close()
+    index.save(Result(id=ids[0], state=State.SUCCESS), ttl_s=60)
+    assert line.wait(0.05) == []
+
+
+def test_what_is_kept_is_there_until_it_is_dropped(index):
+    key = f"rs:test:{uuid.uuid4().hex}"
+    assert index.kept(key) is None
+    index.keep(key, b"one", ttl_s=60)
+    index.keep(key, b"two", ttl_s=None)
+    assert index.kept(key) == b"two"
+    index.drop(key)
+    index.drop(key)
+    assert index.kept(key) is None
+
+
+def test_what_is_kept_for_a_second_is_gone_then(index):
+    key = f"rs:test:{uuid.uuid4().hex}"
+    index.keep(key, b"one", ttl_s=1)
+    end = time.monotonic() + SOON_S
+    while index.kept(key) is not None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_prefix_stands_before_every_key_and_hides_what_has_another(redis_url, ids):
+    first, second = RedisIndex(redis_url, prefix="first:"), RedisIndex(redis_url, prefix="second:")
+    one = Result(id=ids[0], state=State.SUCCESS, value=b"v" * 500, owner=f"ann-{ids[0]}")
+
+    assert first.save(one, ttl_s=60)
+    assert second.save(one.moved("STARTED"), ttl_s=60, over=Over.NOTHING)
+    first.keep(ids[1], b"1", ttl_s=60)
+    first.run_script("return redis.call('SET', KEYS[1], ARGV[1], 'EX', 60)", keys=[ids[2]], args=["2"])
+
+    assert first.load(ids[0]).state == "SUCCESS"
+    assert second.load(ids[0]).state == "STARTED"
+    assert list(first.ids(owner=one.owner)) == [ids[0]]
+    assert ids[0] in set(first.ids(limit=100_000))
+    assert sorted(key.decode() for key in first.client.scan_iter(f"*{ids[0]}*")) == sorted(
+        f"{prefix}{key}"
+        for prefix in ("first:", "second:")
+        for key in (f"rs:{{{ids[0]}}}", f"rs:{{{ids[0]}}}:+", f"rs:owner:{{{one.owner}}}", f"rs:events:{{{one.owner}}}")
+    )
+    assert first.client.get(f"first:{ids[1]}") == b"1"
+    assert first.client.get(f"first:{ids[2]}") == b"2"
+
+
+def test_a_prefix_with_a_brace_is_refused(redis_url):
+    with pytest.raises(Misconfigured, match="brace"):
+        RedisIndex(redis_url, prefix="{mine}")
+
+
+def test_a_script_is_run_over_its_keys(redis_url, ids):
+    index = RedisIndex(redis_url)
+    assert isinstance(index, RunsScripts)
+    assert index.run_script("return {#KEYS, ARGV[2]}", keys=ids, args=["a", "b"]) == [3, b"b"]
