@@ -5,6 +5,7 @@ import multiprocessing
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,7 @@ from resultstore import (
     connect,
 )
 from resultstore.backends.taskiq import ResultStoreBackend, setup, store_of, waiting
+from resultstore.backends.taskiq.streams import CHUNKS_AHEAD
 from resultstore.blobs.blobstore import Unknown
 from resultstore.blobs.memory import MemoryBlobs
 from resultstore.index.memory import MemoryIndex
@@ -79,6 +81,7 @@ def test_a_time_out_that_comes_while_the_outcome_is_sealed_leaves_the_sealed_out
     result, state = asyncio.run(run())
 
     assert (result.is_err, result.error, state) == (False, None, State.SUCCESS)
+    assert result.labels == {"timeout": 0.2}
     assert result.return_value == "v" * 50_000
 
 
@@ -131,6 +134,7 @@ def test_a_store_that_gives_up_closes_the_stream_and_fails_the_task():
     class Full(MemoryBlobs):
         def put(self, _key, chunks, **_):
             next(iter(chunks))
+            time.sleep(0.2)  # a slow store
             raise BlobStoreUnavailable("full")
 
     async def run() -> tuple[TaskiqResult, list[str]]:
@@ -140,6 +144,7 @@ def test_a_store_that_gives_up_closes_the_stream_and_fails_the_task():
             try:
                 while True:
                     await asyncio.sleep(0)
+                    said.append("made one")
                     yield b"x"
             finally:
                 said.append("closed")
@@ -157,7 +162,8 @@ def test_a_store_that_gives_up_closes_the_stream_and_fails_the_task():
     result, said = asyncio.run(run())
 
     assert isinstance(result.error, BlobStoreUnavailable)
-    assert said == ["closed"]
+    assert said[-1] == "closed"
+    assert len(said) <= CHUNKS_AHEAD + 3  # a slow store holds the stream back
 
 
 def test_many_streams_that_need_threads_themselves_do_not_wait_for_each_other(store: Store):
@@ -201,23 +207,25 @@ def test_a_task_that_runs_inside_another_keeps_its_own_parts(store: Store):
 
 def test_without_a_free_thread_a_waiter_polls(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(waiting, "WAITERS", 2)
+    monkeypatch.setattr(waiting, "SLICE_S", 5.0)
 
-    async def run() -> list[int]:
+    async def run() -> tuple[int, list[int]]:
         async with started(store) as broker:
             gate = asyncio.Event()
 
             @broker.task
             async def waits(n: int) -> int:
-                await gate.wait()
+                if n < 2:
+                    await gate.wait()
                 return n
 
             sent = [await waits.kiq(n) for n in range(10)]
             waiters = [asyncio.ensure_future(one.wait_result(timeout=WAIT_S, check_interval=0.05)) for one in sent]
-            await asyncio.sleep(0.3)
+            done, _ = await asyncio.wait(waiters, timeout=1.0)
             gate.set()
-            return [(await one).return_value for one in waiters]
+            return len(done), [(await one).return_value for one in waiters]
 
-    assert asyncio.run(asyncio.wait_for(run(), WAIT_S)) == list(range(10))
+    assert asyncio.run(run()) == (8, list(range(10)))
 
 
 def test_a_forked_process_waits_with_threads_of_its_own(store: Store):
