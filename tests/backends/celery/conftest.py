@@ -11,8 +11,11 @@ from pathlib import Path
 
 import boto3
 import pytest
+import redis
 from botocore.config import Config
 from celery import Celery
+
+from tests.unit.index.conftest import PrivateRedis
 
 HERE = Path(__file__).parent
 
@@ -70,6 +73,26 @@ def worker(environment: dict[str, str], app: Celery) -> Iterator[subprocess.Pope
             process.wait(20)
             log.seek(0)
             sys.stdout.write(log.read().decode(errors="replace")[-8_000:])
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[PrivateRedis]:
+    server = PrivateRedis(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def raw(own_redis: PrivateRedis) -> Iterator[redis.Redis]:
+    with redis.Redis(port=own_redis.port) as client:
+        yield client
+
+
+@pytest.fixture
+def client_app(own_redis: PrivateRedis) -> Celery:
+    """An app that waits; nobody works for it: the tests write what a worker would."""
+    return Celery("client", broker="memory://", backend=f"resultstore+{own_redis.url}")
 
 
 def start_worker(environment: dict[str, str], log) -> subprocess.Popen[bytes]:

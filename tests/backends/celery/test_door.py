@@ -160,18 +160,18 @@ def test_every_record_lives_for_as_long_as_the_app_says(app: Celery, store: Stor
     backend.on_task_call(None, "job")
     backend.store_result("job", 1, "SUCCESS")
     backend.store_result("other", ValueError("x"), "FAILURE")
-    backend.save_group("g", GroupResult("g", []))
 
-    assert lives == [1_234] * 4
+    assert lives == [1_234] * 3
+    assert backend.header_life_s == 1_234
 
 
 def test_a_waiter_is_called_back_while_it_waits(app: Celery):
     calls: list[int] = []
 
     with pytest.raises(CeleryTimeoutError):
-        app.backend.wait_for("job", timeout=0.3, interval=0.02, on_interval=lambda: calls.append(1))
+        app.AsyncResult("job").get(timeout=3.5, on_interval=lambda: calls.append(1))
 
-    assert len(calls) >= 3
+    assert len(calls) >= 2
 
 
 def test_forgetting_deletes_the_record_the_seal_and_the_blobs(app: Celery, store: Store):

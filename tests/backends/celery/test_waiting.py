@@ -1,89 +1,19 @@
 """Waiting: whoever waits for a Celery result wakes, whatever was lost and whoever wrote it (P6)."""
 
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
 from celery import Celery, chord, group, states
 from celery.exceptions import ChordError, TaskRevokedError, TimeoutError as CeleryTimeoutError
 
-from resultstore.model import layout, record
-from resultstore.model.result import Result, State
+from tests.backends.celery.waiters import Waiter, listening, silent, without_announcement
 from tests.unit.index.conftest import PrivateRedis
 
 HEALTHY_S = 0.05
 LOST_S = 3.0
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[PrivateRedis]:
-    server = PrivateRedis(tmp_path)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def raw(own_redis: PrivateRedis) -> Iterator[redis.Redis]:
-    with redis.Redis(port=own_redis.port) as client:
-        yield client
-
-
-@pytest.fixture
-def client_app(own_redis: PrivateRedis) -> Celery:
-    """An app that waits; nobody works for it: the tests write what a worker would."""
-    return Celery("client", broker="memory://", backend=f"resultstore+{own_redis.url}")
-
-
-class Waiter(threading.Thread):
-    """Waits for an id, and knows when it woke with what."""
-
-    def __init__(self, app: Celery, task_id: str, *, timeout_s: float = 20) -> None:
-        super().__init__(daemon=True)
-        self.woke_at = 0.0
-        self.got: object = None
-        self._result = app.AsyncResult(task_id)
-        self._timeout_s = timeout_s
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.got = self._result.get(timeout=self._timeout_s)
-        except Exception as error:  # noqa: BLE001 - it is what was got
-            self.got = error
-        self.woke_at = time.monotonic()
-
-    def within(self, seconds: float) -> object:
-        self.join(seconds)
-        assert not self.is_alive(), f"still asleep after {seconds} s"
-        return self.got
-
-
-def listening(raw: redis.Redis, task_id: str) -> None:
-    end = time.monotonic() + 5
-    while not raw.pubsub_numsub(layout.channel(task_id))[0][1]:
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
-def silent(raw: redis.Redis) -> None:
-    """No channel is left."""
-    end = time.monotonic() + 5
-    while raw.pubsub_channels():
-        assert time.monotonic() < end, raw.pubsub_channels()
-        time.sleep(0.01)
-
-
-def without_announcement(raw: redis.Redis, app: Celery, task_id: str, value: object) -> None:
-    main, _ = record.encode(Result(id=task_id, state=State.SUCCESS, value=app.backend.encoded(value)))
-    raw.set(layout.record_key(task_id), main)
 
 
 def test_a_waiter_wakes_within_50_ms_of_the_announcement(client_app: Celery, raw: redis.Redis):
@@ -243,92 +173,6 @@ def test_a_forgotten_result_is_gone_and_so_is_its_channel(client_app: Celery, ra
     silent(raw)
     assert raw.keys() == []
     assert not client_app.AsyncResult(task_id).exists()
-
-
-def test_a_waiter_in_another_process_wakes(client_app: Celery, own_redis: PrivateRedis, raw: redis.Redis):
-    task_id = uuid.uuid4().hex
-    other = waiting_process(own_redis.url, task_id)
-    listening(raw, task_id)
-    client_app.backend.store_result(task_id, "for another", states.SUCCESS)
-    assert other.communicate(timeout=10)[0].strip() == "for another"
-
-
-@pytest.mark.parametrize("library", ["gevent", "eventlet"])
-def test_greenlets_wait_side_by_side(own_redis: PrivateRedis, library: str):
-    spawn = {
-        "gevent": "import gevent; jobs = [gevent.spawn(wait, i) for i in ids]; store(); gevent.joinall(jobs)",
-        "eventlet": "import eventlet; jobs = [eventlet.spawn(wait, i) for i in ids]; store(); [j.wait() for j in jobs]",
-    }[library]
-    patch = {
-        "gevent": "from gevent import monkey; monkey.patch_all()",
-        "eventlet": "import eventlet; eventlet.monkey_patch()",
-    }
-    program = f"""
-        {patch[library]}
-        import time, uuid
-        from celery import Celery
-        app = Celery("client", broker="memory://", backend="resultstore+{own_redis.url}")
-        ids = [uuid.uuid4().hex for _ in range(20)]
-        got, late = [], []
-        def wait(task_id):
-            got.append(app.AsyncResult(task_id).get(timeout=10))
-            late.append(time.monotonic() - stored[task_id])
-        stored = {{}}
-        def store():
-            time.sleep(0.3)
-            for one in ids:
-                stored[one] = time.monotonic()
-                app.backend.store_result(one, one, "SUCCESS")
-        {spawn}
-        assert sorted(got) == sorted(ids)
-        assert type(app.backend.result_consumer.drainer).__name__ == "{library}Drainer"
-        print("late", max(late))
-    """
-    told = run(program)
-    assert float(told.split()[-1]) < 1
-
-
-def test_both_sides_of_a_plain_fork_wait(own_redis: PrivateRedis):
-    """As gunicorn does with --preload: os.fork tells nobody."""
-    told = run(f"""
-        import os, threading, time, uuid
-        from celery import Celery
-        app = Celery("client", broker="memory://", backend="resultstore+{own_redis.url}")
-        before, ids = uuid.uuid4().hex, [uuid.uuid4().hex for _ in range(2)]
-        app.backend.on_task_call(None, before)
-        app.backend.store_result(before, "before", "SUCCESS")
-        assert app.AsyncResult(before).get(timeout=5) == "before"
-        inherited = app.AsyncResult(ids[0])
-        app.backend.add_pending_result(inherited)
-        child = os.fork()
-        mine = ids[0] if child == 0 else ids[1]
-        threading.Timer(0.3, app.backend.store_result, (mine, mine, "SUCCESS")).start()
-        result = inherited if child == 0 else app.AsyncResult(mine)
-        began = time.monotonic()
-        good = result.get(timeout=10) == mine and time.monotonic() - began < 2
-        if child == 0:
-            os._exit(0 if good else 1)
-        assert good
-        print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    """)
-    assert told == "child 0"
-
-
-def waiting_process(url: str, task_id: str) -> subprocess.Popen[str]:
-    program = f"""
-        from celery import Celery
-        app = Celery("other", broker="memory://", backend="resultstore+{url}")
-        print(app.AsyncResult("{task_id}").get(timeout=20))
-    """
-    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True)
-
-
-def run(program: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], check=False, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout.strip().splitlines()[-1]
 
 
 @pytest.mark.usefixtures("worker")
