@@ -24,17 +24,19 @@ class Outcomes:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Tell that the test has begun."""
-        self._write(nodeid, "unfinished", "")
+        self._write(nodeid, outcome="unfinished")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Tell what came out of one phase; phases that merely passed say nothing, but for the test itself."""
         outcome = outcome_of(report)
         if report.when == "call" or outcome != "passed":
-            self._write(report.nodeid, outcome, str(report.longrepr or "")[-400:])
+            why = str(report.longrepr or "")[-400:]
+            self._write(report.nodeid, outcome=outcome, took_s=round(report.duration, 3), why=why)
 
-    def _write(self, nodeid: str, outcome: str, why: str) -> None:
+    def _write(self, nodeid: str, *, outcome: str, took_s: float = 0, why: str = "") -> None:
+        told = {"test": nodeid, "outcome": outcome, "took_s": took_s, "why": why}
         with self._path.open("a") as file:
-            file.write(json.dumps({"test": nodeid, "outcome": outcome, "why": why}) + "\n")
+            file.write(json.dumps(told) + "\n")
 
 
 class Authenticated(redis.Redis):
