@@ -18,7 +18,7 @@ ROOT = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(ROOT / "scripts")]
 
 from celery_source import Unavailable, suite  # noqa: E402 - found by the line above
-from matrix import CI_PARTS, CI_RUNS, CONTROL, Part, Run, classes, environment, make_bucket, parts, runs  # noqa: E402
+from matrix import CI_PARTS, CI_RUNS, CONTROL, Part, Run, classes, environment, make_bucket, parts, runs, without_slow  # noqa: E402
 from suite_process import Outcome, run_part  # noqa: E402
 from verdict import complaints, exempt_tests, never_met  # noqa: E402
 
@@ -33,6 +33,8 @@ def main() -> int:
         source = suite(BUILD / "conformance" / "source")
         chosen_runs = _chosen_runs(asked.runs or (CI_RUNS if asked.selection == "ci" else ()))
         chosen_parts = _chosen_parts(source, asked.modules or (CI_PARTS if asked.selection == "ci" else ()))
+        if asked.selection == "ci":
+            chosen_parts = [without_slow(part) for part in chosen_parts]
         make_bucket(os.environ)
     except (Unavailable, KeyError) as problem:
         print(f"conformance: {problem.args[0]}", file=sys.stderr)

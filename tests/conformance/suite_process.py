@@ -85,8 +85,10 @@ def _command(part: Part, *, reruns: bool) -> list[str]:
 
 
 def _variables(env: Mapping[str, str], told: Path) -> dict[str, str]:
-    path = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH") or str(ROOT)])]
-    return {**os.environ, **env, "PYTHONPATH": os.pathsep.join(path), "CONFORMANCE_OUTCOMES": str(told)}
+    modules = [str(HERE), os.environ.get("PYTHONPATH") or str(ROOT)]
+    programs = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]  # some tests start `celery`
+    paths = {"PYTHONPATH": os.pathsep.join(modules), "PATH": os.pathsep.join(programs)}
+    return {**os.environ, **env, **paths, "CONFORMANCE_OUTCOMES": str(told)}
 
 
 def _ending(child: subprocess.Popen[bytes], *, limit_s: int) -> str:
