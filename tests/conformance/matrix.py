@@ -23,12 +23,15 @@ LEFT_OUT = frozenset({"test_backend"})
 # Upstream lists this one as an expected failure. Alone, so that `--runxfail` is for no other test.
 LEAK_PART = "channels_leak"
 LEAK_TEST = "test_canvas.py::test_chord::test_redis_subscribed_channels_leak"
+# Unit tests through a subclass: no server, and the same in each run. Outside pytest's root, so it names no file.
+SETTINGS_PART = "redis_settings"
+SETTINGS_FILE = "redis_settings.py"
 LONG_PARTS = {"test_canvas": 3600}
 PART_LIMIT_S = 900
 
 # What fits into six minutes, most of which the tests sleep: four of them for half of the minutes of test_chord.
 CI_RUNS = ("redisresultstore-inline0-setup",)
-CI_PARTS = ("test_redis_backend", "test_group_chains", "test_link_error", "test_chord", "test_group", LEAK_PART)
+CI_PARTS = ("test_redis_backend", "test_group_chains", "test_link_error", "test_chord", "test_group", LEAK_PART, SETTINGS_PART)
 CI_TOO_SLOW = (
     "test_chord::test_disabling_flag_allow_error_cb_on_chord_header",
     "test_chord::test_enabling_flag_allow_error_cb_on_chord_header",
@@ -70,7 +73,9 @@ def runs() -> dict[str, Run]:
 def parts(suite: Path) -> dict[str, Part]:
     """All parts by name, in the order of the modules' names. The classes are there to be asked for."""
     leak = Part(LEAK_PART, [f"t/integration/{LEAK_TEST}", "--runxfail"])
-    return {file.stem: _module(file) for file in _files(suite)} | {LEAK_PART: leak}
+    unit = ["-p", "t.unit.conftest", str(Path(__file__).with_name(SETTINGS_FILE))]
+    alone = {LEAK_PART: leak, SETTINGS_PART: Part(SETTINGS_PART, unit)}
+    return {file.stem: _module(file) for file in _files(suite)} | alone
 
 
 def classes(suite: Path) -> dict[str, Part]:
