@@ -29,9 +29,17 @@ SETTINGS_FILE = "redis_settings.py"
 LONG_PARTS = {"test_canvas": 3600}
 PART_LIMIT_S = 900
 
-# What fits into six minutes, most of which the tests sleep: four of them for half of the minutes of test_chord.
+# What fits into six minutes, most of which the tests sleep: five of them for most of the minutes of test_chord.
 CI_RUNS = ("redisresultstore-inline0-setup",)
-CI_PARTS = ("test_redis_backend", "test_group_chains", "test_link_error", "test_chord", "test_group", LEAK_PART, SETTINGS_PART)
+CI_PARTS = (
+    "test_redis_backend",
+    "test_group_chains",
+    "test_link_error",
+    "test_chord",
+    "test_group",
+    LEAK_PART,
+    SETTINGS_PART,
+)
 CI_TOO_SLOW = (
     "test_chord::test_disabling_flag_allow_error_cb_on_chord_header",
     "test_chord::test_enabling_flag_allow_error_cb_on_chord_header",
@@ -101,6 +109,7 @@ def environment(run: Run, servers: Mapping[str, str]) -> dict[str, str]:
     return {
         "TEST_BROKER": servers["RS_TEST_AMQP_URL"],
         "TEST_BACKEND": f"{run.backend}+{redis_url}" if run.backend else redis_url,
+        "WORKER_LOGLEVEL": "INFO",  # as in Celery's tox.ini: some tests read the worker's log
         "REDIS_HOST": redis.hostname or "",
         "REDIS_PORT": str(redis.port),
         "CONFORMANCE_REDIS_PASSWORD": redis.password or "",
