@@ -81,7 +81,7 @@ def _chosen_runs(names: Sequence[str]) -> list[Run]:
 
 
 def _chosen_parts(source: Path, names: Sequence[str]) -> list[Part]:
-    modules, known = parts(source), parts(source) | classes(source)
+    modules, known = parts(source), classes(source) | parts(source)  # test_tasks is a module, and a class in it
     if unknown := set(names) - known.keys():
         raise Unavailable(f"no such module or class: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     return [known[name] for name in names] or list(modules.values())

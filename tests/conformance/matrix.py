@@ -36,7 +36,6 @@ CI_PARTS = (
     "test_group_chains",
     "test_link_error",
     "test_chord",
-    "test_group",
     LEAK_PART,
     SETTINGS_PART,
 )
