@@ -61,4 +61,9 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def _validated(cls, given: object) -> "Artifact":
-        return given if isinstance(given, cls) else msgspec.convert(given, cls)
+        if isinstance(given, cls):
+            return given
+        try:
+            return msgspec.convert(given, cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"an Artifact is needed, not a {type(given).__name__} ({error})") from error

@@ -204,7 +204,9 @@ class Store:
 
     def value(self, result: Result) -> bytes | None:
         """The plain value, as its door encoded it, or None. Raises ArtifactExpired, ResultMissing when it is gone."""
-        return result.value if not result.sealed or self._outlet is None else self._outlet.value(result)
+        if not result.sealed or (self._outlet is None and result.value is not None):
+            return result.value
+        return _needed(self._outlet).value(result)
 
     def load(self, result_id: str) -> Result | None:
         """The Result, from its record or from its seal; None when the id is unknown."""

@@ -202,7 +202,9 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         found = self.store.peek(task_id)
-        if found is not None and found.unread and not found.terminal:
+        if found is not None and found.terminal:
+            self.result_consumer.glance()
+        elif found is not None and found.unread:
             found = self.store.load(task_id)  # at once: by the time it is looked at, it may be another state's
         return {"status": states.PENDING, "result": None} if found is None else Meta(found, self.reading)
 

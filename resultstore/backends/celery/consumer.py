@@ -59,7 +59,7 @@ class ResultConsumer(BaseResultConsumer):
     @property
     def subscribed_to(self) -> set[bytes]:
         """The records of the ids that this process hears."""
-        return {self.backend.get_key_for_task(task_id) for task_id in list(self._here().heard)}
+        return {self._get_key_for_task(task_id) for task_id in list(self._here().heard)}
 
     def expect(self, task_id: str) -> None:
         """Hear an id that is about to be sent."""
@@ -96,7 +96,13 @@ class ResultConsumer(BaseResultConsumer):
         self._listen(here)
         here.check_at = min(here.check_at, time.monotonic() + _FIRST_CHECK_S)
         if unsure and here.heard.isdisjoint(unsure):
-            self.drain_events(timeout=0)  # there is no need to wait, so nobody else may read what came for others
+            self.glance()  # there is no need to wait, so nobody else may read what came for others
+
+    def glance(self) -> None:
+        """Take what was announced by now: a process that only looks, and never waits, is not to pile that up."""
+        here = self._processes.get(os.getpid())
+        if here is not None and here.heard and not here.reading:
+            self.drain_events(timeout=0)
 
     def drain_events_until(
         self,
@@ -145,6 +151,10 @@ class ResultConsumer(BaseResultConsumer):
     def _processes(self) -> dict[int, _Here]:
         known: dict[int, _Here] = self.__dict__.setdefault("_by_process", {})
         return known
+
+    def _get_key_for_task(self, task_id: str) -> bytes:
+        key: bytes = self.backend.get_key_for_task(task_id)
+        return key
 
     def _here(self) -> _Here:
         mine = self._processes.get(os.getpid())

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 import redis
+from celery.app.defaults import DEFAULTS
 from kombu.utils.imports import symbol_by_name
 
 from resultstore.model.errors import Misconfigured
@@ -29,6 +30,7 @@ _ARGUMENTS: Final = {
     "redis_username": "username",
     "redis_password": "password",
 }
+_DEFAULTS: Final = {"redis_socket_timeout": DEFAULTS["redis_socket_timeout"]}
 _SENTINEL_OPTIONS: Final = ("master_name", "sentinel_kwargs", "min_other_sentinels")
 _CERT_REQS: Final = {"CERT_NONE": "none", "CERT_OPTIONAL": "optional", "CERT_REQUIRED": "required"}
 
@@ -106,7 +108,8 @@ def _redis_options(url: str, conf: Any, transport: Mapping[str, Any]) -> dict[st
     options: dict[str, object] = {}
     for setting, argument in _ARGUMENTS.items():
         value = conf.get(setting)
-        if value not in (None, ""):
+        # Celery waits two minutes for an answer by default; ours is in resultstore.index.pool.
+        if value not in (None, "") and value != _DEFAULTS.get(setting):
             options[argument] = float(value) if argument.endswith("timeout") else value
     options |= {name: transport[name] for name in _SENTINEL_OPTIONS if name in transport}
     options |= _tls(conf.get("redis_backend_use_ssl"), url)

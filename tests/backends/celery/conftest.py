@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
@@ -18,6 +18,7 @@ from celery import Celery
 from tests.unit.index.conftest import PrivateRedis
 
 HERE = Path(__file__).parent
+Made = Callable[..., Celery]  # makes an app with the given settings
 
 
 @pytest.fixture(scope="module")
@@ -75,26 +76,6 @@ def worker(environment: dict[str, str], app: Celery) -> Iterator[subprocess.Pope
             sys.stdout.write(log.read().decode(errors="replace")[-8_000:])
 
 
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[PrivateRedis]:
-    server = PrivateRedis(tmp_path)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def raw(own_redis: PrivateRedis) -> Iterator[redis.Redis]:
-    with redis.Redis(port=own_redis.port) as client:
-        yield client
-
-
-@pytest.fixture
-def client_app(own_redis: PrivateRedis) -> Celery:
-    """An app that waits; nobody works for it: the tests write what a worker would."""
-    return Celery("client", broker="memory://", backend=f"resultstore+{own_redis.url}")
-
-
 def start_worker(environment: dict[str, str], log) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "celery", "-A", "worker_app", "worker", "--concurrency", "2", "--without-mingle"]
     return subprocess.Popen(
@@ -105,3 +86,45 @@ def start_worker(environment: dict[str, str], log) -> subprocess.Popen[bytes]:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRedis]:
+    """A Redis of the module's own."""
+    started = PrivateRedis(tmp_path_factory.mktemp("redis"))
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def raw(server: PrivateRedis) -> Iterator[redis.Redis]:
+    """What stands in it: nothing at first."""
+    server.start()
+    with redis.Redis(port=server.port) as client:
+        client.flushall()
+        client.config_resetstat()
+        yield client
+
+
+@pytest.fixture
+def made(server: PrivateRedis, raw: redis.Redis) -> Made:
+    """Makes an app with these settings."""
+
+    def make(query: str = "", **conf: object) -> Celery:
+        app = Celery("client", broker="memory://", backend=f"resultstore+{server.url}{query}", set_as_current=False)
+        app.conf.update(conf)
+        return app
+
+    return make
+
+
+@pytest.fixture
+def client(made: Made) -> Celery:
+    """An app that asks; nobody works for it: the tests write what a worker would."""
+    return made()
+
+
+@pytest.fixture
+def task_id() -> str:
+    return uuid.uuid4().hex

@@ -171,7 +171,7 @@ def test_a_waiter_is_called_back_while_it_waits(app: Celery):
     with pytest.raises(CeleryTimeoutError):
         app.AsyncResult("job").get(timeout=3.5, on_interval=lambda: calls.append(1))
 
-    assert len(calls) >= 2
+    assert calls
 
 
 def test_forgetting_deletes_the_record_the_seal_and_the_blobs(app: Celery, store: Store):

@@ -1,4 +1,4 @@
-"""Waiting elsewhere: in another process, in greenlets, on both sides of a fork."""
+"""Waiting elsewhere: in another process, on both sides of a fork, in greenlets."""
 
 import subprocess
 import sys
@@ -9,20 +9,20 @@ import pytest
 import redis
 from celery import Celery, states
 
-from tests.backends.celery.waiters import listening
+from tests.backends.celery.test_waiting import listening
 from tests.unit.index.conftest import PrivateRedis
 
 
-def test_a_waiter_in_another_process_wakes(client_app: Celery, own_redis: PrivateRedis, raw: redis.Redis):
+def test_a_waiter_in_another_process_wakes(client: Celery, server: PrivateRedis, raw: redis.Redis):
     task_id = uuid.uuid4().hex
-    other = waiting_process(own_redis.url, task_id)
+    other = waiting_process(server.url, task_id)
     listening(raw, task_id)
-    client_app.backend.store_result(task_id, "for another", states.SUCCESS)
+    client.backend.store_result(task_id, "for another", states.SUCCESS)
     assert other.communicate(timeout=10)[0].strip() == "for another"
 
 
 @pytest.mark.parametrize("library", ["gevent", "eventlet"])
-def test_greenlets_wait_side_by_side(own_redis: PrivateRedis, library: str):
+def test_greenlets_wait_side_by_side(server: PrivateRedis, library: str):
     spawn = {
         "gevent": "import gevent; jobs = [gevent.spawn(wait, i) for i in ids]; store(); gevent.joinall(jobs)",
         "eventlet": "import eventlet; jobs = [eventlet.spawn(wait, i) for i in ids]; store(); [j.wait() for j in jobs]",
@@ -35,7 +35,7 @@ def test_greenlets_wait_side_by_side(own_redis: PrivateRedis, library: str):
         {patch[library]}
         import time, uuid
         from celery import Celery
-        app = Celery("client", broker="memory://", backend="resultstore+{own_redis.url}")
+        app = Celery("client", broker="memory://", backend="resultstore+{server.url}")
         ids = [uuid.uuid4().hex for _ in range(20)]
         got, late = [], []
         def wait(task_id):
@@ -56,12 +56,12 @@ def test_greenlets_wait_side_by_side(own_redis: PrivateRedis, library: str):
     assert float(told.split()[-1]) < 1
 
 
-def test_both_sides_of_a_plain_fork_wait(own_redis: PrivateRedis):
+def test_both_sides_of_a_plain_fork_wait(server: PrivateRedis):
     """As gunicorn does with --preload: os.fork tells nobody."""
     told = run(f"""
         import os, threading, time, uuid
         from celery import Celery
-        app = Celery("client", broker="memory://", backend="resultstore+{own_redis.url}")
+        app = Celery("client", broker="memory://", backend="resultstore+{server.url}")
         before, ids = uuid.uuid4().hex, [uuid.uuid4().hex for _ in range(2)]
         app.backend.on_task_call(None, before)
         app.backend.store_result(before, "before", "SUCCESS")

@@ -138,3 +138,13 @@ def total(numbers: list[int]) -> int:
 @app.task(bind=True)
 def update_other(self: Task, task_id: str) -> None:
     self.update_state(task_id, "SUCCESS", "by another")
+
+
+@app.task
+def shape(values: object) -> object:
+    return values
+
+
+@app.task
+def lengths(values: list[str]) -> list[int]:
+    return [len(value) for value in values]

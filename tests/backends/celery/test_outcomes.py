@@ -1,0 +1,104 @@
+"""Outcomes: which state follows which, and how an exception comes back."""
+
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+from celery import Celery, group, states
+from celery.app.task import Context
+
+
+def request(task_id: str, **more: object) -> Context:
+    return Context(id=task_id, task="tasks.add", hostname="w@host", retries=2, children=[], **more)
+
+
+class Custom(Exception):
+    class Nested(ValueError):
+        """Of a class inside a class."""
+
+
+def test_success_is_never_written_over(client: Celery, task_id: str):
+    client.backend.store_result(task_id, "first", states.SUCCESS)
+    client.backend.store_result(task_id, "second", states.SUCCESS)
+    client.backend.mark_as_failure(task_id, ValueError("late"))
+    assert client.AsyncResult(task_id).get(timeout=5) == "first"
+
+
+def test_a_failure_may_be_followed_by_a_success(client: Celery, task_id: str):
+    client.backend.mark_as_failure(task_id, ValueError("early"))
+    client.backend.store_result(task_id, "then", states.SUCCESS)
+    assert client.AsyncResult(task_id).get(timeout=5) == "then"
+
+
+def test_an_exception_is_restored_with_its_arguments(client: Celery, task_id: str):
+    client.backend.mark_as_failure(task_id, KeyError("x", 3), traceback="Traceback: here")
+    result = client.AsyncResult(task_id)
+    with pytest.raises(KeyError) as raised:
+        result.get(timeout=5)
+    assert raised.value.args == ("x", 3)
+    assert result.traceback == "Traceback: here"
+    assert result.failed()
+
+
+def test_an_exception_of_a_nested_class_and_with_arguments_that_are_no_json(client: Celery, task_id: str):
+    client.backend.mark_as_failure(task_id, Custom.Nested("x", Path("a"), {1: object}))
+    error = client.AsyncResult(task_id).get(timeout=5, propagate=False)
+    assert type(error) is Custom.Nested
+    assert error.args[0] == "x"
+    assert "Path" in error.args[1]
+
+
+def test_a_module_is_never_imported_because_a_stored_byte_says_so(client: Celery, task_id: str):
+    told = {"exc_type": "TestFailed", "exc_message": ["x"], "exc_module": "test.support"}
+    client.backend.store_result(task_id, told, states.FAILURE)
+    assert "test.support" not in sys.modules
+    error = client.AsyncResult(task_id).get(timeout=5, propagate=False)
+    assert (type(error).__name__, error.args) == ("TestFailed", ("x",))
+    assert "test.support" not in sys.modules
+
+
+def test_a_stored_name_that_is_no_exception_is_not_called(client: Celery, task_id: str):
+    told = {"exc_type": "system", "exc_message": ["true"], "exc_module": "os"}
+    client.backend.store_result(task_id, told, states.FAILURE)
+    with pytest.raises(Exception, match="Expected an exception class"):
+        client.AsyncResult(task_id).get(timeout=5)
+
+
+def test_a_failure_is_told_to_people_too(client: Celery, task_id: str):
+    client.backend.mark_as_failure(task_id, ValueError("why", 3))
+    failure = client.backend.store.load(task_id).failure
+    assert (failure.type, failure.message, failure.module) == ("ValueError", "why, 3", "builtins")
+
+
+@pytest.mark.parametrize("size", [1, 5_000])
+def test_a_custom_state_has_its_meta(client: Celery, task_id: str, size: int):
+    client.backend.store_result(task_id, {"page": "p" * size}, "PRINTING")
+    result = client.AsyncResult(task_id)
+    assert (result.state, result.info, result.ready()) == ("PRINTING", {"page": "p" * size}, False)
+
+
+def test_a_started_task_says_where(client: Celery, task_id: str):
+    client.backend.mark_as_started(task_id, pid=7, hostname="w@host")
+    assert (client.AsyncResult(task_id).state, client.AsyncResult(task_id).info) == (
+        "STARTED",
+        {"pid": 7, "hostname": "w@host"},
+    )
+    record = client.backend.store.peek(task_id)
+    assert record.worker == "w@host"
+    assert record.started_at is not None
+
+
+def test_a_chain_that_fails_fails_the_ids_of_the_group_behind_it(client: Celery):
+    """Celery #6437."""
+
+    @client.task
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    behind = group(add.s(1), group(add.s(2), add.s(3) | add.s(4)))
+    results = behind.freeze()
+    context = request(uuid.uuid4().hex, chain=[dict(behind)])
+    client.backend.mark_as_failure(context.id, ValueError("link"), request=context)
+    for result in results.results:
+        assert client.AsyncResult(result.id).state == "FAILURE"

@@ -1,0 +1,154 @@
+"""Settings: what Celery's settings and the backend's URL do here."""
+
+import pickle
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import redis
+from celery import Celery, states
+from celery.app.task import Context
+from celery.result import AsyncResult
+
+from resultstore.backends.celery import backend as backends, urls
+from resultstore.model import layout
+from resultstore.model.errors import Misconfigured
+from tests.backends.celery.conftest import Made
+from tests.unit.index.conftest import PrivateRedis
+
+DAY_S = 86_400
+
+
+def request(task_id: str, **more: object) -> Context:
+    return Context(id=task_id, task="tasks.add", hostname="w@host", retries=2, children=[], **more)
+
+
+def sent(raw: redis.Redis) -> dict[str, int]:
+    """How often which command was sent; scripts count as one."""
+    inside = {"set", "publish", "getrange", "unlink"}
+    calls = {name.removeprefix("cmdstat_"): told["calls"] for name, told in raw.info("commandstats").items()}
+    return {
+        name: count for name, count in calls.items() if name not in inside | {"info", "config|resetstat", "flushall"}
+    }
+
+
+@pytest.mark.parametrize("compression", ["gzip", "bzip2"])
+def test_a_compressed_value_is_smaller_and_read_without_the_setting(
+    made: Made, task_id: str, raw: redis.Redis, compression: str
+):
+    made(result_compression=compression).backend.store_result(task_id, "v" * 10_000, states.SUCCESS)
+    assert raw.strlen(layout.beside_key(task_id)) < 1_000
+    assert made().AsyncResult(task_id).get(timeout=5) == "v" * 10_000
+
+
+def test_pickle_is_refused_with_the_reason(made: Made):
+    with pytest.raises(Misconfigured, match="run code"):
+        made(result_serializer="pickle").backend  # noqa: B018 - it is made at first use
+
+
+@pytest.mark.parametrize(
+    ("expires", "life_s"), [(60, 60), (timedelta(minutes=2), 120), (None, None), (0, None), ("default", DAY_S)]
+)
+def test_results_live_as_long_as_result_expires_says(made: Made, task_id: str, raw: redis.Redis, expires, life_s):
+    app = made() if expires == "default" else made(result_expires=expires)
+    app.backend.store_result(task_id, "v" * 500, states.SUCCESS)
+    app.GroupResult(task_id, [app.AsyncResult(task_id)]).save()
+    for key in (layout.record_key(task_id), layout.beside_key(task_id), layout.group_key(task_id)):
+        assert raw.ttl(key) == -1 if life_s is None else life_s - 5 <= raw.ttl(key) <= life_s
+
+
+def test_failures_live_as_long_as_result_failure_expires_says(made: Made, task_id: str, raw: redis.Redis):
+    app = made(result_expires=60, result_failure_expires=600)
+    app.backend.mark_as_failure(task_id, ValueError("kept"))
+    assert 500 < raw.ttl(layout.record_key(task_id)) <= 600
+
+
+def test_a_header_task_of_a_chord_lives_as_long_as_the_chord(made: Made, task_id: str, raw: redis.Redis):
+    app = made(result_expires=60, result_chord_expires=600)
+    app.backend.store_result(task_id, 1, states.SUCCESS, request=request(task_id, chord={"task": "body"}))
+    assert 500 < raw.ttl(layout.record_key(task_id)) <= 600
+
+
+def test_the_cache_is_as_large_as_result_cache_max_says(made: Made, raw: redis.Redis):
+    app = made(result_cache_max=2)
+    ids = [uuid.uuid4().hex for _ in range(3)]
+    for one in ids:
+        app.backend.store_result(one, 1, states.SUCCESS)
+        assert app.AsyncResult(one).result == 1
+    raw.config_resetstat()
+    for one in reversed(ids):
+        assert app.AsyncResult(one).result == 1
+    assert sent(raw) == {"get": 1}
+
+
+def test_a_prefix_stands_before_all_keys(made: Made, task_id: str, raw: redis.Redis):
+    app = made(result_backend_transport_options={"global_keyprefix": "shop"})
+    app.backend.store_result(task_id, 1, states.SUCCESS)
+    app.GroupResult(task_id, [app.AsyncResult(task_id)]).save()
+    assert {key.decode() for key in raw.scan_iter()} == {
+        f"shop_{layout.record_key(task_id)}",
+        f"shop_{layout.group_key(task_id)}",
+    }
+    assert app.AsyncResult(task_id).get(timeout=5) == 1
+    assert raw.exists(app.backend.get_key_for_task(task_id), app.backend.get_key_for_group(task_id)) == 2
+
+
+def test_one_warning_says_that_large_values_stay_in_redis(made: Made, task_id: str):
+    app = made()
+    with pytest.warns(UserWarning, match="RESULTSTORE_BLOBS_URL") as warned:
+        app.backend.store_result(task_id, "v" * 1_000_000, states.SUCCESS)
+    assert len(warned) == 1
+    assert app.AsyncResult(task_id).get(timeout=5) == "v" * 1_000_000
+
+
+def test_the_object_store_may_stand_in_the_url_and_a_reader_without_it_is_told_the_setting(
+    made: Made, task_id: str, tmp_path: Path, raw: redis.Redis
+):
+    made(f"?blobs=file://{tmp_path}").backend.store_result(task_id, "v" * 100_000, states.SUCCESS)
+    assert sum(raw.memory_usage(key) for key in raw.scan_iter()) < 1_000
+
+    assert made(f"?blobs=file://{tmp_path}").AsyncResult(task_id).get(timeout=5) == "v" * 100_000
+    without = made().AsyncResult(task_id)
+    assert without.state == "SUCCESS"
+    with pytest.raises(Misconfigured, match="RESULTSTORE_BLOBS_URL"):
+        without.result  # noqa: B018 - it is read now
+
+
+def test_a_sent_task_is_known_to_others_where_there_is_an_object_store(made: Made, task_id: str, tmp_path: Path):
+    app = made(f"?blobs=file://{tmp_path}")
+    app.backend.on_task_call(None, task_id)
+    assert app.AsyncResult(task_id).exists()
+    assert app.AsyncResult(task_id).state == "PENDING"
+
+
+def test_settings_may_stand_in_the_app(server: PrivateRedis, tmp_path: Path):
+    conf = {
+        "resultstore_blobs_url": f"file://{tmp_path}",
+        "resultstore_inline_max_bytes": 7,
+        "result_backend_transport_options": {"retention": "7d"},
+    }
+    settings = urls.place(server.url, conf).settings
+    assert settings.blobs_url == f"file://{tmp_path}"
+    assert (settings.inline_max_bytes, settings.retention) == (7, "7d")
+
+
+def test_a_backend_shows_no_secret_and_survives_pickling(made: Made, server: PrivateRedis, task_id: str):
+    app = Celery(
+        "client", broker="memory://", backend="resultstore+redis://ann:s3cr3t@h:1/2?blobs=s3://b&password=s3cr3t"
+    )
+    assert app.backend.as_uri() == "redis://ann:**@h:1/2"
+    assert "s3cr3t" in app.backend.as_uri(include_password=True)
+
+    app = made()
+    app.set_current()
+    app.backend.store_result(task_id, 3, states.SUCCESS)
+    copy = pickle.loads(pickle.dumps(app.backend))
+    assert copy.url == app.backend.url == server.url
+    assert AsyncResult(task_id, backend=copy, app=app).get(timeout=5) == 3
+
+
+def test_always_retry_is_finite_and_jittered(made: Made, monkeypatch: pytest.MonkeyPatch):
+    app = made(result_backend_always_retry=True, result_backend_max_retries=float("inf"))
+    assert app.backend.max_retries == backends.MAX_RETRIES
+    assert made(result_backend_max_retries=3).backend.max_retries == 3
