@@ -36,6 +36,7 @@ class _Here:
         self.heard: set[str] = set()
         self.unheard: set[str] = set()  # waited for, not yet listened to
         self.expected: set[str] = set()  # listened to since before they were sent: nothing can have been missed
+        self.failures = 0  # heard of so far
         self.check_at = math.inf
         self.away_since: float | None = None
 
@@ -113,9 +114,9 @@ class ResultConsumer(BaseResultConsumer):
         """Wait until `p` is ready. Raises socket.timeout."""
         end = math.inf if timeout is None else time.monotonic() + timeout
         interval = _DRAIN_S if timeout is None else min(_DRAIN_S, max(0.0, timeout))
-        wait = partial(self._drain_before, end)
+        paced = on_interval and _Paced(on_interval, self._here())
         drained: Iterator[object] = self.drainer.drain_events_until(
-            p, timeout=timeout, interval=interval, on_interval=on_interval and _Paced(on_interval), wait=wait
+            p, timeout=timeout, interval=interval, on_interval=paced, wait=partial(self._drain_before, end)
         )
         return drained
 
@@ -179,6 +180,7 @@ class ResultConsumer(BaseResultConsumer):
         self._fetch(here, worth)
 
     def _is_worth_fetching(self, here: _Here, event: Event) -> bool:
+        here.failures += event.state in states.PROPAGATE_STATES
         waited = any(event.id in waiting for waiting in self._pending_results)
         if not event.state:  # heard from now on
             if event.id not in here.expected:
@@ -206,6 +208,7 @@ class ResultConsumer(BaseResultConsumer):
             return
         here.away_since = None
         for meta in metas:
+            here.failures += meta["status"] in states.PROPAGATE_STATES
             self._tell(meta)
 
     def _tell(self, meta: Meta) -> None:
@@ -227,14 +230,21 @@ class ResultConsumer(BaseResultConsumer):
 
 
 class _Paced:
-    """Calls on at most every half second: Celery's own callback looks up all parents, one by one, at each event."""
+    """Calls on every half second, and when something has failed.
 
-    def __init__(self, called: Callable[[], object]) -> None:
+    Celery's own callback raises the error of a parent, and looks up all parents for it, one by one: at every event
+    that is thousands of look-ups for one chord.
+    """
+
+    def __init__(self, called: Callable[[], object], here: _Here) -> None:
         self._called = called
+        self._here = here
+        self._failures = here.failures
         self._next_at = time.monotonic() + _INTERVAL_S
 
     def __call__(self) -> None:
-        if time.monotonic() >= self._next_at:
+        if time.monotonic() >= self._next_at or self._failures != self._here.failures:
+            self._failures = self._here.failures
             self._called()
             self._next_at = time.monotonic() + _INTERVAL_S
 

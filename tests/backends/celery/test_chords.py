@@ -256,6 +256,12 @@ class TestWithAWorker:
         sizes = [10, 5_000, 100_000, 1_000_000]
         assert chord((large.s(size) for size in sizes), lengths.s())().get(timeout=60) == sizes
 
+    def test_whoever_waits_for_a_body_hears_what_failed_in_the_header(self, app: Celery):
+        """Celery raises a parent's error, where it knows the parent, rather than the body's."""
+        add, fails = app.tasks["worker_app.add"], app.tasks["worker_app.fails"]
+        with pytest.raises(ValueError, match="part"):
+            chord([add.s(1, 1), fails.s("part")], app.tasks["worker_app.total"].s())().get(timeout=30)
+
     def test_an_errback_of_a_body_hears_of_a_part_that_failed(self, app: Celery):
         add, fails = app.tasks["worker_app.add"], app.tasks["worker_app.fails"]
         heard = uuid.uuid4().hex
