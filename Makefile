@@ -1,5 +1,6 @@
 # make demo [ONCE=1] [STACK=real]   the main job on real input
 # make test [ARGS=...]              all tests, on real servers
+# make conformance [RUNS=...] [MODULES=...] [SELECTION=ci]   Celery's own integration suite: docs/conformance.md
 #
 # Both make .venv first. Only Python >= 3.11 and make are needed (and Go, once, for the real object store).
 
@@ -13,7 +14,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --n
 PROGRAMS := scripts/services
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format typecheck bench docs constraints clean
+.PHONY: demo test conformance lint format typecheck bench docs constraints clean
 
 ifeq ($(STACK),real)
 demo: .venv/demo.stamp
@@ -25,6 +26,10 @@ endif
 
 test: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python -m pytest $(ARGS)
+
+conformance: .venv/dev.stamp
+	$(SERVICES) run -- $(BIN)/python tests/conformance/conformance.py $(if $(RUNS),--runs $(RUNS)) \
+		$(if $(MODULES),--modules $(MODULES)) $(if $(SELECTION),--selection $(SELECTION))
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check . $(PROGRAMS)

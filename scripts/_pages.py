@@ -47,6 +47,31 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        "dramatiq.md",
+        "Dramatiq",
+        "`from resultstore.backends.dramatiq import setup, store_of`. See [the how-to](../how-to/dramatiq.md).",
+        (
+            "resultstore.backends.dramatiq.setup.setup",
+            "resultstore.backends.dramatiq.setup.store_of",
+            "resultstore.backends.dramatiq.backend.ResultStoreBackend",
+            "resultstore.backends.dramatiq.capturing.Capture",
+            "resultstore.backends.dramatiq.artifacts.ArtifactEncoder",
+        ),
+    ),
+    (
+        "taskiq.md",
+        "taskiq",
+        "`from resultstore.backends.taskiq import ResultStoreBackend, setup, store_of`.",
+        (
+            "resultstore.backends.taskiq.setup.setup",
+            "resultstore.backends.taskiq.setup.store_of",
+            "resultstore.backends.taskiq.backend.ResultStoreBackend",
+            "resultstore.backends.taskiq.capturing.CapturingMiddleware",
+            "resultstore.backends.taskiq.messages.ArtifactFormatter",
+            "resultstore.backends.taskiq.waiting.WokenTask",
+        ),
+    ),
+    (
         "tasks.md",
         "Shipped tasks",
         "What `resultstore worker` runs. Send them by name: `app.send_task('images.resize', (artifact,))`.",

@@ -46,3 +46,24 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     def expired(self, now: float) -> bool:
         """Whether the Artifact is unreadable at `now` (seconds since the epoch, the store's clock)."""
         return self.expires_at is not None and now >= self.expires_at
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, object]:
+        """How pydantic takes an Artifact, whole or as JSON: in a model, or as a task's annotated argument.
+
+        A core schema is a plain dict, so this floor needs no pydantic.
+        """
+        return {
+            "type": "function-plain",
+            "function": {"type": "no-info", "function": cls._validated},
+            "serialization": {"type": "function-plain", "function": msgspec.to_builtins, "when_used": "json"},
+        }
+
+    @classmethod
+    def _validated(cls, given: object) -> "Artifact":
+        if isinstance(given, cls):
+            return given
+        try:
+            return msgspec.convert(given, cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"an Artifact is needed, not a {type(given).__name__} ({error})") from error

@@ -14,8 +14,9 @@ from resultstore.model.result import Progress, Result, State
 
 PROGRESS_EVERY_S = 0.1  # ten reports a second are more than an eye can follow
 
-# Which attempt runs in this thread or task. A context variable is the one thing that follows threads, greenlets and
-# coroutines alike; it holds nothing outside a `running` block.
+# Which attempt runs here. A context variable is right for threads, greenlets and coroutines alike; it holds nothing
+# outside a `running` block. A thread that a task starts itself begins outside: `contextvars.copy_context().run` takes
+# it along.
 _running: ContextVar["Attempt | None"] = ContextVar("resultstore_attempt", default=None)
 
 
@@ -37,6 +38,7 @@ class Attempt:
         self.nonce = layout.new_nonce()
         self.started_at = time.time()
         self.progress: Progress | None = None
+        self.extra = b""  # what its door keeps beside the record while it runs
         self._artifacts: dict[str, Artifact] = {}
         self._tables: dict[str, bytes] = {}
         self._keys: list[str] = []
@@ -116,6 +118,7 @@ class Attempt:
             started_at=self.started_at,
             worker=platform.node(),
             retries=self.retries,
+            extra=self.extra,
         )
 
 

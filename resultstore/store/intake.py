@@ -1,6 +1,7 @@
 """Intake: takes bytes into the store as one part of an attempt."""
 
 import mimetypes
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -12,7 +13,7 @@ from resultstore.blobs.blobstore import BlobStore, HasClock
 from resultstore.blobs.stream import Meter, Opened, Source, opened
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
-from resultstore.model.errors import BlobStoreUnavailable
+from resultstore.model.errors import BlobStoreUnavailable, WrongType
 from resultstore.store.attempt import Attempt
 
 DEFAULT_NAME = "output"
@@ -27,6 +28,10 @@ MEDIA_TYPES: Mapping[str, str] = {
     ".skops": "application/vnd.skops",
     ".webp": "image/webp",
 }
+
+# Type and subtype are restricted names (RFC 6838 section 4.2); the parameters are only kept printable.
+_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(;[ -~]{{0,200}})?\Z")
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +56,9 @@ class Intake:
 
     def take(self, attempt: Attempt, source: Source, label: Label, *, size_hint_bytes: int | None = None) -> Artifact:
         """Store all of `source` as a part of `attempt`, or nothing. Errors are those of `Store.put`."""
+        # Before any byte is sent; the metadata again when all are.
+        checked_media_type(label.media_type or DEFAULT_MEDIA_TYPE, id=attempt.id)
+        checked_metadata(label.metadata, id=attempt.id)
         with opened(source) as ready:
             name = label.name or ready.file_name or DEFAULT_NAME
             attempt.reserve(name)
@@ -88,10 +96,27 @@ class Intake:
             encoding="zstd" if label.compress else "",
             retention=label.retention,
             expires_at=layout.expiry(label.retention, start=attempt.started_by(self._blobs.now())),
-            metadata=dict(label.metadata),
+            metadata=checked_metadata(label.metadata, id=attempt.id),
         )
         attempt.add(artifact, written.table)
         return artifact
+
+
+def checked_metadata(metadata: Mapping[str, Scalar], *, id: str) -> dict[str, Scalar]:
+    """A copy as a seal gives it back. Raises WrongType for what JSON's scalars cannot hold: it could not be read."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(dict(metadata)), type=dict[str, Scalar])
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+        raise WrongType(
+            f"the metadata of an artifact of {id} is not text, numbers, booleans and None by name: {error}"
+        ) from error
+
+
+def checked_media_type(media_type: str, *, id: str) -> str:
+    """`media_type` itself. Raises WrongType when it cannot stand in a header, where a line end would begin another."""
+    if not _MEDIA_TYPE.match(media_type):
+        raise WrongType(f"{media_type[:40]!r} is no media type for an artifact of {id}: write type/subtype (RFC 6838)")
+    return media_type
 
 
 def media_type_of(file_name: str) -> str:

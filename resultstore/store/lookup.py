@@ -1,17 +1,19 @@
 """Lookup: finds an id by the rules of docs/format.md: its record first, its seal where the record is no answer."""
 
+import math
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 
 from structlog import get_logger
 
 from resultstore.index.index import Index, LoadsMany, Over
-from resultstore.model.errors import BlobStoreUnavailable, IndexUnavailable, SealUnreadable
+from resultstore.model.errors import CommitUnknown, IndexUnavailable, ResultStoreError
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
+from resultstore.settings import Settings
 from resultstore.store.sealing import Seals
 
 STALE_AFTER_S = 30.0  # a record that is not terminal and has not changed for this long is no answer
@@ -27,26 +29,33 @@ class Lookup:
     Args:
         index: the fast and disposable records.
         seals: the durable ones; None where there is no object store.
-        restored_ttl_s: how long a record lives that was put back from its seal.
+        settings: how long a record lives that was put back from its seal, and how large its value may be.
     """
 
-    def __init__(self, index: Index, seals: Seals | None, *, restored_ttl_s: int) -> None:
+    def __init__(self, index: Index, seals: Seals | None, *, settings: Settings) -> None:
         self._index = index
         self._seals = seals
-        self._restored_ttl_s = restored_ttl_s
+        self._settings = settings
         self._misses = _Misses()
 
     def find(self, result_id: str) -> Result | None:
         """The Result with everything that lies beside its record, or None when the id is unknown."""
+        return self._found(self._index.load, result_id)
+
+    def poll(self, result_id: str) -> Result | None:
+        """The same rules over the small record alone: a state poll never reads a value."""
+        return self._found(self._index.peek, result_id)
+
+    def _found(self, ask: Callable[[str], Result | None], result_id: str) -> Result | None:
         try:
-            result = self._index.load(result_id)
+            result = ask(result_id)
         except IndexUnavailable:
             # What is sealed survives the loss of Redis; what is not, nobody else can know.
             sealed = self._from_seal(result_id)
             if sealed is None:
                 raise
             return _unless_deleted(sealed)
-        if result is not None and (result.terminal or _is_fresh(result)):
+        if result is not None and (_is_settled(result) or _is_fresh(result)):
             return result
         return self._sealed_or(result, result_id)
 
@@ -59,7 +68,7 @@ class Lookup:
         results = self._load_many(result_ids)
         asked = 0
         for at, (result_id, result) in enumerate(zip(result_ids, results, strict=True)):
-            if result is not None and (result.terminal or _is_fresh(result)):
+            if result is not None and (_is_settled(result) or _is_fresh(result)):
                 continue
             if self._seals is not None and asked < SEALS_AT_ONCE and not self._misses.known(result_id):
                 asked += 1
@@ -71,44 +80,41 @@ class Lookup:
             return self._index.load_many(result_ids)
         return [self._index.load(one) for one in result_ids]
 
-    def poll(self, result_id: str) -> Result | None:
-        """The same rules over the small record alone: a state poll never reads a value."""
-        result = self._index.peek(result_id)
-        if result is not None and (result.terminal or _is_fresh(result)):
-            return result
-        return self._sealed_or(result, result_id)
-
     def restore(self, result_id: str) -> bool:
         """Put the record of a sealed success back; whether there is one. A store that is away cannot tell: False."""
         try:
             sealed = self._from_seal(result_id)
-        except (BlobStoreUnavailable, SealUnreadable) as error:
+        except ResultStoreError as error:
             get_logger().warning("seal_not_read", id=result_id, error=str(error))
             return False
         if sealed is None or sealed.state == DELETED:
             return False
-        self._restore(sealed)
+        self._restore(sealed, over=Over.UNFINISHED)
         return True
 
     def _sealed_or(self, result: Result | None, result_id: str) -> Result | None:
         if self._seals is None or self._misses.known(result_id):
             return result
         sealed = self._from_seal(result_id)
-        if sealed is None:
+        if sealed is None or (result is None and sealed.state == DELETED):
             self._misses.remember(result_id)
             return result
-        self._restore(sealed)
+        # A failure that could not tell whether it had sealed is the one terminal state that a seal corrects.
+        self._restore(sealed, over=Over.ANYTHING if result is not None and result.terminal else Over.UNFINISHED)
         return _unless_deleted(sealed)
 
     def _from_seal(self, result_id: str) -> Result | None:
         seal = None if self._seals is None else self._seals.read(result_id)
         return None if seal is None else seal.result()
 
-    def _restore(self, sealed: Result) -> None:
-        if sealed.state == DELETED:
+    def _restore(self, sealed: Result, *, over: Over) -> None:
+        left_s = math.inf if sealed.expires_at is None else sealed.expires_at - time.time()
+        if sealed.state == DELETED or left_s < 1:
             return
+        if sealed.value is not None and len(sealed.value) > self._settings.inline_max_bytes:
+            sealed = sealed.moved(sealed.state, value=None)  # as at first: `Store.value` finds it in the seal
         try:
-            self._index.save(sealed, ttl_s=self._restored_ttl_s, over=Over.UNFINISHED)
+            self._index.save(sealed, ttl_s=int(min(left_s, self._settings.result_expires_s)), over=over)
         except IndexUnavailable as error:
             get_logger().warning("record_not_restored", id=sealed.id, error=str(error))
 
@@ -138,7 +144,14 @@ def _unless_deleted(result: Result) -> Result | None:
     return None if result.state == DELETED else result
 
 
+def _is_settled(result: Result) -> bool:
+    in_doubt = result.failure is not None and result.failure.type == CommitUnknown.__name__
+    return result.terminal and not in_doubt
+
+
 def _is_fresh(result: Result) -> bool:
     if result.ephemeral:
         return True
+    if result.terminal:
+        return False
     return result.changed_at is not None and time.time() - result.changed_at < STALE_AFTER_S

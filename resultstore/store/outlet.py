@@ -2,6 +2,7 @@
 
 import io
 import math
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Protocol
@@ -11,8 +12,9 @@ from resultstore.blobs.frames import FrameTable, decompress
 from resultstore.blobs.stream import BLOCK_BYTES, DIGEST_BYTES, Meter, verified_blocks
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import ArtifactExpired, BadReference, ChecksumMismatch
+from resultstore.model.errors import ArtifactExpired, BadReference, ChecksumMismatch, ResultMissing
 from resultstore.model.result import Result
+from resultstore.model.seal import DELETED
 from resultstore.store.attempt import current
 from resultstore.store.reader import BlockReader
 from resultstore.store.sealing import Seals
@@ -53,11 +55,20 @@ class Outlet:
         return left_s
 
     def value(self, result: Result) -> bytes | None:
-        """The sealed plain value of a Result, or None when it has none. Raises ArtifactExpired."""
-        if result.expires_at is not None and self._blobs.now() >= result.expires_at:
+        """The plain value of a sealed Result, or None when it has none.
+
+        One that is at hand is judged by this machine's clock, so that a client needs the index alone.
+        Raises ArtifactExpired, or ResultMissing when the seal is gone: to answer None would be a wrong value.
+        """
+        now = time.time() if result.value is not None else self._blobs.now()
+        if result.expires_at is not None and now >= result.expires_at:
             raise ArtifactExpired(f"result {result.id} expired on {_day(result.expires_at)}: run the task again")
+        if result.value is not None:
+            return result.value
         seal = self._seals.read(result.id)
-        return None if seal is None else self._seals.value(seal)
+        if seal is None or seal.state == DELETED:
+            raise ResultMissing(f"the seal of {result.id} is gone, and its value with it: run the task again")
+        return self._seals.value(seal)
 
     def _stored_reader(self, artifact: Artifact) -> BlockReader:
         """The stored bytes, each MiB checked against the digest table before any of it is handed out."""

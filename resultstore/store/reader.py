@@ -66,6 +66,7 @@ class BlockReader(io.RawIOBase):
         if number != self._block_number:
             if number != self._block_number + 1:
                 self._blocks = self._blocks_from(number)
+            self._block_number = -2  # a stream that breaks is spent: whoever reads again begins another one
             self._block = self._next_block(number)
             self._block_number = number
         return self._block

@@ -12,7 +12,13 @@ import msgspec
 from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, HasClock, Replaces
 from resultstore.model import layout, seal as documents
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import BlobMissing, BlobStoreUnavailable, ChecksumMismatch, CommitUnknown, SealUnreadable
+from resultstore.model.errors import (
+    ArtifactExpired,
+    BlobMissing,
+    BlobStoreUnavailable,
+    ChecksumMismatch,
+    CommitUnknown,
+)
 from resultstore.model.result import State
 from resultstore.model.seal import Moved, Seal
 from resultstore.store.attempt import Attempt
@@ -47,8 +53,14 @@ class Seals:
         seal = self._fitted(self._drafted(attempt, value=value, retention=longest), attempt, retention=longest)
         key, document = layout.seal_key(attempt.id), documents.encode(seal)
         reason = "the budget was spent before the first try"
-        for _ in _tries(self._budget_s):
-            outcome = self._blobs.create(key, document, tags={"rs-class": longest})
+        for number in _tries(self._budget_s):
+            try:
+                outcome = self._blobs.create(key, document, tags={"rs-class": longest})
+            except BlobStoreUnavailable as error:
+                if number == 0:
+                    raise
+                reason = str(error)  # this try was refused; an earlier one may have been carried out
+                break
             if isinstance(outcome, Created):
                 return seal
             # A retried PUT that had succeeded answers "taken" to its own author, and a 503 can follow a commit: only
@@ -69,7 +81,8 @@ class Seals:
     def read(self, result_id: str) -> Seal | None:
         """The seal of an id with its moved sections other than the value put back, or None when there is none.
 
-        Raises SealUnreadable when what stands there is damaged or foreign.
+        Raises SealUnreadable or ChecksumMismatch when what stands there is damaged or foreign, ArtifactExpired when
+        only the seal is left of it.
         """
         try:
             document = b"".join(self._blobs.get(layout.seal_key(result_id)))
@@ -77,26 +90,19 @@ class Seals:
             return None
         seal = documents.decode(document, id=result_id)
         if seal.artifacts_at is not None:
-            listed = msgspec.json.decode(self._section(seal.artifacts_at, of=result_id), type=tuple[Artifact, ...])
+            listed = msgspec.json.decode(self._section(seal.artifacts_at, seal=seal), type=tuple[Artifact, ...])
             seal = msgspec.structs.replace(seal, artifacts=listed)
         return seal
 
-    def stands(self, result_id: str) -> bool:
-        """Whether a seal stands for this id; one that cannot be read does."""
-        try:
-            return self.read(result_id) is not None
-        except SealUnreadable:
-            return True
-
     def value(self, seal: Seal) -> bytes | None:
         """The sealed value, wherever it stands. Raises ChecksumMismatch when its blob is damaged."""
-        return seal.value_bytes if seal.value_at is None else self._section(seal.value_at, of=seal.id)
+        return seal.value_bytes if seal.value_at is None else self._section(seal.value_at, seal=seal)
 
     def table(self, seal: Seal, name: str) -> bytes | None:
         """The digest table of one Artifact's blob."""
         if seal.tables_at is None:
             return seal.table(name)
-        tables = msgspec.json.decode(self._section(seal.tables_at, of=seal.id), type=dict[str, str])
+        tables = msgspec.json.decode(self._section(seal.tables_at, seal=seal), type=dict[str, str])
         return base64.b64decode(tables[name]) if name in tables else None
 
     def bury(self, result_id: str) -> None:
@@ -141,10 +147,15 @@ class Seals:
         self._blobs.put(key, [section], media_type="application/octet-stream", size_hint_bytes=len(section))
         return Moved(key=key, size_bytes=len(section), sha256=hashlib.sha256(section).hexdigest())
 
-    def _section(self, at: Moved, *, of: str) -> bytes:
-        section = b"".join(self._blobs.get(at.key))
+    def _section(self, at: Moved, *, seal: Seal) -> bytes:
+        try:
+            section = b"".join(self._blobs.get(at.key))
+        except BlobMissing as error:
+            if seal.expires_at is not None and self._blobs.now() >= seal.expires_at:
+                raise ArtifactExpired(f"result {seal.id} has expired: run the task again") from error
+            raise ChecksumMismatch(f"a section of the seal of {seal.id} is gone: run the task again") from error
         if hashlib.sha256(section).hexdigest() != at.sha256:
-            raise ChecksumMismatch(f"a section of the seal of {of} is damaged in the store: run the task again")
+            raise ChecksumMismatch(f"a section of the seal of {seal.id} is damaged in the store: run the task again")
         return section
 
 

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import BinaryIO, TypeVar, cast
 
 from structlog import get_logger
@@ -17,8 +18,11 @@ from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import (
     BadReference,
+    BlobStoreUnavailable,
+    Damaged,
     IndexUnavailable,
     Misconfigured,
+    NotThere,
     ResultMissing,
     ResultStoreError,
 )
@@ -60,9 +64,7 @@ class Store:
         self._seals = None if blobs is None else Seals(blobs, budget_s=self.settings.commit_budget_s)
         self._intake = None if blobs is None else Intake(blobs)
         self._outlet = None if blobs is None or self._seals is None else Outlet(blobs, self._seals)
-        self._lookup = Lookup(index, self._seals, restored_ttl_s=self.settings.result_expires_s)
-
-    # --- making -----------------------------------------------------------------------------------------------------
+        self._lookup = Lookup(index, self._seals, settings=self.settings)
 
     def put(
         self,
@@ -108,7 +110,7 @@ class Store:
             artifact = _needed(self._intake).take(running, data, label, size_hint_bytes=size_hint_bytes)
             self._show(running.result())
             return artifact
-        own = Attempt(id or str(uuid.uuid4()))
+        own = Attempt(str(uuid.uuid4()) if id is None else id)
         artifact = _needed(self._intake).take(own, data, label, size_hint_bytes=size_hint_bytes)
         sealed = self.seal(own)
         self._show(sealed)
@@ -130,25 +132,14 @@ class Store:
         When the block ends the Artifact is in `.artifact`; when it is left by an exception, nothing stays.
         Arguments and errors are those of `put`; `metadata` is read when the block ends: counts can be filled in late.
         """
-
-        def upload(chunks: Iterator[bytes]) -> Artifact:
-            return self.put(
-                chunks,
-                name=name,
-                media_type=media_type,
-                id=id,
-                metadata=metadata,
-                retention=retention,
-                compress=compress,
-            )
-
-        writer = Writer(upload)
+        kept = partial(self.put, name=name, media_type=media_type, id=id, metadata=metadata, retention=retention)
+        writer = Writer(partial(kept, compress=compress))
         try:
             yield writer
-        except BaseException:
+            writer.finish()
+        except BaseException:  # of the block, or a time limit's signal while the rest is sent: no thread may stay
             writer.abort()
             raise
-        writer.finish()
 
     def progress(self, done: float, total: float = 0, note: str = "") -> None:
         """Tell watchers how far the running task is; at most ten times a second is written. Outside a task: nothing."""
@@ -162,7 +153,11 @@ class Store:
         When another attempt was first, its outcome is given and the blobs of this one are deleted.
         Raises CommitUnknown (nothing was deleted), BlobStoreUnavailable, or ResultMissing when the id was deleted.
         """
-        seal = _needed(self._seals).commit(attempt, value=value, retention=retention or self.settings.retention)
+        try:
+            seal = _needed(self._seals).commit(attempt, value=value, retention=retention or self.settings.retention)
+        except BlobStoreUnavailable:  # a definite refusal: nothing was sealed
+            self.discard(attempt)
+            raise
         if seal.nonce != attempt.nonce:
             self.discard(attempt)
         result = seal.result()
@@ -178,8 +173,6 @@ class Store:
             self.blobs.delete(attempt.keys)
         except ResultStoreError as error:
             get_logger().warning("attempt_not_discarded", id=attempt.id, error=str(error))
-
-    # --- reading ----------------------------------------------------------------------------------------------------
 
     def open(self, artifact: Artifact) -> BinaryIO:
         """A seekable file that streams the Artifact's content; every byte it gives was verified.
@@ -210,12 +203,10 @@ class Store:
         return signed.url
 
     def value(self, result: Result) -> bytes | None:
-        """The plain value of a Result as its door encoded it, wherever it stands."""
-        if result.value is not None or not result.sealed:
+        """The plain value, as its door encoded it, or None. Raises ArtifactExpired, ResultMissing when it is gone."""
+        if not result.sealed or (self._outlet is None and result.value is not None):
             return result.value
         return _needed(self._outlet).value(result)
-
-    # --- looking up -------------------------------------------------------------------------------------------------
 
     def load(self, result_id: str) -> Result | None:
         """The Result, from its record or from its seal; None when the id is unknown."""
@@ -243,8 +234,6 @@ class Store:
             raise Misconfigured("this index cannot list ids: use redis:// or memory:// in RESULTSTORE_INDEX_URL")
         return self.index.ids(owner=owner, limit=limit)
 
-    # --- keeping ----------------------------------------------------------------------------------------------------
-
     def save(self, result: Result, *, over: Over = Over.ANYTHING, ttl_s: int | None = None) -> bool:
         """Write the record and announce it; whether it was written (SUCCESS is never overwritten).
 
@@ -266,15 +255,22 @@ class Store:
 
         A crash in between leaves blobs that nobody can find, which lifecycle collects.
         """
-        known = self.load(result_id)
-        plain = known is not None and known.terminal and not known.sealed
-        if self.blobs is None or plain or (known is None and not _needed(self._seals).stands(result_id)):
+        if self.blobs is None or not self._may_have_content(result_id):
             self.index.delete(result_id)
             return
         _needed(self._seals).bury(result_id)
         self.index.delete(result_id)
         for prefix in layout.content_prefixes(result_id):
             self.blobs.delete([stored.key for stored in self.blobs.list(prefix)])
+
+    def _may_have_content(self, result_id: str) -> bool:
+        try:
+            known = self.load(result_id)
+            if known is not None:
+                return known.sealed or not known.terminal
+            return _needed(self._seals).read(result_id) is not None
+        except (Damaged, NotThere):
+            return True  # what stands there cannot be read, and can be buried
 
     def _show(self, result: Result) -> None:
         """Write a record that is a convenience: the seal, or the next record, tells the same."""

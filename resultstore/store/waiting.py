@@ -5,18 +5,18 @@ import time
 from collections.abc import Callable
 
 from resultstore.index.index import Index
-from resultstore.model.errors import IndexUnavailable
+from resultstore.model.errors import Unavailable
 from resultstore.model.result import Result
 
 RECHECK_S = 2.0
-PATIENCE_S = 30.0  # how long an index that is away is waited for before the waiter is told
+PATIENCE_S = 30.0  # how long a server that is away is waited for before the waiter is told
 
 
 def wait_for(index: Index, find: Callable[[str], Result | None], result_id: str, *, timeout_s: float | None) -> Result:
     """The Result of `result_id` once its state is terminal.
 
-    Subscribes, checks, waits; and all three again after the index was away.
-    Raises TimeoutError after `timeout_s`, IndexUnavailable when the index stays away for `PATIENCE_S`.
+    Subscribes, checks, waits; and all three again after the index or the object store was away.
+    Raises TimeoutError after `timeout_s`, Unavailable when one of them stays away for `PATIENCE_S`.
     """
     end = None if timeout_s is None else time.monotonic() + timeout_s
     patient_until = time.monotonic() + PATIENCE_S
@@ -29,7 +29,7 @@ def wait_for(index: Index, find: Callable[[str], Result | None], result_id: str,
                         return found
                     patient_until = time.monotonic() + PATIENCE_S
                     watch.wait(_pause_s(end, result_id))
-        except IndexUnavailable:
+        except Unavailable:
             if time.monotonic() > patient_until:
                 raise
             time.sleep(min(_pause_s(end, result_id), random.uniform(0.05, 0.3)))  # noqa: S311 - jitter, no secret

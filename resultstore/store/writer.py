@@ -33,6 +33,7 @@ class Writer(io.RawIOBase):
         self._aborted = False
         self._error: BaseException | None = None
         self._artifact: Artifact | None = None
+        self._ended = threading.Event()
         # The upload belongs to the same attempt as the code that writes: the thread gets a copy of its context.
         run = contextvars.copy_context().run
         self._thread = threading.Thread(target=run, args=(self._run,), name="resultstore-writer", daemon=True)
@@ -78,7 +79,7 @@ class Writer(io.RawIOBase):
             self._hand_over(bytes(self._gathered))
             self._gathered.clear()
         self._hand_over(None)
-        self._thread.join()
+        self._join()
         super().close()
         self._raise_if_failed()
         return self.artifact
@@ -87,7 +88,7 @@ class Writer(io.RawIOBase):
         """End the upload so that nothing of it stays; waits for its thread."""
         self._aborted = True
         self._drain()
-        self._thread.join()
+        self._join()
         super().close()
 
     def _run(self) -> None:
@@ -97,6 +98,14 @@ class Writer(io.RawIOBase):
             return
         except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that writes
             self._error = error
+        finally:
+            self._ended.set()
+
+    def _join(self) -> None:
+        """Wait for the upload's thread."""
+        # The event first: a join that a signal interrupts takes the thread for ended (CPython 3.11, threading.py).
+        self._ended.wait()
+        self._thread.join()
 
     def _chunks(self) -> Iterator[bytes]:
         while True:

@@ -156,3 +156,4 @@ def test_a_denial_that_stays_is_a_definite_failure(store: Store, straight: Store
 
     assert rule.fired == 3
     assert straight.load(job) is None
+    assert list(straight.blobs.list("blobs/")) == []

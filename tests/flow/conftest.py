@@ -21,7 +21,7 @@ from resultstore.embedded import free_port
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"# ([\w/]+\.py)\n")
-READY = re.compile(rb" ready\.|listening")
+READY = re.compile(rb" ready\.| ready for action|[Ll]istening")
 RUN_LIMIT_S = 90
 START_LIMIT_S = 40
 
@@ -51,6 +51,7 @@ def environment(redis_url, amqp_url, s3_server, bucket) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,
         "CELERY_BROKER_URL": amqp_url,
         "CELERY_RESULT_BACKEND": f"resultstore+{redis_url}",
+        "DRAMATIQ_BROKER_URL": amqp_url.removesuffix("//") + "/%2F",  # pika's spelling of the virtual host `/`
         "RESULTSTORE_BROKER_URL": amqp_url,
         "RESULTSTORE_INDEX_URL": redis_url,
         "RESULTSTORE_BLOBS_URL": f"s3://{bucket}",

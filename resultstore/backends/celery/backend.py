@@ -20,6 +20,7 @@ from resultstore.backends.celery.patience import MAX_RETRIES, patiently
 from resultstore.backends.celery.reading import Reading, Rounds
 from resultstore.backends.celery.recording import failure_of, recorded
 from resultstore.backends.celery.timing import Timing
+from resultstore.capturing import sealed_record
 from resultstore.connect import connect
 from resultstore.index.index import HasLine, Hints, Line
 from resultstore.model import layout
@@ -122,7 +123,9 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
     ) -> object:
         """One transition: a success that stands is never written over, and no other record is read for it."""
         meta = self._get_result_meta(result, state, traceback, request, format_date=False, encode=False)
-        plain = self._sealed(request) or self._plain(task_id, result, state=state, request=request)
+        plain = getattr(request, "resultstore_sealed", None) or self._plain(
+            task_id, result, state=state, request=request
+        )
         record = recorded(plain, meta, request, encoded=self.encoded)
         life_s = self._life_s(state, request)
         write = partial(self.store.save, record, ttl_s=life_s)
@@ -132,13 +135,6 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
             patiently(write, policy=self.retry_policy)
         return result
 
-    def _sealed(self, request: object) -> Result | None:
-        """What capture sealed for this request inside the task call; a long value is left to the seal."""
-        sealed: Result | None = getattr(request, "resultstore_sealed", None)
-        if sealed is None or sealed.value is None or len(sealed.value) <= self.store.settings.inline_max_bytes:
-            return sealed
-        return sealed.moved(sealed.state, value=None)
-
     def _plain(self, task_id: str, result: object, *, state: str, request: Any) -> Result:  # noqa: ANN401 - Celery's Context
         value = self.encoded(result)
         if request is not None and getattr(request, "id", None) == task_id:
@@ -146,8 +142,7 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
         large = len(value) > self.store.settings.inline_max_bytes
         if large and state == states.SUCCESS and self.store.blobs is not None:
             attempt = Attempt(task_id, task=getattr(request, "task", None) or "")
-            sealed = self.store.seal(attempt, value=value)
-            return sealed if sealed.value is None else sealed.moved(sealed.state, value=None)
+            return sealed_record(self.store, attempt, value=value)
         if len(value) > _REDIS_VALUE_MAX_BYTES:
             raise BackendStoreError(f"the value of {task_id} is over 512 MB: set RESULTSTORE_BLOBS_URL to keep such")
         return Result(id=task_id, value=value, failure=failure_of(result) if state in states.EXCEPTION_STATES else None)

@@ -7,10 +7,8 @@ from typing import Any
 from celery import Celery, Task
 from celery.app.registry import TaskRegistry
 
-from resultstore.capture import capture
-from resultstore.model.result import Result
-from resultstore.store import Store
-from resultstore.store.attempt import Attempt, current, running
+from resultstore.capturing import run_captured
+from resultstore.store.attempt import Attempt, current
 
 Body = Callable[..., Any]
 
@@ -49,28 +47,11 @@ def _captured(task: Task, body: Body) -> Body:
 
 
 def _run_captured(task: Task, body: Callable[[], object]) -> object:
-    store: Store = task.backend.store
     request = task.request
     attempt = Attempt(request.id, task=task.name, retries=request.retries or 0)
-    with running(attempt):
-        try:
-            value = capture(store, body())
-        except BaseException:
-            # Nothing of this attempt was sealed, so nobody can have been told of its blobs.
-            store.discard(attempt)
-            raise
-        if not attempt.artifacts:
-            return value
-        # Sealed here, inside the task call: Celery publishes the next link of a chain and the callbacks before it
-        # stores the result (celery/app/trace.py), and they must find what they are sent.
-        sealed = store.seal(attempt, value=task.backend.encoded(value))
-    request.resultstore_sealed = sealed
-    return value if sealed.nonce == attempt.nonce else _value_of(task, sealed)
-
-
-def _value_of(task: Task, sealed: Result) -> object:
-    """What the attempt returned that was first: all who look, now or later, get the same outcome."""
-    return task.backend.decoded(task.backend.store.value(sealed))
+    captured = run_captured(task.backend.store, attempt, body, codec=task.backend)
+    request.resultstore_sealed = captured.sealed
+    return captured.value
 
 
 def install(app: Celery) -> None:

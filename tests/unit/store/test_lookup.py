@@ -102,7 +102,27 @@ def test_a_lost_announcement_costs_one_slow_check(store: Store, monkeypatch: pyt
     attempt = Attempt("job")
     threading.Timer(0.1, lambda: store.seal(attempt, value=b"1")).start()  # sealed, and nobody announces it
 
+    began = time.monotonic()
     assert store.wait("job", timeout_s=10).state == State.SUCCESS
+    assert time.monotonic() - began < 5
+
+
+def test_progress_does_not_end_the_waiting(store: Store):
+    store.save(Result(id="job", state=State.PROGRESS))
+
+    with pytest.raises(TimeoutError):
+        store.wait("job", timeout_s=0.1)
+
+
+def test_a_result_that_was_deleted_elsewhere_is_unknown_whatever_an_old_record_says(store: Store, monkeypatch):
+    monkeypatch.setattr(rules, "STALE_AFTER_S", 0.0)
+    artifact = store.put(b"content")
+    store.delete(artifact.id)
+    store.save(Result(id=artifact.id, state=State.STARTED))
+
+    assert store.load(artifact.id) is None
+    assert store.peek(artifact.id) is None
+    assert store.index.peek(artifact.id).state == State.STARTED
 
 
 def test_waiting_ends_when_its_time_is_over(store: Store):

@@ -39,8 +39,9 @@ def test_a_library_that_closes_the_file_does_not_end_the_upload(store: Store):
         text = io.TextIOWrapper(out, encoding="utf-8")  # type: ignore[type-var]
         csv.writer(text).writerow(["a", "b"])
         text.close()
+        out.write(b"c,d\r\n")
 
-    assert store.open(out.artifact).read() == b"a,b\r\n"
+    assert store.open(out.artifact).read() == b"a,b\r\nc,d\r\n"
 
 
 def test_an_exception_in_the_block_leaves_nothing_behind(store: Store):

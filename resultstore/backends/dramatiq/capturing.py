@@ -1,0 +1,158 @@
+"""Capture: a middleware that stores large outputs inside the actor's call, and shows what becomes of a message."""
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+
+from dramatiq import Actor, Broker, Message, Middleware, Worker, get_encoder
+from dramatiq.broker import MessageProxy
+from dramatiq.errors import ActorNotFound
+from dramatiq.middleware import MiddlewareError
+from dramatiq.results import Results
+
+from resultstore.backends.dramatiq.backend import ResultStoreBackend, Sent, retention_for
+from resultstore.capturing import run_captured
+from resultstore.index.index import Over
+from resultstore.model.artifact import Artifact
+from resultstore.model.errors import Misconfigured
+from resultstore.model.result import Result, State
+from resultstore.store.attempt import Attempt
+
+Body = Callable[..., object]
+
+
+class EncoderUnfit(Misconfigured, MiddlewareError):
+    """Dramatiq's encoder cannot write Artifacts. A MiddlewareError: Dramatiq ignores what else a hook raises."""
+
+
+class Capture(Middleware):
+    """Captures what actors return: an `Output`, a generator of bytes, an open binary file or a `Path` is streamed into
+    the store, and its Artifact travels in its place: to the caller, along a pipeline, to callbacks.
+
+    For actors that store results it also shows each message from its dispatch on, and encodes and seals its
+    value inside the actor's call: a value that cannot be written, or an object store that is away, fails the attempt.
+    Dramatiq alone would log it and acknowledge the message.
+
+    Args:
+        backend: how values are written, and the store that takes them.
+    """
+
+    def __init__(self, backend: ResultStoreBackend) -> None:
+        self._backend = backend
+        self._store = backend.store
+        self._here = threading.local()  # the message that this worker thread is about to run
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        """Refuse to work with an encoder that loses Artifacts: a pipeline would stop without a word.
+
+        Raises EncoderUnfit.
+        """
+        if not _carries_artifacts():
+            raise EncoderUnfit(
+                f"Dramatiq's {type(get_encoder()).__name__} cannot write Artifacts: call setup(broker) after "
+                "dramatiq.set_encoder(...), or set ArtifactEncoder(your_encoder)"
+            )
+
+    def after_declare_actor(self, broker: Broker, actor: Actor[..., object]) -> None:
+        """Wrap the actor's function."""
+        actor.fn = self._captured(broker, actor, actor.fn)
+
+    def before_enqueue(self, broker: Broker, message: Message[object], delay: int) -> None:
+        """Write the PENDING record at dispatch, so that polls of known work never ask the object store."""
+        if _ttl_ms(broker, message) is None:
+            return
+        known = Result(id=message.message_id, task=message.actor_name, created_at=message.message_timestamp / 1000)
+        retries = message.options.get("retries", 0)
+        if not retries:
+            self._store.save(known, over=Over.NOTHING)
+            return
+        told = message.options.get("traceback") or ""
+        self._store.save(known.moved(State.RETRY, retries=retries, traceback=told), over=Over.UNFINISHED)
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        """Remember which message this thread is about to run."""
+        message.resultstore_started_at = time.time()  # type: ignore[attr-defined]  # this delivery's own object
+        self._here.message = message
+
+    def after_process_message(
+        self,
+        broker: Broker,
+        message: MessageProxy,
+        *,
+        result: object = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        """Forget the message; show what was sealed where the Results middleware will not."""
+        self._here.message = None
+        if getattr(message, "resultstore_sealed", None) is not None and _ttl_ms(broker, message) is None:
+            self._backend.store_result(message, result, self._store.settings.result_expires_s * 1000)
+
+    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+        """Forget the message; put back the record of a run before that was sealed.
+
+        The Results middleware comes next and stores None, which must not hide what was sealed.
+        """
+        self._here.message = None
+        if _ttl_ms(broker, message) is not None:
+            self._store.load(message.message_id)
+
+    def _captured(self, broker: Broker, actor: Actor[..., object], body: Body) -> Body:
+        @functools.wraps(body)
+        def fn(*args: object, **kwargs: object) -> object:
+            message = self._taken(actor)
+            # Only the worker's own call is captured: an actor that is called like a function returns what it returns.
+            if message is None:
+                return body(*args, **kwargs)
+            return self._run(broker, message, functools.partial(body, *args, **kwargs))
+
+        return fn
+
+    def _taken(self, actor: Actor[..., object]) -> MessageProxy | None:
+        """The message that this thread is about to run with `actor`, for its first caller."""
+        message: MessageProxy | None = getattr(self._here, "message", None)
+        if message is None or message.actor_name != actor.actor_name:
+            return None
+        self._here.message = None
+        return message
+
+    def _run(self, broker: Broker, message: MessageProxy, body: Callable[[], object]) -> object:
+        ttl_ms = _ttl_ms(broker, message)
+        retries = message.options.get("retries", 0)
+        captured = run_captured(
+            self._store,
+            Attempt(message.message_id, task=message.actor_name, retries=retries),
+            body,
+            codec=self._backend,
+            plain_max_bytes=None if ttl_ms is None else self._store.settings.inline_max_bytes,
+            retention=None if ttl_ms is None else retention_for(ttl_ms),
+        )
+        message.resultstore_sealed = captured.sealed  # type: ignore[attr-defined]  # this delivery's own object
+        return captured.value
+
+
+def _ttl_ms(broker: Broker, message: Sent) -> int | None:
+    """How long the Results middleware will keep the result in milliseconds; None when it will not store it."""
+    results = next((one for one in broker.middleware if isinstance(one, Results)), None)
+    if results is None:
+        return None
+    try:
+        options = {**broker.get_actor(message.actor_name).options, **message.options}
+    except ActorNotFound:
+        return None
+    wanted = options.get("store_results", results.store_results)
+    ttl_ms: int = options.get("result_ttl", results.result_ttl)
+    return ttl_ms if wanted else None
+
+
+def _carries_artifacts() -> bool:
+    """Whether Dramatiq's encoder gives an Artifact back as it was."""
+    sample = Artifact(
+        id="a", name="b", file_name="b", key="c", etag="", size_bytes=0, media_type="", sha256="", stored_bytes=0
+    )
+    try:
+        return get_encoder().decode(get_encoder().encode({"kwargs": {"sample": sample}})) == {
+            "kwargs": {"sample": sample}
+        }
+    except Exception:  # noqa: BLE001 - whatever a foreign encoder raises, it does not carry Artifacts
+        return False

@@ -1,0 +1,42 @@
+"""Setup: one call that lets a broker's tasks return large outputs."""
+
+from typing import Any
+
+from taskiq import AsyncBroker, AsyncTaskiqDecoratedTask
+
+from resultstore.backends.taskiq.backend import ResultStoreBackend
+from resultstore.backends.taskiq.capturing import CapturingMiddleware
+from resultstore.backends.taskiq.messages import ArtifactFormatter
+from resultstore.backends.taskiq.waiting import WokenDecoratedTask
+from resultstore.model.errors import Misconfigured
+from resultstore.store import Store
+
+
+def setup(broker: AsyncBroker) -> None:
+    """Capture what the tasks of `broker` return: an `Output`, a generator or async generator of bytes, an open binary
+    file or a `Path` is streamed into the store, and its Artifact travels in its place.
+
+    Call it once, behind the other middlewares and before the tasks: `wait_result` is then woken by announcements.
+    Raises Misconfigured when the broker has another result backend.
+    """
+    backend = _backend(broker)
+    if any(isinstance(one, CapturingMiddleware) for one in broker.middlewares):
+        return
+    broker.formatter = ArtifactFormatter(broker.formatter)
+    broker.add_middlewares(CapturingMiddleware(backend))
+    if broker.decorator_class is AsyncTaskiqDecoratedTask:
+        broker.decorator_class = WokenDecoratedTask
+
+
+def store_of(broker: AsyncBroker) -> Store:
+    """The Store behind the broker's result backend. Raises Misconfigured when it has another backend."""
+    return _backend(broker).store
+
+
+def _backend(broker: AsyncBroker) -> ResultStoreBackend[Any]:
+    backend = broker.result_backend
+    if not isinstance(backend, ResultStoreBackend):
+        raise Misconfigured(
+            "the broker has another result backend: call broker.with_result_backend(ResultStoreBackend()) first"
+        )
+    return backend

@@ -1,0 +1,92 @@
+"""Capturing: one attempt of a task, inside a worker's call: what it returns is stored and sealed before it travels."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from resultstore.capture import capture
+from resultstore.model.result import Result
+from resultstore.store import Store
+from resultstore.store.attempt import Attempt, running
+
+
+class Codec(Protocol):
+    """How a door writes plain values."""
+
+    def encoded(self, value: object) -> bytes:
+        """A plain value as the door's serializer writes it."""
+
+    def decoded(self, payload: bytes | None) -> object:
+        """What `encoded` was given; None for nothing."""
+
+
+class Captured(msgspec.Struct, frozen=True):
+    """What travels, and the Result that was sealed for it; None where there was nothing to seal."""
+
+    value: object
+    sealed: Result | None
+
+
+def run_captured(
+    store: Store,
+    attempt: Attempt,
+    body: Callable[[], object],
+    *,
+    codec: Codec,
+    plain_max_bytes: int | None = None,
+    retention: str | None = None,
+) -> Captured:
+    """Run `body` as `attempt`: store its large outputs, seal them with its plain value, and give what travels.
+
+    Everything is sealed when this returns: frameworks publish the next message of a chain or pipeline, and the
+    callbacks, before or beside storing the result, and they must find what they are sent. An attempt that comes second
+    gives the outcome of the first: all who look, now or later, get the same.
+
+    Args:
+        store: takes what is large.
+        attempt: this run; it is the current one while `body` runs.
+        body: the task's own code, its arguments bound.
+        codec: how the door writes plain values.
+        plain_max_bytes: a plain value that is longer when encoded is sealed too, where there is an object store; None
+            leaves plain values to the door.
+        retention: the class of what is sealed without an Artifact; by default `Settings.retention`.
+
+    Raises what `body`, `capture`, the codec and `Store.seal` raise. What was stored before any but the last of them
+    failed is deleted.
+    """
+    with running(attempt):
+        try:
+            value = capture(store, body())
+            payload = _to_seal(store, attempt, value, codec=codec, plain_max_bytes=plain_max_bytes)
+        except BaseException:
+            # Nothing of this attempt was sealed, so nobody can have been told of its blobs.
+            store.discard(attempt)
+            raise
+        if payload is None:
+            return Captured(value, None)
+        sealed = sealed_record(store, attempt, value=payload, retention=retention)
+    mine = sealed.nonce == attempt.nonce
+    return Captured(value if mine else codec.decoded(store.value(sealed)), sealed)
+
+
+def sealed_record(store: Store, attempt: Attempt, *, value: bytes, retention: str | None = None) -> Result:
+    """Seal `attempt` with `value` and give its record, in which a long value is left to the seal.
+
+    Raises what `Store.seal` raises.
+    """
+    sealed = store.seal(attempt, value=value, retention=retention)
+    is_long = sealed.value is not None and len(sealed.value) > store.settings.inline_max_bytes
+    return sealed.moved(sealed.state, value=None) if is_long else sealed
+
+
+def _to_seal(
+    store: Store, attempt: Attempt, value: object, *, codec: Codec, plain_max_bytes: int | None
+) -> bytes | None:
+    """The encoded value when it has to be sealed, else None."""
+    if attempt.artifacts:
+        return codec.encoded(value)
+    if plain_max_bytes is None:
+        return None
+    payload = codec.encoded(value)
+    return payload if store.blobs is not None and len(payload) > plain_max_bytes else None

@@ -1,0 +1,255 @@
+"""The main job through a real worker: large outputs travel as Artifacts and are fetched by presigned URL."""
+
+import hashlib
+import time
+import urllib.request
+import uuid
+
+import pytest
+import redis
+from taskiq.exceptions import ResultGetError, TaskiqResultTimeoutError
+
+from resultstore import Artifact, BadInput, ResultMissing, State, WrongType
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+
+@pytest.mark.parametrize("task", ["stream", "async_stream"])
+def test_a_generator_of_bytes_becomes_an_artifact_that_a_url_fetches(client, task: str):
+    artifact = client.value(task, 20)
+
+    assert isinstance(artifact, Artifact)
+    with urllib.request.urlopen(client.store.url(artifact)) as answer:
+        content = answer.read()
+    assert len(content) == artifact.size_bytes == 20 << 20
+    assert hashlib.sha256(content).hexdigest() == artifact.sha256
+    assert client.read(artifact) == content
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "content"),
+    [
+        ("named", "report.pdf", b"%PDF-1.7 report"),
+        ("named_in_a_thread", "thread.txt", b"from a thread"),
+        ("named_stream", "stream.txt", b"from a stream"),
+        ("from_path", None, b"a,b\n1,2\n"),
+        ("from_file", None, b"from a file"),
+    ],
+)
+def test_every_way_of_returning_bytes_is_captured(client, task: str, name: str | None, content: bytes):
+    artifact = client.value(task)
+
+    assert client.read(artifact) == content
+    assert name in (None, artifact.name)
+
+
+def test_outputs_inside_containers_are_captured(client):
+    value = client.value("several")
+
+    assert value["count"] == 2
+    assert [client.read(artifact) for artifact in value["thumbs"]] == [b"1", b"22"]
+
+
+@pytest.mark.parametrize("task", ["parts", "parts_in_a_thread"])
+def test_parts_belong_to_the_task_that_stored_them_and_are_bound_by_one_seal(client, task: str):
+    sent = [client.send(task, text) for text in ("red", "blue")]  # both run at the same time
+
+    for one, text in zip(sent, ("red", "blue"), strict=True):
+        made = client.wait(one).return_value
+        found = client.store.load(one.task_id)
+        assert found.artifacts == tuple(made)
+        assert found.sealed
+        assert found.task == f"taskiq_app:{task}"
+        assert [client.read(artifact) for artifact in made] == [f"{text} {n}".encode() for n in range(3)]
+
+
+@pytest.mark.parametrize("task", ["add", "add_in_a_thread"])
+def test_a_plain_value_passes_as_it_is(client, task: str):
+    assert client.value(task, 2, 3) == 5
+
+
+@pytest.mark.parametrize("size_bytes", [10, 16_000, 17_000, 48_000, 60_000, 3_000_000])
+def test_a_plain_value_comes_back_whatever_its_size(client, size_bytes: int):
+    assert client.value("large_value", size_bytes) == "v" * size_bytes
+    mixed = client.value("mixed_value", size_bytes)
+    assert mixed == {"text": "t" * size_bytes, "numbers": [1, 2.5, None, True], "nested": {"an": {"id": "x"}}}
+
+
+def test_a_large_value_does_not_stand_in_redis(client, redis_url: str):
+    sent = client.send("large_value", 3_000_000)
+    client.wait(sent)
+
+    server = redis.Redis.from_url(redis_url)
+    sizes = [server.memory_usage(key) for key in server.scan_iter(f"rs:*{sent.task_id}*")]
+    assert sizes
+    assert sum(sizes) < 2_000
+
+
+def test_whether_a_result_is_ready_is_known_without_its_value(client):
+    sent = client.send("large_value", 3_000_000)
+    client.wait(sent)
+    client.store.blobs.delete(client.objects(sent.task_id))
+
+    assert client.run(sent.is_ready())
+    with pytest.raises(ResultGetError):
+        client.run(sent.get_result())
+
+
+def test_a_result_tells_labels_and_time(client):
+    kicker = client.app.parts.kicker().with_labels(tier="gold", weight=1.5, raw=b"\xff", urgent=True)
+    result = client.wait(client.run(kicker.kiq("x")))
+
+    assert {name: result.labels[name] for name in ("tier", "weight", "raw", "urgent")} == {
+        "tier": "gold",
+        "weight": 1.5,
+        "raw": b"\xff",
+        "urgent": True,
+    }
+    assert 0.15 <= result.execution_time < 10
+    assert result.log is None
+    assert not result.is_err
+
+
+def test_an_error_arrives_in_its_own_class(client):
+    sent = client.send("raises_bad_input")
+    result = client.wait(sent)
+
+    assert result.is_err
+    assert result.return_value is None
+    with pytest.raises(BadInput, match=r"cat\.jpg"):
+        result.raise_for_error()
+    found = client.store.load(sent.task_id)
+    assert (found.state, found.failure.type, found.failure.module) == (
+        State.FAILURE,
+        "BadInput",
+        "resultstore.model.errors",
+    )
+    assert "cat.jpg" in found.failure.message
+    assert "raises_bad_input" in found.traceback
+
+
+def test_an_error_of_a_class_that_is_not_imported_arrives_by_its_name(client):
+    error = client.wait(client.send("raises_a_stranger")).error
+
+    assert type(error).__name__ == "OnlyInTheWorkerError"
+    assert error.args[0] == "told"
+    assert error.args[1].startswith("<object object")  # what is not JSON, by repr
+
+
+def test_a_value_that_is_not_json_is_a_failure_that_names_the_way_out(client):
+    result = client.wait(client.send("not_json"))
+
+    with pytest.raises(WrongType, match="return plain values, or the bytes as an Output"):
+        result.raise_for_error()
+
+
+def test_a_stream_that_fails_is_a_failure_and_leaves_no_blob(client):
+    sent = client.send("failing_stream")
+
+    with pytest.raises(BadInput, match=r"cat\.jpg"):
+        client.wait(sent).raise_for_error()
+    assert client.objects(sent.task_id) == []
+
+
+def test_an_unknown_id_is_not_ready_and_has_no_result(client):
+    unknown = client.send("add", 1, 1)
+    client.wait(unknown)
+    unknown.task_id = uuid.uuid4().hex
+
+    assert not client.run(unknown.is_ready())
+    with pytest.raises(ResultGetError) as refused:
+        client.run(unknown.get_result())
+    assert isinstance(refused.value.__cause__, ResultMissing)
+    with pytest.raises(TaskiqResultTimeoutError):
+        client.wait(unknown, timeout_s=0.3)
+
+
+def test_a_known_task_is_pending_until_it_ends(client, redis_url: str):
+    gate = uuid.uuid4().hex
+    sent = client.send("waits", gate)
+
+    assert not client.run(sent.is_ready())
+    assert client.store.peek(sent.task_id).state == State.PENDING
+    redis.Redis.from_url(redis_url).rpush(gate, "go")
+    assert client.wait(sent).return_value == gate
+
+
+def test_a_waiter_is_woken_and_does_not_poll(client, redis_url: str):
+    gate = uuid.uuid4().hex
+    sent = client.send("waits", gate)
+    opened = redis.Redis.from_url(redis_url)
+
+    async def until_told():
+        waiting = client.app.asyncio.ensure_future(sent.wait_result(check_interval=60, timeout=20))
+        await client.app.asyncio.sleep(0.5)
+        opened.rpush(gate, "go")
+        started = time.monotonic()
+        return await waiting, time.monotonic() - started
+
+    result, waited_s = client.run(until_told())
+
+    assert result.return_value == gate
+    assert waited_s < 1.0
+
+
+def test_progress_is_seen_while_the_task_runs_and_afterwards(client, redis_url: str):
+    gate = uuid.uuid4().hex
+    sent = client.run(client.app.tracked.kiq(gate=gate))
+    until = time.monotonic() + 20
+    while not (running := client.store.load(sent.task_id)).artifacts and time.monotonic() < until:
+        time.sleep(0.02)
+
+    shown = client.run(sent.get_progress())
+    assert (shown.state, shown.meta) == ("HALF", {"done": 1, "total": 2, "words": ["half"]})
+    assert running.state == State.PROGRESS
+    assert (running.progress.done, running.progress.total) == (1, 2)  # for the gateway and the command line
+
+    redis.Redis.from_url(redis_url).rpush(gate, "go")
+    assert client.wait(sent).return_value == "whole"
+    assert client.run(sent.get_progress()).meta == shown.meta
+
+
+def test_progress_of_the_store_is_progress_of_the_task(client):
+    sent = client.send("parts", "x")
+    client.wait(sent)
+
+    shown = client.run(sent.get_progress())
+    assert shown.meta == {"done": 3, "total": 3, "note": "part 2"}
+
+
+def test_artifacts_travel_as_arguments(client, worker):
+    artifact, other = client.value("stream", 3), client.value("named")
+
+    assert client.value("size_of", artifact) == 3 << 20
+    assert client.value("sizes_of", {"all": [artifact, other]}) == [3 << 20, 15]
+    assert client.value("ordered", client.app.Order(number=1, picture=other)) == client.app.Order(
+        number=2, picture=other
+    )
+    assert "Can't parse argument" not in worker.log.read_text()
+
+
+def test_artifacts_travel_again_when_a_message_is_sent_again(client):
+    artifact = client.value("named")
+
+    assert client.value("requeued", artifact) == "report.pdf"
+    tried = client.send("retried_stream", artifact)
+    assert client.read(client.wait(tried).raise_for_error().return_value) == b"attempt 1 of report.pdf"
+    assert client.store.load(tried.task_id).retries == 1
+
+
+def test_a_dependency_is_open_while_a_returned_stream_reads_from_it(client):
+    assert client.read(client.value("reads_a_dependency")) == b"open"
+
+
+def test_a_task_called_like_a_function_returns_what_it_returns(client):
+    assert client.value("calls_others") == ["generator", "Output", "async_generator"]
+
+
+def test_what_is_sealed_survives_the_loss_of_redis(client, redis_url: str):
+    sent = client.send("named")
+    client.wait(sent)
+    server = redis.Redis.from_url(redis_url)
+    server.delete(*server.scan_iter(f"rs:*{sent.task_id}*"))  # FLUSHALL would take other tests' keys
+
+    assert client.run(sent.is_ready())
+    assert client.read(client.run(sent.get_result()).return_value) == b"%PDF-1.7 report"

@@ -1,0 +1,48 @@
+"""The outcomes: what is made of what the plugin writes."""
+
+import json
+from pathlib import Path
+
+from matrix import CI_PARTS, CI_RUNS, runs
+from suite_process import Outcome, read_outcomes
+from verdict import exempt_tests
+
+TEST = "t/integration/test_canvas.py::test_chord::test_x"
+NAME = TEST.removeprefix("t/integration/")
+
+
+def lines(*outcomes):
+    return [json.dumps({"test": TEST, "outcome": one, "why": f"because {one}"}) for one in outcomes]
+
+
+def test_a_test_that_did_not_come_to_its_end_has_failed():
+    assert read_outcomes(lines("unfinished"))[0] == {NAME: "failed"}
+
+
+def test_a_test_that_passes_when_it_is_run_again_has_passed():
+    assert read_outcomes(lines("unfinished", "rerun", "passed"))[0] == {NAME: "passed"}
+
+
+def test_a_test_that_is_cut_short_when_it_is_run_again_has_failed():
+    assert read_outcomes(lines("unfinished", "rerun"))[0] == {NAME: "failed"}
+
+
+def test_a_failure_in_one_phase_or_subtest_decides():
+    assert read_outcomes(lines("unfinished", "failed", "passed"))[0] == {NAME: "failed"}
+    assert read_outcomes(lines("unfinished", "passed", "failed"))[0] == {NAME: "failed"}
+
+
+def test_the_counts_have_the_five_words_of_the_report():
+    counts = Outcome({"a": "passed", "b": "failed", "c": "xpassed"}, {}, "", 1.0).counts()
+    assert counts == {"passed": 1, "failed": 1, "skipped": 0, "xfailed": 0, "xpassed": 1}
+
+
+def test_the_matrix_has_both_names_both_thresholds_and_both_ways():
+    assert len(runs()) == 2 * 2 * 2 + 1
+    assert set(CI_RUNS) <= runs().keys()
+    assert len(set(CI_PARTS)) == len(CI_PARTS)
+
+
+def test_the_list_of_exceptions_can_be_read_and_names_runs_that_exist():
+    for one in exempt_tests(Path(__file__).with_name("exceptions.toml")):
+        assert any(one.covers(run) for run in runs()), one

@@ -1,0 +1,40 @@
+"""The verdict: what makes the command fail."""
+
+import pytest
+from verdict import Exempt, complaints, exempt_tests, never_met
+
+LISTED = Exempt("test_canvas.py::test_chord::test_x", ("redisresultstore-*",), "a reason")
+
+
+def test_a_failure_that_is_not_listed_is_complained_about():
+    assert complaints("resultstore-default-url", {LISTED.test: "failed"}, [LISTED]) == [
+        f"resultstore-default-url: {LISTED.test} failed"
+    ]
+
+
+def test_a_listed_failure_is_accepted_with_all_its_parameters():
+    assert complaints("redisresultstore-default-url", {f"{LISTED.test}[1]": "failed"}, [LISTED]) == []
+
+
+@pytest.mark.parametrize("outcome", ["passed", "xpassed"])
+def test_a_listed_test_that_passes_has_to_leave_the_list(outcome):
+    [complaint] = complaints("redisresultstore-default-url", {LISTED.test: outcome}, [LISTED])
+    assert "take it out" in complaint
+
+
+@pytest.mark.parametrize("outcome", ["passed", "skipped", "xfailed", "xpassed"])
+def test_what_did_not_fail_and_is_not_listed_is_well(outcome):
+    assert complaints("resultstore-default-url", {LISTED.test: outcome}, []) == []
+
+
+def test_a_listed_test_that_the_suite_no_longer_has_is_complained_about():
+    [complaint] = never_met("redisresultstore-default-url", ["test_canvas.py::test_chord::test_y"], [LISTED])
+    assert LISTED.test in complaint
+    assert never_met("redisresultstore-default-url", [f"{LISTED.test}[1]"], [LISTED]) == []
+
+
+def test_every_exception_needs_a_reason(tmp_path):
+    listed = tmp_path / "exceptions.toml"
+    listed.write_text('[[exception]]\ntest = "x"\nruns = ["*"]\nreason = " "\n')
+    with pytest.raises(ValueError, match="reason"):
+        exempt_tests(listed)

@@ -1,0 +1,54 @@
+"""Verdict: what the outcomes of a run mean beside the list of known exceptions."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+PASSES = frozenset({"passed", "xpassed"})
+
+
+@dataclass(frozen=True)
+class Exempt:
+    """A test that fails in these runs (patterns of their names), and why that is right."""
+
+    test: str
+    runs: tuple[str, ...]
+    reason: str
+
+    def covers(self, run: str) -> bool:
+        """Whether it is about this run."""
+        return any(fnmatchcase(run, pattern) for pattern in self.runs)
+
+
+def exempt_tests(path: Path) -> tuple[Exempt, ...]:
+    """The list at `path`. Raises ValueError for an entry without a test, runs and a reason, or named twice."""
+    entries = tomllib.loads(path.read_text()).get("exception", [])
+    for entry in entries:
+        if not (entry.get("test") and entry.get("runs") and entry.get("reason", "").strip()):
+            raise ValueError(f"{path.name}: every exception names its test, its runs and its reason: {entry}")
+    return tuple(Exempt(one["test"], tuple(one["runs"]), one["reason"]) for one in entries)
+
+
+def complaints(run: str, tests: Mapping[str, str], exempt: Iterable[Exempt]) -> list[str]:
+    """What is wrong with these outcomes: unlisted failures, and listed tests that pass; empty when all is well."""
+    listed = {one.test: one for one in exempt if one.covers(run)}
+    found = []
+    for test, outcome in tests.items():
+        is_listed = test in listed or test.partition("[")[0] in listed
+        if outcome == "failed" and not is_listed:
+            found.append(f"{run}: {test} failed")
+        if outcome in PASSES and is_listed:
+            found.append(f"{run}: {test} passes: take it out of exceptions.toml")
+    return found
+
+
+def never_met(run: str, tests: Iterable[str], exempt: Iterable[Exempt]) -> list[str]:
+    """Listed tests that a whole run did not have: the list is older than the suite."""
+    seen = {name for test in tests for name in (test, test.partition("[")[0])}
+    return [
+        f"{run}: {one.test} is in exceptions.toml and not in the suite"
+        for one in exempt
+        if one.covers(run) and one.test not in seen
+    ]
