@@ -67,6 +67,14 @@ class LoadsMany(Protocol):
         """What `load` gives for each id, in their order."""
 
 
+@runtime_checkable
+class Hints(Protocol):
+    """The further power of writing a record that may be lost, without waiting for the server."""
+
+    def hint(self, result: Result, *, ttl_s: int | None) -> None:
+        """Write the record where none stands; raises nothing. `changed_at` is the caller's."""
+
+
 class Line(Protocol):
     """Hears many ids at once for whoever waits in `wait`; no thread of its own stands between server and waiter."""
 

@@ -70,6 +70,10 @@ class MemoryIndex:
                 box.put(event)
         return True
 
+    def hint(self, result: Result, *, ttl_s: int | None) -> None:
+        """Write the record where none stands."""
+        self.save(result, ttl_s=ttl_s, over=Over.NOTHING)
+
     def delete(self, result_id: str) -> None:
         """Remove the record and what lies beside it; no error when there is none."""
         with self._lock:

@@ -13,6 +13,7 @@ from typing import Final, TypeVar, cast
 import redis
 from redis.commands.core import Script
 
+from resultstore.index.hints import Hints
 from resultstore.index.index import Over
 from resultstore.index.line import RedisLine
 from resultstore.index.mailbox import Mailbox
@@ -90,6 +91,12 @@ class RedisIndex:
         if written and result.owner:
             self._enlist(result, life_ms, event)
         return written
+
+    def hint(self, result: Result, *, ttl_s: int | None) -> None:
+        """Write the record where none stands, without waiting for the server. What lies beside it is left out."""
+        main, _ = record.encode(result)
+        life = () if ttl_s is None else ("PX", str(ttl_s * 1000))
+        self._process().hints.send("SET", self._record(result.id), main, "NX", *life)
 
     def delete(self, result_id: str) -> None:
         """Remove the record and what lies beside it; an owner's list drops the id when it is read."""
@@ -208,6 +215,7 @@ class _Process:
         self.save = self.client.register_script(_script("save.lua"))
         self.own = self.client.register_script(_script("own.lua"))
         self.watcher = Watcher(self.connect, where=where)
+        self.hints = Hints(self.connect)
         self._scripts: dict[str, Script] = {}
 
     def connect(self) -> Connection:

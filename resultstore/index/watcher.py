@@ -35,7 +35,7 @@ class Connection(Protocol):
     def disconnect(self) -> None:
         """Close it."""
 
-    def send_command(self, *words: str) -> None:
+    def send_command(self, *words: str | bytes) -> None:
         """Write one command."""
 
     def can_read(self, timeout: float) -> bool:

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from resultstore.index.index import HasLine, Keeps, LoadsMany, Over, RunsScripts
+from resultstore.index.index import HasLine, Hints, Keeps, LoadsMany, Over, RunsScripts
 from resultstore.index.memory import MemoryIndex
 from resultstore.index.redis import RedisIndex
 from resultstore.model.errors import Misconfigured
@@ -49,6 +49,7 @@ def test_a_driver_has_these_powers(index):
     assert isinstance(index, LoadsMany)
     assert isinstance(index, HasLine)
     assert isinstance(index, Keeps)
+    assert isinstance(index, Hints)
 
 
 def test_many_results_are_loaded_in_the_order_of_their_ids(index, ids):
@@ -157,6 +158,45 @@ def test_a_prefix_stands_before_every_key_and_hides_what_has_another(redis_url, 
     )
     assert first.client.get(f"first:{ids[1]}") == b"1"
     assert first.client.get(f"first:{ids[2]}") == b"2"
+
+
+def soon(question) -> object:
+    end = time.monotonic() + SOON_S
+    while not question():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return question()
+
+
+def test_a_hint_is_written_where_nothing_stands_and_never_over_anything(index, ids):
+    index.save(Result(id=ids[0], state=State.STARTED), ttl_s=60)
+    for one in ids[:2]:
+        index.hint(Result(id=one), ttl_s=60)
+    index.hint(Result(id=ids[2]), ttl_s=None)
+    assert soon(lambda: index.peek(ids[2])).state == "PENDING"
+    assert [index.peek(one).state for one in ids[:2]] == ["STARTED", "PENDING"]
+
+
+def test_a_hint_expires(redis_url, ids):
+    index = RedisIndex(redis_url)
+    index.hint(Result(id=ids[1]), ttl_s=60)
+    assert 0 < soon(lambda: index.client.ttl(f"rs:{{{ids[1]}}}") > 0 and index.client.ttl(f"rs:{{{ids[1]}}}")) <= 60
+
+
+def test_hints_go_on_after_a_lost_connection_and_never_fail(redis_url, ids):
+    index = RedisIndex(redis_url)
+    index.hint(Result(id=ids[0]), ttl_s=60)
+    soon(lambda: index.peek(ids[0]))
+    index._process().hints._connection._sock.close()
+    for one in ids[1:]:
+        index.hint(Result(id=one), ttl_s=60)
+
+    def again() -> object:
+        index.hint(Result(id=ids[2]), ttl_s=60)
+        return index.peek(ids[2])
+
+    assert soon(again)
+    RedisIndex("redis://127.0.0.1:1").hint(Result(id=ids[0]), ttl_s=60)
 
 
 def test_a_prefix_with_a_brace_is_refused(redis_url):

@@ -22,7 +22,7 @@ from resultstore.backends.celery.recording import failure_of, recorded
 from resultstore.backends.celery.timing import Timing
 from resultstore.capturing import sealed_record
 from resultstore.connect import connect
-from resultstore.index.index import HasLine, Line, Over
+from resultstore.index.index import HasLine, Hints, Line
 from resultstore.model import layout
 from resultstore.model.errors import Misconfigured, Unavailable
 from resultstore.model.result import Result
@@ -104,8 +104,9 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
         """Hear the id before it is sent; write its PENDING record, so that polls of it never ask the object store."""
         if not task_join_will_block():
             self.result_consumer.expect(task_id)
-        if self.store.blobs is not None:
-            self.store.save(Result(id=task_id, created_at=time.time()), over=Over.NOTHING, ttl_s=self.expires or 0)
+        if self.store.blobs is not None and isinstance(self.store.index, Hints):
+            now = time.time()
+            self.store.index.hint(Result(id=task_id, created_at=now, changed_at=now), ttl_s=self.expires or None)
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
         """A server that is away may come back."""

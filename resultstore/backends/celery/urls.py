@@ -1,6 +1,5 @@
 """URLs: what a backend URL and Celery's settings say of our servers."""
 
-import re
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final
@@ -65,12 +64,18 @@ def place(url: str | None, conf: Any) -> Place:  # noqa: ANN401 - Celery's setti
 
 def hidden(url: str) -> str:
     """`url` without passwords and query: what banners and logs may show."""
-    shown = [re.sub(r"(?<=://)[^@/]*@", _masked, part.partition("?")[0]) for part in url.split(";")]
-    return ";".join(shown)
+    return ";".join(map(_shown, url.split(";")))
 
 
-def _masked(userinfo: re.Match[str]) -> str:
-    return userinfo.group().partition(":")[0].rstrip("@") + ":**@"
+def _shown(url: str) -> str:
+    scheme, slashes, rest = url.partition("://")
+    address = rest.partition("?")[0]
+    # Nobody is held to percent-encode: what stands before an "@" is secret even with a slash or a "?" in it.
+    secret, at, host = (address if "@" in address else rest).rpartition("@")
+    if not at:
+        return f"{scheme}{slashes}{address}"
+    user = secret.partition(":")[0] if ":" in secret else ""
+    return f"{scheme}{slashes}{user}:**@{host.partition('?')[0]}"
 
 
 def _index_url(url: str) -> tuple[str, dict[str, str]]:
@@ -109,7 +114,7 @@ def _redis_options(url: str, conf: Any, transport: Mapping[str, Any]) -> dict[st
     for setting, argument in _ARGUMENTS.items():
         value = conf.get(setting)
         # Celery waits two minutes for an answer by default; ours is in resultstore.index.pool.
-        if value not in (None, "") and value != _DEFAULTS.get(setting):
+        if value not in (None, "", False) and value != _DEFAULTS.get(setting):
             options[argument] = float(value) if argument.endswith("timeout") else value
     options |= {name: transport[name] for name in _SENTINEL_OPTIONS if name in transport}
     options |= _tls(conf.get("redis_backend_use_ssl"), url)

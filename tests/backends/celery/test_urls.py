@@ -1,0 +1,178 @@
+"""URLs: what a backend URL and the `redis_*` settings mean."""
+
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from celery import Celery, states
+from redis.exceptions import RedisError
+
+from resultstore.backends.celery import urls
+from resultstore.model.errors import Misconfigured
+from tests.unit.index.conftest import PrivateRedis, _free_port, tls_redis  # noqa: F401 - a fixture
+
+NO_CONF: dict[str, object] = {}
+
+
+@pytest.mark.parametrize(
+    ("url", "index_url"),
+    [
+        ("redis://h:1/2", "redis://h:1/2"),
+        ("resultstore+redis://ann:p%40ss@h:1/2?blobs=s3://b", "redis://ann:p%40ss@h:1/2"),
+        ("rediss://h:1?ssl_cert_reqs=CERT_REQUIRED", "rediss://h:1?ssl_cert_reqs=required"),
+        ("socket:///run/redis.sock?virtual_host=/3", "unix:///run/redis.sock?db=3"),
+        ("unix:///run/redis.sock?db=3", "unix:///run/redis.sock?db=3"),
+        (
+            "sentinel://:pw@a:26379/1;sentinel://:pw@b:26380/1?master_name=m",
+            "sentinel://:pw@a:26379,b:26380/1?master_name=m",
+        ),
+        ("redis://ann:pw@h:1/2?credential_provider=redis.UsernamePasswordCredentialProvider", "redis://h:1/2"),
+        ("redis://h:1/0?decode_responses=true", "redis://h:1/0"),
+        ("memory://", "memory://"),
+    ],
+)
+def test_a_url_names_the_index(url: str, index_url: str):
+    assert urls.place(url, NO_CONF).settings.index_url == index_url
+
+
+@pytest.mark.parametrize("url", ["redis-cluster://h:1", "http://h", "redis://h?ssl_cert_reqs=required"])
+def test_a_url_that_is_not_served_is_refused_and_named(url: str):
+    with pytest.raises(Misconfigured, match=url.partition(":")[0]):
+        urls.place(url, NO_CONF)
+
+
+def test_a_certificate_check_that_does_not_exist_is_refused():
+    with pytest.raises(Misconfigured, match="CERT_CATS"):
+        urls.place("rediss://h?ssl_cert_reqs=CERT_CATS", NO_CONF)
+
+
+def test_what_celery_calls_redis_settings_reaches_the_connection():
+    conf = {
+        "redis_max_connections": 7,
+        "redis_socket_timeout": "3",
+        "redis_socket_connect_timeout": 4,
+        "redis_socket_keepalive": True,
+        "redis_backend_health_check_interval": 5,
+        "redis_client_name": "shop",
+        "redis_backend_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": "/ca.crt"},
+    }
+    assert urls.place("redis://h", conf).redis_options == {
+        "max_connections": 7,
+        "socket_timeout": 3.0,
+        "socket_connect_timeout": 4.0,
+        "socket_keepalive": True,
+        "health_check_interval": 5,
+        "client_name": "shop",
+        "ssl_cert_reqs": "required",
+        "ssl_ca_certs": "/ca.crt",
+        "connection_class": redis.SSLConnection,
+    }
+
+
+def test_celerys_default_of_two_minutes_for_an_answer_is_not_taken():
+    assert urls.place("redis://h", Celery(set_as_current=False).conf).redis_options == {}
+
+
+def test_a_credential_provider_takes_the_place_of_passwords():
+    conf = {"redis_password": "pw", "redis_backend_credential_provider": "redis.UsernamePasswordCredentialProvider"}
+    options = urls.place("redis://h", conf).redis_options
+    assert isinstance(options["credential_provider"], redis.UsernamePasswordCredentialProvider)
+    assert "password" not in options
+    with pytest.raises(Misconfigured, match="CredentialProvider"):
+        urls.place("redis://h", {"redis_backend_credential_provider": "redis.Redis"})
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://h:1/2", "redis://h:1/2"),
+        ("redis://ann:s3cr3t@h:1/2?password=s3cr3t", "redis://ann:**@h:1/2"),
+        ("redis://:s3cr3t@h", "redis://:**@h"),
+        ("sentinel://:s3cr3t@a/0;sentinel://u:s3cr3t@b/0?x=s3cr3t", "sentinel://:**@a/0;sentinel://u:**@b/0"),
+        ("redis://:s3c/r3t@h", "redis://:**@h"),
+        ("redis://:s3c@r3t@h", "redis://:**@h"),
+        ("redis://:s3c?r3t@h", "redis://:**@h"),
+        ("redis://s3cr3t@h", "redis://:**@h"),
+        ("", ""),
+    ],
+)
+def test_what_banners_show_holds_no_secret(url: str, shown: str):
+    assert urls.hidden(url) == shown
+
+
+def works(app: Celery) -> bool:
+    app.backend.store_result("one", "v" * 500, states.SUCCESS)
+    app.backend.result_consumer.start("two")
+    app.backend.store_result("two", 2, states.SUCCESS)
+    return (app.AsyncResult("one").get(timeout=5), app.AsyncResult("two").get(timeout=5)) == ("v" * 500, 2)
+
+
+def client(backend: str, **conf: object) -> Celery:
+    app = Celery("client", broker="memory://", backend=backend, set_as_current=False)
+    app.conf.update(conf)
+    return app
+
+
+def test_results_over_a_unix_socket(server: PrivateRedis):
+    assert works(client(f"resultstore+socket://{server.unix_socket}?virtual_host=1", redis_socket_keepalive=True))
+
+
+def test_results_over_tls(tls_redis: PrivateRedis):  # noqa: F811 - the fixture
+    assert works(client(f"resultstore+{tls_redis.url}"))
+    plain, _, certificate = tls_redis.url.partition("?ssl_ca_certs=")
+    settings = {"ssl_ca_certs": certificate, "ssl_cert_reqs": "CERT_REQUIRED"}
+    assert works(client("resultstore+" + plain.replace("rediss", "redis"), redis_backend_use_ssl=settings))
+
+
+def test_results_with_a_password_that_a_provider_gives(tmp_path: Path):
+    guarded = PrivateRedis(tmp_path, "--requirepass", "Secr3t")
+    guarded.start()
+    try:
+        provider = redis.UsernamePasswordCredentialProvider(password="Secr3t")
+        assert works(client(f"resultstore+{guarded.url}", redis_backend_credential_provider=provider))
+        assert works(client(f"resultstore+{guarded.url}", redis_password="Secr3t"))
+    finally:
+        guarded.stop()
+
+
+@pytest.fixture
+def sentinels(server: PrivateRedis, tmp_path: Path) -> Iterator[list[int]]:
+    """The ports of two sentinels that watch the module's Redis."""
+    ports, running = [_free_port(), _free_port()], []
+    for port in ports:
+        file = tmp_path / f"sentinel-{port}.conf"
+        file.write_text(f"port {port}\nbind 127.0.0.1\nsentinel monitor shop 127.0.0.1 {server.port} 2\n")
+        running.append(subprocess.Popen(["redis-server", str(file), "--sentinel"], stdout=subprocess.DEVNULL))
+    for port in ports:
+        wait_for_answer(port)
+    yield ports
+    for one in running:
+        one.terminate()
+        one.wait(10)
+
+
+def wait_for_answer(port: int) -> None:
+    end = time.monotonic() + 10
+    with redis.Redis(port=port) as asked:
+        while True:
+            try:
+                asked.ping()
+            except RedisError:
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            else:
+                return
+
+
+def test_results_by_sentinels(sentinels: list[int]):
+    hosts = ";".join(f"sentinel://127.0.0.1:{port}/0" for port in [_free_port(), *sentinels])  # the first is away
+    assert works(client(f"resultstore+{hosts}", result_backend_transport_options={"master_name": "shop"}))
+
+
+def test_sentinels_without_the_name_of_a_master_are_refused():
+    with pytest.raises(Misconfigured, match="master_name"):
+        client("resultstore+sentinel://127.0.0.1:26379/0").backend  # noqa: B018 - it is made at first use
