@@ -75,7 +75,8 @@ class Connection:
         """
         key = (os.getpid(), self.limits.idle_s if idle_s is None else idle_s, part_tries)
         if key not in self._clients:
-            self._clients = {known: one for known, one in self._clients.items() if known[0] == key[0]}
+            # A child of a fork keeps its parent's clients and never uses them: to let go of one takes the lock of its
+            # connection pool, which a thread of the parent may have held when it forked (5 of 150 forks hung there).
             self._clients[key] = self._made(key[1], tries=part_tries)
         return self._clients[key]
 
