@@ -5,8 +5,10 @@ from fastapi import FastAPI
 from resultstore.gateway.access import AccessLog
 from resultstore.gateway.guard import HostGuard, allowed_hosts
 from resultstore.gateway.health import HealthRoutes
+from resultstore.gateway.open_mode import OpenMode
 from resultstore.gateway.problems import install_problems
 from resultstore.gateway.routes import ResultRoutes
+from resultstore.gateway.session import SessionRoutes
 from resultstore.store import Store
 
 API_VERSION = "1"
@@ -15,8 +17,8 @@ API_VERSION = "1"
 def create_app(store: Store) -> FastAPI:
     """Results of `store` as JSON, their Artifacts as redirects to presigned URLs, and health.
 
-    The app is open: whoever reaches it may read every Result that has no owner. It therefore answers to loopback names
-    and to the host of `gateway_url` only.
+    The app is open: whoever reaches it is the owner `local`, who sees his own Results and those that nobody owns. It
+    therefore answers to loopback names and to the host of `gateway_url` only.
     """
     app = FastAPI(
         title="resultstore gateway",
@@ -25,6 +27,9 @@ def create_app(store: Store) -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
     )
+    identities = OpenMode()
+    app.state.identities = identities  # where the dependency `needs` finds it
+    app.include_router(SessionRoutes(store, identities).router())
     app.include_router(ResultRoutes(store).router())
     app.include_router(HealthRoutes(store).router())
     install_problems(app)

@@ -1,5 +1,6 @@
 """Problems: every error of the gateway as RFC 9457 problem+json, under a stable name."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import structlog
@@ -61,9 +62,21 @@ _OF_STATUS = {
 }
 
 
+class Problem(Exception):
+    """A request that the gateway refuses by itself: status, stable slug, a sentence for people, further headers."""
+
+    def __init__(self, status: HTTPStatus, slug: str, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.slug = slug
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
 def install_problems(app: FastAPI) -> None:
     """Let `app` answer each error, ours, the framework's or an unforeseen one, as problem+json."""
     app.add_exception_handler(ResultStoreError, _of_ours)
+    app.add_exception_handler(Problem, _of_problem)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(Exception, _of_surprise)
@@ -91,6 +104,11 @@ def _of_ours(request: Request, error: Exception) -> JSONResponse:
         _log.error("request failed", slug=slug, path=request.url.path, error=type(error).__name__, reason=str(error))
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return problem(status, slug, detail or str(error), headers=headers)
+
+
+def _of_problem(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)
+    return problem(error.status, error.slug, error.detail, headers=error.headers)
 
 
 def _of_http(_request: Request, error: Exception) -> JSONResponse:

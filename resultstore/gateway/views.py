@@ -1,11 +1,20 @@
 """Views: what the gateway says of a Result. Never a key, an entity tag, a nonce or a traceback."""
 
+from collections.abc import Mapping
+from typing import Final
 from urllib.parse import quote
 
 from pydantic import BaseModel
 
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.result import Result
+
+# What every answer says to caches, to browsers that guess types, and to the pages that its links lead to.
+NO_STORE: Final[Mapping[str, str]] = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 class ProgressView(BaseModel):

@@ -1,0 +1,55 @@
+"""Session: what the page has to know before it shows anything: who asks, what he may do, and where bytes come from."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from resultstore.gateway.caller import Caller, Identities, identified
+from resultstore.gateway.views import NO_STORE
+from resultstore.model import layout
+from resultstore.store import Store
+
+
+class SessionView(BaseModel):
+    """Who the caller is; `bytes_origin` is where bytes are sent and fetched, null without an object store."""
+
+    mode: str
+    owner: str
+    scopes: list[str]
+    bytes_origin: str | None
+
+
+class SessionRoutes:
+    """`/v1/session`."""
+
+    def __init__(self, store: Store, identities: Identities) -> None:
+        self._store = store
+        self._mode = identities.mode
+
+    def router(self) -> APIRouter:
+        """GET of the session."""
+        router = APIRouter(prefix="/v1", tags=["session"])
+        router.add_api_route("/session", self.session, methods=["GET"], name="session")
+        return router
+
+    def session(self, caller: Annotated[Caller, Depends(identified)], response: Response) -> SessionView:
+        """Who asks, what he may do, and where bytes come from."""
+        response.headers.update(NO_STORE)
+        return SessionView(
+            mode=self._mode,
+            owner=caller.owner,
+            scopes=sorted(caller.scopes),
+            bytes_origin=bytes_origin(self._store),
+        )
+
+
+def bytes_origin(store: Store) -> str | None:
+    """Scheme, host and port of the signed URLs, read off one; None without an object store."""
+    if store.signer is None:
+        return None
+    key = layout.blob_key("origin", retention="1d", nonce=layout.new_nonce(), n=0)
+    url = urlsplit(store.signer.sign_get(key, expires_in_s=1, file_name="origin", media_type="text/plain").url)
+    return f"{url.scheme}://{url.netloc}"
