@@ -25,6 +25,7 @@ demo: .venv/demo.stamp
 endif
 
 test: .venv/dev.stamp
+	$(SERVICES) programs
 	$(SERVICES) run -- $(BIN)/python -m pytest $(ARGS)
 
 conformance: .venv/dev.stamp

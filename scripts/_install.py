@@ -17,6 +17,7 @@ from _local import Programs
 MINIO = "github.com/minio/minio"
 MINIO_VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"  # the last source that its makers published
 # Debian's wrapper on PATH switches to the user `rabbitmq`, who cannot write to a checkout: the plain one comes first.
+TEST_PROGRAMS = {"chromium": "chromium", "ffmpeg": "ffmpeg", "ffprobe": "ffmpeg"}  # program: Debian's package
 RABBITMQ_FOLDERS = ("/usr/lib/rabbitmq/bin", *os.get_exec_path(), "/usr/local/sbin", "/opt/homebrew/sbin")
 
 
@@ -32,6 +33,14 @@ def programs() -> Programs:
         epmd=_found("epmd"),
         minio=go_program(MINIO, version=MINIO_VERSION),
     )
+
+
+def test_programs() -> None:
+    """Bring what the tests run beside the servers: a browser and ffmpeg; raises Failed where it cannot."""
+    if missing := _absent(TEST_PROGRAMS):
+        _apt_install(missing)
+    if missing := _absent(TEST_PROGRAMS):
+        raise Failed(f"{' '.join(missing)} not found: (as root) apt-get install {' '.join(missing)}, and try again")
 
 
 def go_program(package: str, *, version: str) -> Path:
@@ -65,10 +74,13 @@ def locked(path: Path) -> Iterator[int]:
 
 def _missing_packages() -> list[str]:
     wanted = {"redis-server": "redis-server", "rabbitmq-server": "rabbitmq-server", "epmd": "rabbitmq-server"}
-    missing = [
-        package for name, package in wanted.items() if not shutil.which(name, path=os.pathsep.join(RABBITMQ_FOLDERS))
-    ]
-    return sorted(set(missing))
+    return _absent(wanted, folders=RABBITMQ_FOLDERS)
+
+
+def _absent(wanted: Mapping[str, str], *, folders: Sequence[str] | None = None) -> list[str]:
+    """The packages of the programs that are not found in `folders`, by default those of PATH."""
+    path = None if folders is None else os.pathsep.join(folders)
+    return sorted({package for name, package in wanted.items() if not shutil.which(name, path=path)})
 
 
 def _found(name: str, *, folders: Sequence[str] = ()) -> Path:

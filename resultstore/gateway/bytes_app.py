@@ -1,9 +1,10 @@
 """BytesApp: serves the signed URLs of a local store, on a listener of its own so that no page shares its origin."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from http import HTTPStatus
 
 from anyio import to_thread
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,16 +21,33 @@ from resultstore.model.errors import BlobMissing, ResultStoreError
 SAFE_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
-    "Cross-Origin-Resource-Policy": "same-site",
+    # Pages live on another site than bytes do; who can name a URL has been given it.
+    "Cross-Origin-Resource-Policy": "cross-origin",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "private, no-store",
 }
 _READS = frozenset({"GET", "HEAD"})
+_ASKED_HEADERS = ("content-type", "if-none-match", "if-match", "range", "x-amz-checksum-sha256")
+_PREFLIGHT_LIFE_S = 600
 
 
-def create_bytes_app(blobs: BlobStore, signer: LocalSigner) -> ASGIApp:
-    """GET, HEAD (with Range) and PUT of what a URL of `signer` names, and nothing else."""
-    return AccessLog(_BytesApp(blobs, signer), listener="bytes")
+def create_bytes_app(blobs: BlobStore, signer: LocalSigner, *, origins: Collection[str] = ()) -> ASGIApp:
+    """GET, HEAD (with Range) and PUT of what a URL of `signer` names, and nothing else.
+
+    Args:
+        blobs: what is served.
+        signer: checks the URLs.
+        origins: the pages (`scheme://host[:port]`) whose scripts may read the answers: the gateway's own.
+    """
+    shared = CORSMiddleware(
+        _BytesApp(blobs, signer),
+        allow_origins=list(origins),
+        allow_methods=("GET", "HEAD", "PUT"),
+        allow_headers=_ASKED_HEADERS,
+        expose_headers=("ETag", "Content-Range", "Content-Length"),
+        max_age=_PREFLIGHT_LIFE_S,
+    )
+    return AccessLog(shared, listener="bytes")
 
 
 class _BytesApp:

@@ -19,6 +19,15 @@ def allowed_hosts(settings: Settings) -> frozenset[str]:
     return LOOPBACK | {name.lower() for name in own - _WILDCARDS}
 
 
+def page_origins(settings: Settings) -> frozenset[str]:
+    """The origins that the gateway's own page can have in a browser, as `Origin` headers write them."""
+    own = urlsplit(settings.gateway_url)
+    public = {f"{own.scheme}://{own.netloc}".lower()} if own.netloc else set()
+    return frozenset(
+        public | {f"http://{name}:{settings.gateway_port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+    )
+
+
 class HostGuard:
     """ASGI middleware that answers 421 to a Host that is not among `hosts`."""
 

@@ -14,6 +14,7 @@ from resultstore.blobs.localurls import LocalSigner
 from resultstore.connect import connect
 from resultstore.gateway.app import create_app
 from resultstore.gateway.bytes_app import create_bytes_app
+from resultstore.gateway.guard import page_origins
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store
@@ -44,7 +45,7 @@ def _apps(store: Store) -> list[ASGIApp]:
     """The gateway; and, where blobs are our own to serve, their bytes."""
     apps: list[ASGIApp] = [create_app(store)]
     if store.blobs is not None and isinstance(store.signer, LocalSigner):
-        apps.append(create_bytes_app(store.blobs, store.signer))
+        apps.append(create_bytes_app(store.blobs, store.signer, origins=page_origins(store.settings)))
     return apps
 
 

@@ -118,6 +118,17 @@ class Keeps(Protocol):
 
 
 @runtime_checkable
+class Claims(Protocol):
+    """The further power of letting one of many do a thing, and another one when that one is gone."""
+
+    def claim(self, key: str, holder: str, *, ttl_s: int) -> bool:
+        """Whether `holder` has `key` from now on, for `ttl_s` seconds: nobody had it, or the same holder did.
+
+        Only one holder has a key at a time. Asking again is harmless: a lost answer costs nothing.
+        """
+
+
+@runtime_checkable
 class RunsScripts(Protocol):
     """The further power of doing several things to a door's own keys in one atomic step."""
 

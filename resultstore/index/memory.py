@@ -106,6 +106,14 @@ class MemoryIndex:
         """Keep nothing under `key` any more."""
         self._kept.pop(key, None)
 
+    def claim(self, key: str, holder: str, *, ttl_s: int) -> bool:
+        """Whether `holder` has `key` from now on, for `ttl_s` seconds."""
+        with self._lock:
+            if self.kept(key) not in (None, holder.encode()):
+                return False
+            self.keep(key, holder.encode(), ttl_s=ttl_s)
+        return True
+
     def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
         """Up to `limit` ids, the newest first."""
         with self._lock:

@@ -135,6 +135,10 @@ class RedisIndex:
         """Keep nothing under `key` any more."""
         self._asked(lambda of: of.client.unlink(self._prefix + key))
 
+    def claim(self, key: str, holder: str, *, ttl_s: int) -> bool:
+        """Whether `holder` has `key` from now on, for `ttl_s` seconds."""
+        return bool(self._asked(lambda of: of.claim([self._prefix + key], [holder, ttl_s])))
+
     def run_script(self, script: str, *, keys: Sequence[str], args: Sequence[_Word]) -> list[object]:
         """Run `script` over `keys`, which lie in one Cluster slot. A lost answer repeats it."""
         prefixed = [self._prefix + key for key in keys]
@@ -214,6 +218,7 @@ class _Process:
         self.client = redis.Redis(connection_pool=self._pool)
         self.save = self.client.register_script(_script("save.lua"))
         self.own = self.client.register_script(_script("own.lua"))
+        self.claim = self.client.register_script(_script("claim.lua"))
         self.watcher = Watcher(self.connect, where=where)
         self.hints = Hints(self.connect)
         self._scripts: dict[str, Script] = {}

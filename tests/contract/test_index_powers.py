@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from resultstore.index.index import HasLine, Hints, Keeps, LoadsMany, Over, RunsScripts
+from resultstore.index.index import Claims, HasLine, Hints, Keeps, LoadsMany, Over, RunsScripts
 from resultstore.index.memory import MemoryIndex
 from resultstore.index.redis import RedisIndex
 from resultstore.model.errors import Misconfigured
@@ -50,6 +50,33 @@ def test_a_driver_has_these_powers(index):
     assert isinstance(index, HasLine)
     assert isinstance(index, Keeps)
     assert isinstance(index, Hints)
+    assert isinstance(index, Claims)
+
+
+def test_one_of_many_gets_a_claim_and_the_next_one_when_it_has_ended(index, ids):
+    key = f"rs:claim:{ids[0]}"
+    gate = threading.Barrier(8)
+    won = []
+
+    def try_it(holder):
+        gate.wait(timeout=10)
+        if index.claim(key, holder, ttl_s=1):
+            won.append(holder)
+
+    threads = [threading.Thread(target=try_it, args=(f"holder-{n}",)) for n in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(10)
+
+    assert len(won) == 1
+    assert index.claim(key, won[0], ttl_s=1), "a lost answer must not cost the claim"
+    assert not index.claim(key, "another", ttl_s=1)
+    end = time.monotonic() + SOON_S
+    while not index.claim(key, "another", ttl_s=60):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert not index.claim(key, won[0], ttl_s=1)
 
 
 def test_many_results_are_loaded_in_the_order_of_their_ids(index, ids):

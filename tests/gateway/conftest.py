@@ -45,7 +45,10 @@ def served(tmp_path: Path) -> Iterator[Served]:
     settings = Settings(index_url="memory://", url_expires_s=60)
     store = Store(index=MemoryIndex(), blobs=blobs, signer=signer, settings=settings)
     with (
-        running((create_app(store), gateway_socket), (create_bytes_app(blobs, signer), bytes_socket)),
+        running(
+            (create_app(store), gateway_socket),
+            (create_bytes_app(blobs, signer, origins=[_url(gateway_socket)]), bytes_socket),
+        ),
         httpx.Client(base_url=_url(gateway_socket)) as gateway,
         httpx.Client(base_url=_url(bytes_socket)) as by_bytes,
     ):
