@@ -3,7 +3,8 @@
 import hashlib
 import urllib.request
 
-from jobs import app, busiest, packed, visits
+from celery import chord
+from jobs import app, busiest, packed, together, visits
 
 from resultstore.backends.celery import store_of
 
@@ -20,3 +21,6 @@ for part in packed.delay(log, 3).get(timeout=60):
         body = answer.read()
     assert hashlib.sha256(body).hexdigest() == part.sha256
     print(f"{part.name}: {part.size_bytes} bytes fetched by URL, sha256 agrees")
+
+days = chord((visits.s(1) for _ in range(3)), together.s())
+print(f"3 days together: {days.delay().get(timeout=60)} visits")
