@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+GIB = 1024**3
 DEFAULT_PART_SIZE_BYTES = 8 * 1024 * 1024
 
 
@@ -45,5 +46,12 @@ class Settings(BaseSettings):
     bytes_host: str = "127.0.0.1"
     bytes_port: int = Field(8081, ge=0, le=65_535)
     bytes_url: str = Field("", description="how browsers reach local blobs; empty: from host and port")
+
+    quota_stored_bytes: Annotated[int, Field(ge=0)] = Field(
+        50 * GIB, description="what one owner may have stored, with open uploads"
+    )
+    quota_running: Annotated[int, Field(ge=0)] = Field(200, description="tasks of one owner that wait or run")
+    quota_tickets: Annotated[int, Field(ge=0)] = Field(200, description="open uploads of one owner")
+    quota_streams: Annotated[int, Field(ge=0)] = Field(20, description="open event streams of one owner")
 
     log_json: bool = Field(default=False, description="JSON log lines instead of coloured ones")

@@ -122,6 +122,11 @@ def owner_stream_key(owner: str) -> str:
     return f"rs:events:{{{owner}}}"
 
 
+def quota_key(owner: str, kind: str) -> str:
+    """Redis: what an owner has of one kind at the moment (tickets, running work, streams ...)."""
+    return f"rs:quota:{{{owner}}}:{kind}"
+
+
 def _checked_nonce(nonce: str) -> str:
     if not _NONCE.match(nonce):
         raise BadReference(f"a nonce is 32 hex digits, not {nonce!r}")

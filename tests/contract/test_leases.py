@@ -1,0 +1,74 @@
+"""Leases: so many at a time, on either index."""
+
+import threading
+import time
+import uuid
+
+import pytest
+
+from resultstore.index.leases import Leases
+
+
+@pytest.fixture
+def leases(index):
+    return Leases(index)
+
+
+@pytest.fixture
+def key():
+    return f"rs:quota:{{{uuid.uuid4().hex}}}:tickets"
+
+
+def test_no_more_than_so_many_have_a_place(leases, key):
+    given = [leases.take(key, f"m{number}", ttl_s=60, most=3) for number in range(5)]
+
+    assert given == [True, True, True, False, False]
+
+
+def test_taking_again_is_no_second_place(leases, key):
+    assert all(leases.take(key, "m", ttl_s=60, most=1) for _ in range(3))
+    assert not leases.take(key, "other", ttl_s=60, most=1)
+
+
+def test_a_place_that_is_left_is_free_again(leases, key):
+    leases.take(key, "m", ttl_s=60, most=1)
+
+    leases.leave(key, "m")
+    leases.leave(key, "never there")
+
+    assert leases.take(key, "other", ttl_s=60, most=1)
+
+
+def test_a_place_ends_by_itself(leases, key):
+    leases.take(key, "m", ttl_s=0.05, most=1, weight=7)
+
+    until = time.monotonic() + 5
+    while not leases.take(key, "other", ttl_s=60, most=1):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+    assert leases.held(key) == {"other": 0}
+
+
+def test_the_weights_of_those_who_hold_a_place_are_told(leases, key):
+    leases.take(key, "a", ttl_s=60, most=3, weight=10)
+    leases.take(key, "b", ttl_s=60, most=3, weight=2**40)
+
+    assert leases.held(key) == {"a": 10, "b": 2**40}
+    assert leases.held(key + "x") == {}
+
+
+def test_of_many_at_once_no_more_than_so_many_win(leases, key):
+    won = []
+
+    def race(number):
+        if leases.take(key, f"m{number}", ttl_s=60, most=5):
+            won.append(number)
+
+    threads = [threading.Thread(target=race, args=(number,)) for number in range(20)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+
+    assert len(won) == 5
