@@ -33,6 +33,14 @@ class Unknown(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of a blob that comes in parts: its number from 1 on, size, entity tag without quotes."""
+
+    number: int
+    size_bytes: int
+    etag: str
+
+
 class SignedUrl(msgspec.Struct, frozen=True, kw_only=True):
     """Lets a stranger use one method on one key until `expires_at` (epoch seconds), sending `headers` as they stand."""
 
@@ -116,3 +124,45 @@ class Signer(Protocol):
         `content-length`, `content-type` and `if-none-match: *` are among its signed headers.
         `checksum_sha256` is the base64 digest the store shall verify (`x-amz-checksum-sha256`).
         """
+
+
+@runtime_checkable
+class TakesParts(Protocol):
+    """The further power of taking one blob in parts, which strangers send by the URLs of a signer that SignsParts.
+
+    Nothing of the blob can be read before it is complete. A part that is sent again replaces the earlier one. All but
+    the last have at least 5 MiB (Amazon S3 user guide, "Amazon S3 multipart upload limits").
+    """
+
+    def begin_parts(self, key: str, *, media_type: str) -> str:
+        """Begin such an upload; its id, which no listing tells later: remember it."""
+
+    def parts(self, key: str, *, upload_id: str) -> tuple[Part, ...]:
+        """What has arrived, by number. Raises BlobMissing when the upload is over: completed or aborted."""
+
+    def complete_parts(self, key: str, *, upload_id: str, parts: Sequence[Part]) -> Stored:
+        """Make one blob of these parts, where nothing stands under `key` yet; done twice it answers twice.
+
+        A lost answer and an upload that is over already are settled by what stands under the key.
+        Raises BlobMissing when neither the upload nor its blob is there, BadReference when a part is not as listed or
+        another blob stands there, BlobStoreUnavailable when that cannot be told now.
+        """
+
+    def abort_parts(self, key: str, *, upload_id: str) -> None:
+        """Drop the upload with its parts; one that is over already is no error."""
+
+
+@runtime_checkable
+class SignsParts(Protocol):
+    """The further power of letting a stranger send one part."""
+
+    def sign_part(self, key: str, *, expires_in_s: int, upload_id: str, number: int, size_bytes: int) -> SignedUrl:
+        """A URL that sends part `number` of exactly `size_bytes`; `content-length` is among its signed headers."""
+
+
+@runtime_checkable
+class ReceivesParts(Protocol):
+    """The further power of a store whose bytes we serve ourselves: to be given a part."""
+
+    def put_part(self, key: str, *, upload_id: str, number: int, chunks: Iterable[Chunk]) -> Part:
+        """Keep all of `chunks` as this part, or nothing. Raises BlobMissing when the upload is over."""

@@ -52,8 +52,8 @@ class S3Bucket:
         if self._exists():
             return False
         try:
-            self._send(self._create)
-        except _Refusal as refusal:
+            self.send(self._create)
+        except Refusal as refusal:
             # Somebody made it meanwhile, or the answer to our first try was lost.
             if refusal.fault.code == "BucketAlreadyOwnedByYou":
                 return False
@@ -63,8 +63,8 @@ class S3Bucket:
     def lifecycle(self) -> Sequence[RuleDocument]:
         """All lifecycle rules of the bucket, everybody's. BlobStoreUnavailable where the store has no such thing."""
         try:
-            answer = self._send(lambda client: client.get_bucket_lifecycle_configuration(Bucket=self.target.bucket))
-        except _Refusal as refusal:
+            answer = self.send(lambda client: client.get_bucket_lifecycle_configuration(Bucket=self.target.bucket))
+        except Refusal as refusal:
             if refusal.fault.code == "NoSuchLifecycleConfiguration":
                 return ()
             raise refusal.told(self.target, "reading of the lifecycle rules") from refusal
@@ -80,13 +80,13 @@ class S3Bucket:
         wanted = merge(standing)
         if sorted(map(_identity, wanted)) == sorted(map(_identity, standing)):
             return False
-        self._run(lambda client: self._write_rules(client, wanted), what="writing of the lifecycle rules")
+        self.run(lambda client: self._write_rules(client, wanted), what="writing of the lifecycle rules")
         return True
 
     def abort_uploads(self, key: str) -> int:
         """End every unfinished multipart upload of exactly this key; how many there were."""
         name = self.target.object_key(key)
-        listed = self._run(
+        listed = self.run(
             # MinIO lists by exact key only, S3 by prefix: both are served.
             lambda client: client.list_multipart_uploads(Bucket=self.target.bucket, Prefix=name),
             what=f"listing of unfinished uploads of {key}",
@@ -100,10 +100,10 @@ class S3Bucket:
         """End one unfinished multipart upload; one that is over already is no error."""
         name = self.target.object_key(key)
         try:
-            self._send(
+            self.send(
                 lambda client: client.abort_multipart_upload(Bucket=self.target.bucket, Key=name, UploadId=upload_id)
             )
-        except _Refusal as refusal:
+        except Refusal as refusal:
             if refusal.fault.code != "NoSuchUpload":
                 raise refusal.told(self.target, f"abortion of an upload of {key}") from refusal
 
@@ -114,8 +114,8 @@ class S3Bucket:
             self._made = (os.getpid(), credentials, _client(self.target, credentials))
         return self._made[2]
 
-    def _send(self, request: "Callable[[S3Client], T]") -> T:
-        """Send an idempotent request until it succeeds, is refused, or tries and time are used up. Raises _Refusal."""
+    def send(self, request: "Callable[[S3Client], T]") -> T:
+        """Send an idempotent request until it succeeds, is refused, or tries and time are used up. Raises Refusal."""
         client, pauses = self.client(), self._retries.pauses()
         while True:
             try:
@@ -124,19 +124,20 @@ class S3Bucket:
                 fault = Fault.of(error)
                 pause_s = next(pauses, None) if fault.transient else None
                 if pause_s is None:
-                    raise _Refusal(fault) from error
+                    raise Refusal(fault) from error
                 time.sleep(pause_s)
 
-    def _run(self, request: "Callable[[S3Client], T]", *, what: str) -> T:
+    def run(self, request: "Callable[[S3Client], T]", *, what: str) -> T:
+        """`send`, with what it raises told as one of our errors about `what`."""
         try:
-            return self._send(request)
-        except _Refusal as refusal:
+            return self.send(request)
+        except Refusal as refusal:
             raise refusal.told(self.target, what) from refusal
 
     def _exists(self) -> bool:
         try:
-            self._send(lambda client: client.head_bucket(Bucket=self.target.bucket))
-        except _Refusal as refusal:
+            self.send(lambda client: client.head_bucket(Bucket=self.target.bucket))
+        except Refusal as refusal:
             if refusal.fault.status == _NOT_FOUND:
                 return False
             raise refusal.told(self.target, "the bucket") from refusal
@@ -159,14 +160,15 @@ class S3Bucket:
         client.put_bucket_lifecycle_configuration(Bucket=self.target.bucket, LifecycleConfiguration={"Rules": rules})
 
 
-class _Refusal(Exception):
-    """A request failed for good; told as one of our errors before it leaves this file."""
+class Refusal(Exception):
+    """A request failed for good; told as one of our errors before it leaves the drivers."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.summary)
         self.fault = fault
 
     def told(self, target: S3Target, what: str) -> ResultStoreError:
+        """The error that `what` failed with."""
         return self.fault.error(target, what)
 
 

@@ -8,9 +8,10 @@ from io import FileIO
 from pathlib import Path
 from stat import S_ISREG
 
-from resultstore.blobs.blobstore import Chunk, Created, Stored, Taken, Unknown
+from resultstore.blobs.blobstore import Chunk, Created, Part, Stored, Taken, Unknown
 from resultstore.blobs.drafts import Drafts, disk_errors
 from resultstore.blobs.keys import checked_key, is_key
+from resultstore.blobs.localparts import LocalParts, tag_of
 from resultstore.model.errors import BadReference, BlobMissing, BlobStoreUnavailable
 
 _READ_BYTES = 1024 * 1024
@@ -19,7 +20,7 @@ _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class LocalBlobs:
-    """Bytes by key in files below `root`: BlobStore, CreatesOnce, Replaces and HasClock.
+    """Bytes by key in files below `root`: BlobStore, CreatesOnce, Replaces, HasClock, TakesParts, ReceivesParts.
 
     The folder is made at the first write. Threads, forks and other processes may share it. Names that begin with a
     dot are the driver's own: no key can name them and no listing shows them.
@@ -28,6 +29,7 @@ class LocalBlobs:
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
         self._drafts = Drafts(self._root)
+        self._parts = LocalParts(self._root, self._drafts)
 
     def put(
         self,
@@ -114,6 +116,26 @@ class LocalBlobs:
             with disk_errors(self._root):
                 yield from self._walk(folder, prefix)
 
+    def begin_parts(self, key: str, *, media_type: str) -> str:  # noqa: ARG002  as in `put`
+        """Begin a blob that comes in parts; the upload's id."""
+        return self._parts.begin(key)
+
+    def put_part(self, key: str, *, upload_id: str, number: int, chunks: Iterable[Chunk]) -> Part:
+        """Keep all of `chunks` as this part, or nothing. Raises BlobMissing when the upload is over."""
+        return self._parts.put(key, upload_id=upload_id, number=number, chunks=chunks)
+
+    def parts(self, key: str, *, upload_id: str) -> tuple[Part, ...]:
+        """What has arrived, by number. Raises BlobMissing when the upload is over."""
+        return self._parts.parts(key, upload_id=upload_id)
+
+    def complete_parts(self, key: str, *, upload_id: str, parts: Sequence[Part]) -> Stored:
+        """Make one blob of these parts where nothing stands; done twice it answers twice."""
+        return self._parts.complete(key, upload_id=upload_id, parts=parts)
+
+    def abort_parts(self, key: str, *, upload_id: str) -> None:  # noqa: ARG002  the id alone names the folder
+        """Drop the upload with its parts; one that is over is no error."""
+        self._parts.abort(upload_id)
+
     def now(self) -> float:
         """This machine's clock: seconds since the epoch."""
         return time.time()
@@ -157,9 +179,7 @@ class LocalBlobs:
 
 
 def _stored(key: str, status: os.stat_result) -> Stored:
-    """A key is written once, so length and time of writing tell its bytes apart from any that stood there before."""
-    etag = f"{status.st_mtime_ns:x}-{status.st_size:x}"
-    return Stored(key=key, size_bytes=status.st_size, etag=etag, modified_at=status.st_mtime)
+    return Stored(key=key, size_bytes=status.st_size, etag=tag_of(status), modified_at=status.st_mtime)
 
 
 def _missing(key: str) -> BlobMissing:

@@ -38,6 +38,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         disposition: GET: the Content-Disposition to answer with.
         size_bytes: PUT: the length that the body must have.
         checksum_sha256: PUT: base64 digest that the body must have; "" when none was signed.
+        upload_id, number: PUT: the part that the body is; "" and 0 for a whole blob.
     """
 
     method: str
@@ -47,6 +48,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     disposition: str = ""
     size_bytes: int = 0
     checksum_sha256: str = ""
+    upload_id: str = ""
+    number: int = 0
 
 
 class LocalSigner:
@@ -80,6 +83,12 @@ class LocalSigner:
         if checksum_sha256:
             headers[_CHECKSUM_HEADER] = checksum_sha256
         return self._signed("PUT", key, expires_in_s, headers=headers, pairs=[("headers", ";".join(headers))])
+
+    def sign_part(self, key: str, *, expires_in_s: int, upload_id: str, number: int, size_bytes: int) -> SignedUrl:
+        """A URL that sends part `number` of a blob that comes in parts: exactly `size_bytes`."""
+        headers = {"content-length": str(size_bytes)}
+        part = [("headers", ";".join(headers)), ("upload", upload_id), ("part", str(number))]
+        return self._signed("PUT", key, expires_in_s, headers=headers, pairs=part)
 
     def check(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Grant:
         """What the request may do.
@@ -155,4 +164,6 @@ def _grant(method: str, key: str, values: Mapping[str, str], signed: Mapping[str
         disposition=values.get("disposition", ""),
         size_bytes=int(signed.get("content-length", 0)),
         checksum_sha256=signed.get(_CHECKSUM_HEADER, ""),
+        upload_id=values.get("upload", ""),
+        number=int(values.get("part", 0)),
     )

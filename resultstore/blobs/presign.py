@@ -106,6 +106,15 @@ class S3Signer:
             headers["x-amz-checksum-sha256"] = checksum_sha256
         return self._signed("PUT", key, expires_in_s=expires_in_s, overrides="", headers=headers)
 
+    def sign_part(self, key: str, *, expires_in_s: int, upload_id: str, number: int, size_bytes: int) -> SignedUrl:
+        """A URL that sends part `number` (1 to 10,000) of a multipart upload: exactly `size_bytes`.
+
+        Raises BadReference as `sign_get` does.
+        """
+        asked = f"partNumber={number}&uploadId={_quoted(upload_id)}"
+        headers = {"content-length": str(size_bytes), **self._guard}
+        return self._signed("PUT", key, expires_in_s=expires_in_s, overrides=asked, headers=headers)
+
     def _signed(
         self, method: str, key: str, *, expires_in_s: int, overrides: str, headers: Mapping[str, str]
     ) -> SignedUrl:

@@ -7,7 +7,7 @@ from functools import partial
 from types import ModuleType
 from typing import TypedDict
 
-from resultstore.blobs.blobstore import Chunk, Created, Stored, Taken, Unknown
+from resultstore.blobs.blobstore import Chunk, Created, Part, Stored, Taken, Unknown
 from resultstore.blobs.bucket import S3Bucket
 from resultstore.blobs.clock import StoreClock
 from resultstore.blobs.connection import Connection, TimeLimits
@@ -16,6 +16,7 @@ from resultstore.blobs.download import Download
 from resultstore.blobs.faults import Fault
 from resultstore.blobs.keys import checked_key, is_key
 from resultstore.blobs.retry import Retries
+from resultstore.blobs.s3parts import S3Parts
 from resultstore.blobs.target import S3Target
 from resultstore.blobs.upload import Upload
 from resultstore.model.errors import BlobStoreUnavailable, ResultStoreError
@@ -33,7 +34,9 @@ class _Meta(TypedDict):
 
 
 class S3Blobs:
-    """Bytes by key in a bucket: BlobStore, CreatesOnce, Replaces, HasClock. Threads share it, forks inherit it.
+    """Bytes by key in a bucket: BlobStore, CreatesOnce, Replaces, HasClock, TakesParts.
+
+    Threads share it, forks inherit it.
 
     Args:
         target: the bucket and how to reach it.
@@ -55,6 +58,7 @@ class S3Blobs:
         self._target = target
         self._connection = Connection(target, credentials=credentials, limits=limits, retries=retries)
         self._bucket = S3Bucket(target, credentials=credentials, retries=retries)
+        self._parts = S3Parts(self._bucket, self.stat)
         self._clock = StoreClock(target, timeout_s=limits.idle_s, retries=retries)
 
     def put(self, key: str, chunks: Iterable[Chunk], *, media_type: str, size_hint_bytes: int | None = None) -> Stored:
@@ -134,6 +138,22 @@ class S3Blobs:
             library.put(client, checked_key(key), body, tags=dict(tags), use_multipart=False)
 
         self._connection.send(request, failed=partial(self._error, f"blob {key}"))
+
+    def begin_parts(self, key: str, *, media_type: str) -> str:
+        """Begin a multipart upload; its id."""
+        return self._parts.begin(key, media_type=media_type)
+
+    def parts(self, key: str, *, upload_id: str) -> tuple[Part, ...]:
+        """What has arrived, by number. Raises BlobMissing when the upload is over."""
+        return self._parts.parts(key, upload_id=upload_id)
+
+    def complete_parts(self, key: str, *, upload_id: str, parts: Sequence[Part]) -> Stored:
+        """Make one blob of these parts where nothing stands; a lost answer is settled by what stands afterwards."""
+        return self._parts.complete(key, upload_id=upload_id, parts=parts)
+
+    def abort_parts(self, key: str, *, upload_id: str) -> None:
+        """Drop a multipart upload; one that is over is no error."""
+        self._parts.abort(key, upload_id=upload_id)
 
     def now(self) -> float:
         """Seconds since the epoch by the store's clock, measured every five minutes."""

@@ -3,14 +3,13 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Iterator
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Iterator
 from http import HTTPStatus
 
 from anyio import CapacityLimiter, from_thread, to_thread
 from starlette.requests import Request
 
-from resultstore.blobs.blobstore import BlobStore, Stored
+from resultstore.blobs.blobstore import BlobStore, ReceivesParts
 from resultstore.blobs.localurls import Grant
 from resultstore.gateway.refusals import Refusal
 from resultstore.model.errors import BadReference
@@ -21,23 +20,30 @@ IDLE_LIMIT_S = 30.0  # a sender that gives no block for so long is given up
 
 
 class Upload:
-    """One signed PUT."""
+    """One signed PUT of a whole blob, or of a part of one."""
 
     def __init__(self, request: Request, grant: Grant) -> None:
         self._stream = aiter(request.stream())
         self._grant = grant
 
-    async def into(self, blobs: BlobStore) -> Stored:
-        """Store the body, or nothing. Raises Refusal when it is not what was signed, or when the key is taken."""
-        grant = self._grant
-        put = partial(
-            blobs.put, grant.key, self._checked(), media_type=grant.media_type, size_hint_bytes=grant.size_bytes
-        )
+    async def into(self, blobs: BlobStore) -> str:
+        """Store the body, or nothing; its entity tag. Raises Refusal when it is not as signed, or the key is taken."""
         try:
             # A thread of its own for as long as the sender takes: it must not use up those that answer reads.
-            return await to_thread.run_sync(put, limiter=CapacityLimiter(1))
+            return await to_thread.run_sync(self._step(blobs), limiter=CapacityLimiter(1))
         except BadReference as error:  # somebody else wrote the key in the meantime
             raise Refusal(HTTPStatus.PRECONDITION_FAILED, "PreconditionFailed", KEY_TAKEN) from error
+
+    def _step(self, blobs: BlobStore) -> Callable[[], str]:
+        grant = self._grant
+        if not grant.upload_id:
+            size = grant.size_bytes
+            return lambda: blobs.put(grant.key, self._checked(), media_type=grant.media_type, size_hint_bytes=size).etag
+        if not isinstance(blobs, ReceivesParts):
+            raise BadReference(f"this store takes no parts of {grant.key}: send it whole")
+        return lambda: (
+            blobs.put_part(grant.key, upload_id=grant.upload_id, number=grant.number, chunks=self._checked()).etag
+        )
 
     def _checked(self) -> Iterator[bytes]:
         """The blocks; raises before their end is told, so that the store keeps nothing of a wrong body."""

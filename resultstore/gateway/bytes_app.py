@@ -113,8 +113,8 @@ class _BytesApp:
     async def _write(self, request: Request, grant: Grant) -> Response:
         if await to_thread.run_sync(self._stands, grant.key):
             raise Refusal(HTTPStatus.PRECONDITION_FAILED, "PreconditionFailed", KEY_TAKEN)
-        stored = await Upload(request, grant).into(self._blobs)
-        return Response(status_code=HTTPStatus.OK, headers={"ETag": f'"{stored.etag}"'})
+        etag = await Upload(request, grant).into(self._blobs)
+        return Response(status_code=HTTPStatus.OK, headers={"ETag": f'"{etag}"'})
 
     def _stands(self, key: str) -> bool:
         try:
