@@ -40,9 +40,17 @@ def test_the_celery_example_runs_through_a_real_worker(page):
     assert said[7] == "3 days together: 60000 visits"
 
 
+@pytest.mark.timeout(180)
+def test_a_django_project_leads_to_the_bytes_and_sends_again_from_its_admin(page):
+    page.environment["RESULTSTORE_INDEX_URL"] = page.environment["RESULTSTORE_INDEX_URL"].rsplit("/", 1)[0] + "/6"
+
+    said = run(page, "django").splitlines()
+
+    assert said == ["state: SUCCESS", "1027907 bytes from the object store", "listed: True", "again: SUCCESS"]
+
+
 def run(page, example):
-    for file in (EXAMPLES / example).glob("*.py"):
-        shutil.copy(file, page.folder)
+    shutil.copytree(EXAMPLES / example, page.folder, dirs_exist_ok=True)
     return page.run(f"examples/{example}/README.md")[-1]
 
 
@@ -50,6 +58,7 @@ def test_every_example_is_tested_and_explains_itself():
     assert sorted(folder.name for folder in EXAMPLES.iterdir() if folder.is_dir()) == [
         "celery_one_line",
         "celery_streams",
+        "django",
         "plain",
     ]
     for file in EXAMPLES.rglob("*.py"):

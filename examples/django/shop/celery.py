@@ -1,0 +1,14 @@
+"""Celery: the app, with its settings in Django's (`CELERY_...`)."""
+
+import os
+
+from celery import Celery
+
+from resultstore.backends.celery import setup
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+
+app = Celery("shop")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+setup(app)
+app.autodiscover_tasks()
