@@ -11,6 +11,7 @@ from resultstore.model.errors import (
     BlobMissing,
     BlobStoreFull,
     BlobStoreUnavailable,
+    BrokerUnavailable,
     ChecksumMismatch,
     CommitUnknown,
     Damaged,
@@ -28,6 +29,7 @@ from resultstore.model.errors import (
     WrongType,
 )
 from resultstore.model.result import Progress, Result, State
+from resultstore.offers import Offer, Offers, Options
 from resultstore.settings import Settings
 from resultstore.store import Store
 
@@ -40,6 +42,7 @@ __all__ = [
     "BlobMissing",
     "BlobStoreFull",
     "BlobStoreUnavailable",
+    "BrokerUnavailable",
     "ChecksumMismatch",
     "CommitUnknown",
     "Damaged",
@@ -47,6 +50,9 @@ __all__ = [
     "Misconfigured",
     "NotThere",
     "NotYours",
+    "Offer",
+    "Offers",
+    "Options",
     "Output",
     "Progress",
     "RecordUnreadable",

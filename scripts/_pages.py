@@ -78,6 +78,18 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         ("tasks.images.resize", "tasks.pdf.report", "tasks.models.train", "tasks.tables.convert"),
     ),
     (
+        "orders.md",
+        "Orders and offers",
+        "`create_app(store, dispatcher=CeleryDispatcher(app), offers={offer.task: offer})`: its `Offers`.",
+        (
+            "resultstore.offers.Offer",
+            "resultstore.offers.Options",
+            "resultstore.dispatching.Order",
+            "resultstore.dispatching.Dispatcher",
+            "resultstore.backends.celery.dispatching.CeleryDispatcher",
+        ),
+    ),
+    (
         "contracts.md",
         "Contracts",
         "What a driver of blobs or of the index must keep; `tests/contract/` runs every driver through it.",

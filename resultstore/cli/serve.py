@@ -5,10 +5,13 @@ import sys
 from typing import Annotated
 
 import typer
+from structlog import get_logger
 
 from resultstore.cli.rooms import enter
 from resultstore.logs import configure_logs
+from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
+from resultstore.store import Store
 
 # The worker's processes are the parallelism: threads of libvips and of BLAS would only take the cores from each other.
 WORKER_ENVIRONMENT = {
@@ -34,7 +37,7 @@ def gateway(
     """Serve results by HTTP; with blobs in a folder, their bytes too, on a port of their own."""
     settings = Settings()
     configure_logs(json=settings.log_json)
-    enter("resultstore.gateway.serve", extra="gateway").serve(settings, fds=fds or [])
+    enter("resultstore.gateway.serve", extra="gateway").serve(settings, _gateway_of, fds=fds or [])
 
 
 def worker(
@@ -46,6 +49,18 @@ def worker(
     enter("tasks.app", extra="celery,tasks")
     argv = worker_argv(concurrency=concurrency, queues=queues, loglevel=loglevel)
     os.execve(argv[0], argv, WORKER_ENVIRONMENT | os.environ)  # noqa: S606  Celery takes this process over, signals included
+
+
+def _gateway_of(store: Store) -> object:
+    """The gateway over `store`; it starts and cancels the shipped tasks where Celery is installed, else only reads."""
+    create_app = enter("resultstore.gateway.app", extra="gateway").create_app
+    try:
+        celery_app = enter("tasks.app", extra="celery,tasks").make_app(store.settings)
+        dispatcher = enter("resultstore.backends.celery.dispatching", extra="celery").CeleryDispatcher(celery_app)
+    except Misconfigured as error:
+        get_logger(__name__).warning("gateway_only_reads", reason=str(error))
+        return create_app(store)
+    return create_app(store, dispatcher=dispatcher, offers=enter("tasks.offers", extra="celery,tasks").offers)
 
 
 def worker_argv(*, concurrency: int, queues: str | None = None, loglevel: str = "info") -> list[str]:

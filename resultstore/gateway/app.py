@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from resultstore.dispatching import Dispatcher
 from resultstore.gateway.access import AccessLog
 from resultstore.gateway.guard import HostGuard, allowed_hosts
 from resultstore.gateway.health import HealthRoutes
@@ -9,16 +10,22 @@ from resultstore.gateway.open_mode import OpenMode
 from resultstore.gateway.problems import install_problems
 from resultstore.gateway.routes import ResultRoutes
 from resultstore.gateway.session import SessionRoutes
+from resultstore.offers import NO_OFFERS, Offers
 from resultstore.store import Store
 
 API_VERSION = "1"
 
 
-def create_app(store: Store) -> FastAPI:
+def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Offers = NO_OFFERS) -> FastAPI:
     """Results of `store` as JSON, their Artifacts as redirects to presigned URLs, and health.
 
     The app is open: whoever reaches it is the owner `local`, who sees his own Results and those that nobody owns. It
     therefore answers to loopback names and to the host of `gateway_url` only.
+
+    Args:
+        store: whose Results.
+        dispatcher: starts and cancels work; None leaves a gateway that only reads.
+        offers: the tasks that may be started.
     """
     app = FastAPI(
         title="resultstore gateway",
@@ -27,6 +34,7 @@ def create_app(store: Store) -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
     )
+    app.state.dispatcher, app.state.offers = dispatcher, offers
     identities = OpenMode()
     app.state.identities = identities  # where the dependency `needs` finds it
     app.include_router(SessionRoutes(store, identities).router())

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 
 import structlog
@@ -12,7 +12,6 @@ from starlette.types import ASGIApp
 
 from resultstore.blobs.localurls import LocalSigner
 from resultstore.connect import connect
-from resultstore.gateway.app import create_app
 from resultstore.gateway.bytes_app import create_bytes_app
 from resultstore.gateway.guard import page_origins
 from resultstore.model.errors import Misconfigured
@@ -25,15 +24,16 @@ BACKLOG = 512
 _log = structlog.get_logger(__name__)
 
 
-def serve(settings: Settings, *, fds: Sequence[int] = ()) -> None:
+def serve(settings: Settings, compose: Callable[[Store], ASGIApp], *, fds: Sequence[int] = ()) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
         settings: where to listen, and how to reach the servers.
+        compose: makes the gateway's application over the Store.
         fds: listening sockets to use instead of the settings' ports: the gateway's, then the bytes'.
     """
     store = connect(settings)
-    apps = _apps(store)
+    apps = _apps(store, compose(store))
     places = [(settings.gateway_host, settings.gateway_port), (settings.bytes_host, settings.bytes_port)]
     inherited = [socket.socket(fileno=fd) for fd in fds]
     sockets = inherited or [_listening(*place) for place, _ in zip(places, apps, strict=False)]
@@ -41,9 +41,9 @@ def serve(settings: Settings, *, fds: Sequence[int] = ()) -> None:
         asyncio.run(_serve(list(zip(apps, sockets, strict=False))))
 
 
-def _apps(store: Store) -> list[ASGIApp]:
+def _apps(store: Store, gateway: ASGIApp) -> list[ASGIApp]:
     """The gateway; and, where blobs are our own to serve, their bytes."""
-    apps: list[ASGIApp] = [create_app(store)]
+    apps = [gateway]
     if store.blobs is not None and isinstance(store.signer, LocalSigner):
         apps.append(create_bytes_app(store.blobs, store.signer, origins=page_origins(store.settings)))
     return apps

@@ -4,7 +4,7 @@ ResultStoreError
 +-- NotThere          ResultMissing, ArtifactMissing, ArtifactExpired, BlobMissing
 +-- Refused           TooLarge, WrongType, NotYours, BadReference, BadInput, Misconfigured
 +-- Damaged           ChecksumMismatch, SealUnreadable, RecordUnreadable
-+-- Unavailable       BlobStoreUnavailable, BlobStoreFull, IndexUnavailable
++-- Unavailable       BlobStoreUnavailable, BlobStoreFull, IndexUnavailable, BrokerUnavailable
 +-- CommitUnknown
 """
 
@@ -91,6 +91,10 @@ class BlobStoreFull(BlobStoreUnavailable):
 
 class IndexUnavailable(Unavailable):
     """Redis refuses, fails or does not answer."""
+
+
+class BrokerUnavailable(Unavailable):
+    """The message broker refuses, fails or does not confirm."""
 
 
 class CommitUnknown(ResultStoreError):

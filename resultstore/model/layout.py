@@ -97,6 +97,11 @@ def beside_key(result_id: str) -> str:
     return f"rs:{{{result_id}}}:+"
 
 
+def order_key(result_id: str) -> str:
+    """Redis: the order that led to a Result, kept so that the work can be ordered again."""
+    return f"rs:{{{result_id}}}:order"
+
+
 def id_of_record_key(key: str) -> str | None:
     """The id whose record stands under `key`; None for any other key."""
     return key[4:-1] if key.startswith("rs:{") and key.endswith("}") else None

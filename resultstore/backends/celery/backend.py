@@ -16,6 +16,7 @@ from resultstore.backends.celery import artifacts, urls
 from resultstore.backends.celery.consumer import ResultConsumer
 from resultstore.backends.celery.groups import KeepsGroups
 from resultstore.backends.celery.meta import Meta
+from resultstore.backends.celery.owners import Owners, owner_of
 from resultstore.backends.celery.patience import MAX_RETRIES, patiently
 from resultstore.backends.celery.reading import Reading, Rounds
 from resultstore.backends.celery.recording import failure_of, recorded
@@ -72,6 +73,8 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
         if self.store.blobs is None:
             warnings.warn(NO_BLOBS, UserWarning, stacklevel=2)
         self._timing = Timing()
+        self._owners = Owners()
+        self.listens = True  # whether whoever sends a task hears of its result
         self.reading = Reading(self.store, decode=self.decode, exception_of=self.exception_to_python)
         self.result_consumer = self.ResultConsumer(
             self, app, self.accept, self._pending_results, self._pending_messages
@@ -102,7 +105,7 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
 
     def on_task_call(self, producer: object, task_id: str) -> None:  # noqa: ARG002 - Celery's signature
         """Hear the id before it is sent; write its PENDING record, so that polls of it never ask the object store."""
-        if not task_join_will_block():
+        if self.listens and not task_join_will_block():
             self.result_consumer.expect(task_id)
         if self.store.blobs is not None and isinstance(self.store.index, Hints):
             now = time.time()
@@ -141,7 +144,7 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
             request.resultstore_value_bytes = len(value)
         large = len(value) > self.store.settings.inline_max_bytes
         if large and state == states.SUCCESS and self.store.blobs is not None:
-            attempt = Attempt(task_id, task=getattr(request, "task", None) or "")
+            attempt = Attempt(task_id, task=getattr(request, "task", None) or "", owner=owner_of(request))
             return sealed_record(self.store, attempt, value=value)
         if len(value) > _REDIS_VALUE_MAX_BYTES:
             raise BackendStoreError(f"the value of {task_id} is over 512 MB: set RESULTSTORE_BLOBS_URL to keep such")

@@ -7,6 +7,7 @@ from typing import Any
 from celery import Celery, Task
 from celery.app.registry import TaskRegistry
 
+from resultstore.backends.celery.owners import owner_of
 from resultstore.capturing import run_captured
 from resultstore.store.attempt import Attempt, current
 
@@ -48,7 +49,7 @@ def _captured(task: Task, body: Body) -> Body:
 
 def _run_captured(task: Task, body: Callable[[], object]) -> object:
     request = task.request
-    attempt = Attempt(request.id, task=task.name, retries=request.retries or 0)
+    attempt = Attempt(request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0)
     captured = run_captured(task.backend.store, attempt, body, codec=task.backend)
     request.resultstore_sealed = captured.sealed
     return captured.value

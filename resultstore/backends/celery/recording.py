@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import states
 
+from resultstore.backends.celery.owners import owner_of
 from resultstore.model.result import Failure, Result
 
 # What the record itself holds of Celery's meta; the rest (children, result_extended ...) is its `extra`.
@@ -28,6 +29,7 @@ def recorded(plain: Result, meta: Mapping[str, Any], request: object, *, encoded
     return plain.moved(
         state,
         task=getattr(request, "task", None) or plain.task,
+        owner=owner_of(request) or plain.owner,
         worker=getattr(request, "hostname", None) or stood.get("hostname") or plain.worker,
         retries=getattr(request, "retries", None) or plain.retries,
         traceback=meta.get("traceback") or "",

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +28,22 @@ MIB = b"m" * (1 << 20)
 @app.task
 def add(x: int, y: int) -> int:
     return x + y
+
+
+@app.task(bind=True)
+def owner(self: Task) -> str:
+    """Whose message this is; and a child's id, when one is asked for."""
+    return self.request.get("resultstore_owner") or ""
+
+
+@app.task
+def parent_of_owner() -> str:
+    return owner.delay().id
+
+
+@app.task
+def ignores(_: object) -> str:
+    return owner.delay().id
 
 
 @app.task
@@ -68,6 +85,12 @@ def parts() -> list[Artifact]:
         made.append(store.put(b"part %d" % number, name=f"part-{number}"))
         store.progress(number + 1, 3, f"part {number}")
     return made
+
+
+@app.task
+def long() -> None:
+    store_of(app).progress(0, 1, "busy")
+    time.sleep(30)
 
 
 @app.task

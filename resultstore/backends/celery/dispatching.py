@@ -1,0 +1,78 @@
+"""CeleryDispatcher: hands orders to the workers of a Celery app."""
+
+from typing import Final
+
+from celery import Celery
+from kombu.exceptions import KombuError, OperationalError
+
+from resultstore.backends.celery import artifacts
+from resultstore.backends.celery.owners import HEADER
+from resultstore.backends.celery.setup import store_of
+from resultstore.dispatching import Order, announce, withdraw
+from resultstore.index.index import Over
+from resultstore.model.errors import BrokerUnavailable
+from resultstore.model.result import State
+
+# A browser waits for the answer: three tries in about a second, then it is told to come again.
+_RETRY: Final = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 0.5}
+_STARTED: Final = frozenset({State.RECEIVED, State.STARTED, State.PROGRESS, State.RETRY})
+
+
+class CeleryDispatcher:
+    """Sends tasks to the broker of `app`, each under the id of its Result.
+
+    Args:
+        app: an app whose results are kept by resultstore. It serves this dispatcher alone, for it is made to confirm
+            what it publishes (RabbitMQ drops what it refuses, and tells only those who asked), and not to listen for
+            the results of what it sends.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        artifacts.register()
+        self._app = app
+        self._store = store_of(app)
+        app.backend.listens = False
+        if str(app.conf.broker_url).startswith(("amqp", "pyamqp")):
+            app.conf.broker_transport_options = {**app.conf.broker_transport_options, "confirm_publish": True}
+        # What goes wrong at the broker comes as its transport's own errors (a nack is none of kombu's).
+        connection = app.connection_for_write()
+        self._faults = (KombuError, OperationalError, *connection.connection_errors, *connection.channel_errors)
+
+    def send(self, order: Order) -> None:
+        """Announce and publish `order`. Raises BrokerUnavailable, IndexUnavailable: then it was withdrawn."""
+        before = self._store.index.load(order.id)
+        announce(self._store, order)
+        try:
+            self._app.send_task(
+                order.task,
+                args=[] if order.source is None else [order.source],
+                kwargs=dict(order.arguments),
+                task_id=order.id,
+                headers={HEADER: order.owner},
+                retry_policy=_RETRY,
+            )
+        except self._faults as error:
+            withdraw(self._store, order, before=before)
+            raise _away(order.id, error) from error
+
+    def cancel(self, result_id: str) -> None:
+        """Revoke the task; what no worker has begun is REVOKED at once, a running one when its process was ended.
+
+        Raises BrokerUnavailable.
+        """
+        found = self._store.load(result_id)
+        if found is None or found.terminal:
+            return
+        if found.state not in _STARTED:
+            # Should a worker begin it in this moment: it is ended by the same revocation, and writes this state itself.
+            self._store.save(found.moved(State.REVOKED), over=Over.UNFINISHED)
+        try:
+            self._app.control.revoke(result_id, terminate=True)
+        except self._faults as error:
+            raise _away(result_id, error) from error
+
+
+def _away(result_id: str, error: Exception) -> BrokerUnavailable:
+    return BrokerUnavailable(
+        f"the broker did not take {result_id} ({type(error).__name__}): try again, or run `resultstore doctor`"
+    )

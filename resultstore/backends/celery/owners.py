@@ -1,0 +1,43 @@
+"""Owners: who owns a task's Result, from the message that starts it to all that it starts itself."""
+
+from typing import Final
+
+from celery import _state
+from celery.signals import before_task_publish
+
+from resultstore.store.attempt import current
+
+HEADER: Final = "resultstore_owner"  # a header of the message, and so an attribute of the request
+
+
+def owner_of(request: object) -> str:
+    """The owner that the message named; "" for none."""
+    owner = getattr(request, HEADER, None)
+    return owner if isinstance(owner, str) else ""
+
+
+def inherited() -> str:
+    """The owner of the task that runs here: what it sends off belongs to the same.
+
+    The next link of a chain, callbacks and a chord's body are sent when the task's body has returned already
+    (celery/app/trace.py): then Celery's own stack of running tasks still knows it.
+    """
+    attempt = current()
+    if attempt is not None:
+        return attempt.owner
+    task = _state.get_current_worker_task()
+    return "" if task is None else owner_of(task.request)
+
+
+class Owners:
+    """Puts the running task's owner into each message that names none.
+
+    For as long as this object lives: Celery's signals hold it weakly.
+    """
+
+    def __init__(self) -> None:
+        before_task_publish.connect(self._sent, weak=True)
+
+    def _sent(self, headers: dict[str, object] | None = None, **_: object) -> None:
+        if headers is not None and not headers.get(HEADER) and (owner := inherited()):
+            headers[HEADER] = owner

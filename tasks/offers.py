@@ -1,0 +1,88 @@
+"""Offers: which of the shipped tasks strangers may start over HTTP, and with what.
+
+Written down again here, instead of read from the tasks: a gateway shall not load scikit-learn to say what it offers.
+tests/tasks/test_offers.py holds the two together.
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from resultstore import Offer, Offers, Options
+
+MIB: Final = 1024 * 1024
+PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/avif", "image/gif")
+TABLES: Final = ("text/csv",)
+
+ColumnType = Literal["string", "int64", "float64", "bool", "date", "timestamp"]
+
+
+class Resize(Options):
+    """Of `images.resize`."""
+
+    widths: Annotated[
+        list[Annotated[int, Field(strict=True, ge=1, le=8192)]],
+        Field(title="Widths in pixels", min_length=1, max_length=12),
+    ] = [1600, 800, 200]  # noqa: RUF012 - pydantic copies it
+    format: Annotated[Literal["webp", "jpeg", "avif"], Field(title="Format")] = "webp"
+
+
+class Report(Options):
+    """Of `pdf.report`."""
+
+    title: Annotated[str, Field(title="Title on the cover", max_length=120)] = ""
+
+
+class Train(Options):
+    """Of `models.train`."""
+
+    target: Annotated[str, Field(title="Column to predict", min_length=1, max_length=200)]
+    kind: Annotated[Literal["logistic", "forest"], Field(title="Kind of model")] = "logistic"
+
+
+class Convert(Options):
+    """Of `tables.convert`."""
+
+    format: Annotated[Literal["parquet"], Field(title="Format")] = "parquet"
+    types: Annotated[
+        dict[Annotated[str, Field(max_length=200)], ColumnType] | None,
+        Field(title="Types of columns that shall not be guessed", max_length=1_000),
+    ] = None
+
+
+SHIPPED: Final = (
+    Offer(
+        task="images.resize",
+        title="Resize a picture",
+        description="Copies in several widths, without GPS and other metadata.",
+        takes=PICTURES,
+        max_bytes=256 * MIB,
+        arguments=Resize,
+    ),
+    Offer(
+        task="pdf.report",
+        title="Report on a table",
+        description="A PDF with key figures, distributions, relations, statistics and all rows.",
+        takes=TABLES,
+        max_bytes=32 * MIB,
+        arguments=Report,
+    ),
+    Offer(
+        task="models.train",
+        title="Train a classifier",
+        description="Fits a model to a table of numbers and keeps it in files that hold no code.",
+        takes=TABLES,
+        max_bytes=64 * MIB,
+        arguments=Train,
+    ),
+    Offer(
+        task="tables.convert",
+        title="Convert a table",
+        description="CSV into Parquet, streaming.",
+        takes=TABLES,
+        max_bytes=64 * 1024 * MIB,
+        arguments=Convert,
+    ),
+)
+
+offers: Final[Offers] = {offer.task: offer for offer in SHIPPED}

@@ -1,0 +1,155 @@
+"""Dispatching over a real worker: an order's owner, from the PENDING record to the seal and to all that follows."""
+
+import time
+import uuid
+from collections.abc import Callable
+
+import pytest
+from celery import Celery, chain, chord
+from kombu import Queue
+
+from resultstore import BadReference, Result, State, Store
+from resultstore.backends.celery import store_of
+from resultstore.backends.celery.dispatching import CeleryDispatcher
+from resultstore.dispatching import Order, ordered
+from resultstore.model import layout
+from resultstore.model.errors import BrokerUnavailable
+
+ALICE = "issuer|alice"
+
+
+@pytest.fixture
+def store(app: Celery) -> Store:
+    return store_of(app)
+
+
+@pytest.fixture
+def order() -> Callable[..., Order]:
+    return lambda task, **arguments: Order(
+        id=uuid.uuid4().hex, task=f"worker_app.{task}", owner=ALICE, arguments=arguments
+    )
+
+
+@pytest.fixture
+def dispatcher(app: Celery) -> CeleryDispatcher:
+    return CeleryDispatcher(_sender(app, app.conf.broker_url))
+
+
+def _sender(app: Celery, broker_url: str, queue: str | None = None) -> Celery:
+    sender = Celery(
+        "sender", broker=broker_url, backend=app.conf.result_backend or app.backend.url, set_as_current=False
+    )
+    sender.conf.task_default_queue = queue or app.conf.task_default_queue
+    return sender
+
+
+def until(seen: Callable[[], Result | None], state: State) -> Result:
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        found = seen()
+        if found is not None and found.state == state:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not {state}: {seen()}")
+
+
+def test_an_owner_stands_in_the_record_the_owners_list_and_the_seal(worker, store, dispatcher, order):
+    sent = order("named")
+    dispatcher.send(sent)
+    done = store.wait(sent.id, timeout_s=20)
+    assert (done.state, done.owner) == (State.SUCCESS, ALICE)
+    assert sent.id in list(store.ids(owner=ALICE))
+
+    store.index.delete(sent.id)  # Redis lost
+    assert store.load(sent.id).owner == ALICE
+
+
+def test_work_is_pending_with_its_owner_before_any_worker_sees_it(store, app, order):
+    sent = order("add", x=1, y=2)
+    CeleryDispatcher(_sender(app, app.conf.broker_url, queue=f"nobody-{uuid.uuid4().hex}")).send(sent)
+    found = store.load(sent.id)
+    assert (found.state, found.owner, found.task) == (State.PENDING, ALICE, "worker_app.add")
+
+
+@pytest.mark.parametrize("outcome", ["fails", "retried_stream", "large_value"])
+def test_no_transition_loses_the_owner(worker, store, dispatcher, order, outcome):
+    arguments = {"fails": {"why": "because"}, "large_value": {"size_bytes": 20_000}}.get(outcome, {})
+    sent = order(outcome, **arguments)
+    owners = set()
+    with store.watch(sent.id) as watch:
+        dispatcher.send(sent)
+        while not (found := store.load(sent.id)).terminal:
+            owners.add(found.owner)
+            watch.wait(5)
+    assert owners | {found.owner} == {ALICE}
+
+
+def test_what_a_task_sends_belongs_to_the_same_owner(worker, app, store, dispatcher, order):
+    sent = order("parent_of_owner")
+    dispatcher.send(sent)
+    child = app.AsyncResult(app.AsyncResult(sent.id).get(timeout=20))
+    assert child.get(timeout=20) == ALICE
+    assert store.load(child.id).owner == ALICE
+
+
+def test_links_callbacks_and_bodies_belong_to_the_same_owner(worker, app, store):
+    tasks, headers = app.tasks, {"resultstore_owner": ALICE}
+    shape, owner = tasks["worker_app.shape"], tasks["worker_app.ignores"]
+    linked = chain(shape.s(1), owner.s()).apply_async(headers=headers)
+    body = chord([shape.s(1).set(headers=headers), shape.s(2).set(headers=headers)], owner.s()).apply_async()
+    for result in (linked, body):
+        assert app.AsyncResult(result.get(timeout=20)).get(timeout=20) == ALICE
+        assert store.load(result.id).owner == ALICE
+
+
+def test_a_message_that_the_broker_does_not_take_leaves_no_work_behind(app, store, order):
+    sent = order("add", x=1, y=2)
+    dispatcher = CeleryDispatcher(_sender(app, "amqp://guest:guest@127.0.0.1:1//"))
+    with pytest.raises(BrokerUnavailable, match=sent.id):
+        dispatcher.send(sent)
+    assert store.load(sent.id) is None
+    assert ordered(store, sent.id) is None
+
+
+def test_a_message_that_the_broker_refuses_leaves_no_work_behind(app, store, order):
+    name = f"full-{uuid.uuid4().hex}"
+    sender = _sender(app, app.conf.broker_url, queue=name)
+    sender.conf.task_queues = [
+        Queue(name, queue_arguments={"x-max-length": 1, "x-overflow": "reject-publish", "x-expires": 60_000})
+    ]
+    dispatcher, first, second = CeleryDispatcher(sender), order("add"), order("add")
+    dispatcher.send(first)
+    with pytest.raises(BrokerUnavailable):
+        dispatcher.send(second)
+    assert store.load(first.id).state == State.PENDING
+    assert store.load(second.id) is None
+
+
+def test_an_order_is_kept_to_be_repeated_and_a_forged_one_is_refused(app, store, order):
+    sent = order("add", x=1, y=2)
+    CeleryDispatcher(_sender(app, app.conf.broker_url, queue=f"nobody-{uuid.uuid4().hex}")).send(sent)
+    assert ordered(store, sent.id) == sent
+
+    key = layout.order_key(sent.id)
+    forged = store.index.kept(key).replace(ALICE.encode(), b"issuer|bobby")
+    store.index.keep(key, forged, ttl_s=60)
+    with pytest.raises(BadReference):
+        ordered(store, sent.id)
+
+
+def test_work_that_nobody_has_begun_is_revoked_at_once_and_stays_its_owners(app, store, order):
+    dispatcher = CeleryDispatcher(_sender(app, app.conf.broker_url, queue=f"nobody-{uuid.uuid4().hex}"))
+    sent = order("add", x=1, y=2)
+    dispatcher.send(sent)
+    dispatcher.cancel(sent.id)
+    found = store.load(sent.id)
+    assert (found.state, found.owner) == (State.REVOKED, ALICE)
+
+
+def test_a_running_task_is_ended(worker, store, dispatcher, order):
+    sent = order("long")
+    dispatcher.send(sent)
+    until(lambda: store.load(sent.id), State.PROGRESS)
+    dispatcher.cancel(sent.id)
+    assert store.wait(sent.id, timeout_s=20).state == State.REVOKED
+    assert store.load(sent.id).owner == ALICE
