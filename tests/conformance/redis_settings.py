@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 from celery import Celery
+from redis import UnixDomainSocketConnection
 from t.unit.backends import test_redis as upstream
 
 from resultstore.backends.celery import urls
@@ -65,8 +66,11 @@ class Backend(ResultStoreBackend):
         """What redis-py will be called with, under the names of Celery's attribute."""
         said = self._pool.connection_kwargs
         cert_reqs = said.get("ssl_cert_reqs")
+        connection = self._pool.connection_class
+        if connection is UnixDomainSocketConnection:
+            connection = upstream.redis.UnixDomainSocketConnection  # the tests' own stand-in for it
         named = {"ssl_cert_reqs": CERT_REQS.get(cert_reqs, cert_reqs)} if "ssl_cert_reqs" in said else {}
-        return {"client_name": None, **said, **named, "connection_class": self._pool.connection_class}
+        return {"client_name": None, **said, **named, "connection_class": connection}
 
 
 @pytest.mark.usefixtures("app")

@@ -11,6 +11,7 @@ from celery._state import task_join_will_block
 from celery.backends.asynchronous import AsyncBackendMixin
 from celery.backends.base import Backend, compress_payload
 from celery.exceptions import BackendStoreError
+from celery.result import AsyncResult
 
 from resultstore.backends.celery import artifacts, urls
 from resultstore.backends.celery.consumer import ResultConsumer
@@ -203,6 +204,25 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
             if on_message is not None:
                 on_message(meta)
             yield str(meta["task_id"]), meta
+
+    def wait_for_pending(
+        self,
+        result: AsyncResult,
+        callback: Callable[[str, object], object] | None = None,
+        propagate: bool = True,  # noqa: FBT001, FBT002 - Celery's signature
+        on_interval: Callable[[], object] | None = None,
+        **kwargs: object,
+    ) -> object:
+        """Wait for one result; return its value or raise its error, a parent's before its own.
+
+        Celery raises a parent's error in `on_interval`. What is ready at the first look never comes to one.
+        """
+        self._ensure_not_eager()
+        for _ in self._wait_for_pending(result, on_interval=on_interval, **kwargs):
+            pass
+        if on_interval is not None and result.state in states.PROPAGATE_STATES:
+            on_interval()
+        return result.maybe_throw(callback=callback, propagate=propagate)
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         found = self.store.peek(task_id)

@@ -80,7 +80,7 @@ def _shown(url: str) -> str:
 
 def _index_url(url: str) -> tuple[str, dict[str, str]]:
     """The URL of the index, and the query that is not for it."""
-    url = url.removeprefix("resultstore+").removeprefix("redisresultstore+")
+    url = url.removeprefix("resultstore+")
     first, *others = url.split(";")  # Celery writes sentinels so: sentinel://a:26379/0;sentinel://b:26379/0
     parts = urlsplit(first)
     query = dict(parse_qsl(parts.query))

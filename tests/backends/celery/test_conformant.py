@@ -1,0 +1,70 @@
+"""What Celery's own suite asks of a Redis backend, pinned here beside the rest: it takes hours, this takes a second."""
+
+import uuid
+
+import pytest
+import redis
+from celery import Celery, states
+from celery.app.task import Context
+from celery.exceptions import ChordError
+
+from resultstore.model import layout
+from tests.backends.celery.conftest import Made
+from tests.backends.celery.test_chords import Body, part_ended
+
+
+def test_a_parents_error_is_raised_although_its_child_failed_before_anybody_looked(
+    client: Celery, monkeypatch: pytest.MonkeyPatch
+):
+    parent, child = client.AsyncResult(uuid.uuid4().hex), client.AsyncResult(uuid.uuid4().hex)
+    child.parent = parent
+    consumer = client.backend.result_consumer
+    look = consumer.on_wait_for_pending
+
+    def fail_and_look(*args: object, **kwargs: object) -> None:
+        client.backend.store_result(parent.id, ValueError("header"), states.FAILURE)
+        client.backend.store_result(child.id, ChordError("body"), states.FAILURE)
+        look(*args, **kwargs)
+
+    monkeypatch.setattr(consumer, "on_wait_for_pending", fail_and_look)
+    with pytest.raises(ValueError, match="header"):
+        child.get(timeout=5)
+    with pytest.raises(ChordError, match="body"):
+        client.AsyncResult(child.id).get(timeout=5)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_part_that_an_older_worker_brought_without_its_name_counts(made: Made, ordered: bool, raw: redis.Redis):
+    client, group_id = made(result_backend_transport_options={"result_chord_ordered": ordered}), uuid.uuid4().hex
+    body, key = Body(client), layout.group_key(group_id, ".j")
+    client.backend.set_chord_size(group_id, 2)
+    part = client.backend.encode([1, "of an older worker", states.SUCCESS, "old"])
+    if ordered:
+        raw.zadd(key, {part: 0})
+    else:
+        raw.rpush(key, part)
+    part_ended(client, group_id, body, 1, "new")
+    assert body.sent == [["old", "new"]]
+
+
+def test_the_backend_tells_where_it_keeps_a_task_and_a_part_of_a_chord(client: Celery, raw: redis.Redis):
+    backend, task_id, group_id = client.backend, uuid.uuid4().hex, uuid.uuid4().hex
+    backend.store_result(task_id, 1, states.SUCCESS)
+    backend.set_chord_size(group_id, 7)
+    assert backend.client.exists(backend.get_key_for_task(task_id))
+    assert backend.client.get(backend.get_key_for_group(group_id, ".s")) == b"7"
+    assert {backend.get_key_for_task(task_id), backend.get_key_for_group(group_id, ".s")} <= set(raw.keys())
+
+
+def test_a_consumer_is_started_with_an_id_and_tells_whom_it_hears(client: Celery):
+    consumer, first, second = client.backend.result_consumer, uuid.uuid4().hex, uuid.uuid4().hex
+    consumer.start(first)
+    consumer.expect(second)
+    consumer.cancel_for(second)
+    assert consumer.subscribed_to == {client.backend.get_key_for_task(first)}
+
+
+def test_a_signature_without_a_chord_is_no_part_of_one(client: Celery, raw: redis.Redis):
+    task_id = uuid.uuid4().hex
+    client.backend.mark_as_done(task_id, 1, request=Context(id=task_id, group=None, chord=None, children=[]))
+    assert raw.keys("rs:group:*") == []
