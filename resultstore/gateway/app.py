@@ -7,9 +7,10 @@ from resultstore.gateway.access import AccessLog
 from resultstore.gateway.guard import HostGuard, allowed_hosts
 from resultstore.gateway.health import HealthRoutes
 from resultstore.gateway.open_mode import OpenMode
+from resultstore.gateway.page import PageRoutes
 from resultstore.gateway.problems import install_problems
 from resultstore.gateway.routes import ResultRoutes
-from resultstore.gateway.session import SessionRoutes
+from resultstore.gateway.session import SessionRoutes, bytes_origin
 from resultstore.offers import NO_OFFERS, Offers
 from resultstore.store import Store
 
@@ -40,6 +41,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.include_router(SessionRoutes(store, identities).router())
     app.include_router(ResultRoutes(store).router())
     app.include_router(HealthRoutes(store).router())
+    app.include_router(PageRoutes(bytes_origin(store)).router())
     install_problems(app)
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
     app.add_middleware(AccessLog, listener="gateway")  # added last: it sees what the guard refuses

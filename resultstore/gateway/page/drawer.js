@@ -1,0 +1,215 @@
+// Drawer: all about one Result: a closer look, its timeline, every Artifact, why it failed, and how a program gets it.
+
+import { buttonsOf } from "./card.js";
+import { closeUpOf, ended, inputOf, nameOf, outputs, percentOf, playable, previewOf, shapeOf, sizesOf, stateText, tone } from "./describe.js";
+import { h, icon, iconButton, say } from "./dom.js";
+import { count, fact, fullMoment, left, size, span } from "./format.js";
+import { sentence } from "./actions.js";
+import { snippetsOf } from "./snippets.js";
+import { tableOf } from "./previews.js";
+import { timelineOf } from "./timeline.js";
+
+const CLOSING_MS = 200;
+const SHOWN_ALREADY = new Set(["width", "height", "pages", "rows", "columns", "duration_s", "role"]);
+
+/** Shows one Result of `results` in `dialog` and follows it. `tools` {actions, links, previews, titles, api}. */
+export class Drawer {
+  #dialog;
+  #tools;
+  #results;
+  #id = null;
+  #sections = new Map();
+
+  constructor(dialog, results, tools) {
+    this.#dialog = dialog;
+    this.#results = results;
+    this.#tools = tools;
+    results.addEventListener("change", ({ detail }) => this.#id && detail.ids.has(this.#id) && this.#update());
+    dialog.addEventListener("click", (event) => event.target === dialog && this.close());
+    dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      this.close();
+    });
+    dialog.addEventListener("close", () => this.#closed());
+  }
+
+  open(id) {
+    if (this.#dialog.open) return;
+    this.#id = id;
+    this.#sections.clear();
+    this.#dialog.replaceChildren();
+    this.#update();
+    this.#dialog.showModal();
+    this.#dialog.querySelector("h2")?.focus();
+    this.#dialog.scrollTop = 0;
+  }
+
+  close() {
+    this.#dialog.classList.add("closing");
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    setTimeout(() => this.#dialog.close(), still ? 0 : CLOSING_MS);
+  }
+
+  #closed() {
+    const id = this.#id;
+    this.#id = null;
+    this.#dialog.classList.remove("closing");
+    this.#dialog.replaceChildren();
+    this.#tools.closed(id);
+  }
+
+  #update() {
+    const view = this.#results.get(this.#id);
+    if (!view || (this.#dialog.open && !this.#results.all().includes(view))) {
+      this.close();
+      return;
+    }
+    const made = outputs(view);
+    this.#section("head", [nameOf(view), view.task], () => this.#head(view));
+    this.#section("look", [previewOf(view).kind, closeUpOf(view)?.name, made.length], () => this.#look(view));
+    this.#section("state", [stateText(view), view.progress?.note, view.run_time_s], () => this.#state(view));
+    this.#section("deeds", [buttonsOf(view).join(), view.state], () => this.#deeds(view));
+    this.#section("failure", [view.failure?.message, view.failure?.hint], () => failureOf(view));
+    this.#section("files", [made.map((one) => one.name), inputOf(view)?.sha256, ended(view)], () => this.#files(view));
+    this.#section("timeline", [view.state, view.started_at, view.ended_at, view.retries, view.progress?.note, view.expires_at], () => h("section", {}, h("h3", {}, "What happened"), timelineOf(view)));
+    this.#section("program", [made[0]?.name], () => this.#program(view));
+    this.#section("ids", [view.id, view.retry_of, view.worker], () => this.#ids(view));
+  }
+
+  /** Build a part again only where what it shows has changed: the keyboard may be inside. */
+  #section(name, shown, build) {
+    const key = JSON.stringify(shown);
+    const had = this.#sections.get(name);
+    if (had?.key === key) return;
+    const element = build();
+    element.classList.add(`drawer-${name}`);
+    const within = had?.element.contains(document.activeElement);
+    if (had) had.element.replaceWith(element);
+    else this.#dialog.append(element);
+    this.#sections.set(name, { key, element });
+    if (within) this.#dialog.querySelector("h2")?.focus();
+  }
+
+  #head(view) {
+    return h("header", {},
+      h("div", {}, h("p", { class: "soft" }, this.#tools.titles(view.task) || view.task), h("h2", { id: "drawer-title", tabindex: "-1" }, nameOf(view))),
+      iconButton("close", "Close", () => this.close()));
+  }
+
+  #look(view) {
+    const box = h("div", { class: "look" });
+    const media = playable(view);
+    const picture = closeUpOf(view);
+    const { kind, artifact } = previewOf(view);
+    if (media) this.#play(box, media, picture);
+    else if (kind === "picture" || kind === "video") this.#picture(box, picture);
+    else if (kind === "table" && artifact) this.#table(box, artifact);
+    else {
+      const frame = h("div", { class: "frame" });
+      this.#tools.previews.draw(frame, view);
+      box.append(frame);
+    }
+    return box;
+  }
+
+  async #play(box, artifact, poster) {
+    const player = h(artifact.media_type.startsWith("video/") ? "video" : "audio", { controls: true, preload: "metadata", crossorigin: "anonymous", "aria-label": artifact.file_name });
+    box.append(player);
+    let again = true;
+    const load = async (fresh) => {
+      player.src = await this.#tools.links.shown(artifact, { fresh });
+    };
+    player.addEventListener("error", () => {
+      if (!again) return;
+      again = false;
+      load(true).catch(() => {}); // the buttons below still lead to the file
+    });
+    if (poster && poster !== artifact) this.#tools.links.shown(poster).then((url) => player.setAttribute("poster", url), () => {});
+    await load(false).catch(() => {}); // the same
+  }
+
+  #picture(box, artifact) {
+    const img = h("img", { alt: `Preview of ${artifact.file_name}`, crossorigin: "anonymous", referrerpolicy: "no-referrer" });
+    const { width, height } = artifact.metadata ?? {};
+    if (width && height) img.style.setProperty("aspect-ratio", `${width} / ${height}`);
+    box.append(img);
+    const load = (fresh) => this.#tools.links.shown(artifact, { fresh }).then((url) => { img.src = url; }, () => box.remove());
+    img.addEventListener("error", () => load(true), { once: true });
+    load(false);
+  }
+
+  async #table(box, artifact) {
+    const rows = await this.#tools.previews.head(artifact);
+    // A wide table scrolls, also by the keyboard.
+    if (rows.length) box.append(h("div", { class: "wide-table", tabindex: "0", role: "region", "aria-label": `The first rows of ${artifact.file_name}` }, tableOf(rows.slice(0, 12), 40)));
+  }
+
+  #state(view) {
+    const sizes = sizesOf(view);
+    const percent = percentOf(view);
+    const facts = [
+      sizes.in !== null && ["In", size(sizes.in)],
+      sizes.out !== null && ["Out", size(sizes.out)],
+      Number.isFinite(view.run_time_s) && ["Run time", span(view.run_time_s)],
+      view.state === "SUCCESS" && ["Kept", left(view.expires_at)],
+    ].filter(Boolean);
+    return h("section", {},
+      h("div", { class: "state-line" }, h("span", { class: "pill", "data-tone": tone(view) }, stateText(view)), view.progress?.note && h("span", { class: "soft" }, view.progress.note)),
+      percent !== null && h("div", { class: "bar wide", vars: { "--part": `${percent}%` } }),
+      facts.length > 0 && h("dl", { class: "figures" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", { class: "digits" }, value)))));
+  }
+
+  #deeds(view) {
+    const buttons = buttonsOf(view).map(([name, sign, label], n) => h("button", {
+      type: "button", class: n === 0 && name === "download" ? "button primary" : "button", "data-action": name,
+      on: { click: () => { if (name === "remove") this.close(); this.#tools.actions[name](this.#results.get(view.id)); } },
+    }, icon(sign), label.replace(" to", "")));
+    return h("section", { class: "deeds" }, buttons);
+  }
+
+  #files(view) {
+    const source = inputOf(view);
+    const made = outputs(view);
+    const title = made.length ? count(made.length, "file") : "Files";
+    const rows = [...made.map((one) => this.#file(view, one)), source && this.#file(view, source, "what came in")].filter(Boolean);
+    return h("section", {}, h("h3", {}, title), rows.length ? h("ul", { class: "files" }, rows) : h("p", { class: "soft" }, ended(view) ? "None was made." : "None yet."));
+  }
+
+  #file(view, artifact, about = "") {
+    const { actions } = this.#tools;
+    const facts = [size(artifact.size_bytes), shapeOf(artifact), artifact.media_type, about].filter(Boolean).join(" · ");
+    const more = Object.entries(artifact.metadata ?? {}).filter(([name, value]) => !SHOWN_ALREADY.has(name) && value !== null && value !== "");
+    return h("li", {},
+      h("div", { class: "file-words" },
+        h("strong", {}, artifact.file_name), h("p", { class: "soft digits" }, facts),
+        more.length > 0 && h("p", { class: "soft" }, more.slice(0, 12).map(([name, value]) => `${name.replaceAll("_", " ")} ${fact(value)}`).join(" · ")),
+        h("button", { type: "button", class: "digest", title: "Copy the sha256", "aria-label": `Copy the sha256 of ${artifact.file_name}`, on: { click: () => actions.copyText(artifact.sha256, "sha256") } }, h("span", {}, "sha256"), h("code", {}, artifact.sha256))),
+      h("div", { class: "file-buttons" },
+        iconButton("download", `Download ${artifact.file_name}`, () => actions.download(view, artifact)),
+        iconButton("link", `Copy link to ${artifact.file_name}`, () => actions.copy(view, artifact))));
+  }
+
+  #program(view) {
+    const snippets = snippetsOf(view, { origin: location.origin, token: Boolean(this.#tools.api.token) });
+    const code = h("code", {}, snippets[0].code);
+    let shown = snippets[0];
+    const tabs = snippets.map((one, n) => h("button", { type: "button", class: "chip", "aria-pressed": String(n === 0), on: { click: (event) => {
+      shown = one;
+      say(code, one.code);
+      tabs.forEach((tab) => tab.setAttribute("aria-pressed", String(tab === event.currentTarget)));
+    } } }, one.name));
+    return h("section", {}, h("div", { class: "program-head" }, h("h3", {}, "From a program"), h("div", { class: "chips", role: "group", "aria-label": "Language" }, tabs)),
+      h("div", { class: "code" }, h("pre", { tabindex: "0", "aria-label": "Code" }, code), iconButton("copy", "Copy the code", () => this.#tools.actions.copyText(shown.code, "Code"))));
+  }
+
+  #ids(view) {
+    const rows = [["id", view.id], view.retry_of && ["runs again", view.retry_of], ["task", view.task], view.worker && ["worker", view.worker], view.changed_at && ["last change", fullMoment(view.changed_at)]].filter(Boolean);
+    return h("section", {}, h("dl", { class: "ids" }, rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))));
+  }
+}
+
+function failureOf(view) {
+  if (!view.failure) return h("section", { hidden: true });
+  const { type, message, hint } = view.failure;
+  return h("section", { class: "failure", role: "note" }, h("h3", {}, type), h("p", {}, message), hint && h("p", { class: "hint-line" }, h("strong", {}, "What to do: "), sentence(hint)));
+}

@@ -1,0 +1,192 @@
+// Gallery: cards of what the filter lets through, kept in order; one keyboard stop, arrows between cards.
+
+import { GROUPS, nameOf, outputs } from "./describe.js";
+import { h, icon, say } from "./dom.js";
+import { count } from "./format.js";
+import { Card } from "./card.js";
+
+const FIRST = 40;
+const A_TURN = 40;
+
+/** Shows `results` in `places` {gallery, empty, sum, chips, search, tasks}. */
+export class Gallery {
+  #results;
+  #places;
+  #tools;
+  #cards = new Map();
+  #shown = [];
+  #current = null;
+  #filter = { text: "", group: "all", task: "" };
+  #turn = 0;
+  #chips = new Map();
+
+  constructor(results, places, tools) {
+    this.#results = results;
+    this.#places = places;
+    this.#tools = tools;
+    results.addEventListener("change", ({ detail }) => this.#changed(detail));
+    places.gallery.addEventListener("keydown", (event) => this.#keyed(event));
+    places.gallery.addEventListener("focusin", (event) => this.#entered(event));
+    setInterval(() => this.#shown.forEach((id) => this.#cards.get(id)?.tick()), 60_000);
+    this.#buildFilters();
+  }
+
+  /** Move the keyboard to a Result's card. */
+  focus(id) {
+    this.#cards.get(id)?.focusable.focus();
+  }
+
+  /** Show everything again, as at the beginning. */
+  refresh() {
+    this.#changed({ ids: new Set(this.#cards.keys()), order: true });
+  }
+
+  #buildFilters() {
+    const { chips, search, tasks } = this.#places;
+    for (const group of GROUPS) {
+      const number = h("span", { class: "number" });
+      const chip = h("button", { type: "button", class: "chip", "aria-pressed": String(group.key === "all"), on: { click: () => this.#choose({ group: group.key }) } }, group.label, number);
+      this.#chips.set(group.key, { chip, number });
+      chips.append(chip);
+    }
+    search.addEventListener("input", () => this.#choose({ text: search.value.trim().toLowerCase() }));
+    tasks.addEventListener("change", () => this.#choose({ task: tasks.value }));
+    document.addEventListener("keydown", (event) => {
+      const typing = event.target.closest?.("input, textarea, select, dialog");
+      if (event.key !== "/" || typing || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      search.focus();
+    });
+  }
+
+  #choose(part) {
+    this.#filter = { ...this.#filter, ...part };
+    for (const [key, { chip }] of this.#chips) chip.setAttribute("aria-pressed", String(key === this.#filter.group));
+    this.#arrange();
+    if (this.#results.partial && "text" in part) this.#tools.searchServer(this.#filter.text);
+  }
+
+  #changed({ ids, order }) {
+    for (const id of ids) {
+      const view = this.#results.get(id);
+      if (view) this.#cards.get(id)?.update(view);
+    }
+    this.#arrange(order);
+  }
+
+  #arrange() {
+    const all = this.#results.all();
+    const { text, task, group } = this.#filter;
+    const matching = all.filter((view) => (!task || view.task === task) && (!text || searched(view).includes(text)));
+    const holds = GROUPS.find((one) => one.key === group).holds;
+    const shown = matching.filter(holds).map((view) => view.id);
+    for (const one of GROUPS) say(this.#chips.get(one.key).number, String(matching.filter(one.holds).length));
+    this.#fillTasks(all);
+    if (shown.join() !== this.#shown.join()) {
+      this.#shown = shown;
+      this.#turn += 1;
+      this.#place(0, FIRST, this.#turn);
+    }
+    this.#showSum(all.length, shown.length);
+  }
+
+  /** Put cards where they belong, some at a time: a thousand at once would hold the page up. */
+  #place(from, most, turn) {
+    if (turn !== this.#turn) return;
+    const { gallery } = this.#places;
+    const until = Math.min(from + most, this.#shown.length);
+    const had = gallery.contains(document.activeElement) ? document.activeElement : null;
+    let at = from ? this.#cards.get(this.#shown[from - 1]).element.nextElementSibling : gallery.firstElementChild;
+    for (let n = from; n < until; n += 1) {
+      const { element } = this.#card(this.#shown[n]);
+      if (element === at) at = at.nextElementSibling;
+      else gallery.insertBefore(element, at);
+    }
+    had?.focus({ preventScroll: true });
+    if (until < this.#shown.length) requestIdleCallback(() => this.#place(until, A_TURN, turn), { timeout: 300 });
+    else this.#sweep();
+  }
+
+  #card(id) {
+    let card = this.#cards.get(id);
+    if (!card) {
+      card = new Card(this.#results.get(id), this.#tools);
+      this.#cards.set(id, card);
+    } else {
+      card.update(this.#results.get(id));
+    }
+    if (!this.#current) this.#setCurrent(id);
+    return card;
+  }
+
+  /** Take out cards that are not shown; forget those of Results that are gone. */
+  #sweep() {
+    const wanted = new Set(this.#shown);
+    for (const [id, card] of this.#cards) {
+      if (wanted.has(id)) continue;
+      const lost = card.element.contains(document.activeElement);
+      const next = lost ? card.element.nextElementSibling ?? card.element.previousElementSibling : null;
+      card.element.remove();
+      if (!this.#results.get(id)) {
+        this.#tools.previews.forget(card.element.querySelector(".frame"));
+        this.#cards.delete(id);
+      }
+      if (next) this.focus(next.dataset.id);
+    }
+    if (!wanted.has(this.#current)) this.#setCurrent(this.#shown[0] ?? null);
+  }
+
+  #setCurrent(id) {
+    this.#cards.get(this.#current)?.reach(false);
+    this.#current = id;
+    this.#cards.get(id)?.reach(true);
+  }
+
+  #entered(event) {
+    const id = event.target.closest(".card")?.dataset.id;
+    if (id && id !== this.#current) this.#setCurrent(id);
+  }
+
+  #keyed(event) {
+    const at = this.#shown.indexOf(this.#current);
+    const across = this.#columns();
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across, Home: -at, End: this.#shown.length - 1 - at }[event.key];
+    if (step === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const to = this.#shown[Math.max(0, Math.min(this.#shown.length - 1, at + step))];
+    this.focus(to);
+    this.#cards.get(to)?.element.scrollIntoView({ block: "nearest" });
+  }
+
+  #columns() {
+    return getComputedStyle(this.#places.gallery).gridTemplateColumns.split(" ").length;
+  }
+
+  #fillTasks(all) {
+    const { tasks } = this.#places;
+    const names = [...new Set(all.map((view) => view.task).filter(Boolean))].sort();
+    if (tasks.dataset.key === names.join()) return;
+    tasks.dataset.key = names.join();
+    const options = names.map((name) => h("option", { value: name }, this.#tools.titles(name) || name));
+    tasks.replaceChildren(h("option", { value: "" }, "Every task"), ...options);
+    tasks.value = this.#filter.task;
+  }
+
+  #showSum(all, shown) {
+    const { empty, sum, gallery } = this.#places;
+    say(sum, all === shown ? "" : `${count(shown, "match", "matches")} of ${all}`);
+    empty.hidden = shown > 0;
+    gallery.hidden = shown === 0;
+    if (shown) return;
+    const key = all ? "none" : "nothing";
+    if (empty.dataset.key === key) return;
+    empty.dataset.key = key;
+    empty.replaceChildren(icon(all ? "file" : "picture"),
+      h("p", {}, all ? "Nothing matches. Try another word, or show all." : "Nothing here yet. Drop a file, and it begins."));
+  }
+}
+
+function searched(view) {
+  const names = outputs(view).map((one) => one.file_name);
+  return [nameOf(view), view.task, view.title, view.id, ...names].join("\n").toLowerCase();
+}

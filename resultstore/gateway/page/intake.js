@@ -1,0 +1,59 @@
+// Intake: how files come to the page: dropped anywhere, pasted, or chosen.
+
+/** Calls `take(files)`. `places` {veil, choose, input}. */
+export function watchFiles(places, take) {
+  let depth = 0; // dragenter and dragleave come for every element on the way
+  const veiled = (shown) => places.veil.classList.toggle("shown", shown);
+  const carries = (event) => event.dataTransfer?.types.includes("Files") && !document.querySelector("dialog[open]");
+
+  window.addEventListener("dragenter", (event) => {
+    if (!carries(event)) return;
+    depth += 1;
+    veiled(true);
+  });
+  window.addEventListener("dragleave", (event) => {
+    if (!carries(event)) return;
+    depth = Math.max(0, depth - 1);
+    if (!depth) veiled(false);
+  });
+  window.addEventListener("dragover", (event) => {
+    event.preventDefault(); // else a drop would leave the page for the file
+    if (event.dataTransfer) event.dataTransfer.dropEffect = carries(event) ? "copy" : "none";
+  });
+  window.addEventListener("drop", (event) => {
+    event.preventDefault();
+    depth = 0;
+    veiled(false);
+    if (carries(event)) take([...event.dataTransfer.files]);
+  });
+  window.addEventListener("paste", (event) => {
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (!files.length || event.target.closest?.("input, textarea") || document.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    take(files.map(named));
+  });
+  places.choose.addEventListener("click", () => places.input.click());
+  places.input.addEventListener("change", () => {
+    const files = [...places.input.files];
+    places.input.value = ""; // so that the same file can be chosen again
+    take(files);
+  });
+}
+
+/** Ask for one file; gives it, or null. */
+export function chooseFile() {
+  return new Promise((resolve) => {
+    const input = document.createElement("input");
+    input.type = "file";
+    input.addEventListener("change", () => resolve(input.files[0] ?? null));
+    input.addEventListener("cancel", () => resolve(null));
+    input.click();
+  });
+}
+
+/** Browsers call every pasted picture image.png. */
+function named(file) {
+  if (file.name && file.name !== "image.png") return file;
+  const at = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", ".");
+  return new File([file], `Pasted ${at}.${file.type.split("/")[1] || "png"}`, { type: file.type });
+}

@@ -1,0 +1,172 @@
+// Main: puts the page together: who asks, what there is, what arrives.
+
+import { Actions, sentence } from "./actions.js";
+import { Api, Problem, backoff, idempotencyKey, pause } from "./api.js";
+import { askToken } from "./entry.js";
+import { chooseFile, watchFiles } from "./intake.js";
+import { Drawer } from "./drawer.js";
+import { ended, nameOf } from "./describe.js";
+import { Feed } from "./feed.js";
+import { count, size } from "./format.js";
+import { Gallery } from "./gallery.js";
+import { Health } from "./health.js";
+import { Links } from "./links.js";
+import { Offers } from "./offers.js";
+import { Previews } from "./previews.js";
+import { Results } from "./results.js";
+import { Sheet } from "./sheet.js";
+import { Toasts } from "./toasts.js";
+import { Transfers } from "./transfers.js";
+import { say } from "./dom.js";
+
+const at = (id) => document.getElementById(id);
+
+const api = new Api();
+const results = new Results();
+const links = new Links(api);
+const offers = new Offers();
+const previews = new Previews(links);
+const toasts = new Toasts(at("toasts"), at("announcer"));
+const actions = new Actions({ api, links, results, toasts });
+const transfers = new Transfers({ api, results, toasts }, { section: at("transfers"), list: at("transfers-list"), sum: at("transfers-sum") });
+const health = new Health(at("health"));
+const sheet = new Sheet(at("sheet"));
+const searchServer = debounced(async (text) => {
+  const found = await api.get("/v1/results", { q: text, limit: 100 });
+  found.items.forEach((view) => results.put(view));
+}, 300);
+const gallery = new Gallery(results,
+  { gallery: at("gallery"), empty: at("empty"), sum: at("results-sum"), chips: at("chips"), search: at("search"), tasks: at("tasks") },
+  { previews, actions, titles: offers.title, open: (id) => drawer.open(id), searchServer });
+const drawer = new Drawer(at("drawer"), results, { actions, links, previews, api, titles: offers.title, closed: (id) => gallery.focus(id) });
+
+let feed = null;
+let scopes = new Set();
+
+/** Take files: what there is a choice for is asked, the rest goes at once. */
+async function take(files) {
+  const groups = new Map();
+  const refused = [];
+  for (const file of files) {
+    const takers = scopes.has("upload") ? offers.for(file).filter((one) => file.size <= one.max_bytes) : [];
+    if (!takers.length || !file.size) refused.push(file);
+    else {
+      const key = takers.map((one) => one.task).join();
+      groups.set(key, { takers, files: [...(groups.get(key)?.files ?? []), file] });
+    }
+  }
+  if (refused.length) toasts.show(refusalOf(refused), { bad: true });
+  for (const { takers, files: some } of groups.values()) {
+    const asks = at("ask").checked || offers.open(takers);
+    const order = asks ? await sheet.forFiles(some, takers) : { task: takers[0].task, options: {} };
+    if (order) some.forEach((file) => transfers.add(file, order));
+  }
+}
+
+function refusalOf(files) {
+  const names = files.length === 1 ? files[0].name : count(files.length, "file");
+  if (!scopes.has("upload")) return "Your token does not allow uploads.";
+  if (files.every((file) => !file.size)) return `${names}: there is nothing in it.`;
+  const fits = files.some((file) => offers.for(file).length > 0);
+  return fits ? `${names}: larger than any task here takes.` : `${names}: no task here takes this kind of file.`;
+}
+
+/** Go on with an upload whose page is gone: the same file has to be chosen again. */
+actions.resume = async (view) => {
+  const file = await chooseFile();
+  if (!file) return;
+  if (file.size !== view.upload?.size_bytes || file.name !== view.upload?.name) {
+    toasts.show(`Choose ${nameOf(view)} (${size(view.upload?.size_bytes)}), the file that was begun.`, { bad: true });
+    return;
+  }
+  transfers.resume(view.id, file);
+};
+
+function connection(state) {
+  health.live(state);
+  const banner = at("banner");
+  banner.hidden = state !== "offline";
+  if (state === "offline") say(banner, "You are offline. Everything goes on by itself when the connection is back.");
+}
+
+/** Ask who we are until the gateway answers; then follow what happens. */
+async function begin() {
+  feed?.stop();
+  for (let failures = 0; ; failures += 1) {
+    try {
+      const session = await api.get("/v1/session");
+      settle(session);
+      break;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (error.status === 401) {
+        await askToken(at("entry"), api, { refused: Boolean(api.token) });
+        continue;
+      }
+      at("banner").hidden = false;
+      say(at("banner"), `${sentence(error.message)} Trying again.`);
+      await pause(backoff(failures));
+    }
+  }
+  feed = new Feed(api, results);
+  feed.addEventListener("state", ({ detail }) => connection(detail));
+  feed.start();
+}
+
+function settle(session) {
+  at("banner").hidden = true;
+  scopes = new Set(session.scopes);
+  offers.take(session.offers);
+  transfers.limits = session.limits ?? {};
+  at("start").hidden = !scopes.has("run") || !offers.free.length;
+  at("leave").hidden = !api.token;
+  at("choose").disabled = !scopes.has("upload") || !offers.takesFiles;
+  gallery.refresh();
+}
+
+const told = new Map();
+results.addEventListener("change", ({ detail }) => {
+  for (const id of detail.ids) {
+    const view = results.get(id);
+    const before = told.get(id);
+    if (!view) told.delete(id);
+    else told.set(id, view.state);
+    if (!view || before === undefined || before === view.state || !ended(view)) continue;
+    toasts.announce(`${nameOf(view)}: ${{ SUCCESS: "done", FAILURE: "failed", REVOKED: "cancelled" }[view.state]}`);
+  }
+});
+
+api.addEventListener("unauthenticated", () => {
+  if (!feed) return; // the beginning asks by itself
+  feed.stop();
+  feed = null;
+  results.clear();
+  begin();
+});
+
+at("start").addEventListener("click", async () => {
+  const made = await sheet.forTask(offers.free, (task, given) => api.post(`/v1/tasks/${encodeURIComponent(task)}`, { arguments: given }, { key: idempotencyKey() }));
+  if (!made) return;
+  results.put(made);
+  toasts.show(`${offers.title(made.task) || made.task} is on its way.`);
+});
+
+at("leave").addEventListener("click", () => {
+  api.token = "";
+  feed?.stop();
+  feed = null;
+  results.clear();
+  begin();
+});
+
+watchFiles({ veil: at("veil"), choose: at("choose"), input: at("files") }, take);
+health.start();
+begin();
+
+function debounced(work, ms) {
+  let timer = null;
+  return (...given) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => work(...given).catch((error) => toasts.show(sentence(error.message), { bad: true })), ms);
+  };
+}

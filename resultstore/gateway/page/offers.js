@@ -1,0 +1,48 @@
+// Offers: which tasks the gateway starts, and which of them take a file.
+
+import { formOf } from "./forms.js";
+
+/** The offers of a session. */
+export class Offers {
+  #all = [];
+
+  take(offers) {
+    this.#all = offers ?? [];
+  }
+
+  /** The title of a task, or nothing where it is not offered. */
+  title = (task) => this.#all.find((one) => one.task === task)?.title ?? "";
+
+  /** Those that start without a file. */
+  get free() {
+    return this.#all.filter((one) => one.takes.length === 0);
+  }
+
+  get takesFiles() {
+    return this.#all.some((one) => one.takes.length > 0);
+  }
+
+  /** Those that take this file. */
+  for(file) {
+    const type = typeOf(file);
+    return this.#all.filter((one) => one.takes.some((taken) => fits(taken, type)));
+  }
+
+  /** Whether there is anything to ask before a file can go. */
+  open(offers) {
+    return offers.length > 1 || formOf(offers[0].arguments).needs;
+  }
+}
+
+// Systems name these differently, or not at all.
+const BY_SUFFIX = { csv: "text/csv", tsv: "text/tab-separated-values", pdf: "application/pdf", avif: "image/avif", webp: "image/webp", mp4: "video/mp4", mov: "video/quicktime", webm: "video/webm", mkv: "video/x-matroska" };
+
+/** The file's media type: by its suffix where the browser is known to guess differently. */
+export function typeOf(file) {
+  const suffix = file.name.split(".").at(-1).toLowerCase();
+  return BY_SUFFIX[suffix] ?? (file.type || "application/octet-stream");
+}
+
+function fits(taken, type) {
+  return taken === "*/*" || taken === type || (taken.endsWith("/*") && type.startsWith(taken.slice(0, -1)));
+}

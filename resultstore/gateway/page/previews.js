@@ -1,0 +1,175 @@
+// Previews: what a card shows of a Result, loaded only when it comes near the screen.
+
+import { h, icon, say } from "./dom.js";
+import { fact, size } from "./format.js";
+import { previewOf } from "./describe.js";
+
+const NEAR = "400px";
+const HEAD_BYTES = 2048;
+const ROWS = 5;
+const COLUMNS = 5;
+const SIGNS = [
+  [/^image\//, "picture"], [/^video\//, "video"], [/^audio\//, "sound"],
+  [/csv|parquet|spreadsheet/, "table"], [/zip|tar|zstd/, "archive"], [/skops|safetensors|onnx/, "model"],
+];
+
+/** Makes and keeps previews; pictures and table heads wait until they are near the screen. */
+export class Previews {
+  #links;
+  #seen;
+  #work = new WeakMap();
+
+  constructor(links) {
+    this.#links = links;
+    this.#seen = new IntersectionObserver((entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting) continue;
+        this.#seen.unobserve(target);
+        this.#work.get(target)?.();
+      }
+    }, { rootMargin: NEAR });
+  }
+
+  /** Draw into `frame` what `view` can show; nothing happens while that is what it shows already. */
+  draw(frame, view) {
+    const preview = previewOf(view);
+    const local = view.sending?.picture && preview.kind === "file" ? view.sending.picture : "";
+    const drawn = [preview.kind, preview.artifact?.link ?? preview.artifact?.file_name, preview.facts?.rows, local].join("|");
+    if (frame.dataset.drawn === drawn) return;
+    frame.dataset.drawn = drawn;
+    frame.dataset.kind = local ? "picture" : preview.kind;
+    frame.replaceChildren(local ? picture(local) : this.#made(frame, preview));
+  }
+
+  /** Forget a frame that leaves the page. */
+  forget(frame) {
+    this.#seen.unobserve(frame);
+    this.#work.delete(frame);
+  }
+
+  #made(frame, { kind, artifact, facts }) {
+    if (kind === "picture" || (kind === "video" && artifact)) return this.#picture(frame, artifact, kind === "video");
+    if (kind === "model") return modelCard(facts);
+    if (kind === "pdf") return sheetOfPaper(artifact, facts);
+    if (kind === "table") return this.#table(frame, artifact, facts);
+    return sign(artifact?.media_type ?? "", artifact?.file_name ?? "");
+  }
+
+  #later(frame, work) {
+    this.#work.set(frame, work);
+    this.#seen.observe(frame);
+  }
+
+  #picture(frame, artifact, plays) {
+    const shown = picture("");
+    const load = async (fresh) => {
+      try {
+        shown.src = await this.#links.shown(artifact, { fresh });
+      } catch {
+        failed();
+      }
+    };
+    const failed = () => frame.dataset.drawn?.includes(artifact.link) && frame.replaceChildren(sign(artifact.media_type, artifact.file_name));
+    let again = true;
+    shown.addEventListener("load", () => shown.classList.add("loaded"));
+    shown.addEventListener("error", () => {
+      if (!again) return failed();
+      again = false; // the link may have expired while the page slept
+      return load(true);
+    });
+    this.#later(frame, () => load(false));
+    const box = h("div", { class: "picture-box" }, shown);
+    if (plays) box.append(h("span", { class: "plays" }, icon("play")));
+    return box;
+  }
+
+  #table(frame, artifact, facts) {
+    const box = h("div", { class: "table-head" }, emptyTable(facts));
+    if (artifact) this.#later(frame, async () => {
+      const rows = await this.head(artifact);
+      if (rows.length) box.replaceChildren(tableOf(rows.slice(0, ROWS), COLUMNS), ...tableSum(facts));
+    });
+    return box;
+  }
+
+  /** The first rows of a CSV: a ranged read of 2 KB, straight from the store. */
+  async head(artifact) {
+    try {
+      const url = await this.#links.shown(artifact, { inline: false });
+      const answer = await fetch(url, { headers: { range: `bytes=0-${HEAD_BYTES - 1}` }, credentials: "omit", referrerPolicy: "no-referrer" });
+      if (!answer.ok) return [];
+      const text = await answer.text();
+      return rowsOf(artifact.size_bytes > HEAD_BYTES ? text.slice(0, text.lastIndexOf("\n")) : text);
+    } catch {
+      return []; // a preview is no reason to complain
+    }
+  }
+}
+
+function picture(src) {
+  // By CORS: a gallery on one origin may then show bytes of another that forbids to be embedded unasked.
+  const shown = h("img", { alt: "", crossorigin: "anonymous", referrerpolicy: "no-referrer", decoding: "async", draggable: "false" });
+  if (src) {
+    shown.removeAttribute("crossorigin"); // a blob of this page
+    shown.src = src;
+    shown.classList.add("loaded");
+  }
+  return shown;
+}
+
+/** A sign with the file's suffix, where there is nothing to see. */
+function sign(mediaType, fileName) {
+  const suffix = /\.([A-Za-z0-9]{1,6})$/.exec(fileName)?.[1]?.toUpperCase() ?? "";
+  const name = SIGNS.find(([pattern]) => pattern.test(mediaType))?.[1] ?? "file";
+  return h("div", { class: "sign" }, icon(name), h("span", {}, suffix));
+}
+
+function sheetOfPaper(artifact, facts) {
+  const pages = facts?.pages ? `${facts.pages} ${facts.pages === 1 ? "page" : "pages"}` : size(artifact.size_bytes);
+  const title = artifact.file_name.replace(/\.pdf$/i, "");
+  return h("div", { class: "paper" }, h("strong", {}, title), h("i"), h("i"), h("i"), h("i"), h("span", {}, pages));
+}
+
+function modelCard(facts) {
+  const percent = (facts.accuracy * 100).toFixed(1);
+  const bars = [["accuracy", facts.accuracy], ["F1", facts.f1], ["cross-validated", facts.cv_accuracy]]
+    .filter(([, value]) => typeof value === "number")
+    .map(([name, value]) => h("li", {}, h("span", {}, name), h("b", { vars: { "--part": `${value * 100}%` } }), h("span", { class: "digits" }, value.toFixed(3))));
+  const words = [facts.kind, facts.classes && `${facts.classes} classes`, facts.rows && `${fact(facts.rows)} rows`].filter(Boolean).join(" · ");
+  return h("div", { class: "model-card" },
+    h("p", { class: "figure" }, percent, h("small", {}, " %")),
+    h("ul", {}, bars.slice(1)),
+    h("p", { class: "soft" }, words));
+}
+
+function emptyTable(facts) {
+  const box = h("div", { class: "cells" });
+  for (let n = 0; n < 20; n += 1) box.append(h("i"));
+  return h("div", {}, box, ...tableSum(facts));
+}
+
+function tableSum(facts) {
+  const words = [facts?.rows && `${fact(facts.rows)} rows`, facts?.columns && `${fact(facts.columns)} columns`].filter(Boolean);
+  return words.length ? [h("p", { class: "table-sum" }, words.join(" × "))] : [];
+}
+
+/** A table of the first columns. */
+export function tableOf(rows, columns) {
+  const [header, ...rest] = rows.map((row) => row.slice(0, columns));
+  const cells = (row, tag) => h("tr", {}, row.map((text) => filled(h(tag), text)));
+  return h("table", {}, h("thead", {}, cells(header, "th")), h("tbody", {}, rest.map((row) => cells(row, "td"))));
+}
+
+function filled(cell, text) {
+  say(cell, text.slice(0, 24));
+  return cell;
+}
+
+/** Rows of delimited text; quoted cells may hold the delimiter (RFC 4180). */
+export function rowsOf(text) {
+  const lines = text.replace(/^\ufeff/, "").split(/\r?\n/).filter(Boolean).slice(0, 40);
+  if (!lines.length) return [];
+  const delimiter = [",", ";", "\t", "|"].sort((a, b) => lines[0].split(b).length - lines[0].split(a).length)[0];
+  const cell = new RegExp(`(?:^|\\${delimiter})(?:"((?:[^"]|"")*)"|([^\\${delimiter}]*))`, "g");
+  return lines.map((line) => [...line.matchAll(cell)].map((found) => (found[1]?.replaceAll('""', '"') ?? found[2] ?? "").trim()));
+}

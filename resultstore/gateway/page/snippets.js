@@ -1,0 +1,46 @@
+// Snippets: how a program fetches the same Result, for curl and for Python.
+
+import { resultPath } from "./api.js";
+import { outputs } from "./describe.js";
+
+/** [{name, code}] for a Result; with `token` a place for one is shown, never the token itself. */
+export function snippetsOf(view, { origin, token }) {
+  const first = outputs(view)[0];
+  const url = origin + (first ? resultPath(view.id, "artifacts", first.name) : resultPath(view.id));
+  return [
+    { name: "curl", code: curl(url, first, token) },
+    { name: "Python", code: python(url, first, token) },
+  ];
+}
+
+function curl(url, artifact, token) {
+  const parts = ["curl --fail --location"];
+  if (token) parts.push('--header "Authorization: Bearer $TOKEN"');
+  if (artifact) parts.push(`--output ${quoted(artifact.file_name)}`);
+  return [...parts, quoted(url)].join(" \\\n  ");
+}
+
+function python(url, artifact, token) {
+  const headers = token ? ', headers={"Authorization": f"Bearer {token}"}' : "";
+  const lines = ["import httpx", ""];
+  if (!artifact) return [...lines, `result = httpx.get(${literal(url)}${headers}).raise_for_status().json()`, 'print(result["state"])'].join("\n");
+  return [
+    ...lines,
+    `url = ${literal(url)}`,
+    `with httpx.stream("GET", url, follow_redirects=True${headers}) as answer:`,
+    "    answer.raise_for_status()",
+    `    with open(${literal(artifact.file_name)}, "wb") as file:`,
+    "        for chunk in answer.iter_bytes():",
+    "            file.write(chunk)",
+  ].join("\n");
+}
+
+/** One word of a POSIX shell. */
+function quoted(text) {
+  return /^[\w./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** A string of Python: JSON's escapes are among Python's. */
+function literal(text) {
+  return JSON.stringify(text);
+}
