@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Conformance: Celery's own integration suite over resultstore, and build/conformance.json with what came out.
+"""Conformance: Celery's own integration suite and Dramatiq's tests over resultstore, and build/conformance.json.
 
     scripts/services run -- python tests/conformance/conformance.py [--selection ci] [--runs A,B] [--modules X,Y]
 
@@ -17,67 +17,84 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(ROOT / "scripts")]
 
-from celery_source import Unavailable, suite  # noqa: E402 - found by the line above
+import dramatiq_suite  # noqa: E402 - found by the line above
 from matrix import CI_PARTS, CI_RUNS, CONTROL, Part, Run, classes, environment, make_bucket, parts, runs, without_slow  # noqa: E402
+from sources import Unavailable, celery_suite, dramatiq_tests  # noqa: E402
 from suite_process import Outcome, run_part  # noqa: E402
 from verdict import complaints, exempt_tests, never_met  # noqa: E402
 
 BUILD = ROOT / "build"
 REPORT = BUILD / "conformance.json"
+RUNS_FOLDER = BUILD / "conformance"
+SOURCES = RUNS_FOLDER / "source"
 
 
 def main() -> int:
     """Run what was asked for; 1 when something is wrong with it, 2 when it cannot be run."""
     asked = _arguments()
+    in_ci = asked.selection == "ci"
     try:
-        source = suite(BUILD / "conformance" / "source")
-        chosen_runs = _chosen_runs(asked.runs or (CI_RUNS if asked.selection == "ci" else ()))
-        chosen_parts = _chosen_parts(source, asked.modules or (CI_PARTS if asked.selection == "ci" else ()))
-        if asked.selection == "ci":
-            chosen_parts = [without_slow(part) for part in chosen_parts]
+        names = _chosen_runs(asked.runs or (CI_RUNS if in_ci else ()), modules=asked.modules)
+        suite, tests = celery_suite(SOURCES), dramatiq_tests(SOURCES)
+        chosen = _chosen_parts(suite, asked.modules or (CI_PARTS if in_ci else ()))
         make_bucket(os.environ)
     except (Unavailable, KeyError) as problem:
         print(f"conformance: {problem.args[0]}", file=sys.stderr)
         return 2
+    chosen = [without_slow(part) for part in chosen] if in_ci else chosen
+    report = Report()
     wrong = []
-    report: dict[str, dict[str, dict[str, int]]] = {}
-    for run in chosen_runs:
-        outcomes = _outcomes(run, chosen_parts, source=source, reruns=asked.reruns, report=report)
-        wrong += _judged(run, outcomes, whole=not (asked.modules or asked.selection))
+    for name in names:
+        if name in dramatiq_suite.RUNS:
+            outcome = dramatiq_suite.run_dramatiq(name, tests=tests, folder=RUNS_FOLDER / name)
+            report.add(name, dramatiq_suite.PART, outcome)
+            wrong += _judged(name, {dramatiq_suite.PART: outcome}, whole=False)
+        else:
+            outcomes = _outcomes(runs()[name], chosen, suite=suite, reruns=asked.reruns, report=report)
+            wrong += _judged(name, outcomes, whole=not (asked.modules or asked.selection))
     print("\n".join(wrong) if wrong else "conformance: as it should be")
     return 1 if wrong else 0
 
 
-def _outcomes(
-    run: Run, chosen: Sequence[Part], *, source: Path, reruns: bool, report: dict[str, dict[str, dict[str, int]]]
-) -> dict[str, Outcome]:
-    """Run the parts one after the other; the report is written anew after each."""
+class Report:
+    """build/conformance.json: run, module, and how many tests passed, failed and so on; written after each module."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, dict[str, dict[str, int]]] = {}
+
+    def add(self, run: str, part: str, outcome: Outcome) -> None:
+        """Tell what came out of one module."""
+        counts = outcome.counts()
+        self._counts.setdefault(run, {})[part] = counts
+        REPORT.write_text(json.dumps(self._counts, indent=2) + "\n")
+        told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        print(f"{run:<32} {part:<42} {outcome.took_s:6.0f} s  {told} {outcome.broken}", flush=True)
+
+
+def _outcomes(run: Run, chosen: Sequence[Part], *, suite: Path, reruns: bool, report: Report) -> dict[str, Outcome]:
+    """Run the parts of Celery's suite one after the other."""
     env = environment(run, os.environ)
     outcomes = {}
     for part in chosen:
-        outcome = run_part(part, suite=source, folder=BUILD / "conformance" / run.name, env=env, reruns=reruns)
-        outcomes[part.name] = outcome
-        counts = outcome.counts()
-        report.setdefault(run.name, {})[part.name] = counts
-        REPORT.write_text(json.dumps(report, indent=2) + "\n")
-        told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-        print(f"{run.name:<32} {part.name:<42} {outcome.took_s:6.0f} s  {told} {outcome.broken}", flush=True)
+        outcomes[part.name] = run_part(part, suite=suite, folder=RUNS_FOLDER / run.name, env=env, reruns=reruns)
+        report.add(run.name, part.name, outcomes[part.name])
     return outcomes
 
 
-def _judged(run: Run, outcomes: Mapping[str, Outcome], *, whole: bool) -> list[str]:
+def _judged(run: str, outcomes: Mapping[str, Outcome], *, whole: bool) -> list[str]:
     exempt = exempt_tests(HERE / "exceptions.toml")
     tests = {test: word for outcome in outcomes.values() for test, word in outcome.tests.items()}
-    wrong = [f"{run.name}: {part}: {outcome.broken}" for part, outcome in outcomes.items() if outcome.broken]
-    wrong += complaints(run.name, tests, exempt)
-    return wrong + (never_met(run.name, tests, exempt) if whole else [])
+    wrong = [f"{run}: {part}: {outcome.broken}" for part, outcome in outcomes.items() if outcome.broken]
+    wrong += complaints(run, tests, exempt)
+    return wrong + (never_met(run, tests, exempt) if whole else [])
 
 
-def _chosen_runs(names: Sequence[str]) -> list[Run]:
-    known = runs()
-    if unknown := set(names) - known.keys():
-        raise Unavailable(f"no such run: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    return [known[name] for name in names] or [run for run in known.values() if run.name != CONTROL]
+def _chosen_runs(names: Sequence[str], *, modules: Sequence[str]) -> list[str]:
+    ours = {*runs(), *dramatiq_suite.RUNS}
+    if unknown := set(names) - ours:
+        raise Unavailable(f"no such run: {', '.join(sorted(unknown))}; there are {', '.join(sorted(ours))}")
+    celery = [name for name in runs() if name != CONTROL]
+    return list(names) or celery + ([] if modules else list(dramatiq_suite.RUNS))  # modules are of Celery's suite
 
 
 def _chosen_parts(source: Path, names: Sequence[str]) -> list[Part]:
@@ -88,7 +105,9 @@ def _chosen_parts(source: Path, names: Sequence[str]) -> list[Part]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="conformance", description="Celery's own integration suite over resultstore")
+    parser = argparse.ArgumentParser(
+        prog="conformance", description="Celery's and Dramatiq's own tests over resultstore"
+    )
     parser.add_argument("--runs", type=_names, default=(), help="names of runs, with commas; all but the control run")
     parser.add_argument("--modules", type=_names, default=(), help="modules or classes of the suite; all")
     parser.add_argument("--selection", choices=["ci"], help="what CI runs, within six minutes")

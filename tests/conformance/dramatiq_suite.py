@@ -1,91 +1,65 @@
-#!/usr/bin/env python3
-"""Dramatiq suite: Dramatiq's own tests of result backends over ours; build/conformance-dramatiq.json has the counts.
+"""Dramatiq suite: Dramatiq's own tests of result backends over ours, in a pytest of their own."""
 
-    scripts/services run -- python tests/conformance/dramatiq_suite.py
-
-The file comes from the source distribution of the installed version, fetched by pip once and kept in build/. Fails for
-a test that does not pass, be it skipped.
-"""
-
-import importlib.metadata
-import json
 import os
-import shutil
 import subprocess
 import sys
-import tarfile
-import tempfile
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-CACHE = ROOT / "build" / "conformance"
-REPORT = ROOT / "build" / "conformance-dramatiq.json"
-MODULE = "tests/test_results.py"
+from suite_process import Outcome
 
+ROOT = Path(__file__).resolve().parents[2]
+PART = "test_results"
+LIMIT_S = 300
+
+_INLINE0: Mapping[str, str] = {"RESULTSTORE_INLINE_MAX_BYTES": "0"}
+_CAPTURE: Mapping[str, str] = {"RS_CONFORMANCE_CAPTURE": "1"}
+# Under the names that they have in build/conformance.json.
 RUNS: Mapping[str, Mapping[str, str]] = {
-    "backend": {},
-    "backend, inline_max_bytes=0": {"RESULTSTORE_INLINE_MAX_BYTES": "0"},
-    "capture": {"RS_CONFORMANCE_CAPTURE": "1"},
-    "capture, inline_max_bytes=0": {"RS_CONFORMANCE_CAPTURE": "1", "RESULTSTORE_INLINE_MAX_BYTES": "0"},
+    "dramatiq-default-backend": {},
+    "dramatiq-inline0-backend": _INLINE0,
+    "dramatiq-default-capture": _CAPTURE,
+    "dramatiq-inline0-capture": {**_CAPTURE, **_INLINE0},
 }
 
 
-def main() -> int:
-    """Fetch, run, report."""
-    version = importlib.metadata.version("dramatiq")
-    told = {}
-    for run, env in RUNS.items():
-        told[run] = {MODULE: counts(source(version), env)}
-        print(f"dramatiq {version}, {run}: {told[run][MODULE]}", flush=True)
-    REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(json.dumps({"dramatiq": version, "runs": told}, indent=2) + "\n")
-    return int(any(set(each[MODULE]) != {"passed"} for each in told.values()))
-
-
-def source(version: str) -> Path:
-    """The test file of that version; downloaded unless it was before."""
-    kept = CACHE / f"dramatiq-{version}" / MODULE
-    if not kept.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            wanted = ["--no-deps", "--no-binary", "dramatiq", f"dramatiq=={version}", "--dest", folder]
-            subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", *wanted], check=True)
-            with tarfile.open(next(Path(folder).glob("*.tar.gz"))) as archive:
-                archive.extractall(folder, filter="data")
-            shutil.copytree(next(Path(folder).glob("dramatiq-*/")), CACHE / f"dramatiq-{version}")
-    return kept
-
-
-def counts(module: Path, env: Mapping[str, str]) -> dict[str, int]:
-    """Run the file in a process of its own: how many of its tests passed, failed, were skipped."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        command = [
-            "-m",
-            "pytest",
-            "--quiet",
-            "--rootdir",
-            folder,
-            "--config-file",
-            os.devnull,
-            "-p",
-            "no:cacheprovider",
-        ]
-        plugins = ["-p", "tests.conftest", "-p", "tests.conformance.dramatiq_fixtures", "--junit-xml", str(report)]
-        subprocess.run(
-            [sys.executable, *command, *plugins, str(module)],
+def run_dramatiq(run: str, *, tests: Path, folder: Path) -> Outcome:
+    """Run the file at `tests` with the settings of `run`; its log is left in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    report = folder / f"{PART}.xml"
+    report.unlink(missing_ok=True)
+    began = time.monotonic()
+    with (folder / f"{PART}.log").open("wb") as log:
+        code = subprocess.run(
+            _command(tests, report=report, folder=folder),
             check=False,
             cwd=folder,
-            env={**os.environ, **env, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
-        )
-        suite = ET.parse(report).getroot().find("testsuite")
-    wrong = {name: int(suite.get(key)) for name, key in (("failed", "failures"), ("errors", "errors"))}
-    wrong["skipped"] = int(suite.get("skipped"))
-    passed = int(suite.get("tests")) - sum(wrong.values())
-    return {name: count for name, count in {"passed": passed, **wrong}.items() if count}
+            env={
+                **os.environ,
+                **RUNS[run],
+                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+            },
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            timeout=LIMIT_S,
+        ).returncode
+    outcomes = read_report(report) if report.exists() else {}
+    broken = "" if code in {0, 1} and outcomes else f"pytest ended with exit code {code}"
+    return Outcome(outcomes, {}, broken, time.monotonic() - began)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def read_report(path: Path) -> dict[str, str]:
+    """The outcome of each test of a JUnit report. Nothing in that file may be skipped: that counts as failed."""
+    words = {"failure": "failed", "error": "failed", "skipped": "failed"}
+    return {
+        f"{PART}.py::{case.get('name')}": next((words[part.tag] for part in case if part.tag in words), "passed")
+        for case in ET.parse(path).iter("testcase")
+    }
+
+
+def _command(tests: Path, *, report: Path, folder: Path) -> list[str]:
+    alone = ["--rootdir", str(folder), "--config-file", os.devnull, "-p", "no:cacheprovider"]
+    ours = ["-p", "tests.conftest", "-p", "tests.conformance.dramatiq_fixtures"]
+    return [sys.executable, "-m", "pytest", "-v", *alone, *ours, "--junit-xml", str(report), str(tests)]

@@ -30,7 +30,7 @@ LONG_PARTS = {"test_canvas": 3600}
 PART_LIMIT_S = 900
 
 # What fits into six minutes, most of which the tests sleep: five of them for most of the minutes of test_chord.
-CI_RUNS = ("redisresultstore-inline0-setup",)
+CI_RUNS = ("redisresultstore-inline0-setup", "dramatiq-inline0-capture")
 CI_PARTS = (
     "test_redis_backend",
     "test_group_chains",

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import dramatiq_suite
 from matrix import CI_PARTS, CI_RUNS, runs
 from suite_process import Outcome, read_outcomes
 from verdict import exempt_tests
@@ -39,10 +40,21 @@ def test_the_counts_have_the_five_words_of_the_report():
 
 def test_the_matrix_has_both_names_both_thresholds_and_both_ways():
     assert len(runs()) == 2 * 2 * 2 + 1
-    assert set(CI_RUNS) <= runs().keys()
+    assert set(CI_RUNS) <= runs().keys() | dramatiq_suite.RUNS.keys()
     assert len(set(CI_PARTS)) == len(CI_PARTS)
 
 
 def test_the_list_of_exceptions_can_be_read_and_names_runs_that_exist():
     for one in exempt_tests(Path(__file__).with_name("exceptions.toml")):
-        assert any(one.covers(run) for run in runs()), one
+        assert any(one.covers(run) for run in (*runs(), *dramatiq_suite.RUNS)), one
+
+
+def test_dramatiqs_report_has_each_test_and_takes_a_skipped_one_for_a_failure(tmp_path):
+    report = tmp_path / "report.xml"
+    cases = {"a": "", "b": "<failure/>", "c": "<error/>", "d": "<skipped/>", "e": "<system-out/>"}
+    listed = "".join(f'<testcase name="{name}">{inside}</testcase>' for name, inside in cases.items())
+    report.write_text(f"<testsuites><testsuite>{listed}</testsuite></testsuites>")
+    words = ("passed", "failed", "failed", "failed", "passed")
+    assert dramatiq_suite.read_report(report) == {
+        f"test_results.py::{name}": word for name, word in zip(cases, words, strict=True)
+    }

@@ -1,0 +1,55 @@
+"""Sources: the tests that Celery and Dramatiq ship with their source distributions, brought here by pip."""
+
+import subprocess
+import sys
+import tarfile
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+CELERY_VERSION = "5.7.0"
+
+
+class Unavailable(Exception):
+    """The tests cannot be had, or are not those of what is installed; the message says what to do."""
+
+
+def celery_suite(cache: Path) -> Path:
+    """The folder that holds Celery's `t/`: fetched once, then kept below `cache`. Raises Unavailable."""
+    if (installed := version("celery")) != CELERY_VERSION:
+        raise Unavailable(f"the suite is of Celery {CELERY_VERSION}, installed is {installed}: change both together")
+    # Not the `celery` package beside them: the installed one is under test.
+    return _kept(f"celery-{CELERY_VERSION}", ("t", "pyproject.toml"), cache=cache)
+
+
+def dramatiq_tests(cache: Path) -> Path:
+    """Dramatiq's file of tests of result backends, of the version that is installed. Raises Unavailable."""
+    name = "tests/test_results.py"
+    return _kept(f"dramatiq-{version('dramatiq')}", (name,), cache=cache) / name
+
+
+def _kept(release: str, wanted: tuple[str, ...], *, cache: Path) -> Path:
+    folder = cache / release
+    if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as draft:
+            _unpacked(_downloaded(release, Path(draft)), release, wanted).rename(folder)
+    return folder
+
+
+def _downloaded(release: str, folder: Path) -> Path:
+    project, _, number = release.rpartition("-")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
+    source = ["--no-deps", f"--no-binary={project}", f"--dest={folder}", f"{project}=={number}"]
+    if subprocess.run([*pip, *source], check=False).returncode:
+        raise Unavailable(f"pip could not fetch the source of {release}; see its output above")
+    [archive] = folder.glob("*.tar.gz")
+    return archive
+
+
+def _unpacked(archive: Path, release: str, wanted: tuple[str, ...]) -> Path:
+    with tarfile.open(archive) as source:
+        paths = tuple(f"{release}/{name}" for name in wanted)
+        members = [one for one in source if one.name in paths or one.name.startswith(tuple(f"{w}/" for w in paths))]
+        source.extractall(archive.parent, members=members, filter="data")
+    return archive.parent / release
