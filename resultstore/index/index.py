@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from resultstore.model.event import Event
+from resultstore.model.event import Event, Told
 from resultstore.model.result import Result
 
 
@@ -101,6 +101,46 @@ class HasLine(Protocol):
 
     def line(self) -> Line:
         """A new line; it connects at first use and serves the process that made it."""
+
+
+class Feed(Protocol):
+    """Hears many owners at once, over one connection; used like a Line."""
+
+    def listen(self, owners: Sequence[str]) -> None:
+        """Begin to hear what happens to their Results. Does not wait for the server; owners are remembered."""
+
+    def leave(self, owner: str) -> None:
+        """Stop hearing an owner. Never blocks."""
+
+    def wait(self, timeout_s: float) -> list[Told]:
+        """What has been told, at the latest after `timeout_s`; for one caller at a time.
+
+        A Told without an Event comes for each owner after `listen`, and again after a connection was lost: what was
+        told before may be missing, and `Streams.missed` has it.
+        """
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """The further power of telling, in order, what happens to an owner's Results.
+
+    The owner "" stands for Results that nobody owns: they are told of as it happens, and never kept.
+    """
+
+    def feed(self) -> Feed:
+        """A new Feed; it connects at first use and serves the process that made it."""
+
+    def latest(self, owner: str) -> str:
+        """The place of the newest Event in the owner's stream; "0-0" where there is none."""
+
+    def missed(self, owner: str, *, after: str) -> list[Told] | None:
+        """What was told behind the place `after`; None when `after` is not (or no longer) in the stream."""
+
+    def tell_gone(self, result_id: str, *, owner: str) -> None:
+        """Tell that a Result was deleted (state `seal.DELETED`), and take it off its owner's list."""
 
 
 @runtime_checkable

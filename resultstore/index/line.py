@@ -1,4 +1,4 @@
-"""RedisLine: one connection that hears many ids, read by the thread that waits."""
+"""RedisLine: one connection that hears many ids or owners, read by the thread that waits."""
 
 import contextlib
 import random
@@ -7,29 +7,37 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import redis
 
 from resultstore.index.watcher import Connection
-from resultstore.model import record
-from resultstore.model.event import Event
 
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 
+_Word = TypeVar("_Word")
 
-class RedisLine:
+
+class RedisLine(Generic[_Word]):
     """Writing and parsing happen under a lock; waiting for the socket does not, so others may listen and leave then.
 
     Args:
         connect: opens a connection of its own, outside any pool; raises redis.RedisError.
         channel_of: the channel of an id.
+        read: what an id's waiter gets for a message; for None, that the id is heard from now on.
     """
 
-    def __init__(self, connect: Callable[[], Connection], *, channel_of: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        *,
+        channel_of: Callable[[str], str],
+        read: Callable[[str, bytes | None], _Word],
+    ) -> None:
         self._connect = connect
         self._channel_of = channel_of
+        self._read = read
         self._lock = threading.Lock()  # not reentrant: a garbage collector that comes in here must stay out
         self._heard: dict[str, str] = {}  # channel: id
         self._leaving: set[str] = set()  # channels whose end is left to whoever holds the lock
@@ -55,7 +63,7 @@ class RedisLine:
         self._leaving.add(self._channel_of(result_id))
         self._say_goodbye()
 
-    def wait(self, timeout_s: float) -> list[Event]:
+    def wait(self, timeout_s: float) -> list[_Word]:
         """The Events that have come, at the latest after `timeout_s`; for one caller at a time."""
         with self._held():
             connection = self._restore() if self._heard else None
@@ -130,9 +138,9 @@ class RedisLine:
         except (redis.RedisError, OSError):
             self._hang_up()
 
-    def _take(self, connection: Connection) -> list[Event]:
+    def _take(self, connection: Connection) -> list[_Word]:
         """What lies there to be read; a lost connection is given up, and restored by the next wait."""
-        events: list[Event] = []
+        events: list[_Word] = []
         try:
             while connection._sock is not None and connection.can_read(timeout=0):  # noqa: SLF001 - the same
                 event = self._event(connection.read_response())
@@ -142,13 +150,12 @@ class RedisLine:
             self._hang_up()
         return events
 
-    def _event(self, message: list[bytes]) -> Event | None:
+    def _event(self, message: list[bytes]) -> _Word | None:
         kind, channel = message[0], message[1].decode()
         result_id = self._heard.get(channel)
         if result_id is None or kind == b"unsubscribe":
             return None
-        told = record.decode_event(message[2]) if kind == b"message" else None
-        return told or Event(result_id, "")
+        return self._read(result_id, message[2] if kind == b"message" else None)
 
     def _hang_up(self) -> None:
         """The first try after a loss is made at once, the next ones later and later (full jitter)."""

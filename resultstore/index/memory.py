@@ -13,9 +13,11 @@ import msgspec
 
 from resultstore.index.index import Over
 from resultstore.index.mailbox import Mailbox
+from resultstore.index.memorystreams import MemoryFeed, MemoryStreams
 from resultstore.model import record
-from resultstore.model.event import Event
+from resultstore.model.event import Event, Told
 from resultstore.model.result import Result
+from resultstore.model.seal import DELETED
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -33,6 +35,7 @@ class MemoryIndex:
         self._entries: dict[str, _Entry] = {}
         self._ends: list[tuple[float, str]] = []
         self._boxes: dict[str, list[Mailbox]] = {}
+        self._streams = MemoryStreams()
         self._kept: dict[str, tuple[bytes, float]] = {}
         self._lock = threading.Lock()
 
@@ -55,7 +58,7 @@ class MemoryIndex:
     def save(self, result: Result, *, ttl_s: int | None, over: Over = Over.ANYTHING) -> bool:
         """Write the record if `over` allows, let it expire after `ttl_s` seconds, and announce it."""
         entry = _entry(result, ttl_s)
-        event = record.decode_event(record.encode_event(result))
+        event = _event(result)
         with self._lock:
             self._drop_expired()
             before = self._entries.get(result.id)
@@ -68,6 +71,7 @@ class MemoryIndex:
                 heapq.heappush(self._ends, (entry.ends_at, result.id))
             for box in self._boxes.get(result.id, ()):
                 box.put(event)
+            self._streams.tell(result.owner, event)
         return True
 
     def hint(self, result: Result, *, ttl_s: int | None) -> None:
@@ -92,6 +96,26 @@ class MemoryIndex:
     def line(self) -> "MemoryLine":
         """A line to this index."""
         return MemoryLine(self._enter, self._leave)
+
+    def feed(self) -> MemoryFeed:
+        """A feed of this index."""
+        return self._streams.feed()
+
+    def latest(self, owner: str) -> str:
+        """The place of the newest Event in the owner's stream; "0-0" where there is none."""
+        return self._streams.latest(owner)
+
+    def missed(self, owner: str, *, after: str) -> list[Told] | None:
+        """What was told behind the place `after`; None when `after` is not (or no longer) in the stream."""
+        return self._streams.missed(owner, after=after)
+
+    def tell_gone(self, result_id: str, *, owner: str) -> None:
+        """Tell that a Result was deleted."""
+        event = Event(result_id, DELETED)
+        with self._lock:
+            for box in self._boxes.get(result_id, ()):
+                box.put(event)
+            self._streams.tell(owner, event)
 
     def kept(self, key: str) -> bytes | None:
         """What was kept under `key`, or None."""
@@ -194,6 +218,11 @@ def _entry(result: Result, ttl_s: int | None) -> _Entry:
     made_at = result.created_at or result.changed_at or time.time()
     ends_at = math.inf if ttl_s is None else time.monotonic() + ttl_s
     return _Entry(main=main, beside=beside, owner=result.owner, made_at=made_at, ends_at=ends_at)
+
+
+def _event(result: Result) -> Event:
+    """As it comes out of Redis."""
+    return record.decode_event(record.encode_event(result)) or Event(result.id, str(result.state))
 
 
 def _allows(over: Over, before: _Entry, after: _Entry) -> bool:

@@ -1,7 +1,8 @@
 -- An owner's list and stream of Events, after a transition: hints, never the truth. One Cluster slot.
 -- KEYS  the sorted set of ids, the stream
--- ARGV  id; when it was made (epoch seconds); life in ms ("" for ever); event; most ids; most events
-local id, made_at, life_ms, event, most_ids, most_events = unpack(ARGV)
+-- ARGV  id; when it was made (epoch seconds; "" when it is gone); life in ms ("" for ever); event; most ids; most events;
+--       the owner's channel
+local id, made_at, life_ms, event, most_ids, most_events, channel = unpack(ARGV)
 
 -- Both keys live as long as the longest-lived Result that they speak of. `before` is PTTL: -2 no key, -1 for ever.
 local function outlive(key, before)
@@ -13,9 +14,15 @@ local function outlive(key, before)
 end
 
 local list_before, stream_before = redis.call('PTTL', KEYS[1]), redis.call('PTTL', KEYS[2])
-redis.call('ZADD', KEYS[1], 'NX', made_at, id)
-redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(most_ids))
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', most_events, '*', 'e', event)
+if made_at == '' then
+  redis.call('ZREM', KEYS[1], id)
+else
+  redis.call('ZADD', KEYS[1], 'NX', made_at, id)
+  redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(most_ids))
+end
+local at = redis.call('XADD', KEYS[2], 'MAXLEN', '~', most_events, '*', 'e', event)
 outlive(KEYS[1], list_before)
 outlive(KEYS[2], stream_before)
+-- Who listens learns the Event's place too, so that he knows what he has missed when the connection is lost.
+redis.call('PUBLISH', channel, at .. ' ' .. event)
 return 1

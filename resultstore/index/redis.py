@@ -18,10 +18,13 @@ from resultstore.index.index import Over
 from resultstore.index.line import RedisLine
 from resultstore.index.mailbox import Mailbox
 from resultstore.index.pool import Options, address, open_pool
+from resultstore.index.streams import last_place, read_event, read_told, since
 from resultstore.index.watcher import Connection, Watcher
 from resultstore.model import layout, record
 from resultstore.model.errors import IndexUnavailable, Misconfigured
+from resultstore.model.event import Event, Told
 from resultstore.model.result import Result
+from resultstore.model.seal import DELETED
 
 _T = TypeVar("_T")
 _Word = bytes | str | float
@@ -85,7 +88,8 @@ class RedisIndex:
         event = record.encode_event(result)
         life_ms = b"" if ttl_s is None else b"%d" % max(1, ttl_s * 1000)
         keys = [self._record(result.id), self._beside(result.id)]
-        said: list[_Word] = [main, beside or b"", life_ms, self._channel(result.id), event]
+        unowned = b"" if result.owner else self._owner_channel("").encode()
+        said: list[_Word] = [main, beside or b"", life_ms, self._channel(result.id), event, unowned]
         again = chain([b"0"], repeat(b"1"))  # a retry may meet its own first try
         written = bool(self._asked(lambda of: of.save(keys, [str(over), next(again), *said])))
         if written and result.owner:
@@ -119,9 +123,30 @@ class RedisIndex:
         """The client of this process, for whoever looks into Redis himself; its pool is shared with the index."""
         return self._process().client
 
-    def line(self) -> RedisLine:
+    def line(self) -> RedisLine[Event]:
         """A line of its own connection, for the process that asks."""
-        return RedisLine(self._process().connect, channel_of=self._channel)
+        return RedisLine(self._process().connect, channel_of=self._channel, read=read_event)
+
+    def feed(self) -> RedisLine[Told]:
+        """A feed of its own connection, for the process that asks."""
+        return RedisLine(self._process().connect, channel_of=self._owner_channel, read=read_told)
+
+    def latest(self, owner: str) -> str:
+        """The place of the newest Event in the owner's stream; "0-0" where there is none."""
+        return self._asked(lambda of: last_place(of.client, self._stream(owner)))
+
+    def missed(self, owner: str, *, after: str) -> list[Told] | None:
+        """What was told behind the place `after`; None when `after` is not (or no longer) in the stream."""
+        return self._asked(lambda of: since(of.client, self._stream(owner), owner=owner, after=after))
+
+    def tell_gone(self, result_id: str, *, owner: str) -> None:
+        """Tell that a Result was deleted, and take it off its owner's list."""
+        event = record.encode_event(Result(id=result_id, state=DELETED))
+        self._asked(lambda of: of.client.publish(self._channel(result_id), event))
+        if owner:
+            self._own(owner, [result_id, "", layout.DAY_S * 1000, event])
+        else:
+            self._asked(lambda of: of.client.publish(self._owner_channel(""), b" " + event))
 
     def kept(self, key: str) -> bytes | None:
         """What was kept under `key`, or None."""
@@ -146,9 +171,12 @@ class RedisIndex:
 
     def _enlist(self, result: Result, life_ms: bytes, event: bytes) -> None:
         made_at = result.created_at or result.changed_at or time.time()
-        keys = [self._prefix + layout.owner_key(result.owner), self._prefix + layout.owner_stream_key(result.owner)]
-        said: list[_Word] = [result.id, made_at, life_ms, event, _OWNED_MAX, _OWNER_EVENTS_MAX]
-        self._asked(lambda of: of.own(keys, said))
+        self._own(result.owner, [result.id, made_at, life_ms, event])
+
+    def _own(self, owner: str, said: list[_Word]) -> None:
+        keys = [self._prefix + layout.owner_key(owner), self._stream(owner)]
+        limits: list[_Word] = [_OWNED_MAX, _OWNER_EVENTS_MAX, self._owner_channel(owner)]
+        self._asked(lambda of: of.own(keys, [*said, *limits]))
 
     def _anybodys(self) -> Iterator[str]:
         seen: set[str] = set()  # SCAN may name a key twice
@@ -184,6 +212,12 @@ class RedisIndex:
 
     def _channel(self, result_id: str) -> str:
         return self._prefix + layout.channel(result_id)
+
+    def _stream(self, owner: str) -> str:
+        return self._prefix + layout.owner_stream_key(owner)
+
+    def _owner_channel(self, owner: str) -> str:
+        return self._prefix + layout.owner_channel(owner)
 
     def _asked(self, question: Callable[["_Process"], _T]) -> _T:
         process = self._process()

@@ -1,9 +1,10 @@
 -- One transition of one Result: compare, write, expire, announce. Atomic, one Cluster slot.
 -- KEYS  the record, what lies beside it
 -- ARGV  over ("anything", "unfinished", "nothing"); "1" when the same call may have been carried out before;
---       record; beside ("" for none); life in ms ("" for ever); channel; event
+--       record; beside ("" for none); life in ms ("" for ever); channel; event;
+--       the channel of what nobody owns ("" for a Result with an owner)
 -- Returns 1 when what was asked for now stands, else 0.
-local over, again, record, beside, life_ms, channel, event = unpack(ARGV)
+local over, again, record, beside, life_ms, channel, event, unowned = unpack(ARGV)
 local SUCCESS, FIRST_TERMINAL, BESIDE = 127, 64, 4
 
 local function put(key, bytes, ...)
@@ -45,4 +46,7 @@ elseif lay_beside then
 end
 -- Last, so that nothing is announced that was not written.
 redis.call('PUBLISH', channel, event)
+if unowned ~= '' then
+  redis.call('PUBLISH', unowned, ' ' .. event)
+end
 return 1

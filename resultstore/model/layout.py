@@ -127,6 +127,11 @@ def owner_stream_key(owner: str) -> str:
     return f"rs:events:{{{owner}}}"
 
 
+def owner_channel(owner: str) -> str:
+    """Redis: the channel of an owner's Events, each with its id in the stream; of "" for what nobody owns."""
+    return f"rs:events:{{{owner}}}!"
+
+
 def quota_key(owner: str, kind: str) -> str:
     """Redis: what an owner has of one kind at the moment (tickets, running work, streams ...)."""
     return f"rs:quota:{{{owner}}}:{kind}"

@@ -153,7 +153,8 @@ def state_code(record: bytes) -> int:
 def encode_event(result: Result) -> bytes:
     """The announcement of `result`: the Event that watchers of its id receive."""
     result = _printable(result)
-    return msgspec.msgpack.encode(Event(result.id, str(result.state), result.progress))
+    made = [len(result.artifacts)] if result.artifacts else []
+    return msgspec.msgpack.encode([result.id, str(result.state), result.progress, *made])
 
 
 def decode_event(announcement: bytes) -> Event | None:

@@ -54,7 +54,8 @@ def test_the_first_four_bytes_say_array_format_state_and_flags(result):
 
 @given(RESULTS)
 def test_an_event_comes_back_as_it_was_announced(result):
-    assert record.decode_event(record.encode_event(result)) == Event(result.id, result.state, result.progress)
+    event = Event(result.id, result.state, result.progress, len(result.artifacts))
+    assert record.decode_event(record.encode_event(result)) == event
 
 
 def test_terminal_states_and_only_those_have_codes_from_64_and_success_the_highest():

@@ -1,0 +1,140 @@
+"""Streams: what is told of an owner's Results, by every driver of the index."""
+
+import time
+import uuid
+
+import pytest
+
+from resultstore.index.index import Streams
+from resultstore.index.memory import MemoryIndex
+from resultstore.index.redis import RedisIndex
+from resultstore.model.artifact import Artifact
+from resultstore.model.event import Event, Told
+from resultstore.model.result import Progress, Result, State
+from resultstore.model.seal import DELETED
+
+SOON_S = 5.0
+
+
+@pytest.fixture(params=["memory", "redis", "redis with a prefix"])
+def index(request):
+    if request.param == "memory":
+        return MemoryIndex()
+    prefix = f"{uuid.uuid4().hex}:" if "prefix" in request.param else ""
+    return RedisIndex(request.getfixturevalue("redis_url"), prefix=prefix)
+
+
+@pytest.fixture
+def owner():
+    return f"ann-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def mine():
+    """An id that nobody else has: the Redis is shared."""
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def feed(index, owner):
+    """A feed that hears this owner already."""
+    feed = index.feed()
+    feed.listen([owner])
+    assert told(feed, 1) == [Told(owner)]
+    yield feed
+    feed.close()
+
+
+def told(feed, count: int):
+    """The first `count` things that are told, or fewer when no more come soon."""
+    end, all_told = time.monotonic() + SOON_S, []
+    while len(all_told) < count and time.monotonic() < end:
+        all_told += feed.wait(end - time.monotonic())
+    return all_told
+
+
+def artifact(name: str) -> Artifact:
+    return Artifact(
+        id="a", name=name, file_name=name, key="k", etag="e", size_bytes=1, stored_bytes=1, media_type="t/t", sha256=""
+    )
+
+
+def test_a_driver_has_this_power(index):
+    assert isinstance(index, Streams)
+
+
+def test_all_that_happens_to_an_owners_results_is_told_in_order_and_nothing_of_others(index, owner, feed, mine):
+    one = Result(id=mine, owner=owner)
+    index.save(one, ttl_s=60)
+    index.save(Result(id=uuid.uuid4().hex, owner=f"not-{owner}"), ttl_s=60)
+    index.save(one.moved(State.PROGRESS, progress=Progress(1, 2), artifacts=(artifact("a"), artifact("b"))), ttl_s=60)
+    index.tell_gone(mine, owner=owner)
+
+    heard = told(feed, 3)
+
+    assert [one.event for one in heard] == [
+        Event(mine, "PENDING"),
+        Event(mine, "PROGRESS", Progress(1, 2), 2),
+        Event(mine, DELETED),
+    ]
+    assert {one.owner for one in heard} == {owner}
+    assert feed.wait(0.05) == []
+    assert [one.at for one in heard] == sorted((one.at for one in heard), key=place)
+
+
+def place(at: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in at.split("-"))
+
+
+def test_what_was_missed_is_told_from_a_place_on(index, owner, feed, mine):
+    assert index.latest(owner) == "0-0"
+    assert index.missed(owner, after="0-0") == []
+    for state in ("PENDING", "STARTED", "SUCCESS"):
+        index.save(Result(id=mine, owner=owner, state=state), ttl_s=60)
+    first, second, third = told(feed, 3)
+
+    assert index.missed(owner, after=first.at) == [second, third]
+    assert index.missed(owner, after=third.at) == []
+    assert index.latest(owner) == third.at
+
+
+def test_a_place_that_is_not_in_the_stream_any_more_is_told_apart_from_nothing_missed(index, owner, feed, mine):
+    index.save(Result(id=mine, owner=owner), ttl_s=60)
+    (oldest,) = told(feed, 1)
+    for n in range(1_300):
+        index.save(Result(id=mine, owner=owner, state="PROGRESS", progress=Progress(n)), ttl_s=60)
+
+    assert index.missed(owner, after=oldest.at) is None
+    assert index.missed(owner, after="0-0") is None
+    assert index.missed(f"not-{owner}", after=oldest.at) is None
+
+
+def test_a_deleted_result_leaves_its_owners_list(index, owner, mine):
+    index.save(Result(id=mine, owner=owner), ttl_s=60)
+    index.delete(mine)
+    index.tell_gone(mine, owner=owner)
+    assert list(index.ids(owner=owner)) == []
+
+
+def test_what_nobody_owns_is_told_to_who_listens_to_nobody(index, owner, mine):
+    feed = index.feed()
+    feed.listen([""])
+    told(feed, 1)
+
+    index.save(Result(id=mine), ttl_s=60)
+    index.save(Result(id=uuid.uuid4().hex, owner=owner), ttl_s=60)
+    index.tell_gone(mine, owner="")
+
+    end, heard = time.monotonic() + SOON_S, []
+    while len(heard) < 2 and time.monotonic() < end:  # other tests share this Redis
+        heard += [one for one in feed.wait(0.2) if one.event and one.event.id == mine]
+    assert heard == [Told("", "", Event(mine, "PENDING")), Told("", "", Event(mine, DELETED))]
+    assert index.latest("") == "0-0"
+    feed.close()
+
+
+def test_who_was_left_is_not_heard(index, owner, feed, mine):
+    feed.leave(owner)
+    feed.wait(0.05)
+    index.save(Result(id=mine, owner=owner), ttl_s=60)
+    assert feed.wait(0.05) == []
