@@ -19,10 +19,8 @@ from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import (
     BadReference,
     BlobStoreUnavailable,
-    Damaged,
     IndexUnavailable,
     Misconfigured,
-    NotThere,
     ResultMissing,
     ResultStoreError,
 )
@@ -30,6 +28,7 @@ from resultstore.model.result import Progress, Result, State
 from resultstore.settings import Settings
 from resultstore.store import attempt as attempts
 from resultstore.store.attempt import Attempt
+from resultstore.store.deleting import Deleting
 from resultstore.store.intake import Intake, Label
 from resultstore.store.lookup import Lookup
 from resultstore.store.outlet import Outlet
@@ -65,6 +64,7 @@ class Store:
         self._intake = None if blobs is None else Intake(blobs)
         self._outlet = None if blobs is None or self._seals is None else Outlet(blobs, self._seals)
         self._lookup = Lookup(index, self._seals, settings=self.settings)
+        self._deleting = Deleting(index, blobs=blobs, seals=self._seals, find=self.load)
 
     def put(
         self,
@@ -251,26 +251,11 @@ class Store:
         return self.index.save(stamped, ttl_s=length_s or None, over=over)
 
     def delete(self, result_id: str) -> None:
-        """Delete a Result: tombstone over its seal, then its record, then its blobs.
+        """Delete a Result: tombstone over its seal, then its record, then its blobs; watchers are told.
 
         A crash in between leaves blobs that nobody can find, which lifecycle collects.
         """
-        if self.blobs is None or not self._may_have_content(result_id):
-            self.index.delete(result_id)
-            return
-        _needed(self._seals).bury(result_id)
-        self.index.delete(result_id)
-        for prefix in layout.content_prefixes(result_id):
-            self.blobs.delete([stored.key for stored in self.blobs.list(prefix)])
-
-    def _may_have_content(self, result_id: str) -> bool:
-        try:
-            known = self.load(result_id)
-            if known is not None:
-                return known.sealed or not known.terminal
-            return _needed(self._seals).read(result_id) is not None
-        except (Damaged, NotThere):
-            return True  # what stands there cannot be read, and can be buried
+        self._deleting.delete(result_id)
 
     def _show(self, result: Result) -> None:
         """Write a record that is a convenience: the seal, or the next record, tells the same."""
