@@ -4,13 +4,16 @@ from fastapi import FastAPI
 
 from resultstore.dispatching import Dispatcher
 from resultstore.gateway.access import AccessLog
+from resultstore.gateway.events import EventRoutes
 from resultstore.gateway.guard import HostGuard, allowed_hosts
 from resultstore.gateway.health import HealthRoutes
+from resultstore.gateway.hub import Hub
 from resultstore.gateway.open_mode import OpenMode
 from resultstore.gateway.page import PageRoutes
 from resultstore.gateway.problems import install_problems
 from resultstore.gateway.routes import ResultRoutes
 from resultstore.gateway.session import SessionRoutes, bytes_origin
+from resultstore.gateway.views import result_view
 from resultstore.offers import NO_OFFERS, Offers
 from resultstore.store import Store
 
@@ -36,10 +39,12 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
         openapi_url="/v1/openapi.json",
     )
     app.state.dispatcher, app.state.offers = dispatcher, offers
+    app.state.hub = hub = Hub(store, result_view)  # whoever serves the app closes it, so that streams end
     identities = OpenMode()
     app.state.identities = identities  # where the dependency `needs` finds it
     app.include_router(SessionRoutes(store, identities).router())
     app.include_router(ResultRoutes(store).router())
+    app.include_router(EventRoutes(store, hub, result_view).router())
     app.include_router(HealthRoutes(store).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
     install_problems(app)

@@ -8,12 +8,14 @@ from contextlib import contextmanager, suppress
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from resultstore.blobs.localurls import LocalSigner
 from resultstore.connect import connect
 from resultstore.gateway.bytes_app import create_bytes_app
 from resultstore.gateway.guard import page_origins
+from resultstore.gateway.hub import Hub
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store
@@ -24,7 +26,7 @@ BACKLOG = 512
 _log = structlog.get_logger(__name__)
 
 
-def serve(settings: Settings, compose: Callable[[Store], ASGIApp], *, fds: Sequence[int] = ()) -> None:
+def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Sequence[int] = ()) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
@@ -33,17 +35,18 @@ def serve(settings: Settings, compose: Callable[[Store], ASGIApp], *, fds: Seque
         fds: listening sockets to use instead of the settings' ports: the gateway's, then the bytes'.
     """
     store = connect(settings)
-    apps = _apps(store, compose(store))
+    gateway = compose(store)
+    apps = _apps(store, gateway)
     places = [(settings.gateway_host, settings.gateway_port), (settings.bytes_host, settings.bytes_port)]
     inherited = [socket.socket(fileno=fd) for fd in fds]
     sockets = inherited or [_listening(*place) for place, _ in zip(places, apps, strict=False)]
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(list(zip(apps, sockets, strict=False))))
+        asyncio.run(_serve(list(zip(apps, sockets, strict=False)), gateway.state.hub))
 
 
 def _apps(store: Store, gateway: ASGIApp) -> list[ASGIApp]:
     """The gateway; and, where blobs are our own to serve, their bytes."""
-    apps = [gateway]
+    apps: list[ASGIApp] = [gateway]
     if store.blobs is not None and isinstance(store.signer, LocalSigner):
         apps.append(create_bytes_app(store.blobs, store.signer, origins=page_origins(store.settings)))
     return apps
@@ -60,11 +63,11 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from error
 
 
-async def _serve(listeners: Sequence[tuple[ASGIApp, socket.socket]]) -> None:
+async def _serve(listeners: Sequence[tuple[ASGIApp, socket.socket]], hub: Hub) -> None:
     servers = [_Server(_config(app)) for app, _ in listeners]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _end, servers)
+        loop.add_signal_handler(number, _end, servers, hub)
     for name, (_, one) in zip(("gateway", "bytes"), listeners, strict=False):
         _log.info("listening", listener=name, address="{}:{}".format(*one.getsockname()[:2]))
     await asyncio.gather(*(server.serve(sockets=[one]) for server, (_, one) in zip(servers, listeners, strict=True)))
@@ -82,7 +85,8 @@ def _config(app: ASGIApp) -> uvicorn.Config:
     )
 
 
-def _end(servers: Sequence[uvicorn.Server]) -> None:
+def _end(servers: Sequence[uvicorn.Server], hub: Hub) -> None:
+    hub.close()  # a stream never ends by itself: each would hold its server up until the grace is over
     for server in servers:
         server.should_exit = True
 

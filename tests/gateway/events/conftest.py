@@ -1,0 +1,184 @@
+"""Watching: a gateway on a real socket over a real Redis, and readers of its event stream."""
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import httpx
+import pytest
+
+from resultstore.gateway.app import create_app
+from resultstore.gateway.caller import Caller
+from resultstore.gateway.hub import Hub
+from resultstore.gateway.problems import Problem
+from resultstore.gateway.views import result_view
+from resultstore.index.redis import RedisIndex
+from resultstore.settings import Settings
+from resultstore.store import Store
+from tests.gateway.conftest import _bound, _url, running
+
+SOON_S = 10.0
+
+
+class Names:
+    """Takes the token for the owner's name; `admin` may see what nobody owns."""
+
+    mode = "tokens"
+
+    async def caller(self, authorization: str) -> Caller:
+        name = authorization.removeprefix("Bearer ")
+        if not name:
+            raise Problem(HTTPStatus.UNAUTHORIZED, "unauthenticated", "who?")
+        return Caller(name, frozenset({"read", "admin"} if name.startswith("admin") else {"read"}))
+
+
+@dataclass
+class Told:
+    """One event as a browser gets it."""
+
+    name: str
+    data: dict
+    id: str = ""
+
+
+@dataclass
+class Reader:
+    """Reads one stream on a thread of its own."""
+
+    url: str
+    headers: dict[str, str]
+    events: list[Told] = field(default_factory=list)
+    comments: int = 0
+    answer: httpx.Response | None = None
+    ended: str = ""
+
+    def __post_init__(self) -> None:
+        self._came = threading.Condition()
+        self._left = False
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        try:
+            with httpx.stream("GET", f"{self.url}/v1/events", headers=self.headers, timeout=SOON_S * 3) as answer:
+                self._note(answer=answer)
+                if answer.status_code != 200:
+                    answer.read()
+                lines: list[str] = []
+                for line in answer.iter_lines():
+                    if self._left:
+                        return
+                    if line:
+                        lines.append(line)
+                    elif lines:
+                        self._message(lines)
+                        lines = []
+            self._note(ended="in order")
+        except httpx.HTTPError as error:
+            self._note(ended=type(error).__name__)
+
+    def _message(self, lines: list[str]) -> None:
+        parts = dict(line.partition(":")[::2] for line in lines)
+        with self._came:
+            if list(parts) == [""]:
+                self.comments += 1
+            else:
+                data = json.loads(parts["data"])
+                self.events.append(Told(parts["event"].strip(), data, parts.get("id", "").strip()))
+            self._came.notify_all()
+
+    def _note(self, **seen: object) -> None:
+        with self._came:
+            for name, value in seen.items():
+                setattr(self, name, value)
+            self._came.notify_all()
+
+    def until(self, question: Callable[["Reader"], object], seconds: float = SOON_S) -> None:
+        with self._came:
+            assert self._came.wait_for(lambda: question(self), seconds), (self.events[-5:], self.ended)
+
+    def took(self, count: int) -> list[tuple[str, object]]:
+        """The first `count` events, each by its name and what it is about."""
+        self.until(lambda one: len(one.events) >= count)
+        return [about(one) for one in self.events[:count]]
+
+    def leave(self) -> None:
+        self._left = True
+
+
+def about(told: Told) -> tuple[str, object]:
+    """Name and contents of an event, briefly."""
+    match told.name:
+        case "snapshot":
+            return "snapshot", [(one["id"], one["state"]) for one in told.data["items"]]
+        case "reset":
+            return "reset", {}
+        case "change":
+            return "change", (told.data["id"], told.data["progress"]["done"])
+        case "removed":
+            return "removed", told.data["id"]
+        case name:
+            return name, (told.data["id"], told.data["state"])
+
+
+@dataclass
+class Watched:
+    """A store, the gateway over it, and its hub."""
+
+    store: Store
+    hub: Hub
+    url: str
+    readers: list[Reader] = field(default_factory=list)
+
+    def reader(self, owner: str, *, last_id: str = "") -> Reader:
+        """Begin to read; the stream stands when something has come."""
+        headers = {"Authorization": f"Bearer {owner}"} | ({"Last-Event-ID": last_id} if last_id else {})
+        reader = Reader(self.url, headers)
+        self.readers.append(reader)
+        reader.until(lambda one: one.events or one.comments or one.ended)
+        return reader
+
+
+@pytest.fixture
+def owner() -> str:
+    return f"ann-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def other() -> str:
+    return f"bob-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def watching() -> Callable[[str], Watched]:
+    """Start a gateway over the Redis at a URL."""
+
+
+@pytest.fixture
+def watched(redis_url: str) -> Iterator[Watched]:
+    """A gateway over the shared Redis, below a prefix of its own."""
+    with_prefix = RedisIndex(redis_url, prefix=f"{uuid.uuid4().hex}:")
+    yield from serving(with_prefix)
+
+
+def serving(index: RedisIndex) -> Iterator[Watched]:
+    """A gateway over `index`."""
+    at = _bound()
+    store = Store(index=index, blobs=None, signer=None, settings=Settings())
+    hub = Hub(store, result_view)
+    app = create_app(store, hub=hub)
+    app.state.identities = Names()
+    with running((app, at)):
+        watched = Watched(store, hub, _url(at))
+        yield watched
+        hub_loop_end(watched)
+
+
+def hub_loop_end(watched: Watched) -> None:
+    for reader in watched.readers:
+        reader.leave()
+    watched.hub.close()
+    time.sleep(0.05)
