@@ -45,7 +45,7 @@ class EventRoutes:
         """GET of the stream."""
         router = APIRouter(prefix="/v1", tags=["events"])
         router.add_api_route(
-            "/events", self.events, methods=["GET"], response_class=EventStream, responses=_DESCRIBED, name="events"
+            "/events", self.events, methods=["GET"], status_code=200, response_class=EventStream, responses=_DESCRIBED
         )
         return router
 

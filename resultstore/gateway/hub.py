@@ -17,7 +17,7 @@ from resultstore.store import Store
 
 _TICK_S: Final = 1.0
 _LINGER_S: Final = 30.0  # an owner whose page is loaded again is still heard
-_HEARD_LIMIT_S: Final = 5.0
+_HEARD_LIMIT_S: Final = 3.0
 
 
 class _Audience:
@@ -43,6 +43,7 @@ class Hub:
         self._audiences: dict[str, _Audience] = {}
         self._newsroom: Newsroom | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self.dropped_total = 0
 
@@ -84,8 +85,12 @@ class Hub:
                 audience.alone_since = time.monotonic()
 
     def close(self) -> None:
-        """End every stream in good order, and hear nothing more. For the thread of the loop."""
+        """End every stream in good order, and hear nothing more. For any thread."""
         self._closed = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
         if self._ticking is not None:
             self._ticking.cancel()
         if self._newsroom is not None:
@@ -106,7 +111,7 @@ class Hub:
                     loop.call_soon_threadsafe(self._deliver, frames)
 
             self._newsroom = Newsroom(self._store, index, self._view, deliver=deliver)
-            self._ticking = loop.create_task(self._tick())
+            self._loop, self._ticking = loop, loop.create_task(self._tick())
         return self._newsroom
 
     def _deliver(self, frames: Sequence[Frame]) -> None:

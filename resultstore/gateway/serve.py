@@ -22,6 +22,10 @@ from resultstore.store import Store
 
 DRAIN_S = 5
 BACKLOG = 512
+# Of the gateway's connections, which carry JSON. Linux lets a send buffer grow to 4 MiB, and keeps a connection whose
+# reader takes nothing for ever: a thousand stalled event streams would hold 4 GiB of it.
+SEND_BUFFER_BYTES = 128 * 1024
+STALLED_MS = 30_000
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +44,7 @@ def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Seque
     places = [(settings.gateway_host, settings.gateway_port), (settings.bytes_host, settings.bytes_port)]
     inherited = [socket.socket(fileno=fd) for fd in fds]
     sockets = inherited or [_listening(*place) for place, _ in zip(places, apps, strict=False)]
+    bound_senders(sockets[0])
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(list(zip(apps, sockets, strict=False)), gateway.state.hub))
 
@@ -61,6 +66,13 @@ def _listening(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port} ({error.strerror}): end what listens there, or set "
             "RESULTSTORE_GATEWAY_PORT and RESULTSTORE_BYTES_PORT"
         ) from error
+
+
+def bound_senders(listener: socket.socket) -> None:
+    """Bound what each connection that is accepted here may hold for a reader who takes nothing, and for how long."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT") and listener.family != socket.AF_UNIX:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
 
 
 async def _serve(listeners: Sequence[tuple[ASGIApp, socket.socket]], hub: Hub) -> None:

@@ -15,7 +15,7 @@ from resultstore.gateway.app import create_app
 from resultstore.gateway.caller import Caller
 from resultstore.gateway.hub import Hub
 from resultstore.gateway.problems import Problem
-from resultstore.gateway.views import result_view
+from resultstore.gateway.serve import bound_senders
 from resultstore.index.redis import RedisIndex
 from resultstore.settings import Settings
 from resultstore.store import Store
@@ -58,7 +58,6 @@ class Reader:
 
     def __post_init__(self) -> None:
         self._came = threading.Condition()
-        self._left = False
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -69,8 +68,6 @@ class Reader:
                     answer.read()
                 lines: list[str] = []
                 for line in answer.iter_lines():
-                    if self._left:
-                        return
                     if line:
                         lines.append(line)
                     elif lines:
@@ -105,9 +102,6 @@ class Reader:
         self.until(lambda one: len(one.events) >= count)
         return [about(one) for one in self.events[:count]]
 
-    def leave(self) -> None:
-        self._left = True
-
 
 def about(told: Told) -> tuple[str, object]:
     """Name and contents of an event, briefly."""
@@ -117,7 +111,7 @@ def about(told: Told) -> tuple[str, object]:
         case "reset":
             return "reset", {}
         case "change":
-            return "change", (told.data["id"], told.data["progress"]["done"])
+            return "change", (told.data["id"], told.data["progress"] and told.data["progress"]["done"])
         case "removed":
             return "removed", told.data["id"]
         case name:
@@ -131,13 +125,11 @@ class Watched:
     store: Store
     hub: Hub
     url: str
-    readers: list[Reader] = field(default_factory=list)
 
     def reader(self, owner: str, *, last_id: str = "") -> Reader:
         """Begin to read; the stream stands when something has come."""
         headers = {"Authorization": f"Bearer {owner}"} | ({"Last-Event-ID": last_id} if last_id else {})
         reader = Reader(self.url, headers)
-        self.readers.append(reader)
         reader.until(lambda one: one.events or one.comments or one.ended)
         return reader
 
@@ -153,11 +145,6 @@ def other() -> str:
 
 
 @pytest.fixture
-def watching() -> Callable[[str], Watched]:
-    """Start a gateway over the Redis at a URL."""
-
-
-@pytest.fixture
 def watched(redis_url: str) -> Iterator[Watched]:
     """A gateway over the shared Redis, below a prefix of its own."""
     with_prefix = RedisIndex(redis_url, prefix=f"{uuid.uuid4().hex}:")
@@ -167,18 +154,14 @@ def watched(redis_url: str) -> Iterator[Watched]:
 def serving(index: RedisIndex) -> Iterator[Watched]:
     """A gateway over `index`."""
     at = _bound()
+    bound_senders(at)
     store = Store(index=index, blobs=None, signer=None, settings=Settings())
-    hub = Hub(store, result_view)
-    app = create_app(store, hub=hub)
+    app = create_app(store)
     app.state.identities = Names()
     with running((app, at)):
-        watched = Watched(store, hub, _url(at))
-        yield watched
-        hub_loop_end(watched)
-
-
-def hub_loop_end(watched: Watched) -> None:
-    for reader in watched.readers:
-        reader.leave()
-    watched.hub.close()
-    time.sleep(0.05)
+        yield Watched(store, app.state.hub, _url(at))
+        app.state.hub.close()
+        end = time.monotonic() + SOON_S
+        while app.state.hub.viewers:
+            assert time.monotonic() < end
+            time.sleep(0.01)
