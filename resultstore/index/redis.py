@@ -6,20 +6,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from importlib import resources
 from itertools import chain, islice, repeat
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 import redis
-from redis.commands.core import Script
 
-from resultstore.index.hints import Hints
 from resultstore.index.index import Over
 from resultstore.index.line import RedisLine
 from resultstore.index.mailbox import Mailbox
-from resultstore.index.pool import Options, address, open_pool
+from resultstore.index.pool import Options, address
+from resultstore.index.process import Process, Word
 from resultstore.index.streams import last_place, read_event, read_told, since
-from resultstore.index.watcher import Connection, Watcher
 from resultstore.model import layout, record
 from resultstore.model.errors import IndexUnavailable, Misconfigured
 from resultstore.model.event import Event, Told
@@ -27,14 +24,11 @@ from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
 
 _T = TypeVar("_T")
-_Word = bytes | str | float
 
 _FIRST_PAUSE_S: Final = 0.02
 _RETRY_BUDGET_S: Final = 3.0  # no try begins later than this; rides out a restart, not an outage
-_SCAN_BATCH: Final = 1_000
 _SCAN_ROUNDS: Final = 1_000  # a listing looks at a million keys at most, whatever else lives in this database
 _LOADED_AT_ONCE: Final = 1_000
-_OWNED_PAGE: Final = 200
 _OWNED_MAX: Final = 10_000
 _OWNER_EVENTS_MAX: Final = 1_000
 
@@ -56,7 +50,7 @@ class RedisIndex:
             raise Misconfigured(f"the prefix {prefix!r} of Redis keys has a brace: they mark what lies in one slot")
         self._where = address(url)
         self._prefix = prefix
-        self._open = partial(_Process, url, self._where, options or {})
+        self._open = partial(Process, url, self._where, options or {})
         self._processes = {os.getpid(): self._open()}
 
     def peek(self, result_id: str) -> Result | None:
@@ -74,7 +68,7 @@ class RedisIndex:
         for start in range(0, len(result_ids), _LOADED_AT_ONCE):
             batch = result_ids[start : start + _LOADED_AT_ONCE]
             keys = [key for one in batch for key in (self._record(one), self._beside(one))]
-            found = self._asked(partial(_Process.mget, keys=keys))
+            found = self._asked(partial(Process.mget, keys=keys))
             loaded += map(_decoded, batch, found[::2], found[1::2])
         return loaded
 
@@ -89,7 +83,7 @@ class RedisIndex:
         life_ms = b"" if ttl_s is None else b"%d" % max(1, ttl_s * 1000)
         keys = [self._record(result.id), self._beside(result.id)]
         unowned = b"" if result.owner else self._owner_channel("").encode()
-        said: list[_Word] = [main, beside or b"", life_ms, self._channel(result.id), event, unowned]
+        said: list[Word] = [main, beside or b"", life_ms, self._channel(result.id), event, unowned]
         again = chain([b"0"], repeat(b"1"))  # a retry may meet its own first try
         written = bool(self._asked(lambda of: of.save(keys, [str(over), next(again), *said])))
         if written and result.owner:
@@ -164,7 +158,7 @@ class RedisIndex:
         """Whether `holder` has `key` from now on, for `ttl_s` seconds."""
         return bool(self._asked(lambda of: of.claim([self._prefix + key], [holder, ttl_s])))
 
-    def run_script(self, script: str, *, keys: Sequence[str], args: Sequence[_Word]) -> list[object]:
+    def run_script(self, script: str, *, keys: Sequence[str], args: Sequence[Word]) -> list[object]:
         """Run `script` over `keys`, which lie in one Cluster slot. A lost answer repeats it."""
         prefixed = [self._prefix + key for key in keys]
         return self._asked(lambda of: of.script(script, prefixed, args))
@@ -173,16 +167,16 @@ class RedisIndex:
         made_at = result.created_at or result.changed_at or time.time()
         self._own(result.owner, [result.id, made_at, life_ms, event])
 
-    def _own(self, owner: str, said: list[_Word]) -> None:
+    def _own(self, owner: str, said: list[Word]) -> None:
         keys = [self._prefix + layout.owner_key(owner), self._stream(owner)]
-        limits: list[_Word] = [_OWNED_MAX, _OWNER_EVENTS_MAX, self._owner_channel(owner)]
+        limits: list[Word] = [_OWNED_MAX, _OWNER_EVENTS_MAX, self._owner_channel(owner)]
         self._asked(lambda of: of.own(keys, [*said, *limits]))
 
     def _anybodys(self) -> Iterator[str]:
         seen: set[str] = set()  # SCAN may name a key twice
         cursor = 0
         for _ in range(_SCAN_ROUNDS):
-            cursor, keys = self._asked(partial(_Process.scan, pattern=self._record("*"), cursor=cursor))
+            cursor, keys = self._asked(partial(Process.scan, pattern=self._record("*"), cursor=cursor))
             names = (key.decode(errors="replace").removeprefix(self._prefix) for key in keys)
             found = {layout.id_of_record_key(name) for name in names}
             yield from (one for one in found if one is not None and one not in seen)
@@ -192,15 +186,15 @@ class RedisIndex:
 
     def _owned_by(self, owner: str) -> Iterator[str]:
         key, start = self._prefix + layout.owner_key(owner), 0
-        while page := self._asked(partial(_Process.newest, key=key, start=start)):
-            exist = self._asked(partial(_Process.exist, keys=[self._record(one) for one in page]))
+        while page := self._asked(partial(Process.newest, key=key, start=start)):
+            exist = self._asked(partial(Process.exist, keys=[self._record(one) for one in page]))
             gone = [one for one, exists in zip(page, exist, strict=True) if not exists]
             if gone:
-                self._asked(partial(_Process.unlist, key=key, ids=gone))
+                self._asked(partial(Process.unlist, key=key, ids=gone))
             start += len(page) - len(gone)
             yield from (one for one, exists in zip(page, exist, strict=True) if exists)
 
-    def _process(self) -> "_Process":
+    def _process(self) -> Process:
         mine = self._processes.get(os.getpid())
         return mine or self._processes.setdefault(os.getpid(), self._open())
 
@@ -219,7 +213,7 @@ class RedisIndex:
     def _owner_channel(self, owner: str) -> str:
         return self._prefix + layout.owner_channel(owner)
 
-    def _asked(self, question: Callable[["_Process"], _T]) -> _T:
+    def _asked(self, question: Callable[[Process], _T]) -> _T:
         process = self._process()
         last_try_at = time.monotonic() + _RETRY_BUDGET_S
         pause_s = _FIRST_PAUSE_S
@@ -239,60 +233,6 @@ class RedisIndex:
             f"the index at {self._where} does not serve us ({error}): see that Redis runs, has memory left and can be "
             f"reached from here, and that RESULTSTORE_INDEX_URL names it with the right password"
         )
-
-
-class _Process:
-    """What one process needs: a client with its pool, the scripts, the watcher. Connects at first use.
-
-    The answers are typed here once: redis-py's types allow for other settings than ours (text, async, RESP3).
-    """
-
-    def __init__(self, url: str, where: str, options: Options) -> None:
-        self._pool = open_pool(url, options)
-        self.client = redis.Redis(connection_pool=self._pool)
-        self.save = self.client.register_script(_script("save.lua"))
-        self.own = self.client.register_script(_script("own.lua"))
-        self.claim = self.client.register_script(_script("claim.lua"))
-        self.watcher = Watcher(self.connect, where=where)
-        self.hints = Hints(self.connect)
-        self._scripts: dict[str, Script] = {}
-
-    def connect(self) -> Connection:
-        """A connection outside the pool, for messages: a health check's PONG would be taken for one of them."""
-        chosen = {**self._pool.connection_kwargs, "health_check_interval": 0}
-        connection = cast("Connection", self._pool.connection_class(**chosen))
-        connection.connect()
-        return connection
-
-    def script(self, script: str, keys: Sequence[str], args: Sequence[_Word]) -> list[object]:
-        known = self._scripts.get(script) or self._scripts.setdefault(script, self.client.register_script(script))
-        return cast("list[object]", known(keys, args))
-
-    def get(self, key: str) -> bytes | None:
-        return cast("bytes | None", self.client.get(key))
-
-    def mget(self, keys: list[str]) -> list[bytes | None]:
-        return cast("list[bytes | None]", self.client.mget(keys))
-
-    def scan(self, *, pattern: str, cursor: int) -> tuple[int, list[bytes]]:
-        return cast("tuple[int, list[bytes]]", self.client.scan(cursor, match=pattern, count=_SCAN_BATCH))
-
-    def newest(self, *, key: str, start: int) -> list[str]:
-        page = cast("list[bytes]", self.client.zrevrange(key, start, start + _OWNED_PAGE - 1))
-        return [one.decode() for one in page]
-
-    def exist(self, *, keys: list[str]) -> list[int]:
-        questions = self.client.pipeline(transaction=False)
-        for key in keys:
-            questions.exists(key)
-        return cast("list[int]", questions.execute())
-
-    def unlist(self, *, key: str, ids: list[str]) -> None:
-        self.client.zrem(key, *ids)
-
-
-def _script(name: str) -> str:
-    return resources.files("resultstore.index").joinpath(name).read_text(encoding="utf-8")
 
 
 def _decoded(result_id: str, main: bytes | None, beside: bytes | None) -> Result | None:
