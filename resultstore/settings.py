@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     index_prefix: str = Field("", description="what all keys and channels in Redis begin with; without braces")
     blobs_url: str = Field("", description="s3://bucket/prefix, file:///folder or memory://; empty: no object store")
     broker_url: str = Field("amqp://guest:guest@127.0.0.1:5672//", description="the shipped worker's broker")
+    broker_queue: str = Field("celery", description="where the gateway sends work, and the shipped worker takes it")
     secret_key: SecretStr = Field(
         SecretStr(""), description="signs references and local URLs; share it between processes"
     )

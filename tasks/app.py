@@ -15,6 +15,7 @@ def make_app(settings: Settings) -> Celery:
     made = Celery("tasks", broker=settings.broker_url, backend=f"resultstore+{settings.index_url}")
     made.conf.update(
         include=["tasks.images", "tasks.pdf", "tasks.models", "tasks.tables"],
+        task_default_queue=settings.broker_queue,
         task_serializer="json",
         result_serializer="json",
         accept_content=["json"],

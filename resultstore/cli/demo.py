@@ -3,13 +3,15 @@
 import secrets
 import signal
 import time
+import webbrowser
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 import msgspec
 
+from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.cli.check import Checked, fetch
 from resultstore.cli.exits import Exit
 from resultstore.cli.jobs import Job, send, stored_jobs
@@ -17,7 +19,7 @@ from resultstore.cli.kinds import StackKind
 from resultstore.cli.outcome import Outcome, plain_outcome
 from resultstore.cli.output import print_json
 from resultstore.cli.scene import Scene
-from resultstore.cli.stack import Stack, running_stack, wait_ready
+from resultstore.cli.stack import Stack, opens_windows, running_stack, wait_ready
 from resultstore.connect import connect
 from resultstore.model.errors import Unavailable
 from resultstore.model.result import State
@@ -70,7 +72,7 @@ def run_demo(folder: Path, *, once: bool, kind: StackKind, json: bool) -> int:
     scene, token = Scene(quiet=json), secrets.token_hex(3)
     with _handled(Signals()) as signals, running_stack(folder, kind, token=token) as stack:
         try:
-            outcomes = _worked(stack, scene, signals, token=token)
+            outcomes = _worked(stack, scene, signals, token=token, shows=not once)
             checked = _checked(stack, scene, outcomes) if once else []
             scene.ending(outcomes, checked, stack=stack)
             if json:
@@ -95,22 +97,32 @@ def _served(stack: Stack, scene: Scene, signals: Signals) -> int:
         return int(Exit.OK)
 
 
-def _worked(stack: Stack, scene: Scene, signals: Signals, *, token: str) -> list[Outcome]:
+def _worked(stack: Stack, scene: Scene, signals: Signals, *, token: str, shows: bool) -> list[Outcome]:
     scene.opening(stack)
     settings = stack.settings
     with scene.step("storage prepared"):
         provision(settings)
     store = connect(settings)
-    app = make_app(settings)
+    dispatcher = CeleryDispatcher(make_app(settings))
     jobs = []
     with scene.step("input stored, work sent"):
         for job in stored_jobs(store, token=token):
-            send(app, store, job, queue=stack.queue)
+            send(dispatcher, job)
             jobs.append(job)
     with scene.step(f"gateway at {settings.gateway_url}"):
         wait_ready(stack, limit_s=READY_LIMIT_S)
     signals.check()
+    if shows:
+        _shown(f"{settings.gateway_url}/", scene)
     return _watched(stack, scene, store, jobs, signals=signals)
+
+
+def _shown(url: str, scene: Scene) -> None:
+    """Lead people to the page while the work runs: there they see it come in."""
+    scene.entrance(url)
+    if opens_windows():
+        with suppress(webbrowser.Error):  # none is installed: they have the URL
+            webbrowser.open(url)
 
 
 def _watched(stack: Stack, scene: Scene, store: Store, jobs: Sequence[Job], *, signals: Signals) -> list[Outcome]:

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
-from celery import Celery
 
-from resultstore.index.index import Over
+from resultstore.dispatching import Dispatcher, Order
+from resultstore.gateway.open_mode import LOCAL
 from resultstore.model.artifact import Artifact
-from resultstore.model.result import Result, State
 from resultstore.store import Store
 from tasks.samples import Sample, digits, photos, wine
 
@@ -32,10 +31,9 @@ def stored_jobs(store: Store, *, token: str) -> Iterator[Job]:
         yield Job(id=f"{label}-{token}", task=task, source=source, arguments=arguments)
 
 
-def send(app: Celery, store: Store, job: Job, *, queue: str) -> None:
-    """Announce the work under its id, then hand it to the broker: one id for message, task and Result."""
-    store.save(Result(id=job.id, state=State.PENDING, task=job.task), over=Over.NOTHING)
-    app.send_task(job.task, args=[job.source], kwargs=dict(job.arguments), task_id=job.id, queue=queue)
+def send(dispatcher: Dispatcher, job: Job) -> None:
+    """Order the work for whoever opens the gateway's page: one id for message, task and Result."""
+    dispatcher.send(Order(id=job.id, task=job.task, owner=LOCAL.owner, arguments=job.arguments, source=job.source))
 
 
 def _work() -> Iterator[tuple[str, str, Sample, Mapping[str, Argument]]]:

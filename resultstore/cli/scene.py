@@ -96,6 +96,12 @@ class Scene:
             self._console.print("  ", url, sep="", soft_wrap=True)
         self._sum_up(outcomes, checked, stack=stack)
 
+    def entrance(self, url: str) -> None:
+        """Where the page is, from the moment that it answers."""
+        self._console.print(
+            f"  [bold cyan]→[/] [bold]open [link={url}]{url}[/][/] [dim]and drop a file[/]", soft_wrap=True
+        )
+
     def farewell(self) -> None:
         """Everything is being stopped."""
         self._console.print("  [dim]stopping every process of the demo[/]")
@@ -114,8 +120,7 @@ class Scene:
             style = "green" if good == len(checked) else "bold red"
             self._console.print(f"  [{style}]{good} of {len(checked)} URLs gave the promised size and sha256[/]")
             return
-        result = f"{stack.settings.gateway_url}/v1/results/{outcomes[0].job.id}"
-        self._console.print(f"  serving; a result as JSON: [link={result}]{result}[/]", soft_wrap=True)
+        self.entrance(f"{stack.settings.gateway_url}/")
         self._console.print(
             f"  [dim]from another terminal: . {stack.folder / 'env'} && resultstore ls[/]", soft_wrap=True
         )

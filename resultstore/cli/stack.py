@@ -32,7 +32,6 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     kind: StackKind
     folder: Path
     settings: Settings
-    queue: str
     watched: Mapping[Path, subprocess.Popen[bytes]]
 
     def check(self) -> None:
@@ -67,9 +66,10 @@ def _started(folder: Path, kind: StackKind, processes: Processes, *, sockets: li
     if kind is StackKind.EMBEDDED:
         embedded = start_embedded(folder, processes)
         watched[folder / "valkey.log"] = embedded.process
-        variables, queue = embedded.environment(), "celery"
+        variables = embedded.environment()
     else:
-        variables, queue = _real_variables(), f"resultstore-demo-{token}"  # RabbitMQ may be shared with others
+        variables = _real_variables()
+        variables[f"{PREFIX}BROKER_QUEUE"] = f"resultstore-demo-{token}"  # RabbitMQ may be shared with others
     variables |= _listener_variables(sockets)
     environment = _child_environment(variables)
     fds = [one.fileno() for one in sockets]
@@ -81,10 +81,10 @@ def _started(folder: Path, kind: StackKind, processes: Processes, *, sockets: li
         pass_fds=fds,
     )
     watched[folder / "worker.log"] = processes.start(
-        worker_argv(concurrency=2, queues=queue), env=environment, log=folder / "worker.log", cwd=folder
+        worker_argv(concurrency=2), env=environment, log=folder / "worker.log", cwd=folder
     )
     _write_environment(folder / "env", variables)
-    return Stack(kind=kind, folder=folder, settings=_settings(variables), queue=queue, watched=watched)
+    return Stack(kind=kind, folder=folder, settings=_settings(variables), watched=watched)
 
 
 def _listener() -> socket.socket:
@@ -100,7 +100,8 @@ def _listener_variables(sockets: list[socket.socket]) -> dict[str, str]:
     return {
         f"{PREFIX}GATEWAY_HOST": "127.0.0.1",
         f"{PREFIX}GATEWAY_PORT": str(gateway),
-        f"{PREFIX}GATEWAY_URL": f"http://127.0.0.1:{gateway}",
+        # Another host name than that of the bytes: to a browser another site, which shares nothing with the page.
+        f"{PREFIX}GATEWAY_URL": f"http://localhost:{gateway}",
         f"{PREFIX}BYTES_HOST": "127.0.0.1",
         f"{PREFIX}BYTES_PORT": str(blobs),
         f"{PREFIX}BYTES_URL": f"http://127.0.0.1:{blobs}",
@@ -127,6 +128,12 @@ def _write_environment(path: Path, variables: Mapping[str, str]) -> None:
     """For `. .demo/env`, after which every `resultstore` command speaks to this demo."""
     path.touch(mode=0o600)
     path.write_text("".join(f"export {name}='{value}'\n" for name, value in sorted(variables.items())))
+
+
+def opens_windows() -> bool:
+    """Whether a browser that is started here would be seen by whoever started us."""
+    seen = sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    return seen and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ
 
 
 def wait_ready(stack: Stack, *, limit_s: float) -> None:
