@@ -1,6 +1,6 @@
 """Settings: every knob, read from RESULTSTORE_* variables. The only file that reads the environment."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -47,6 +47,15 @@ class Settings(BaseSettings):
     bytes_host: str = "127.0.0.1"
     bytes_port: int = Field(8081, ge=0, le=65_535)
     bytes_url: str = Field("", description="how browsers reach local blobs; empty: from host and port")
+
+    auth: Literal["open", "tokens", "jwt"] = Field(
+        "open", description="how callers are recognised; open: not at all, on loopback only"
+    )
+    auth_tokens_file: str = Field("", description="for tokens: the file that `resultstore token new` writes")
+    jwt_issuer: str = Field("", description="for jwt: what `iss` must say")
+    jwt_audience: str = Field("", description="for jwt: what `aud` must name")
+    jwt_jwks_url: str = Field("", description="for jwt: where the issuer publishes its keys (RS256, EdDSA)")
+    jwt_secret: SecretStr = Field(SecretStr(""), description="for jwt: the shared key of HS256, at least 32 bytes")
 
     quota_stored_bytes: Annotated[int, Field(ge=0)] = Field(
         50 * GIB, description="what one owner may have stored, with open uploads"

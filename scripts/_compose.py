@@ -54,6 +54,7 @@ def variables(folder: Path, passwords: dict[str, str], ports: dict[str, int]) ->
         "RABBITMQ_PASSWORD": passwords["rabbitmq"],
         "STORE_ACCESS_KEY": USER,
         "STORE_SECRET_KEY": passwords["minio"],
+        "GATEWAY_TOKEN": "asked for, and of no use to these three",
         "RESULTSTORE_SECRET_KEY": "asked for, and of no use to these three",
     }
 

@@ -39,14 +39,22 @@ def _settings() -> str:
 
 def _commands() -> Iterator[str]:
     yield "`resultstore COMMAND`. With `--json` results are one JSON document on stdout, and an error one on stderr.\n"
-    group = typer.main.get_command(make_app())
-    for name, command in group.commands.items():  # type: ignore[attr-defined]  # a group, which typer types as a command
+    for name, command in _named(typer.main.get_command(make_app())):
         shown = [one for one in command.params if not getattr(one, "hidden", False) and one.name != "help"]
         words = [_argument(one) for one in shown if one.param_type_name == "argument"]
         yield f"## {name}\n\n```\nresultstore {' '.join([name, *words])}\n```\n\n{command.help}\n"
         rows = [f"| {_names(one)} | {_default(one)} | {getattr(one, 'help', '') or ''} |" for one in shown]
         if rows:
             yield "\n".join(["| | default | |", "|---|---|---|", *rows]) + "\n"
+
+
+def _named(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401  click types no help
+    """Every command with its full name; a group stands for its commands."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _named(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
 
 
 def _argument(param: Any) -> str:  # noqa: ANN401  click types no help

@@ -16,6 +16,7 @@ FLOORS = (
         "provision",
         "retention",
         "sweep",
+        "tokens",
     },
     {"backends", "gateway"},
     {"cli", "pytest_plugin"},
@@ -57,7 +58,7 @@ THIRD_PARTY = {
     "resultstore.backends.celery": CORE | {"celery", "kombu", "billiard"},
     "resultstore.backends.dramatiq": CORE | {"dramatiq"},
     "resultstore.backends.taskiq": CORE | {"taskiq", "pydantic_core"},
-    "resultstore.gateway": CORE | {"fastapi", "starlette", "anyio", "uvicorn"},
+    "resultstore.gateway": CORE | {"fastapi", "starlette", "anyio", "uvicorn", "httpx", "jwt"},
     "resultstore.pytest_plugin": {"pytest", "celery"},
     "resultstore.cli": CORE | {"typer", "rich", "httpx"},
     # The demo and the worker's own commands: reached only after `cli.rooms.enter` has said which extra is missing.

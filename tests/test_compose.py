@@ -21,8 +21,8 @@ from resultstore.settings import Settings
 HERE = Path(__file__).resolve().parent.parent
 # The validator of the specification's own authors.
 VALIDATOR, VALIDATOR_VERSION = "github.com/compose-spec/compose-go/v2/cmd", "v2.16.2"
-# Where a gateway listens is its place's own affair: the demo (resultstore/cli/stack.py) sets these two for itself.
-PLACE = {"RESULTSTORE_GATEWAY_HOST", "RESULTSTORE_GATEWAY_URL"}
+# Where a gateway listens, and for whom, is its place's own affair; the demo (resultstore/cli/stack.py) sets it itself.
+PLACE = {f"RESULTSTORE_{name}" for name in ("GATEWAY_HOST", "GATEWAY_URL", "AUTH", "AUTH_TOKENS_FILE")}
 # The alternative store, of which nothing runs here.
 NOT_RUN_HERE = "rustfs"
 
@@ -112,8 +112,8 @@ def test_without_passwords_nothing_starts_and_the_remedy_is_named(validator, pro
 
 def test_no_password_is_committed_and_each_new_one_is_random(project):
     committed = settings_of(project, ".env.example")
-    secret = {name for name in committed if name.endswith(("PASSWORD", "SECRET_KEY"))}
-    assert len(secret) == 4
+    secret = {name for name in committed if name.endswith(("PASSWORD", "SECRET_KEY", "TOKEN"))}
+    assert len(secret) == 5
     assert not any(committed[name] for name in secret)
 
     made = settings_of(project)

@@ -8,7 +8,7 @@ from resultstore.gateway.events import EventRoutes
 from resultstore.gateway.guard import HostGuard, allowed_hosts
 from resultstore.gateway.health import HealthRoutes
 from resultstore.gateway.hub import Hub
-from resultstore.gateway.open_mode import OpenMode
+from resultstore.gateway.identities import identities_of
 from resultstore.gateway.page import PageRoutes
 from resultstore.gateway.problems import install_problems
 from resultstore.gateway.routes import ResultRoutes
@@ -23,13 +23,14 @@ API_VERSION = "1"
 def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Offers = NO_OFFERS) -> FastAPI:
     """Results of `store` as JSON, their Artifacts as redirects to presigned URLs, and health.
 
-    The app is open: whoever reaches it is the owner `local`, who sees his own Results and those that nobody owns. It
-    therefore answers to loopback names and to the host of `gateway_url` only.
+    It answers to loopback names and to the host of `gateway_url` only.
 
     Args:
         store: whose Results.
         dispatcher: starts and cancels work; None leaves a gateway that only reads.
         offers: the tasks that may be started.
+
+    Raises Misconfigured when callers cannot be recognised as `RESULTSTORE_AUTH` says.
     """
     app = FastAPI(
         title="resultstore gateway",
@@ -40,7 +41,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     )
     app.state.dispatcher, app.state.offers = dispatcher, offers
     app.state.hub = hub = Hub(store, result_view)  # whoever serves the app closes it, so that streams end
-    identities = OpenMode()
+    identities = identities_of(store.settings)
     app.state.identities = identities  # where the dependency `needs` finds it
     app.include_router(SessionRoutes(store, identities).router())
     app.include_router(ResultRoutes(store).router())

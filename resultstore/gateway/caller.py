@@ -7,13 +7,14 @@ from typing import Final, Literal, Protocol
 import msgspec
 from fastapi import Request
 
+from resultstore import tokens
 from resultstore.gateway.problems import Problem
 from resultstore.model.errors import ResultMissing
 from resultstore.model.result import Result
 from resultstore.store import Store
 
 Scope = Literal["read", "upload", "run", "delete", "admin"]
-SCOPES: Final[frozenset[str]] = frozenset({"read", "upload", "run", "delete", "admin"})
+SCOPES: Final[frozenset[str]] = frozenset(tokens.SCOPES)
 MAX_ID_CHARS: Final = 1024
 _SHOWN_CHARS: Final = 100
 

@@ -16,6 +16,7 @@ from resultstore.connect import connect
 from resultstore.gateway.bytes_app import create_bytes_app
 from resultstore.gateway.guard import page_origins
 from resultstore.gateway.hub import Hub
+from resultstore.gateway.identities import check_exposure
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store
@@ -45,6 +46,7 @@ def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Seque
     inherited = [socket.socket(fileno=fd) for fd in fds]
     sockets = inherited or [_listening(*place) for place, _ in zip(places, apps, strict=False)]
     bound_senders(sockets[0])
+    check_exposure(settings, host=_host(sockets[0]))
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(list(zip(apps, sockets, strict=False)), gateway.state.hub))
 
@@ -55,6 +57,11 @@ def _apps(store: Store, gateway: ASGIApp) -> list[ASGIApp]:
     if store.blobs is not None and isinstance(store.signer, LocalSigner):
         apps.append(create_bytes_app(store.blobs, store.signer, origins=page_origins(store.settings)))
     return apps
+
+
+def _host(listener: socket.socket) -> str:
+    """The address it listens on; a Unix socket is this machine's."""
+    return "localhost" if listener.family == socket.AF_UNIX else str(listener.getsockname()[0])
 
 
 def _listening(host: str, port: int) -> socket.socket:

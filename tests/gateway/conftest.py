@@ -4,9 +4,10 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -16,13 +17,21 @@ from starlette.types import ASGIApp
 
 from resultstore.blobs.local import LocalBlobs
 from resultstore.blobs.localurls import LocalSigner
+from resultstore.gateway import tokens
 from resultstore.gateway.app import create_app
 from resultstore.gateway.bytes_app import create_bytes_app
 from resultstore.index.memory import MemoryIndex
 from resultstore.settings import Settings
 from resultstore.store import Store
+from resultstore.tokens import Grant, append, new_token, token_hash
 
 SECRET = b"a secret of the tests, 32 bytes."
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Coroutines of tests run in asyncio's loop, as the gateway does."""
+    return "asyncio"
 
 
 @dataclass
@@ -39,11 +48,36 @@ class Served:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     """Both listeners; redirects are not followed."""
+    with serving(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture
+def served_with_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Served, Callable[..., str]]]:
+    """The same for callers who show a token, and what makes one: `token_of("ann", "read", "run")`."""
+    file = tmp_path / "tokens"
+    token_of = partial(granted, file)
+    token_of("somebody", "read")
+    monkeypatch.setattr(tokens, "LOOK_AGAIN_S", 0.0)
+    with serving(tmp_path, auth="tokens", auth_tokens_file=str(file)) as served:
+        yield served, token_of
+
+
+def granted(file: Path, owner: str, *scopes: str) -> str:
+    """A new token, which a gateway that runs already knows of soon."""
+    token = new_token()
+    append(file, Grant(token_hash(token), owner, frozenset(scopes)))
+    return token
+
+
+@contextmanager
+def serving(tmp_path: Path, **settings: str) -> Iterator[Served]:
+    """Both listeners for the length of the block."""
     gateway_socket, bytes_socket = _bound(), _bound()
     blobs = LocalBlobs(tmp_path / "blobs")
     signer = LocalSigner(SECRET, _url(bytes_socket))
-    settings = Settings(index_url="memory://", url_expires_s=60)
-    store = Store(index=MemoryIndex(), blobs=blobs, signer=signer, settings=settings)
+    chosen = Settings(index_url="memory://", url_expires_s=60, **settings)
+    store = Store(index=MemoryIndex(), blobs=blobs, signer=signer, settings=chosen)
     with (
         running(
             (create_app(store), gateway_socket),

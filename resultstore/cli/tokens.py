@@ -1,0 +1,71 @@
+"""Tokens: the commands about static tokens: token new, token add."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resultstore.cli.output import err, out, print_json
+from resultstore.model.errors import BadInput, Misconfigured
+from resultstore.settings import Settings
+from resultstore.tokens import SCOPES, Grant, append, checked_owner, checked_scopes, new_token, token_hash
+
+DEFAULT_SCOPES = "read,upload,run,delete"
+MIN_TOKEN_CHARS, MAX_TOKEN_CHARS = 32, 8192
+
+Owner = Annotated[str, typer.Option(help="Whose results its bearer starts and sees.")]
+Scopes = Annotated[str, typer.Option(help=f"What its bearer may do, by commas: {', '.join(SCOPES)}.")]
+File = Annotated[Path | None, typer.Option(help="The file; by default RESULTSTORE_AUTH_TOKENS_FILE.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    group = typer.Typer(name="token", help="Static tokens for the gateway.", no_args_is_help=True)
+    group.callback()(_about)
+    group.command("new")(new)
+    group.command("add")(add)
+    app.add_typer(group)
+
+
+def new(
+    owner: Owner,
+    scopes: Scopes = DEFAULT_SCOPES,
+    note: Annotated[str, typer.Option(help="Words for whoever reads the file.")] = "",
+    file: File = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,  # noqa: FBT002
+) -> None:
+    """Make a token, add its hash to the file, and print it: it is not shown again."""
+    token = new_token()
+    grant = Grant(token_hash(token), checked_owner(owner), checked_scopes(scopes), " ".join(note.split()))
+    append(_file(file), grant)
+    if json:
+        print_json({"token": token, "owner": grant.owner, "scopes": sorted(grant.scopes)})
+    else:
+        out().print(token, soft_wrap=True, highlight=False)
+        err().print(f"[dim]for {grant.owner}; only its hash is kept, in {_file(file)}[/]", soft_wrap=True)
+
+
+def add(
+    owner: Owner,
+    scopes: Scopes = DEFAULT_SCOPES,
+    file: File = None,
+) -> None:
+    """Add the hash of a token that stands on stdin to the file; for one that was made elsewhere."""
+    token = sys.stdin.read(MAX_TOKEN_CHARS).strip()
+    if len(token) < MIN_TOKEN_CHARS:
+        raise BadInput(f"a token of fewer than {MIN_TOKEN_CHARS} random characters could be guessed")
+    append(_file(file), Grant(token_hash(token), checked_owner(owner), checked_scopes(scopes)))
+    err().print(f"[dim]for {owner}; only its hash is kept, in {_file(file)}[/]", soft_wrap=True)
+
+
+def _about() -> None:
+    """Static tokens for the gateway."""
+
+
+def _file(named: Path | None) -> Path:
+    """Where tokens stand. Raises Misconfigured where neither option nor setting says so."""
+    path = named or Path(Settings().auth_tokens_file)
+    if path == Path():
+        raise Misconfigured("say where: --file, or RESULTSTORE_AUTH_TOKENS_FILE")
+    return path

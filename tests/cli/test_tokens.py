@@ -1,0 +1,66 @@
+"""Tokens by command: printed once, kept as a hash, and a gateway that is open to nobody but this machine."""
+
+import pytest
+
+from resultstore.tokens import grant_of, token_hash
+
+
+def test_a_new_token_is_printed_once_and_its_hash_kept(place, run):
+    made = run("token", "new", "--owner", "ann", "--scopes", "read,run", "--file", "tokens")
+
+    token = made.out.decode().strip()
+    kept = grant_of((place.folder / "tokens").read_text())
+    assert made.code == 0
+    assert (kept.sha256, kept.owner, kept.scopes) == (token_hash(token), "ann", {"read", "run"})
+    assert token not in (place.folder / "tokens").read_text() + made.err
+
+
+def test_a_token_that_was_made_elsewhere_is_added_from_stdin(place, run):
+    added = run("token", "add", "--owner", "ann", stdin=b"t" * 48 + b"\n", RESULTSTORE_AUTH_TOKENS_FILE="tokens")
+
+    assert added.code == 0
+    assert grant_of((place.folder / "tokens").read_text()).sha256 == token_hash("t" * 48)
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (("new", "--owner", "a b", "--file", "tokens"), "owner"),
+        (("new", "--owner", "ann", "--scopes", "read,all", "--file", "tokens"), "scope"),
+        (("new", "--owner", "ann"), "RESULTSTORE_AUTH_TOKENS_FILE"),
+        (("add", "--owner", "ann", "--file", "tokens"), "guessed"),
+    ],
+)
+def test_what_would_let_the_wrong_one_in_is_refused(place, run, args, word):
+    done = run("token", *args, stdin=b"short")
+
+    assert done.code != 0
+    assert word in done.err
+    assert not (place.folder / "tokens").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"RESULTSTORE_GATEWAY_HOST": "0.0.0.0"}, "RESULTSTORE_AUTH"),
+        ({"RESULTSTORE_AUTH": "tokens"}, "RESULTSTORE_AUTH_TOKENS_FILE"),
+        ({"RESULTSTORE_AUTH": "jwt"}, "RESULTSTORE_JWT_ISSUER"),
+    ],
+    ids=str,
+)
+def test_a_gateway_that_would_be_open_to_strangers_does_not_start(run, settings, word):
+    done = run("gateway", RESULTSTORE_GATEWAY_PORT="0", RESULTSTORE_BYTES_PORT="0", **settings)
+
+    assert done.code != 0
+    assert word in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_gateway_that_asks_for_tokens_does_not_start_without_a_secret_key(place, run):
+    run("token", "new", "--owner", "ann", "--file", "tokens")
+    settings = {"RESULTSTORE_AUTH": "tokens", "RESULTSTORE_AUTH_TOKENS_FILE": "tokens", "RESULTSTORE_SECRET_KEY": ""}
+
+    done = run("gateway", RESULTSTORE_GATEWAY_PORT="0", RESULTSTORE_BYTES_PORT="0", **settings)
+
+    assert done.code != 0
+    assert "RESULTSTORE_SECRET_KEY" in done.err
