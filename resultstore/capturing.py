@@ -36,6 +36,7 @@ def run_captured(
     codec: Codec,
     plain_max_bytes: int | None = None,
     retention: str | None = None,
+    spilled: Callable[[object], object] = lambda value: value,
 ) -> Captured:
     """Run `body` as `attempt`: store its large outputs, seal them with its plain value, and give what travels.
 
@@ -51,13 +52,14 @@ def run_captured(
         plain_max_bytes: a plain value that is longer when encoded is sealed too, where there is an object store; None
             leaves plain values to the door.
         retention: the class of what is sealed without an Artifact; by default `Settings.retention`.
+        spilled: gives what shall travel in place of the captured value: the door's reference where it is too big.
 
     Raises what `body`, `capture`, the codec and `Store.seal` raise. What was stored before any but the last of them
     failed is deleted.
     """
     with running(attempt):
         try:
-            value = capture(store, body())
+            value = spilled(capture(store, body()))
             payload = _to_seal(store, attempt, value, codec=codec, plain_max_bytes=plain_max_bytes)
         except BaseException:
             # Nothing of this attempt was sealed, so nobody can have been told of its blobs.
@@ -84,7 +86,7 @@ def _to_seal(
     store: Store, attempt: Attempt, value: object, *, codec: Codec, plain_max_bytes: int | None
 ) -> bytes | None:
     """The encoded value when it has to be sealed, else None."""
-    if attempt.artifacts:
+    if attempt.keys:  # Artifacts, or a value that was spilled
         return codec.encoded(value)
     if plain_max_bytes is None:
         return None

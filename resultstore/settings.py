@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     retention: str = Field("30d", description="class of Artifacts for which the task names none")
     result_expires_s: Annotated[int, Field(gt=0)] = Field(86_400, description="life of a record without a seal")
     inline_max_bytes: Annotated[int, Field(ge=0)] = Field(16_384, description="plain values above this are sealed")
+    spill_keep: Literal["30d", "365d", "keep"] = Field(
+        "30d", description="class of values that travel as references: how long a message may wait"
+    )
     commit_budget_s: Annotated[float, Field(gt=0)] = Field(30.0, description="how long an unclear seal is pursued")
     url_expires_s: Annotated[int, Field(gt=0, le=604_800)] = Field(900, description="life of a presigned URL")
 

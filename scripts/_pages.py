@@ -38,12 +38,14 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "celery.md",
         "Celery",
-        "`from resultstore.backends.celery import setup, store_of`. The backend's URL is `resultstore+redis://...`.",
+        "`from resultstore.backends.celery import LazyParts, setup, store_of`. The backend's URL is `resultstore+redis://...`.",
         (
             "resultstore.backends.celery.setup.setup",
             "resultstore.backends.celery.setup.store_of",
             "resultstore.backends.celery.backend.ResultStoreBackend",
             "resultstore.backends.celery.capturing.CapturingTasks",
+            "resultstore.backends.celery.lazy.LazyParts",
+            "resultstore.model.spill.Spill",
         ),
     ),
     (

@@ -15,6 +15,7 @@ FLOORS = (
         "offers",
         "provision",
         "retention",
+        "spilling",
         "sweep",
         "tokens",
     },

@@ -14,6 +14,7 @@ from celery.exceptions import BackendStoreError
 from celery.result import AsyncResult
 
 from resultstore.backends.celery import artifacts, urls
+from resultstore.backends.celery.artifacts import marked, unmarked
 from resultstore.backends.celery.consumer import ResultConsumer
 from resultstore.backends.celery.groups import KeepsGroups
 from resultstore.backends.celery.meta import Meta
@@ -21,6 +22,8 @@ from resultstore.backends.celery.owners import Owners, owner_of
 from resultstore.backends.celery.patience import MAX_RETRIES, patiently
 from resultstore.backends.celery.reading import Reading, Rounds
 from resultstore.backends.celery.recording import failure_of, recorded
+from resultstore.backends.celery.resolving import Resolver
+from resultstore.backends.celery.serializing import JSON
 from resultstore.backends.celery.timing import Timing
 from resultstore.capturing import sealed_record
 from resultstore.connect import connect
@@ -28,8 +31,9 @@ from resultstore.index.index import HasLine, Hints, Line
 from resultstore.model import layout
 from resultstore.model.errors import Misconfigured, Unavailable
 from resultstore.model.result import Result
+from resultstore.spilling import Spills
 from resultstore.store import Store
-from resultstore.store.attempt import Attempt
+from resultstore.store.attempt import Attempt, current
 
 _REDIS_VALUE_MAX_BYTES: Final = 512 << 20
 _PICKLED: Final = "application/x-python-serialize"
@@ -76,7 +80,11 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
         self._timing = Timing()
         self._owners = Owners()
         self.listens = True  # whether whoever sends a task hears of its result
-        self.reading = Reading(self.store, decode=self.decode, exception_of=self.exception_to_python)
+        self.spills = Spills(self.store)
+        self.resolver = Resolver(self.spills)
+        self.reading = Reading(
+            self.store, decode=self.decode, resolved=self._resolved, exception_of=self.exception_to_python
+        )
         self.result_consumer = self.ResultConsumer(
             self, app, self.accept, self._pending_results, self._pending_messages
         )
@@ -103,6 +111,19 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
     def decoded(self, payload: bytes | None) -> object:
         """What `encoded` was given; None for nothing."""
         return None if payload is None else self.decode(payload)
+
+    def _encode(self, data: object) -> tuple[str, str, str | bytes]:
+        told: tuple[str, str, str | bytes] = super()._encode(data if self.content_type == JSON else marked(data))
+        return told
+
+    def decode(self, payload: bytes) -> Any:  # noqa: ANN401 - as Celery declares it
+        """What stands in `payload`, by the app's result serializer; references stay what they are."""
+        value = super().decode(payload)
+        return value if self.content_type == JSON else unmarked(value)
+
+    def _resolved(self, value: object) -> object:
+        running = current()
+        return self.resolver.resolved(value, owner=None if running is None else running.owner)
 
     def on_task_call(self, producer: object, task_id: str) -> None:  # noqa: ARG002 - Celery's signature
         """Hear the id before it is sent; write its PENDING record, so that polls of it never ask the object store."""

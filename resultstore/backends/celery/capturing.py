@@ -2,25 +2,31 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from celery import Celery, Task
 from celery.app.registry import TaskRegistry
 
+from resultstore.backends.celery.amqp import spilling_of
+from resultstore.backends.celery.lazy import lazy_parameters
 from resultstore.backends.celery.owners import owner_of
+from resultstore.capture import capture
 from resultstore.capturing import run_captured
 from resultstore.store.attempt import Attempt, current
 
 Body = Callable[..., Any]
 
-_MARK = "_resultstore_captured"
+_MARK: Final = "_resultstore_captured"
+_ENTERING: Final = "resultstore_entering"
+# These hand on what they are given: the values of its references need not come here.
+_HANDING_ON: Final = frozenset({"celery.accumulate"})
 
 
 class CapturingTasks(TaskRegistry):
     """Celery's registry, wrapping the body of each task that comes in.
 
     Every way of making a task ends in `registry[name] = task`: decorators, `register_task`, shared and built-in tasks.
-    A hook in `task_cls` or `__call__` would be bypassed by a task with a base class or a `__call__` of its own.
+    A hook in `task_cls` would be bypassed by a task with a base class of its own.
     """
 
     def __setitem__(self, name: str, task: Task) -> None:
@@ -28,31 +34,77 @@ class CapturingTasks(TaskRegistry):
         # (celery/app/autoretry.py): capture belongs inside, so that a failing generator is retried too.
         attribute = "_orig_run" if hasattr(task, "_orig_run") else "run"
         body = getattr(task, attribute)
-        if not getattr(body, _MARK, False):
+        if not is_captured(body):
             setattr(task, attribute, _captured(task, body))
+        if _has_own_call(task) and not is_captured(type(task).__call__):
+            task.__class__ = _captured_call(type(task))
         super().__setitem__(name, task)
+
+
+def is_captured(body: Body) -> bool:
+    """Whether this is a body that a capturing registry has wrapped."""
+    return getattr(body, _MARK, False) is True
 
 
 def _captured(task: Task, body: Body) -> Body:
     @functools.wraps(body)
     def run(*args: object, **kwargs: object) -> object:
-        request = task.request
-        inside = current()
-        # Only the tracer's own call is captured: a task that is called like a function returns what it returns.
-        if request.called_directly or (inside is not None and inside.id == request.id):
-            return body(*args, **kwargs)
-        return _run_captured(task, functools.partial(body, *args, **kwargs))
+        if _is_tracers(task):
+            return _run_captured(task, body, args, kwargs)
+        returned = body(*args, **kwargs)
+        # Directly below a `__call__` of the task's own, which is captured as a whole: what streams is stored
+        # here, where autoretry sees it fail.
+        return capture(task.backend.store, returned) if _enters(task) else returned
 
     setattr(run, _MARK, True)
     return run
 
 
-def _run_captured(task: Task, body: Callable[[], object]) -> object:
-    request = task.request
+def _captured_call(kind: type[Task]) -> type[Task]:
+    """A class like `kind` whose own `__call__` is captured: it may do without `run`, or change what that returns."""
+
+    @functools.wraps(kind.__call__)
+    def call(self: Task, *args: object, **kwargs: object) -> object:
+        if not _is_tracers(self):
+            return kind.__call__(self, *args, **kwargs)
+        setattr(self.request, _ENTERING, True)
+        return _run_captured(self, functools.partial(kind.__call__, self), args, kwargs)
+
+    setattr(call, _MARK, True)
+    return type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__, "__doc__": kind.__doc__})
+
+
+def _run_captured(task: Task, body: Body, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+    request, backend = task.request, task.backend
     attempt = Attempt(request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0)
-    captured = run_captured(task.backend.store, attempt, body, codec=task.backend)
+
+    def called() -> object:
+        if task.name in _HANDING_ON:
+            return body(*args, **kwargs)
+        lazy = lazy_parameters(getattr(task, "_orig_run", task.run))
+        values, named = backend.resolver.bound(args, kwargs, lazy=lazy, owner=attempt.owner)
+        return body(*values, **named)
+
+    spilled = functools.partial(spilling_of(task.app).returned, task, attempt)
+    captured = run_captured(backend.store, attempt, called, codec=backend, spilled=spilled)
     request.resultstore_sealed = captured.sealed
     return captured.value
+
+
+def _is_tracers(task: Task) -> bool:
+    """Whether this is the tracer's own call: a task that is called like a function returns what it returns."""
+    request, inside = task.request, current()
+    return not request.called_directly and (inside is None or inside.id != request.id)
+
+
+def _enters(task: Task) -> bool:
+    """Whether this is the first call of `run` below a captured `__call__`."""
+    return vars(task.request).pop(_ENTERING, False) is True
+
+
+def _has_own_call(task: Task) -> bool:
+    # By its place and not by identity: a worker replaces Celery's own `__call__` (celery/app/trace.py).
+    return next(kind for kind in type(task).__mro__ if "__call__" in vars(kind)) is not Task
 
 
 def install(app: Celery) -> None:

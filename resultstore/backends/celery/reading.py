@@ -31,14 +31,21 @@ class Reading:
     Args:
         store: where it stands.
         decode: the app's result serializer, backwards.
+        resolved: gives the value that a decoded reference stands for.
         exception_of: makes an exception of Celery's encoded one; never imports a module for it.
     """
 
     def __init__(
-        self, store: Store, *, decode: Callable[[bytes], Any], exception_of: Callable[[object], BaseException | None]
+        self,
+        store: Store,
+        *,
+        decode: Callable[[bytes], Any],
+        resolved: Callable[[object], object],
+        exception_of: Callable[[object], BaseException | None],
     ) -> None:
         self._store = store
         self._decode = decode
+        self._resolved = resolved
         self._exception_of = exception_of
 
     def metas(self, task_ids: Iterable[str]) -> list[Meta]:
@@ -78,7 +85,7 @@ class Reading:
             return self._exception_of(encoded_failure(found.failure))
         payload = self._store.value(found)
         value = None if payload is None else self._decode(payload)
-        return self._exception_of(value) if found.state in states.EXCEPTION_STATES else value
+        return self._exception_of(value) if found.state in states.EXCEPTION_STATES else self._resolved(value)
 
     def outcomes(self, task_ids: list[str]) -> list[object]:
         """The outcome of each id, the records in one round trip. Raises ResultMissing."""

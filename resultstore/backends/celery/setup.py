@@ -1,19 +1,28 @@
-"""Setup: one call that lets an app's tasks return large outputs."""
+"""Setup: one call that lets an app's tasks take and return what is large."""
 
 from celery import Celery
 
-from resultstore.backends.celery import artifacts, capturing
+from resultstore.backends.celery import amqp, artifacts, capturing
 from resultstore.model.errors import Misconfigured
 from resultstore.store import Store
 
 
-def setup(app: Celery) -> None:
-    """Capture what the tasks of `app` return: an `Output`, a generator of bytes, an open binary file or a `Path`
-    is streamed into the store, and its Artifact travels in its place.
+def setup(app: Celery, *, spill: bool = True) -> None:
+    """Capture what the tasks of `app` return, and keep large values out of the broker.
 
-    Call it once, where the app is made; task classes and decorators stay as they are.
+    An `Output`, a generator of bytes, an open binary file or a `Path` is streamed into the store, and its Artifact
+    travels in its place. A plain value over `Settings.inline_max_bytes`, returned or given as an argument, travels as
+    a reference, and whoever uses it gets the value: the next task, a chord's body, `AsyncResult.get()`.
+
+    Call it once, where the app is made, in clients and workers alike; task classes and decorators stay as they are.
+
+    Args:
+        app: its backend is `resultstore+redis://...`.
+        spill: False for the first step of an upgrade: references that come in are resolved, none are made, so that
+            workers without this package go on reading every message.
     """
     artifacts.register()
+    amqp.install(app, produces=spill)
     capturing.install(app)
 
 

@@ -1,0 +1,58 @@
+"""LazyParts: what a task gets for a long list of large values: one at a time, so that memory holds one."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import overload
+
+
+class LazyParts(Sequence[object]):
+    """The parts of a chord, or of any list, for a task that annotates its argument so.
+
+    ```python
+    @app.task
+    def body(parts: LazyParts) -> int:
+        return sum(len(part) for part in parts)
+    ```
+
+    Each part is fetched when it is reached, and is not kept: whoever goes through twice fetches twice.
+    Called like a function, the task gets what its caller gives.
+
+    Args:
+        parts: values and references.
+        resolved: gives the value of a reference.
+    """
+
+    def __init__(self, parts: Sequence[object], resolved: Callable[[object], object]) -> None:
+        self._parts = parts
+        self._resolved = resolved
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __iter__(self) -> Iterator[object]:
+        return (self._resolved(part) for part in self._parts)
+
+    @overload
+    def __getitem__(self, at: int) -> object: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> "LazyParts": ...
+
+    def __getitem__(self, at: int | slice) -> object:
+        if isinstance(at, slice):
+            return LazyParts(self._parts[at], self._resolved)
+        return self._resolved(self._parts[at])
+
+
+def lazy_parameters(body: Callable[..., object]) -> Mapping[str, int]:
+    """Name and position of each parameter of `body` that is annotated LazyParts, as a class or (postponed) as text."""
+    try:
+        parameters = inspect.signature(body).parameters.values()
+    except (TypeError, ValueError):  # a builtin that tells nothing of itself
+        return {}
+    return {one.name: at for at, one in enumerate(parameters) if _is_lazy(one.annotation)}
+
+
+def _is_lazy(annotation: object) -> bool:
+    named = isinstance(annotation, str) and annotation.rpartition(".")[2] == LazyParts.__name__
+    return annotation is LazyParts or named

@@ -1,0 +1,90 @@
+"""Spilling: replaces what is too big for a message by a reference."""
+
+import functools
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from celery import Celery, Task
+from celery.app.task import get_actual_ignore_result
+from celery.utils.time import maybe_make_aware
+
+from resultstore.backends.celery.arguments import Body, swapped
+from resultstore.backends.celery.owners import HEADER, inherited
+from resultstore.backends.celery.resolving import Resolver
+from resultstore.backends.celery.serializing import READABLE, media_type_of, outgrown
+from resultstore.model.spill import Spill
+from resultstore.spilling import Spills
+from resultstore.store.attempt import Attempt
+
+
+class Spilling:
+    """What one app does with values that are too big to travel.
+
+    Args:
+        app: its backend keeps them.
+        produces: whether references are made. Those that come in are resolved in any case.
+    """
+
+    def __init__(self, app: Celery, *, produces: bool) -> None:
+        self._app = app
+        self.produces = produces
+
+    def lightened(self, message: Any, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Celery's task_message
+        """`message` with a reference for each argument that is too big, in every signature that it carries.
+
+        Args:
+            message: as protocol 2 has made it.
+            options: what its sender said beside: `serializer`, `headers`.
+        """
+        spills = self._spills
+        if spills is None:
+            return message
+        swap = functools.partial(
+            self._light,
+            spills,
+            serializer=options.get("serializer") or self._app.conf.task_serializer,
+            until=max(_moment(message.headers.get(name)) for name in ("eta", "expires")),
+            owner=(options.get("headers") or {}).get(HEADER) or inherited(),
+        )
+        body: Body = message.body
+        return message._replace(body=swapped(body, swap))
+
+    def returned(self, task: Task, attempt: Attempt, value: object) -> object:
+        """What travels in place of what `task` returned: a reference, stored as a part of `attempt`, or the value."""
+        spills, request = self._spills, task.request
+        # Eager mode sends nothing. An ignored value goes to callbacks at most, as one of their arguments.
+        ignored = get_actual_ignore_result(task, request) and not request.chord
+        if spills is None or request.is_eager or ignored:
+            return value
+        backend = self._app.backend
+        outgrew = outgrown(backend.prepare_value(value), spills.limit_bytes, backend.serializer)
+        if outgrew is None:
+            return value
+        payload, media_type = outgrew
+        return spills.keep_value(payload, attempt=attempt, media_type=media_type)
+
+    def _light(self, spills: Spills, value: object, *, serializer: str, until: float, owner: str) -> object:
+        if isinstance(value, Spill):
+            media_type = media_type_of(serializer)
+            foreign = media_type != value.media_type and media_type in READABLE
+            if not foreign and spills.lasts(value, until=until):
+                return value
+            # Written by another serializer, or gone before it is used: as if its value were sent.
+            value = Resolver(spills).opened(value)
+        outgrew = outgrown(value, spills.limit_bytes, serializer)
+        if outgrew is None:
+            return value
+        payload, media_type = outgrew
+        return spills.keep_argument(payload, media_type=media_type, owner=owner, until=until)
+
+    @property
+    def _spills(self) -> Spills | None:
+        """Where values are kept; None where none are: by setting, without an object store, or with another backend."""
+        spills: Spills | None = getattr(self._app.backend, "spills", None) if self.produces else None
+        return spills if spills is not None and spills.able else None
+
+
+def _moment(text: str | None) -> float:
+    """An ISO time in epoch seconds; 0 for none."""
+    return maybe_make_aware(datetime.fromisoformat(text)).timestamp() if text else 0.0

@@ -1,0 +1,233 @@
+"""Spilling: keeps the plain values that are too big to travel, and gives them back, fetched once and checked."""
+
+import hashlib
+import uuid
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from resultstore.blobs import frames
+from resultstore.blobs.frames import FrameTable
+from resultstore.model import layout
+from resultstore.model.errors import (
+    ArtifactExpired,
+    ArtifactMissing,
+    BadReference,
+    BlobMissing,
+    ChecksumMismatch,
+    Misconfigured,
+    NotYours,
+)
+from resultstore.model.mac import Macs
+from resultstore.model.spill import Spill
+from resultstore.store import Store
+from resultstore.store.attempt import Attempt
+from resultstore.store.sealing import SealStore, longest_class
+from resultstore.store.store import NO_BLOBS
+
+PURPOSE: Final = "spill"
+SLACK_S: Final = 7 * layout.DAY_S  # a message may wait this long beyond the time for which it was meant
+CACHE_MAX_BYTES: Final = 32 << 20
+REMEMBERED: Final = 1_000  # arguments that were uploaded, at about a KiB each
+_SHARED: Final = "spill-"  # begins the ids of arguments: no Result has them, so nobody's `forget` deletes them
+
+
+Content = tuple[str, str, str]  # what makes two arguments one: digest, serializer, owner
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a value shall stand, and whose it is."""
+
+    id: str
+    key: str
+    owner: str
+    expires_at: int | None
+
+
+class Spills:
+    """The spilled values of one store.
+
+    Args:
+        store: keeps the bytes. Without an object store nothing can be spilled.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._blobs = store.blobs
+        self._settings = store.settings
+        self._macs = Macs(store.settings.secret_key.get_secret_value().encode())
+        # Both hold what can be had again, and are only ever asked for one key: threads need no lock.
+        self._kept: dict[Content, Spill] = {}
+        self._fetched: dict[str, bytes] = {}
+
+    @property
+    def able(self) -> bool:
+        """Whether anything can be spilled: there is an object store."""
+        return self._blobs is not None
+
+    @property
+    def limit_bytes(self) -> int:
+        """How long a value may be, as its serializer writes it, and still travel."""
+        return self._settings.inline_max_bytes
+
+    def keep_value(
+        self, payload: bytes, *, attempt: Attempt, media_type: str, retention: str | None = None, compress: bool = True
+    ) -> Spill:
+        """Store what `attempt` returns, as one of its blobs: it is discarded and forgotten with them.
+
+        Args:
+            payload: the value as its serializer wrote it.
+            attempt: the running attempt.
+            media_type: the serializer's content type.
+            retention: the class of the Result, where it is longer than `Settings.spill_keep`.
+            compress: whether the blob is zstd.
+        """
+        chosen = longest_class([self._settings.spill_keep, retention or self._settings.retention])
+        expires_at = layout.expiry(chosen, start=attempt.started_by(self._needed.now()))
+        where = Place(attempt.id, attempt.new_key(chosen), attempt.owner, expires_at)
+        return self._put(payload, _drafted(payload, where, media_type), compress=compress)
+
+    def keep_argument(
+        self, payload: bytes, *, media_type: str, owner: str = "", until: float = 0.0, compress: bool = True
+    ) -> Spill:
+        """Store an argument under an id of its own; the same bytes again give the same reference.
+
+        Args:
+            payload: the value as its serializer wrote it.
+            media_type: the serializer's content type.
+            owner: whose tasks may use it.
+            until: when its message is to be used at the latest (epoch seconds); 0 for at once.
+            compress: whether the blob is zstd.
+        """
+        content = (hashlib.sha256(payload).hexdigest(), media_type, owner)
+        known = self._kept.get(content)
+        if known is not None and self.lasts(known, until=until):
+            return known
+        now, own_id = self._needed.now(), _SHARED + str(uuid.uuid4())
+        chosen = class_for(max(now, until) + SLACK_S - now, least=self._settings.spill_keep)
+        key = layout.blob_key(own_id, retention=chosen, nonce=layout.new_nonce(), n=0)
+        where = Place(own_id, key, owner, layout.expiry(chosen, start=now))
+        kept = self._put(payload, _drafted(payload, where, media_type), compress=compress)
+        _remember(self._kept, content, kept, most=REMEMBERED)
+        return kept
+
+    def lasts(self, spill: Spill, *, until: float) -> bool:
+        """Whether a message that is to be used by `until` (epoch seconds; 0 for at once) may carry this one."""
+        return not spill.expired(max(self._needed.now(), until) + SLACK_S)
+
+    def check(self, spill: Spill, *, owner: str | None) -> None:
+        """Refuse a reference that is forged, foreign or over.
+
+        Args:
+            spill: as a message carried it.
+            owner: the running task's; None outside a task, where whoever can read the message may read the value.
+
+        Raises BadReference, NotYours, ArtifactExpired.
+        """
+        # Without a key there is nothing to tell ours by but the form of the key; with one, an unsigned one is refused.
+        if self._macs and not self._macs.agrees(spill.mac, PURPOSE, *spill.signed):
+            raise BadReference(
+                f"the reference to the value of {spill.id} was not signed with our RESULTSTORE_SECRET_KEY: "
+                "give all processes the same"
+            )
+        if not layout.is_content_key(spill.key):
+            raise BadReference(f"the reference to the value of {spill.id} names a key outside this store")
+        if owner is not None and spill.owner != owner:
+            raise NotYours(f"the value of {spill.id} belongs to another owner than the task that was sent it")
+        if spill.expired(self._needed.now()):
+            day = datetime.fromtimestamp(spill.expires_at or 0, tz=UTC).date().isoformat()
+            raise ArtifactExpired(f"the value of {spill.id} expired on {day}: run the task that made it again")
+
+    def payload(self, spill: Spill, *, owner: str | None = None, cached: bool = True) -> bytes:
+        """The value as its serializer wrote it; fetched once by this process for as long as it is remembered.
+
+        Args:
+            spill: the reference.
+            owner: as in `check`.
+            cached: False to leave it to the caller alone: a value of a long row, seen once.
+
+        Raises what `check` raises, ArtifactMissing when the value was deleted before its time, and ChecksumMismatch.
+        """
+        self.check(spill, owner=owner)
+        found = self._fetched.get(spill.key)
+        if found is None:
+            found = self._read(spill)
+            if cached and len(found) <= CACHE_MAX_BYTES:
+                self._fetched[spill.key] = found
+                _shrink(self._fetched)
+        if spill.id.startswith(_SHARED):
+            # Whoever sends on what came as an argument sends the same reference.
+            _remember(self._kept, (spill.sha256, spill.media_type, spill.owner), spill, most=REMEMBERED)
+        return found
+
+    def _read(self, spill: Spill) -> bytes:
+        try:
+            stored = b"".join(self._needed.get(spill.key))
+        except BlobMissing as error:
+            raise ArtifactMissing(
+                f"the value of {spill.id} was deleted before its time: run the task that made it again"
+            ) from error
+        content = _unpacked(stored, spill) if spill.encoding else stored
+        if hashlib.sha256(content).hexdigest() != spill.sha256:
+            raise ChecksumMismatch(f"the value of {spill.id} is damaged in the store: run the task that made it again")
+        return content
+
+    def _put(self, payload: bytes, draft: Spill, *, compress: bool) -> Spill:
+        body = b"".join(frames.compress([payload])) if compress else payload
+        self._needed.put(draft.key, [body], media_type="application/octet-stream", size_hint_bytes=len(body))
+        whole = replace(draft, stored_bytes=len(body), encoding="zstd" if compress else "")
+        return replace(whole, mac=self._macs.sign(PURPOSE, *whole.signed)) if self._macs else whole
+
+    @property
+    def _needed(self) -> SealStore:
+        if self._blobs is None:
+            raise Misconfigured(NO_BLOBS)
+        return self._blobs
+
+
+def class_for(length_s: float, *, least: str) -> str:
+    """The shortest class from `least` on that keeps for `length_s` seconds."""
+    classes = list(layout.RETENTION_S)
+    for name in classes[classes.index(least) :]:
+        kept_s = layout.RETENTION_S[name]
+        if kept_s is None or kept_s >= length_s:
+            return name
+    return classes[-1]
+
+
+def _drafted(payload: bytes, where: Place, media_type: str) -> Spill:
+    return Spill(
+        id=where.id,
+        key=where.key,
+        size_bytes=len(payload),
+        stored_bytes=0,
+        sha256=hashlib.sha256(payload).hexdigest(),
+        media_type=media_type,
+        owner=where.owner,
+        expires_at=where.expires_at,
+    )
+
+
+def _unpacked(stored: bytes, spill: Spill) -> bytes:
+    """The content behind zstd frames. Raises ChecksumMismatch."""
+    view = memoryview(stored)
+
+    def read(start: int, size_bytes: int) -> bytes:
+        return bytes(view[start : start + size_bytes])
+
+    what = f"the value of {spill.id}"
+    table = FrameTable.read(read, stored_bytes=len(stored), size_bytes=spill.size_bytes, what=what)
+    return b"".join(frames.decompress(table, read))
+
+
+def _remember(kept: dict[Content, Spill], content: Content, spill: Spill, *, most: int) -> None:
+    kept[content] = spill
+    while len(kept) > most:
+        kept.pop(next(iter(list(kept))), None)
+
+
+def _shrink(fetched: dict[str, bytes]) -> None:
+    """Forget the oldest until the rest is small enough."""
+    while sum(len(one) for one in list(fetched.values())) > CACHE_MAX_BYTES:
+        fetched.pop(next(iter(list(fetched)), ""), None)
