@@ -24,8 +24,11 @@ from resultstore.model.errors import (
     ResultMissing,
     ResultStoreError,
     SealUnreadable,
+    TaskMissing,
     TooLarge,
     Unavailable,
+    UploadIncomplete,
+    UploadRejected,
     WrongType,
 )
 from resultstore.model.result import Progress, Result, State
@@ -64,8 +67,11 @@ __all__ = [
     "Settings",
     "State",
     "Store",
+    "TaskMissing",
     "TooLarge",
     "Unavailable",
+    "UploadIncomplete",
+    "UploadRejected",
     "WrongType",
     "connect",
 ]

@@ -44,6 +44,13 @@ class Settings(BaseSettings):
     commit_budget_s: Annotated[float, Field(gt=0)] = Field(30.0, description="how long an unclear seal is pursued")
     url_expires_s: Annotated[int, Field(gt=0, le=604_800)] = Field(900, description="life of a presigned URL")
 
+    upload_url_expires_s: Annotated[int, Field(gt=0, le=604_800)] = Field(
+        3_600, description="life of the URLs by which an upload is sent"
+    )
+    upload_max_bytes: Annotated[int, Field(gt=0)] = Field(
+        64 * GIB, description="the largest upload, whatever its task takes"
+    )
+
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(8080, ge=0, le=65_535)
     gateway_url: str = Field("", description="how browsers reach the gateway; empty: from host and port")

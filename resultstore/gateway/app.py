@@ -13,6 +13,7 @@ from resultstore.gateway.page import PageRoutes
 from resultstore.gateway.problems import install_problems
 from resultstore.gateway.routes import ResultRoutes
 from resultstore.gateway.session import SessionRoutes, bytes_origin
+from resultstore.gateway.uploads import UploadRoutes
 from resultstore.gateway.views import result_view
 from resultstore.offers import NO_OFFERS, Offers
 from resultstore.store import Store
@@ -46,6 +47,8 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.include_router(SessionRoutes(store, identities).router())
     app.include_router(ResultRoutes(store).router())
     app.include_router(EventRoutes(store, hub, result_view).router())
+    if dispatcher is not None and store.blobs is not None:
+        app.include_router(UploadRoutes(store, dispatcher=dispatcher, offers=offers).router())
     app.include_router(HealthRoutes(store).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
     install_problems(app)

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from resultstore.model.errors import (
     ArtifactExpired,
     ArtifactMissing,
+    BadInput,
     BadReference,
     BlobMissing,
     CommitUnknown,
@@ -21,7 +22,11 @@ from resultstore.model.errors import (
     Refused,
     ResultMissing,
     ResultStoreError,
+    TaskMissing,
+    TooLarge,
     Unavailable,
+    UploadIncomplete,
+    WrongType,
 )
 
 PROBLEM_JSON = "application/problem+json"
@@ -37,9 +42,14 @@ _PROBLEMS: tuple[tuple[type[ResultStoreError], str, HTTPStatus, str], ...] = (
     (ArtifactMissing, "artifact-missing", HTTPStatus.NOT_FOUND, ""),
     (ArtifactExpired, "artifact-expired", HTTPStatus.GONE, ""),
     (BlobMissing, "artifact-gone", HTTPStatus.GONE, "the bytes are not in the store any more; run the task again"),
+    (TaskMissing, "task-missing", HTTPStatus.NOT_FOUND, ""),
     (NotThere, "not-there", HTTPStatus.NOT_FOUND, "nothing is known under this name"),
     (NotYours, "result-missing", HTTPStatus.NOT_FOUND, "no result is known under this id"),
     (BadReference, "result-missing", HTTPStatus.NOT_FOUND, "no result is known under this id"),
+    (UploadIncomplete, "upload-incomplete", HTTPStatus.CONFLICT, ""),
+    (TooLarge, "too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ""),
+    (WrongType, "wrong-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ""),
+    (BadInput, "invalid-request", HTTPStatus.UNPROCESSABLE_ENTITY, ""),
     (Refused, "refused", HTTPStatus.UNPROCESSABLE_ENTITY, "the request is understood and is not carried out as it is"),
     (
         Damaged,

@@ -1,8 +1,9 @@
 """Errors: all that resultstore raises. Each message names the id and the way out.
 
 ResultStoreError
-+-- NotThere          ResultMissing, ArtifactMissing, ArtifactExpired, BlobMissing
++-- NotThere          ResultMissing, ArtifactMissing, ArtifactExpired, BlobMissing, TaskMissing
 +-- Refused           TooLarge, WrongType, NotYours, BadReference, BadInput, Misconfigured
+|   +-- UploadIncomplete, UploadRejected
 +-- Damaged           ChecksumMismatch, SealUnreadable, RecordUnreadable
 +-- Unavailable       BlobStoreUnavailable, BlobStoreFull, IndexUnavailable, BrokerUnavailable
 +-- CommitUnknown
@@ -33,6 +34,10 @@ class BlobMissing(NotThere):
     """No blob stands under this key."""
 
 
+class TaskMissing(NotThere):
+    """No task of this name is offered."""
+
+
 class Refused(ResultStoreError):
     """The request is understood and will not be carried out as it is."""
 
@@ -55,6 +60,14 @@ class BadReference(Refused):
 
 class BadInput(Refused):
     """A task's input cannot be processed: damaged, empty, of another type, or over a cap."""
+
+
+class UploadIncomplete(Refused):
+    """Not all bytes of an upload have arrived."""
+
+
+class UploadRejected(Refused):
+    """An upload is not what was declared, or more than its task takes; its bytes were deleted."""
 
 
 class Misconfigured(Refused):

@@ -23,6 +23,7 @@ RETENTION_S: dict[str, int | None] = {
 }
 
 LAYOUT_KEY = "layout.json"
+OPEN_UPLOADS_KEY = "rs:{uploads}"  # Redis: the ids of all uploads that have not ended
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _NONCE = re.compile(r"[0-9a-f]{32}\Z")
@@ -100,6 +101,16 @@ def beside_key(result_id: str) -> str:
 def order_key(result_id: str) -> str:
     """Redis: the order that led to a Result, kept so that the work can be ordered again."""
     return f"rs:{{{result_id}}}:order"
+
+
+def ticket_key(result_id: str) -> str:
+    """Redis: what is remembered of an upload."""
+    return f"rs:{{{result_id}}}:upload"
+
+
+def claim_key(result_id: str) -> str:
+    """Redis: who completes an upload at this moment."""
+    return f"rs:{{{result_id}}}:claim"
 
 
 def id_of_record_key(key: str) -> str | None:

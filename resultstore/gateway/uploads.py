@@ -1,0 +1,190 @@
+"""Uploads: tickets for files that browsers and programs send to the object store, and their completion."""
+
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from resultstore.blobs.blobstore import SignedUrl
+from resultstore.dispatching import Dispatcher
+from resultstore.gateway.caller import Caller, needs, visible
+from resultstore.gateway.problems import Problem
+from resultstore.gateway.quotas import Kind, Quotas
+from resultstore.gateway.views import NO_STORE, ResultView, result_view
+from resultstore.offers import Offers
+from resultstore.store import Store
+from resultstore.uploads.completion import Completion
+from resultstore.uploads.issuing import Issuer, Links, new_upload_id
+from resultstore.uploads.ticket import OPEN_FOR_S, OPEN_STATES, Asked, Ticket
+
+_NAME_MAX_CHARS: Final = 4096  # it is cut to what can be shown, later
+_UNSENDABLE: Final = frozenset({"content-length", "host"})  # browsers and HTTP clients set these by themselves
+
+_Uploader = Annotated[Caller, Depends(needs("upload"))]
+
+
+class UploadRequest(BaseModel):
+    """What shall be uploaded, and for which task; `sha256` (hex) is verified by the store where it is given."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(max_length=_NAME_MAX_CHARS)]
+    size_bytes: Annotated[int, Field(strict=True)]
+    media_type: Annotated[str, Field(max_length=200)]
+    task: Annotated[str, Field(max_length=200)]
+    options: dict[str, JsonValue] = {}
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class PartUrlView(BaseModel):
+    """Where one part is sent by PUT, exactly `size_bytes` long, with `headers` as they stand."""
+
+    number: int
+    size_bytes: int
+    url: str
+    headers: dict[str, str]
+
+
+class PartsView(BaseModel):
+    """How the file is cut; `urls` are those of the first 100 parts that have not arrived."""
+
+    part_size_bytes: int
+    count: int
+    urls: list[PartUrlView]
+
+
+class ReceivedView(BaseModel):
+    """One part that has arrived whole."""
+
+    number: int
+    size_bytes: int
+    etag: str
+
+
+class UploadView(BaseModel):
+    """Where the bytes go. `method` PUT: to `url`, with `headers` and the file's own length; MULTIPART: see `parts`.
+
+    Nothing is left to send where both `url` and `parts` are null.
+    """
+
+    id: str
+    state: str
+    method: str
+    url: str | None
+    headers: dict[str, str]
+    parts: PartsView | None
+    received: list[ReceivedView]
+    expires_at: int | None
+
+
+class UploadRoutes:
+    """`/v1/uploads` of one Store. Plain functions, which FastAPI runs on its thread pool."""
+
+    def __init__(self, store: Store, *, dispatcher: Dispatcher, offers: Offers) -> None:
+        self._store = store
+        self._issuer = Issuer(store, offers=offers)
+        self._completion = Completion(store, dispatcher=dispatcher)
+        self._quotas = Quotas(store.index, store.settings)
+
+    def router(self) -> APIRouter:
+        """POST of a ticket; GET, DELETE and completion of one."""
+        router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
+        router.add_api_route("", self.begin, methods=["POST"], status_code=201, response_model=UploadView)
+        router.add_api_route("/{upload_id}", self.upload, methods=["GET"], response_model=UploadView)
+        router.add_api_route("/{upload_id}", self.abandon, methods=["DELETE"], status_code=204)
+        router.add_api_route(
+            "/{upload_id}/complete", self.complete, methods=["POST"], status_code=202, response_model=ResultView
+        )
+        return router
+
+    def begin(self, asked: UploadRequest, caller: _Uploader, response: Response) -> UploadView:
+        """A ticket: where to send the bytes, which never pass through this gateway."""
+        wanted = Asked(**(asked.model_dump() | {"sha256": asked.sha256 or ""}))
+        checked, upload_id = self._issuer.checked(wanted), new_upload_id()
+        self._quotas.take(Kind.TICKETS, caller.owner, upload_id, ttl_s=OPEN_FOR_S, size_bytes=checked.size_bytes)
+        ticket, result = self._issuer.begin(checked, owner=caller.owner, upload_id=upload_id)
+        response.headers.update({**NO_STORE, "Location": f"/v1/uploads/{ticket.id}"})
+        return upload_view(ticket, result.state, self._issuer.links(ticket))
+
+    def upload(self, upload_id: str, caller: _Uploader, response: Response) -> UploadView:
+        """What has arrived, and fresh URLs for what has not: to resume after a pause."""
+        response.headers.update(NO_STORE)
+        ticket, state = self._mine(caller, upload_id)
+        is_open = not ticket.closed and state in OPEN_STATES
+        return upload_view(ticket, state, self._issuer.links(ticket) if is_open else None)
+
+    def complete(self, upload_id: str, caller: _Uploader, response: Response) -> ResultView:
+        """All bytes are sent: start the task. Any number of calls start one."""
+        response.headers.update({**NO_STORE, "Location": f"/v1/results/{upload_id}"})
+        ticket, _ = self._mine(caller, upload_id)
+        if not ticket.closed:
+            self._start(ticket)
+        return result_view(visible(self._store, caller, upload_id))
+
+    def abandon(self, upload_id: str, caller: _Uploader) -> Response:
+        """Forget the upload and what has arrived of it."""
+        ticket, state = self._mine(caller, upload_id)
+        if ticket.closed or state not in OPEN_STATES:
+            raise Problem(
+                HTTPStatus.CONFLICT,
+                "upload-over",
+                "its task was sent, or it was refused: cancel or delete the result of the same id",
+            )
+        self._completion.abandon(ticket)
+        self._quotas.leave(Kind.TICKETS, caller.owner, upload_id)
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=dict(NO_STORE))
+
+    def _mine(self, caller: Caller, upload_id: str) -> tuple[Ticket, str]:
+        """The ticket and the Result's state, if this caller may see it; else as if there were none."""
+        result = visible(self._store, caller, upload_id)
+        return self._issuer.ticket(result.id), result.state
+
+    def _start(self, ticket: Ticket) -> None:
+        owner, size_bytes = ticket.owner, ticket.asked.size_bytes
+        life_s = self._store.settings.result_expires_s
+        self._quotas.take(Kind.RUNNING, owner, ticket.id, ttl_s=life_s, size_bytes=size_bytes)
+        try:
+            started = self._completion.complete(ticket)
+        except Exception:
+            self._quotas.leave(Kind.RUNNING, owner, ticket.id)
+            raise
+        if started.state not in OPEN_STATES:
+            self._quotas.leave(Kind.TICKETS, owner, ticket.id)
+
+
+def upload_view(ticket: Ticket, state: str, links: Links | None) -> UploadView:
+    """The ticket as its sender sees it: never the key by itself."""
+    whole = None if links is None else links.whole
+    parts = None if links is None or whole is not None else _parts_view(ticket, links)
+    signed = [] if links is None else [*([whole] if whole else []), *(one.signed for one in links.parts)]
+    return UploadView(
+        id=ticket.id,
+        state=state,
+        method="MULTIPART" if ticket.upload_id else "PUT",
+        url=whole.url if whole else None,
+        headers=_headers(whole) if whole else {},
+        parts=parts,
+        received=[
+            ReceivedView(number=one.number, size_bytes=one.size_bytes, etag=one.etag)
+            for one in (links.received if links else ())
+        ],
+        expires_at=min((one.expires_at for one in signed), default=None),
+    )
+
+
+def _parts_view(ticket: Ticket, links: Links) -> PartsView:
+    urls = [
+        PartUrlView(
+            number=one.part.number,
+            size_bytes=one.part.size_bytes,
+            url=one.signed.url,
+            headers=_headers(one.signed),
+        )
+        for one in links.parts
+    ]
+    return PartsView(part_size_bytes=ticket.plan.part_size_bytes, count=ticket.plan.count, urls=urls)
+
+
+def _headers(signed: SignedUrl) -> dict[str, str]:
+    return {name: value for name, value in signed.headers.items() if name not in _UNSENDABLE}

@@ -1,0 +1,1 @@
+"""Uploads: bytes from strangers become the input of a task: ticket, arrival, inspection, adoption."""

@@ -1,0 +1,67 @@
+"""Arrival: brings the bytes of an upload to rest under its key, and says whether they are all there."""
+
+from typing import Protocol
+
+from resultstore.blobs.blobstore import BlobStore, Part, Stored, TakesParts
+from resultstore.model.errors import BlobMissing, UploadIncomplete
+from resultstore.uploads.ticket import Ticket
+
+
+class Receives(BlobStore, TakesParts, Protocol):
+    """What uploads ask of an object store."""
+
+
+def arrived(blobs: Receives, ticket: Ticket) -> Stored:
+    """What stands under the ticket's key, whole; a multipart upload is completed here, by the server alone.
+
+    Safe to repeat: who calls it again, also after a lost answer, hears the same.
+    Raises UploadIncomplete, saying what is missing.
+    """
+    stored = _standing(blobs, ticket)
+    if stored is None and ticket.upload_id:
+        stored = _joined(blobs, ticket)
+    if stored is None:
+        raise UploadIncomplete(f"the bytes of upload {ticket.id} have not arrived: send them, then complete it again")
+    if stored.size_bytes != ticket.asked.size_bytes:
+        # Some stores keep the torn bytes of a sender who went away. Nothing else may be sent over them.
+        blobs.delete([ticket.key])
+        raise UploadIncomplete(
+            f"{stored.size_bytes} of the {ticket.asked.size_bytes} bytes of upload {ticket.id} arrived, and were "
+            "removed: send all of them again"
+        )
+    return stored
+
+
+def received(blobs: Receives, ticket: Ticket) -> tuple[Part, ...]:
+    """The parts that are whole; () for an upload that comes in one piece or is over."""
+    if not ticket.upload_id:
+        return ()
+    wanted = {one.number: one.size_bytes for one in ticket.plan.slices()}
+    try:
+        parts = blobs.parts(ticket.key, upload_id=ticket.upload_id)
+    except BlobMissing:
+        return ()
+    return tuple(one for one in parts if wanted.get(one.number) == one.size_bytes)
+
+
+def _standing(blobs: Receives, ticket: Ticket) -> Stored | None:
+    try:
+        return blobs.stat(ticket.key)
+    except BlobMissing:
+        return None
+
+
+def _joined(blobs: Receives, ticket: Ticket) -> Stored | None:
+    parts = received(blobs, ticket)
+    missing = ticket.plan.count - len(parts)
+    if missing:
+        there = {one.number for one in parts}
+        first = next(one.number for one in ticket.plan.slices() if one.number not in there)
+        raise UploadIncomplete(
+            f"{missing} of the {ticket.plan.count} parts of upload {ticket.id} have not arrived, the first of them "
+            f"number {first}: GET the upload for their URLs"
+        )
+    try:
+        return blobs.complete_parts(ticket.key, upload_id=ticket.upload_id, parts=parts)
+    except BlobMissing:
+        return None

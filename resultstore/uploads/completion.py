@@ -1,0 +1,135 @@
+"""Completion: what has arrived is looked at lightly, adopted as it stands, and its task is sent once."""
+
+import time
+import uuid
+from typing import Final, cast
+
+import msgspec
+from structlog import get_logger
+
+from resultstore.blobs.blobstore import TakesParts
+from resultstore.dispatching import Dispatcher, Order
+from resultstore.index.index import Claims, Keeps, Over
+from resultstore.model import layout
+from resultstore.model.artifact import Artifact
+from resultstore.model.errors import Misconfigured, ResultMissing, ResultStoreError, UploadRejected
+from resultstore.model.result import Failure, Result, State
+from resultstore.store import Store
+from resultstore.uploads.arrival import Receives, arrived
+from resultstore.uploads.sniff import HEAD_BYTES, Sniffer, agrees
+from resultstore.uploads.ticket import INPUT, OPEN_STATES, RECORD_LIFE_S, VERIFYING, Ticket, Tickets, opened
+
+CLAIM_S: Final = 30
+_JOINED_BYTES_PER_S: Final = 50 * 1024 * 1024  # slower than any store that was measured joins parts
+_SENDABLE: Final = frozenset({*OPEN_STATES, State.PENDING})
+
+
+class Completion:
+    """Ends the uploads of one Store: each in a task that was sent, in a refusal, or abandoned.
+
+    Args:
+        store: whose object store and index are used. Raises Misconfigured where one of them lacks a power.
+        dispatcher: sends the tasks.
+    """
+
+    def __init__(self, store: Store, *, dispatcher: Dispatcher) -> None:
+        blobs, index = store.blobs, store.index
+        if blobs is None or not isinstance(blobs, TakesParts) or not isinstance(index, Claims):
+            raise Misconfigured("uploads need an object store and an index: see RESULTSTORE_BLOBS_URL and _INDEX_URL")
+        self._store = store
+        self._blobs: Receives = blobs
+        self._claims = index
+        self._dispatcher = dispatcher
+        self._sniffer = Sniffer()
+        self._tickets = Tickets(store)
+
+    def complete(self, ticket: Ticket) -> Result:
+        """Look at what has arrived and send the task, once, however often and from wherever this is called.
+
+        Whoever comes while somebody else is at it gets the Result as it is. A crash at any step leaves what the next
+        call, or the reconciler, takes up when the claim has ended (30 s, more for very large files); one between the
+        broker's confirmation and our note of it sends the same order again, whose outcome is the first one's.
+        Raises UploadIncomplete, and Unavailable when a server is away; the next call may try.
+        """
+        key = layout.claim_key(ticket.id)
+        life_s = CLAIM_S + ticket.asked.size_bytes // _JOINED_BYTES_PER_S
+        if ticket.closed or not self._claims.claim(key, uuid.uuid4().hex, ttl_s=life_s):
+            return self._found(ticket)
+        try:
+            # Somebody may have done it all between our reading of the ticket and our claim.
+            return self._completed(self._tickets.find(ticket.id) or ticket)
+        finally:
+            cast("Keeps", self._store.index).drop(key)
+
+    def abandon(self, ticket: Ticket) -> None:
+        """Forget an upload that is still open, with all that arrived; what comes later by its URLs is collected."""
+        self._discard(ticket)
+        self._store.index.delete(ticket.id)
+        self._tickets.forget(ticket.id)
+
+    def _completed(self, ticket: Ticket) -> Result:
+        result = self._found(ticket)
+        if not ticket.closed and result.state in _SENDABLE:
+            try:
+                self._send(ticket, self._inspected(ticket))
+            except UploadRejected as reason:
+                self._reject(ticket, reason)
+        self._tickets.keep(msgspec.structs.replace(ticket, closed=True))
+        return self._found(ticket)
+
+    def _inspected(self, ticket: Ticket) -> Artifact:
+        """The light look: all there, and of the declared type. Where the task runs, the rest is looked at."""
+        stored = arrived(self._blobs, ticket)
+        self._store.save(opened(ticket, VERIFYING), over=Over.UNFINISHED, ttl_s=RECORD_LIFE_S)
+        asked = ticket.asked
+        shown = self._sniffer.sniff(b"".join(self._blobs.get(ticket.key, size_bytes=HEAD_BYTES)))
+        if not agrees(declared=asked.media_type, shown=shown):
+            raise UploadRejected(
+                f"{asked.name!r} was declared as {asked.media_type} and is {shown}: send a file of the declared type"
+            )
+        return self._artifact(ticket, etag=stored.etag)
+
+    def _artifact(self, ticket: Ticket, *, etag: str) -> Artifact:
+        """The upload as it travels: pinned by its entity tag; its digest is the declared one until it is measured."""
+        asked, retention = ticket.asked, self._store.settings.retention
+        return Artifact(
+            id=ticket.id,
+            name=INPUT,
+            file_name=asked.name,
+            key=ticket.key,
+            etag=etag,
+            size_bytes=asked.size_bytes,
+            media_type=asked.media_type,
+            sha256=asked.sha256,
+            stored_bytes=asked.size_bytes,
+            retention=retention,
+            expires_at=layout.expiry(retention, start=ticket.created_at),
+            metadata={"role": INPUT},
+        )
+
+    def _send(self, ticket: Ticket, source: Artifact) -> None:
+        asked = ticket.asked
+        order = Order(id=ticket.id, task=asked.task, owner=ticket.owner, arguments=asked.options, source=source)
+        self._dispatcher.send(order)
+
+    def _reject(self, ticket: Ticket, reason: UploadRejected) -> None:
+        """FAILURE with the reason, and the bytes deleted. A crash in between leaves bytes for the reconciler."""
+        why = Failure(type(reason).__name__, str(reason), type(reason).__module__)
+        failed = opened(ticket, State.FAILURE).moved(State.FAILURE, failure=why, ended_at=time.time())
+        self._store.save(failed, over=Over.UNFINISHED)
+        self._discard(ticket)
+
+    def _discard(self, ticket: Ticket) -> None:
+        """Delete what arrived. Best effort: the reconciler comes by."""
+        try:
+            if ticket.upload_id:
+                self._blobs.abort_parts(ticket.key, upload_id=ticket.upload_id)
+            self._blobs.delete([ticket.key])
+        except ResultStoreError as error:
+            get_logger().warning("upload_not_discarded", id=ticket.id, error=str(error))
+
+    def _found(self, ticket: Ticket) -> Result:
+        found = self._store.load(ticket.id)
+        if found is None:
+            raise ResultMissing(f"upload {ticket.id} was deleted, or has expired: begin another")
+        return found

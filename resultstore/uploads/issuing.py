@@ -1,0 +1,164 @@
+"""Issuing: gives out tickets, and the signed URLs by which their bytes are sent."""
+
+import base64
+import re
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from resultstore.blobs.blobstore import Part, SignedUrl, Signer, SignsParts, TakesParts
+from resultstore.index.index import Over
+from resultstore.model import layout
+from resultstore.model.errors import BadInput, Misconfigured, ResultMissing, TaskMissing, TooLarge, WrongType
+from resultstore.model.result import Result
+from resultstore.offers import Offer, Offers
+from resultstore.store import Store
+from resultstore.uploads.arrival import Receives, received
+from resultstore.uploads.plan import MAX_BYTES, Slice
+from resultstore.uploads.sniff import canonical
+from resultstore.uploads.ticket import RECORD_LIFE_S, UPLOADING, Asked, Ticket, Tickets, opened
+
+URLS_AT_ONCE: Final = 100
+_SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
+_NAME_MAX_CHARS: Final = 255
+
+
+class Link(msgspec.Struct, frozen=True):
+    """The signed URL of one part."""
+
+    part: Slice
+    signed: SignedUrl
+
+
+class Links(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the bytes go now.
+
+    Args:
+        whole: for an upload in one PUT.
+        parts: for one in parts: the first 100 that have not arrived.
+        received: the parts that have.
+    """
+
+    whole: SignedUrl | None
+    parts: tuple[Link, ...]
+    received: tuple[Part, ...]
+
+
+class SignsUploads(Signer, SignsParts, Protocol):
+    """What issuing asks of a signer."""
+
+
+class Issuer:
+    """Tickets for the uploads of one Store.
+
+    Args:
+        store: whose object store, signer and index are used. Raises Misconfigured where one of them lacks a power.
+        offers: the tasks that take uploads.
+    """
+
+    def __init__(self, store: Store, *, offers: Offers) -> None:
+        blobs, signer = store.blobs, store.signer
+        if blobs is None or signer is None or not (isinstance(blobs, TakesParts) and isinstance(signer, SignsParts)):
+            raise Misconfigured("uploads need an object store: set RESULTSTORE_BLOBS_URL to s3://... or file:///...")
+        self._store = store
+        self._blobs: Receives = blobs
+        self._signer: SignsUploads = signer
+        self._offers = offers
+        self._tickets = Tickets(store)
+
+    def checked(self, asked: Asked) -> Asked:
+        """What is asked for as a task takes it: canonical type, a name without folders, checked options.
+
+        Raises TaskMissing, TooLarge, WrongType (of the file), BadInput (the rest), naming what is taken.
+        """
+        offer = self._offers.get(asked.task)
+        if offer is None or not offer.takes:
+            raise TaskMissing(f"no task {asked.task[:100]!a} that takes an upload is offered; see GET /v1/session")
+        media_type = _taken(asked, offer)
+        if asked.sha256 and not _SHA256.match(asked.sha256):
+            raise BadInput("sha256 is 64 lower-case hex digits")
+        most = min(offer.max_bytes, self._store.settings.upload_max_bytes, MAX_BYTES)
+        if not 0 < asked.size_bytes <= most:
+            raise TooLarge(f"an upload for {asked.task} has 1 to {most:,} bytes, not {asked.size_bytes:,}")
+        try:
+            options = offer.checked(asked.options)
+        except WrongType as error:
+            raise BadInput(str(error)) from error
+        return msgspec.structs.replace(asked, media_type=media_type, name=file_name(asked.name), options=options)
+
+    def begin(self, asked: Asked, *, owner: str, upload_id: str = "") -> tuple[Ticket, Result]:
+        """A ticket for what was `checked`, and the Result in state UPLOADING that tells of it.
+
+        A crash in between leaves a ticket that nobody has, which the reconciler collects after a day.
+        """
+        new_id = upload_id or new_upload_id()
+        key = layout.upload_key(new_id, retention=self._store.settings.retention, nonce=layout.new_nonce())
+        ticket = Ticket(id=new_id, owner=owner, asked=asked, key=key, created_at=time.time())
+        if ticket.plan.count:
+            begun = self._blobs.begin_parts(key, media_type=asked.media_type)
+            ticket = msgspec.structs.replace(ticket, upload_id=begun)
+        self._tickets.keep(ticket)
+        result = opened(ticket, UPLOADING)
+        self._store.save(result, over=Over.NOTHING, ttl_s=RECORD_LIFE_S)
+        return ticket, result
+
+    def ticket(self, upload_id: str) -> Ticket:
+        """The ticket of an upload. Raises ResultMissing."""
+        found = self._tickets.find(upload_id)
+        if found is None:
+            raise ResultMissing(f"no upload is known under the id {upload_id[:100]!a}")
+        return found
+
+    def links(self, ticket: Ticket) -> Links:
+        """Fresh URLs of what has not arrived yet."""
+        if not ticket.upload_id:
+            return Links(whole=self._signed(ticket), parts=(), received=())
+        parts = received(self._blobs, ticket)
+        there = {one.number for one in parts}
+        missing = [one for one in ticket.plan.slices() if one.number not in there][:URLS_AT_ONCE]
+        return Links(whole=None, parts=tuple(self._signed_parts(ticket, missing)), received=parts)
+
+    def _signed(self, ticket: Ticket) -> SignedUrl:
+        asked = ticket.asked
+        return self._signer.sign_put(
+            ticket.key,
+            expires_in_s=self._store.settings.upload_url_expires_s,
+            size_bytes=asked.size_bytes,
+            media_type=asked.media_type,
+            checksum_sha256=base64.b64encode(bytes.fromhex(asked.sha256)).decode() if asked.sha256 else None,
+        )
+
+    def _signed_parts(self, ticket: Ticket, parts: Sequence[Slice]) -> Iterator[Link]:
+        for one in parts:
+            signed = self._signer.sign_part(
+                ticket.key,
+                expires_in_s=self._store.settings.upload_url_expires_s,
+                upload_id=ticket.upload_id,
+                number=one.number,
+                size_bytes=one.size_bytes,
+            )
+            yield Link(one, signed)
+
+
+def new_upload_id() -> str:
+    """An id that nobody can guess: of the upload, its task and its Result."""
+    return str(uuid.uuid4())
+
+
+def file_name(name: str) -> str:
+    """A stranger's file name as people may see it: its last segment, printable, at most 255 characters."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    shown = "".join(char for char in last if char.isprintable()).strip()
+    return shown[-_NAME_MAX_CHARS:] if shown.strip(".") else "upload"
+
+
+def _taken(asked: Asked, offer: Offer) -> str:
+    """The declared type, if the offer takes it."""
+    declared = canonical(asked.media_type)
+    taken = {canonical(one) for one in offer.takes}
+    if declared not in taken:
+        raise WrongType(f"{asked.task} takes {', '.join(sorted(taken))}, not {declared[:100]!a}")
+    return declared

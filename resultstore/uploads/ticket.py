@@ -1,0 +1,164 @@
+"""Ticket: what is remembered of an upload until its task has been sent."""
+
+import hashlib
+from typing import Final
+
+import msgspec
+
+from resultstore.index.index import Keeps
+from resultstore.index.leases import Leases
+from resultstore.model import layout
+from resultstore.model.artifact import Artifact
+from resultstore.model.errors import BadReference, Misconfigured
+from resultstore.model.mac import Macs
+from resultstore.model.result import Result
+from resultstore.store import Store
+from resultstore.uploads.plan import Plan
+
+UPLOADING: Final = "UPLOADING"
+VERIFYING: Final = "VERIFYING"
+OPEN_STATES: Final = frozenset({UPLOADING, VERIFYING})
+INPUT: Final = "input"  # the name of an upload among the Artifacts of its Result
+
+OPEN_FOR_S: Final = layout.DAY_S  # what has not arrived by then is given up
+RECORD_LIFE_S: Final = 2 * layout.DAY_S
+_KEPT_FOR_S: Final = 3 * layout.DAY_S  # so that the reconciler meets a ticket that nobody completed
+_MOST_OPEN: Final = 1_000_000
+_PURPOSE: Final = "ticket"
+_MAC_BYTES: Final = 32  # hex digits
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody wants to upload.
+
+    Args:
+        name: the file's name, for people; never part of a key.
+        size_bytes: its exact length.
+        media_type: its declared type.
+        task: which task shall be started with it.
+        options: the task's other arguments.
+        sha256: hex digest of the content; "" when the sender does not know it.
+    """
+
+    name: str
+    size_bytes: int
+    media_type: str
+    task: str
+    options: dict[str, object]
+    sha256: str = ""
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    """One upload on its way.
+
+    Args:
+        id: of the upload, the task and the Result.
+        owner: whose Result it will be.
+        asked: what was asked for, checked.
+        key: where the bytes go; nobody else writes there.
+        created_at: seconds since the epoch.
+        upload_id: of the multipart upload; "" for one PUT.
+        closed: the task was sent, or the upload refused: nothing is left to do.
+    """
+
+    id: str
+    owner: str
+    asked: Asked
+    key: str
+    created_at: float
+    upload_id: str = ""
+    closed: bool = False
+
+    @property
+    def plan(self) -> Plan:
+        """In which pieces the bytes come."""
+        return Plan.of(self.asked.size_bytes)
+
+
+class Upload(msgspec.Struct, frozen=True):
+    """What a Result says of the file that it is made from."""
+
+    name: str
+    size_bytes: int
+    media_type: str
+
+
+class Tickets:
+    """The tickets of one Store, each with a mac where there is a secret key: who writes to Redis cannot name bytes.
+
+    Args:
+        store: in whose index they are kept. Raises Misconfigured when that keeps nothing.
+    """
+
+    def __init__(self, store: Store) -> None:
+        if not isinstance(store.index, Keeps):
+            raise Misconfigured("this index keeps no tickets: use redis:// or memory:// in RESULTSTORE_INDEX_URL")
+        self._index = store.index
+        self._macs = Macs(store.settings.secret_key.get_secret_value().encode())
+        self._open = Leases(store.index)
+
+    def keep(self, ticket: Ticket) -> None:
+        """Remember it, and list it as open for as long as it is."""
+        document = msgspec.msgpack.encode(ticket)
+        self._index.keep(layout.ticket_key(ticket.id), self._mac(ticket.id, document) + document, ttl_s=_KEPT_FOR_S)
+        if ticket.closed:
+            self._open.leave(layout.OPEN_UPLOADS_KEY, ticket.id)
+        else:
+            self._open.take(layout.OPEN_UPLOADS_KEY, ticket.id, ttl_s=_KEPT_FOR_S, most=_MOST_OPEN)
+
+    def find(self, upload_id: str) -> Ticket | None:
+        """The ticket of an upload, or None. Raises BadReference when it was not written by us."""
+        kept = self._index.kept(layout.ticket_key(upload_id))
+        if kept is None:
+            return None
+        mac, document = kept[:_MAC_BYTES], kept[_MAC_BYTES:]
+        if self._macs and mac != self._mac(upload_id, document):
+            raise BadReference(f"the ticket of {upload_id} was not written by us: begin the upload anew")
+        return msgspec.msgpack.decode(document, type=Ticket)
+
+    def forget(self, upload_id: str) -> None:
+        """Remember nothing of it any more."""
+        self._index.drop(layout.ticket_key(upload_id))
+        self._open.leave(layout.OPEN_UPLOADS_KEY, upload_id)
+
+    def open_ids(self) -> list[str]:
+        """Every upload that is not closed, in any order."""
+        return list(self._open.held(layout.OPEN_UPLOADS_KEY))
+
+    def _mac(self, upload_id: str, document: bytes) -> bytes:
+        if not self._macs:
+            return b"-" * _MAC_BYTES
+        return self._macs.sign(_PURPOSE, upload_id, hashlib.sha256(document).hexdigest()).encode()
+
+
+def opened(ticket: Ticket, state: str) -> Result:
+    """The Result of an upload that has not become an input; what is known of the file lies beside its record."""
+    asked = ticket.asked
+    return Result(
+        id=ticket.id,
+        state=state,
+        task=asked.task,
+        owner=ticket.owner,
+        created_at=ticket.created_at,
+        extra=msgspec.json.encode(Upload(asked.name, asked.size_bytes, asked.media_type)),
+    )
+
+
+def upload_of(result: Result) -> Upload | None:
+    """The file that this Result is made from, whether it has arrived or not; None when there is none."""
+    source = input_of(result)
+    if source is not None:
+        return Upload(source.file_name, source.size_bytes, source.media_type)
+    refused = result.failure is not None and result.failure.type == "UploadRejected"
+    if result.extra and (result.state in OPEN_STATES or refused):
+        try:
+            return msgspec.json.decode(result.extra, type=Upload)
+        except msgspec.DecodeError:
+            return None  # a custom state of somebody else's, who keeps other things there
+    return None
+
+
+def input_of(result: Result) -> Artifact | None:
+    """The adopted upload among the Artifacts of a Result."""
+    found = result.artifact(INPUT)
+    return found if found is not None and found.metadata.get("role") == INPUT else None

@@ -1,0 +1,113 @@
+"""Fixtures of the uploads' tests: a gateway on real sockets over MinIO or a folder, Redis, and RabbitMQ."""
+
+import socket
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from celery import Celery
+
+from resultstore import Settings, Store, connect
+from resultstore.backends.celery.dispatching import CeleryDispatcher
+from resultstore.embedded import free_port
+from resultstore.gateway.app import create_app
+from resultstore.gateway.bytes_app import create_bytes_app
+from tasks.app import make_app
+from tasks.offers import offers
+from tasks.samples import photos
+from tests.gateway.conftest import running
+
+
+@dataclass
+class Place:
+    """A gateway with uploads, the store below it, and the queue that its tasks are sent to."""
+
+    gateway: httpx.Client
+    store: Store
+    app: Celery
+    dispatcher: CeleryDispatcher
+
+    def ticket(self, **asked) -> dict:
+        """A ticket for the photo, unless asked for otherwise."""
+        wanted = {"name": "china.jpg", "media_type": "image/jpeg", "task": "images.resize", "options": {}, **asked}
+        answer = self.gateway.post("/v1/uploads", json=wanted)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def complete(self, ticket: dict) -> httpx.Response:
+        return self.gateway.post(f"/v1/uploads/{ticket['id']}/complete", json={})
+
+    def waiting(self) -> int:
+        """How many messages wait for a worker."""
+        with self.app.connection_for_write() as connection:
+            queue = self.app.amqp.queues[self.app.conf.task_default_queue].bind(connection.default_channel)
+            return queue.queue_declare(passive=False).message_count
+
+
+def send(ticket: dict, body: bytes, **headers: str) -> httpx.Response:
+    """The bytes, as the ticket says."""
+    return httpx.put(ticket["url"], content=body, headers={**ticket["headers"], **headers})
+
+
+def send_parts(ticket: dict, body: bytes, numbers: set[int] | None = None) -> None:
+    """The parts of a large file, all or those of these numbers."""
+    for one in ticket["parts"]["urls"]:
+        if numbers is None or one["number"] in numbers:
+            start = (one["number"] - 1) * ticket["parts"]["part_size_bytes"]
+            part = body[start : start + one["size_bytes"]]
+            httpx.put(one["url"], content=part, headers=one["headers"], timeout=30).raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def photo() -> bytes:
+    """A JPEG of 640 x 427 pixels."""
+    return photos()[0].content
+
+
+@pytest.fixture
+def servers(redis_url, amqp_url, s3_server) -> dict[str, str]:
+    """The variables that name them, and ports of our own."""
+    return {
+        "RESULTSTORE_INDEX_URL": redis_url,
+        "RESULTSTORE_INDEX_PREFIX": f"{uuid.uuid4().hex}:",
+        "RESULTSTORE_BROKER_URL": amqp_url,
+        "RESULTSTORE_S3_ENDPOINT": s3_server.endpoint,
+        "RESULTSTORE_SECRET_KEY": "k" * 32,
+        "RESULTSTORE_GATEWAY_PORT": str(free_port()),
+        "RESULTSTORE_BYTES_PORT": str(free_port()),
+        "AWS_ACCESS_KEY_ID": s3_server.access_key,
+        "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,
+    }
+
+
+@pytest.fixture(params=["local", "s3"])
+def settings(request, tmp_path, servers, monkeypatch) -> Settings:
+    """Each kind of object store; in the environment too, where Celery's backend finds them."""
+    chosen = {**servers, "RESULTSTORE_BLOBS_URL": f"file://{tmp_path}/blobs"}
+    if request.param == "s3":
+        chosen["RESULTSTORE_BLOBS_URL"] = f"s3://{request.getfixturevalue('bucket')}/root"
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    return Settings()
+
+
+@pytest.fixture
+def place(settings) -> Iterator[Place]:
+    """A gateway with uploads; no worker runs."""
+    app = make_app(settings)
+    app.conf.task_default_queue = f"queue-{uuid.uuid4().hex}"
+    store, dispatcher = connect(settings), CeleryDispatcher(app)
+    listeners = [(create_app(store, dispatcher=dispatcher, offers=offers), _listening(settings.gateway_port))]
+    if settings.blobs_url.startswith("file"):
+        listeners.append((create_bytes_app(store.blobs, store.signer), _listening(settings.bytes_port)))
+    url = f"http://127.0.0.1:{settings.gateway_port}"
+    with running(*listeners), httpx.Client(base_url=url, timeout=30) as gateway:
+        yield Place(gateway, store, app, dispatcher)
+    with app.connection_for_write() as connection:
+        connection.default_channel.queue_delete(app.conf.task_default_queue)
+
+
+def _listening(port: int) -> socket.socket:
+    return socket.create_server(("127.0.0.1", port))
