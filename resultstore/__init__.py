@@ -4,6 +4,7 @@ from resultstore.capture import Output
 from resultstore.connect import connect
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import (
+    AddressRefused,
     ArtifactExpired,
     ArtifactMissing,
     BadInput,
@@ -37,6 +38,7 @@ from resultstore.settings import Settings
 from resultstore.store import Store
 
 __all__ = [
+    "AddressRefused",
     "Artifact",
     "ArtifactExpired",
     "ArtifactMissing",

@@ -74,4 +74,12 @@ class Settings(BaseSettings):
     quota_tickets: Annotated[int, Field(ge=0)] = Field(200, description="open uploads of one owner")
     quota_streams: Annotated[int, Field(ge=0)] = Field(20, description="open event streams of one owner")
 
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="signs webhooks: whsec_ and base64 (several, by spaces, while one follows another)"
+    )
+    outgoing_ports: str = Field("80,443", description="ports to which webhooks are sent, by commas")
+    outgoing_private: str = Field(
+        "", description="private networks that webhooks may reach all the same, by commas (10.1.0.0/16)"
+    )
+
     log_json: bool = Field(default=False, description="JSON log lines instead of coloured ones")

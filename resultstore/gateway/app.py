@@ -17,6 +17,7 @@ from resultstore.gateway.uploads import UploadRoutes
 from resultstore.gateway.views import result_view
 from resultstore.offers import NO_OFFERS, Offers
 from resultstore.store import Store
+from resultstore.webhooks.hooks import Webhooks
 
 API_VERSION = "1"
 
@@ -41,6 +42,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
         openapi_url="/v1/openapi.json",
     )
     app.state.dispatcher, app.state.offers = dispatcher, offers
+    app.state.webhooks = Webhooks(store)  # what starts work for a client tells it where to send word
     app.state.hub = hub = Hub(store, result_view)  # whoever serves the app closes it, so that streams end
     identities = identities_of(store.settings)
     app.state.identities = identities  # where the dependency `needs` finds it

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from resultstore.model.errors import (
+    AddressRefused,
     ArtifactExpired,
     ArtifactMissing,
     BadInput,
@@ -50,6 +51,7 @@ _PROBLEMS: tuple[tuple[type[ResultStoreError], str, HTTPStatus, str], ...] = (
     (TooLarge, "too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ""),
     (WrongType, "wrong-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ""),
     (BadInput, "invalid-request", HTTPStatus.UNPROCESSABLE_ENTITY, ""),
+    (AddressRefused, "address-refused", HTTPStatus.UNPROCESSABLE_ENTITY, ""),
     (Refused, "refused", HTTPStatus.UNPROCESSABLE_ENTITY, "the request is understood and is not carried out as it is"),
     (
         Damaged,

@@ -3,7 +3,7 @@
 ResultStoreError
 +-- NotThere          ResultMissing, ArtifactMissing, ArtifactExpired, BlobMissing, TaskMissing
 +-- Refused           TooLarge, WrongType, NotYours, BadReference, BadInput, Misconfigured
-|   +-- UploadIncomplete, UploadRejected
+|   +-- UploadIncomplete, UploadRejected, AddressRefused
 +-- Damaged           ChecksumMismatch, SealUnreadable, RecordUnreadable
 +-- Unavailable       BlobStoreUnavailable, BlobStoreFull, IndexUnavailable, BrokerUnavailable
 +-- CommitUnknown
@@ -68,6 +68,8 @@ class UploadIncomplete(Refused):
 
 class UploadRejected(Refused):
     """An upload is not what was declared, or more than its task takes; its bytes were deleted."""
+class AddressRefused(Refused):
+    """A URL names a place to which nothing is sent from here: a private one, another port, another scheme."""
 
 
 class Misconfigured(Refused):

@@ -113,6 +113,11 @@ def claim_key(result_id: str) -> str:
     return f"rs:{{{result_id}}}:claim"
 
 
+def webhooks_key(part: str) -> str:
+    """Redis: the webhooks that have not been sent: "hooks" themselves, and the ids that are "waiting" or "due"."""
+    return f"rs:{{webhooks}}:{part}"
+
+
 def id_of_record_key(key: str) -> str | None:
     """The id whose record stands under `key`; None for any other key."""
     return key[4:-1] if key.startswith("rs:{") and key.endswith("}") else None
