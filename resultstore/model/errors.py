@@ -68,6 +68,8 @@ class UploadIncomplete(Refused):
 
 class UploadRejected(Refused):
     """An upload is not what was declared, or more than its task takes; its bytes were deleted."""
+
+
 class AddressRefused(Refused):
     """A URL names a place to which nothing is sent from here: a private one, another port, another scheme."""
 
