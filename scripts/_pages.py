@@ -77,7 +77,14 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         "tasks.md",
         "Shipped tasks",
         "What `resultstore worker` runs. Send them by name: `app.send_task('images.resize', (artifact,))`.",
-        ("tasks.images.resize", "tasks.pdf.report", "tasks.models.train", "tasks.tables.convert"),
+        (
+            "tasks.images.resize",
+            "tasks.pdf.report",
+            "tasks.models.train",
+            "tasks.tables.convert",
+            "tasks.examples.report",
+            "tasks.examples.train",
+        ),
     ),
     (
         "orders.md",

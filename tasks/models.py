@@ -18,7 +18,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from resultstore import Artifact, BadInput
+from resultstore import Artifact, BadInput, Store
 from resultstore.backends.celery import store_of
 from tasks.app import app
 from tasks.arguments import checked, file_stem, naming
@@ -92,14 +92,18 @@ def train(source: Artifact, target: Annotated[str, Field(min_length=1)], kind: K
     store = store_of(app)
     with naming("table", source), store.open(source) as stream:
         trained = fitted(examples(stream, target=target), kind=kind, report=store.progress)
-    stem = f"{file_stem(source, 'model')}-{kind}"
+    return kept(store, trained, stem=f"{file_stem(source, 'model')}-{kind}", target=target, kind=kind)
+
+
+def kept(store: Store, trained: Trained, *, stem: str, target: str, kind: Kind) -> list[Artifact]:
+    """Put a trained model into `store`, as files that begin with `stem`, with its metrics."""
     facts = {"kind": kind, "target": target, **msgspec.structs.asdict(trained.metrics)}
-    kept = [store.put(as_skops(trained), name=f"{stem}.skops", media_type=SKOPS_TYPE, metadata=facts)]
+    files = [store.put(as_skops(trained), name=f"{stem}.skops", media_type=SKOPS_TYPE, metadata=facts)]
     if kind == "logistic":
         tensors = as_safetensors(trained)
-        kept.append(store.put(tensors, name=f"{stem}.safetensors", media_type=SAFETENSORS_TYPE, metadata=facts))
+        files.append(store.put(tensors, name=f"{stem}.safetensors", media_type=SAFETENSORS_TYPE, metadata=facts))
     metrics = json.dumps({**facts, "feature_names": trained.features}, indent=2).encode()
-    return [*kept, store.put(metrics, name="metrics.json", media_type="application/json")]
+    return [*files, store.put(metrics, name="metrics.json", media_type="application/json")]
 
 
 def examples(stream: BinaryIO, *, target: str) -> Examples:

@@ -50,6 +50,19 @@ class Convert(Options):
     ] = None
 
 
+class ExampleReport(Options):
+    """Of `examples.report`."""
+
+    title: Annotated[str, Field(title="Title on the cover", max_length=120)] = ""
+
+
+class ExampleTrain(Options):
+    """Of `examples.train`."""
+
+    table: Annotated[Literal["wine", "digits"], Field(title="Table")] = "wine"
+    kind: Annotated[Literal["logistic", "forest"], Field(title="Kind of model")] = "logistic"
+
+
 SHIPPED: Final = (
     Offer(
         task="images.resize",
@@ -82,6 +95,18 @@ SHIPPED: Final = (
         takes=TABLES,
         max_bytes=64 * 1024 * MIB,
         arguments=Convert,
+    ),
+    Offer(
+        task="examples.report",
+        title="Example of a report",
+        description="On 178 Italian wines; needs no file.",
+        arguments=ExampleReport,
+    ),
+    Offer(
+        task="examples.train",
+        title="Example of a classifier",
+        description="Fitted to wines or to handwritten digits; needs no file.",
+        arguments=ExampleTrain,
     ),
 )
 

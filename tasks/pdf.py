@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from pydantic import Field
 
-from resultstore import Artifact
+from resultstore import Artifact, Store
 from resultstore.backends.celery import store_of
 from tasks import report_pages as pages, report_rows as rows
 from tasks.app import app
@@ -50,10 +50,15 @@ def report(source: Artifact, title: Annotated[str, Field(max_length=120)] = "") 
     stem = file_stem(source, "table")
     with naming("table", source), store.open(source) as stream:
         facts = facts_of(stream)
+    return kept(store, facts, stem=stem, title=title, source=source.file_name)
+
+
+def kept(store: Store, facts: Facts, *, stem: str, title: str, source: str) -> Artifact:
+    """Write the report of `facts` into `store` as `<stem>.pdf`; `source` names the table on the cover."""
     metadata: dict[str, str | int | float | bool | None] = {"rows": facts.rows, "columns": len(facts.columns)}
     with store.writer(name=f"{stem}.pdf", media_type="application/pdf", metadata=metadata) as out:
         # The Artifact takes its metadata when the block ends: the count is known only now.
-        metadata["pages"] = write(facts, out, title=title or stem, source=source.file_name, report=store.progress)
+        metadata["pages"] = write(facts, out, title=title or stem, source=source, report=store.progress)
     return out.artifact
 
 

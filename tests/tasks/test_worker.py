@@ -142,6 +142,18 @@ def test_a_table_becomes_parquet(app, store):
     assert pq.read_table(io.BytesIO(fetched(store, table))).num_rows == 1797
 
 
+def test_an_example_needs_no_file_and_makes_what_the_same_work_makes_of_one(app, store):
+    source = store.put(samples.wine().content, name="wine.csv")
+    report = app.send_task("pdf.report", (source,), {"title": "The same"}).get(timeout=60)
+
+    example = app.send_task("examples.report", (), {"title": "The same"}).get(timeout=60)
+    trained = app.send_task("examples.train", (), {"table": "wine"}).get(timeout=60)
+
+    assert (example.sha256, example.metadata) == (report.sha256, report.metadata)
+    assert [one.name for one in trained] == ["wine-logistic.skops", "wine-logistic.safetensors", "metrics.json"]
+    assert trained[0].metadata["accuracy"] > 0.9
+
+
 CHINA = samples.photos()[0].content
 BAD = {
     "cut.jpg": ("images.resize", CHINA[:100_000], "damaged or cut short"),

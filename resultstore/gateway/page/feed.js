@@ -6,6 +6,7 @@ import { eventsOf } from "./eventstream.js";
 
 const SILENCE_SECONDS = 45; // three heartbeats of 15 s
 const LIST_SECONDS = 30;
+const SNAPSHOT_SIZE = 200; // what the gateway begins a stream with
 const PAGE_SIZE = 100;
 const MOST_RESULTS = 2000;
 
@@ -80,8 +81,9 @@ export class Feed extends EventTarget {
     if (id) this.#lastId = id;
     const told = content ? JSON.parse(content) : null;
     if (event === "snapshot") {
-      this.#results.settle(told.items, { whole: told.items.length < PAGE_SIZE, askedAt: Date.now() / 1000 });
-      this.#readOn();
+      const whole = told.items.length < SNAPSHOT_SIZE;
+      this.#results.settle(told.items, { whole, complete: told.complete });
+      if (!whole) this.#readOn();
     } else if (event === "result") this.#results.put(told);
     else if (event === "change") this.#results.change(told);
     else if (event === "removed") this.#results.remove(told.id);
@@ -102,9 +104,8 @@ export class Feed extends EventTarget {
 
   /** The newest page, and each Result beyond it that is still under way here. */
   async #list() {
-    const askedAt = Date.now() / 1000;
     const page = await this.#api.get("/v1/results", { limit: PAGE_SIZE });
-    this.#results.settle(page.items, { whole: !page.next, askedAt });
+    this.#results.settle(page.items, { whole: !page.next, complete: page.complete });
     const listed = new Set(page.items.map((view) => view.id));
     const open = this.#results.all().filter((view) => !ended(view) && !listed.has(view.id));
     for (const view of open.slice(0, PAGE_SIZE)) await this.#look(view.id);

@@ -2,6 +2,8 @@
 
 import { ended } from "./describe.js";
 
+const SETTLED_SECONDS = 5;
+
 /** Dispatches "change" with `detail` {ids: Set, order: whether some came or went}. */
 export class Results extends EventTarget {
   /** Whether the server has more than the page. */
@@ -71,15 +73,17 @@ export class Results extends EventTarget {
   /**
    * Take a list of the newest: what is missing in it was deleted meanwhile.
    *
-   * Only as far back as the list goes, and only what is settled here: a Result that was started while the list was
-   * under way is not missing.
+   * Only as far back as the list goes (`whole`: to the end), only where the server knows of all (`complete`: not after
+   * it has lost its index), and only what is settled: a Result that was started while the list was under way is not
+   * missing. That is told by the server's clock, as the list shows it; this machine's may be wrong.
    */
-  settle(views, { whole, askedAt }) {
+  settle(views, { whole, complete }) {
     const listed = new Set(views.map((view) => view.id));
     const oldest = Math.min(...views.map((view) => view.created_at ?? Infinity));
-    for (const view of this.#byId.values()) {
+    const now = Math.max(...views.map((view) => view.changed_at ?? 0));
+    for (const view of complete ? this.#byId.values() : []) {
       const covered = whole || (view.created_at ?? 0) > oldest;
-      const settled = (view.changed_at ?? view.created_at ?? 0) < askedAt - 10;
+      const settled = !views.length || (view.changed_at ?? view.created_at ?? 0) < now - SETTLED_SECONDS;
       if (covered && settled && !view.sending && !listed.has(view.id)) this.remove(view.id);
     }
     for (const view of views) this.put(view);
