@@ -4,10 +4,14 @@ import os
 import sys
 from typing import Annotated
 
+import msgspec
 import typer
 from structlog import get_logger
 
+from resultstore.cli.output import out, print_json
 from resultstore.cli.rooms import enter
+from resultstore.connect import connect
+from resultstore.dispatching import Dispatcher
 from resultstore.logs import configure_logs
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
@@ -26,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
     """Register these commands."""
     app.command()(gateway)
     app.command()(worker)
+    app.command()(reconcile)
 
 
 def gateway(
@@ -55,12 +60,37 @@ def _gateway_of(store: Store) -> object:
     """The gateway over `store`; it starts and cancels the shipped tasks where Celery is installed, else only reads."""
     create_app = enter("resultstore.gateway.app", extra="gateway").create_app
     try:
-        celery_app = enter("tasks.app", extra="celery,tasks").make_app(store.settings)
-        dispatcher = enter("resultstore.backends.celery.dispatching", extra="celery").CeleryDispatcher(celery_app)
+        dispatcher = _dispatcher_of(store)
     except Misconfigured as error:
         get_logger(__name__).warning("gateway_only_reads", reason=str(error))
         return create_app(store)
     return create_app(store, dispatcher=dispatcher, offers=enter("tasks.offers", extra="celery,tasks").offers)
+
+
+def _dispatcher_of(store: Store) -> Dispatcher:
+    """What sends the shipped tasks. Raises Misconfigured where Celery is not installed."""
+    app = enter("tasks.app", extra="celery,tasks").make_app(store.settings)
+    door = enter("resultstore.backends.celery.dispatching", extra="celery")
+    dispatcher: Dispatcher = door.CeleryDispatcher(app)
+    return dispatcher
+
+
+def reconcile(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,  # noqa: FBT002
+) -> None:
+    """Finish the uploads that their clients did not, and collect what never will be. The gateway does it by itself."""
+    settings = Settings()
+    store = connect(settings)
+    completion = enter("resultstore.uploads.completion", extra="gateway").Completion(
+        store, dispatcher=_dispatcher_of(store)
+    )
+    done = enter("resultstore.uploads.reconcile", extra="gateway").Reconciler(store, completion).run()
+    if json:
+        print_json(msgspec.to_builtins(done))
+    else:
+        out().print(
+            f"completed {done.completed} uploads, gave up {done.given_up}, deleted {done.orphans} that nobody knew"
+        )
 
 
 def worker_argv(*, concurrency: int, queues: str | None = None, loglevel: str = "info") -> list[str]:

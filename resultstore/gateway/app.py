@@ -17,6 +17,8 @@ from resultstore.gateway.uploads import UploadRoutes
 from resultstore.gateway.views import result_view
 from resultstore.offers import NO_OFFERS, Offers
 from resultstore.store import Store
+from resultstore.uploads.completion import Completion
+from resultstore.uploads.reconcile import Reconciler
 from resultstore.webhooks.hooks import Webhooks
 
 API_VERSION = "1"
@@ -49,8 +51,11 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.include_router(SessionRoutes(store, identities).router())
     app.include_router(ResultRoutes(store).router())
     app.include_router(EventRoutes(store, hub, result_view).router())
+    app.state.reconciler = None  # whoever serves the app lets it make its rounds
     if dispatcher is not None and store.blobs is not None:
-        app.include_router(UploadRoutes(store, dispatcher=dispatcher, offers=offers).router())
+        completion = Completion(store, dispatcher=dispatcher)
+        app.state.reconciler = Reconciler(store, completion)
+        app.include_router(UploadRoutes(store, completion, offers=offers).router())
     app.include_router(HealthRoutes(store).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
     install_problems(app)

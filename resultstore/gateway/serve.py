@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 import structlog
 import uvicorn
@@ -20,6 +20,7 @@ from resultstore.gateway.identities import check_exposure
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store
+from resultstore.uploads.reconcile import Reconciler
 
 DRAIN_S = 5
 BACKLOG = 512
@@ -47,7 +48,8 @@ def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Seque
     sockets = inherited or [_listening(*place) for place, _ in zip(places, apps, strict=False)]
     bound_senders(sockets[0])
     check_exposure(settings, host=_host(sockets[0]))
-    with suppress(KeyboardInterrupt):
+    reconciler: Reconciler | None = gateway.state.reconciler
+    with suppress(KeyboardInterrupt), reconciler.running() if reconciler else nullcontext():
         asyncio.run(_serve(list(zip(apps, sockets, strict=False)), gateway.state.hub))
 
 

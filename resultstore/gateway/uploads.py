@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from resultstore.blobs.blobstore import SignedUrl
-from resultstore.dispatching import Dispatcher
 from resultstore.gateway.caller import Caller, needs, visible
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import Kind, Quotas
@@ -81,10 +80,10 @@ class UploadView(BaseModel):
 class UploadRoutes:
     """`/v1/uploads` of one Store. Plain functions, which FastAPI runs on its thread pool."""
 
-    def __init__(self, store: Store, *, dispatcher: Dispatcher, offers: Offers) -> None:
+    def __init__(self, store: Store, completion: Completion, *, offers: Offers) -> None:
         self._store = store
         self._issuer = Issuer(store, offers=offers)
-        self._completion = Completion(store, dispatcher=dispatcher)
+        self._completion = completion
         self._quotas = Quotas(store.index, store.settings)
 
     def router(self) -> APIRouter:

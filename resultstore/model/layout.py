@@ -24,6 +24,8 @@ RETENTION_S: dict[str, int | None] = {
 
 LAYOUT_KEY = "layout.json"
 OPEN_UPLOADS_KEY = "rs:{uploads}"  # Redis: the ids of all uploads that have not ended
+RECONCILING_KEY = "rs:{uploads}:round"  # Redis: who looks at them in this minute
+COLLECTING_KEY = "rs:{uploads}:collecting"  # Redis: who looks at all bytes today
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _NONCE = re.compile(r"[0-9a-f]{32}\Z")
@@ -63,6 +65,11 @@ def content_prefixes(result_id: str) -> list[str]:
 def upload_key(result_id: str, *, retention: str, nonce: str) -> str:
     """The key of one upload."""
     return f"uploads/{checked_class(retention)}/{shard(result_id)}/{id_segment(result_id)}/{_checked_nonce(nonce)}"
+
+
+def id_of_upload_key(key: str) -> str:
+    """The id in the key of an upload, as `id_segment` writes it; ids that we make for uploads stand as they are."""
+    return key.split("/")[3]
 
 
 def seal_key(result_id: str) -> str:

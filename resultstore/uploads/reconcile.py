@@ -1,0 +1,140 @@
+"""Reconcile: finishes the uploads that their clients did not, and collects what will never be finished."""
+
+import threading
+import time
+import uuid
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, cast
+
+import msgspec
+from structlog import get_logger
+
+from resultstore.index.index import Claims
+from resultstore.model import layout
+from resultstore.model.errors import NotThere, ResultStoreError, Unavailable, UploadIncomplete
+from resultstore.model.result import State
+from resultstore.store import Store
+from resultstore.uploads.completion import Completion
+from resultstore.uploads.ticket import OPEN_FOR_S, Ticket, Tickets
+
+EVERY_S: Final = 60.0
+YOUNG_S: Final = 15 * 60  # so long an upload is looked at in every round, later in one of fifteen
+_ONE_OF: Final = 15
+_ORPHANS_EVERY_S: Final = layout.DAY_S
+# Bytes that no ticket, record or seal knows: as long as a message may wait in a queue when Redis was lost meanwhile.
+ORPHAN_AFTER_S: Final = 7 * layout.DAY_S
+
+_log = get_logger(__name__)
+
+
+class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done: uploads whose task was sent or that were refused, those given up, bytes that nobody knew."""
+
+    completed: int = 0
+    given_up: int = 0
+    orphans: int = 0
+
+
+class Reconciler:
+    """The net below clients that vanish and events that are lost.
+
+    Args:
+        store: whose uploads.
+        completion: sends the tasks.
+    """
+
+    def __init__(self, store: Store, completion: Completion) -> None:
+        self._store = store
+        self._completion = completion
+        self._tickets = Tickets(store)
+
+    def run(self) -> Reconciled:
+        """Look at every open upload, and at all bytes. May run beside clients, gateways and another run."""
+        found = [self._settled(one) for one in self._tickets.open_ids()]
+        return Reconciled(
+            completed=found.count("completed"), given_up=found.count("given up"), orphans=self._collected()
+        )
+
+    def round(self) -> Reconciled:
+        """What is due in this minute; one process of all that share the index does it."""
+        if not self._claimed(layout.RECONCILING_KEY, EVERY_S - 5):
+            return Reconciled()
+        minute = int(time.time() // EVERY_S)
+        found = [self._settled(one, minute=minute) for one in self._tickets.open_ids()]
+        orphans = self._collected() if self._claimed(layout.COLLECTING_KEY, _ORPHANS_EVERY_S) else 0
+        return Reconciled(completed=found.count("completed"), given_up=found.count("given up"), orphans=orphans)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Rounds in a thread of their own, for as long as the block lasts."""
+        ended = threading.Event()
+
+        def rounds() -> None:
+            while not ended.wait(EVERY_S):
+                try:
+                    self.round()
+                except ResultStoreError as error:
+                    _log.warning("reconciliation failed", reason=str(error))
+
+        thread = threading.Thread(target=rounds, name="resultstore-reconciler", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+
+    def _settled(self, upload_id: str, *, minute: int | None = None) -> str:
+        """Complete the upload if all of it is there, give it up if its time is over; what was done, in a word."""
+        try:
+            ticket = self._tickets.find(upload_id)
+            if ticket is None:
+                self._tickets.forget(upload_id)
+                return "given up"
+            if minute is not None and not _due(ticket, minute):
+                return "left"
+            return self._completed(ticket)
+        except Unavailable:
+            raise  # the next one would wait for the same server
+        except ResultStoreError as error:
+            _log.warning("upload not reconciled", id=upload_id, reason=str(error))
+            return "left"
+
+    def _completed(self, ticket: Ticket) -> str:
+        try:
+            self._completion.complete(ticket)
+        except UploadIncomplete:
+            if time.time() - ticket.created_at < OPEN_FOR_S:
+                return "left"
+        except NotThere:
+            pass  # its record was deleted or has expired: nobody can ask for it any more
+        else:
+            return "completed"
+        self._completion.abandon(ticket)
+        return "given up"
+
+    def _collected(self) -> int:
+        """Delete bytes of a week ago that no ticket, record or seal knows; how many there were."""
+        blobs, count = self._store.blobs, 0
+        assert blobs is not None  # a Completion was made for this store
+        before = blobs.now() - ORPHAN_AFTER_S
+        for stored in blobs.list("uploads/"):
+            if stored.modified_at < before and self._unknown(layout.id_of_upload_key(stored.key)):
+                blobs.delete([stored.key])
+                count += 1
+        return count
+
+    def _unknown(self, upload_id: str) -> bool:
+        if self._tickets.find(upload_id) is not None:
+            return False
+        result = self._store.load(upload_id)
+        return result is None or (result.failure is not None and result.state == State.FAILURE and not result.artifacts)
+
+    def _claimed(self, key: str, length_s: float) -> bool:
+        return cast("Claims", self._store.index).claim(key, uuid.uuid4().hex, ttl_s=int(length_s))
+
+
+def _due(ticket: Ticket, minute: int) -> bool:
+    age_s = time.time() - ticket.created_at
+    return age_s < YOUNG_S or age_s >= OPEN_FOR_S or minute % _ONE_OF == zlib.crc32(ticket.id.encode()) % _ONE_OF

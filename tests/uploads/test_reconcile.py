@@ -1,0 +1,158 @@
+"""The reconciler: what clients leave half done is finished, or collected, and never done twice."""
+
+import os
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+import pytest
+
+from resultstore.backends.celery.dispatching import CeleryDispatcher
+from resultstore.model import layout
+from resultstore.model.errors import BrokerUnavailable
+from resultstore.uploads.completion import Completion
+from resultstore.uploads.reconcile import Reconciler
+from resultstore.uploads.ticket import Tickets
+from tasks.app import make_app
+from tests.contract.steps import MIB
+from tests.uploads.conftest import send, send_parts
+
+DAY_S = 86_400
+
+
+@pytest.fixture
+def completion(place) -> Completion:
+    return Completion(place.store, dispatcher=place.dispatcher)
+
+
+@pytest.fixture
+def reconciler(place, completion) -> Reconciler:
+    return Reconciler(place.store, completion)
+
+
+def aged(place, ticket: dict, seconds: float) -> None:
+    """Let a ticket have been given out so long ago."""
+    tickets = Tickets(place.store)
+    kept = tickets.find(ticket["id"])
+    tickets.keep(msgspec.structs.replace(kept, created_at=kept.created_at - seconds))
+
+
+def test_a_client_that_vanished_after_its_bytes_had_arrived_gets_its_task(place, reconciler, photo):
+    ticket = place.ticket(size_bytes=len(photo))
+    send(ticket, photo)
+
+    first, second = reconciler.run(), reconciler.run()
+
+    assert (first.completed, second.completed) == (1, 0)
+    assert place.complete(ticket).json()["state"] == "PENDING"
+    assert place.waiting() == 1
+
+
+def test_all_parts_are_joined_for_a_client_that_vanished(place, reconciler):
+    body = (b"a,b\n" + b"1,2\n" * (5 * MIB))[: 17 * MIB]
+    ticket = place.ticket(name="t.csv", media_type="text/csv", task="tables.convert", size_bytes=len(body))
+    send_parts(ticket, body)
+
+    assert reconciler.run().completed == 1
+    assert place.waiting() == 1
+
+
+def test_what_has_not_arrived_is_waited_for_and_given_up_after_a_day(place, reconciler, photo):
+    single = place.ticket(size_bytes=len(photo))
+    size = 17 * MIB
+    parts = place.ticket(name="t.csv", media_type="text/csv", task="tables.convert", size_bytes=size)
+    send_parts(parts, b"1,2\n" * (size // 4), {1})
+    kept = Tickets(place.store).find(parts["id"])
+
+    early = reconciler.run()
+    for one in (single, parts):
+        aged(place, one, DAY_S)
+    late = reconciler.run()
+
+    assert (early.given_up, late.given_up) == (0, 2)
+    for one in (single, parts):
+        assert place.gateway.get(f"/v1/results/{one['id']}").status_code == 404
+        assert place.complete(one).status_code == 404
+    assert _is_over(place, kept)
+    assert Tickets(place.store).open_ids() == []
+    assert place.waiting() == 0
+
+
+def _is_over(place, kept) -> bool:
+    last = place.store.signer.sign_part(kept.key, expires_in_s=60, upload_id=kept.upload_id, number=3, size_bytes=MIB)
+    return httpx.put(last.url, content=bytes(MIB), headers=last.headers).status_code == 404
+
+
+def test_a_gateway_that_died_between_claim_and_dispatch_is_made_up_for(place, reconciler, photo):
+    # given a claim whose holder is gone
+    ticket = place.ticket(size_bytes=len(photo))
+    send(ticket, photo)
+    place.store.index.claim(layout.claim_key(ticket["id"]), "a gateway that was killed", ttl_s=1)
+
+    met = place.complete(ticket)
+    sent_at_once = place.waiting()
+    end = time.monotonic() + 10
+    while not place.waiting() and time.monotonic() < end:
+        reconciler.run()
+        time.sleep(0.1)
+
+    assert (met.status_code, met.json()["state"], sent_at_once) == (202, "UPLOADING", 0)
+    assert place.waiting() == 1
+
+
+def test_a_broker_that_was_away_costs_nothing_but_time(place, settings, completion, photo):
+    ticket = place.ticket(size_bytes=len(photo))
+    send(ticket, photo)
+    away = make_app(settings.model_copy(update={"broker_url": "amqp://guest:guest@127.0.0.1:1//"}))
+    kept = Tickets(place.store).find(ticket["id"])
+
+    with pytest.raises(BrokerUnavailable):
+        Completion(place.store, dispatcher=CeleryDispatcher(away)).complete(kept)
+    between = place.store.load(ticket["id"]).state
+    completion.complete(kept)
+
+    assert between == "VERIFYING"
+    assert place.waiting() == 1
+
+
+def test_one_gateway_of_many_looks_in_a_minute(place, completion, photo):
+    ticket = place.ticket(size_bytes=len(photo))
+    first, second = (Reconciler(place.store, completion) for _ in range(2))
+    first.round()
+    send(ticket, photo)
+
+    assert second.round().completed == 0
+    assert place.waiting() == 0
+
+
+def test_a_refusal_that_a_crash_cut_short_ends_with_the_bytes_gone(place, reconciler):
+    page = b"<!doctype html><script>alert(1)</script>".ljust(200)
+    ticket = place.ticket(size_bytes=len(page))
+    send(ticket, page)
+
+    reconciler.run()
+
+    assert place.gateway.get(f"/v1/results/{ticket['id']}").json()["failure"]["type"] == "UploadRejected"
+    assert list(place.store.blobs.list("uploads/")) == []
+
+
+@pytest.mark.parametrize("settings", ["local"], indirect=True)
+def test_bytes_that_nobody_knows_are_collected_after_a_week(place, reconciler, settings, photo):
+    # given one blob that came by the URL of an upload that was given up, and one whose task waits
+    root = Path(urlsplit(settings.blobs_url).path)
+    given_up, waiting = place.ticket(size_bytes=len(photo)), place.ticket(size_bytes=len(photo))
+    place.gateway.delete(f"/v1/uploads/{given_up['id']}")
+    send(given_up, photo)
+    send(waiting, photo)
+    place.complete(waiting)
+    kept = place.store.load(waiting["id"]).artifact("input").key
+
+    young = reconciler.run()
+    for path in root.glob("uploads/**/*"):
+        os.utime(path, (time.time() - 8 * DAY_S,) * 2)
+    old = reconciler.run()
+
+    assert (young.orphans, old.orphans) == (0, 1)
+    assert [one.key for one in place.store.blobs.list("uploads/")] == [kept]
