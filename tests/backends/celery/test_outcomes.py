@@ -1,11 +1,12 @@
 """Outcomes: which state follows which, and how an exception comes back."""
 
+import json
 import sys
 import uuid
 from pathlib import Path
 
 import pytest
-from celery import Celery, group, states
+from celery import Celery, Signature, chord, group, states
 from celery.app.task import Context
 
 
@@ -89,16 +90,25 @@ def test_a_started_task_says_where(client: Celery, task_id: str):
     assert record.started_at is not None
 
 
-def test_a_chain_that_fails_fails_the_ids_of_the_group_behind_it(client: Celery):
+def test_a_chain_that_fails_fails_the_ids_of_the_groups_behind_it(client: Celery):
     """Celery #6437."""
 
     @client.task
     def add(x: int, y: int) -> int:
         return x + y
 
-    behind = group(add.s(1), group(add.s(2), add.s(3) | add.s(4)))
-    results = behind.freeze()
-    context = request(uuid.uuid4().hex, chain=[dict(behind)])
+    def awaited() -> list[Signature]:
+        return [add.s(n).set(task_id=uuid.uuid4().hex) for n in (1, 2)]
+
+    header, inner, body, inside = awaited(), awaited(), awaited(), awaited()
+    behind = [
+        group(add.s(1), group(inside[0], add.s(3) | inside[1])),
+        chord([*header, chord(inner, add.s(4))], group(body)),
+    ]
+    for one in behind:
+        one.freeze()
+    plain = json.loads(json.dumps([dict(one) for one in behind]))  # as it stands in a message
+    context = request(uuid.uuid4().hex, chain=plain)
     client.backend.mark_as_failure(context.id, ValueError("link"), request=context)
-    for result in results.results:
-        assert client.AsyncResult(result.id).state == "FAILURE"
+    for one in (*header, *inner, *body, *inside):
+        assert client.AsyncResult(one.id).state == states.FAILURE
