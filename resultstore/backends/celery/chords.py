@@ -73,6 +73,13 @@ class Chords:
         """Say how many parts there will be."""
         self._run(_BEGIN, group_id, ".s .c", size, self._life_s)
 
+    def renew(self, group_id: str) -> None:
+        """Forget an earlier run of a frozen chord, which has the same group id.
+
+        Before the header is sent: its first part may be in before `begin`, which comes with the last header task.
+        """
+        self._run("return {redis.call('DEL', unpack(KEYS))}", group_id, ".c .j .t .s .d")
+
     def add(self, group_id: str) -> None:
         """One more part, added by a running header task."""
         self._run(_ADD, group_id, ".t")

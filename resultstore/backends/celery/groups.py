@@ -44,6 +44,7 @@ class KeepsGroups(BaseKeyValueStoreBackend):
             super().apply_chord(header_result_args, body, **kwargs)
         elif not isinstance(header_result_args[1], _regen):
             header = self.app.GroupResult(*header_result_args)
+            self._chords.renew(header.id)
             if any(isinstance(one, GroupResult) for one in header.results):
                 self._save_group(header.id, header)
 

@@ -47,6 +47,21 @@ def test_a_part_that_an_older_worker_brought_without_its_name_counts(made: Made,
     assert body.sent == [["old", "new"]]
 
 
+@pytest.mark.parametrize("outcome", [0, ValueError("first run")])
+def test_a_frozen_chord_that_is_applied_again_begins_anew(client: Celery, outcome: object):
+    """Celery says the size with the last header task that it sends; the first may have ended by then."""
+    group_id = uuid.uuid4().hex
+    body = Body(client)
+    for first in (outcome, 0):
+        client.backend.apply_chord(
+            (group_id, [client.AsyncResult(f"{group_id}-{n}") for n in range(2)]), body.signature
+        )
+        part_ended(client, group_id, body, 0, first)
+        client.backend.set_chord_size(group_id, 2)
+        part_ended(client, group_id, body, 1, 1)
+    assert body.sent == [[0, 1]] * (1 if outcome else 2)
+
+
 def test_the_backend_tells_where_it_keeps_a_task_and_a_part_of_a_chord(client: Celery, raw: redis.Redis):
     backend, task_id, group_id = client.backend, uuid.uuid4().hex, uuid.uuid4().hex
     backend.store_result(task_id, 1, states.SUCCESS)
