@@ -1,59 +1,111 @@
-"""Waiting elsewhere: in another process, on both sides of a fork, in greenlets."""
+"""Waiting elsewhere: in another process, on both sides of a fork, in greenlets (P6)."""
 
+import json
 import subprocess
 import sys
 import textwrap
+import time
 import uuid
 
 import pytest
 import redis
 from celery import Celery, states
 
-from tests.backends.celery.test_waiting import listening
+from tests.backends.celery.waiters import HEALTHY_S, LOST_S, all_but_one_percent, listening
 from tests.unit.index.conftest import PrivateRedis
 
+# Each tells when it woke for which id, one JSON object a line.
+PROGRAM = """
+{first}
+import json, os, sys, time
+from celery import Celery
+import pytest
+from tests.backends.celery.waiters import deafen
 
-def test_a_waiter_in_another_process_wakes(client: Celery, server: PrivateRedis, raw: redis.Redis):
-    task_id = uuid.uuid4().hex
-    other = waiting_process(server.url, task_id)
-    listening(raw, task_id)
-    client.backend.store_result(task_id, "for another", states.SUCCESS)
-    assert other.communicate(timeout=10)[0].strip() == "for another"
+app = Celery("other", broker="memory://", backend="resultstore+{url}")
+ids, lost = {ids}, []
+if {lost}:
+    lost = deafen(pytest.MonkeyPatch())
+
+def wait(task_id):
+    assert app.AsyncResult(task_id).get(timeout=20) == task_id
+    return time.time()
+
+def tell(woke):
+    assert bool(lost) == {lost}
+    print(json.dumps(woke), flush=True)
+
+"""
+WAYS = {
+    "another process": ("", "tell({one: wait(one) for one in ids})"),
+    # As gunicorn does with --preload: os.fork tells nobody, and the parent has waited before.
+    "forked": (
+        "",
+        """
+app.backend.on_task_call(None, "before")
+app.backend.store_result("before", "before", "SUCCESS")
+wait("before")
+lost.clear()
+for number in range(2):
+    if os.fork() == 0:
+        tell({one: wait(one) for one in ids[number::2]})
+        os._exit(0)
+for number in range(2):
+    assert os.wait()[1] == 0
+""",
+    ),
+    "gevent": (
+        "from gevent import monkey; monkey.patch_all()",
+        """
+import gevent
+jobs = {one: gevent.spawn(wait, one) for one in ids}
+gevent.joinall(list(jobs.values()))
+assert type(app.backend.result_consumer.drainer).__name__ == "geventDrainer"
+tell({one: job.value for one, job in jobs.items()})
+""",
+    ),
+    "eventlet": (
+        "import eventlet; eventlet.monkey_patch()",
+        """
+import eventlet
+jobs = {one: eventlet.spawn(wait, one) for one in ids}
+woke = {one: job.wait() for one, job in jobs.items()}
+assert type(app.backend.result_consumer.drainer).__name__ == "eventletDrainer"
+tell(woke)
+""",
+    ),
+}
 
 
-@pytest.mark.parametrize("library", ["gevent", "eventlet"])
-def test_greenlets_wait_side_by_side(server: PrivateRedis, library: str):
-    spawn = {
-        "gevent": "import gevent; jobs = [gevent.spawn(wait, i) for i in ids]; store(); gevent.joinall(jobs)",
-        "eventlet": "import eventlet; jobs = [eventlet.spawn(wait, i) for i in ids]; store(); [j.wait() for j in jobs]",
-    }[library]
-    patch = {
-        "gevent": "from gevent import monkey; monkey.patch_all()",
-        "eventlet": "import eventlet; eventlet.monkey_patch()",
-    }
-    program = f"""
-        {patch[library]}
-        import time, uuid
-        from celery import Celery
-        app = Celery("client", broker="memory://", backend="resultstore+{server.url}")
-        ids = [uuid.uuid4().hex for _ in range(20)]
-        got, late = [], []
-        def wait(task_id):
-            got.append(app.AsyncResult(task_id).get(timeout=10))
-            late.append(time.monotonic() - stored[task_id])
-        stored = {{}}
-        def store():
-            time.sleep(0.3)
-            for one in ids:
-                stored[one] = time.monotonic()
-                app.backend.store_result(one, one, "SUCCESS")
-        {spawn}
-        assert sorted(got) == sorted(ids)
-        assert type(app.backend.result_consumer.drainer).__name__ == "{library}Drainer"
-        print("late", max(late))
-    """
-    told = run(program)
-    assert float(told.split()[-1]) < 1
+def late_s(client: Celery, raw: redis.Redis, way: str, *, waiters: int, lost: bool) -> list[float]:
+    """How long after the end of its result each of these waiters woke, in a process of its own."""
+    ids = [uuid.uuid4().hex for _ in range(waiters)]
+    first, rest = WAYS[way]
+    url = client.backend.url
+    other = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(first=first, url=url, ids=ids, lost=lost) + rest],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for one in ids:
+        listening(raw, one, within_s=20)
+        time.sleep(0.1 if lost else 0.02)  # behind the check after 50 ms; one after the other
+        client.backend.store_result(one, one, states.SUCCESS)
+    told = other.communicate(timeout=30)[0]
+    assert other.returncode == 0
+    woke = {one: at for line in told.splitlines() for one, at in json.loads(line).items()}
+    assert woke.keys() == set(ids)
+    return [at - client.backend.store.peek(one).ended_at for one, at in woke.items()]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_waiters_elsewhere_wake_within_50_ms(client: Celery, raw: redis.Redis, way: str):
+    assert all_but_one_percent(late_s(client, raw, way, waiters=20, lost=False)) <= HEALTHY_S
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_waiters_elsewhere_wake_within_3_s_when_every_announcement_is_lost(client: Celery, raw: redis.Redis, way: str):
+    assert max(late_s(client, raw, way, waiters=2, lost=True)) <= LOST_S
 
 
 def test_both_sides_of_a_plain_fork_wait(server: PrivateRedis):
@@ -80,15 +132,6 @@ def test_both_sides_of_a_plain_fork_wait(server: PrivateRedis):
         print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """)
     assert told == "child 0"
-
-
-def waiting_process(url: str, task_id: str) -> subprocess.Popen[str]:
-    program = f"""
-        from celery import Celery
-        app = Celery("other", broker="memory://", backend="resultstore+{url}")
-        print(app.AsyncResult("{task_id}").get(timeout=20))
-    """
-    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True)
 
 
 def run(program: str) -> str:

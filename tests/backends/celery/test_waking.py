@@ -1,36 +1,72 @@
 """Waking: a real worker over RabbitMQ wakes a waiter, also where the request tells it of nobody."""
 
-import time
 import uuid
+from collections.abc import Callable
 
 import pytest
 from celery import Celery, chord, group
 from celery.exceptions import ChordError, TaskRevokedError
 
+from tests.backends.celery.waiters import HEALTHY_S, LOST_S, Waiter, all_but_one_percent, deafen
+
 pytestmark = pytest.mark.usefixtures("worker")
 
-
-def test_a_task_that_is_replaced_wakes_its_waiter(app: Celery):
-    assert app.tasks["worker_app.replaced"].delay(2, 3).get(timeout=20) == 5
+WAITERS = 12
 
 
-def test_a_chord_whose_header_fails_wakes_its_waiter(app: Celery):
-    tasks = app.tasks
-    header = group(tasks["worker_app.add"].s(1, 1), tasks["worker_app.fails"].s("header"))
-    result = chord(header)(tasks["worker_app.total"].s())
-    with pytest.raises(ChordError, match="header"):
-        app.AsyncResult(result.id).get(timeout=20)
+def replaced(app: Celery) -> Waiter:
+    return Waiter(app, app.tasks["worker_app.replaced"].delay(2, 3).id)
 
 
-def test_a_revoked_task_wakes_its_waiter(app: Celery):
-    result = app.tasks["worker_app.add"].apply_async((1, 1), countdown=30)
-    time.sleep(0.5)  # until the worker holds it
+def chord_whose_header_fails(app: Celery) -> Waiter:
+    header = group(app.tasks["worker_app.add"].s(1, 1), app.tasks["worker_app.fails"].s("header"))
+    return Waiter(app, chord(header)(app.tasks["worker_app.total"].s()).id)
+
+
+def revoked(app: Celery) -> Waiter:
+    result = app.tasks["worker_app.add"].apply_async((1, 1), countdown=1)
     result.revoke()
-    with pytest.raises(TaskRevokedError):
-        result.get(timeout=40)
+    return Waiter(app, result.id)
 
 
-def test_a_state_that_a_task_writes_for_another_id_wakes_its_waiter(app: Celery):
-    other = uuid.uuid4().hex
-    app.tasks["worker_app.update_other"].delay(other).forget()
-    assert app.AsyncResult(other).get(timeout=20) == "by another"
+def told_by_another_task(app: Celery) -> Waiter:
+    waiter = Waiter(app, uuid.uuid4().hex)
+    app.tasks["worker_app.update_other"].delay(waiter.task_id).forget()
+    return waiter
+
+
+WAYS = pytest.mark.parametrize(
+    ("send", "outcome"),
+    [
+        (replaced, 5),
+        (chord_whose_header_fails, ChordError),
+        (revoked, TaskRevokedError),
+        (told_by_another_task, "by another"),
+    ],
+)
+Send = Callable[[Celery], Waiter]
+
+
+def is_outcome(got: object, outcome: object) -> bool:
+    return isinstance(got, outcome) if isinstance(outcome, type) else got == outcome
+
+
+@WAYS
+def test_a_waiter_wakes_within_50_ms_of_the_end(app: Celery, send: Send, outcome: object):
+    late_s = []
+    for _ in range(WAITERS):
+        waiter = send(app)
+        assert is_outcome(waiter.within(20), outcome)
+        late_s.append(waiter.late_s())
+    assert all_but_one_percent(late_s) <= HEALTHY_S
+
+
+@WAYS
+def test_a_waiter_wakes_within_3_s_of_the_end_when_every_announcement_is_lost(
+    app: Celery, send: Send, outcome: object, monkeypatch: pytest.MonkeyPatch
+):
+    lost = deafen(monkeypatch)
+    waiters = [send(app) for _ in range(4)]
+    assert all(is_outcome(waiter.within(20), outcome) for waiter in waiters)
+    assert max(waiter.late_s() for waiter in waiters) <= LOST_S
+    assert lost

@@ -1,0 +1,73 @@
+"""Waiters: threads that wait for a Celery result, and how late they were (P6)."""
+
+import threading
+import time
+from collections.abc import Iterable
+
+import pytest
+import redis
+from celery import Celery
+
+from resultstore.index.line import RedisLine
+from resultstore.model import layout
+from resultstore.model.event import Event
+
+HEALTHY_S = 0.05
+LOST_S = 3.0
+
+
+class Waiter(threading.Thread):
+    """Waits for an id, and knows when it woke with what."""
+
+    def __init__(self, app: Celery, task_id: str, *, timeout_s: float = 20) -> None:
+        super().__init__(daemon=True)
+        self.woke_at = 0.0
+        self.got: object = None
+        self.task_id = task_id
+        self._app = app
+        self._result = app.AsyncResult(task_id)
+        self._timeout_s = timeout_s
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.got = self._result.get(timeout=self._timeout_s)
+        except Exception as error:  # noqa: BLE001 - it is what was got
+            self.got = error
+        self.woke_at = time.time()
+
+    def within(self, seconds: float) -> object:
+        self.join(seconds)
+        assert not self.is_alive(), f"still asleep after {seconds} s"
+        return self.got
+
+    def late_s(self) -> float:
+        """How long after the end of its result it woke."""
+        return self.woke_at - self._app.backend.store.peek(self.task_id).ended_at
+
+
+def listening(raw: redis.Redis, task_id: str, *, within_s: float = 5) -> None:
+    """Return once somebody hears the id."""
+    end = time.monotonic() + within_s
+    while not raw.pubsub_numsub(layout.channel(task_id))[0][1]:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def all_but_one_percent(late: Iterable[float]) -> float:
+    """How late all but the latest were: of a few dozen, one may be another program's doing."""
+    return sorted(late)[-2]
+
+
+def deafen(patch: pytest.MonkeyPatch) -> list[Event]:
+    """Let every announcement be lost on its way to this process; the list is of those that were."""
+    lost: list[Event] = []
+    take = RedisLine._take
+
+    def lose(self: RedisLine, connection: object) -> list[Event]:
+        events = take(self, connection)
+        lost.extend(event for event in events if event.state)
+        return [event for event in events if not event.state]
+
+    patch.setattr(RedisLine, "_take", lose)
+    return lost
