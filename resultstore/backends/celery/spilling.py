@@ -1,7 +1,6 @@
 """Spilling: replaces what is too big for a message by a reference."""
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +9,10 @@ from celery.app.task import get_actual_ignore_result
 from celery.utils.time import maybe_make_aware
 
 from resultstore.backends.celery.arguments import Body, swapped
+from resultstore.backends.celery.artifacts import marked
 from resultstore.backends.celery.owners import HEADER, inherited
 from resultstore.backends.celery.resolving import Resolver
-from resultstore.backends.celery.serializing import READABLE, media_type_of, outgrown
+from resultstore.backends.celery.serializing import JSON, READABLE, media_type_of, outgrown
 from resultstore.model.spill import Spill
 from resultstore.spilling import Spills
 from resultstore.store.attempt import Attempt
@@ -37,18 +37,13 @@ class Spilling:
             message: as protocol 2 has made it.
             options: what its sender said beside: `serializer`, `headers`.
         """
-        spills = self._spills
-        if spills is None:
-            return message
-        swap = functools.partial(
-            self._light,
-            spills,
-            serializer=options.get("serializer") or self._app.conf.task_serializer,
-            until=max(_moment(message.headers.get(name)) for name in ("eta", "expires")),
-            owner=(options.get("headers") or {}).get(HEADER) or inherited(),
-        )
+        serializer = options.get("serializer") or self._app.conf.task_serializer
         body: Body = message.body
-        return message._replace(body=swapped(body, swap))
+        if (spills := self._spills) is not None:
+            body = swapped(body, self._swap(spills, message.headers, options, serializer))
+        if serializer not in {"json", JSON} and media_type_of(serializer) in READABLE:
+            body = tuple(marked(part) for part in body)
+        return message if body is message.body else message._replace(body=body)
 
     def returned(self, task: Task, attempt: Attempt, value: object) -> object:
         """What travels in place of what `task` returned: a reference, stored as a part of `attempt`, or the value."""
@@ -64,19 +59,26 @@ class Spilling:
         payload, media_type = outgrew
         return spills.keep_value(payload, attempt=attempt, media_type=media_type)
 
-    def _light(self, spills: Spills, value: object, *, serializer: str, until: float, owner: str) -> object:
-        if isinstance(value, Spill):
-            media_type = media_type_of(serializer)
-            foreign = media_type != value.media_type and media_type in READABLE
-            if not foreign and spills.lasts(value, until=until):
+    def _swap(
+        self, spills: Spills, headers: Mapping[str, Any], options: Mapping[str, Any], serializer: str
+    ) -> Callable[[object], object]:
+        until = max(_moment(headers.get(name)) for name in ("eta", "expires"))
+        owner = (options.get("headers") or {}).get(HEADER) or inherited()
+
+        def light(value: object) -> object:
+            if isinstance(value, Spill):
+                media_type = media_type_of(serializer)
+                foreign = media_type != value.media_type and media_type in READABLE
+                if not foreign and spills.lasts(value, until=until):
+                    return value
+                # Written by another serializer, or gone before it is used: as if its value were sent.
+                value = Resolver(spills).opened(value)
+            outgrew = outgrown(value, spills.limit_bytes, serializer)
+            if outgrew is None:
                 return value
-            # Written by another serializer, or gone before it is used: as if its value were sent.
-            value = Resolver(spills).opened(value)
-        outgrew = outgrown(value, spills.limit_bytes, serializer)
-        if outgrew is None:
-            return value
-        payload, media_type = outgrew
-        return spills.keep_argument(payload, media_type=media_type, owner=owner, until=until)
+            return spills.keep_argument(outgrew[0], media_type=outgrew[1], owner=owner, until=until)
+
+        return light
 
     @property
     def _spills(self) -> Spills | None:

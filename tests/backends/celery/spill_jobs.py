@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 
 from celery import Celery, Task, group, shared_task
+from celery.contrib.django.task import DjangoTask
 from pydantic import BaseModel
 
 from resultstore import Output
@@ -31,6 +32,11 @@ def same(value: object, **kwargs: object) -> object:
 
 @app.task(base=Task)
 def with_base(value: str) -> str:
+    return value * 2
+
+
+@app.task(base=DjangoTask)
+def django(value: str) -> str:
     return value * 2
 
 

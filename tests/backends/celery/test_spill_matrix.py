@@ -14,6 +14,7 @@ from tests.backends.celery.spill_jobs import (
     app,
     blocks,
     bound,
+    django,
     gate,
     length,
     make,
@@ -66,7 +67,7 @@ def blobs(store: Store) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "task", [with_base, registered, without_super, bound, recursive, retries], ids=lambda task: task.name
+    "task", [with_base, django, registered, without_super, bound, recursive, retries], ids=lambda task: task.name
 )
 def test_a_task_gets_and_gives_large_values_however_it_was_made(task: Task):
     assert task.delay(BIG).get(timeout=10) == BIG * 2

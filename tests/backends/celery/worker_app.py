@@ -1,5 +1,6 @@
 """The app of the test worker: one task for each way of returning something."""
 
+import hashlib
 import os
 import tempfile
 import time
@@ -7,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import redis
 from celery import Celery, Task
+from celery.signals import before_task_publish
+from kombu.serialization import dumps
 
 from resultstore import Artifact, BadInput, Output
-from resultstore.backends.celery import setup, store_of
+from resultstore.backends.celery import LazyParts, setup, store_of
 
 app = Celery(
     "worker_app", broker=os.environ["RS_TEST_AMQP_URL"], backend="resultstore+" + os.environ["RS_TEST_REDIS_URL"]
@@ -20,7 +24,17 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
 )
-setup(app)
+setup(app, spill=os.environ.get("RS_TEST_SPILL", "yes") == "yes")
+
+sizes = redis.Redis.from_url(os.environ["RS_TEST_REDIS_URL"])
+
+
+@before_task_publish.connect
+def measure(body: object = None, headers: object = None, **_: object) -> None:
+    """Keep the length of the largest message that any process has sent to this queue."""
+    length = len(dumps(body, "json")[2]) + len(dumps(headers, "json")[2])
+    sizes.zadd("largest", {app.conf.task_default_queue: length}, gt=True)
+
 
 MIB = b"m" * (1 << 20)
 
@@ -171,3 +185,14 @@ def shape(values: object) -> object:
 @app.task
 def lengths(values: list[str]) -> list[int]:
     return [len(value) for value in values]
+
+
+@app.task
+def lazy_lengths(parts: LazyParts) -> list[int]:
+    return [len(part) for part in parts]
+
+
+@app.task(bind=True)
+def digest(self: Task, value: str) -> str:
+    assert "v" * 100 not in repr(self.request.args), "the request holds what travelled"
+    return hashlib.sha256(value.encode()).hexdigest()
