@@ -64,7 +64,7 @@ THIRD_PARTY = {
     "resultstore.backends.taskiq": CORE | {"taskiq", "pydantic_core"},
     "resultstore.uploads": CORE | {"magic", "pylibmagic"},
     "resultstore.addresses": CORE | {"httpx"},
-    "resultstore.webhooks": CORE | {"httpx"},
+    "resultstore.webhooks": CORE | {"httpx", "anyio"},
     "resultstore.gateway": CORE | {"fastapi", "starlette", "anyio", "uvicorn", "httpx", "jwt"},
     "resultstore.pytest_plugin": {"pytest", "celery"},
     "resultstore.cli": CORE | {"typer", "rich", "httpx"},

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import structlog
 import uvicorn
@@ -17,10 +17,12 @@ from resultstore.gateway.bytes_app import create_bytes_app
 from resultstore.gateway.guard import page_origins
 from resultstore.gateway.hub import Hub
 from resultstore.gateway.identities import check_exposure
+from resultstore.gateway.views import result_json
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store
 from resultstore.uploads.reconcile import Reconciler
+from resultstore.webhooks.running import sending_webhooks
 
 DRAIN_S = 5
 BACKLOG = 512
@@ -48,9 +50,19 @@ def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Seque
     sockets = inherited or [_listening(*place) for place, _ in zip(places, apps, strict=False)]
     bound_senders(sockets[0])
     check_exposure(settings, host=_host(sockets[0]))
-    reconciler: Reconciler | None = gateway.state.reconciler
-    with suppress(KeyboardInterrupt), reconciler.running() if reconciler else nullcontext():
+    with suppress(KeyboardInterrupt), _beside(gateway, store):
         asyncio.run(_serve(list(zip(apps, sockets, strict=False)), gateway.state.hub))
+
+
+@contextmanager
+def _beside(gateway: FastAPI, store: Store) -> Generator[None, None, None]:
+    """What this process does while it serves."""
+    reconciler: Reconciler | None = gateway.state.reconciler
+    with ExitStack() as running:
+        if reconciler is not None:
+            running.enter_context(reconciler.running())
+        running.enter_context(sending_webhooks(gateway.state.webhooks, store, result_json))
+        yield
 
 
 def _apps(store: Store, gateway: ASGIApp) -> list[ASGIApp]:

@@ -1,5 +1,6 @@
 """Webhooks: what the routes that start work say when the client left an address."""
 
+from collections.abc import Callable
 from typing import Final
 
 from resultstore.addresses import allowed_addresses
@@ -28,6 +29,7 @@ class Webhooks:
         self.addresses = allowed_addresses(settings)
         self.signing = Signing(secret) if secret else None
         macs = Macs(settings.secret_key.get_secret_value().encode())
+        self._hear: Callable[[str], None] = _nobody_hears
         self.outbox = Outbox(store.index, macs) if isinstance(store.index, RunsScripts) else None
 
     def check(self, url: str) -> None:
@@ -45,8 +47,17 @@ class Webhooks:
         self.check(url)
         if self.outbox is not None:
             self.outbox.watch(Hook(id=result_id, url=url, owner=owner))
+            self._hear(result_id)
+
+    def heard_by(self, hear: Callable[[str], None]) -> None:
+        """Tell `hear` of each id that is watched from now on: it is in this process that most of them end soon."""
+        self._hear = hear
 
     def forget(self, result_id: str) -> None:
         """Send nothing: the work was not dispatched after all. Raises IndexUnavailable."""
         if self.outbox is not None:
             self.outbox.done(result_id)
+
+
+def _nobody_hears(_result_id: str) -> None:
+    """No thread of this process sends; those of another one look for themselves."""

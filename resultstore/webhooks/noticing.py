@@ -1,0 +1,112 @@
+"""Noticing: finds out that work has ended for which a webhook waits."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from resultstore.index.index import HasLine, Line
+from resultstore.model.errors import ResultStoreError
+from resultstore.model.seal import DELETED
+from resultstore.store import Store
+from resultstore.webhooks.outbox import Outbox
+
+LOOK_S: Final = 10.0  # how long an end that was not announced, or to another gateway, stays unnoticed at most
+_WAIT_S: Final = 1.0
+_PAGE: Final = 500
+# Work that nobody knows: it was never dispatched, or its record has expired. An upload may be open for a day.
+_UNKNOWN_S: Final = 25 * 3600
+
+_log = structlog.get_logger(__name__)
+
+
+class Noticing:
+    """A thread that hears the ids and, every 10 s, looks at all that wait.
+
+    Args:
+        store: whose Results.
+        outbox: which hooks wait.
+        ended: called after hooks have become due.
+    """
+
+    def __init__(self, store: Store, outbox: Outbox, *, ended: Callable[[], None]) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._ended = ended
+        self._line: Line | None = store.index.line() if isinstance(store.index, HasLine) else None
+        self._heard: set[str] = set()
+        self._look_at = 0.0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="resultstore-webhooks-noticing", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, within a second."""
+        self._stopped.set()
+
+    def hear(self, result_id: str) -> None:
+        """Listen to an id at once, rather than after the next look. For any thread."""
+        if self._line is not None and result_id not in self._heard:
+            self._heard.add(result_id)
+            self._line.listen([result_id])
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._listen()
+                if time.monotonic() >= self._look_at:
+                    self._look_at = time.monotonic() + LOOK_S
+                    self._look()
+            except ResultStoreError as error:
+                _log.warning("webhooks_not_looked_at", error=str(error))
+                self._stopped.wait(_WAIT_S)
+        if self._line is not None:
+            self._line.close()
+
+    def _listen(self) -> None:
+        if self._line is None:
+            self._stopped.wait(_WAIT_S)
+            return
+        changed = {event.id: event.state for event in self._line.wait(_WAIT_S)}
+        for one in [one for one, state in changed.items() if state == DELETED]:
+            self._drop(one)
+            del changed[one]
+        if changed:
+            self._check([(one, 0) for one in changed])
+
+    def _look(self) -> None:
+        start = 0
+        while page := self._outbox.waiting(start=start, count=_PAGE):
+            for one, _ in page:
+                self.hear(one)
+            start += len(page) - self._check(page)
+
+    def _check(self, waiting: Sequence[tuple[str, int]]) -> int:
+        """How many of these do not wait any more: their work has ended, or nobody knows it."""
+        results = self._store.load_many([one for one, _ in waiting])
+        gone = 0
+        for (one, waited_s), result in zip(waiting, results, strict=True):
+            if result is not None and result.terminal:
+                self._outbox.ended(one)
+                self._forget(one)
+                gone += 1
+            elif result is None and waited_s > _UNKNOWN_S:
+                self._drop(one)
+                gone += 1
+        if gone:
+            self._ended()
+        return gone
+
+    def _drop(self, result_id: str) -> None:
+        self._outbox.done(result_id)
+        self._forget(result_id)
+
+    def _forget(self, result_id: str) -> None:
+        self._heard.discard(result_id)
+        if self._line is not None:
+            self._line.leave(result_id)

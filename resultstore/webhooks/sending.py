@@ -1,0 +1,166 @@
+"""Sending: takes hooks that are due and sends each, until its receiver has it or a day is over."""
+
+import asyncio
+import hashlib
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+import httpx
+import msgspec
+import structlog
+from anyio import to_thread
+
+from resultstore.addresses import Addresses, GuardedTransport
+from resultstore.model.errors import AddressRefused, ResultStoreError
+from resultstore.model.result import Result, State
+from resultstore.store import Store
+from resultstore.webhooks.outbox import Hook, Outbox
+from resultstore.webhooks.signing import Signing
+
+CONCURRENCY: Final = 16
+TRY_S: Final = 15.0  # Standard Webhooks, "Deliverability and reliability": 15 to 30 s
+FIRST_PAUSE_S: Final = 5.0
+LONGEST_PAUSE_S: Final = 4 * 3600.0
+LAST_TRY_S: Final = 24 * 3600.0
+_LEASE_S: Final = 60.0  # longer than a try with all that belongs to it; what a dead gateway held is due again then
+_POLL_S: Final = 1.0
+_ANSWER_BYTES: Final = 4096
+_KEPT_BODY_BYTES: Final = 64 * 1024
+_KINDS: Final = {
+    State.SUCCESS: "result.succeeded",
+    State.FAILURE: "result.failed",
+    State.REVOKED: "result.revoked",
+}
+
+_log = structlog.get_logger(__name__)
+
+
+class Sending:
+    """Belongs to one event loop; `wake` may come from any thread.
+
+    Args:
+        store: whose Results.
+        outbox: what is due.
+        signing: makes the headers by which receivers know us.
+        addresses: what may be reached.
+        view: what a receiver may see of a Result, as JSON.
+    """
+
+    def __init__(
+        self, store: Store, outbox: Outbox, *, signing: Signing, addresses: Addresses, view: Callable[[Result], bytes]
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._signing = signing
+        self._addresses = addresses
+        self._view = view
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._due = asyncio.Event()
+        self._stopped = False
+        self.sent_total = {"delivered": 0, "failed": 0, "given up": 0}
+
+    def wake(self) -> None:
+        """Something is due."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._due.set)
+
+    def stop(self) -> None:
+        """Take nothing more; what is being sent is finished."""
+        self._stopped = True
+        self.wake()
+
+    async def run(self) -> None:
+        """Send until stopped."""
+        self._loop = asyncio.get_running_loop()
+        sending: set[asyncio.Task[None]] = set()
+        transport = GuardedTransport(self._addresses)
+        async with httpx.AsyncClient(transport=transport, timeout=TRY_S, follow_redirects=False) as client:
+            while not self._stopped:
+                self._due.clear()
+                for hook in await self._leased(CONCURRENCY - len(sending)):
+                    task = asyncio.create_task(self._send(client, hook))
+                    sending.add(task)
+                    task.add_done_callback(sending.discard)
+                    task.add_done_callback(lambda _: self._due.set())
+                try:
+                    await asyncio.wait_for(self._due.wait(), _POLL_S)
+                except TimeoutError:
+                    continue
+            await asyncio.gather(*sending, return_exceptions=True)
+
+    async def _leased(self, count: int) -> list[Hook]:
+        if count <= 0:
+            return []
+        try:
+            return await to_thread.run_sync(lambda: self._outbox.lease(count, lease_s=_LEASE_S))
+        except ResultStoreError as error:
+            _log.warning("webhooks_not_taken", error=str(error))
+            return []
+
+    async def _send(self, client: httpx.AsyncClient, hook: Hook) -> None:
+        """One try, and what follows from it. When Redis or the store is away, the lease ends and it is tried again."""
+        try:
+            body = hook.body or await to_thread.run_sync(self._body, hook)
+            outcome = await self._tried(client, hook, body) if body else "given up"
+            self.sent_total[outcome] += 1
+            _log.info("webhook", id=hook.id, outcome=outcome, tries=hook.tries + 1)
+            await to_thread.run_sync(self._settle, hook, body, outcome)
+        except ResultStoreError as error:
+            _log.warning("webhook_not_settled", id=hook.id, error=str(error))
+
+    async def _tried(self, client: httpx.AsyncClient, hook: Hook, body: bytes) -> str:
+        """How it went: "delivered", "failed" (try again), or "given up": it is not wanted, or may not be reached."""
+        message_id = "msg_" + hashlib.sha256(hook.id.encode()).hexdigest()[:32]
+        headers = {
+            "content-type": "application/json",
+            "user-agent": "resultstore-webhooks",
+            **self._signing.headers(message_id, body, now_s=int(time.time())),
+        }
+        try:
+            async with (
+                asyncio.timeout(TRY_S),
+                client.stream("POST", hook.url, content=body, headers=headers) as answer,
+            ):
+                read_bytes = 0
+                async for chunk in answer.aiter_raw():
+                    read_bytes += len(chunk)
+                    if read_bytes >= _ANSWER_BYTES:
+                        break
+                status = answer.status_code
+        except AddressRefused as error:
+            _log.warning("webhook_refused", id=hook.id, error=str(error))
+            return "given up"
+        except (httpx.HTTPError, TimeoutError) as error:
+            _log.info("webhook_failed", id=hook.id, error=type(error).__name__)
+            return "failed"
+        if status == HTTPStatus.GONE:
+            return "given up"
+        return "delivered" if httpx.codes.is_success(status) else "failed"
+
+    def _settle(self, hook: Hook, body: bytes, outcome: str) -> None:
+        now, first_at = time.time(), hook.first_at or time.time()
+        pause_s = pause(hook.tries)
+        if outcome != "failed" or now + pause_s > first_at + LAST_TRY_S:
+            self._outbox.done(hook.id)
+            return
+        kept = body if len(body) <= _KEPT_BODY_BYTES else b""
+        again = msgspec.structs.replace(hook, tries=hook.tries + 1, first_at=first_at, body=kept)
+        self._outbox.again(again, after_s=pause_s)
+
+    def _body(self, hook: Hook) -> bytes:
+        """The message; b"" when there is nothing to tell: the Result is gone, or somebody else's."""
+        result = self._store.load(hook.id)
+        if result is None or not result.terminal or result.owner != hook.owner:
+            return b""
+        kind = _KINDS[State(result.state)]
+        at = datetime.fromtimestamp(result.ended_at or result.changed_at or time.time(), UTC).isoformat()
+        return msgspec.json.encode({"type": kind, "timestamp": at, "data": msgspec.Raw(self._view(result))})
+
+
+def pause(tries: int) -> float:
+    """Seconds until the next try after `tries` + 1 in vain: 5, 20, 80 ... s, at most 4 h, a quarter more or less."""
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 4.0 ** min(tries, 20)) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter

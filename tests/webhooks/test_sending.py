@@ -1,0 +1,202 @@
+"""Sending: word of an end comes once it is there, signed, until its receiver has it."""
+
+import base64
+import json
+import time
+import uuid
+
+import msgspec
+import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from resultstore.gateway.views import ResultView
+from resultstore.model import layout
+from resultstore.model.errors import AddressRefused, Misconfigured
+from resultstore.model.result import Failure, Result, State
+from resultstore.settings import Settings
+from resultstore.webhooks import sending
+from resultstore.webhooks.outbox import Hook, Outbox
+from resultstore.webhooks.sending import pause
+from resultstore.webhooks.signing import Signing
+from tests.webhooks.conftest import SECRET, running, soon, with_status
+
+
+@pytest.fixture
+def one():
+    return Result(id=uuid.uuid4().hex, owner="ann", task="images.resize", state=State.STARTED)
+
+
+def test_the_end_of_work_is_sent_once_and_its_signature_holds(gateway, receiver, one):
+    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.store.save(one)
+    time.sleep(0.1)
+    assert receiver.got == []
+
+    gateway.store.save(one.moved(State.SUCCESS, ended_at=1_795_132_800.0))
+
+    soon(lambda: receiver.got)
+    soon(lambda: not gateway.store.index.client.keys(f"{gateway.store.index._prefix}rs:{{webhooks}}*"))
+    ((path, headers, body),) = receiver.got
+    told = Webhook(SECRET).verify(body, headers)
+    assert path == "/hook"
+    assert told["type"] == "result.succeeded"
+    assert told["timestamp"] == "2026-11-20T00:00:00+00:00"
+    assert told["data"]["id"] == one.id
+    assert told["data"].keys() == ResultView.model_fields.keys()
+    assert headers["content-type"] == "application/json"
+    assert "X-Amz" not in body.decode()
+    assert "signature=" not in body.decode()
+
+
+def test_a_changed_body_or_another_time_is_not_ours():
+    headers = dict(Signing(SECRET).headers("msg_1", b"{}", now_s=int(time.time())))
+    assert Webhook(SECRET).verify(b"{}", headers) == {}
+    for changed in ({}, {"webhook-id": "msg_2"}, {"webhook-timestamp": str(int(time.time()) - 1)}):
+        with pytest.raises(WebhookVerificationError):
+            Webhook(SECRET).verify(b"{}" if changed else b"[]", headers | changed)
+
+
+def test_while_one_secret_follows_another_both_hold():
+    new = "whsec_" + base64.b64encode(b"another secret of the tests, 32.").decode()
+    headers = dict(Signing(f"{new} {SECRET}").headers("msg_1", b"{}", now_s=int(time.time())))
+    assert Webhook(SECRET).verify(b"{}", headers) == Webhook(new).verify(b"{}", headers) == {}
+
+
+@pytest.mark.parametrize("secret", ["secret", "whsec_c2hvcnQ=", "whsec_!!!", "whsec_" + "QUFB" * 40])
+def test_a_secret_of_another_form_is_refused_without_being_told(secret):
+    with pytest.raises(Misconfigured, match="WEBHOOK_SECRET") as refused:
+        Signing(secret)
+    assert secret not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [
+        ({"state": State.FAILURE, "failure": Failure("ValueError", "no")}, "result.failed"),
+        ({"state": State.REVOKED}, "result.revoked"),
+    ],
+)
+def test_other_ends_are_sent_too(gateway, receiver, one, end, kind):
+    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.store.save(msgspec.structs.replace(one, **end))
+    soon(lambda: receiver.got)
+    assert json.loads(receiver.got[0][2])["type"] == kind
+
+
+def test_a_receiver_that_fails_is_tried_again_with_the_same_message(quick, gateway, receiver, one):
+    receiver.answer = with_status(500, 404, 302, 200, headers={"Location": "/elsewhere"})
+    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.store.save(one.moved(State.SUCCESS))
+
+    soon(lambda: gateway.sending.sent_total["delivered"])
+
+    assert gateway.sending.sent_total == {"delivered": 1, "failed": 3, "given up": 0}
+    assert [path for path, _, _ in receiver.got] == ["/hook"] * 4
+    assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 1
+    assert len({body for _, _, body in receiver.got}) == 1
+    for _, headers, body in receiver.got:
+        Webhook(SECRET).verify(body, headers)
+
+
+def test_gone_ends_it(quick, gateway, receiver, one):
+    receiver.answer = with_status(410)
+    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.store.save(one.moved(State.SUCCESS))
+    soon(lambda: gateway.sending.sent_total["given up"])
+    time.sleep(0.3)
+    assert len(receiver.got) == 1
+
+
+def test_after_a_day_it_is_given_up(quick, gateway, receiver, one, monkeypatch):
+    monkeypatch.setattr(sending, "LAST_TRY_S", 0.3)
+    receiver.answer = with_status(500)
+    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.store.save(one.moved(State.SUCCESS))
+    soon(lambda: gateway.sending.sent_total["failed"] > 1)
+    soon(lambda: not gateway.store.index.client.keys(f"{gateway.store.index._prefix}rs:{{webhooks}}*"))
+    count = len(receiver.got)
+    time.sleep(0.3)
+    assert len(receiver.got) == count
+
+
+def test_pauses_grow_to_hours_and_differ():
+    assert all(3.75 <= pause(0) <= 6.25 for _ in range(100))
+    assert all(60 <= pause(2) <= 100 for _ in range(100))
+    assert all(10_800 <= pause(50) <= 18_000 for _ in range(100))
+    assert len({pause(3) for _ in range(10)}) > 1
+
+
+def test_a_long_answer_is_not_read_and_a_slow_one_is_left(quick, gateway, receiver, one, monkeypatch):
+    monkeypatch.setattr(sending, "TRY_S", 0.5)
+    sent = []
+
+    def endless(handler, nth):
+        handler.send_response(200)
+        handler.end_headers()
+        while nth == 1:
+            time.sleep(0.02)  # a drip: each read is quick, and they never end
+            handler.wfile.write(b"x")
+        for _ in range(1000):
+            handler.wfile.write(b"x" * 65536)
+            sent.append(65536)
+
+    receiver.answer = endless
+    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.store.save(one.moved(State.SUCCESS))
+
+    soon(lambda: gateway.sending.sent_total["delivered"])
+    assert gateway.sending.sent_total["failed"] == 1
+    assert sum(sent) < 20 * 1024 * 1024
+
+
+def test_nothing_is_sent_to_a_place_that_may_not_be_reached_any_more(quick, made, receiver, one):
+    before = made()
+    before.webhooks.watch(one.id, receiver.url, "ann")
+    before.store.save(one.moved(State.SUCCESS))
+    after = made()
+    after.webhooks.addresses._private = ()
+    with running(after):
+        soon(lambda: after.sending.sent_total["given up"])
+    assert receiver.got == []
+
+
+def test_what_others_own_is_not_told(quick, gateway, receiver, one):
+    gateway.webhooks.watch(one.id, receiver.url, "bob")
+    gateway.store.save(one.moved(State.SUCCESS))
+    soon(lambda: gateway.sending.sent_total["given up"])
+    assert receiver.got == []
+
+
+def test_a_hook_that_was_written_into_redis_by_somebody_else_is_thrown_away(quick, gateway, receiver, one):
+    index = gateway.store.index
+    gateway.store.save(one.moved(State.SUCCESS))
+    forged = msgspec.msgpack.encode(Hook(id=one.id, url=receiver.url, owner="ann", mac="0" * 32))
+    hooks, due = (index._prefix + layout.webhooks_key(part) for part in ("hooks", "due"))
+    for document in (forged, b"nonsense"):
+        index.client.hset(hooks, one.id, document)
+        index.client.zadd(due, {one.id: 1.0})
+        soon(lambda: not index.client.exists(hooks, due))
+    assert receiver.got == []
+
+
+def test_the_hook_of_one_result_is_none_of_another(gateway, receiver, one):
+    """A genuine document under a foreign id: it would send that one's end."""
+    outbox: Outbox = gateway.webhooks.outbox
+    document = outbox._written(Hook(id=one.id, url=receiver.url, owner="ann"))
+    assert outbox._read(b"another", document) is None
+    assert outbox._read(one.id.encode(), document).url == receiver.url
+
+
+def test_a_private_address_is_refused_when_it_is_left(made, one):
+    gateway = made()
+    for url in ("http://10.0.0.1/", "http://127.0.0.1:22/", "ftp://example.com/"):
+        with pytest.raises(AddressRefused):
+            gateway.webhooks.watch(one.id, url, "ann")
+    assert gateway.store.index.client.keys(f"{gateway.store.index._prefix}*") == []
+
+
+def test_without_a_secret_webhooks_are_refused_by_name(made, one, settings, receiver):
+    gateway = made()
+    gateway.store.settings = Settings(**settings.model_dump() | {"webhook_secret": ""})
+    with pytest.raises(AddressRefused, match="RESULTSTORE_WEBHOOK_SECRET"):
+        type(gateway.webhooks)(gateway.store).watch(one.id, receiver.url, "ann")
