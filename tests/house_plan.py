@@ -70,6 +70,7 @@ THIRD_PARTY = {
     "resultstore.cli": CORE | {"typer", "rich", "httpx"},
     # The demo and the worker's own commands: reached only after `cli.rooms.enter` has said which extra is missing.
     "resultstore.cli.broker": {"kombu"},
+    "resultstore.cli.borrowed": {"celery"},
     "resultstore.cli.demo": CORE | {"tasks"},
     "resultstore.cli.jobs": CORE | {"celery", "tasks"},
 }

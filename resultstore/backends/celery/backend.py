@@ -23,6 +23,7 @@ from resultstore.backends.celery.patience import MAX_RETRIES, patiently
 from resultstore.backends.celery.reading import Reading, Rounds
 from resultstore.backends.celery.recording import failure_of, recorded
 from resultstore.backends.celery.resolving import Resolver
+from resultstore.backends.celery.sending import Dispatches
 from resultstore.backends.celery.serializing import JSON
 from resultstore.backends.celery.timing import Timing
 from resultstore.capturing import sealed_record
@@ -77,8 +78,7 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
         self.store: Store = connect(place.settings, redis_options=place.redis_options)
         if self.store.blobs is None:
             warnings.warn(NO_BLOBS, UserWarning, stacklevel=2)
-        self._timing = Timing()
-        self._owners = Owners()
+        self._on_signals = (Timing(), Owners(), Dispatches(), self.attend_chords())
         self.listens = True  # whether whoever sends a task hears of its result
         self.spills = Spills(self.store)
         self.resolver = Resolver(self.spills)

@@ -10,8 +10,10 @@ from celery.app.registry import TaskRegistry
 from resultstore.backends.celery.amqp import spilling_of
 from resultstore.backends.celery.lazy import lazy_parameters
 from resultstore.backends.celery.owners import owner_of
+from resultstore.backends.celery.sending import check_start
 from resultstore.capture import capture
 from resultstore.capturing import run_captured
+from resultstore.model.layout import DAY_S
 from resultstore.store.attempt import Attempt, current
 
 Body = Callable[..., Any]
@@ -76,6 +78,7 @@ def _captured_call(kind: type[Task]) -> type[Task]:
 
 def _run_captured(task: Task, body: Body, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
     request, backend = task.request, task.backend
+    check_start(request, backend.store.index, life_s=backend.header_life_s or DAY_S)
     attempt = Attempt(request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0)
 
     def called() -> object:

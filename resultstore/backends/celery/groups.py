@@ -1,5 +1,6 @@
 """Groups: the half of the backend that concerns groups and chords."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -7,8 +8,10 @@ from celery.backends.base import BaseKeyValueStoreBackend
 from celery.result import GroupResult, result_from_tuple
 from celery.utils.functional import _regen
 
+from resultstore.backends.celery.attending import Attendant
 from resultstore.backends.celery.chords import Chords
 from resultstore.backends.celery.failing import never_run
+from resultstore.backends.celery.outbox import Standing
 from resultstore.index.index import Keeps, RunsScripts
 from resultstore.model import layout
 from resultstore.model.errors import Misconfigured
@@ -44,7 +47,7 @@ class KeepsGroups(BaseKeyValueStoreBackend):
             super().apply_chord(header_result_args, body, **kwargs)
         elif not isinstance(header_result_args[1], _regen):
             header = self.app.GroupResult(*header_result_args)
-            self._chords.renew(header.id)
+            self._chords.renew(header.id, list(_part_ids(header)))
             if any(isinstance(one, GroupResult) for one in header.results):
                 self._save_group(header.id, header)
 
@@ -73,15 +76,34 @@ class KeepsGroups(BaseKeyValueStoreBackend):
     def _delete_group(self, group_id: str) -> None:
         self._keeps.drop(layout.group_key(group_id))
 
+    def attend_chords(self) -> Attendant | None:
+        """Let each worker of the app send the bodies whose finisher did not come back."""
+        chords = self._chords
+        return None if chords is None else Attendant(self.app, chords.publish_due, lease_s=chords.outbox.lease_s)
+
+    def dispatch_chord(self, group_id: str) -> Standing:
+        """Send the body of a chord whose parts are all in, also one that another worker is about to send."""
+        return Standing.GONE if self._chords is None else self._chords.dispatch(group_id, force=True)
+
     @cached_property
     def _chords(self) -> Chords | None:
         index = self.store.index
         options = self.app.conf.get("result_backend_transport_options") or {}
         ordered = bool(options.get("result_chord_ordered", True))
-        return Chords(self, index, ordered=ordered) if isinstance(index, RunsScripts) else None
+        lease_s = self.app.conf.get("resultstore_chord_lease_s")
+        lease_s = None if lease_s is None else max(1, int(lease_s))
+        return Chords(self, index, ordered=ordered, lease_s=lease_s) if isinstance(index, RunsScripts) else None
 
     @property
     def _keeps(self) -> Keeps:
         if not isinstance(self.store.index, Keeps):
             raise Misconfigured("this index cannot keep Celery's groups: use redis:// in the backend's URL")
         return self.store.index
+
+
+def _part_ids(header: GroupResult) -> Iterator[str]:
+    for one in header.results:
+        if isinstance(one, GroupResult):
+            yield from _part_ids(one)
+        else:
+            yield one.id

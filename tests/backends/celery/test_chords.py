@@ -1,7 +1,6 @@
 """Chords: a body is sent once, with every part, however the header's tasks end."""
 
 import threading
-import time
 import uuid
 
 import pytest
@@ -121,7 +120,7 @@ def test_parts_are_read_in_one_round_trip(client: Celery, group_id: str, raw: re
     assert len(body.sent[0]) == 50
     calls = raw.info("commandstats")
     assert calls["cmdstat_zrange"]["calls"] == 1
-    assert calls["cmdstat_mget"]["calls"] == 2  # one of them inside the script that counts
+    assert calls["cmdstat_mget"]["calls"] == 3  # two of them inside the script that counts
 
 
 @pytest.mark.parametrize("large", ["", "x" * 5_000])
@@ -166,17 +165,6 @@ def test_a_body_that_cannot_be_sent_fails(client: Celery, group_id: str):
     part_ended(client, group_id, body, 0, 1)
     with pytest.raises(ChordError, match="broker is away"):
         client.AsyncResult(body.signature.id).get(timeout=5)
-
-
-def test_a_claim_whose_holder_died_is_taken_over_when_it_runs_out(client: Celery, group_id: str, raw: redis.Redis):
-    body = Body(client)
-    client.backend.set_chord_size(group_id, 1)
-    raw.set(layout.group_key(group_id, ".c"), "a worker that was killed", px=300)
-    part_ended(client, group_id, body, 0, 1)
-    assert body.sent == []
-    time.sleep(0.35)
-    part_ended(client, group_id, body, 0, 1)
-    assert body.sent == [[1]]
 
 
 def test_an_answer_that_was_lost_does_not_lose_the_body(client: Celery, group_id: str, monkeypatch: pytest.MonkeyPatch):

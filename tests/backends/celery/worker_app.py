@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -9,19 +10,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 import redis
+from billiard.process import current_process
 from celery import Celery, Task
-from celery.signals import before_task_publish
+from celery.signals import after_task_publish, before_task_publish
 from kombu.serialization import dumps
 
 from resultstore import Artifact, BadInput, Output
 from resultstore.backends.celery import LazyParts, setup, store_of
 
 app = Celery(
-    "worker_app", broker=os.environ["RS_TEST_AMQP_URL"], backend="resultstore+" + os.environ["RS_TEST_REDIS_URL"]
+    # By its queue: each worker sends the bodies of its own chords.
+    "worker_app " + os.environ.get("RS_TEST_QUEUE", ""),
+    broker=os.environ["RS_TEST_AMQP_URL"],
+    backend="resultstore+" + os.environ["RS_TEST_REDIS_URL"],
 )
 app.conf.update(
     task_default_queue=os.environ.get("RS_TEST_QUEUE", "celery"),
     worker_prefetch_multiplier=1,
+    resultstore_chord_lease_s=os.environ.get("RS_TEST_LEASE_S"),
     broker_connection_retry_on_startup=True,
 )
 setup(app, spill=os.environ.get("RS_TEST_SPILL", "yes") == "yes")
@@ -35,6 +41,22 @@ def measure(body: object = None, headers: object = None, **_: object) -> None:
     length = len(dumps(body, "json")[2]) + len(dumps(headers, "json")[2])
     sizes.zadd("largest", {app.conf.task_default_queue: length}, gt=True)
 
+
+def _killed(sender: str, headers: dict[str, object], **_: object) -> None:
+    """A finisher that is killed by the way: once, at the first message for a body; not the worker's main process."""
+    in_pool = current_process().name != "MainProcess"
+    if (
+        in_pool
+        and sender == "worker_app.counted"
+        and app.backend.client.set("killed:" + str(headers["id"]), 1, nx=True, ex=60)
+    ):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if os.environ.get("RS_TEST_KILLED") == "before the broker has the body":
+    before_task_publish.connect(_killed, weak=False)
+if os.environ.get("RS_TEST_KILLED") == "after the broker has the body":
+    after_task_publish.connect(_killed, weak=False)
 
 MIB = b"m" * (1 << 20)
 
@@ -180,6 +202,12 @@ def update_other(self: Task, task_id: str) -> None:
 @app.task
 def shape(values: object) -> object:
     return values
+
+
+@app.task
+def counted(values: list[int], key: str) -> int:
+    """How often it has run, by a counter in Redis."""
+    return app.backend.client.incr(key)
 
 
 @app.task

@@ -1,0 +1,98 @@
+"""Header: which parts of a chord are in, and which are missing."""
+
+from enum import StrEnum
+from typing import Any, Final, cast
+
+import msgspec
+
+from resultstore.index.index import RunsScripts
+from resultstore.model import layout
+from resultstore.model.errors import Misconfigured, ResultMissing
+
+_LOOK: Final = """
+local parts, size, added, claim, outbox, ids = unpack(KEYS)
+local function word(reply) return reply or '' end
+local answer = {word(redis.call('GET', size)), word(redis.call('GET', added)), word(redis.call('GET', claim)),
+  redis.call('PTTL', claim), redis.call('EXISTS', outbox), word(redis.call('GET', ids))}
+local kind = redis.call('TYPE', parts).ok
+local list = kind == 'list' and redis.call('LRANGE', parts, 0, -1)
+  or kind == 'zset' and redis.call('ZRANGE', parts, 0, -1) or {}
+for _, part in ipairs(list) do
+  table.insert(answer, part)
+end
+return answer
+"""
+_BEFORE_PARTS: Final = 6
+
+
+class Stage(StrEnum):
+    """How far a chord is."""
+
+    WAITING = "waiting for parts"
+    FINISHING = "a worker is sending the body"
+    UNSENT = "all parts are in, and nobody is sending the body"
+    SENT = "the body was sent"
+    ENDED = "ended: a part failed, or its value was gone"
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A header task and its state; "" for one that the index knows nothing of."""
+
+    id: str
+    state: str
+
+
+class Header(msgspec.Struct, frozen=True):
+    """A chord as it stands.
+
+    Args:
+        id: the group's.
+        stage: how far it is.
+        size: how many parts there will be, as far as that is known.
+        present: the parts that are in, in the header's order where that is kept.
+        missing: the ids that are not; none are known of a header that was a generator.
+        lease_s: how long the finisher is still left alone.
+    """
+
+    id: str
+    stage: Stage
+    size: int
+    present: tuple[Part, ...]
+    missing: tuple[Part, ...]
+    lease_s: float
+
+
+def header_of(backend: Any, group_id: str) -> Header:  # noqa: ANN401 - Celery's backends have no types
+    """The chord of a group's id, in one round trip and one more for the states of what is missing.
+
+    Raises ResultMissing when nothing is known of it, Misconfigured for an index without native chords.
+    """
+    scripts = backend.store.index
+    if not isinstance(scripts, RunsScripts):
+        raise Misconfigured("this index keeps no chords: use redis:// in RESULTSTORE_INDEX_URL")
+    keys = [layout.group_key(group_id, part) for part in (".j", ".s", ".t", ".c", ".b", ".h")]
+    said = scripts.run_script(_LOOK, keys=keys, args=())
+    size, added, claim, lease_ms, outbox, ids = said[:_BEFORE_PARTS]
+    parts = [backend.decode(part) for part in said[_BEFORE_PARTS:]]
+    if not size and not parts and not claim:
+        raise ResultMissing(f"no chord is known under the group id {group_id!r}: it expired, or it is another's id")
+    present = tuple(Part(part[1], part[2]) for part in parts)
+    here = {part.id for part in present}
+    missing = [one for one in cast("bytes", ids).decode().split() if one not in here]
+    found = backend.store.load_many(missing) if claim != b"done" else []
+    return Header(
+        id=group_id,
+        stage=_stage(bool(size), cast("bytes", claim), unsent=bool(outbox)),
+        size=int(cast("bytes", size) or 0) + int(cast("bytes", added) or 0),
+        present=present,
+        missing=tuple(Part(one, str(at.state) if at else "") for one, at in zip(missing, found, strict=False)),
+        lease_s=max(0, cast("int", lease_ms)) / 1000 if outbox else 0.0,
+    )
+
+
+def _stage(counting: bool, claim: bytes, *, unsent: bool) -> Stage:  # noqa: FBT001 - what Redis said
+    if claim == b"done":
+        return Stage.SENT
+    if unsent:
+        return Stage.FINISHING if claim else Stage.UNSENT
+    return Stage.WAITING if counting else Stage.ENDED

@@ -1,0 +1,57 @@
+"""Chord: the command that shows which parts of a Celery chord are in, and sends its body again."""
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.table import Table
+
+from resultstore.cli.output import out, print_json, state_text
+from resultstore.cli.rooms import enter
+from resultstore.model.errors import ResultMissing
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register this command."""
+    app.command()(chord)
+
+
+def chord(
+    group_id: Annotated[str, typer.Argument(metavar="GID", help="The group's id: of `result.parent`, or a part's.")],
+    dispatch: Annotated[  # noqa: FBT002
+        bool, typer.Option("--dispatch", help="Send the body again; needs all parts, and --app for your routes.")
+    ] = False,
+    app: Annotated[str | None, typer.Option("--app", "-A", help="Your Celery app, as for `celery -A`.")] = None,
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """Show a chord: its parts, those that are missing, and whether its body was sent."""
+    borrowed = enter("resultstore.cli.borrowed", extra="celery")
+    celery = borrowed.borrowed_app(app)
+    if dispatch and not borrowed.dispatched(celery, group_id):
+        header = borrowed.seen(celery, group_id)
+        raise ResultMissing(
+            f"the body of chord {group_id} cannot be sent ({header.stage}): {len(header.present)} of {header.size} "
+            "parts are in; run the missing ones again under their ids"
+        )
+    header = borrowed.seen(celery, group_id)
+    if json:
+        print_json(msgspec.to_builtins(header))
+    else:
+        _show(header)
+
+
+def _show(header: Any) -> None:  # noqa: ANN401 - of a room that needs an extra
+    out().print(f"[bold]{header.id}[/]  {header.stage}")
+    if header.lease_s:
+        out().print(f"[dim]another worker takes over in {header.lease_s:.0f} s[/]")
+    if header.size:
+        out().print(f"{len(header.present)} of {header.size} parts are in")
+    if not header.present and not header.missing:
+        return
+    table = Table("Part", "State", "", box=None, pad_edge=False, header_style="dim")
+    for parts, word in ((header.present, "in"), (header.missing, "missing")):
+        for part in parts:
+            table.add_row(part.id, state_text(part.state or "unknown"), word)
+    out().print(table)
