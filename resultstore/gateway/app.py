@@ -11,8 +11,11 @@ from resultstore.gateway.hub import Hub
 from resultstore.gateway.identities import identities_of
 from resultstore.gateway.page import PageRoutes
 from resultstore.gateway.problems import install_problems
-from resultstore.gateway.routes import ResultRoutes
+from resultstore.gateway.quotas import Quotas
+from resultstore.gateway.results import ResultRoutes
 from resultstore.gateway.session import SessionRoutes, bytes_origin
+from resultstore.gateway.starting import Starting
+from resultstore.gateway.tasks import TaskRoutes
 from resultstore.gateway.uploads import UploadRoutes
 from resultstore.gateway.views import result_view
 from resultstore.offers import NO_OFFERS, Offers
@@ -48,8 +51,11 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.state.hub = hub = Hub(store, result_view)  # whoever serves the app closes it, so that streams end
     identities = identities_of(store.settings)
     app.state.identities = identities  # where the dependency `needs` finds it
-    app.include_router(SessionRoutes(store, identities).router())
-    app.include_router(ResultRoutes(store).router())
+    quotas = Quotas(store.index, store.settings)
+    starting = Starting(store, dispatcher=dispatcher, offers=offers, quotas=quotas)
+    app.include_router(SessionRoutes(store, identities, offers).router())
+    app.include_router(TaskRoutes(starting, offers).router())
+    app.include_router(ResultRoutes(store, starting=starting, quotas=quotas).router())
     app.include_router(EventRoutes(store, hub, result_view).router())
     app.state.reconciler = None  # whoever serves the app lets it make its rounds
     if dispatcher is not None and store.blobs is not None:

@@ -8,9 +8,20 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from resultstore.gateway.caller import Caller, Identities, identified
+from resultstore.gateway.tasks import OfferView, offers_view
 from resultstore.gateway.views import NO_STORE
 from resultstore.model import layout
+from resultstore.offers import Offers
 from resultstore.store import Store
+from resultstore.uploads.plan import PART_SIZE_BYTES, SINGLE_PUT_MAX_BYTES
+
+
+class LimitsView(BaseModel):
+    """How large an upload may be, and how it is sent: whole up to a size, above it in parts."""
+
+    upload_max_bytes: int
+    single_put_max_bytes: int
+    part_size_bytes: int
 
 
 class SessionView(BaseModel):
@@ -19,15 +30,23 @@ class SessionView(BaseModel):
     mode: str
     owner: str
     scopes: list[str]
+    limits: LimitsView
+    offers: list[OfferView]
     bytes_origin: str | None
 
 
 class SessionRoutes:
     """`/v1/session`."""
 
-    def __init__(self, store: Store, identities: Identities) -> None:
+    def __init__(self, store: Store, identities: Identities, offers: Offers) -> None:
         self._store = store
         self._mode = identities.mode
+        self._offers = offers_view(offers).offers
+        self._limits = LimitsView(
+            upload_max_bytes=store.settings.upload_max_bytes,
+            single_put_max_bytes=SINGLE_PUT_MAX_BYTES,
+            part_size_bytes=PART_SIZE_BYTES,
+        )
 
     def router(self) -> APIRouter:
         """GET of the session."""
@@ -42,6 +61,8 @@ class SessionRoutes:
             mode=self._mode,
             owner=caller.owner,
             scopes=sorted(caller.scopes),
+            limits=self._limits,
+            offers=self._offers,
             bytes_origin=bytes_origin(self._store),
         )
 

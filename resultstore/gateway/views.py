@@ -4,16 +4,36 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
 from pydantic import BaseModel
 
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.result import Result
+from resultstore.uploads.ticket import OPEN_STATES, input_of, upload_of
 
 # What every answer says to caches, to browsers that guess types, and to the pages that its links lead to.
 NO_STORE: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+}
+
+# What a browser may show in a page's place: nothing of it runs. HTML, SVG and PDF are never among them.
+_INLINE_TYPES: Final = frozenset(
+    {"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "video/mp4", "video/webm"}
+)
+_HINTS: Final[Mapping[str, str]] = {
+    "UploadRejected": "Send a file of the declared type.",
+    "BadInput": "Look at the file: it is damaged, or larger than the task takes. Then send another.",
+    "WrongType": "Send a file of a type that the task takes.",
+    "TooLarge": "Send a smaller file.",
+    "ArtifactExpired": "Its input was kept for a while and is gone: send it again.",
+    "TimeLimitExceeded": "It took longer than a task may: try a smaller input.",
+    "SoftTimeLimitExceeded": "It took longer than a task may: try a smaller input.",
+    "WorkerLostError": "Its worker died, perhaps for want of memory: try again.",
+    "CommitUnknown": "Whether it has succeeded is not known yet: look again in a minute.",
+    "BlobStoreUnavailable": "The object store was away: try again.",
+    "BlobStoreFull": "The object store is full: tell whoever keeps it.",
 }
 
 
@@ -31,6 +51,7 @@ class FailureView(BaseModel):
 
     type: str
     message: str
+    hint: str
 
 
 class ArtifactView(BaseModel):
@@ -44,6 +65,15 @@ class ArtifactView(BaseModel):
     expires_at: int | None
     metadata: dict[str, Scalar]
     link: str
+    previewable: bool
+
+
+class FileView(BaseModel):
+    """The file that was, or is being, uploaded for it, as its sender described it."""
+
+    name: str
+    size_bytes: int
+    media_type: str
 
 
 class ResultView(BaseModel):
@@ -55,12 +85,27 @@ class ResultView(BaseModel):
     progress: ProgressView | None
     failure: FailureView | None
     artifacts: list[ArtifactView]
+    input: ArtifactView | None
+    upload: FileView | None
     retries: int
+    worker: str
     created_at: float | None
     started_at: float | None
     ended_at: float | None
     changed_at: float | None
     expires_at: int | None
+    queue_time_s: float | None
+    run_time_s: float | None
+    retry_of: str | None
+    actions: list[str]
+
+
+class PageView(BaseModel):
+    """Some Results; `next` is the cursor of the page behind, null on the last one."""
+
+    items: list[ResultView]
+    next: str | None
+    complete: bool
 
 
 class LinkView(BaseModel):
@@ -70,21 +115,29 @@ class LinkView(BaseModel):
     expires_at: int
 
 
-def result_view(result: Result) -> ResultView:
-    """What a stranger who knows the id may see of it."""
+def result_view(result: Result, *, retry_of: str | None = None) -> ResultView:
+    """What whoever may see it sees of it; `retry_of` is told to whoever has just started it again."""
+    source, upload = input_of(result), upload_of(result)
     return ResultView(
         id=result.id,
         state=str(result.state),
         task=result.task,
         progress=_progress_view(result),
         failure=_failure_view(result),
-        artifacts=[artifact_view(one) for one in result.artifacts],
+        artifacts=[artifact_view(one) for one in result.artifacts if one is not source],
+        input=None if source is None else artifact_view(source),
+        upload=None if upload is None else FileView(**msgspec.structs.asdict(upload)),
         retries=result.retries,
+        worker=result.worker,
         created_at=result.created_at,
         started_at=result.started_at,
         ended_at=result.ended_at,
         changed_at=result.changed_at,
         expires_at=result.expires_at,
+        queue_time_s=_between(result.created_at, result.started_at),
+        run_time_s=_between(result.started_at, result.ended_at),
+        retry_of=retry_of,
+        actions=_actions(result),
     )
 
 
@@ -104,6 +157,7 @@ def artifact_view(artifact: Artifact) -> ArtifactView:
         expires_at=artifact.expires_at,
         metadata=dict(artifact.metadata),
         link=artifact_path(artifact.id, artifact.name),
+        previewable=not artifact.encoding and may_be_inline(artifact.media_type),
     )
 
 
@@ -119,4 +173,21 @@ def _progress_view(result: Result) -> ProgressView | None:
 
 def _failure_view(result: Result) -> FailureView | None:
     why = result.failure
-    return None if why is None else FailureView(type=why.type, message=why.message)
+    return None if why is None else FailureView(type=why.type, message=why.message, hint=_HINTS.get(why.type, ""))
+
+
+def may_be_inline(media_type: str) -> bool:
+    """Whether a browser may show it in a page's place: nothing of it runs."""
+    return media_type in _INLINE_TYPES or media_type.startswith("audio/")
+
+
+def _actions(result: Result) -> list[str]:
+    if result.terminal:
+        return ["retry", "delete"] if result.owner else ["delete"]
+    # No worker knows of an upload that is still open: DELETE of the upload ends it.
+    return [] if result.state in OPEN_STATES else ["cancel"]
+
+
+def _between(began: float | None, ended: float | None) -> float | None:
+    """Seconds, never below 0: the two clocks may be of two machines."""
+    return None if began is None or ended is None else max(0.0, ended - began)

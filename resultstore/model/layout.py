@@ -170,6 +170,11 @@ def quota_key(owner: str, kind: str) -> str:
     return f"rs:quota:{{{owner}}}:{kind}"
 
 
+def idempotency_key(owner: str, digest: str) -> str:
+    """Redis: which id an owner's Idempotency-Key stands for, by the key's digest."""
+    return f"rs:once:{{{owner}}}:{digest}"
+
+
 def _checked_nonce(nonce: str) -> str:
     if not _NONCE.match(nonce):
         raise BadReference(f"a nonce is 32 hex digits, not {nonce!r}")

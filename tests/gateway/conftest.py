@@ -5,22 +5,27 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import httpx
 import pytest
 import uvicorn
+from pydantic import Field
 from starlette.types import ASGIApp
 
+from resultstore import Offer, Options
 from resultstore.blobs.local import LocalBlobs
 from resultstore.blobs.localurls import LocalSigner
+from resultstore.dispatching import Order, announce
 from resultstore.gateway import tokens
 from resultstore.gateway.app import create_app
 from resultstore.gateway.bytes_app import create_bytes_app
 from resultstore.index.memory import MemoryIndex
+from resultstore.model.errors import BrokerUnavailable
 from resultstore.settings import Settings
 from resultstore.store import Store
 from resultstore.tokens import Grant, append, new_token, token_hash
@@ -46,20 +51,22 @@ class Served:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
+def served(tmp_path: Path, orders: "Orders") -> Iterator[Served]:
     """Both listeners; redirects are not followed."""
-    with serving(tmp_path) as served:
+    with serving(tmp_path, orders) as served:
         yield served
 
 
 @pytest.fixture
-def served_with_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Served, Callable[..., str]]]:
+def served_with_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orders: "Orders"
+) -> Iterator[tuple[Served, Callable[..., str]]]:
     """The same for callers who show a token, and what makes one: `token_of("ann", "read", "run")`."""
     file = tmp_path / "tokens"
     token_of = partial(granted, file)
     token_of("somebody", "read")
     monkeypatch.setattr(tokens, "LOOK_AGAIN_S", 0.0)
-    with serving(tmp_path, auth="tokens", auth_tokens_file=str(file)) as served:
+    with serving(tmp_path, orders, auth="tokens", auth_tokens_file=str(file)) as served:
         yield served, token_of
 
 
@@ -70,17 +77,62 @@ def granted(file: Path, owner: str, *scopes: str) -> str:
     return token
 
 
+class Orders:
+    """A task queue that only remembers what was sent; records are announced as a real one does."""
+
+    def __init__(self) -> None:
+        self.store: Store | None = None
+        self.sent: list[Order] = []
+        self.cancelled: list[str] = []
+        self.away = False
+
+    def send(self, order: Order) -> None:
+        if self.away:
+            raise BrokerUnavailable("the broker at amqp://rabbit.internal does not answer")
+        announce(self.store, order)
+        self.sent.append(order)
+
+    def cancel(self, result_id: str) -> None:
+        self.cancelled.append(result_id)
+
+
+class Greeting(Options):
+    """Arguments of the offered task `greet`."""
+
+    name: Annotated[str, Field(max_length=20)]
+    times: int = 1
+
+
+OFFERS = {
+    "greet": Offer(task="greet", title="Say hello", arguments=Greeting),
+    "shrink": Offer(task="shrink", title="Make it smaller", takes=("image/png",), max_bytes=1_000_000),
+}
+
+
+@pytest.fixture(name="serving")
+def serving_fixture() -> Callable[..., AbstractContextManager[Served]]:
+    """What serves with settings of the test's own."""
+    return serving
+
+
+@pytest.fixture
+def orders() -> Orders:
+    return Orders()
+
+
 @contextmanager
-def serving(tmp_path: Path, **settings: str) -> Iterator[Served]:
+def serving(tmp_path: Path, orders: Orders | None = None, **settings: str) -> Iterator[Served]:
     """Both listeners for the length of the block."""
     gateway_socket, bytes_socket = _bound(), _bound()
     blobs = LocalBlobs(tmp_path / "blobs")
     signer = LocalSigner(SECRET, _url(bytes_socket))
     chosen = Settings(index_url="memory://", url_expires_s=60, **settings)
     store = Store(index=MemoryIndex(), blobs=blobs, signer=signer, settings=chosen)
+    if orders is not None:
+        orders.store = store
     with (
         running(
-            (create_app(store), gateway_socket),
+            (create_app(store, dispatcher=orders, offers=OFFERS), gateway_socket),
             (create_bytes_app(blobs, signer, origins=[_url(gateway_socket)]), bytes_socket),
         ),
         httpx.Client(base_url=_url(gateway_socket)) as gateway,

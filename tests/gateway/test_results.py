@@ -36,7 +36,11 @@ def test_nothing_internal_is_told(served):
 
     for secret in (artifact.key, artifact.etag, "secret.py", nonce, "traceback", "nonce"):
         assert secret not in told
-    assert served.gateway.get("/v1/results/job-2").json()["failure"] == {"type": "ValueError", "message": "no"}
+    assert served.gateway.get("/v1/results/job-2").json()["failure"] == {
+        "type": "ValueError",
+        "message": "no",
+        "hint": "",
+    }
 
 
 def test_progress_is_told_while_a_task_runs(served):
@@ -130,7 +134,7 @@ def test_a_result_with_an_owner_is_answered_like_an_unknown_one(served):
 def test_every_error_is_a_problem(served):
     answers = {
         404: served.gateway.get("/nowhere"),
-        405: served.gateway.delete("/v1/results/x"),
+        405: served.gateway.put("/v1/results/x"),
         422: served.gateway.get("/v1/results/x/artifacts/y?link=perhaps"),
         421: served.gateway.get("/livez", headers={"Host": "evil.example"}),
     }

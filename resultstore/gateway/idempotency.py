@@ -1,0 +1,66 @@
+"""Idempotency: a request that comes twice under one key does its work once."""
+
+import hashlib
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from resultstore.gateway.problems import Problem
+from resultstore.index.index import Claims, Index, Keeps
+from resultstore.model import layout
+
+MAX_KEY_CHARS: Final = 255
+IN_FLIGHT_S: Final = 30  # after so long without an end, a key is free again: its first request is dead
+KEPT_S: Final = layout.DAY_S
+
+
+class Idempotency:
+    """Remembers which id a key stands for. A key is its owner's: another's of the same name is another one.
+
+    Args:
+        index: where keys are kept; one that cannot keep them does each request's work.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self._claims = index if isinstance(index, Claims) else None
+        self._keeps = index if isinstance(index, Keeps) else None
+
+    def begin(self, owner: str, key: str, *, said: object, id: str) -> str:
+        """The id that `key` stands for: `id` itself when this request is the first, and must do the work.
+
+        Raises Problem 409 while the first one is at it, 422 when that one `said` something else.
+        """
+        if not key or self._claims is None or self._keeps is None:
+            return id
+        if len(key) > MAX_KEY_CHARS or not key.isprintable():
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "Idempotency-Key: too long, unprintable")
+        place, digest = _place(owner, key), _digest(said)
+        if self._claims.claim(place, f"{digest} {id} begun", ttl_s=IN_FLIGHT_S):
+            return id
+        words = (self._keeps.kept(place) or b"").decode().split()
+        if len(words) < 2 or words[-1] == "begun":  # noqa: PLR2004  it is gone this moment, or its work is under way
+            detail = "the first request with this Idempotency-Key has not ended: ask again"
+            raise Problem(HTTPStatus.CONFLICT, "in-flight", detail, headers={"Retry-After": "1"})
+        if words[0] != digest:
+            detail = "this Idempotency-Key came with another request before: use a new one"
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "key-reused", detail)
+        return words[1]
+
+    def done(self, owner: str, key: str, *, said: object, id: str) -> None:
+        """The work is done: for a day the same request is answered with the same id."""
+        if key and self._keeps is not None:
+            self._keeps.keep(_place(owner, key), f"{_digest(said)} {id} done".encode(), ttl_s=KEPT_S)
+
+    def failed(self, owner: str, key: str) -> None:
+        """Nothing was done: the same key may try again."""
+        if key and self._keeps is not None:
+            self._keeps.drop(_place(owner, key))
+
+
+def _place(owner: str, key: str) -> str:
+    return layout.idempotency_key(owner, hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest())
+
+
+def _digest(said: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()

@@ -1,0 +1,132 @@
+"""Results: one, many, their Artifacts, and what may be done with them."""
+
+import time
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+
+from resultstore.gateway.caller import Caller, needs, short, visible
+from resultstore.gateway.cursors import Cursors
+from resultstore.gateway.listing import Filters, Listing
+from resultstore.gateway.problems import Problem
+from resultstore.gateway.quotas import Kind, Quotas
+from resultstore.gateway.starting import Starting
+from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView, may_be_inline, result_view
+from resultstore.model.artifact import Artifact
+from resultstore.model.errors import ArtifactMissing
+from resultstore.store import Store
+
+MAX_PAGE = 200
+
+_Reader = Annotated[Caller, Depends(needs("read"))]
+_Runner = Annotated[Caller, Depends(needs("run"))]
+_Deleter = Annotated[Caller, Depends(needs("delete"))]
+_Key = Annotated[str, Header(alias="Idempotency-Key", description="the same key does the same work once, for a day")]
+_Word = Annotated[str, Query(max_length=200)]
+
+
+class ResultRoutes:
+    """`/v1/results` of one Store. Plain functions, which FastAPI runs on its thread pool: the Store is synchronous."""
+
+    def __init__(self, store: Store, *, starting: Starting, quotas: Quotas) -> None:
+        self._store = store
+        self._starting = starting
+        self._quotas = quotas
+        self._listing = Listing(store)
+        self._cursors = Cursors(store.settings.secret_key.get_secret_value().encode())
+
+    def router(self) -> APIRouter:
+        """What can be asked of Results, and done with them."""
+        router = APIRouter(prefix="/v1/results", tags=["results"])
+        router.add_api_route("", self.results, methods=["GET"], response_model=PageView, name="results")
+        for path, endpoint, view in (
+            ("/{result_id}", self.result, ResultView),
+            ("/{result_id}/artifacts/{name}", self.artifact, LinkView),
+        ):
+            router.add_api_route(path, endpoint, methods=["GET"], response_model=view, name=endpoint.__name__)
+            router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+        for path, begin in (("/{result_id}/cancel", self.cancel), ("/{result_id}/retry", self.retry)):
+            router.add_api_route(
+                path, begin, methods=["POST"], response_model=ResultView, status_code=202, name=begin.__name__
+            )
+        router.add_api_route("/{result_id}", self.delete, methods=["DELETE"], status_code=204, name="delete")
+        return router
+
+    def results(
+        self,
+        caller: _Reader,
+        *,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+        cursor: Annotated[str, Query(description="`next` of the page before")] = "",
+        state: _Word = "",
+        task: _Word = "",
+        q: Annotated[str, Query(max_length=200, description="stands somewhere in id, task or a file's name")] = "",
+    ) -> Response:
+        """Your Results, the newest first; `complete` says that nothing was left out which the index knows."""
+        question = f"{state}\0{task}\0{q}"
+        after = self._cursors.read(cursor, owner=caller.owner, question=question) if cursor else None
+        page = self._listing.page(caller, Filters(state, task, q), limit=limit, after=after)
+        goes_on = None if page.next is None else self._cursors.written(page.next, owner=caller.owner, question=question)
+        view = PageView(items=[result_view(one) for one in page.results], next=goes_on, complete=page.complete)
+        return _said(view.model_dump_json())
+
+    def result(self, result_id: str, caller: _Reader) -> Response:
+        """State, progress, failure and Artifacts of one piece of work."""
+        return _said(result_view(visible(self._store, caller, result_id)).model_dump_json())
+
+    def artifact(
+        self,
+        result_id: str,
+        name: str,
+        caller: _Reader,
+        *,
+        link: Annotated[bool, Query(description="answer with the URL as JSON instead of a redirect")] = False,
+        inline: Annotated[bool, Query(description="shown by the browser where its type is harmless")] = False,
+    ) -> Response:
+        """Lead to the bytes: 302 to a presigned URL, which the object store itself serves."""
+        signed = self._signed(self._named(caller, result_id, name), inline=inline)
+        if link:
+            return JSONResponse(signed.model_dump(), headers=NO_STORE)
+        return RedirectResponse(signed.url, status_code=302, headers=NO_STORE)
+
+    def cancel(self, result_id: str, caller: _Runner) -> Response:
+        """Ask the workers to leave it; what has ended already stays as it is."""
+        return _accepted(result_view(self._starting.cancel(caller, result_id)))
+
+    def retry(self, result_id: str, caller: _Runner, *, key: _Key = "") -> Response:
+        """Start the same work again: a new Result, whose `retry_of` is this one."""
+        made = self._starting.again(caller, result_id, key=key)
+        return _accepted(result_view(made, retry_of=result_id))
+
+    def delete(self, result_id: str, caller: _Deleter) -> Response:
+        """Delete it for good, with its Artifacts."""
+        found = visible(self._store, caller, result_id)
+        if not found.terminal:
+            detail = f"result {short(result_id)} has not ended: cancel it, or its upload, first"
+            raise Problem(HTTPStatus.CONFLICT, "not-finished", detail)
+        self._store.delete(found.id)
+        self._quotas.leave(Kind.RUNNING, caller.owner, found.id)
+        self._quotas.recount(caller.owner)
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=NO_STORE)
+
+    def _signed(self, artifact: Artifact, *, inline: bool) -> LinkView:
+        until = int(time.time()) + self._store.settings.url_expires_s
+        url = self._store.url(artifact, inline=inline and may_be_inline(artifact.media_type))
+        return LinkView(url=url, expires_at=until if artifact.expires_at is None else min(until, artifact.expires_at))
+
+    def _named(self, caller: Caller, result_id: str, name: str) -> Artifact:
+        artifact = visible(self._store, caller, result_id).artifact(name)
+        if artifact is None:
+            raise ArtifactMissing(f"result {short(result_id)} has no artifact {short(name)}; its record lists them")
+        return artifact
+
+
+def _said(document: str, *, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None) -> Response:
+    """JSON as it stands: what pydantic has written needs no second look by FastAPI."""
+    return Response(document, status, headers={**NO_STORE, **(headers or {})}, media_type="application/json")
+
+
+def _accepted(view: ResultView) -> Response:
+    return _said(view.model_dump_json(), status=HTTPStatus.ACCEPTED, headers={"Location": f"/v1/results/{view.id}"})

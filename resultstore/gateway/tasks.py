@@ -1,0 +1,89 @@
+"""Tasks: what may be started, and the start of it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from resultstore.gateway.caller import Caller, identified, needs
+from resultstore.gateway.starting import Starting
+from resultstore.gateway.views import NO_STORE, ResultView, result_view
+from resultstore.offers import Offer, Offers
+
+
+class TaskRequest(BaseModel):
+    """With what a task is started; its offer says which arguments it takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    arguments: dict[str, JsonValue] = {}
+
+
+class OfferView(BaseModel):
+    """A task that may be started; `takes` are the media types of its upload, `arguments` is a JSON Schema."""
+
+    task: str
+    title: str
+    description: str
+    takes: list[str]
+    max_bytes: int
+    arguments: dict[str, JsonValue]
+
+
+class OffersView(BaseModel):
+    """All tasks that may be started."""
+
+    offers: list[OfferView]
+
+
+class TaskRoutes:
+    """`/v1/tasks`. Plain functions, which FastAPI runs on its thread pool."""
+
+    def __init__(self, starting: Starting, offers: Offers) -> None:
+        self._starting = starting
+        self._offers = offers_view(offers)
+
+    def router(self) -> APIRouter:
+        """GET of the offers, POST of a start."""
+        router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+        router.add_api_route("", self.offered, methods=["GET"], response_model=OffersView, name="tasks")
+        router.add_api_route(
+            "/{task}", self.start, methods=["POST"], response_model=ResultView, status_code=202, name="start"
+        )
+        return router
+
+    async def offered(self, _caller: Annotated[Caller, Depends(identified)], response: Response) -> OffersView:
+        """The tasks that may be started."""
+        response.headers.update(NO_STORE)
+        return self._offers
+
+    def start(
+        self,
+        task: str,
+        asked: TaskRequest,
+        caller: Annotated[Caller, Depends(needs("run"))],
+        response: Response,
+        *,
+        idempotency_key: Annotated[str, Header(description="the same key does the same work once, for a day")] = "",
+    ) -> ResultView:
+        """Start a task that takes no upload. Its Result is PENDING until a worker takes it."""
+        result = self._starting.start(caller, task, asked.arguments, key=idempotency_key)
+        response.headers.update({**NO_STORE, "Location": f"/v1/results/{result.id}"})
+        return result_view(result)
+
+
+def offers_view(offers: Offers) -> OffersView:
+    """What the gateway says of its offers, in the order they were given."""
+    return OffersView(offers=[_offer_view(one) for one in offers.values()])
+
+
+def _offer_view(offer: Offer) -> OfferView:
+    return OfferView(
+        task=offer.task,
+        title=offer.title,
+        description=offer.description,
+        takes=list(offer.takes),
+        max_bytes=offer.max_bytes,
+        arguments=offer.arguments.model_json_schema(),
+    )
