@@ -1,11 +1,12 @@
 """Capturing: one attempt of a task, inside a worker's call: what it returns is stored and sealed before it travels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
 
 from resultstore.capture import capture
+from resultstore.model.artifact import Artifact
 from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt, running
@@ -34,6 +35,7 @@ def run_captured(
     body: Callable[[], object],
     *,
     codec: Codec,
+    given: Iterable[object] = (),
     plain_max_bytes: int | None = None,
     retention: str | None = None,
     spilled: Callable[[object], object] = lambda value: value,
@@ -49,6 +51,7 @@ def run_captured(
         attempt: this run; it is the current one while `body` runs.
         body: the task's own code, its arguments bound.
         codec: how the door writes plain values.
+        given: the task's arguments. An upload among them (an Artifact of the task's own id) becomes its first part.
         plain_max_bytes: a plain value that is longer when encoded is sealed too, where there is an object store; None
             leaves plain values to the door.
         retention: the class of what is sealed without an Artifact; by default `Settings.retention`.
@@ -59,6 +62,7 @@ def run_captured(
     """
     with running(attempt):
         try:
+            _adopt(store, attempt, given)
             value = spilled(capture(store, body()))
             payload = _to_seal(store, attempt, value, codec=codec, plain_max_bytes=plain_max_bytes)
         except BaseException:
@@ -82,11 +86,17 @@ def sealed_record(store: Store, attempt: Attempt, *, value: bytes, retention: st
     return sealed.moved(sealed.state, value=None) if is_long else sealed
 
 
+def _adopt(store: Store, attempt: Attempt, given: Iterable[object]) -> None:
+    for one in given:
+        if isinstance(one, Artifact) and one.id == attempt.id:
+            store.adopt(one, attempt)
+
+
 def _to_seal(
     store: Store, attempt: Attempt, value: object, *, codec: Codec, plain_max_bytes: int | None
 ) -> bytes | None:
     """The encoded value when it has to be sealed, else None."""
-    if attempt.keys:  # Artifacts, or a value that was spilled
+    if attempt.keys or attempt.artifacts:  # what it made, a value that was spilled, or an upload that it adopted
         return codec.encoded(value)
     if plain_max_bytes is None:
         return None

@@ -11,7 +11,6 @@ from resultstore.index.index import Keeps, Over
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BadReference
-from resultstore.model.mac import Macs
 from resultstore.model.result import Result, State
 from resultstore.store import Store
 
@@ -62,7 +61,8 @@ def announce(store: Store, order: Order) -> None:
     if isinstance(store.index, Keeps):
         key = layout.order_key(order.id)
         store.index.keep(key, _sealed_order(store, order), ttl_s=store.settings.result_expires_s)
-    artifacts = () if order.source is None else (order.source,)
+    own = order.source is not None and order.source.id == order.id  # a retry has another's upload
+    artifacts = (order.source,) if order.source is not None and own else ()
     pending = Result(id=order.id, task=order.task, owner=order.owner, artifacts=artifacts, created_at=time.time())
     store.save(pending.moved(State.PENDING), over=Over.UNFINISHED)
 
@@ -86,7 +86,7 @@ def ordered(store: Store, result_id: str) -> Order | None:
     if kept is None:
         return None
     mac, document = kept[:_MAC_BYTES].decode(errors="replace"), kept[_MAC_BYTES:]
-    macs = _macs(store)
+    macs = store.trust.macs
     if macs and not macs.agrees(mac, _PURPOSE, result_id, hashlib.sha256(document).hexdigest()):
         raise BadReference(f"the order of {result_id} was not written by us: send the work again")
     return msgspec.msgpack.decode(document, type=Order)
@@ -94,10 +94,6 @@ def ordered(store: Store, result_id: str) -> Order | None:
 
 def _sealed_order(store: Store, order: Order) -> bytes:
     document = msgspec.msgpack.encode(order)
-    macs = _macs(store)
+    macs = store.trust.macs
     digest = hashlib.sha256(document).hexdigest()
     return (macs.sign(_PURPOSE, order.id, digest) if macs else "-" * _MAC_BYTES).encode() + document
-
-
-def _macs(store: Store) -> Macs:
-    return Macs(store.settings.secret_key.get_secret_value().encode())

@@ -26,7 +26,13 @@ class Settings(BaseSettings):
     broker_url: str = Field("amqp://guest:guest@127.0.0.1:5672//", description="the shipped worker's broker")
     broker_queue: str = Field("celery", description="where the gateway sends work, and the shipped worker takes it")
     secret_key: SecretStr = Field(
-        SecretStr(""), description="signs references and local URLs; share it between processes"
+        SecretStr(""), description="signs seals, Artifacts and local URLs; the same for all processes, 16 bytes or more"
+    )
+    secret_key_old: SecretStr = Field(
+        SecretStr(""), description="keys that were in use before, by spaces: what they signed is still believed"
+    )
+    accept_unsigned: bool = Field(
+        default=False, description="believe what bears no signature, while a store is changed over to a secret key"
     )
 
     s3_endpoint: str = Field("", description="how this process reaches the store; empty: AWS")

@@ -20,7 +20,6 @@ from resultstore.model.errors import (
     Misconfigured,
     NotYours,
 )
-from resultstore.model.mac import Macs
 from resultstore.model.spill import Spill
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt
@@ -56,7 +55,7 @@ class Spills:
     def __init__(self, store: Store) -> None:
         self._blobs = store.blobs
         self._settings = store.settings
-        self._macs = Macs(store.settings.secret_key.get_secret_value().encode())
+        self._macs = store.trust.macs
         # Both hold what can be had again, and are only ever asked for one key: threads need no lock.
         self._kept: dict[Content, Spill] = {}
         self._fetched: dict[str, bytes] = {}
@@ -126,7 +125,8 @@ class Spills:
         Raises BadReference, NotYours, ArtifactExpired.
         """
         # Without a key there is nothing to tell ours by but the form of the key; with one, an unsigned one is refused.
-        if self._macs and not self._macs.agrees(spill.mac, PURPOSE, *spill.signed):
+        unsigned = self._macs.accept_unsigned and not spill.mac
+        if self._macs and not unsigned and not self._macs.agrees(spill.mac, PURPOSE, *spill.signed):
             raise BadReference(
                 f"the reference to the value of {spill.id} was not signed with our RESULTSTORE_SECRET_KEY: "
                 "give all processes the same"

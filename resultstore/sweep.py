@@ -9,6 +9,7 @@ import msgspec
 from resultstore.blobs.blobstore import BlobStore, HasClock
 from resultstore.model import layout, seal as documents
 from resultstore.model.errors import BlobMissing, SealUnreadable
+from resultstore.model.mac import Macs
 from resultstore.retention import BLOB_GRACE_DAYS, SEAL_GRACE_DAYS
 
 BATCH_KEYS = 1_000  # what S3's DeleteObjects takes at once
@@ -26,14 +27,14 @@ class Sweepable(BlobStore, HasClock, Protocol):
     """What sweeping asks of an object store."""
 
 
-def sweep(blobs: Sweepable) -> Swept:
+def sweep(blobs: Sweepable, macs: Macs) -> Swept:
     """Delete blobs a day after their class has ended, seals three days after their Result has.
 
     The same graces as the lifecycle rules have (docs/format.md), so that a late reader hears "expired" and not
     "unknown". May run beside readers, writers and another sweep; one that is killed is made up for by the next.
     """
     now = blobs.now()
-    return Swept(_deleted(blobs, _old_blobs(blobs, now)), _deleted(blobs, _old_seals(blobs, now)))
+    return Swept(_deleted(blobs, _old_blobs(blobs, now)), _deleted(blobs, _old_seals(blobs, macs, now)))
 
 
 def _old_blobs(blobs: Sweepable, now: float) -> Iterator[str]:
@@ -45,20 +46,20 @@ def _old_blobs(blobs: Sweepable, now: float) -> Iterator[str]:
             yield from (one.key for one in blobs.list(f"{area}/{retention}/") if one.modified_at < before)
 
 
-def _old_seals(blobs: Sweepable, now: float) -> Iterator[str]:
+def _old_seals(blobs: Sweepable, macs: Macs, now: float) -> Iterator[str]:
     shortest_s = min(length_s for length_s in layout.RETENTION_S.values() if length_s is not None)
     grace_s = SEAL_GRACE_DAYS * layout.DAY_S
     for stored in blobs.list("seals/"):
         if stored.modified_at < now - shortest_s - grace_s:
-            ended_at = _ended_at(blobs, stored.key)
+            ended_at = _ended_at(blobs, macs, stored.key)
             if ended_at is not None and ended_at + grace_s < now:
                 yield stored.key
 
 
-def _ended_at(blobs: Sweepable, key: str) -> float | None:
+def _ended_at(blobs: Sweepable, macs: Macs, key: str) -> float | None:
     """When the Result of this seal expired; None when it is kept, or when nobody can tell."""
     try:
-        seal = documents.parse(b"".join(blobs.get(key)), of=key)
+        seal = documents.parse(b"".join(blobs.get(key)), macs, of=key)
     except (BlobMissing, SealUnreadable):
         return None  # another sweep took it, or `resultstore show` will say what is wrong with it
     return seal.sealed_at + _TOMBSTONE_LENGTH_S if seal.state == documents.DELETED else seal.expires_at

@@ -55,10 +55,10 @@ def doctor(json: Json = False) -> None:  # noqa: FBT002
 
 def sweep_now(json: Json = False) -> None:  # noqa: FBT002
     """Delete what has expired. For a folder, once a day; a bucket has lifecycle rules that do it."""
-    blobs = connect().blobs
-    if blobs is None:
+    store = connect()
+    if store.blobs is None:
         raise Misconfigured("there is nothing to sweep: set RESULTSTORE_BLOBS_URL to file:///folder")
-    swept = sweep(blobs)
+    swept = sweep(store.blobs, store.trust.macs)
     if json:
         print_json(msgspec.to_builtins(swept))
     else:

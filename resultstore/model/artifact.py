@@ -1,5 +1,6 @@
 """Artifact: the small frozen value that travels in place of a large output."""
 
+import struct
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -27,6 +28,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
         retention: its class, a key of `layout.RETENTION_S`.
         expires_at: seconds since the epoch by the store's clock; None for class `keep`.
         metadata: small facts for people and programs (width, height, accuracy ...).
+        owner: who owns it, as its Result; "" for nobody.
+        mac: proves that a store with our secret key made it, and that nothing in it was changed; "" without a key.
     """
 
     id: str
@@ -42,6 +45,15 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     retention: str = "30d"
     expires_at: int | None = None
     metadata: Mapping[str, Scalar] = msgspec.field(default_factory=dict)
+    owner: str = ""
+    mac: str = ""
+
+    def signed_parts(self) -> tuple[str, ...]:
+        """All but the mac, as the words that it signs (docs/format.md)."""
+        facts = [word for name in sorted(self.metadata) for word in (name, _word(self.metadata[name]))]
+        plain = (self.id, self.name, self.file_name, self.key, self.etag, str(self.size_bytes), self.media_type)
+        rest = (self.sha256, str(self.stored_bytes), self.encoding, self.retention, _word(self.expires_at), self.owner)
+        return (*plain, *rest, *facts)
 
     def expired(self, now: float) -> bool:
         """Whether the Artifact is unreadable at `now` (seconds since the epoch, the store's clock)."""
@@ -67,3 +79,18 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
             return msgspec.convert(given, cls)
         except msgspec.ValidationError as error:
             raise ValueError(f"an Artifact is needed, not a {type(given).__name__} ({error})") from error
+
+
+def _word(value: Scalar) -> str:
+    """A scalar as one word that no other scalar has, in any language: numbers of JSON have many spellings."""
+    match value:
+        case None:
+            return "n"
+        case bool():
+            return "b1" if value else "b0"
+        case int():
+            return f"i{value}"
+        case float():
+            return f"f{struct.pack('>d', value).hex()}"
+        case str():
+            return f"s{value}"

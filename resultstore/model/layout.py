@@ -59,7 +59,12 @@ def blob_key(result_id: str, *, retention: str, nonce: str, n: int) -> str:
 def content_prefixes(result_id: str) -> list[str]:
     """What the keys of all content of an id begin with, one prefix for each kind and class."""
     tail = f"{shard(result_id)}/{id_segment(result_id)}/"
-    return [f"{kind}/{retention}/{tail}" for kind in ("blobs", "uploads") for retention in RETENTION_S]
+    return [f"blobs/{retention}/{tail}" for retention in RETENTION_S] + upload_prefixes(result_id)
+
+
+def upload_prefixes(result_id: str) -> list[str]:
+    """What the key of an upload for an id begins with, one prefix for each class."""
+    return [f"uploads/{retention}/{shard(result_id)}/{id_segment(result_id)}/" for retention in RETENTION_S]
 
 
 def upload_key(result_id: str, *, retention: str, nonce: str) -> str:

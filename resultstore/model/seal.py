@@ -1,11 +1,13 @@
 """Seal: the write-once document in the object store that says how a Result ended.
 
-docs/format.md is its specification. The document is one JSON object whose last member is `digest`:
-`sha256:` and the hex SHA-256 of every byte that stands before `,"digest":`.
+docs/format.md is its specification. The document is one JSON object whose last member is `digest`, over every byte
+that stands before `,"digest":`: `hmac-sha256:` and an HMAC by the secret key, or `sha256:` and a hash where there is
+no key.
 """
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -13,6 +15,7 @@ import msgspec
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import SealUnreadable
 from resultstore.model.layout import OBJECT_FORMAT
+from resultstore.model.mac import Macs
 from resultstore.model.result import Result
 
 SEAL_MAX_BYTES = 64 * 1024
@@ -21,8 +24,9 @@ TABLES_MAX_BYTES = 16 * 1024
 
 DELETED = "DELETED"  # the state of a tombstone
 
-_TAIL = ',"digest":"sha256:{}"}}'
-_TAIL_BYTES = len(_TAIL.format("0" * 64))
+_PURPOSE = "seal"
+_TAIL = re.compile(rb',"digest":"(hmac-sha256|sha256):([0-9a-f]{64})"}\Z')
+_TAIL_MAX_BYTES = 89
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,27 +109,28 @@ def with_value(seal: Seal, value: bytes | None) -> Seal:
         return msgspec.structs.replace(seal, value=None, value_base64=base64.b64encode(value).decode())
 
 
-def encode(seal: Seal) -> bytes:
-    """The document's bytes, its digest at the end."""
+def encode(seal: Seal, macs: Macs) -> bytes:
+    """The document's bytes, its digest at the end: an HMAC where there is a secret key."""
     body = msgspec.json.encode(seal)[:-1]  # without the closing brace: the digest becomes the last member
-    return body + _TAIL.format(hashlib.sha256(body).hexdigest()).encode()
+    digest = f"hmac-sha256:{macs.digest(_PURPOSE, body)}" if macs else f"sha256:{hashlib.sha256(body).hexdigest()}"
+    return body + f',"digest":"{digest}"}}'.encode()
 
 
-def decode(document: bytes, *, id: str) -> Seal:
+def decode(document: bytes, macs: Macs, *, id: str) -> Seal:
     """Read a seal that was found under the key of `id`.
 
-    Raises SealUnreadable when it is damaged, of a newer format, or speaks of another id (a swapped object).
+    Raises SealUnreadable when it is damaged, not signed with our key, of a newer format, or speaks of another id (a
+    swapped object).
     """
-    seal = parse(document, of=id)
+    seal = parse(document, macs, of=id)
     if seal.id != id:
         raise SealUnreadable(f"the seal found for {id} speaks of another id: the store's objects were swapped")
     return seal
 
 
-def parse(document: bytes, *, of: str) -> Seal:
+def parse(document: bytes, macs: Macs, *, of: str) -> Seal:
     """Read a seal whose id is not known yet; messages call it the seal of `of`. Raises SealUnreadable."""
-    if not _digest_agrees(document):
-        raise SealUnreadable(f"the seal of {of} does not match its digest: restore it from a backup, or delete {of}")
+    _check_digest(document, macs, of=of)
     try:
         head = msgspec.json.decode(document, type=_Head)
         if head.format > OBJECT_FORMAT:
@@ -144,6 +149,22 @@ class _Head(msgspec.Struct):
     format: int
 
 
-def _digest_agrees(document: bytes) -> bool:
-    body, tail = document[:-_TAIL_BYTES], document[-_TAIL_BYTES:]
-    return tail == _TAIL.format(hashlib.sha256(body).hexdigest()).encode()
+def _check_digest(document: bytes, macs: Macs, *, of: str) -> None:
+    tail = _TAIL.search(document, max(0, len(document) - _TAIL_MAX_BYTES))
+    signed = tail is not None and tail[1] == b"hmac-sha256"
+    if signed and not macs:
+        raise SealUnreadable(f"the seal of {of} is signed, and there is no key to check it: set RESULTSTORE_SECRET_KEY")
+    if tail is not None and macs and not signed and not macs.accept_unsigned:
+        raise SealUnreadable(
+            f"the seal of {of} is not signed: somebody else wrote it, or this store before it had a secret key (then "
+            f"set RESULTSTORE_ACCEPT_UNSIGNED=true until such results have expired), or delete {of}"
+        )
+    if tail is None or not _agrees(document[: tail.start()], tail[2].decode(), macs if signed else None):
+        raise SealUnreadable(
+            f"the seal of {of} does not match its digest: restore it from a backup, name the key that signed it in "
+            f"RESULTSTORE_SECRET_KEY_OLD, or delete {of}"
+        )
+
+
+def _agrees(body: bytes, digest: str, macs: Macs | None) -> bool:
+    return hashlib.sha256(body).hexdigest() == digest if macs is None else macs.digest_agrees(digest, _PURPOSE, body)

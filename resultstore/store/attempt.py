@@ -91,9 +91,24 @@ class Attempt:
             self._artifacts[artifact.name] = artifact
             self._tables[artifact.name] = table
 
+    def adopt(self, artifact: Artifact) -> None:
+        """Make an upload the first part: its blob stays where it is, and is not deleted with what the attempt wrote.
+
+        Raises BadReference when its name is taken.
+        """
+        self.reserve(artifact.name)
+        with self._lock:
+            self._artifacts = {artifact.name: artifact, **self._artifacts}
+
+    def learn(self, artifact: Artifact, table: bytes) -> None:
+        """Remember the digest table of a part that was measured while it was read."""
+        with self._lock:
+            self._tables[artifact.name] = table
+
     def made(self, artifact: Artifact) -> bool:
-        """Whether this very part is one of this attempt's."""
-        return self._artifacts.get(artifact.name) == artifact
+        """Whether this very blob is one of this attempt's parts."""
+        mine = self._artifacts.get(artifact.name)
+        return mine is not None and (mine.key, mine.etag) == (artifact.key, artifact.etag)
 
     def report(self, progress: Progress) -> bool:
         """Keep `progress`; whether it is time to show it (the first, the last, and ten a second between)."""

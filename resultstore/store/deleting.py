@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from resultstore.index.index import Index, Streams
+from resultstore.index.index import Index, Keeps, Streams
 from resultstore.model import layout
-from resultstore.model.errors import Damaged, NotThere
+from resultstore.model.errors import Damaged, NotThere, Refused
 from resultstore.model.result import Result
 from resultstore.store.sealing import Seals, SealStore
 
@@ -29,6 +29,8 @@ class Deleting:
     def delete(self, result_id: str) -> None:
         """Delete a Result. A crash in between leaves blobs that nobody can find, which lifecycle collects."""
         known, damaged = self._known(result_id)
+        if isinstance(self._index, Keeps):
+            self._index.drop(layout.order_key(result_id))
         blobs, seals = self._blobs, self._seals
         if blobs is None or seals is None or not (damaged or self._may_have_content(known, result_id)):
             self._index.delete(result_id)
@@ -41,16 +43,17 @@ class Deleting:
             self._index.tell_gone(result_id, owner=known.owner)
 
     def _known(self, result_id: str) -> tuple[Result | None, bool]:
-        """The Result, and whether something stands there that cannot be read: that can still be buried."""
+        """The Result, and whether something stands there that cannot be read or believed: that can still be buried."""
         try:
             return self._find(result_id), False
-        except (Damaged, NotThere):
+        except (Damaged, NotThere, Refused):
             return None, True
 
     def _may_have_content(self, known: Result | None, result_id: str) -> bool:
         if known is not None:
-            return known.sealed or not known.terminal
+            # An upload stands there before there is a seal, whatever became of it.
+            return known.sealed or not known.terminal or bool(known.artifacts)
         try:
             return self._seals is not None and self._seals.read(result_id) is not None
-        except (Damaged, NotThere):
+        except (Damaged, NotThere, Refused):
             return True

@@ -15,6 +15,7 @@ from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import BlobStoreUnavailable, WrongType
 from resultstore.store.attempt import Attempt
+from resultstore.store.trust import Trust
 
 DEFAULT_NAME = "output"
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
@@ -51,8 +52,9 @@ class TakesIn(BlobStore, HasClock, Protocol):
 class Intake:
     """Streams sources into `blobs`, measuring them on the way."""
 
-    def __init__(self, blobs: TakesIn) -> None:
+    def __init__(self, blobs: TakesIn, trust: Trust) -> None:
         self._blobs = blobs
+        self._trust = trust
 
     def take(self, attempt: Attempt, source: Source, label: Label, *, size_hint_bytes: int | None = None) -> Artifact:
         """Store all of `source` as a part of `attempt`, or nothing. Errors are those of `Store.put`."""
@@ -97,9 +99,11 @@ class Intake:
             retention=label.retention,
             expires_at=layout.expiry(label.retention, start=attempt.started_by(self._blobs.now())),
             metadata=checked_metadata(label.metadata, id=attempt.id),
+            owner=attempt.owner,
         )
-        attempt.add(artifact, written.table)
-        return artifact
+        signed = self._trust.signed(artifact)
+        attempt.add(signed, written.table)
+        return signed
 
 
 def checked_metadata(metadata: Mapping[str, Scalar], *, id: str) -> dict[str, Scalar]:

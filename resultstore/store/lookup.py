@@ -10,11 +10,12 @@ from threading import Lock
 from structlog import get_logger
 
 from resultstore.index.index import Index, LoadsMany, Over
-from resultstore.model.errors import CommitUnknown, IndexUnavailable, ResultStoreError
+from resultstore.model.errors import BadReference, CommitUnknown, IndexUnavailable, ResultStoreError
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
 from resultstore.settings import Settings
 from resultstore.store.sealing import Seals
+from resultstore.store.trust import Trust
 
 STALE_AFTER_S = 30.0  # a record that is not terminal and has not changed for this long is no answer
 MISS_FIRST_S = 2.0
@@ -29,17 +30,22 @@ class Lookup:
     Args:
         index: the fast and disposable records.
         seals: the durable ones; None where there is no object store.
+        trust: tells whether a record's Artifacts were made by us.
         settings: how long a record lives that was put back from its seal, and how large its value may be.
     """
 
-    def __init__(self, index: Index, seals: Seals | None, *, settings: Settings) -> None:
+    def __init__(self, index: Index, seals: Seals | None, trust: Trust, *, settings: Settings) -> None:
         self._index = index
         self._seals = seals
+        self._trust = trust
         self._settings = settings
         self._misses = _Misses()
 
     def find(self, result_id: str) -> Result | None:
-        """The Result with everything that lies beside its record, or None when the id is unknown."""
+        """The Result with everything that lies beside its record, or None when the id is unknown.
+
+        A record with Artifacts that we did not make for it is no record; where no seal tells better: BadReference.
+        """
         return self._found(self._index.load, result_id)
 
     def poll(self, result_id: str) -> Result | None:
@@ -55,9 +61,20 @@ class Lookup:
             if sealed is None:
                 raise
             return _unless_deleted(sealed)
+        if result is not None and not self._trust.vouches(result):
+            return self._told_by_seal(result_id)
         if result is not None and (_is_settled(result) or _is_fresh(result)):
             return result
         return self._sealed_or(result, result_id)
+
+    def _told_by_seal(self, result_id: str) -> Result | None:
+        get_logger().warning("record_not_ours", id=result_id)
+        sealed = self._from_seal(result_id)
+        if sealed is None:
+            raise BadReference(
+                f"the record of {result_id} names artifacts that this store did not make for it: delete {result_id}"
+            )
+        return _unless_deleted(sealed)
 
     def find_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """`find` for each id, the records in one round trip; seals are asked for a few of them at a time only.
@@ -68,6 +85,9 @@ class Lookup:
         results = self._load_many(result_ids)
         asked = 0
         for at, (result_id, result) in enumerate(zip(result_ids, results, strict=True)):
+            if result is not None and not self._trust.vouches(result):
+                get_logger().warning("record_not_ours", id=result_id)
+                result = results[at] = None  # noqa: PLW2901 - from here on there is no record
             if result is not None and (_is_settled(result) or _is_fresh(result)):
                 continue
             if self._seals is not None and asked < SEALS_AT_ONCE and not self._misses.known(result_id):

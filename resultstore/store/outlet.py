@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Protocol
 
+import msgspec
+
 from resultstore.blobs.blobstore import BlobStore, HasClock
 from resultstore.blobs.frames import FrameTable, decompress
 from resultstore.blobs.stream import BLOCK_BYTES, DIGEST_BYTES, Meter, verified_blocks
@@ -15,9 +17,10 @@ from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactExpired, BadReference, ChecksumMismatch, ResultMissing
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
-from resultstore.store.attempt import current
+from resultstore.store.attempt import Attempt, current
 from resultstore.store.reader import BlockReader
 from resultstore.store.sealing import Seals
+from resultstore.store.trust import Trust
 
 
 class GivesOut(BlobStore, HasClock, Protocol):
@@ -27,8 +30,9 @@ class GivesOut(BlobStore, HasClock, Protocol):
 class Outlet:
     """Opens Artifacts of one store for reading."""
 
-    def __init__(self, blobs: GivesOut, seals: Seals) -> None:
+    def __init__(self, blobs: GivesOut, seals: Seals, trust: Trust) -> None:
         self._blobs = blobs
+        self._trust = trust
         self._seals = seals
 
     def reader(self, artifact: Artifact) -> io.RawIOBase:
@@ -43,8 +47,10 @@ class Outlet:
     def seconds_left(self, artifact: Artifact) -> float:
         """How long the Artifact may still be read, in seconds by the store's clock.
 
-        Raises ArtifactExpired when its time is over, BadReference when its key is not one of this store's content.
+        Raises ArtifactExpired when its time is over, BadReference when this store did not make it or its key is not one
+        of its content, NotYours inside a task of another owner.
         """
+        self._trust.check(artifact)
         if not layout.is_content_key(artifact.key):
             raise BadReference(f"{_called(artifact)} names a key outside this store: look it up again")
         if artifact.expires_at is None:
@@ -85,26 +91,50 @@ class Outlet:
 
     def _table(self, artifact: Artifact) -> bytes:
         """The digest table of the Artifact's blob, from the nearest place that has it."""
-        if artifact.stored_bytes <= BLOCK_BYTES and not artifact.encoding:
-            return bytes.fromhex(artifact.sha256)[:DIGEST_BYTES]  # one block: its digest is the whole's
         running = current()
-        if running is not None and running.made(artifact):
+        mine = running is not None and running.made(artifact)
+        if running is not None and mine and artifact.name in running.tables:
+            return running.tables[artifact.name]
+        if artifact.stored_bytes <= BLOCK_BYTES and not artifact.encoding and artifact.sha256:
+            return bytes.fromhex(artifact.sha256)[:DIGEST_BYTES]  # one block: its digest is the whole's
+        if running is not None and mine:  # an adopted upload: whoever reads it later finds the table in the seal
+            running.learn(artifact, self._measured(artifact).table)
             return running.tables[artifact.name]
         seal = self._seals.read(artifact.id)
         if seal is not None and artifact in seal.artifacts:
             table = self._seals.table(seal, artifact.name)
             if table is not None:
                 return table
-        return self._measured(artifact)
+        return self._measured(artifact).table
 
-    def _measured(self, artifact: Artifact) -> bytes:
+    def _measured(self, artifact: Artifact) -> Meter:
         """Read a part that no seal binds yet once through, to verify it as a whole and learn its table."""
         meter = Meter(self._blobs.get(artifact.key))
         for _ in meter:
             pass
-        if not artifact.encoding and meter.sha256 != artifact.sha256:
+        changed = artifact.sha256 not in {"", meter.sha256} or meter.size_bytes != artifact.size_bytes
+        if not artifact.encoding and changed:
             raise ChecksumMismatch(f"{_called(artifact)} is damaged in the store: run its task again")
-        return meter.table
+        return meter
+
+    def adopt(self, artifact: Artifact, attempt: Attempt) -> None:
+        """Make an upload that was verified the first part of `attempt`, in place.
+
+        Raises BadReference when it is none of this attempt's uploads, ChecksumMismatch when other bytes stand there
+        than were verified, BlobMissing when it is gone.
+        """
+        self.seconds_left(artifact)
+        if not artifact.key.startswith(tuple(layout.upload_prefixes(attempt.id))) or artifact.owner != attempt.owner:
+            raise BadReference(f"{_called(artifact)} is no upload of {attempt.id}: look it up again")
+        stands = self._blobs.stat(artifact.key)
+        if (stands.size_bytes, stands.etag) != (artifact.stored_bytes, artifact.etag):
+            raise ChecksumMismatch(f"{_called(artifact)} was replaced after it was verified: upload it again")
+        if artifact.sha256:
+            attempt.adopt(artifact)
+            return
+        meter = self._measured(artifact)
+        attempt.adopt(self._trust.signed(msgspec.structs.replace(artifact, sha256=meter.sha256)))
+        attempt.learn(artifact, meter.table)
 
 
 def _decoded(stored: BlockReader, artifact: Artifact) -> BlockReader:

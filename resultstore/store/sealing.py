@@ -19,6 +19,7 @@ from resultstore.model.errors import (
     ChecksumMismatch,
     CommitUnknown,
 )
+from resultstore.model.mac import Macs
 from resultstore.model.result import State
 from resultstore.model.seal import Moved, Seal
 from resultstore.store.attempt import Attempt
@@ -33,11 +34,13 @@ class Seals:
 
     Args:
         blobs: where they stand.
+        macs: signs them.
         budget_s: how long an unclear answer is pursued before the outcome is called unknown.
     """
 
-    def __init__(self, blobs: SealStore, *, budget_s: float) -> None:
+    def __init__(self, blobs: SealStore, macs: Macs, *, budget_s: float) -> None:
         self._blobs = blobs
+        self._macs = macs
         self._budget_s = budget_s
 
     def commit(self, attempt: Attempt, *, value: bytes | None, retention: str) -> Seal:
@@ -51,7 +54,7 @@ class Seals:
         """
         longest = longest_class([artifact.retention for artifact in attempt.artifacts] or [retention])
         seal = self._fitted(self._drafted(attempt, value=value, retention=longest), attempt, retention=longest)
-        key, document = layout.seal_key(attempt.id), documents.encode(seal)
+        key, document = layout.seal_key(attempt.id), documents.encode(seal, self._macs)
         reason = "the budget was spent before the first try"
         for number in _tries(self._budget_s):
             try:
@@ -88,7 +91,7 @@ class Seals:
             document = b"".join(self._blobs.get(layout.seal_key(result_id)))
         except BlobMissing:
             return None
-        seal = documents.decode(document, id=result_id)
+        seal = documents.decode(document, self._macs, id=result_id)
         if seal.artifacts_at is not None:
             listed = msgspec.json.decode(self._section(seal.artifacts_at, seal=seal), type=tuple[Artifact, ...])
             seal = msgspec.structs.replace(seal, artifacts=listed)
@@ -108,7 +111,7 @@ class Seals:
     def bury(self, result_id: str) -> None:
         """Put a tombstone where the seal of this id stands or would stand."""
         stone = documents.tombstone(result_id, nonce=layout.new_nonce(), now=self._blobs.now())
-        self._blobs.replace(layout.seal_key(result_id), documents.encode(stone), tags={"rs-class": "1d"})
+        self._blobs.replace(layout.seal_key(result_id), documents.encode(stone, self._macs), tags={"rs-class": "1d"})
 
     def _drafted(self, attempt: Attempt, *, value: bytes | None, retention: str) -> Seal:
         now = self._blobs.now()
@@ -137,7 +140,7 @@ class Seals:
             seal = msgspec.structs.replace(seal, value=None, value_base64=None, value_at=at)
         if len(tables) > documents.TABLES_MAX_BYTES:
             seal = msgspec.structs.replace(seal, tables={}, tables_at=self._move(tables, attempt, retention=retention))
-        if len(documents.encode(seal)) > documents.SEAL_MAX_BYTES and seal.artifacts:
+        if len(documents.encode(seal, self._macs)) > documents.SEAL_MAX_BYTES and seal.artifacts:
             at = self._move(msgspec.json.encode(seal.artifacts), attempt, retention=retention)
             seal = msgspec.structs.replace(seal, artifacts=(), artifacts_at=at)
         return seal

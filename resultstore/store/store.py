@@ -33,6 +33,7 @@ from resultstore.store.intake import Intake, Label
 from resultstore.store.lookup import Lookup
 from resultstore.store.outlet import Outlet
 from resultstore.store.sealing import Seals, SealStore
+from resultstore.store.trust import Trust
 from resultstore.store.waiting import wait_for
 from resultstore.store.writer import Writer
 
@@ -60,10 +61,12 @@ class Store:
         self.index = index
         self.blobs = blobs
         self.signer = signer
-        self._seals = None if blobs is None else Seals(blobs, budget_s=self.settings.commit_budget_s)
-        self._intake = None if blobs is None else Intake(blobs)
-        self._outlet = None if blobs is None or self._seals is None else Outlet(blobs, self._seals)
-        self._lookup = Lookup(index, self._seals, settings=self.settings)
+        self.trust = Trust.of(self.settings)
+        budget_s = self.settings.commit_budget_s
+        self._seals = None if blobs is None else Seals(blobs, self.trust.macs, budget_s=budget_s)
+        self._intake = None if blobs is None else Intake(blobs, self.trust)
+        self._outlet = None if blobs is None or self._seals is None else Outlet(blobs, self._seals, self.trust)
+        self._lookup = Lookup(index, self._seals, self.trust, settings=self.settings)
         self._deleting = Deleting(index, blobs=blobs, seals=self._seals, find=self.load)
 
     def put(
@@ -110,7 +113,7 @@ class Store:
             artifact = _needed(self._intake).take(running, data, label, size_hint_bytes=size_hint_bytes)
             self._show(running.result())
             return artifact
-        own = Attempt(str(uuid.uuid4()) if id is None else id)
+        own = Attempt(str(uuid.uuid4()) if id is None else id, owner="" if running is None else running.owner)
         artifact = _needed(self._intake).take(own, data, label, size_hint_bytes=size_hint_bytes)
         sealed = self.seal(own)
         self._show(sealed)
@@ -183,6 +186,13 @@ class Store:
         """
         reader = _needed(self._outlet).reader(artifact)
         return cast("BinaryIO", io.BufferedReader(reader, buffer_size=1 << 20))
+
+    def adopt(self, artifact: Artifact, attempt: Attempt) -> None:
+        """Make a verified upload (`uploads/...`, of the attempt's own id) the first part of `attempt`, in place.
+
+        Raises BadReference when it is no upload of this id and owner, ChecksumMismatch when other bytes stand there.
+        """
+        _needed(self._outlet).adopt(artifact, attempt)
 
     def url(self, artifact: Artifact, *, expires_in_s: int | None = None, inline: bool = False) -> str:
         """A presigned URL of the Artifact; makes no request.

@@ -92,7 +92,7 @@ class Completion:
     def _artifact(self, ticket: Ticket, *, etag: str) -> Artifact:
         """The upload as it travels: pinned by its entity tag; its digest is the declared one until it is measured."""
         asked, retention = ticket.asked, self._store.settings.retention
-        return Artifact(
+        made = Artifact(
             id=ticket.id,
             name=INPUT,
             file_name=asked.name,
@@ -105,7 +105,9 @@ class Completion:
             retention=retention,
             expires_at=layout.expiry(retention, start=ticket.created_at),
             metadata={"role": INPUT},
+            owner=ticket.owner,
         )
+        return self._store.trust.signed(made)
 
     def _send(self, ticket: Ticket, source: Artifact) -> None:
         asked = ticket.asked

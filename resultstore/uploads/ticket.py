@@ -10,7 +10,6 @@ from resultstore.index.leases import Leases
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BadReference, Misconfigured
-from resultstore.model.mac import Macs
 from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.uploads.plan import Plan
@@ -94,7 +93,7 @@ class Tickets:
         if not isinstance(store.index, Keeps):
             raise Misconfigured("this index keeps no tickets: use redis:// or memory:// in RESULTSTORE_INDEX_URL")
         self._index = store.index
-        self._macs = Macs(store.settings.secret_key.get_secret_value().encode())
+        self._macs = store.trust.macs
         self._open = Leases(store.index)
 
     def keep(self, ticket: Ticket) -> None:
@@ -112,7 +111,8 @@ class Tickets:
         if kept is None:
             return None
         mac, document = kept[:_MAC_BYTES], kept[_MAC_BYTES:]
-        if self._macs and mac != self._mac(upload_id, document):
+        digest = hashlib.sha256(document).hexdigest()
+        if self._macs and not self._macs.agrees(mac.decode(errors="replace"), _PURPOSE, upload_id, digest):
             raise BadReference(f"the ticket of {upload_id} was not written by us: begin the upload anew")
         return msgspec.msgpack.decode(document, type=Ticket)
 

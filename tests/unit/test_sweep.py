@@ -20,7 +20,7 @@ def after(store: Store, days: float) -> Swept:
     plain = store.blobs.now
     store.blobs.now = lambda: plain() + days * DAY_S
     try:
-        return sweep(store.blobs)
+        return sweep(store.blobs, store.trust.macs)
     finally:
         store.blobs.now = plain
 

@@ -18,7 +18,7 @@ from resultstore.backends.celery.artifacts import marked, unmarked
 from resultstore.backends.celery.consumer import ResultConsumer
 from resultstore.backends.celery.groups import KeepsGroups
 from resultstore.backends.celery.meta import Meta
-from resultstore.backends.celery.owners import Owners, owner_of
+from resultstore.backends.celery.owners import Owners, inherited, owner_of
 from resultstore.backends.celery.patience import MAX_RETRIES, patiently
 from resultstore.backends.celery.reading import Reading, Rounds
 from resultstore.backends.celery.recording import failure_of, recorded
@@ -131,7 +131,8 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
             self.result_consumer.expect(task_id)
         if self.store.blobs is not None and isinstance(self.store.index, Hints):
             now = time.time()
-            self.store.index.hint(Result(id=task_id, created_at=now, changed_at=now), ttl_s=self.expires or None)
+            known = Result(id=task_id, owner=inherited(), created_at=now, changed_at=now)
+            self.store.index.hint(known, ttl_s=self.expires or None)
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
         """A server that is away may come back."""
@@ -151,7 +152,7 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
         plain = getattr(request, "resultstore_sealed", None) or self._plain(
             task_id, result, state=state, request=request
         )
-        record = recorded(plain, meta, request, encoded=self.encoded)
+        record = recorded(plain, meta, request, owner=self._owner(task_id, request), encoded=self.encoded)
         life_s = self._life_s(state, request)
         write = partial(self.store.save, record, ttl_s=life_s)
         if self.always_retry:  # which has a policy of its own, around this
@@ -171,6 +172,13 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
         if len(value) > _REDIS_VALUE_MAX_BYTES:
             raise BackendStoreError(f"the value of {task_id} is over 512 MB: set RESULTSTORE_BLOBS_URL to keep such")
         return Result(id=task_id, value=value, failure=failure_of(result) if state in states.EXCEPTION_STATES else None)
+
+    def _owner(self, task_id: str, request: object) -> str:
+        if getattr(request, "id", None) == task_id:
+            return owner_of(request)
+        # Somebody speaks of a task that is not his own (a chord's failure, `update_state`): it stays its owner's.
+        found = self.store.index.peek(task_id)
+        return inherited() if found is None else found.owner
 
     def _life_s(self, state: str, request: object) -> int:
         life_s = self.failure_expires if state == states.FAILURE else self.expires

@@ -89,7 +89,8 @@ def _run_captured(task: Task, body: Body, args: tuple[object, ...], kwargs: dict
         return body(*values, **named)
 
     spilled = functools.partial(spilling_of(task.app).returned, task, attempt)
-    captured = run_captured(backend.store, attempt, called, codec=backend, spilled=spilled)
+    given = (*args, *kwargs.values())
+    captured = run_captured(backend.store, attempt, called, codec=backend, given=given, spilled=spilled)
     request.resultstore_sealed = captured.sealed
     return captured.value
 

@@ -6,20 +6,22 @@ from typing import Any
 
 from celery import states
 
-from resultstore.backends.celery.owners import owner_of
 from resultstore.model.result import Failure, Result
 
 # What the record itself holds of Celery's meta; the rest (children, result_extended ...) is its `extra`.
 _IN_THE_RECORD = frozenset({"status", "result", "traceback", "date_done", "name", "worker", "retries"})
 
 
-def recorded(plain: Result, meta: Mapping[str, Any], request: object, *, encoded: Callable[[object], bytes]) -> Result:
+def recorded(
+    plain: Result, meta: Mapping[str, Any], request: object, *, owner: str, encoded: Callable[[object], bytes]
+) -> Result:
     """`plain` with what Celery's `meta` and `request` tell of the task.
 
     Args:
         plain: the id, with its value or failure.
         meta: as `Backend._get_result_meta` makes it.
         request: Celery's Context, or None where a client speaks of a task.
+        owner: who owns the task's Result.
         encoded: encodes what has no place in the record.
     """
     state = str(meta["status"])
@@ -29,7 +31,7 @@ def recorded(plain: Result, meta: Mapping[str, Any], request: object, *, encoded
     return plain.moved(
         state,
         task=getattr(request, "task", None) or plain.task,
-        owner=owner_of(request) or plain.owner,
+        owner=plain.owner or owner,
         worker=getattr(request, "hostname", None) or stood.get("hostname") or plain.worker,
         retries=getattr(request, "retries", None) or plain.retries,
         traceback=meta.get("traceback") or "",

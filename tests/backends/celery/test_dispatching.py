@@ -1,14 +1,16 @@
 """Dispatching over a real worker: an order's owner, from the PENDING record to the seal and to all that follows."""
 
+import hashlib
 import time
 import uuid
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from celery import Celery, chain, chord
 from kombu import Queue
 
-from resultstore import BadReference, Result, State, Store
+from resultstore import Artifact, BadReference, Result, State, Store
 from resultstore.backends.celery import store_of
 from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.dispatching import Order, ordered
@@ -100,6 +102,56 @@ def test_links_callbacks_and_bodies_belong_to_the_same_owner(worker, app, store)
     for result in (linked, body):
         assert app.AsyncResult(result.get(timeout=20)).get(timeout=20) == ALICE
         assert store.load(result.id).owner == ALICE
+
+
+def test_a_state_that_another_task_writes_stays_its_owners(worker, app, store, dispatcher, order):
+    sent, waiting = order("update_other", task_id=(other := uuid.uuid4().hex)), Result(id=other, owner="bob")
+    store.save(waiting.moved(State.PENDING))
+    dispatcher.send(sent)
+    assert store.wait(other, timeout_s=20).owner == "bob"
+
+
+@pytest.mark.parametrize("size_bytes", [10, 3_000_000])
+def test_an_upload_is_the_first_artifact_of_the_task_that_works_on_it(worker, store, dispatcher, order, size_bytes):
+    sent, content = order("size_of"), b"u" * size_bytes
+    key = layout.upload_key(sent.id, retention="1d", nonce=layout.new_nonce())
+    stored = store.blobs.put(key, [content], media_type="text/csv")
+    source = store.trust.signed(
+        Artifact(
+            id=sent.id,
+            name="input",
+            file_name="a.csv",
+            key=key,
+            etag=stored.etag,
+            size_bytes=size_bytes,
+            media_type="text/csv",
+            sha256="",
+            stored_bytes=size_bytes,
+            retention="1d",
+            owner=ALICE,
+            expires_at=layout.expiry("1d", start=time.time()),
+            metadata={"role": "input"},
+        )
+    )
+    dispatcher.send(msgspec.structs.replace(sent, source=source))
+    assert store.load(sent.id).artifacts[0].key == key  # from the dispatch on
+    done = store.wait(sent.id, timeout_s=20)
+    assert (done.state, done.sealed) == (State.SUCCESS, True)
+    store.index.delete(sent.id)
+    [adopted] = store.load(sent.id).artifacts
+    assert (adopted.key, adopted.sha256) == (key, hashlib.sha256(content).hexdigest())
+    assert store.open(adopted).read() == content
+
+
+def test_a_message_that_names_anothers_bytes_fails(worker, app, store, dispatcher, order):
+    bobs = order("named")
+    dispatcher.send(msgspec.structs.replace(bobs, owner="bob"))
+    [secret] = store.wait(bobs.id, timeout_s=20).artifacts
+    for forged in (secret, msgspec.structs.replace(secret, owner=ALICE)):
+        sent = msgspec.structs.replace(order("size_of"), source=forged)
+        dispatcher.send(sent)
+        done = store.wait(sent.id, timeout_s=20)
+        assert (done.state, done.failure.type) == (State.FAILURE, "NotYours" if forged is secret else "BadReference")
 
 
 def test_a_message_that_the_broker_does_not_take_leaves_no_work_behind(app, store, order):

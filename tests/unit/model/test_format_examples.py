@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 import json
 import re
 import struct
@@ -16,20 +17,24 @@ from resultstore.blobs import frames
 from resultstore.blobs.stream import Meter
 from resultstore.model import layout, record, seal
 from resultstore.model.event import Event
+from resultstore.model.mac import Macs
 from resultstore.model.result import Progress, Result
 from resultstore.provision import Marker, provision
 from resultstore.store.attempt import Attempt, running
 
 SPECIFICATION = (Path(__file__).resolve().parents[3] / "docs" / "format.md").read_text()
 MIB = 1 << 20
+SECRET = "0123456789abcdef0123456789abcdef"
+FACTS = {"lines": 1, "ünlike": 0.25, "whole": 2.0, "draft": True, "of": None, "by": "é"}
 CONTENT = bytes(range(256)) * 10_000  # two and a half MiB
 
 
 class Reader:
     """A reader of a folder, written from docs/format.md alone: Python's standard library and zstandard."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, secret: str = "") -> None:
         self.root = root
+        self.secret = secret.encode()
         assert json.loads((root / "layout.json").read_bytes())["format"] == 1
 
     def seal(self, result_id: str) -> dict | None:
@@ -40,10 +45,35 @@ class Reader:
             return None
         document = path.read_bytes()
         found = json.loads(document)
-        assert document[-84:] == b',"digest":"sha256:%s"}' % hashlib.sha256(document[:-84]).hexdigest().encode()
+        if self.secret:
+            digest = hmac.new(self.key("seal"), document[:-89], "sha256").hexdigest()
+            assert document[-89:] == b',"digest":"hmac-sha256:%s"}' % digest.encode()
+        else:
+            assert document[-84:] == b',"digest":"sha256:%s"}' % hashlib.sha256(document[:-84]).hexdigest().encode()
         assert found["format"] <= 1
         assert found["id"] == result_id
         return found if found["state"] == "SUCCESS" else None
+
+    def key(self, purpose: str) -> bytes:
+        return hmac.new(self.secret, f"resultstore {purpose}".encode(), "sha256").digest()
+
+    def mac(self, artifact: dict) -> str:
+        def scalar(value: object) -> str:
+            if value is None:
+                return "n"
+            if isinstance(value, bool):
+                return f"b{int(value)}"
+            if isinstance(value, int):
+                return f"i{value}"
+            return "f" + struct.pack(">d", value).hex() if isinstance(value, float) else f"s{value}"
+
+        members = ("id", "name", "file_name", "key", "etag", "size_bytes", "media_type", "sha256", "stored_bytes")
+        words = [str(artifact[name]) for name in (*members, "encoding", "retention")]
+        words += [scalar(artifact["expires_at"]), artifact["owner"]]
+        for name in sorted(artifact["metadata"]):
+            words += [name, scalar(artifact["metadata"][name])]
+        message = b"".join(str(len(word.encode())).encode() + b":" + word.encode() + b"," for word in words)
+        return hmac.new(self.key("artifact"), message, "sha256").digest()[:16].hex()
 
     def value(self, found: dict) -> bytes | None:
         if "value_at" in found:
@@ -93,23 +123,28 @@ class Reader:
         return blocks[start - first : end - first]
 
 
-@pytest.fixture
-def store(tmp_path):
-    settings = Settings(index_url="memory://", blobs_url=tmp_path.as_uri())
+@pytest.fixture(params=["", SECRET], ids=["plain", "signed"])
+def store(request, tmp_path):
+    settings = Settings(index_url="memory://", blobs_url=tmp_path.as_uri(), secret_key=request.param)
     provision(settings)
     return connect(settings)
+
+
+def reader_of(store, root: Path) -> Reader:
+    return Reader(root, store.settings.secret_key.get_secret_value())
 
 
 @pytest.mark.parametrize("result_id", ["7f3a", "naïve/id", "x" * 64, "x" * 65])
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("content", [b"", b"hello\n", CONTENT])
 def test_what_is_written_is_read_from_the_specification_alone(store, tmp_path, result_id, compress, content):
-    store.put(content, id=result_id, name="one", compress=compress, metadata={"lines": 1})
+    store.put(content, id=result_id, name="one", compress=compress, metadata=FACTS)
 
-    reader = Reader(tmp_path)
+    reader = reader_of(store, tmp_path)
     found = reader.seal(result_id)
     [artifact] = reader.artifacts(found)
-    assert artifact["metadata"] == {"lines": 1}
+    assert artifact["metadata"] == FACTS
+    assert artifact["mac"] == (reader.mac(artifact) if reader.secret else "")
     assert artifact["sha256"] == hashlib.sha256(content).hexdigest()
     for start, size_bytes in ((0, len(content)), (MIB - 5, 10), (MIB, MIB), (2 * MIB - 1, 2), (5, 0)):
         part = reader.content(found, artifact, start=start, size_bytes=size_bytes)
@@ -120,7 +155,7 @@ def test_what_is_written_is_read_from_the_specification_alone(store, tmp_path, r
 def test_a_value_is_read_wherever_the_writer_put_it(store, tmp_path, value):
     store.seal(Attempt("7f3a"), value=value)
 
-    reader = Reader(tmp_path)
+    reader = reader_of(store, tmp_path)
     assert reader.value(reader.seal("7f3a")) == value
 
 
@@ -131,7 +166,7 @@ def test_a_long_list_is_read_from_the_blobs_that_it_was_moved_into(store, tmp_pa
             store.put(b"part %d" % number, name=f"part-{number}")
     store.seal(attempt)
 
-    reader = Reader(tmp_path)
+    reader = reader_of(store, tmp_path)
     found = reader.seal("7f3a")
     assert {"artifacts_at", "tables_at"} <= found.keys()
     for number, artifact in enumerate(reader.artifacts(found)):
@@ -140,7 +175,7 @@ def test_a_long_list_is_read_from_the_blobs_that_it_was_moved_into(store, tmp_pa
 
 def test_a_damaged_block_a_changed_seal_and_a_deleted_result_are_not_read(store, tmp_path):
     artifact = store.put(CONTENT, id="7f3a", name="one")
-    reader = Reader(tmp_path)
+    reader = reader_of(store, tmp_path)
     found = reader.seal("7f3a")
     path = tmp_path / artifact.key
     path.write_bytes(CONTENT[:-1] + b"!")
@@ -169,13 +204,25 @@ def hex_of(text: str) -> bytes:
 
 @pytest.mark.parametrize(("result_id", "document"), examples("seal"))
 def test_the_seals_that_are_shown_are_what_the_code_reads_and_writes(result_id, document):
-    read = seal.decode(document.encode(), id=result_id)
+    macs = macs_of(document)
+    read = seal.decode(document.encode(), macs, id=result_id)
 
-    assert seal.encode(read).decode() == document
+    assert seal.encode(read, macs).decode() == document
+
+
+def macs_of(document: str) -> Macs:
+    return Macs(SECRET.encode() if "hmac" in document else b"")
+
+
+def test_the_artifact_that_is_shown_has_the_mac_that_the_page_describes(tmp_path):
+    (tmp_path / "layout.json").write_text('{"format":1}')
+    [artifact] = json.loads(examples("seal")[0][1])["artifacts"]
+    assert artifact["mac"] == Reader(tmp_path, SECRET).mac(artifact)
 
 
 def test_the_seal_that_is_shown_says_what_stands_beside_it():
-    by_id = {read.id: read for read in (seal.decode(text.encode(), id=one) for one, text in examples("seal")[:3])}
+    seals = (seal.decode(text.encode(), macs_of(text), id=one) for one, text in examples("seal")[:3])
+    by_id = {read.id: read for read in seals}
 
     [artifact] = by_id["7f3a"].artifacts
     assert artifact.sha256 == hashlib.sha256(b"hello\n").hexdigest()
@@ -189,7 +236,7 @@ def test_the_seal_that_is_shown_says_what_stands_beside_it():
 
 def test_the_tombstone_that_is_shown_is_no_success():
     result_id, document = examples("seal")[-1]
-    assert seal.decode(document.encode(), id=result_id).state == seal.DELETED
+    assert seal.decode(document.encode(), macs_of(document), id=result_id).state == seal.DELETED
 
 
 def test_the_layout_marker_is_what_set_up_writes():

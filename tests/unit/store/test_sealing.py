@@ -123,7 +123,10 @@ def test_a_seal_that_was_changed_is_refused(store: Store, change: str):
     artifact = store.put(b"one")
     key = layout.seal_key(artifact.id)
     document = b"".join(store.blobs.get(key))
-    newer = documents.encode(msgspec.structs.replace(documents.decode(document, id=artifact.id), format=2))
+    newer = documents.encode(
+        msgspec.structs.replace(documents.decode(document, store.trust.macs, id=artifact.id), format=2),
+        store.trust.macs,
+    )
     changed = {
         "digest": document[:-4] + b"00" + document[-2:],
         "field": document.replace(b'"state":"SUCCESS"', b'"state":"FAILURE"'),
@@ -141,7 +144,7 @@ def test_a_seal_that_was_changed_is_refused(store: Store, change: str):
 
 def test_what_has_expired_is_unreadable_at_once(store: Store):
     artifact = store.put(b"one", name="report.pdf")
-    expired = msgspec.structs.replace(artifact, expires_at=int(time.time()) - 1)
+    expired = store.trust.signed(msgspec.structs.replace(artifact, expires_at=int(time.time()) - 1))
 
     with pytest.raises(ArtifactExpired, match=r"report\.pdf of .* expired on"):
         store.open(expired)
@@ -153,7 +156,7 @@ def test_an_artifact_that_points_outside_the_content_is_refused(store: Store):
     artifact = store.put(b"one")
     for key in ["layout.json", layout.seal_key(artifact.id), "../secret", "blobs/1d/00/x/../../../secret"]:
         with pytest.raises(BadReference):
-            store.open(msgspec.structs.replace(artifact, key=key))
+            store.open(store.trust.signed(msgspec.structs.replace(artifact, key=key)))
 
 
 def test_a_deleted_result_is_unknown_and_leaves_no_blob(store: Store):

@@ -134,7 +134,9 @@ def test_an_unknown_id_is_asked_for_again_ever_later_but_within_a_minute(store: 
     asked_at: list[float] = []
     get = store.blobs.get
     store.blobs.get = lambda key, **options: asked_at.append(clock[0]) or get(key, **options)
-    lookup = rules.Lookup(connect(Settings(index_url="memory://")).index, store._seals, settings=store.settings)
+    lookup = rules.Lookup(
+        connect(Settings(index_url="memory://")).index, store._seals, store.trust, settings=store.settings
+    )
 
     # when
     for _ in range(4_000):
