@@ -10,6 +10,7 @@ import redis
 from celery import Celery
 from celery.app.backends import BACKEND_ALIASES
 from matrix import BACKENDS
+from verdict import racy_tests
 
 from resultstore.backends.celery.setup import setup
 
@@ -55,6 +56,14 @@ def pytest_configure(config: pytest.Config) -> None:
     redis.StrictRedis = Authenticated
     if os.environ.get("CONFORMANCE_SETUP"):
         _set_up_every_app()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that race with themselves as Celery marks its own flaky ones."""
+    racy = racy_tests(Path(__file__).with_name("exceptions.toml"))
+    for item in items:
+        if item.nodeid.rpartition("/")[2] in racy:
+            item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 def outcome_of(report: pytest.TestReport) -> str:

@@ -1,7 +1,7 @@
 """The verdict: what makes the command fail."""
 
 import pytest
-from verdict import Exempt, complaints, exempt_tests, never_met
+from verdict import Exempt, complaints, exempt_tests, never_met, racy_tests
 
 LISTED = Exempt("test_canvas.py::test_chord::test_x", ("redisresultstore-*",), "a reason")
 
@@ -33,8 +33,11 @@ def test_a_listed_test_that_the_suite_no_longer_has_is_complained_about():
     assert never_met("redisresultstore-default-url", [f"{LISTED.test}[1]"], [LISTED]) == []
 
 
-def test_every_exception_needs_a_reason(tmp_path):
+@pytest.mark.parametrize(("kind", "read"), [("exception", exempt_tests), ("racy", racy_tests)])
+def test_every_entry_of_the_list_needs_a_reason(tmp_path, kind, read):
     listed = tmp_path / "exceptions.toml"
-    listed.write_text('[[exception]]\ntest = "x"\nruns = ["*"]\nreason = " "\n')
+    listed.write_text(f'[[{kind}]]\ntest = "x"\nruns = ["*"]\nreason = " "\n')
     with pytest.raises(ValueError, match="reason"):
-        exempt_tests(listed)
+        read(listed)
+    listed.write_text(f'[[{kind}]]\ntest = "x"\nruns = ["*"]\nreason = "so it is"\n')
+    assert len(read(listed)) == 1

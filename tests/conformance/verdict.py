@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 PASSES = frozenset({"passed", "xpassed"})
 
@@ -24,11 +25,21 @@ class Exempt:
 
 def exempt_tests(path: Path) -> tuple[Exempt, ...]:
     """The list at `path`. Raises ValueError for an entry without a test, runs and a reason, or named twice."""
-    entries = tomllib.loads(path.read_text()).get("exception", [])
-    for entry in entries:
-        if not (entry.get("test") and entry.get("runs") and entry.get("reason", "").strip()):
-            raise ValueError(f"{path.name}: every exception names its test, its runs and its reason: {entry}")
+    entries = _entries(path, "exception", needed=("test", "runs", "reason"))
     return tuple(Exempt(one["test"], tuple(one["runs"]), one["reason"]) for one in entries)
+
+
+def racy_tests(path: Path) -> frozenset[str]:
+    """The tests in the list at `path` that race with themselves, and so are run again. Raises ValueError as above."""
+    return frozenset(one["test"] for one in _entries(path, "racy", needed=("test", "reason")))
+
+
+def _entries(path: Path, kind: str, *, needed: tuple[str, ...]) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = tomllib.loads(path.read_text()).get(kind, [])
+    for entry in entries:
+        if not all(str(entry.get(name) or "").strip() for name in needed):
+            raise ValueError(f"{path.name}: every entry of {kind} names its {', its '.join(needed)}: {entry}")
+    return entries
 
 
 def complaints(run: str, tests: Mapping[str, str], exempt: Iterable[Exempt]) -> list[str]:
