@@ -14,7 +14,16 @@ def make_app(settings: Settings) -> Celery:
     """A Celery application that keeps its results in the store that `settings` names."""
     made = Celery("tasks", broker=settings.broker_url, backend=f"resultstore+{settings.index_url}")
     made.conf.update(
-        include=["tasks.examples", "tasks.images", "tasks.pdf", "tasks.models", "tasks.tables"],
+        include=[
+            "tasks.examples",
+            "tasks.images",
+            "tasks.pdf",
+            "tasks.models",
+            "tasks.tables",
+            "tasks.documents",
+            "tasks.videos",
+            "tasks.table_head",
+        ],
         task_default_queue=settings.broker_queue,
         task_serializer="json",
         result_serializer="json",

@@ -13,6 +13,8 @@ from resultstore import Offer, Offers, Options
 MIB: Final = 1024 * 1024
 PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/avif", "image/gif")
 TABLES: Final = ("text/csv",)
+DOCUMENTS: Final = ("application/pdf",)
+VIDEOS: Final = ("video/mp4", "video/quicktime", "video/webm", "video/x-matroska")
 
 ColumnType = Literal["string", "int64", "float64", "bool", "date", "timestamp"]
 
@@ -25,6 +27,20 @@ class Resize(Options):
         Field(title="Widths in pixels", min_length=1, max_length=12),
     ] = [1600, 800, 200]  # noqa: RUF012 - pydantic copies it
     format: Annotated[Literal["webp", "jpeg", "avif"], Field(title="Format")] = "webp"
+
+
+class Cover(Options):
+    """Of `pdf.cover`."""
+
+    width: Annotated[int, Field(title="Width in pixels", strict=True, ge=64, le=2000)] = 800
+
+
+class Preview(Options):
+    """Of `video.preview`."""
+
+    seconds: Annotated[float, Field(title="Length in seconds", ge=1, le=60)] = 10
+    width: Annotated[int, Field(title="Width in pixels", strict=True, ge=64, le=1920)] = 640
+    format: Annotated[Literal["mp4", "webm"], Field(title="Format")] = "mp4"
 
 
 class Report(Options):
@@ -71,6 +87,29 @@ SHIPPED: Final = (
         takes=PICTURES,
         max_bytes=256 * MIB,
         arguments=Resize,
+    ),
+    Offer(
+        task="pdf.cover",
+        title="Cover of a PDF",
+        description="The first page as a picture, and how many pages there are.",
+        takes=DOCUMENTS,
+        max_bytes=256 * MIB,
+        arguments=Cover,
+    ),
+    Offer(
+        task="video.preview",
+        title="Preview of a video",
+        description="A poster and a short, small version.",
+        takes=VIDEOS,
+        max_bytes=2048 * MIB,
+        arguments=Preview,
+    ),
+    Offer(
+        task="tables.preview",
+        title="Preview of a table",
+        description="Its first rows as a picture and as JSON, and all of it as Parquet.",
+        takes=TABLES,
+        max_bytes=64 * 1024 * MIB,
     ),
     Offer(
         task="pdf.report",

@@ -49,7 +49,7 @@ class Sheet:
     """
 
     def __init__(self, out: Sink, *, title: str, pages: int) -> None:
-        _register_faces()
+        register_faces()
         # Invariant: the same table makes the same bytes, so that a task that runs twice makes one report.
         self.canvas = Canvas(out, pagesize=A4, invariant=1, lang="en", pageCompression=1)
         self.canvas.setTitle(printable(title))
@@ -139,7 +139,7 @@ class Sheet:
 
 def width_of(line: str, *, face: str = BODY, size: float = 9.0) -> float:
     """How wide a line of type is, in points."""
-    _register_faces()
+    register_faces()
     return float(pdfmetrics.stringWidth(line, face, size))
 
 
@@ -169,7 +169,8 @@ def faded(colour: Color, alpha: float) -> Color:
     return Color(*colour.rgb(), alpha=alpha)
 
 
-def _register_faces() -> None:
+def register_faces() -> None:
+    """Load the faces, once a process."""
     known = set(pdfmetrics.getRegisteredFontNames())
     for face, weight in _FACES.items():
         if face not in known:

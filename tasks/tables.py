@@ -7,7 +7,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from resultstore import Artifact
+from resultstore import Artifact, Store
 from resultstore.backends.celery import store_of
 from tasks.app import app
 from tasks.arguments import checked, file_stem, naming
@@ -49,17 +49,24 @@ def convert(
     Raises BadInput for what is no table, naming row and column.
     """
     store = store_of(app)
-    name = f"{file_stem(source, 'table')}.{format}"
     with naming("table", source), store.open(source) as stream:
+        return kept_as_parquet(store, source, stream, types=types or {}, format=format)
 
-        def report(done: float, total: float, note: str) -> None:
-            store.progress(done, total or source.size_bytes, note)
 
-        metadata: dict[str, str | int | float | bool | None] = {"compression": "zstd"}
-        with store.writer(name=name, media_type="application/vnd.apache.parquet", metadata=metadata) as sink:
-            written = to_parquet(stream, sink, types=types or {}, report=report)
-            # The Artifact takes its metadata when the block ends: the counts are known only now.
-            metadata.update(msgspec.structs.asdict(written))
+def kept_as_parquet(
+    store: Store, source: Artifact, stream: BinaryIO, *, types: Mapping[str, str], format: str = "parquet"
+) -> Artifact:
+    """The CSV in `stream`, which is `source`, as a Parquet file in the store. Raises BadInput for what is no table."""
+    name = f"{file_stem(source, 'table')}.{format}"
+
+    def report(done: float, total: float, note: str) -> None:
+        store.progress(done, total or source.size_bytes, note)
+
+    metadata: dict[str, str | int | float | bool | None] = {"compression": "zstd"}
+    with store.writer(name=name, media_type="application/vnd.apache.parquet", metadata=metadata) as sink:
+        written = to_parquet(stream, sink, types=types, report=report)
+        # The Artifact takes its metadata when the block ends: the counts are known only now.
+        metadata.update(msgspec.structs.asdict(written))
     return sink.artifact
 
 

@@ -5,10 +5,21 @@ from inspect import Parameter, signature
 import pytest
 
 from resultstore import WrongType
-from tasks import examples, images, models, pdf, tables
+from tasks import documents, examples, images, models, pdf, table_head, tables, videos
 from tasks.offers import offers
 
-TASKS = {task.name: task for task in (images.resize, models.train, pdf.report, tables.convert)}
+TASKS = {
+    task.name: task
+    for task in (
+        images.resize,
+        models.train,
+        pdf.report,
+        tables.convert,
+        documents.cover,
+        videos.preview,
+        table_head.preview,
+    )
+}
 WITHOUT_UPLOAD = {task.name: task for task in (examples.report, examples.train)}
 
 
@@ -40,6 +51,9 @@ def test_no_offer_takes_more_bytes_than_its_task():
         "models.train": models.CAPS.bytes,
         "pdf.report": pdf.CAPS.bytes,
         "tables.convert": tables.CAPS.bytes,
+        "tables.preview": tables.CAPS.bytes,
+        "pdf.cover": documents.MAX_INPUT_BYTES,
+        "video.preview": videos.MAX_INPUT_BYTES,
     }
     assert {name: offer.max_bytes for name, offer in offers.items() if offer.takes} == caps
 

@@ -1,0 +1,111 @@
+"""Table_head: the first rows of a table, as JSON and as a picture, beside its Parquet file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO, Final
+
+import msgspec
+from reportlab.pdfgen.canvas import Canvas
+
+from resultstore import Artifact, Store
+from resultstore.backends.celery import store_of
+from tasks.app import app
+from tasks.arguments import checked, file_stem, naming
+from tasks.csvfile import Table
+from tasks.documents import drawn_cover
+from tasks.report_sheet import BODY, GREY, HAIR, INK, PAPER, STRONG, ZEBRA, fitted, register_faces
+from tasks.tables import BLOCK_SIZE_BYTES, CAPS, kept_as_parquet
+
+TIME_LIMIT_S: Final = 900
+ROWS: Final = 20
+CELL_MAX_CHARS: Final = 200
+_PICTURE_WIDTH: Final = 960  # pixels
+_DRAWN_ROWS, _DRAWN_COLUMNS = 12, 6
+_WIDTH, _PITCH, _SIZE, _EDGE = 480.0, 20.0, 9.0, 12.0  # points
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The first rows: the columns' names and types, and the cells as text (null where there is none)."""
+
+    columns: list[str]
+    types: list[str]
+    rows: list[list[str | None]]
+
+
+@app.task(name="tables.preview", time_limit=TIME_LIMIT_S)
+@checked
+def preview(source: Artifact) -> list[Artifact]:
+    """Convert a CSV table to Parquet, and show its first rows.
+
+    Args:
+        source: CSV in UTF-8 with a header row; delimited by comma, semicolon, tab or bar.
+
+    Returns a picture (JPEG) and a JSON document of the first rows, then the Parquet file.
+
+    Raises BadInput for what is no table, naming row and column.
+    """
+    store = store_of(app)
+    stem = file_stem(source, "table")
+    with naming("table", source), store.open(source) as stream:
+        head = head_of(stream)
+        facts = {"columns": len(head.columns)}
+        shown = [
+            _kept_picture(store, head, name=f"{stem}-head.jpg", facts=facts),
+            store.put(
+                msgspec.json.encode(head), name=f"{stem}-head.json", media_type="application/json", metadata=facts
+            ),
+        ]
+        return [*shown, kept_as_parquet(store, source, stream, types={})]
+
+
+def head_of(stream: BinaryIO) -> Head:
+    """The first 20 rows of the CSV in `stream`. Raises BadInput for what is no table."""
+    table = Table(stream, caps=CAPS, block_size_bytes=BLOCK_SIZE_BYTES)
+    first = next(iter(table.batches()), None)
+    columns = [] if first is None else [column.slice(0, ROWS).to_pylist() for column in first.columns]
+    rows = [[_cell(value) for value in row] for row in zip(*columns, strict=True)]
+    return Head(list(table.schema.names), [str(one) for one in table.schema.types], rows)
+
+
+def draw(head: Head, out: Path) -> None:
+    """The table's first columns and rows on one page, into a PDF at `out`."""
+    register_faces()
+    columns, rows = head.columns[:_DRAWN_COLUMNS], [row[:_DRAWN_COLUMNS] for row in head.rows[:_DRAWN_ROWS]]
+    height = (len(rows) + 1) * _PITCH + 2 * _EDGE
+    canvas = Canvas(str(out), pagesize=(_WIDTH, height), invariant=1)
+    canvas.setFillColor(PAPER)
+    canvas.rect(0, 0, _WIDTH, height, stroke=0, fill=1)
+    top = height - _EDGE - _PITCH
+    _line(canvas, columns, top, face=STRONG)
+    canvas.setStrokeColor(HAIR)
+    canvas.line(_EDGE, top, _WIDTH - _EDGE, top)
+    for number, row in enumerate(rows):
+        y = top - (number + 1) * _PITCH
+        if number % 2:
+            canvas.setFillColor(ZEBRA)
+            canvas.rect(_EDGE, y, _WIDTH - 2 * _EDGE, _PITCH, stroke=0, fill=1)
+        _line(canvas, row, y, face=BODY)
+    canvas.save()
+
+
+def _line(canvas: Canvas, cells: Sequence[str | None], y: float, *, face: str) -> None:
+    width = (_WIDTH - 2 * _EDGE) / max(1, len(cells))
+    for number, cell in enumerate(cells):
+        canvas.setFillColor(GREY if cell is None else INK)
+        canvas.setFont(face, _SIZE)
+        text = fitted("\u2013" if cell is None else cell, width - 8, face=face, size=_SIZE)
+        canvas.drawString(_EDGE + number * width + 4, y + 6, text)
+
+
+def _kept_picture(store: Store, head: Head, *, name: str, facts: dict[str, int]) -> Artifact:
+    with TemporaryDirectory(prefix="resultstore-") as folder:
+        page = Path(folder) / "head.pdf"
+        draw(head, page)
+        picture, drawn = drawn_cover(page, width=_PICTURE_WIDTH)
+        size = {"width": drawn.width, "height": drawn.height}
+        return store.put(picture, name=name, media_type="image/jpeg", metadata={**facts, **size})
+
+
+def _cell(value: object) -> str | None:
+    return None if value is None else str(value)[:CELL_MAX_CHARS]
