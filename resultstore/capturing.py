@@ -7,9 +7,11 @@ import msgspec
 
 from resultstore.capture import capture
 from resultstore.model.artifact import Artifact
+from resultstore.model.errors import BadInput
 from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt, running
+from resultstore.uploads.rejecting import check_digest, rejected
 
 
 class Codec(Protocol):
@@ -58,16 +60,18 @@ def run_captured(
         spilled: gives what shall travel in place of the captured value: the door's reference where it is too big.
 
     Raises what `body`, `capture`, the codec and `Store.seal` raise. What was stored before any but the last of them
-    failed is deleted.
+    failed is deleted; an upload that was adopted too when the body calls it a bad input (UploadRejected).
     """
     with running(attempt):
         try:
             _adopt(store, attempt, given)
             value = spilled(capture(store, body()))
             payload = _to_seal(store, attempt, value, codec=codec, plain_max_bytes=plain_max_bytes)
-        except BaseException:
+        except BaseException as error:
             # Nothing of this attempt was sealed, so nobody can have been told of its blobs.
             store.discard(attempt)
+            if isinstance(error, BadInput):
+                raise rejected(store, attempt, error) from error
             raise
         if payload is None:
             return Captured(value, None)
@@ -90,6 +94,7 @@ def _adopt(store: Store, attempt: Attempt, given: Iterable[object]) -> None:
     for one in given:
         if isinstance(one, Artifact) and one.id == attempt.id:
             store.adopt(one, attempt)
+            check_digest(attempt)
 
 
 def _to_seal(

@@ -61,7 +61,8 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     if dispatcher is not None and store.blobs is not None:
         completion = Completion(store, dispatcher=dispatcher)
         app.state.reconciler = Reconciler(store, completion)
-        app.include_router(UploadRoutes(store, completion, offers=offers).router())
+        uploads = UploadRoutes(store, completion, offers=offers, quotas=quotas, webhooks=app.state.webhooks)
+        app.include_router(uploads.router())
     app.include_router(HealthRoutes(store).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
     install_problems(app)

@@ -3,11 +3,12 @@
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Header, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from resultstore.blobs.blobstore import SignedUrl
 from resultstore.gateway.caller import Caller, needs, visible
+from resultstore.gateway.idempotency import Idempotency
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import Kind, Quotas
 from resultstore.gateway.views import NO_STORE, ResultView, result_view
@@ -16,6 +17,7 @@ from resultstore.store import Store
 from resultstore.uploads.completion import Completion
 from resultstore.uploads.issuing import Issuer, Links, new_upload_id
 from resultstore.uploads.ticket import OPEN_FOR_S, OPEN_STATES, Asked, Ticket
+from resultstore.webhooks.hooks import Webhooks
 
 _NAME_MAX_CHARS: Final = 4096  # it is cut to what can be shown, later
 _UNSENDABLE: Final = frozenset({"content-length", "host"})  # browsers and HTTP clients set these by themselves
@@ -24,7 +26,10 @@ _Uploader = Annotated[Caller, Depends(needs("upload"))]
 
 
 class UploadRequest(BaseModel):
-    """What shall be uploaded, and for which task; `sha256` (hex) is verified by the store where it is given."""
+    """What shall be uploaded, and for which task.
+
+    `sha256` (hex) is verified by the store, or by the worker for an upload in parts; `webhook_url` hears of the end.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,6 +39,7 @@ class UploadRequest(BaseModel):
     task: Annotated[str, Field(max_length=200)]
     options: dict[str, JsonValue] = {}
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    webhook_url: Annotated[str, Field(max_length=2048)] | None = None
 
 
 class PartUrlView(BaseModel):
@@ -80,11 +86,15 @@ class UploadView(BaseModel):
 class UploadRoutes:
     """`/v1/uploads` of one Store. Plain functions, which FastAPI runs on its thread pool."""
 
-    def __init__(self, store: Store, completion: Completion, *, offers: Offers) -> None:
+    def __init__(
+        self, store: Store, completion: Completion, *, offers: Offers, quotas: Quotas, webhooks: Webhooks
+    ) -> None:
         self._store = store
         self._issuer = Issuer(store, offers=offers)
         self._completion = completion
-        self._quotas = Quotas(store.index, store.settings)
+        self._quotas = quotas
+        self._webhooks = webhooks
+        self._idempotency = Idempotency(store.index)
 
     def router(self) -> APIRouter:
         """POST of a ticket; GET, DELETE and completion of one."""
@@ -97,14 +107,31 @@ class UploadRoutes:
         )
         return router
 
-    def begin(self, asked: UploadRequest, caller: _Uploader, response: Response) -> UploadView:
+    def begin(
+        self,
+        asked: UploadRequest,
+        caller: _Uploader,
+        response: Response,
+        *,
+        idempotency_key: Annotated[str, Header(description="the same key gives the same ticket, for a day")] = "",
+    ) -> UploadView:
         """A ticket: where to send the bytes, which never pass through this gateway."""
-        wanted = Asked(**(asked.model_dump() | {"sha256": asked.sha256 or ""}))
-        checked, upload_id = self._issuer.checked(wanted), new_upload_id()
-        self._quotas.take(Kind.TICKETS, caller.owner, upload_id, ttl_s=OPEN_FOR_S, size_bytes=checked.size_bytes)
-        ticket, result = self._issuer.begin(checked, owner=caller.owner, upload_id=upload_id)
-        response.headers.update({**NO_STORE, "Location": f"/v1/uploads/{ticket.id}"})
-        return upload_view(ticket, result.state, self._issuer.links(ticket))
+        owner, said = caller.owner, asked.model_dump()
+        wanted = Asked(**asked.model_dump(exclude={"sha256", "webhook_url"}), sha256=asked.sha256 or "")
+        checked, new_id = self._issuer.checked(wanted), new_upload_id()
+        if asked.webhook_url is not None:
+            self._webhooks.check(asked.webhook_url)
+        upload_id = self._idempotency.begin(owner, idempotency_key, said=said, id=new_id)
+        response.headers.update({**NO_STORE, "Location": f"/v1/uploads/{upload_id}"})
+        if upload_id != new_id:
+            return self.upload(upload_id, caller, response)
+        try:
+            view = self._begun(checked, owner=owner, upload_id=upload_id, webhook_url=asked.webhook_url)
+        except Exception:
+            self._idempotency.failed(owner, idempotency_key)
+            raise
+        self._idempotency.done(owner, idempotency_key, said=said, id=upload_id)
+        return view
 
     def upload(self, upload_id: str, caller: _Uploader, response: Response) -> UploadView:
         """What has arrived, and fresh URLs for what has not: to resume after a pause."""
@@ -132,7 +159,19 @@ class UploadRoutes:
             )
         self._completion.abandon(ticket)
         self._quotas.leave(Kind.TICKETS, caller.owner, upload_id)
+        self._webhooks.forget(upload_id)
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=dict(NO_STORE))
+
+    def _begun(self, checked: Asked, *, owner: str, upload_id: str, webhook_url: str | None) -> UploadView:
+        self._quotas.take(Kind.TICKETS, owner, upload_id, ttl_s=OPEN_FOR_S, size_bytes=checked.size_bytes)
+        try:
+            ticket, result = self._issuer.begin(checked, owner=owner, upload_id=upload_id)
+        except Exception:
+            self._quotas.leave(Kind.TICKETS, owner, upload_id)
+            raise
+        if webhook_url is not None:
+            self._webhooks.watch(upload_id, webhook_url, owner)
+        return upload_view(ticket, result.state, self._issuer.links(ticket))
 
     def _mine(self, caller: Caller, upload_id: str) -> tuple[Ticket, str]:
         """The ticket and the Result's state, if this caller may see it; else as if there were none."""

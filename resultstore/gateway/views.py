@@ -23,7 +23,7 @@ _INLINE_TYPES: Final = frozenset(
     {"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "video/mp4", "video/webm"}
 )
 _HINTS: Final[Mapping[str, str]] = {
-    "UploadRejected": "Send a file of the declared type.",
+    "UploadRejected": "Send another file: whole, of the declared type, and within what its task takes.",
     "BadInput": "Look at the file: it is damaged, or larger than the task takes. Then send another.",
     "WrongType": "Send a file of a type that the task takes.",
     "TooLarge": "Send a smaller file.",

@@ -9,13 +9,14 @@ from structlog import get_logger
 
 from resultstore.blobs.blobstore import TakesParts
 from resultstore.dispatching import Dispatcher, Order
-from resultstore.index.index import Claims, Keeps, Over
+from resultstore.index.index import Claims, Keeps, Over, Streams
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import Misconfigured, ResultMissing, ResultStoreError, UploadRejected
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
 from resultstore.uploads.arrival import Receives, arrived
+from resultstore.uploads.rejecting import DECLARED_SHA256
 from resultstore.uploads.sniff import HEAD_BYTES, Sniffer, agrees
 from resultstore.uploads.ticket import INPUT, OPEN_STATES, RECORD_LIFE_S, VERIFYING, Ticket, Tickets, opened
 
@@ -66,6 +67,8 @@ class Completion:
         self._discard(ticket)
         self._store.index.delete(ticket.id)
         self._tickets.forget(ticket.id)
+        if isinstance(self._store.index, Streams):
+            self._store.index.tell_gone(ticket.id, owner=ticket.owner)
 
     def _completed(self, ticket: Ticket) -> Result:
         result = self._found(ticket)
@@ -90,8 +93,13 @@ class Completion:
         return self._artifact(ticket, etag=stored.etag)
 
     def _artifact(self, ticket: Ticket, *, etag: str) -> Artifact:
-        """The upload as it travels: pinned by its entity tag; its digest is the declared one until it is measured."""
+        """The upload as it travels: pinned by its entity tag, and by its digest where the store has checked that.
+
+        Else the worker measures it, and compares it with what was declared.
+        """
         asked, retention = ticket.asked, self._store.settings.retention
+        checked = "" if ticket.upload_id else asked.sha256
+        unchecked = {DECLARED_SHA256: asked.sha256} if asked.sha256 and not checked else {}
         made = Artifact(
             id=ticket.id,
             name=INPUT,
@@ -100,11 +108,11 @@ class Completion:
             etag=etag,
             size_bytes=asked.size_bytes,
             media_type=asked.media_type,
-            sha256=asked.sha256,
+            sha256=checked,
             stored_bytes=asked.size_bytes,
             retention=retention,
             expires_at=layout.expiry(retention, start=ticket.created_at),
-            metadata={"role": INPUT},
+            metadata={"role": INPUT, **unchecked},
             owner=ticket.owner,
         )
         return self._store.trust.signed(made)

@@ -3,6 +3,7 @@
 import socket
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -66,12 +67,12 @@ def photo() -> bytes:
     return photos()[0].content
 
 
-@pytest.fixture
-def servers(redis_url, amqp_url, s3_server) -> dict[str, str]:
-    """The variables that name them, and ports of our own."""
+def environment(redis_url: str, amqp_url: str, s3_server, blobs_url: str) -> dict[str, str]:
+    """The variables of a gateway and a worker of our own; Celery's backend finds its settings there."""
     return {
         "RESULTSTORE_INDEX_URL": redis_url,
         "RESULTSTORE_INDEX_PREFIX": f"{uuid.uuid4().hex}:",
+        "RESULTSTORE_BLOBS_URL": blobs_url,
         "RESULTSTORE_BROKER_URL": amqp_url,
         "RESULTSTORE_S3_ENDPOINT": s3_server.endpoint,
         "RESULTSTORE_SECRET_KEY": "k" * 32,
@@ -83,12 +84,14 @@ def servers(redis_url, amqp_url, s3_server) -> dict[str, str]:
 
 
 @pytest.fixture(params=["local", "s3"])
-def settings(request, tmp_path, servers, monkeypatch) -> Settings:
-    """Each kind of object store; in the environment too, where Celery's backend finds them."""
-    chosen = {**servers, "RESULTSTORE_BLOBS_URL": f"file://{tmp_path}/blobs"}
-    if request.param == "s3":
-        chosen["RESULTSTORE_BLOBS_URL"] = f"s3://{request.getfixturevalue('bucket')}/root"
-    for name, value in chosen.items():
+def blobs_url(request, tmp_path) -> str:
+    """Each kind of object store."""
+    return f"file://{tmp_path}/blobs" if request.param == "local" else f"s3://{request.getfixturevalue('bucket')}/root"
+
+
+@pytest.fixture
+def settings(redis_url, amqp_url, s3_server, blobs_url, monkeypatch) -> Settings:
+    for name, value in environment(redis_url, amqp_url, s3_server, blobs_url).items():
         monkeypatch.setenv(name, value)
     return Settings()
 
@@ -96,6 +99,13 @@ def settings(request, tmp_path, servers, monkeypatch) -> Settings:
 @pytest.fixture
 def place(settings) -> Iterator[Place]:
     """A gateway with uploads; no worker runs."""
+    with serving(settings) as place:
+        yield place
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[Place]:
+    """A gateway with uploads, and the bytes of a folder."""
     app = make_app(settings)
     app.conf.task_default_queue = f"queue-{uuid.uuid4().hex}"
     store, dispatcher = connect(settings), CeleryDispatcher(app)

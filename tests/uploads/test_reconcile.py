@@ -138,7 +138,7 @@ def test_a_refusal_that_a_crash_cut_short_ends_with_the_bytes_gone(place, reconc
     assert list(place.store.blobs.list("uploads/")) == []
 
 
-@pytest.mark.parametrize("settings", ["local"], indirect=True)
+@pytest.mark.parametrize("blobs_url", ["local"], indirect=True)
 def test_bytes_that_nobody_knows_are_collected_after_a_week(place, reconciler, settings, photo):
     # given one blob that came by the URL of an upload that was given up, and one whose task waits
     root = Path(urlsplit(settings.blobs_url).path)
