@@ -75,6 +75,17 @@ class Hints(Protocol):
         """Write the record where none stands; raises nothing. `changed_at` is the caller's."""
 
 
+@runtime_checkable
+class Notes(Protocol):
+    """The further power of gathering words under a door's own key, of which some may be lost."""
+
+    def note(self, key: str, word: str, *, ttl_s: int | None) -> None:
+        """Add `word` to what stands there, for another `ttl_s` (None: for ever), without waiting; raises nothing."""
+
+    def noted(self, key: str) -> frozenset[str]:
+        """What was noted under `key`."""
+
+
 class Line(Protocol):
     """Hears many ids at once for whoever waits in `wait`; no thread of its own stands between server and waiter."""
 

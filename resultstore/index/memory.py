@@ -78,6 +78,15 @@ class MemoryIndex:
         """Write the record where none stands."""
         self.save(result, ttl_s=ttl_s, over=Over.NOTHING)
 
+    def note(self, key: str, word: str, *, ttl_s: int | None) -> None:
+        """Add `word` to what stands under `key`."""
+        with self._lock:
+            self.keep(key, "\n".join({*self.noted(key), word}).encode(), ttl_s=ttl_s)
+
+    def noted(self, key: str) -> frozenset[str]:
+        """What was noted under `key`."""
+        return frozenset((self.kept(key) or b"").decode().splitlines())
+
     def delete(self, result_id: str) -> None:
         """Remove the record and what lies beside it; no error when there is none."""
         with self._lock:

@@ -53,6 +53,10 @@ class Process:
         """Many keys."""
         return cast("list[bytes | None]", self.client.mget(keys))
 
+    def members(self, key: str) -> list[str]:
+        """All of a set."""
+        return [one.decode() for one in cast("set[bytes]", self.client.smembers(key))]
+
     def scan(self, *, pattern: str, cursor: int) -> tuple[int, list[bytes]]:
         """The next keys like `pattern`, and the cursor behind them."""
         return cast("tuple[int, list[bytes]]", self.client.scan(cursor, match=pattern, count=_SCAN_BATCH))

@@ -96,6 +96,16 @@ class RedisIndex:
         life = () if ttl_s is None else ("PX", str(ttl_s * 1000))
         self._process().hints.send("SET", self._record(result.id), main, "NX", *life)
 
+    def note(self, key: str, word: str, *, ttl_s: int | None) -> None:
+        """Add `word` to what stands under `key`, without waiting for the server."""
+        self._process().hints.send("SADD", self._prefix + key, word)
+        if ttl_s is not None:
+            self._process().hints.send("EXPIRE", self._prefix + key, str(ttl_s))
+
+    def noted(self, key: str) -> frozenset[str]:
+        """What was noted under `key`."""
+        return frozenset(self._asked(lambda of: of.members(self._prefix + key)))
+
     def delete(self, result_id: str) -> None:
         """Remove the record and what lies beside it; an owner's list drops the id when it is read."""
         keys = [self._record(result_id), self._beside(result_id)]

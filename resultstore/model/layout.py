@@ -145,6 +145,11 @@ def group_key(group_id: str, part: str = "") -> str:
     return f"rs:group:{{{group_id}}}{part}"
 
 
+def workflow_key(root_id: str) -> str:
+    """Redis: the set of ids that came of one root."""
+    return f"rs:workflow:{{{root_id}}}"
+
+
 def outbox_key(senders: str) -> str:
     """Redis: the sorted set of groups whose chord's body may wait for these senders, by the end of a lease."""
     return f"rs:outbox:{{{hashlib.sha256(senders.encode()).hexdigest()[:16]}}}"

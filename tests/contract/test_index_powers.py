@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from resultstore.index.index import Claims, HasLine, Hints, Keeps, LoadsMany, Over, RunsScripts
+from resultstore.index.index import Claims, HasLine, Hints, Keeps, LoadsMany, Notes, Over, RunsScripts
 from resultstore.index.memory import MemoryIndex
 from resultstore.index.redis import RedisIndex
 from resultstore.model.errors import Misconfigured
@@ -51,6 +51,21 @@ def test_a_driver_has_these_powers(index):
     assert isinstance(index, Keeps)
     assert isinstance(index, Hints)
     assert isinstance(index, Claims)
+    assert isinstance(index, Notes)
+
+
+def test_what_was_noted_under_a_key_is_gathered_for_its_time(index, ids):
+    key = f"rs:notes:{{{ids[0]}}}"
+    for word in ("one", "two", "one"):
+        index.note(key, word, ttl_s=1)
+    end = time.monotonic() + SOON_S
+    while index.noted(key) != {"one", "two"}:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    end = time.monotonic() + 3
+    while index.noted(key):
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_one_of_many_gets_a_claim_and_the_next_one_when_it_has_ended(index, ids):

@@ -2,5 +2,6 @@
 
 from resultstore.backends.celery.lazy import LazyParts
 from resultstore.backends.celery.setup import setup, store_of
+from resultstore.backends.celery.workflows import Forgotten, forget_workflow
 
-__all__ = ["LazyParts", "setup", "store_of"]
+__all__ = ["Forgotten", "LazyParts", "forget_workflow", "setup", "store_of"]

@@ -78,7 +78,7 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
         self.store: Store = connect(place.settings, redis_options=place.redis_options)
         if self.store.blobs is None:
             warnings.warn(NO_BLOBS, UserWarning, stacklevel=2)
-        self._on_signals = (Timing(), Owners(), Dispatches(), self.attend_chords())
+        self._on_signals = (Timing(), Owners(), Dispatches(), self.attend_chords(), self.note_workflows())
         self.listens = True  # whether whoever sends a task hears of its result
         self.spills = Spills(self.store)
         self.resolver = Resolver(self.spills)

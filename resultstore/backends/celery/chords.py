@@ -96,6 +96,11 @@ class Chords:
         """
         self._run(_RENEW, group_id, ".h .c .j .t .s .d .b", " ".join(task_ids), self._life_s)
 
+    def forget(self, group_id: str) -> None:
+        """Forget a chord: its body will not be sent."""
+        self._run("return {redis.call('DEL', unpack(KEYS))}", group_id, ".h .c .j .t .s .d .b")
+        self.outbox.leave(group_id)
+
     def add(self, group_id: str) -> None:
         """One more part, added by a running header task."""
         self._run(_ADD, group_id, ".t")

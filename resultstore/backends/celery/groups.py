@@ -12,6 +12,7 @@ from resultstore.backends.celery.attending import Attendant
 from resultstore.backends.celery.chords import Chords
 from resultstore.backends.celery.failing import never_run
 from resultstore.backends.celery.outbox import Standing
+from resultstore.backends.celery.workflows import Workflows
 from resultstore.index.index import Keeps, RunsScripts
 from resultstore.model import layout
 from resultstore.model.errors import Misconfigured
@@ -80,6 +81,16 @@ class KeepsGroups(BaseKeyValueStoreBackend):
         """Let each worker of the app send the bodies whose finisher did not come back."""
         chords = self._chords
         return None if chords is None else Attendant(self.app, chords.publish_due, lease_s=chords.outbox.lease_s)
+
+    def note_workflows(self) -> Workflows:
+        """Let the ids of a workflow be found by its root."""
+        return Workflows(self.store.index, life_s=self.expires or 0)
+
+    def forget_group(self, group_id: str) -> None:
+        """Delete a group, and what is left of a chord."""
+        self._delete_group(group_id)
+        if self._chords is not None:
+            self._chords.forget(group_id)
 
     def dispatch_chord(self, group_id: str) -> Standing:
         """Send the body of a chord whose parts are all in, also one that another worker is about to send."""

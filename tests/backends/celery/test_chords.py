@@ -234,10 +234,16 @@ class TestWithAWorker:
         assert workflow().get(timeout=30) == [8, 9]
 
     def test_a_link_that_fails_wakes_whoever_waits_for_the_group_behind_it(self, app: Celery):
+        """Each of its ids, and those of what stands in it (Celery #6437)."""
         add, fails = app.tasks["worker_app.add"], app.tasks["worker_app.fails"]
-        result = chain(fails.si("link"), group(add.si(1, 1), add.si(2, 2))).apply_async()
+        awaited = [add.si(n, n).set(task_id=uuid.uuid4().hex) for n in range(4)]
+        behind = group(awaited[0], chain(awaited[1], awaited[2]), group(awaited[3]))
+        result = chain(fails.si("link"), behind).apply_async()
         with pytest.raises(ValueError, match="link"):
             result.get(timeout=30)
+        for one in awaited:
+            with pytest.raises(ValueError, match="link"):
+                app.AsyncResult(one.options["task_id"]).get(timeout=30)
 
     def test_large_parts_reach_the_body(self, app: Celery):
         large, lengths = app.tasks["worker_app.large_value"], app.tasks["worker_app.lengths"]

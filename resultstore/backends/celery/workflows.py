@@ -1,0 +1,112 @@
+"""Workflows: which results came of one root task, and how to remove them all."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from celery import Celery
+from celery.signals import before_task_publish
+
+from resultstore.backends.celery.setup import store_of
+from resultstore.index.index import Index, Keeps, Notes
+from resultstore.model import layout
+from resultstore.model.result import Result
+
+
+class Workflows:
+    """Notes below which root each message is sent, where it is not its own.
+
+    So a task by itself costs nothing, and any other one `SADD` and one `EXPIRE` that nobody waits for. Notes may be
+    lost with the connection: what the records say of their children is followed as well.
+
+    For as long as this object lives: Celery's signals hold it weakly.
+
+    Args:
+        index: keeps the notes.
+        life_s: for how long after the last one; 0 for ever.
+    """
+
+    def __init__(self, index: Index, *, life_s: int) -> None:
+        self._notes = index if isinstance(index, Notes) else None
+        self._life_s = life_s
+        before_task_publish.connect(self._sent, weak=True)
+
+    def _sent(self, headers: dict[str, object] | None = None, **_: object) -> None:
+        root, sent = (headers or {}).get("root_id"), (headers or {}).get("id")
+        if self._notes is None or not isinstance(root, str) or not isinstance(sent, str) or root == sent:
+            return
+        self._notes.note(layout.workflow_key(root), sent, ttl_s=self._life_s or None)
+
+
+class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
+    """What `forget_workflow` removed.
+
+    Args:
+        root_id: of the workflow.
+        results: the ids whose results were removed.
+        unfinished: those of them that had not ended: a worker may still store what it is at, unless it is revoked.
+        groups: the groups that were removed.
+        artifacts: how many Artifacts the results had.
+        artifact_bytes: how long their content was.
+    """
+
+    root_id: str
+    results: tuple[str, ...]
+    unfinished: tuple[str, ...]
+    groups: tuple[str, ...]
+    artifacts: int
+    artifact_bytes: int
+
+
+def forget_workflow(app: Celery, root_id: str) -> Forgotten:
+    """Remove every result of a workflow, with its Artifacts and all other blobs, and its groups.
+
+    Arguments that were too large for a message are left to their retention: another workflow may have been sent them.
+
+    Args:
+        app: an app whose results are kept by resultstore.
+        root_id: the id of the task that began it (`AsyncResult.root_id`, `task.request.root_id`).
+
+    Raises IndexUnavailable and BlobStoreUnavailable: call it again then. The root and the notes are removed last.
+    """
+    store, backend = store_of(app), app.backend
+    found: dict[str, Result | None] = {}
+    groups: set[str] = set()
+    noted = layout.workflow_key(root_id)
+    ahead = {root_id, *(store.index.noted(noted) if isinstance(store.index, Notes) else ())}
+    while ahead:
+        asked = list(ahead)
+        found |= dict(zip(asked, store.load_many(asked), strict=True))
+        named = [one for result_id in asked for one in _children(backend, found[result_id])]
+        groups |= {one for one, is_group in named if is_group}
+        ahead = {one for one, is_group in named if not is_group} - found.keys()
+    for result_id in sorted(found, key=lambda one: one == root_id):
+        backend.forget(result_id)
+    if isinstance(store.index, Keeps):
+        store.index.drop(noted)
+    for group_id in groups:
+        backend.forget_group(group_id)
+    known = [one for one in found.values() if one is not None]
+    artifacts = [artifact for one in known for artifact in one.artifacts]
+    return Forgotten(
+        root_id=root_id,
+        results=tuple(one.id for one in known),
+        unfinished=tuple(one.id for one in known if not one.terminal),
+        groups=tuple(sorted(groups)),
+        artifacts=len(artifacts),
+        artifact_bytes=sum(artifact.size_bytes for artifact in artifacts),
+    )
+
+
+def _children(backend: Any, result: Result | None) -> Iterator[tuple[str, bool]]:  # noqa: ANN401 - Celery's backends have no types
+    kept = {} if result is None else backend.reading.extras(result)
+    for child in kept.get("children") or ():
+        yield from _ids(child)
+
+
+def _ids(plain: Any) -> Iterator[tuple[str, bool]]:  # noqa: ANN401 - what `AsyncResult.as_tuple` gives
+    """The ids in a result's tuple `((id, parent), [results of a group] or None)`, and whether each is a group's."""
+    (own_id, parent), members = plain
+    yield own_id, members is not None
+    for one in (*(members or ()), *([parent] if parent else [])):
+        yield from _ids(one)
