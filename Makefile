@@ -45,7 +45,7 @@ typecheck: .venv/dev.stamp
 	MYPYPATH=scripts $(BIN)/mypy $(PROGRAMS) scripts/*.py
 
 bench: .venv/dev.stamp
-	$(SERVICES) run -- $(BIN)/python -m benchmarks
+	RS_MAX_MESSAGE_BYTES=134217728 $(SERVICES) run -- $(BIN)/python -m benchmarks
 
 docs: .venv/dev.stamp
 	$(BIN)/python scripts/reference.py

@@ -90,6 +90,8 @@ def start_rabbitmq(room: Room, program: Path, *, epmd: Path) -> Server:
     own.write_text(
         f"listeners.tcp.1 = {LOOPBACK}:{port}\n"
         f"management.tcp.ip = {LOOPBACK}\nmanagement.tcp.port = {management_port}\n"
+        # The benchmarks' peers send values in messages, and need the limit that RabbitMQ 3 has by default.
+        + (f"max_message_size = {limit}\n" if (limit := os.environ.get("RS_MAX_MESSAGE_BYTES")) else "")
     )
     env = _erlang_environment(room, dist_port=dist_port, epmd_port=epmd_port) | {
         "RABBITMQ_CONF_ENV_FILE": str(room.folder / "none"),  # not the system's

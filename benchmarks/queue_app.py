@@ -1,0 +1,71 @@
+"""App: the Celery application of the contestant that BENCH_CONTESTANT names, for its client and its worker alike."""
+
+import functools
+import os
+import random
+from pathlib import Path
+
+from celery import Celery
+from kombu import messaging
+
+from resultstore.backends.celery import setup
+
+CONTESTANT = os.environ["BENCH_CONTESTANT"]
+REDIS = os.environ["RS_TEST_REDIS_URL"]
+LARGEST = Path(os.environ["BENCH_FOLDER"]) / "largest-messages"
+
+BACKENDS = {
+    "url": f"resultstore+{REDIS}",
+    "setup": f"resultstore+{REDIS}",
+    "redis": REDIS,
+    "s3": f"s3://@{os.environ['BENCH_BUCKET']}/",
+}
+
+app = Celery("bench", broker=os.environ["RS_TEST_AMQP_URL"], backend=BACKENDS[CONTESTANT])
+app.conf.update(
+    task_default_queue=os.environ["BENCH_QUEUE"],
+    broker_transport_options={"confirm_publish": True},
+    result_chord_join_timeout=60.0,
+    s3_endpoint_url=os.environ["RS_TEST_S3_ENDPOINT"],
+    s3_access_key_id=os.environ["RS_TEST_S3_ACCESS_KEY"],
+    s3_secret_access_key=os.environ["RS_TEST_S3_SECRET_KEY"],
+    s3_region="us-east-1",
+)
+if CONTESTANT == "setup":
+    setup(app)
+
+
+def _noted(publish):
+    """Note the size of every message that this process publishes."""
+
+    @functools.wraps(publish)
+    def wrapper(self, body, *args, **kwargs):
+        with LARGEST.open("a") as file:
+            file.write(f"{len(body)}\n")
+        return publish(self, body, *args, **kwargs)
+
+    return wrapper
+
+
+messaging.Producer._publish = _noted(messaging.Producer._publish)  # noqa: SLF001 - below its serializer
+
+
+@functools.cache
+def text(size_bytes: int) -> str:
+    """The same text each time: making it is nobody's work here."""
+    return random.Random(1).randbytes(size_bytes // 2).hex()
+
+
+@app.task
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@app.task
+def large(size_bytes: int) -> str:
+    return text(size_bytes)
+
+
+@app.task
+def total(parts: list[str]) -> int:
+    return sum(map(len, parts))
