@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from resultstore.model.event import Event, Told
+from resultstore.model.event import Announcement, Event, Told
 from resultstore.model.result import Result
 
 
@@ -92,10 +92,10 @@ class Line(Protocol):
     def listen(self, result_ids: Sequence[str]) -> None:
         """Begin to hear these ids. Does not wait for the server; while it is away, the ids are remembered."""
 
-    def leave(self, result_id: str) -> None:
-        """Stop hearing an id. Never blocks: a garbage collector may call it."""
+    def leave(self, *result_ids: str) -> None:
+        """Stop hearing these ids. Never blocks: a garbage collector may call it."""
 
-    def wait(self, timeout_s: float) -> list[Event]:
+    def wait(self, timeout_s: float) -> list[Announcement]:
         """The Events that have come, at the latest after `timeout_s`; for one caller at a time.
 
         An Event without a state says that the id is heard from now on: the caller checks it. One comes for each id

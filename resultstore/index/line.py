@@ -58,9 +58,9 @@ class RedisLine(Generic[_Word]):
                 self._tell("SUBSCRIBE", new)
         self._called.set()
 
-    def leave(self, result_id: str) -> None:
-        """Stop hearing an id; a busy lock's holder says it to the server."""
-        self._leaving.add(self._channel_of(result_id))
+    def leave(self, *result_ids: str) -> None:
+        """Stop hearing these ids; a busy lock's holder says it to the server."""
+        self._leaving.update(map(self._channel_of, result_ids))
         self._say_goodbye()
 
     def wait(self, timeout_s: float) -> list[_Word]:

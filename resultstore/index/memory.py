@@ -15,7 +15,7 @@ from resultstore.index.index import Over
 from resultstore.index.mailbox import Mailbox
 from resultstore.index.memorystreams import MemoryFeed, MemoryStreams
 from resultstore.model import record
-from resultstore.model.event import Event, Told
+from resultstore.model.event import Announcement, Event, Told
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
 
@@ -199,15 +199,15 @@ class MemoryLine:
             self._enter(one, self._box)
             self._box.put(Event(one, ""))
 
-    def leave(self, result_id: str) -> None:
-        """Stop hearing an id, at the next step of whoever waits."""
-        self._leaving.append(result_id)
+    def leave(self, *result_ids: str) -> None:
+        """Stop hearing these ids, at the next step of whoever waits."""
+        self._leaving.extend(result_ids)
 
-    def wait(self, timeout_s: float) -> list[Event]:
+    def wait(self, timeout_s: float) -> list[Announcement]:
         """The next Event, at the latest after `timeout_s`."""
         self._say_goodbye()
         event = self._box.wait(timeout_s)
-        return [] if event is None else [event]
+        return [] if event is None else [Announcement(event.id, event.state, event.progress, event.artifacts)]
 
     def close(self) -> None:
         """Hear nothing any more."""

@@ -30,6 +30,7 @@ _RETRY_BUDGET_S: Final = 3.0  # no try begins later than this; rides out a resta
 _SCAN_ROUNDS: Final = 1_000  # a listing looks at a million keys at most, whatever else lives in this database
 _LOADED_AT_ONCE: Final = 1_000
 _OWNED_MAX: Final = 10_000
+_TOLD_MAX_BYTES: Final = 1024  # Redis cuts a subscriber whose unread announcements reach 32 MB
 _OWNER_EVENTS_MAX: Final = 1_000
 
 
@@ -79,11 +80,13 @@ class RedisIndex:
         leaves the record right and the list one hint short, until the next transition.
         """
         main, beside = record.encode(result)
-        event = record.encode_event(result)
+        event = told = record.encode_event(result)
+        if beside is None and len(main) <= _TOLD_MAX_BYTES:
+            told = record.encode_event(result, main=main)  # whoever waits need not ask for it
         life_ms = b"" if ttl_s is None else b"%d" % max(1, ttl_s * 1000)
         keys = [self._record(result.id), self._beside(result.id)]
         unowned = b"" if result.owner else self._owner_channel("").encode()
-        said: list[Word] = [main, beside or b"", life_ms, self._channel(result.id), event, unowned]
+        said: list[Word] = [main, beside or b"", life_ms, self._channel(result.id), told, unowned]
         again = chain([b"0"], repeat(b"1"))  # a retry may meet its own first try
         written = bool(self._asked(lambda of: of.save(keys, [str(over), next(again), *said])))
         if written and result.owner:

@@ -5,7 +5,7 @@ from typing import Final, cast
 import redis
 
 from resultstore.model import record
-from resultstore.model.event import Event, Told
+from resultstore.model.event import Announcement, Told
 
 NOTHING_YET: Final = "0-0"
 _READ_AT_ONCE: Final = 2_000  # the stream keeps about 1,000
@@ -13,9 +13,9 @@ _READ_AT_ONCE: Final = 2_000  # the stream keeps about 1,000
 _Entry = tuple[bytes, dict[bytes, bytes]]
 
 
-def read_event(result_id: str, message: bytes | None) -> Event:
+def read_event(result_id: str, message: bytes | None) -> Announcement:
     """A message on an id's channel; without a state where it says nothing: the id is to be looked at."""
-    return (None if message is None else record.decode_event(message)) or Event(result_id, "")
+    return (None if message is None else record.decode_announcement(message)) or Announcement(result_id, "")
 
 
 def read_told(owner: str, message: bytes | None) -> Told:

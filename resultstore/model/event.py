@@ -17,6 +17,12 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     artifacts: int = 0
 
 
+class Announcement(Event, frozen=True, array_like=True):
+    """An Event with its record, where that is small and all there is: whoever waits for it need not look it up."""
+
+    record: bytes = b""
+
+
 class Told(msgspec.Struct, frozen=True):
     """What a Feed says of an owner: an Event at its place in the owner's stream.
 

@@ -7,7 +7,7 @@ import msgspec
 
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BadReference, RecordUnreadable
-from resultstore.model.event import Event
+from resultstore.model.event import Announcement, Event
 from resultstore.model.layout import RECORD_FORMAT
 from resultstore.model.result import Failure, Progress, Result, State
 
@@ -75,6 +75,7 @@ _NOT_OURS: Final = (msgspec.MsgspecError, UnicodeDecodeError)  # msgspec lets th
 _READ_RECORD: Final = msgspec.msgpack.Decoder(_Record)
 _READ_BESIDE: Final = msgspec.msgpack.Decoder(_Beside)
 _READ_EVENT: Final = msgspec.msgpack.Decoder(Event)
+_READ_ANNOUNCEMENT: Final = msgspec.msgpack.Decoder(Announcement)
 
 
 def encode(result: Result) -> tuple[bytes, bytes | None]:
@@ -150,17 +151,25 @@ def state_code(record: bytes) -> int:
     return record[_STATE_AT]
 
 
-def encode_event(result: Result) -> bytes:
-    """The announcement of `result`: the Event that watchers of its id receive."""
+def encode_event(result: Result, *, main: bytes = b"") -> bytes:
+    """The announcement of `result`: the Event that watchers of its id receive, with the record `main` if given."""
     result = _printable(result)
-    made = [len(result.artifacts)] if result.artifacts else []
-    return msgspec.msgpack.encode([result.id, str(result.state), result.progress, *made])
+    made: list[object] = [len(result.artifacts)] if result.artifacts or main else []
+    return msgspec.msgpack.encode([result.id, str(result.state), result.progress, *made, *([main] if main else [])])
 
 
 def decode_event(announcement: bytes) -> Event | None:
     """The Event in `announcement`, or None when it is not one of ours: events are hints, the caller checks anyway."""
     try:
         return _READ_EVENT.decode(announcement)
+    except _NOT_OURS:
+        return None
+
+
+def decode_announcement(announcement: bytes) -> Announcement | None:
+    """The same, with the record where it was sent along."""
+    try:
+        return _READ_ANNOUNCEMENT.decode(announcement)
     except _NOT_OURS:
         return None
 

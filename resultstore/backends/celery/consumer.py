@@ -15,7 +15,7 @@ from structlog import get_logger
 
 from resultstore.index.index import Line
 from resultstore.model.errors import IndexUnavailable
-from resultstore.model.event import Event
+from resultstore.model.event import Announcement
 from resultstore.store.waiting import PATIENCE_S, RECHECK_S
 
 _FIRST_CHECK_S: Final = 0.05  # a waiter that was not woken by then looks for itself, once
@@ -35,6 +35,8 @@ class _Here:
         self.turns = 0
         self.heard: set[str] = set()
         self.unheard: set[str] = set()  # waited for, not yet listened to
+        self.telling = False  # those who are told leave together, behind the last of them
+        self.leaving: set[str] = set()
         self.expected: set[str] = set()  # listened to since before they were sent: nothing can have been missed
         self.failures = 0  # heard of so far
         self.check_at = math.inf
@@ -44,7 +46,7 @@ class _Here:
 class ResultConsumer(BaseResultConsumer):
     """Subscribe, check, wait; and all three again when the connection was lost.
 
-    An announcement carries no value: the record is fetched, and only for ids that somebody here waits for. An id that
+    An announcement carries the record where that is small; else it is fetched, for ids that are waited for. An id that
     this process sends is subscribed to before it is sent, so it need not be checked. Whatever is lost is found by a
     check after 50 ms, and then every 2 s (with jitter) for as long as anybody waits.
 
@@ -67,6 +69,7 @@ class ResultConsumer(BaseResultConsumer):
         here = self._here()
         here.heard.add(task_id)
         here.expected.add(task_id)
+        here.leaving.discard(task_id)
         here.line.listen([task_id])
 
     def consume_from(self, task_id: str) -> None:
@@ -86,7 +89,9 @@ class ResultConsumer(BaseResultConsumer):
         here.expected.discard(task_id)
         if task_id in here.heard:
             here.heard.discard(task_id)
-            here.line.leave(task_id)
+            here.leaving.add(task_id)
+            if not here.telling:
+                self._leave(here)
 
     def on_wait_for_pending(self, result: Any, timeout: float | None = None, **_: object) -> None:  # noqa: ANN401, ARG002 - Celery's signature
         """Look at once for what may be there already, and listen for the rest."""
@@ -168,18 +173,35 @@ class ResultConsumer(BaseResultConsumer):
         new = list(_emptied(here.unheard))
         if new:
             here.heard.update(new)
+            here.leaving.difference_update(new)
             here.line.listen(new)
 
     def _read(self, here: _Here, timeout_s: float) -> None:
         self._listen(here)
         events = here.line.wait(min(timeout_s, max(0.0, here.check_at - time.monotonic())))
-        worth = {event.id for event in events if self._is_worth_fetching(here, event)}
+        here.telling = True
+        try:
+            self._hear(here, events)
+        finally:
+            here.telling = False
+            self._leave(here)
+
+    def _hear(self, here: _Here, events: Iterable[Announcement]) -> None:
+        wanted = [event for event in events if self._is_worth_fetching(here, event)]
+        for meta in self.backend.reading.told(wanted):
+            self._tell(meta)
+        worth = {event.id for event in wanted if not event.record}
         if time.monotonic() >= here.check_at:
             worth.update(self._waited_for())
             here.check_at = _later() if worth else math.inf
         self._fetch(here, worth)
 
-    def _is_worth_fetching(self, here: _Here, event: Event) -> bool:
+    def _leave(self, here: _Here) -> None:
+        gone = list(_emptied(here.leaving))
+        if gone:
+            here.line.leave(*gone)
+
+    def _is_worth_fetching(self, here: _Here, event: Announcement) -> bool:
         here.failures += event.state in states.PROPAGATE_STATES
         waited = any(event.id in waiting for waiting in self._pending_results)
         if not event.state:  # heard from now on

@@ -11,7 +11,9 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 
 from resultstore.backends.celery.meta import Meta
 from resultstore.backends.celery.recording import encoded_failure
+from resultstore.model import record
 from resultstore.model.errors import ResultMissing
+from resultstore.model.event import Announcement
 from resultstore.model.result import Result
 from resultstore.store import Store
 
@@ -52,6 +54,10 @@ class Reading:
         """What is known of these ids, in one round trip; nothing for an unknown one."""
         asked = list(dict.fromkeys(task_ids))
         return [Meta(found, self) for found in self._store.load_many(asked) if found is not None]
+
+    def told(self, events: Iterable[Announcement]) -> list[Meta]:
+        """What announcements say of their ids, where they carry the record."""
+        return [Meta(record.decode(one.id, one.record, None), self) for one in events if one.record]
 
     def as_ready(self, task_ids: Iterable[str], rounds: Rounds, *, ready_states: frozenset[str]) -> Iterator[Meta]:
         """Each id's meta once it is ready: one round trip a round. Raises celery.exceptions.TimeoutError."""

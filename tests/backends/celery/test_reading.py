@@ -56,6 +56,19 @@ def test_a_result_is_stored_by_one_script_and_nothing_is_read_before(client: Cel
     assert sent(raw) == {"evalsha": 1}
 
 
+def test_who_waits_for_a_small_result_is_told_it_and_reads_nothing(client: Celery, task_id: str, raw: redis.Redis):
+    def delayed(one: str) -> object:
+        client.backend.on_task_call(None, one)
+        client.backend.store_result(one, {"sum": 4}, states.SUCCESS)
+        return client.AsyncResult(one).get(timeout=5)
+
+    delayed("warm-up")
+    raw.config_resetstat()
+
+    assert delayed(task_id) == {"sum": 4}
+    assert sent(raw) == {"subscribe": 1, "evalsha": 1, "unsubscribe": 1}  # and the hint of PENDING, a SET
+
+
 @pytest.mark.parametrize("value", [None, 0, "", [], {"a": [1, {"b": None}]}, "ö" * 300, list(range(2000))])
 @pytest.mark.parametrize("serializer", ["json", "yaml", "msgpack"])
 def test_a_value_comes_back_as_it_was(made: Made, task_id: str, serializer: str, value: object):
