@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Final
 
 from celery import Celery, states
@@ -152,9 +152,12 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
         plain = getattr(request, "resultstore_sealed", None) or self._plain(
             task_id, result, state=state, request=request
         )
-        record = recorded(plain, meta, request, owner=self._owner(task_id, request), encoded=self.encoded)
         life_s = self._life_s(state, request)
-        write = partial(self.store.save, record, ttl_s=life_s)
+
+        def write() -> None:
+            owner = self._owner(task_id, request)
+            self.store.save(recorded(plain, meta, request, owner=owner, encoded=self.encoded), ttl_s=life_s)
+
         if self.always_retry:  # which has a policy of its own, around this
             write()
         else:

@@ -52,14 +52,14 @@ def test_a_small_result_is_read_by_one_get(client: Celery, task_id: str, raw: re
 def test_a_result_is_stored_by_one_script_and_nothing_is_read_before(client: Celery, task_id: str, raw: redis.Redis):
     client.backend.store_result("warm-up", 1, states.SUCCESS)
     raw.config_resetstat()
-    client.backend.store_result(task_id, 4, states.SUCCESS)
+    client.backend.store_result(task_id, 4, states.SUCCESS, request=request(task_id))
     assert sent(raw) == {"evalsha": 1}
 
 
 def test_who_waits_for_a_small_result_is_told_it_and_reads_nothing(client: Celery, task_id: str, raw: redis.Redis):
     def delayed(one: str) -> object:
         client.backend.on_task_call(None, one)
-        client.backend.store_result(one, {"sum": 4}, states.SUCCESS)
+        client.backend.store_result(one, {"sum": 4}, states.SUCCESS, request=request(one))
         return client.AsyncResult(one).get(timeout=5)
 
     delayed("warm-up")

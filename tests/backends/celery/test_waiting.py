@@ -68,19 +68,20 @@ def test_what_is_there_already_needs_no_subscription(client: Celery, raw: redis.
     assert "cmdstat_subscribe" not in raw.info("commandstats")
 
 
-def test_an_announcement_is_fetched_only_where_somebody_waits_for_it(client: Celery, raw: redis.Redis):
+def test_a_large_record_is_fetched_only_where_somebody_waits_for_it(client: Celery, raw: redis.Redis):
+    large = "v" * 2_000
     sent, waited = uuid.uuid4().hex, uuid.uuid4().hex
     client.backend.on_task_call(None, sent)
     waiter = Waiter(client, waited)
     listening(raw, waited)
     time.sleep(0.1)
     raw.config_resetstat()
-    client.backend.store_result(sent, 1, states.SUCCESS)
-    client.backend.store_result(waited, 2, states.SUCCESS)
-    assert waiter.within(5) == 2
+    client.backend.store_result(sent, large, states.SUCCESS)
+    client.backend.store_result(waited, large, states.SUCCESS)
+    assert waiter.within(5) == large
     assert raw.info("commandstats")["cmdstat_mget"]["calls"] == 1
     silent(raw)
-    assert client.AsyncResult(sent).get(timeout=5) == 1
+    assert client.AsyncResult(sent).get(timeout=5) == large
 
 
 def test_a_connection_that_broke_is_restored_and_everything_checked(client: Celery, raw: redis.Redis):
