@@ -51,7 +51,10 @@ def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Seque
     bound_senders(sockets[0])
     check_exposure(settings, host=_host(sockets[0]))
     with suppress(KeyboardInterrupt), _beside(gateway, store):
-        asyncio.run(_serve(list(zip(apps, sockets, strict=False)), gateway.state.hub))
+        with asyncio.Runner(
+            loop_factory=_config(gateway).get_loop_factory()
+        ) as runner:  # uvloop, where it is installed
+            runner.run(_serve(list(zip(apps, sockets, strict=False)), gateway.state.hub))
 
 
 @contextmanager
