@@ -1,7 +1,7 @@
 """sse: how late 1,000 viewers of one gateway process hear of an event, and what that process weighs.
 
-50 owners with 20 viewers each; every owner's results change 5 times a second, each fifth time with a new result: so each
-viewer gets 5 events a second, of his own owner's only. Viewers and writer are processes of their own, over loopback.
+50 owners with 20 viewers each; every owner's results change 5 times a second, each fifth time with a new result: so
+each viewer gets 5 events a second, of his own owner's only. Viewers and writer are processes of their own.
 """
 
 import asyncio

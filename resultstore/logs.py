@@ -3,13 +3,24 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 import structlog
 
-# Query parameters that let their holder read or write: ours, SigV4's, and temporary credentials.
-_SIGNED = re.compile(r"(?i)\b(X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|signature)=[^&\s\"']+")
+_CUT = "***"
+# A parameter that lets its holder read or write (ours, SigV4's, temporary credentials), in a URL, encoded in another
+# one, in a header, or as a member of JSON or of a Python dict.
+_SIGNED = re.compile(
+    r"(?i)\b((?:X-Amz-(?:Signature|Credential|Security-Token)|webhook-signature|signature|access_token)"
+    r"(?:=|%3D|\\?[\"']?\s*[:=]\s*\\?[\"']?))[^&\s\"'\\,;)%]+(?:,[A-Za-z0-9+/=]+)*"
+)
+_AUTHORIZATION = re.compile(r"(?i)\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]+|\b(AWS4-HMAC-SHA256)\s[^\"']+")
 _PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]+@")
+# Secrets that are known by how they begin: of webhooks, and our tokens.
+_MARKED = re.compile(r"\b(whsec_|rst_)[A-Za-z0-9+/=_-]+")
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+_SECRET_NAMES = re.compile(r"(?i)(?:^|_|-)(authorization|cookie|password|secret|secret_key|token|signature)$")
+_DEEPEST = 6
 
 
 def configure_logs(*, json: bool, level: int = logging.INFO) -> None:
@@ -39,13 +50,30 @@ def configure_logs(*, json: bool, level: int = logging.INFO) -> None:
 
 
 def redacted(_logger: object, _method: str, line: MutableMapping[str, object]) -> MutableMapping[str, object]:
-    """A structlog processor that cuts signatures and passwords out of every string of a line."""
+    """A structlog processor that cuts signatures, tokens, secrets and passwords out of every value of a line."""
     for name, value in line.items():
-        if isinstance(value, str):
-            line[name] = cut_secrets(value)
+        if not name.startswith("_"):  # the processors' own
+            line[name] = _cut(name, value, 0)
     return line
 
 
 def cut_secrets(text: str) -> str:
-    """`text` without the values of signature parameters and without passwords in URLs."""
-    return _PASSWORD.sub(r"\1:***@", _SIGNED.sub(r"\1=***", text))
+    """`text` without the values of signature parameters, without tokens, secrets, and passwords in URLs."""
+    text = _AUTHORIZATION.sub(lambda found: f"{found[1] or found[2]} {_CUT}", text)
+    text = _SIGNED.sub(rf"\1{_CUT}", _MARKED.sub(rf"\1{_CUT}", text))
+    return _PASSWORD.sub(rf"\1:{_CUT}@", _JWT.sub(_CUT, text))
+
+
+def _cut(name: object, value: object, depth: int) -> object:
+    """A value without secrets: all of it where its name says that it is one."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(name, str) and _SECRET_NAMES.search(name):
+        return _CUT
+    if isinstance(value, str | bytes):
+        return cut_secrets(value if isinstance(value, str) else value.decode(errors="replace"))
+    if depth < _DEEPEST and isinstance(value, Mapping):
+        return {cut_secrets(str(key)): _cut(key, one, depth + 1) for key, one in value.items()}
+    if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
+        return [_cut(name, one, depth + 1) for one in value]
+    return cut_secrets(str(value) if isinstance(value, BaseException) else repr(value))

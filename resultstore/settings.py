@@ -88,4 +88,9 @@ class Settings(BaseSettings):
         "", description="private networks that webhooks may reach all the same, by commas (10.1.0.0/16)"
     )
 
+    metrics_host: str = Field("127.0.0.1", description="where /metrics listens; it asks for no token")
+    metrics_port: int = Field(0, ge=0, le=65_535, description="the port of /metrics; 0: none")
+    tracing: bool = Field(
+        default=False, description="send OpenTelemetry traces; OTEL_EXPORTER_OTLP_ENDPOINT says where to"
+    )
     log_json: bool = Field(default=False, description="JSON log lines instead of coloured ones")

@@ -65,7 +65,7 @@ THIRD_PARTY = {
     "resultstore.uploads": CORE | {"magic", "pylibmagic"},
     "resultstore.addresses": CORE | {"httpx"},
     "resultstore.webhooks": CORE | {"httpx", "anyio"},
-    "resultstore.gateway": CORE | {"fastapi", "starlette", "anyio", "uvicorn", "httpx", "jwt"},
+    "resultstore.gateway": CORE | {"fastapi", "starlette", "anyio", "uvicorn", "httpx", "jwt", "prometheus_client"},
     "resultstore.pytest_plugin": {"pytest", "celery"},
     "resultstore.cli": CORE | {"typer", "rich", "httpx"},
     # The demo and the worker's own commands: reached only after `cli.rooms.enter` has said which extra is missing.

@@ -9,6 +9,7 @@ from resultstore.gateway.guard import HostGuard, allowed_hosts
 from resultstore.gateway.health import HealthRoutes
 from resultstore.gateway.hub import Hub
 from resultstore.gateway.identities import identities_of
+from resultstore.gateway.metrics import Metrics
 from resultstore.gateway.page import PageRoutes
 from resultstore.gateway.problems import install_problems
 from resultstore.gateway.quotas import Quotas
@@ -47,6 +48,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
         openapi_url="/v1/openapi.json",
     )
     app.state.dispatcher, app.state.offers = dispatcher, offers
+    app.state.metrics = metrics = Metrics()
     app.state.webhooks = Webhooks(store)  # what starts work for a client tells it where to send word
     app.state.hub = hub = Hub(store, result_view)  # whoever serves the app closes it, so that streams end
     identities = identities_of(store.settings)
@@ -67,5 +69,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.include_router(PageRoutes(bytes_origin(store)).router())
     install_problems(app)
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
-    app.add_middleware(AccessLog, listener="gateway")  # added last: it sees what the guard refuses
+    app.add_middleware(
+        AccessLog, listener="gateway", observe=metrics.observer("gateway")
+    )  # added last: it sees what the guard refuses
     return app

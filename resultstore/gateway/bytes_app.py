@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resultstore.blobs.blobstore import BlobStore, Stored
 from resultstore.blobs.localurls import Grant, LocalSigner
-from resultstore.gateway.access import AccessLog
+from resultstore.gateway.access import AccessLog, Observe
 from resultstore.gateway.body import KEY_TAKEN, Upload
 from resultstore.gateway.ranges import Part, Unsatisfiable, Whole, asked_range, same_tag
 from resultstore.gateway.refusals import Refusal, refusal_of, refused
@@ -31,13 +31,16 @@ _ASKED_HEADERS = ("content-type", "if-none-match", "if-match", "range", "x-amz-c
 _PREFLIGHT_LIFE_S = 600
 
 
-def create_bytes_app(blobs: BlobStore, signer: LocalSigner, *, origins: Collection[str] = ()) -> ASGIApp:
+def create_bytes_app(
+    blobs: BlobStore, signer: LocalSigner, *, origins: Collection[str] = (), observe: Observe | None = None
+) -> ASGIApp:
     """GET, HEAD (with Range) and PUT of what a URL of `signer` names, and nothing else.
 
     Args:
         blobs: what is served.
         signer: checks the URLs.
         origins: the pages (`scheme://host[:port]`) whose scripts may read the answers: the gateway's own.
+        observe: told of each request, as `AccessLog` takes it.
     """
     shared = CORSMiddleware(
         _BytesApp(blobs, signer),
@@ -47,7 +50,7 @@ def create_bytes_app(blobs: BlobStore, signer: LocalSigner, *, origins: Collecti
         expose_headers=("ETag", "Content-Range", "Content-Length"),
         max_age=_PREFLIGHT_LIFE_S,
     )
-    return AccessLog(shared, listener="bytes")
+    return AccessLog(shared, listener="bytes", observe=observe)
 
 
 class _BytesApp:

@@ -49,8 +49,9 @@ class Hub:
 
     @property
     def viewers(self) -> int:
-        """How many watch at the moment; who watches two owners counts twice."""
-        return sum(len(audience.viewers) for audience in self._audiences.values())
+        """How many watch at the moment."""
+        # A copy at once: the thread that serves metrics asks too.
+        return len(set().union(*(audience.viewers for audience in list(self._audiences.values()))))
 
     async def join(self, viewer: Viewer) -> None:
         """Queue for `viewer`, from now on, what is told of his owners. Raises IndexUnavailable when none can be heard.

@@ -17,6 +17,7 @@ from resultstore.gateway.bytes_app import create_bytes_app
 from resultstore.gateway.guard import page_origins
 from resultstore.gateway.hub import Hub
 from resultstore.gateway.identities import check_exposure
+from resultstore.gateway.metrics import serving_metrics
 from resultstore.gateway.views import result_json
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
@@ -50,11 +51,9 @@ def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Seque
     sockets = inherited or [_listening(*place) for place, _ in zip(places, apps, strict=False)]
     bound_senders(sockets[0])
     check_exposure(settings, host=_host(sockets[0]))
-    with suppress(KeyboardInterrupt), _beside(gateway, store):
-        with asyncio.Runner(
-            loop_factory=_config(gateway).get_loop_factory()
-        ) as runner:  # uvloop, where it is installed
-            runner.run(_serve(list(zip(apps, sockets, strict=False)), gateway.state.hub))
+    loop_factory = _config(gateway).get_loop_factory()  # uvloop's, where it is installed
+    with suppress(KeyboardInterrupt), _beside(gateway, store), asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(_serve(list(zip(apps, sockets, strict=False)), gateway.state.hub))
 
 
 @contextmanager
@@ -64,15 +63,18 @@ def _beside(gateway: FastAPI, store: Store) -> Generator[None, None, None]:
     with ExitStack() as running:
         if reconciler is not None:
             running.enter_context(reconciler.running())
-        running.enter_context(sending_webhooks(gateway.state.webhooks, store, result_json))
+        sending = running.enter_context(sending_webhooks(gateway.state.webhooks, store, result_json))
+        gateway.state.metrics.watch(gateway.state.hub, sending)
+        running.enter_context(serving_metrics(gateway.state.metrics, store.settings))
         yield
 
 
-def _apps(store: Store, gateway: ASGIApp) -> list[ASGIApp]:
+def _apps(store: Store, gateway: FastAPI) -> list[ASGIApp]:
     """The gateway; and, where blobs are our own to serve, their bytes."""
     apps: list[ASGIApp] = [gateway]
     if store.blobs is not None and isinstance(store.signer, LocalSigner):
-        apps.append(create_bytes_app(store.blobs, store.signer, origins=page_origins(store.settings)))
+        origins, observe = page_origins(store.settings), gateway.state.metrics.observer("bytes")
+        apps.append(create_bytes_app(store.blobs, store.signer, origins=origins, observe=observe))
     return apps
 
 

@@ -1,0 +1,112 @@
+"""Metrics: what Prometheus reads of a gateway, on a port of its own."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+from starlette.types import Scope
+
+from resultstore.gateway.access import Observe
+from resultstore.gateway.hub import Hub
+from resultstore.model.errors import Misconfigured
+from resultstore.settings import Settings
+from resultstore.webhooks.sending import Sending
+
+_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+_log = structlog.get_logger(__name__)
+
+
+class Metrics:
+    """The counts of one gateway process. Labels are routes, methods and states: never an id, a key or an owner."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for one in (ProcessCollector, PlatformCollector, GCCollector):
+            one(registry=self.registry)
+        self._requests = Counter(
+            "resultstore_http_requests",
+            "Requests that were answered.",
+            ["listener", "method", "route", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "resultstore_http_response_start_seconds",
+            "From the request to the beginning of its answer.",
+            ["listener", "route"],
+            buckets=_BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def observer(self, listener: str) -> Observe:
+        """What counts the requests of one listener."""
+
+        def observe(scope: Scope, status: int, begun_s: float) -> None:
+            route, method = _route(scope), scope["method"]
+            known = method if method in _METHODS else "other"  # a client may make any word up
+            self._requests.labels(listener, known, route, str(status)).inc()
+            self._seconds.labels(listener, route).observe(begun_s)
+
+        return observe
+
+    def watch(self, hub: Hub, sending: Sending | None) -> None:
+        """Show what these two know."""
+        self.registry.register(_Running(hub, sending))
+
+
+@contextmanager
+def serving_metrics(metrics: Metrics, settings: Settings) -> Iterator[None]:
+    """Answer `/metrics` on a listener and a thread of its own; nothing where no port is set.
+
+    Raises Misconfigured when something else listens there.
+    """
+    if not settings.metrics_port:
+        yield
+        return
+    host, port = settings.metrics_host, settings.metrics_port
+    try:
+        server, thread = start_http_server(port, addr=host, registry=metrics.registry)
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot listen on {host}:{port} ({error.strerror}): set RESULTSTORE_METRICS_PORT to a free one"
+        ) from error
+    _log.info("listening", listener="metrics", address=f"{host}:{port}")
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Running(Collector):
+    """Reads, when it is asked, what is counted elsewhere."""
+
+    def __init__(self, hub: Hub, sending: Sending | None) -> None:
+        self._hub = hub
+        self._sending = sending
+
+    def collect(self) -> Iterable[Metric]:
+        yield GaugeMetricFamily("resultstore_event_viewers", "Open event streams.", value=self._hub.viewers)
+        yield CounterMetricFamily(
+            "resultstore_event_viewers_dropped", "Event streams whose readers were too slow.", self._hub.dropped_total
+        )
+        if self._sending is not None:
+            tries = CounterMetricFamily("resultstore_webhook_tries", "Webhooks that were sent.", labels=["outcome"])
+            for outcome, count in self._sending.sent_total.items():
+                tries.add_metric([outcome], count)
+            yield tries
+
+
+def _route(scope: Scope) -> str:
+    """The path's template; of the many paths that lead nowhere one word stands for all."""
+    return str(getattr(scope.get("route"), "path", "")) or "none"
