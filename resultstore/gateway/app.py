@@ -69,7 +69,6 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.include_router(PageRoutes(bytes_origin(store)).router())
     install_problems(app)
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
-    app.add_middleware(
-        AccessLog, listener="gateway", observe=metrics.observer("gateway")
-    )  # added last: it sees what the guard refuses
+    # Added last: it sees what the guard refuses.
+    app.add_middleware(AccessLog, listener="gateway", observe=metrics.observer("gateway"))
     return app

@@ -13,8 +13,6 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-SECRETS = ("s3cret",)
-
 
 @pytest.fixture(scope="module")
 def gateway(redis_url, tmp_path_factory):
@@ -95,7 +93,8 @@ def test_requests_are_counted_by_route_and_no_id_is_a_label(gateway):
 def test_open_streams_are_counted(gateway):
     url, _, metrics, _ = gateway
     with httpx.stream("GET", f"{url}/v1/events") as stream:
-        next(stream.iter_lines())
+        lines = stream.iter_lines()
+        next(lines)
         assert samples(metrics)["resultstore_event_viewers",] == 1
 
 
