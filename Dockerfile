@@ -15,6 +15,8 @@ RUN /opt/venv/bin/pip install --no-deps --no-build-isolation .
 FROM python:3.13-slim
 # The worker's libvips: one thread a task, and no heap per thread, halve its memory.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 VIPS_CONCURRENCY=1 MALLOC_ARENA_MAX=2
+# The worker reads strangers' videos with it, each in a program of its own (tasks/confined.py).
+RUN apt-get -qq update && apt-get -qq install --yes --no-install-recommends ffmpeg && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --no-create-home resultstore
 COPY --from=build /opt/venv /opt/venv
 USER resultstore

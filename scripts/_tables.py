@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import typer
 
@@ -10,6 +10,7 @@ import resultstore
 from resultstore import ResultStoreError, Settings, connect
 from resultstore.cli.app import make_app
 from resultstore.cli.exits import Exit, exit_of
+from resultstore.dispatching import Dispatcher
 from resultstore.gateway.app import create_app
 from resultstore.model import errors
 
@@ -73,7 +74,8 @@ def _default(param: Any) -> str:  # noqa: ANN401  the same
 
 
 def _http() -> Iterator[str]:
-    schema: Schema = create_app(connect(Settings(index_url="memory://", blobs_url="memory://"))).openapi()
+    settings = Settings(index_url="memory://", blobs_url="file:///nothing/is/written", secret_key="k" * 32)
+    schema: Schema = create_app(connect(settings), dispatcher=cast("Dispatcher", object())).openapi()
     yield "The gateway describes itself at `/v1/openapi.json`. Errors are RFC 9457 problems with a stable `slug`.\n"
     for path, methods in schema["paths"].items():
         for method, what in methods.items():
@@ -85,7 +87,7 @@ def _http() -> Iterator[str]:
             if rows:
                 yield "\n".join(["| parameter | in | |", "|---|---|---|", *rows]) + "\n"
     for name, one in schema["components"]["schemas"].items():
-        if name.endswith("View"):
+        if name.endswith(("View", "Request")):
             fields = "\n".join(f"| `{field}` | {_type(about)} |" for field, about in one["properties"].items())
             yield f"## {name}\n\n{one.get('description', '')}\n\n| field | type |\n|---|---|\n{fields}\n"
 

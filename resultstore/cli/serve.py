@@ -50,7 +50,7 @@ def worker(
     queues: Annotated[str | None, typer.Option("--queues", "-Q", help="Queues to consume, by commas.")] = None,
     loglevel: Annotated[str, typer.Option(help="Of Celery's own log.")] = "info",
 ) -> None:
-    """Run the shipped Celery worker (images, pdf, models, tables)."""
+    """Run the shipped Celery worker (images, pdf, video, models, tables)."""
     enter("tasks.app", extra="celery,tasks")
     argv = worker_argv(concurrency=concurrency, queues=queues, loglevel=loglevel)
     os.execve(argv[0], argv, WORKER_ENVIRONMENT | os.environ)  # noqa: S606  Celery takes this process over, signals included

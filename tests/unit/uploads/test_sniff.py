@@ -1,0 +1,95 @@
+"""Sniff: the first bytes say what a file is, whatever its name and its sender say."""
+
+import io
+import json
+import zipfile
+
+import pytest
+
+from resultstore.uploads.sniff import Sniffer, agrees, canonical
+
+
+def zipped(*names: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name in names:
+            archive.writestr(name, "<x/>")
+    return content.getvalue()
+
+
+def safetensors() -> bytes:
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(4)
+
+
+KINDS = {
+    "image/jpeg": b"\xff\xd8\xff\xe0\0\x10JFIF\0",
+    "image/png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0",
+    "image/gif": b"GIF89a\1\0\1\0",
+    "image/webp": b"RIFF\x24\0\0\0WEBPVP8 ",
+    "image/avif": b"\0\0\0\x20ftypavif\0\0\0\0avifmif1miafMA1B",
+    "image/svg+xml": b'<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>',
+    "application/pdf": b"%PDF-1.7\n",
+    "video/mp4": b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(32),
+    "video/webm": b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\xf2\x81\x04B\xf3\x81\x08B\x82\x84webmB\x87\x81\x04",
+    "text/html": b"<!doctype html><html><script>alert(1)</script>",
+    "application/postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n",
+    "application/vnd.apache.parquet": b"PAR1\x15\x04" + bytes(30),
+    "application/vnd.safetensors": safetensors(),
+    "application/onnx": b"\x08\x08\x12\x07pytorch\x1a\x031.9:",
+    "application/zip": zipped("a.txt", "b.txt"),
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": zipped(
+        "[Content_Types].xml", "word/document.xml"
+    ),
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": zipped("[Content_Types].xml", "xl/a.xml"),
+}
+
+
+@pytest.fixture(scope="module")
+def sniffer() -> Sniffer:
+    return Sniffer()
+
+
+@pytest.mark.parametrize("media_type", KINDS)
+def test_the_first_bytes_tell_the_type(sniffer, media_type):
+    assert sniffer.sniff(KINDS[media_type]) == media_type
+
+
+@pytest.mark.parametrize(
+    ("head", "is_table"),
+    [
+        (b"a,b,c\n1,2,3\n", True),
+        (b"name;size\nx;1\n", True),
+        (b"one column\nof words\n", True),
+        (b"a,b\n<script>alert(1)</script>,1\n", False),
+        (b"<html><body>a,b</body></html>", False),
+        (KINDS["image/svg+xml"], False),
+        (b'{"a": 1}', False),
+        (b"PK\x03\x04", False),
+        (b"", False),
+    ],
+)
+def test_a_table_is_plain_text_and_never_markup(sniffer, head, is_table):
+    assert agrees(declared="text/csv", shown=sniffer.sniff(head)) == is_table
+
+
+def test_a_pickle_is_nothing_that_any_offer_takes(sniffer):
+    assert sniffer.sniff(b"\x80\x04\x95\x10\0\0\0\0\0\0\0") == "application/octet-stream"
+
+
+def test_a_playlist_is_no_video(sniffer):
+    for head in (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n", b"ffconcat version 1.0\nfile a\n"):
+        assert not agrees(declared="video/mp4", shown=sniffer.sniff(head))
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        ("Image/JPG", "image/jpeg"),
+        ("text/csv; charset=utf-8", "text/csv"),
+        (" video/x-m4v ", "video/mp4"),
+        ("application/x-made-up", "application/x-made-up"),
+    ],
+)
+def test_a_type_has_one_name(said, means):
+    assert canonical(said) == means
