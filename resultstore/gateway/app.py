@@ -58,7 +58,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.include_router(SessionRoutes(store, identities, offers).router())
     app.include_router(TaskRoutes(starting, offers).router())
     app.include_router(ResultRoutes(store, starting=starting, quotas=quotas).router())
-    app.include_router(EventRoutes(store, hub, result_view).router())
+    app.include_router(EventRoutes(store, hub, result_view, quotas=quotas).router())
     app.state.reconciler = None  # whoever serves the app lets it make its rounds
     if dispatcher is not None and store.blobs is not None:
         completion = Completion(store, dispatcher=dispatcher)

@@ -13,6 +13,8 @@ from resultstore.gateway.caller import Caller, needs
 from resultstore.gateway.frames import RESET, View
 from resultstore.gateway.hub import Hub
 from resultstore.gateway.past import Past
+from resultstore.gateway.quotas import Quotas
+from resultstore.gateway.seats import Seat
 from resultstore.gateway.viewer import Viewer
 from resultstore.store import Store
 
@@ -35,11 +37,13 @@ class EventRoutes:
         store: where the Results are.
         hub: what tells of changes.
         view: what a caller may see of a Result.
+        quotas: how many streams an owner may have open.
     """
 
-    def __init__(self, store: Store, hub: Hub, view: View) -> None:
+    def __init__(self, store: Store, hub: Hub, view: View, *, quotas: Quotas) -> None:
         self._past = Past(store, view)
         self._hub = hub
+        self._quotas = quotas
 
     def router(self) -> APIRouter:
         """GET of the stream."""
@@ -62,14 +66,17 @@ class EventRoutes:
         `result` ResultView: its state or its Artifacts have changed. `change` {id, state, progress, changed_at}: it is
         further. `removed` {id}. `reset` {}: something was missed; a snapshot follows. A comment comes every 15 s.
         """
+        seat = Seat(self._quotas, caller.owner)
+        await seat.take()
         viewer = Viewer((caller.owner, "") if "admin" in caller.scopes else (caller.owner,))
-        await self._hub.join(viewer)
         try:
+            await self._hub.join(viewer)
             began = await self._past.since(viewer, last_event_id)
         except BaseException:  # nobody would answer for the viewer
             self._hub.leave(viewer)
+            await seat.leave()
             raise
-        return EventStream(viewer, began, again=self._past.snapshot, leave=self._hub.leave)
+        return EventStream(viewer, began, seat=seat, again=self._past.snapshot, leave=self._hub.leave)
 
 
 class EventStream(Response):
@@ -82,6 +89,7 @@ class EventStream(Response):
         viewer: Viewer,
         began: bytes,
         *,
+        seat: Seat,
         again: Callable[[Viewer], Awaitable[bytes]],
         leave: Callable[[Viewer], None],
     ) -> None:
@@ -89,21 +97,22 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._viewer = viewer
         self._began = began
+        self._seat = seat
         self._again = again
         self._leave = leave
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the client goes, the gateway ends, or the reader is too slow."""
         sending = asyncio.create_task(self._send_all(send))
-        going = asyncio.create_task(_gone(receive))
+        going, keeping = asyncio.create_task(_gone(receive)), asyncio.create_task(self._seat.keep())
         self._viewer.sending = sending
         try:
             await asyncio.wait({sending, going}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._leave(self._viewer)
-            for task in (sending, going):
+            for task in (sending, going, keeping):
                 task.cancel()
-            ended, _ = await asyncio.gather(sending, going, return_exceptions=True)
+            ended, *_ = await asyncio.gather(sending, going, keeping, self._seat.leave(), return_exceptions=True)
         if isinstance(ended, Exception):  # Redis went away again: the client comes back, and is told so by a status
             _log.warning("stream_broken_off", error=str(ended))
 

@@ -58,6 +58,7 @@ class Reader:
 
     def __post_init__(self) -> None:
         self._came = threading.Condition()
+        self._left = False
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -68,6 +69,8 @@ class Reader:
                     answer.read()
                 lines: list[str] = []
                 for line in answer.iter_lines():
+                    if self._left:
+                        return
                     if line:
                         lines.append(line)
                     elif lines:
@@ -92,6 +95,10 @@ class Reader:
             for name, value in seen.items():
                 setattr(self, name, value)
             self._came.notify_all()
+
+    def leave(self) -> None:
+        """Hang up when the next line comes."""
+        self._left = True
 
     def until(self, question: Callable[["Reader"], object], seconds: float = SOON_S) -> None:
         with self._came:

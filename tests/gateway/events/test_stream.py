@@ -1,5 +1,6 @@
 """Stream: what a viewer is told, and what not."""
 
+import time
 import uuid
 
 import httpx
@@ -10,7 +11,7 @@ from resultstore.gateway.views import ResultView
 from resultstore.model import layout, record
 from resultstore.model.artifact import Artifact
 from resultstore.model.result import Failure, Progress, Result, State
-from tests.gateway.events.conftest import about
+from tests.gateway.events.conftest import SOON_S, about
 
 
 def named(name: str) -> Artifact:
@@ -202,3 +203,23 @@ def test_an_id_is_the_owners_alone_even_when_many_have_it(watched):
         watched.store.save(Result(id=f"of-{owner}", owner=owner))
     for owner, reader in readers.items():
         assert reader.took(2)[1] == ("result", (f"of-{owner}", "PENDING"))
+
+
+def test_an_owner_has_so_many_streams_and_no_more_until_one_ends(watched, owner, other):
+    kept = [watched.reader(owner) for _ in range(20)]
+    refused = httpx.get(f"{watched.url}/v1/events", headers={"Authorization": f"Bearer {owner}"})
+    assert (refused.status_code, refused.json()["slug"]) == (429, "quota")
+    assert int(refused.headers["retry-after"]) > 0
+    assert watched.reader(other).took(1) == [("snapshot", [])]
+
+    kept[0].leave()
+
+    watched.store.save(Result(id="one", owner=owner))
+    end = time.monotonic() + SOON_S
+    while not is_let_in(watched, owner):
+        assert time.monotonic() < end
+
+
+def is_let_in(watched, owner) -> bool:
+    with httpx.stream("GET", f"{watched.url}/v1/events", headers={"Authorization": f"Bearer {owner}"}) as answer:
+        return answer.status_code == 200
