@@ -1,6 +1,6 @@
 """Index: holds Results by id and announces each change."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -110,8 +110,11 @@ class Line(Protocol):
 class HasLine(Protocol):
     """The further power of hearing many ids over one connection."""
 
-    def line(self) -> Line:
-        """A new line; it connects at first use and serves the process that made it."""
+    def line(self, *, also: Callable[[str], str] | None = None) -> Line:
+        """A new line; it connects at first use and serves the process that made it.
+
+        Where `also` names a second channel of an id, a message there is an Event without a state.
+        """
 
 
 class Feed(Protocol):

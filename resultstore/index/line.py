@@ -25,6 +25,7 @@ class RedisLine(Generic[_Word]):
     Args:
         connect: opens a connection of its own, outside any pool; raises redis.RedisError.
         channel_of: the channel of an id.
+        also_of: another channel of it, where there is one.
         read: what an id's waiter gets for a message; for None, that the id is heard from now on.
     """
 
@@ -34,9 +35,10 @@ class RedisLine(Generic[_Word]):
         *,
         channel_of: Callable[[str], str],
         read: Callable[[str, bytes | None], _Word],
+        also_of: Callable[[str], str] | None = None,
     ) -> None:
         self._connect = connect
-        self._channel_of = channel_of
+        self._of = (channel_of,) if also_of is None else (channel_of, also_of)
         self._read = read
         self._lock = threading.Lock()  # not reentrant: a garbage collector that comes in here must stay out
         self._heard: dict[str, str] = {}  # channel: id
@@ -49,8 +51,9 @@ class RedisLine(Generic[_Word]):
     def listen(self, result_ids: Sequence[str]) -> None:
         """Begin to hear these ids; while the server is away they are remembered."""
         with self._held():
-            new = {channel: one for one in result_ids if (channel := self._channel_of(one)) not in self._heard}
-            self._leaving.difference_update(map(self._channel_of, result_ids))
+            wanted = {channel_of(one): one for one in result_ids for channel_of in self._of}
+            new = {channel: one for channel, one in wanted.items() if channel not in self._heard}
+            self._leaving.difference_update(wanted)
             self._heard |= new
             if self._connection is None:
                 self._restore()
@@ -60,7 +63,7 @@ class RedisLine(Generic[_Word]):
 
     def leave(self, *result_ids: str) -> None:
         """Stop hearing these ids; a busy lock's holder says it to the server."""
-        self._leaving.update(map(self._channel_of, result_ids))
+        self._leaving.update(channel_of(one) for one in result_ids for channel_of in self._of)
         self._say_goodbye()
 
     def wait(self, timeout_s: float) -> list[_Word]:

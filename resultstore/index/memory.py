@@ -102,7 +102,7 @@ class MemoryIndex:
         finally:
             self._leave(result_id, box)
 
-    def line(self) -> "MemoryLine":
+    def line(self, *, also: Callable[[str], str] | None = None) -> "MemoryLine":  # noqa: ARG002 - nobody else is here
         """A line to this index."""
         return MemoryLine(self._enter, self._leave)
 

@@ -130,9 +130,9 @@ class RedisIndex:
         """The client of this process, for whoever looks into Redis himself; its pool is shared with the index."""
         return self._process().client
 
-    def line(self) -> RedisLine[Event]:
-        """A line of its own connection, for the process that asks."""
-        return RedisLine(self._process().connect, channel_of=self._channel, read=read_event)
+    def line(self, *, also: Callable[[str], str] | None = None) -> RedisLine[Event]:
+        """A line of its own connection, for the process that asks; `also`: a second channel of an id."""
+        return RedisLine(self._process().connect, channel_of=self._channel, also_of=also, read=read_event)
 
     def feed(self) -> RedisLine[Told]:
         """A feed of its own connection, for the process that asks."""

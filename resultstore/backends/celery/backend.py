@@ -17,6 +17,7 @@ from resultstore.backends.celery import artifacts, urls
 from resultstore.backends.celery.artifacts import marked, unmarked
 from resultstore.backends.celery.consumer import ResultConsumer
 from resultstore.backends.celery.groups import KeepsGroups
+from resultstore.backends.celery.legacy import Legacy, LegacyStore
 from resultstore.backends.celery.meta import Meta
 from resultstore.backends.celery.owners import Owners, inherited, owner_of
 from resultstore.backends.celery.patience import MAX_RETRIES, patiently
@@ -76,6 +77,10 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
         artifacts.register()
         place = urls.place(url, app.conf)
         self.store: Store = connect(place.settings, redis_options=place.redis_options)
+        self._legacy = Legacy(self)
+        if place.legacy_redis:
+            self.store = LegacyStore(self.store, self._legacy)
+        self._reads_legacy, self._publishes_legacy = place.legacy_redis, place.publish_legacy
         if self.store.blobs is None:
             warnings.warn(NO_BLOBS, UserWarning, stacklevel=2)
         self._on_signals = (Timing(), Owners(), Dispatches(), self.attend_chords(), self.note_workflows())
@@ -154,14 +159,15 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
         )
         life_s = self._life_s(state, request)
 
-        def write() -> None:
+        def write() -> bool:
             owner = self._owner(task_id, request)
-            self.store.save(recorded(plain, meta, request, owner=owner, encoded=self.encoded), ttl_s=life_s)
+            return self.store.save(recorded(plain, meta, request, owner=owner, encoded=self.encoded), ttl_s=life_s)
 
-        if self.always_retry:  # which has a policy of its own, around this
-            write()
-        else:
-            patiently(write, policy=self.retry_policy)
+        # Celery's own retries, where `always_retry` is set, are around this.
+        written = write() if self.always_retry else patiently(write, policy=self.retry_policy)
+        if written and self._publishes_legacy:
+            told = self._get_result_meta(self._resolved(result), state, traceback, request)
+            self._legacy.publish(task_id, told, ttl_s=life_s)
         return result
 
     def _plain(self, task_id: str, result: object, *, state: str, request: Any) -> Result:  # noqa: ANN401 - Celery's Context
@@ -281,7 +287,7 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
         """A line that hears many ids."""
         if not isinstance(self.store.index, HasLine):
             raise Misconfigured("this index cannot be waited on by Celery: use redis:// in the backend's URL")
-        return self.store.index.line()
+        return self._legacy.line() if self._reads_legacy else self.store.index.line()
 
     def forget(self, task_id: str) -> None:
         """Delete the result, and stop hearing of it."""

@@ -11,8 +11,8 @@ MAX_RETRIES: Final = 20
 _NAMES: Final = ("max_retries", "interval_start", "interval_step", "interval_max")
 
 
-def patiently(write: Callable[[], object], *, policy: Mapping[str, float | None]) -> None:
-    """Call `write`, and again while it raises IndexUnavailable.
+def patiently(write: Callable[[], bool], *, policy: Mapping[str, float | None]) -> bool:
+    """Call `write`, and again while it raises IndexUnavailable; what it gives.
 
     Args:
         write: idempotent.
@@ -23,10 +23,8 @@ def patiently(write: Callable[[], object], *, policy: Mapping[str, float | None]
     pause_s = start_s or 0.0
     for _ in range(MAX_RETRIES if retries is None else int(retries)):
         try:
-            write()
+            return write()
         except IndexUnavailable:
             time.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
             pause_s = min(longest_s or 1.0, pause_s + (step_s or 0.0))
-        else:
-            return
-    write()
+    return write()
