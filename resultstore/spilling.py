@@ -70,22 +70,24 @@ class Spills:
         """How long a value may be, as its serializer writes it, and still travel."""
         return self._settings.inline_max_bytes
 
-    def keep_value(
-        self, payload: bytes, *, attempt: Attempt, media_type: str, retention: str | None = None, compress: bool = True
-    ) -> Spill:
+    def keep_value(self, payload: bytes, *, attempt: Attempt, media_type: str) -> Spill:
         """Store what `attempt` returns, as one of its blobs: it is discarded and forgotten with them.
+
+        Kept for `Settings.spill_keep`, or the class of the Result where that is longer.
 
         Args:
             payload: the value as its serializer wrote it.
             attempt: the running attempt.
             media_type: the serializer's content type.
-            retention: the class of the Result, where it is longer than `Settings.spill_keep`.
-            compress: whether the blob is zstd.
+
+        Raises TooLarge where the attempt may not store that much.
         """
-        chosen = longest_class([self._settings.spill_keep, retention or self._settings.retention])
+        keeping = attempt.keeping
+        attempt.allowance.take(len(payload))
+        chosen = longest_class([self._settings.spill_keep, keeping.retention or self._settings.retention])
         expires_at = layout.expiry(chosen, start=attempt.started_by(self._needed.now()))
         where = Place(attempt.id, attempt.new_key(chosen), attempt.owner, expires_at)
-        return self._put(payload, _drafted(payload, where, media_type), compress=compress)
+        return self._put(payload, _drafted(payload, where, media_type), compress=keeping.compress is not False)
 
     def keep_argument(
         self, payload: bytes, *, media_type: str, owner: str = "", until: float = 0.0, compress: bool = True

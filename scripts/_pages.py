@@ -38,7 +38,7 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "celery.md",
         "Celery",
-        "`from resultstore.backends.celery import LazyParts, setup, store_of`. The backend's URL is `resultstore+redis://...`.",
+        "`from resultstore.backends.celery import LazyParts, keeps, setup, store_of`. The backend's URL is `resultstore+redis://...`.",
         (
             "resultstore.backends.celery.setup.setup",
             "resultstore.backends.celery.setup.store_of",
@@ -46,6 +46,7 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
             "resultstore.backends.celery.workflows.Forgotten",
             "resultstore.backends.celery.backend.ResultStoreBackend",
             "resultstore.backends.celery.capturing.CapturingTasks",
+            "resultstore.backends.celery.keeping.keeps",
             "resultstore.backends.celery.lazy.LazyParts",
             "resultstore.model.spill.Spill",
         ),

@@ -18,6 +18,7 @@ from resultstore.sweep import sweep
 
 MARKS = {Verdict.OK: "[green]ok[/]", Verdict.WARNING: "[yellow]warning[/]", Verdict.WRONG: "[bold red]wrong[/]"}
 
+App = Annotated[str, typer.Option("--app", help="A Celery app to examine too, named as for `celery -A`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
@@ -40,9 +41,9 @@ def setup(json: Json = False) -> None:  # noqa: FBT002
     out().print(table)
 
 
-def doctor(json: Json = False) -> None:  # noqa: FBT002
+def doctor(app: App = "", json: Json = False) -> None:  # noqa: FBT002
     """Probe store, index, broker and clock: what is wrong and what to do. Exit code 1 when something is wrong."""
-    findings = list(examine(_probes(Settings())))
+    findings = list(examine(_probes(Settings()) | _app_probes(app)))
     if json:
         print_json(msgspec.to_builtins(findings))
     else:
@@ -70,6 +71,13 @@ def _probes(settings: Settings) -> dict[str, Probe]:
     probes = connect_probes(settings)
     of_bucket = {} if probes is None else trait_probes(probes)
     return of_store | of_bucket | {"broker": lambda: _broker(settings)}
+
+
+def _app_probes(app: str) -> dict[str, Probe]:
+    if not app:
+        return {}
+    of_app: dict[str, Probe] = enter("resultstore.backends.celery.doctoring", extra="celery").app_probes(app)
+    return of_app
 
 
 def _broker(settings: Settings) -> str | Wrong:

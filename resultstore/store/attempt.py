@@ -11,6 +11,7 @@ from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BadReference
 from resultstore.model.result import Progress, Result, State
+from resultstore.store.keeping import DEFAULT, Allowance, Keeping
 
 PROGRESS_EVERY_S = 0.1  # ten reports a second are more than an eye can follow
 
@@ -28,13 +29,24 @@ class Attempt:
         task: the task's registered name.
         owner: who will own the Result.
         retries: how many attempts the framework counted before this one.
+        keeping: how its outputs are kept.
     """
 
-    def __init__(self, result_id: str, *, task: str = "", owner: str = "", retries: int = 0) -> None:
+    def __init__(
+        self,
+        result_id: str,
+        *,
+        task: str = "",
+        owner: str = "",
+        retries: int = 0,
+        keeping: Keeping = DEFAULT,
+    ) -> None:
         self.id = result_id
         self.task = task
         self.owner = owner
         self.retries = retries
+        self.keeping = keeping
+        self.allowance = Allowance(result_id, keeping.max_bytes)
         self.nonce = layout.new_nonce()
         self.started_at = time.time()
         self.progress: Progress | None = None

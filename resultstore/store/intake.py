@@ -62,6 +62,7 @@ class Intake:
         checked_media_type(label.media_type or DEFAULT_MEDIA_TYPE, id=attempt.id)
         checked_metadata(label.metadata, id=attempt.id)
         with opened(source) as ready:
+            attempt.allowance.check(ready.size_hint_bytes or 0)
             name = label.name or ready.file_name or DEFAULT_NAME
             attempt.reserve(name)
             try:
@@ -76,9 +77,11 @@ class Intake:
         key = attempt.new_key(label.retention)
         media_type = label.media_type or media_type_of(ready.file_name or name)
         content = Meter(ready.chunks, with_table=not label.compress)
-        written = Meter(frames.compress(content)) if label.compress else content
+        allowed = attempt.allowance.through(content)
+        packed = Meter(frames.compress(allowed)) if label.compress else None
+        written = content if packed is None else packed
         stored = self._blobs.put(
-            key, written, media_type=media_type, size_hint_bytes=size_hint_bytes or ready.size_hint_bytes
+            key, packed or allowed, media_type=media_type, size_hint_bytes=size_hint_bytes or ready.size_hint_bytes
         )
         if stored.size_bytes != written.size_bytes:
             raise BlobStoreUnavailable(

@@ -30,6 +30,7 @@ from resultstore.store import attempt as attempts
 from resultstore.store.attempt import Attempt
 from resultstore.store.deleting import Deleting
 from resultstore.store.intake import Intake, Label
+from resultstore.store.keeping import DEFAULT
 from resultstore.store.lookup import Lookup
 from resultstore.store.outlet import Outlet
 from resultstore.store.sealing import Seals, SealStore
@@ -101,15 +102,16 @@ class Store:
             CommitUnknown: it was stored, and whether it is sealed only a later look-up tells.
             BadReference: the name or the id is taken or malformed.
         """
+        running = attempts.current() if id is None else None
+        keeping = DEFAULT if running is None else running.keeping
         label = Label(
             name=name or "",
             media_type=media_type or "",
             metadata={} if metadata is None else metadata,
-            retention=layout.checked_class(retention or self.settings.retention),
-            compress=compress,
+            retention=layout.checked_class(retention or keeping.retention or self.settings.retention),
+            compress=compress or bool(keeping.compress),
         )
-        running = attempts.current()
-        if running is not None and id is None:
+        if running is not None:
             artifact = _needed(self._intake).take(running, data, label, size_hint_bytes=size_hint_bytes)
             self._show(running.result())
             return artifact

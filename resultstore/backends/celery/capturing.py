@@ -8,6 +8,7 @@ from celery import Celery, Task
 from celery.app.registry import TaskRegistry
 
 from resultstore.backends.celery.amqp import spilling_of
+from resultstore.backends.celery.keeping import keeping_of
 from resultstore.backends.celery.lazy import lazy_parameters
 from resultstore.backends.celery.owners import owner_of
 from resultstore.backends.celery.sending import check_start
@@ -48,6 +49,13 @@ def is_captured(body: Body) -> bool:
     return getattr(body, _MARK, False) is True
 
 
+def covered(task: Task) -> bool:
+    """Whether what the tracer will call of `task` is captured, whatever was done to it since it was registered."""
+    if _has_own_call(task):
+        return is_captured(type(task).__call__)
+    return is_captured(getattr(task, "_orig_run", task.run))
+
+
 def _captured(task: Task, body: Body) -> Body:
     @functools.wraps(body)
     def run(*args: object, **kwargs: object) -> object:
@@ -79,7 +87,10 @@ def _captured_call(kind: type[Task]) -> type[Task]:
 def _run_captured(task: Task, body: Body, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
     request, backend = task.request, task.backend
     check_start(request, backend.store.index, life_s=backend.header_life_s or DAY_S)
-    attempt = Attempt(request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0)
+    keeping = keeping_of(task)
+    attempt = Attempt(
+        request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0, keeping=keeping
+    )
 
     def called() -> object:
         if task.name in _HANDING_ON:
@@ -89,8 +100,16 @@ def _run_captured(task: Task, body: Body, args: tuple[object, ...], kwargs: dict
         return body(*values, **named)
 
     spilled = functools.partial(spilling_of(task.app).returned, task, attempt)
-    given = (*args, *kwargs.values())
-    captured = run_captured(backend.store, attempt, called, codec=backend, given=given, spilled=spilled)
+    captured = run_captured(
+        backend.store,
+        attempt,
+        called,
+        codec=backend,
+        given=(*args, *kwargs.values()),
+        plain_max_bytes=-1 if keeping.durable and not request.is_eager else None,
+        retention=keeping.retention,
+        spilled=spilled,
+    )
     request.resultstore_sealed = captured.sealed
     return captured.value
 

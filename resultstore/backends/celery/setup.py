@@ -1,13 +1,15 @@
 """Setup: one call that lets an app's tasks take and return what is large."""
 
+from typing import Literal
+
 from celery import Celery
 
-from resultstore.backends.celery import amqp, artifacts, capturing
+from resultstore.backends.celery import amqp, artifacts, capturing, confirming
 from resultstore.model.errors import Misconfigured
 from resultstore.store import Store
 
 
-def setup(app: Celery, *, spill: bool = True) -> None:
+def setup(app: Celery, *, spill: bool = True, delivery: Literal["at-least-once"] | None = None) -> None:
     """Capture what the tasks of `app` return, and keep large values out of the broker.
 
     An `Output`, a generator of bytes, an open binary file or a `Path` is streamed into the store, and its Artifact
@@ -20,10 +22,15 @@ def setup(app: Celery, *, spill: bool = True) -> None:
         app: its backend is `resultstore+redis://...`.
         spill: False for the first step of an upgrade: references that come in are resolved, none are made, so that
             workers without this package go on reading every message.
+        delivery: "at-least-once" lets no message be lost: a worker acknowledges a task when it has ended, one that dies
+            gives it back, none is held in advance, and the broker confirms what is published. A task may then run
+            twice; its outcome is the first one's. None leaves Celery's settings alone.
     """
     artifacts.register()
     amqp.install(app, produces=spill)
     capturing.install(app)
+    if delivery == "at-least-once":
+        confirming.install(app)
 
 
 def store_of(app: Celery) -> Store:

@@ -1,0 +1,97 @@
+"""Doctoring: what is wrong with a Celery app, and what to do: tasks that are not captured, limits that do not fit."""
+
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+from celery import Celery, Task
+from celery.app.utils import find_app
+from celery.utils.imports import cwd_in_path
+
+from resultstore.backends.celery.capturing import covered
+from resultstore.doctor import Probe, Verdict, Wrong
+from resultstore.model.errors import Misconfigured
+
+CONSUMER_TIMEOUT_S: Final = 1_800  # RabbitMQ since 3.8.17; `consumer_timeout` in rabbitmq.conf, in milliseconds
+VISIBILITY_TIMEOUT_S: Final = 3_600  # kombu/transport/redis.py
+_SHOWN: Final = 5
+
+
+def app_named(name: str) -> Celery:
+    """The app that `name` (`module` or `module:attribute`) stands for. Raises Misconfigured."""
+    try:
+        with cwd_in_path():
+            app: Celery = find_app(name)
+            app.finalize(auto=True)
+            app.loader.import_default_modules()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise Misconfigured(f"no Celery app is found at {name} ({error}): name it as `celery -A` does") from error
+    return app
+
+
+def app_probes(name: str) -> dict[str, Probe]:
+    """What can be asked of the app that `name` stands for. Raises Misconfigured."""
+    app = app_named(name)
+    found: dict[str, Probe] = {"tasks captured": lambda: all_captured(app)}
+    transport = urlsplit(str(app.conf.broker_url or "amqp://")).scheme.partition("+")[0]
+    if transport in {"amqp", "amqps", "pyamqp"}:
+        found["consumer timeout"] = lambda: ends_in_time(app)
+    if transport in {"redis", "rediss", "sentinel"}:
+        found["visibility timeout"] = lambda: is_seen_again_in_time(app)
+    return found
+
+
+def all_captured(app: Celery) -> str | Wrong:
+    """Whether every task's outputs are captured."""
+    theirs = sorted(name for name in app.tasks if not name.startswith("celery."))
+    missed = [name for name in theirs if not covered(app.tasks[name])]
+    if missed:
+        return Wrong(
+            f"{_named(missed)} not captured ({len(missed)} of {len(theirs)} tasks): large outputs fail or travel whole",
+            "call setup(app) where the app is made, and register tasks by decorators or app.register_task",
+        )
+    return f"{len(theirs)} tasks"
+
+
+def ends_in_time(app: Celery) -> str | Wrong:
+    """Whether RabbitMQ waits long enough for tasks that are acknowledged when they have ended."""
+    limit_s = float(app.conf.get("resultstore_consumer_timeout_s") or CONSUMER_TIMEOUT_S)
+    return _within(
+        app,
+        limit_s,
+        what="RabbitMQ's consumer_timeout",
+        remedy=f"give them a hard time limit below {limit_s:.0f} s, or raise consumer_timeout in rabbitmq.conf and "
+        "tell the app (resultstore_consumer_timeout_s)",
+    )
+
+
+def is_seen_again_in_time(app: Celery) -> str | Wrong:
+    """Whether a broker in Redis hands a running task to another worker."""
+    limit_s = float(app.conf.broker_transport_options.get("visibility_timeout") or VISIBILITY_TIMEOUT_S)
+    return _within(
+        app,
+        limit_s,
+        what="the broker's visibility_timeout",
+        remedy=f"give them a hard time limit below {limit_s:.0f} s, or raise visibility_timeout in "
+        "broker_transport_options",
+    )
+
+
+def _within(app: Celery, limit_s: float, *, what: str, remedy: str) -> str | Wrong:
+    late = {name: task for name, task in app.tasks.items() if task.acks_late and not name.startswith("celery.")}
+    longer = sorted(name for name, task in late.items() if not _ends_within(app, task, limit_s))
+    if longer:
+        text = f"{_named(longer)} may run longer than {what} ({limit_s:.0f} s): such a task is run again beside itself"
+        return Wrong(text, remedy, Verdict.WARNING)
+    return f"{len(late)} tasks are acknowledged late, all end within {limit_s:.0f} s"
+
+
+def _ends_within(app: Celery, task: Task, limit_s: float) -> bool:
+    hard_s = task.time_limit or app.conf.task_time_limit
+    return hard_s is not None and float(hard_s) < limit_s
+
+
+def _named(names: Iterable[str]) -> str:
+    shown = list(names)
+    more = len(shown) - _SHOWN
+    return ", ".join(shown[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,113 @@
+"""The doctor of a Celery app: it names the tasks that are not captured, and limits that do not fit each other."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from celery import Celery, Task
+
+from resultstore import Misconfigured
+from resultstore.backends.celery import setup
+from resultstore.backends.celery.doctoring import all_captured, app_named, ends_in_time, is_seen_again_in_time
+from resultstore.doctor import Verdict, Wrong
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def app() -> Celery:
+    return Celery("sick", broker="memory://", backend="resultstore+memory://?blobs=memory://", set_as_current=False)
+
+
+def body() -> None:
+    """Does nothing."""
+
+
+class OwnCall(Task):
+    def __call__(self) -> int:
+        return 1
+
+
+def test_tasks_of_an_app_that_was_set_up_are_captured(app: Celery):
+    setup(app)
+    app.task(body, shared=False, name="plain")
+    app.task(body, shared=False, name="called", base=OwnCall)
+    app.task(body, shared=False, name="retried", autoretry_for=(OSError,))
+
+    assert isinstance(all_captured(app), str)
+
+
+def test_without_setup_every_task_is_named(app: Celery):
+    app.task(body, shared=False, name="alone")
+
+    found = all_captured(app)
+
+    assert isinstance(found, Wrong)
+    assert "alone" in found.text
+    assert "setup(app)" in found.remedy
+
+
+@pytest.mark.parametrize("how", ["run", "class", "registry"])
+def test_a_task_that_was_changed_behind_our_back_is_named(app: Celery, how: str):
+    setup(app)
+    app.task(body, shared=False, name="healthy")
+    app.task(body, shared=False, name="patched")
+    task = app.tasks["patched"]
+    if how == "run":
+        task.run = lambda: None
+    elif how == "class":
+        task.__class__ = type("Patched", (type(task),), {"__call__": OwnCall.__call__})
+    else:
+        dict.__setitem__(app.tasks, "patched", OwnCall())
+
+    found = all_captured(app)
+
+    assert isinstance(found, Wrong)
+    assert "patched" in found.text
+    assert "healthy" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("setting", "limit_s", "well"),
+    [({}, None, False), ({}, 7_000, False), ({}, 600, True), ({"resultstore_consumer_timeout_s": 8_000}, 7_000, True)],
+)
+def test_a_late_acknowledged_task_must_end_before_rabbitmq_takes_it_back(
+    app: Celery, setting: dict[str, object], limit_s: int | None, well: bool
+):
+    app.conf.update(setting, task_time_limit=limit_s)
+    app.task(body, shared=False, name="late", acks_late=True)
+    app.task(body, shared=False, name="early")
+
+    found = ends_in_time(app)
+
+    if well:
+        assert isinstance(found, str)
+    else:
+        assert (found.verdict, "late" in found.text, "early" in found.text) == (Verdict.WARNING, True, False)
+        assert "consumer_timeout" in found.remedy
+
+
+def test_a_broker_in_redis_must_not_see_a_running_task_again(app: Celery):
+    app.task(body, shared=False, name="late", acks_late=True, time_limit=3_700)
+
+    assert "late" in is_seen_again_in_time(app).text
+    app.conf.broker_transport_options = {"visibility_timeout": 7_200}
+    assert isinstance(is_seen_again_in_time(app), str)
+
+
+def test_an_app_that_is_not_there_is_named():
+    with pytest.raises(Misconfigured, match="no_such_module"):
+        app_named("no_such_module")
+
+
+def test_the_command_examines_the_app_that_it_is_told(environment: dict[str, str]):
+    done = subprocess.run(
+        [sys.executable, "-m", "resultstore.cli", "doctor", "--json", "--app", "worker_app"],
+        cwd=HERE, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    findings = {one["name"]: one for one in json.loads(done.stdout)}
+    assert findings["tasks captured"]["verdict"] == "ok"
+    assert findings["consumer timeout"]["verdict"] == "ok"
