@@ -1,0 +1,77 @@
+"""Strangers: what somebody else's upload, a forged ticket or a torn file comes to."""
+
+import msgspec
+
+from resultstore.model import layout
+from resultstore.uploads.issuing import Issuer
+from resultstore.uploads.ticket import Asked, Ticket, Tickets
+from tasks.offers import offers
+from tests.uploads.conftest import send
+
+
+def test_another_owners_upload_answers_as_one_that_does_not_exist(place, photo):
+    issuer = Issuer(place.store, offers=offers)
+    asked = Asked(name="a.jpg", size_bytes=len(photo), media_type="image/jpeg", task="images.resize", options={})
+    ticket, _ = issuer.begin(issuer.checked(asked), owner="ann")
+    place.store.blobs.put(ticket.key, [photo], media_type="image/jpeg")
+
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/complete")):
+        foreign = place.gateway.request(method, f"/v1/uploads/{ticket.id}{path}")
+        unknown = place.gateway.request(method, f"/v1/uploads/{'0' * 36}{path}")
+        assert foreign.status_code == unknown.status_code == 404
+        assert foreign.text.replace(ticket.id, "") == unknown.text.replace("0" * 36, "")
+    assert place.waiting() == 0
+    assert place.store.blobs.stat(ticket.key).size_bytes == len(photo)
+
+
+def test_a_ticket_that_somebody_wrote_into_redis_names_no_bytes(place, photo):
+    # given a neighbour who points a ticket of his at somebody else's bytes
+    theirs, mine = place.ticket(size_bytes=len(photo)), place.ticket(size_bytes=len(photo))
+    send(theirs, photo)
+    tickets = Tickets(place.store)
+    forged = msgspec.structs.replace(tickets.find(mine["id"]), key=tickets.find(theirs["id"]).key)
+    for mac in (b"-" * 32, b"0" * 32, place.store.index.kept(layout.ticket_key(mine["id"]))[:32]):
+        document = msgspec.msgpack.encode(forged)
+        place.store.index.keep(layout.ticket_key(mine["id"]), mac + document, ttl_s=60)
+
+        refused = place.complete(mine)
+
+        assert refused.status_code == 404
+    assert msgspec.msgpack.decode(document, type=Ticket) == forged, "it would have been read"
+    assert place.waiting() == 0
+
+
+def test_a_torn_file_is_not_believed_and_can_be_sent_again(place, photo):
+    # given a store that kept half of what a sender who went away had sent
+    ticket = place.ticket(size_bytes=len(photo))
+    key = Tickets(place.store).find(ticket["id"]).key
+    place.store.blobs.put(key, [photo[:1000]], media_type="image/jpeg")
+
+    torn = place.complete(ticket)
+    again = send(ticket, photo)
+
+    assert (torn.status_code, torn.json()["slug"]) == (409, "upload-incomplete")
+    assert "1000 of the" in torn.json()["detail"]
+    assert again.status_code == 200
+    assert place.complete(ticket).json()["state"] == "PENDING"
+    assert place.waiting() == 1
+
+
+def test_a_key_gives_the_same_ticket_and_another_request_none(place, photo):
+    asked = {"name": "a.jpg", "media_type": "image/jpeg", "size_bytes": len(photo), "task": "images.resize"}
+    headers = {"Idempotency-Key": "one"}
+
+    first, second = (place.gateway.post("/v1/uploads", json=asked, headers=headers) for _ in range(2))
+    other = place.gateway.post("/v1/uploads", json={**asked, "name": "b.jpg"}, headers=headers)
+
+    assert (first.status_code, second.status_code, other.status_code) == (201, 201, 422)
+    assert first.json()["id"] == second.json()["id"]
+    assert send(second.json(), photo).status_code == 200
+
+
+def test_a_webhook_that_may_not_be_called_gets_no_ticket(place, photo):
+    asked = {"name": "a.jpg", "media_type": "image/jpeg", "size_bytes": len(photo), "task": "images.resize"}
+    refused = place.gateway.post("/v1/uploads", json={**asked, "webhook_url": "http://169.254.169.254/latest"})
+
+    assert (refused.status_code, refused.json()["slug"]) == (422, "address-refused")
+    assert list(place.store.ids(owner="local")) == []
