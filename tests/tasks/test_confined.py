@@ -10,7 +10,7 @@ import pytest
 from resultstore import BadInput
 from tasks.confined import Bounds, run, workplace
 
-BOUNDS = Bounds(memory_mib=256, cpu_s=2, wall_s=3)
+BOUNDS = Bounds(memory_mib=256, cpu_s=1, wall_s=2)
 
 
 @pytest.fixture

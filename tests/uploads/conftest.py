@@ -20,6 +20,9 @@ from tasks.offers import offers
 from tasks.samples import photos
 from tests.gateway.conftest import running
 
+# For what does not depend on the store.
+once = pytest.mark.parametrize("blobs_url", ["local"], indirect=True)
+
 
 @dataclass
 class Place:

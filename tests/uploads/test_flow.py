@@ -21,6 +21,8 @@ from tests.uploads.conftest import Place, environment, send, send_parts, serving
 
 REPOSITORY = Path(__file__).parents[2]
 SIZE = 17 * MIB
+# What the worker does is the same whatever the store: shown on one of them.
+once = pytest.mark.parametrize("place", ["s3"], indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module", params=["local", "s3"])
@@ -122,6 +124,7 @@ def test_a_table_in_parts_becomes_a_preview_and_a_file(place, table):
     assert shown["t.parquet"]["metadata"]["rows"] == len(table) // 6 - 1
 
 
+@once
 def test_parts_that_are_not_what_their_sender_declared_are_refused_and_deleted(place, table):
     ticket = place.ticket(
         name="t.csv", media_type="text/csv", task="tables.convert", size_bytes=len(table), sha256="0" * 64
@@ -134,6 +137,7 @@ def test_parts_that_are_not_what_their_sender_declared_are_refused_and_deleted(p
     assert uploaded_keys(place, ticket) == []
 
 
+@once
 def test_a_document_becomes_its_cover(place, tmp_path):
     canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(300, 400))
     canvas.drawString(50, 300, "a page")
@@ -147,6 +151,7 @@ def test_a_document_becomes_its_cover(place, tmp_path):
     assert (cover["name"], cover["metadata"]["pages"]) == ("a-cover.jpg", 1)
 
 
+@once
 def test_a_video_becomes_a_poster_and_a_preview(place, tmp_path):
     clip = tmp_path / "clip.mp4"
     source = ["-f", "lavfi", "-i", "testsrc=size=320x240:rate=25:duration=2", "-pix_fmt", "yuv420p"]
@@ -160,6 +165,7 @@ def test_a_video_becomes_a_poster_and_a_preview(place, tmp_path):
     assert names == ["clip-poster.jpg", "clip-preview.mp4"]
 
 
+@once
 def test_a_photo_that_was_cut_short_is_refused_by_the_worker_and_deleted(place, photo):
     cut = photo[: len(photo) // 2]
     ticket = place.ticket(size_bytes=len(cut))

@@ -17,7 +17,7 @@ from resultstore.uploads.reconcile import Reconciler
 from resultstore.uploads.ticket import Tickets
 from tasks.app import make_app
 from tests.contract.steps import MIB
-from tests.uploads.conftest import send, send_parts
+from tests.uploads.conftest import once, send, send_parts
 
 DAY_S = 86_400
 
@@ -85,6 +85,7 @@ def _is_over(place, kept) -> bool:
     return httpx.put(last.url, content=bytes(MIB), headers=last.headers).status_code == 404
 
 
+@once
 def test_a_gateway_that_died_between_claim_and_dispatch_is_made_up_for(place, reconciler, photo):
     # given a claim whose holder is gone
     ticket = place.ticket(size_bytes=len(photo))
@@ -102,6 +103,7 @@ def test_a_gateway_that_died_between_claim_and_dispatch_is_made_up_for(place, re
     assert place.waiting() == 1
 
 
+@once
 def test_a_broker_that_was_away_costs_nothing_but_time(place, settings, completion, photo):
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo)
@@ -117,6 +119,7 @@ def test_a_broker_that_was_away_costs_nothing_but_time(place, settings, completi
     assert place.waiting() == 1
 
 
+@once
 def test_one_gateway_of_many_looks_in_a_minute(place, completion, photo):
     ticket = place.ticket(size_bytes=len(photo))
     first, second = (Reconciler(place.store, completion) for _ in range(2))
@@ -138,7 +141,7 @@ def test_a_refusal_that_a_crash_cut_short_ends_with_the_bytes_gone(place, reconc
     assert list(place.store.blobs.list("uploads/")) == []
 
 
-@pytest.mark.parametrize("blobs_url", ["local"], indirect=True)
+@once
 def test_bytes_that_nobody_knows_are_collected_after_a_week(place, reconciler, settings, photo):
     # given one blob that came by the URL of an upload that was given up, and one whose task waits
     root = Path(urlsplit(settings.blobs_url).path)

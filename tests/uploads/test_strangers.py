@@ -6,9 +6,10 @@ from resultstore.model import layout
 from resultstore.uploads.issuing import Issuer
 from resultstore.uploads.ticket import Asked, Ticket, Tickets
 from tasks.offers import offers
-from tests.uploads.conftest import send
+from tests.uploads.conftest import once, send
 
 
+@once
 def test_another_owners_upload_answers_as_one_that_does_not_exist(place, photo):
     issuer = Issuer(place.store, offers=offers)
     asked = Asked(name="a.jpg", size_bytes=len(photo), media_type="image/jpeg", task="images.resize", options={})
@@ -24,6 +25,7 @@ def test_another_owners_upload_answers_as_one_that_does_not_exist(place, photo):
     assert place.store.blobs.stat(ticket.key).size_bytes == len(photo)
 
 
+@once
 def test_a_ticket_that_somebody_wrote_into_redis_names_no_bytes(place, photo):
     # given a neighbour who points a ticket of his at somebody else's bytes
     theirs, mine = place.ticket(size_bytes=len(photo)), place.ticket(size_bytes=len(photo))
@@ -57,6 +59,7 @@ def test_a_torn_file_is_not_believed_and_can_be_sent_again(place, photo):
     assert place.waiting() == 1
 
 
+@once
 def test_a_key_gives_the_same_ticket_and_another_request_none(place, photo):
     asked = {"name": "a.jpg", "media_type": "image/jpeg", "size_bytes": len(photo), "task": "images.resize"}
     headers = {"Idempotency-Key": "one"}
@@ -69,6 +72,7 @@ def test_a_key_gives_the_same_ticket_and_another_request_none(place, photo):
     assert send(second.json(), photo).status_code == 200
 
 
+@once
 def test_a_webhook_that_may_not_be_called_gets_no_ticket(place, photo):
     asked = {"name": "a.jpg", "media_type": "image/jpeg", "size_bytes": len(photo), "task": "images.resize"}
     refused = place.gateway.post("/v1/uploads", json={**asked, "webhook_url": "http://169.254.169.254/latest"})
