@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from resultstore.dispatching import Dispatcher
 from resultstore.gateway.access import AccessLog
 from resultstore.gateway.events import EventRoutes
-from resultstore.gateway.guard import HostGuard, allowed_hosts
+from resultstore.gateway.guard import HostGuard, allowed_hosts, page_origins
 from resultstore.gateway.health import HealthRoutes
 from resultstore.gateway.hub import Hub
 from resultstore.gateway.identities import identities_of
@@ -19,6 +19,7 @@ from resultstore.gateway.starting import Starting
 from resultstore.gateway.tasks import TaskRoutes
 from resultstore.gateway.uploads import UploadRoutes
 from resultstore.gateway.views import result_view
+from resultstore.gateway.writes import WriteGuard
 from resultstore.offers import NO_OFFERS, Offers
 from resultstore.store import Store
 from resultstore.uploads.completion import Completion
@@ -68,6 +69,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.include_router(HealthRoutes(store).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
     install_problems(app)
+    app.add_middleware(WriteGuard, origins=page_origins(store.settings))
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
     # Added last: it sees what the guard refuses.
     app.add_middleware(AccessLog, listener="gateway", observe=metrics.observer("gateway"))

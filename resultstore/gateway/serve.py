@@ -18,6 +18,7 @@ from resultstore.gateway.guard import page_origins
 from resultstore.gateway.hub import Hub
 from resultstore.gateway.identities import check_exposure
 from resultstore.gateway.metrics import serving_metrics
+from resultstore.gateway.patience import ImpatientProtocol
 from resultstore.gateway.views import result_json
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
@@ -114,6 +115,7 @@ async def _serve(listeners: Sequence[tuple[ASGIApp, socket.socket]], hub: Hub) -
 def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=ImpatientProtocol,
         log_config=None,
         access_log=False,  # ours leaves the query out, where signatures stand
         server_header=False,

@@ -24,6 +24,7 @@ from resultstore.dispatching import Order, announce
 from resultstore.gateway import tokens
 from resultstore.gateway.app import create_app
 from resultstore.gateway.bytes_app import create_bytes_app
+from resultstore.gateway.patience import ImpatientProtocol
 from resultstore.index.memory import MemoryIndex
 from resultstore.model.errors import BrokerUnavailable
 from resultstore.settings import Settings
@@ -109,6 +110,12 @@ OFFERS = {
 }
 
 
+@pytest.fixture(name="running")
+def running_fixture() -> Callable[..., AbstractContextManager[None]]:
+    """What serves any application."""
+    return running
+
+
 @pytest.fixture(name="serving")
 def serving_fixture() -> Callable[..., AbstractContextManager[Served]]:
     """What serves with settings of the test's own."""
@@ -126,7 +133,8 @@ def serving(tmp_path: Path, orders: Orders | None = None, **settings: str) -> It
     gateway_socket, bytes_socket = _bound(), _bound()
     blobs = LocalBlobs(tmp_path / "blobs")
     signer = LocalSigner(SECRET, _url(bytes_socket))
-    chosen = Settings(index_url="memory://", url_expires_s=60, **settings)
+    port = gateway_socket.getsockname()[1]
+    chosen = Settings(index_url="memory://", url_expires_s=60, gateway_port=port, **settings)
     store = Store(index=MemoryIndex(), blobs=blobs, signer=signer, settings=chosen)
     if orders is not None:
         orders.store = store
@@ -144,7 +152,8 @@ def serving(tmp_path: Path, orders: Orders | None = None, **settings: str) -> It
 @contextmanager
 def running(*listeners: tuple[ASGIApp, socket.socket]) -> Iterator[None]:
     """Serve each app on its socket, in one loop on a thread, for as long as the block lasts."""
-    servers = [uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off")) for app, _ in listeners]
+    configs = [uvicorn.Config(app, http=ImpatientProtocol, log_config=None, lifespan="off") for app, _ in listeners]
+    servers = [uvicorn.Server(one) for one in configs]
 
     async def serve() -> None:
         await asyncio.gather(*(one.serve(sockets=[at]) for one, (_, at) in zip(servers, listeners, strict=True)))
