@@ -1,5 +1,6 @@
 # make demo [ONCE=1] [STACK=real]   the main job on real input
 # make test [ARGS=...]              all tests, on real servers
+# make attacks                     what strangers may try, and what came of it: docs/security.md
 # make conformance [RUNS=...] [MODULES=...] [SELECTION=ci]   Celery's own integration suite: docs/conformance.md
 #
 # Both make .venv first. Only Python >= 3.11 and make are needed (and Go, once, for the real object store).
@@ -14,7 +15,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --n
 PROGRAMS := scripts/services
 
 .DELETE_ON_ERROR:
-.PHONY: demo test conformance lint format typecheck bench docs constraints clean
+.PHONY: demo test attacks conformance lint format typecheck bench docs constraints clean
 
 ifeq ($(STACK),real)
 demo: .venv/demo.stamp
@@ -27,6 +28,10 @@ endif
 test: .venv/dev.stamp
 	$(SERVICES) programs
 	$(SERVICES) run -- $(BIN)/python -m pytest $(ARGS)
+
+# What strangers may try, against a real gateway and worker; build/attacks.json says what came of each.
+attacks: .venv/dev.stamp
+	$(SERVICES) run -- $(BIN)/python -m pytest tests/security $(ARGS)
 
 conformance: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python tests/conformance/conformance.py $(if $(RUNS),--runs $(RUNS)) \

@@ -14,6 +14,8 @@ from resultstore import Artifact, BadInput
 P = ParamSpec("P")
 R = TypeVar("R")
 
+STEM_MAX_CHARS = 200
+
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
     """`function`, refusing with BadInput what its annotations do not allow.
@@ -45,8 +47,11 @@ def naming(kind: str, source: Artifact) -> Iterator[None]:
 
 
 def file_stem(source: Artifact, otherwise: str) -> str:
-    """The source's file name without folder and suffix, to name outputs by; `otherwise` when nothing is left."""
-    return PurePath(source.file_name).stem or otherwise
+    """The source's file name without folder and suffix, to name outputs by; `otherwise` when nothing is left.
+
+    It is cut, so that what is added fits into an Artifact's name.
+    """
+    return PurePath(source.file_name).stem[:STEM_MAX_CHARS] or otherwise
 
 
 def _explained(function: Callable[..., object], error: ValidationError) -> str:

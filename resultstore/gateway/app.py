@@ -47,6 +47,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
         docs_url=None,  # the interactive pages load scripts from a third party
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        redirect_slashes=False,  # its Location would be made of the Host that the client names
     )
     app.state.dispatcher, app.state.offers = dispatcher, offers
     app.state.metrics = metrics = Metrics()
