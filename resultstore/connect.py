@@ -113,12 +113,12 @@ def _index(settings: Settings, redis_options: Mapping[str, object] | None) -> In
             from resultstore.index.memory import MemoryIndex
 
             return MemoryIndex()
-        case "redis" | "rediss" | "unix" | "sentinel":
+        case "redis" | "rediss" | "unix" | "sentinel" | "redis-cluster" | "rediss-cluster":
             from resultstore.index.redis import RedisIndex
 
             return RedisIndex(settings.index_url, prefix=settings.index_prefix, options=redis_options)
         case other:
             raise Misconfigured(
                 f"RESULTSTORE_INDEX_URL has the scheme {other!r}: "
-                "use redis://, rediss://, unix://, sentinel:// or memory:// (Redis Cluster is not served)"
+                "use redis://, rediss://, unix://, sentinel://, redis-cluster://, rediss-cluster:// or memory://"
             )

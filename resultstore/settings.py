@@ -19,7 +19,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RESULTSTORE_", extra="ignore", frozen=True)
 
     index_url: str = Field(
-        "redis://127.0.0.1:6379/0", description="redis://, rediss://, unix://, sentinel:// or memory://"
+        "redis://127.0.0.1:6379/0",
+        description="redis://, rediss://, unix://, sentinel://, redis-cluster:// or memory://",
     )
     index_prefix: str = Field("", description="what all keys and channels in Redis begin with; without braces")
     blobs_url: str = Field("", description="s3://bucket/prefix, file:///folder or memory://; empty: no object store")

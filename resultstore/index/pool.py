@@ -15,12 +15,15 @@ SOCKET_TIMEOUT_S: Final = 5.0
 _CONNECT_TIMEOUT_S: Final = 2.0
 _POOL_CONNECTIONS: Final = 64
 _SENTINEL_PORT: Final = 26_379
+REDIS_PORT: Final = 6_379
+CLUSTER_SCHEMES: Final = ("redis-cluster", "rediss-cluster")
 
 Options = Mapping[str, object]
 
 _FORMS: Final = (
     "write redis://[user:password@]host:port/db, rediss://, unix:///path?db=0 or "
-    "sentinel://host:26379,host2:26379/db?master_name=name, with special characters of the password percent-encoded"
+    "sentinel://host:26379,host2:26379/db?master_name=name "
+    "or redis-cluster://host:port,host2:port, with special characters of the password percent-encoded"
 )
 
 
@@ -32,14 +35,7 @@ def open_pool(url: str, options: Options) -> redis.ConnectionPool:
         options: redis-py's arguments of a connection, and for sentinel:// `master_name`, `sentinel_kwargs` and
             `min_other_sentinels`.
     """
-    chosen: dict[str, object] = {
-        "max_connections": _POOL_CONNECTIONS,
-        "protocol": 2,  # nothing here needs RESP3, and the greeting is shorter
-        "socket_connect_timeout": _CONNECT_TIMEOUT_S,
-        "socket_timeout": SOCKET_TIMEOUT_S,
-        "retry": Retry(NoBackoff(), 0),
-        **options,
-    }
+    chosen = with_limits(options)
     if urlsplit(url).scheme == "sentinel":
         return _sentinel_pool(url, chosen)
     if urlsplit(url).scheme == "unix":
@@ -50,13 +46,27 @@ def open_pool(url: str, options: Options) -> redis.ConnectionPool:
     return redis.BlockingConnectionPool.from_url(url, timeout=SOCKET_TIMEOUT_S, **chosen)
 
 
+def with_limits(options: Options) -> dict[str, object]:
+    """`options` with the limits and retries that hold where they say nothing."""
+    return {
+        "max_connections": _POOL_CONNECTIONS,
+        "protocol": 2,  # nothing here needs RESP3, and the greeting is shorter
+        "socket_connect_timeout": _CONNECT_TIMEOUT_S,
+        "socket_timeout": SOCKET_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+        **options,
+    }
+
+
 def address(url: str) -> str:
     """Host and port, or the socket's path: what messages may say of `url`. Raises Misconfigured when it is none."""
     try:
         parts = urlsplit(url)
         if parts.scheme == "sentinel":
             return "the master of the sentinels " + ", ".join(f"{host}:{port}" for host, port in _sentinels(parts))
-        remote = f"{parts.hostname or '127.0.0.1'}:{parts.port or 6379}"
+        if parts.scheme in CLUSTER_SCHEMES:
+            return "the cluster of " + ", ".join(f"{host}:{port}" for host, port in hosts(parts, REDIS_PORT))
+        remote = f"{parts.hostname or '127.0.0.1'}:{parts.port or REDIS_PORT}"
         where = {"redis": remote, "rediss": remote, "unix": parts.path}.get(parts.scheme, "")
         redis.ConnectionPool.from_url(url)
     except ValueError:
@@ -89,5 +99,10 @@ def _sentinel_pool(url: str, options: dict[str, object]) -> redis.ConnectionPool
 
 
 def _sentinels(parts: SplitResult) -> list[tuple[str, int]]:
-    hosts = [one.rpartition(":") for one in parts.netloc.rpartition("@")[2].split(",")]
-    return [(host or port, int(port) if host else _SENTINEL_PORT) for host, _, port in hosts]
+    return hosts(parts, _SENTINEL_PORT)
+
+
+def hosts(parts: SplitResult, port: int) -> list[tuple[str, int]]:
+    """The hosts of a URL that names several, each with its port, or with this one. Raises ValueError."""
+    named = [one.rpartition(":") for one in parts.netloc.rpartition("@")[2].split(",")]
+    return [(host or last, int(last) if host else port) for host, _, last in named]

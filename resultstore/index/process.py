@@ -1,6 +1,7 @@
 """Process: what one process needs of Redis."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from importlib import resources
 from typing import Final, cast
 
@@ -17,6 +18,15 @@ _SCAN_BATCH: Final = 1_000
 _OWNED_PAGE: Final = 200
 
 
+def _text(name: str) -> str:
+    return resources.files("resultstore.index").joinpath(name).read_text(encoding="utf-8")
+
+
+_SAVE: Final = _text("save.lua")
+_OWN: Final = _text("own.lua")
+_CLAIM: Final = _text("claim.lua")
+
+
 class Process:
     """A client with its pool, the scripts, the watcher. Connects at first use.
 
@@ -24,21 +34,40 @@ class Process:
     """
 
     def __init__(self, url: str, where: str, options: Options) -> None:
-        self._pool = open_pool(url, options)
-        self.client = redis.Redis(connection_pool=self._pool)
-        self.save = self.client.register_script(_script("save.lua"))
-        self.own = self.client.register_script(_script("own.lua"))
-        self.claim = self.client.register_script(_script("claim.lua"))
+        self._url = url
+        self._options = options
         self.watcher = Watcher(self.connect, where=where)
-        self.hints = Hints(self.connect)
+        self._hints = Hints(self.connect)
         self._scripts: dict[str, Script] = {}
 
+    def check(self) -> None:
+        """Raises Misconfigured for a URL or options that cannot be right; makes no request."""
+        self.client  # noqa: B018 - made here
+
+    @cached_property
+    def client(self) -> redis.Redis:
+        """What speaks to the server."""
+        return redis.Redis(connection_pool=open_pool(self._url, self._options))
+
     def connect(self) -> Connection:
-        """A connection outside the pool, for messages: a health check's PONG would be taken for one of them."""
-        chosen = {**self._pool.connection_kwargs, "health_check_interval": 0}
-        connection = cast("Connection", self._pool.connection_class(**chosen))
-        connection.connect()
-        return connection
+        """A connection outside the pool, for messages."""
+        return connected(self.client.connection_pool)
+
+    def hint(self, command: str, key: str, *words: str | bytes) -> None:
+        """Say one command about one key; nobody waits for an answer, and while the server is away it is dropped."""
+        self._hints.send(command, key, *words)
+
+    def save(self, keys: Sequence[str], args: Sequence[Word]) -> object:
+        """One transition."""
+        return self.script(_SAVE, keys, args)
+
+    def own(self, keys: Sequence[str], args: Sequence[Word]) -> object:
+        """What an owner hears of it."""
+        return self.script(_OWN, keys, args)
+
+    def claim(self, keys: Sequence[str], args: Sequence[Word]) -> object:
+        """One of many gets a key."""
+        return self.script(_CLAIM, keys, args)
 
     def script(self, script: str, keys: Sequence[str], args: Sequence[Word]) -> list[object]:
         """Run a script that was registered once."""
@@ -78,5 +107,9 @@ class Process:
         self.client.zrem(key, *ids)
 
 
-def _script(name: str) -> str:
-    return resources.files("resultstore.index").joinpath(name).read_text(encoding="utf-8")
+def connected(pool: redis.ConnectionPool) -> Connection:
+    """A new connection like those of `pool`, without health checks: a PONG would be taken for a message."""
+    chosen = {**pool.connection_kwargs, "health_check_interval": 0}
+    connection = cast("Connection", pool.connection_class(**chosen))
+    connection.connect()
+    return connection

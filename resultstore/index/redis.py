@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 import redis
 
+from resultstore.index.cluster import ClusterProcess, is_cluster
 from resultstore.index.index import Over
 from resultstore.index.line import RedisLine
 from resultstore.index.mailbox import Mailbox
@@ -18,12 +19,13 @@ from resultstore.index.pool import Options, address
 from resultstore.index.process import Process, Word
 from resultstore.index.streams import last_place, read_event, read_told, since
 from resultstore.model import layout, record
-from resultstore.model.errors import IndexUnavailable, Misconfigured
+from resultstore.model.errors import BadReference, IndexUnavailable, Misconfigured
 from resultstore.model.event import Event, Told
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
 
 _T = TypeVar("_T")
+_G = TypeVar("_G")
 
 _FIRST_PAUSE_S: Final = 0.02
 _RETRY_BUDGET_S: Final = 3.0  # no try begins later than this; rides out a restart, not an outage
@@ -41,7 +43,8 @@ class RedisIndex:
     The client's own retries are off; ours last 3 s, and every write may be repeated.
 
     Args:
-        url: redis://, rediss:// (TLS), unix:// or sentinel://; redis-py's query options (`socket_timeout=...`) win.
+        url: redis://, rediss:// (TLS), unix://, sentinel:// or redis-cluster://; redis-py's query options
+            (`socket_timeout=...`) win.
         prefix: what all keys and channels begin with.
         options: redis-py's arguments of a connection, as `pool.open_pool` takes them.
     """
@@ -51,8 +54,11 @@ class RedisIndex:
             raise Misconfigured(f"the prefix {prefix!r} of Redis keys has a brace: they mark what lies in one slot")
         self._where = address(url)
         self._prefix = prefix
-        self._open = partial(Process, url, self._where, options or {})
+        self._is_cluster = is_cluster(url)
+        kind = ClusterProcess if self._is_cluster else Process
+        self._open = partial(kind, url, self._where, options or {})
         self._processes = {os.getpid(): self._open()}
+        self._process().check()
 
     def peek(self, result_id: str) -> Result | None:
         """The small record alone: one GET, whatever the size of the value."""
@@ -64,12 +70,12 @@ class RedisIndex:
         return self.load_many([result_id])[0]
 
     def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """What `load` gives for each id: one MGET for up to 1,000 of them."""
+        """What `load` gives for each id: one MGET for up to 1,000 of them; in a Cluster, one for each slot."""
         loaded: list[Result | None] = []
         for start in range(0, len(result_ids), _LOADED_AT_ONCE):
             batch = result_ids[start : start + _LOADED_AT_ONCE]
             keys = [key for one in batch for key in (self._record(one), self._beside(one))]
-            found = self._asked(partial(Process.mget, keys=keys))
+            found = self._asked(_then(keys, lambda of, keys: of.mget(keys)))
             loaded += map(_decoded, batch, found[::2], found[1::2])
         return loaded
 
@@ -97,13 +103,13 @@ class RedisIndex:
         """Write the record where none stands, without waiting for the server. What lies beside it is left out."""
         main, _ = record.encode(result)
         life = () if ttl_s is None else ("PX", str(ttl_s * 1000))
-        self._process().hints.send("SET", self._record(result.id), main, "NX", *life)
+        self._process().hint("SET", self._record(result.id), main, "NX", *life)
 
     def note(self, key: str, word: str, *, ttl_s: int | None) -> None:
         """Add `word` to what stands under `key`, without waiting for the server."""
-        self._process().hints.send("SADD", self._prefix + key, word)
+        self._process().hint("SADD", self._prefix + key, word)
         if ttl_s is not None:
-            self._process().hints.send("EXPIRE", self._prefix + key, str(ttl_s))
+            self._process().hint("EXPIRE", self._prefix + key, str(ttl_s))
 
     def noted(self, key: str) -> frozenset[str]:
         """What was noted under `key`."""
@@ -189,7 +195,7 @@ class RedisIndex:
         seen: set[str] = set()  # SCAN may name a key twice
         cursor = 0
         for _ in range(_SCAN_ROUNDS):
-            cursor, keys = self._asked(partial(Process.scan, pattern=self._record("*"), cursor=cursor))
+            cursor, keys = self._asked(_then(cursor, lambda of, at: of.scan(pattern=self._record("*"), cursor=at)))
             names = (key.decode(errors="replace").removeprefix(self._prefix) for key in keys)
             found = {layout.id_of_record_key(name) for name in names}
             yield from (one for one in found if one is not None and one not in seen)
@@ -199,11 +205,11 @@ class RedisIndex:
 
     def _owned_by(self, owner: str) -> Iterator[str]:
         key, start = self._prefix + layout.owner_key(owner), 0
-        while page := self._asked(partial(Process.newest, key=key, start=start)):
-            exist = self._asked(partial(Process.exist, keys=[self._record(one) for one in page]))
+        while page := self._asked(_then(start, lambda of, at: of.newest(key=key, start=at))):
+            exist = self._asked(_then(page, lambda of, ids: of.exist(keys=[self._record(one) for one in ids])))
             gone = [one for one, exists in zip(page, exist, strict=True) if not exists]
             if gone:
-                self._asked(partial(Process.unlist, key=key, ids=gone))
+                self._asked(_then(gone, lambda of, ids: of.unlist(key=key, ids=ids)))
             start += len(page) - len(gone)
             yield from (one for one, exists in zip(page, exist, strict=True) if exists)
 
@@ -212,6 +218,8 @@ class RedisIndex:
         return mine or self._processes.setdefault(os.getpid(), self._open())
 
     def _record(self, result_id: str) -> str:
+        if result_id.startswith("}") and self._is_cluster:
+            raise BadReference(f"the id {result_id!r} begins with a brace: a Redis Cluster has no slot for it")
         return self._prefix + layout.record_key(result_id)
 
     def _beside(self, result_id: str) -> str:
@@ -233,7 +241,7 @@ class RedisIndex:
         while True:
             try:
                 return question(process)
-            except (redis.ConnectionError, redis.TimeoutError) as error:
+            except (redis.ConnectionError, redis.TimeoutError, redis.RedisClusterException) as error:
                 pause_s *= random.uniform(1.5, 2.5)  # noqa: S311  jitter
                 if time.monotonic() + pause_s > last_try_at or isinstance(error, redis.AuthenticationError):
                     raise self._unavailable(error) from error
@@ -241,11 +249,16 @@ class RedisIndex:
                 raise self._unavailable(error) from error
             time.sleep(pause_s)
 
-    def _unavailable(self, error: redis.RedisError) -> IndexUnavailable:
+    def _unavailable(self, error: Exception) -> IndexUnavailable:
         return IndexUnavailable(
             f"the index at {self._where} does not serve us ({error}): see that Redis runs, has memory left and can be "
             f"reached from here, and that RESULTSTORE_INDEX_URL names it with the right password"
         )
+
+
+def _then(given: _G, question: Callable[[Process, _G], _T]) -> Callable[[Process], _T]:
+    """A question about `given` as it is now: a loop may go on to the next before it is asked."""
+    return lambda of: question(of, given)
 
 
 def _decoded(result_id: str, main: bytes | None, beside: bytes | None) -> Result | None:

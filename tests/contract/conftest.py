@@ -12,6 +12,7 @@ from resultstore.blobs.target import S3Target
 from resultstore.index.memory import MemoryIndex
 from resultstore.index.redis import RedisIndex
 from resultstore.model.result import Result
+from tests.rediscluster import redis_cluster
 
 
 @pytest.fixture(params=["memory", "local", "s3"])
@@ -32,11 +33,20 @@ def s3_blobs(s3_server, bucket):
     return S3Blobs(target, credentials=lambda: credentials)
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(scope="session")
+def cluster_url(tmp_path_factory):
+    """A Redis Cluster of three nodes."""
+    with redis_cluster(tmp_path_factory.mktemp("cluster")) as url:
+        yield url
+
+
+@pytest.fixture(params=["memory", "redis", "redis-cluster"])
 def index(request):
     """An index of each kind; the Redis is shared with other tests."""
     if request.param == "memory":
         return MemoryIndex()
+    if request.param == "redis-cluster":
+        return RedisIndex(request.getfixturevalue("cluster_url"))
     return RedisIndex(request.getfixturevalue("redis_url"))
 
 

@@ -229,7 +229,7 @@ def test_hints_go_on_after_a_lost_connection_and_never_fail(redis_url, ids):
     index = RedisIndex(redis_url)
     index.hint(Result(id=ids[0]), ttl_s=60)
     soon(lambda: index.peek(ids[0]))
-    index._process().hints._connection._sock.close()
+    index._process()._hints._connection._sock.close()
     for one in ids[1:]:
         index.hint(Result(id=one), ttl_s=60)
 

@@ -226,9 +226,13 @@ def test_anybodys_ids_are_listed_once_each_up_to_the_limit(index):
 
 
 @pytest.mark.parametrize("result_id", ["a b", "ünï/{x}", "}:+", "x" * 300])
-def test_any_text_may_be_an_id(index, result_id):
+def test_any_text_may_be_an_id(index, result_id, request):
     result_id += uuid.uuid4().hex
     done = Result(id=result_id, state=State.SUCCESS, value=b"v" * 500, owner=result_id)
+    if result_id.startswith("}") and "cluster" in request.node.name:
+        with pytest.raises(BadReference, match="begins with a brace"):
+            index.save(done, ttl_s=60)
+        return
     with index.watch(result_id) as watch:
         assert index.save(done, ttl_s=60)
         assert watch.wait(SOON_S) == Event(result_id, "SUCCESS")

@@ -13,7 +13,10 @@ from kombu.utils.imports import symbol_by_name
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 
-_SCHEMES: Final = {"redis": "redis", "rediss": "rediss", "socket": "unix", "unix": "unix", "sentinel": "sentinel"}
+_SCHEMES: Final = {
+    **{name: name for name in ("redis", "rediss", "unix", "sentinel", "redis-cluster", "rediss-cluster")},
+    "socket": "unix",
+}
 _PREFIX_ENDS: Final = ":_-."  # Celery puts a "_" behind a prefix that does not end in one of these
 # Celery's settings that are redis-py's arguments by another name.
 _ARGUMENTS: Final = {
@@ -96,7 +99,7 @@ def _index_url(url: str) -> tuple[str, dict[str, str]]:
     if parts.scheme not in _SCHEMES:
         raise Misconfigured(
             f"a result backend URL of resultstore cannot begin with {parts.scheme}://: write resultstore+redis://, "
-            "+rediss://, +socket:// or +sentinel:// (Redis Cluster is not served)"
+            "+rediss://, +socket://, +sentinel:// or +redis-cluster://"
         )
     for other in others:
         query |= dict(parse_qsl(urlsplit(other).query))

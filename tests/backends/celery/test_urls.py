@@ -39,7 +39,7 @@ def test_a_url_names_the_index(url: str, index_url: str):
     assert urls.place(url, NO_CONF).settings.index_url == index_url
 
 
-@pytest.mark.parametrize("url", ["redis-cluster://h:1", "http://h", "redis://h?ssl_cert_reqs=required"])
+@pytest.mark.parametrize("url", ["redis-sharded://h:1", "http://h", "redis://h?ssl_cert_reqs=required"])
 def test_a_url_that_is_not_served_is_refused_and_named(url: str):
     with pytest.raises(Misconfigured, match=url.partition(":")[0]):
         urls.place(url, NO_CONF)
