@@ -155,11 +155,6 @@ def outbox_key(senders: str) -> str:
     return f"rs:outbox:{{{hashlib.sha256(senders.encode()).hexdigest()[:16]}}}"
 
 
-def start_key(result_id: str) -> str:
-    """Redis: which dispatch of a task runs, where there may be two."""
-    return f"rs:{{{result_id}}}:start"
-
-
 def owner_key(owner: str) -> str:
     """Redis: the sorted set of an owner's ids, scored by the time they were made."""
     return f"rs:owner:{{{owner}}}"

@@ -38,7 +38,6 @@ TAKEN = (
     "test_backend_ssl_url_cert_none",
     "test_backend_ssl_url_invalid",
     "test_backend_ssl_url_redis_scheme_invalid",
-    "test_apply_chord",
     "test_on_chord_part_return_no_gid_or_tid",
     "test_expires_defaults_to_config",
     "test_expires_is_int",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import structlog
 from celery import Celery
 from celery.app.backends import BACKEND_ALIASES
 from matrix import BACKENDS
@@ -54,6 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Outcomes(Path(os.environ["CONFORMANCE_OUTCOMES"])))
     BACKEND_ALIASES.update(dict.fromkeys(BACKENDS, BACKEND_CLASS))
     redis.StrictRedis = Authenticated
+    # The suite's workers are threads of this process, whose stdout pytest exchanges below them: one of them died of it.
+    structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
     if os.environ.get("CONFORMANCE_SETUP"):
         _set_up_every_app()
 

@@ -21,7 +21,7 @@ Body = Callable[..., Any]
 
 _MARK: Final = "_resultstore_captured"
 _ENTERING: Final = "resultstore_entering"
-# These hand on what they are given: the values of its references need not come here.
+# These hand on their positional arguments: the values of those references need not come here.
 _HANDING_ON: Final = frozenset({"celery.accumulate"})
 
 
@@ -94,7 +94,8 @@ def _run_captured(task: Task, body: Body, args: tuple[object, ...], kwargs: dict
 
     def called() -> object:
         if task.name in _HANDING_ON:
-            return body(*args, **kwargs)
+            _, options = backend.resolver.bound((), kwargs, lazy={}, owner=attempt.owner)
+            return body(*args, **options)
         lazy = lazy_parameters(getattr(task, "_orig_run", task.run))
         values, named = backend.resolver.bound(args, kwargs, lazy=lazy, owner=attempt.owner)
         return body(*values, **named)

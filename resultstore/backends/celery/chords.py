@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 from structlog import get_logger
 
 from resultstore.backends.celery.outbox import Outbox, Standing, written
-from resultstore.backends.celery.sending import in_place_of, send, senders_of
+from resultstore.backends.celery.sending import STARTED, in_place_of, send, senders_of
 from resultstore.index.index import RunsScripts
 from resultstore.model import layout
 
@@ -94,7 +94,7 @@ class Chords:
 
         Before the header is sent: its first part may be in before `begin`, which comes with the last header task.
         """
-        self._run(_RENEW, group_id, ".h .c .j .t .s .d .b", " ".join(task_ids), self._life_s)
+        self._run(_RENEW, group_id, f".h .c .j .t .s .d .b {STARTED}", " ".join(task_ids), self._life_s)
 
     def forget(self, group_id: str) -> None:
         """Forget a chord: its body will not be sent."""
@@ -154,7 +154,7 @@ class Chords:
 
     def _publish(self, group_id: str, body: Any, values: list[object], token: str) -> None:  # noqa: ANN401 - a signature
         try:
-            send(self._app, body, values, token=token)
+            send(self._app, body, values, group_id=group_id, token=token)
         except OperationalError as error:
             # The broker is away, and so would be that of any errback: the outbox keeps the body until it is back.
             get_logger().warning("chord_body_waits", group=group_id, error=repr(error))

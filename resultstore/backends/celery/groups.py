@@ -12,6 +12,8 @@ from resultstore.backends.celery.attending import Attendant
 from resultstore.backends.celery.chords import Chords
 from resultstore.backends.celery.failing import never_run
 from resultstore.backends.celery.outbox import Standing
+from resultstore.backends.celery.owners import inherited, owner_of
+from resultstore.backends.celery.resolving import Resolver
 from resultstore.backends.celery.workflows import Workflows
 from resultstore.index.index import Keeps, RunsScripts
 from resultstore.model import layout
@@ -23,6 +25,7 @@ class KeepsGroups(BaseKeyValueStoreBackend):
     """Saved groups under keys of their own, and the native chord where the index runs scripts."""
 
     store: Store
+    resolver: Resolver
     expires: int | None
 
     @property
@@ -59,6 +62,13 @@ class KeepsGroups(BaseKeyValueStoreBackend):
 
     def _fail_chain(self, chain: object, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as Celery passes them
         super()._fail_chain(never_run(chain), *args, **kwargs)
+
+    def _call_task_errbacks(self, request: Any, exc: Exception, traceback: Any) -> None:  # noqa: ANN401 - Celery's Context
+        # Celery calls some of them right here, and so past the tracer that resolves a task's arguments.
+        owner = owner_of(request) or inherited()
+        signatures = map(self.app.signature, request.errbacks or ())
+        request.errbacks = [self.resolver.callable_here(one, owner=owner) for one in signatures]
+        super()._call_task_errbacks(request, exc, traceback)
 
     def _save_group(self, group_id: str, result: Any) -> Any:  # noqa: ANN401 - Celery's GroupResult
         kept = self.encode({"result": result.as_tuple()})

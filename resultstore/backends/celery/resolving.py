@@ -4,9 +4,13 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from celery.canvas import Signature
+from structlog import get_logger
+
 from resultstore.backends.celery.artifacts import unmarked
 from resultstore.backends.celery.lazy import LazyParts
 from resultstore.backends.celery.serializing import read
+from resultstore.model.errors import ResultStoreError
 from resultstore.model.spill import Spill
 from resultstore.spilling import Spills
 
@@ -66,6 +70,20 @@ class Resolver:
             [value_of(one, lazily=at in lazy.values()) for at, one in enumerate(unmarked(list(args)))],
             {name: value_of(one, lazily=name in lazy) for name, one in unmarked(dict(kwargs)).items()},
         )
+
+    def callable_here(self, signature: Signature, *, owner: str) -> Signature:
+        """`signature` with what the references among its arguments stand for, to be called like a function.
+
+        As it is where that cannot be had: whoever runs it hears of that, and what is done beside it goes on.
+        """
+        if not any(isinstance(one, Spill) for one in (*signature.args, *signature.kwargs.values())):
+            return signature
+        try:
+            args, kwargs = self.bound(signature.args, signature.kwargs, lazy={}, owner=owner)
+        except ResultStoreError as error:
+            get_logger().warning("arguments_not_read", task=signature.task, error=repr(error))
+            return signature
+        return signature.replace(args=tuple(args), kwargs=kwargs)
 
     def opened(self, value: object, *, owner: str | None = None, cached: bool = True) -> object:
         """What one reference stands for, with the references that may stand in it; anything else as it is."""

@@ -17,6 +17,8 @@ from resultstore.model import layout
 
 HEADER: Final = "resultstore_dispatch"  # of the message, and so an attribute of the request
 
+STARTED: Final = ".r"  # behind the group's key: which dispatch runs
+
 _dispatch: ContextVar[str] = ContextVar("resultstore_dispatch", default="")
 
 
@@ -34,19 +36,20 @@ class Dispatches:
             headers[HEADER] = _dispatch.get()
 
 
-def send(app: Celery, body: Any, values: list[object], *, token: str) -> None:  # noqa: ANN401 - a signature
+def send(app: Celery, body: Any, values: list[object], *, group_id: str, token: str) -> None:  # noqa: ANN401 - a signature
     """Send `body` with `values` and wait until the broker says that it has the message, where it can say so.
 
     Args:
         app: sends it.
         body: the signature; it is not changed.
         values: its argument.
+        group_id: the chord's.
         token: names this dispatch of the body.
 
     Raises kombu.exceptions.OperationalError when the broker is away, and whatever else a publish raises.
     """
     patient: Callable[..., object] | None = getattr(app.amqp, "_retry_publish", None)  # since Celery 5.7
-    mark = _dispatch.set(token)
+    mark = _dispatch.set(f"{group_id}:{token}")
     try:
         with _confirming(app) as options:
             if patient is None:
@@ -77,14 +80,16 @@ def in_place_of(app: Celery, request: Mapping[str, Any]) -> Iterator[None]:
 
 
 def check_start(request: Any, claims: object, *, life_s: int) -> None:  # noqa: ANN401 - Celery's Context
-    """Let one dispatch of a body run: the first to start, however often its message is redelivered.
+    """Let one dispatch of a chord's body run: the first to start, however often its message is redelivered.
+
+    Of one chord: a body that is replaced by a chord hands its id to the body of that one.
 
     Raises celery.exceptions.Ignore for a task of any other dispatch.
     """
-    token = getattr(request, HEADER, None)
+    group_id, _, token = str(getattr(request, HEADER, None) or "").rpartition(":")
     if not token or not isinstance(claims, Claims):
         return
-    if not claims.claim(layout.start_key(request.id), str(token), ttl_s=life_s):
+    if not claims.claim(layout.group_key(group_id, STARTED), token, ttl_s=life_s):
         get_logger().info("second_dispatch_not_run", id=request.id)
         raise Ignore
 

@@ -4,13 +4,14 @@ import uuid
 
 import pytest
 import redis
-from celery import Celery, states
+from celery import Celery, chord, states
 from celery.app.task import Context
 from celery.exceptions import ChordError
 
 from resultstore.model import layout
 from tests.backends.celery.conftest import Made
 from tests.backends.celery.test_chords import Body, part_ended
+from tests.backends.celery.test_outbox import wait_until
 
 
 def test_a_parents_error_is_raised_although_its_child_failed_before_anybody_looked(
@@ -83,3 +84,28 @@ def test_a_signature_without_a_chord_is_no_part_of_one(client: Celery, raw: redi
     task_id = uuid.uuid4().hex
     client.backend.mark_as_done(task_id, 1, request=Context(id=task_id, group=None, chord=None, children=[]))
     assert raw.keys("rs:group:*") == []
+
+
+@pytest.mark.usefixtures("worker")
+class TestWithAWorker:
+    """Over RabbitMQ, with the worker of this folder, which is set up."""
+
+    def test_a_body_may_be_replaced_by_a_group(self, app: Celery):
+        add, spread = app.tasks["worker_app.add"], app.tasks["worker_app.spread"]
+        assert chord([add.s(1, 1), add.s(2, 2)], spread.s())().get(timeout=20) == [3, 5]
+
+    def test_a_frozen_chord_runs_its_body_as_often_as_it_is_applied(self, app: Celery):
+        counter = f"rs-test-{uuid.uuid4().hex}"
+        frozen = chord(
+            [app.tasks["worker_app.add"].s(n, n) for n in range(2)], app.tasks["worker_app.counted"].s(counter)
+        )
+        frozen.freeze()
+        for times in (1, 2):
+            frozen.apply_async()
+            wait_until(lambda times=times: int(app.backend.client.get(counter) or 0) == times)
+        app.backend.client.delete(counter)
+
+    def test_an_errback_that_is_called_like_a_function_gets_values_and_no_references(self, app: Celery):
+        where, fails = uuid.uuid4().hex, app.tasks["worker_app.fails"]
+        fails.apply_async(("why",), link_error=app.tasks["worker_app.measured"].s(where, "v" * 100_000))
+        assert app.AsyncResult(where).get(timeout=20) == 100_000

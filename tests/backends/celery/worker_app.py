@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import redis
 from billiard.process import current_process
-from celery import Celery, Task
+from celery import Celery, Task, group
 from celery.signals import after_task_publish, before_task_publish
 from kombu.serialization import dumps
 
@@ -224,3 +224,14 @@ def lazy_lengths(parts: LazyParts) -> list[int]:
 def digest(self: Task, value: str) -> str:
     assert "v" * 100 not in repr(self.request.args), "the request holds what travelled"
     return hashlib.sha256(value.encode()).hexdigest()
+
+
+@app.task(bind=True)
+def spread(self: Task, numbers: list[int]) -> object:
+    return self.replace(group(add.s(number, 1) for number in numbers))
+
+
+@app.task
+def measured(request: object, exc: object, traceback: object, where: str, text: str) -> None:
+    """An errback that Celery calls like a function, because of its three arguments."""
+    app.backend.store_result(where, len(text), "SUCCESS")
