@@ -4,6 +4,7 @@ from celery import Celery
 
 from resultstore import Settings
 from resultstore.backends.celery import setup
+from resultstore.backends.celery.tracing import trace_worker
 
 # Kept below RabbitMQ's `consumer_timeout` (30 minutes unacknowledged): with late acknowledgement a longer task
 # would lose its channel and run again, for ever.
@@ -51,3 +52,4 @@ def _transport_options(broker_url: str) -> dict[str, object]:
 
 
 app = make_app(Settings())
+trace_worker(Settings())

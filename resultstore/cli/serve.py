@@ -64,7 +64,12 @@ def _gateway_of(store: Store) -> object:
     except Misconfigured as error:
         get_logger(__name__).warning("gateway_only_reads", reason=str(error))
         return create_app(store)
-    return create_app(store, dispatcher=dispatcher, offers=enter("tasks.offers", extra="celery,tasks").offers)
+    app = create_app(store, dispatcher=dispatcher, offers=enter("tasks.offers", extra="celery,tasks").offers)
+    if store.settings.tracing:
+        provider = enter("resultstore.tracing", extra="tracing").open_provider("resultstore-gateway")
+        enter("resultstore.backends.celery.spans", extra="tracing").Publishing(provider).start()
+        app.state.tracing = enter("resultstore.gateway.tracing", extra="tracing").tracing_requests(app, provider)
+    return app
 
 
 def _dispatcher_of(store: Store) -> Dispatcher:

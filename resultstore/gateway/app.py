@@ -1,5 +1,7 @@
 """App: the gateway's HTTP application over one Store."""
 
+from contextlib import nullcontext
+
 from fastapi import FastAPI
 
 from resultstore.dispatching import Dispatcher
@@ -51,6 +53,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     )
     app.state.dispatcher, app.state.offers = dispatcher, offers
     app.state.metrics = metrics = Metrics()
+    app.state.tracing = nullcontext()  # whoever composes the app may trace it; whoever serves it enters this
     app.state.webhooks = Webhooks(store)  # what starts work for a client tells it where to send word
     app.state.hub = hub = Hub(store, result_view)  # whoever serves the app closes it, so that streams end
     identities = identities_of(store.settings)

@@ -66,6 +66,7 @@ def _beside(gateway: FastAPI, store: Store) -> Generator[None, None, None]:
             running.enter_context(reconciler.running())
         sending = running.enter_context(sending_webhooks(gateway.state.webhooks, store, result_json))
         gateway.state.metrics.watch(gateway.state.hub, sending)
+        running.enter_context(gateway.state.tracing)
         running.enter_context(serving_metrics(gateway.state.metrics, store.settings))
         yield
 
