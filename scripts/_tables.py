@@ -86,6 +86,9 @@ def _http() -> Iterator[str]:
             ]
             if rows:
                 yield "\n".join(["| parameter | in | |", "|---|---|---|", *rows]) + "\n"
+    for name, methods in schema["webhooks"].items():
+        for method, what in methods.items():
+            yield f"## Webhook: {method.upper()} {name}\n\n{what.get('description', '')}\n"
     for name, one in schema["components"]["schemas"].items():
         if name.endswith(("View", "Request")):
             fields = "\n".join(f"| `{field}` | {_type(about)} |" for field, about in one["properties"].items())

@@ -3,8 +3,7 @@
 from celery import Celery
 
 from resultstore import Settings
-from resultstore.backends.celery import setup
-from resultstore.backends.celery.tracing import trace_worker
+from resultstore.backends.celery import setup, trace_worker
 
 # Kept below RabbitMQ's `consumer_timeout` (30 minutes unacknowledged): with late acknowledgement a longer task
 # would lose its channel and run again, for ever.

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from resultstore.dispatching import Dispatcher
 from resultstore.gateway.access import AccessLog
+from resultstore.gateway.endings import describe_webhooks
 from resultstore.gateway.events import EventRoutes
 from resultstore.gateway.guard import HostGuard, allowed_hosts, page_origins
 from resultstore.gateway.health import HealthRoutes
@@ -59,7 +60,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     identities = identities_of(store.settings)
     app.state.identities = identities  # where the dependency `needs` finds it
     quotas = Quotas(store.index, store.settings)
-    starting = Starting(store, dispatcher=dispatcher, offers=offers, quotas=quotas)
+    starting = Starting(store, dispatcher=dispatcher, offers=offers, quotas=quotas, webhooks=app.state.webhooks)
     app.include_router(SessionRoutes(store, identities, offers).router())
     app.include_router(TaskRoutes(starting, offers).router())
     app.include_router(ResultRoutes(store, starting=starting, quotas=quotas).router())
@@ -72,6 +73,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
         app.include_router(uploads.router())
     app.include_router(HealthRoutes(store).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
+    describe_webhooks(app)
     install_problems(app)
     app.add_middleware(WriteGuard, origins=page_origins(store.settings))
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))

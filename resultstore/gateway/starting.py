@@ -16,6 +16,7 @@ from resultstore.model.result import Result
 from resultstore.offers import Offers
 from resultstore.store import Store
 from resultstore.uploads.ticket import OPEN_STATES
+from resultstore.webhooks.hooks import Webhooks
 
 
 class Starting:
@@ -26,17 +27,26 @@ class Starting:
         dispatcher: sends the work; None where there are no workers.
         offers: what may be started.
         quotas: what an owner may have.
+        webhooks: keeps where word of the end is to be sent.
     """
 
-    def __init__(self, store: Store, *, dispatcher: Dispatcher | None, offers: Offers, quotas: Quotas) -> None:
+    def __init__(
+        self, store: Store, *, dispatcher: Dispatcher | None, offers: Offers, quotas: Quotas, webhooks: Webhooks
+    ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._offers = offers
         self._quotas = quotas
+        self._webhooks = webhooks
         self._idempotency = Idempotency(store.index)
 
-    def start(self, caller: Caller, task: str, arguments: Mapping[str, object], *, key: str) -> Result:
-        """A new Result of `task`. Raises Problem 404 for a task that is not offered, 422 for wrong arguments."""
+    def start(
+        self, caller: Caller, task: str, arguments: Mapping[str, object], *, key: str, webhook_url: str = ""
+    ) -> Result:
+        """A new Result of `task`; `webhook_url` hears of its end, "" for none.
+
+        Raises Problem 404 for a task that is not offered, 422 for wrong arguments, and AddressRefused.
+        """
         offer = self._offers.get(task)
         if offer is None:
             raise Problem(HTTPStatus.NOT_FOUND, "task-missing", f"no task {short(task)} is offered; see GET /v1/tasks")
@@ -47,7 +57,10 @@ class Starting:
             checked = offer.checked(arguments)
         except WrongType as error:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", str(error)) from error
-        return self._once(caller, Order(id=_new_id(), task=task, owner=caller.owner, arguments=checked), key=key)
+        if webhook_url:
+            self._webhooks.check(webhook_url)
+        order = Order(id=_new_id(), task=task, owner=caller.owner, arguments=checked)
+        return self._once(caller, order, key=key, webhook_url=webhook_url)
 
     def again(self, caller: Caller, result_id: str, *, key: str) -> Result:
         """A new Result of the same task, source and arguments. Raises Problem 409 when that is not possible."""
@@ -72,28 +85,32 @@ class Starting:
         self._needed().cancel(found.id)
         return self._store.load(found.id) or found
 
-    def _once(self, caller: Caller, order: Order, *, key: str) -> Result:
+    def _once(self, caller: Caller, order: Order, *, key: str, webhook_url: str = "") -> Result:
         dispatcher = self._needed()
-        said = [order.task, order.arguments, order.retry_of]
+        said = [order.task, order.arguments, order.retry_of, webhook_url]
         begun = self._idempotency.begin(caller.owner, key, said=said, id=order.id)
         if begun != order.id:
             return visible(self._store, caller, begun)
         try:
-            self._sent(dispatcher, order)
+            self._sent(dispatcher, order, webhook_url=webhook_url)
         except Exception:
             self._idempotency.failed(caller.owner, key)
             raise
         self._idempotency.done(caller.owner, key, said=said, id=order.id)
         return visible(self._store, caller, order.id)
 
-    def _sent(self, dispatcher: Dispatcher, order: Order) -> None:
+    def _sent(self, dispatcher: Dispatcher, order: Order, *, webhook_url: str) -> None:
         size_bytes = 0 if order.source is None else order.source.stored_bytes
         life_s = self._store.settings.result_expires_s
         self._quotas.take(Kind.RUNNING, order.owner, order.id, ttl_s=life_s, size_bytes=size_bytes)
         try:
+            if webhook_url:
+                self._webhooks.watch(order.id, webhook_url, order.owner)
             dispatcher.send(order)
         except Exception:
             self._quotas.leave(Kind.RUNNING, order.owner, order.id)
+            if webhook_url:
+                self._webhooks.forget(order.id)
             raise
 
     def _needed(self) -> Dispatcher:

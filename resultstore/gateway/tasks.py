@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from resultstore.gateway.caller import Caller, identified, needs
 from resultstore.gateway.starting import Starting
@@ -13,11 +13,12 @@ from resultstore.offers import Offer, Offers
 
 
 class TaskRequest(BaseModel):
-    """With what a task is started; its offer says which arguments it takes."""
+    """With what a task is started; its offer says which arguments it takes. `webhook_url` hears of the end."""
 
     model_config = ConfigDict(extra="forbid")
 
     arguments: dict[str, JsonValue] = {}
+    webhook_url: Annotated[str, Field(max_length=2048)] | None = None
 
 
 class OfferView(BaseModel):
@@ -68,7 +69,8 @@ class TaskRoutes:
         idempotency_key: Annotated[str, Header(description="the same key does the same work once, for a day")] = "",
     ) -> ResultView:
         """Start a task that takes no upload. Its Result is PENDING until a worker takes it."""
-        result = self._starting.start(caller, task, asked.arguments, key=idempotency_key)
+        webhook_url = asked.webhook_url or ""
+        result = self._starting.start(caller, task, asked.arguments, key=idempotency_key, webhook_url=webhook_url)
         response.headers.update({**NO_STORE, "Location": f"/v1/results/{result.id}"})
         return result_view(result)
 

@@ -3,6 +3,7 @@
 from resultstore.backends.celery.keeping import keeps
 from resultstore.backends.celery.lazy import LazyParts
 from resultstore.backends.celery.setup import setup, store_of
+from resultstore.backends.celery.tracing import trace_worker
 from resultstore.backends.celery.workflows import Forgotten, forget_workflow
 
-__all__ = ["Forgotten", "LazyParts", "forget_workflow", "keeps", "setup", "store_of"]
+__all__ = ["Forgotten", "LazyParts", "forget_workflow", "keeps", "setup", "store_of", "trace_worker"]

@@ -1,0 +1,95 @@
+"""By HTTP: an address that is left with work hears of its end; a wrong one starts nothing."""
+
+import uuid
+
+import httpx
+import pytest
+from pydantic import BaseModel
+
+from resultstore.dispatching import Order, announce
+from resultstore.gateway.app import create_app
+from resultstore.model.errors import BrokerUnavailable
+from resultstore.model.result import Result, State
+from resultstore.offers import Offer
+from tests.gateway.conftest import _bound, _url, running as serving
+from tests.webhooks.conftest import Gateway, running, soon
+
+
+class Nothing(BaseModel):
+    """A task without arguments."""
+
+
+class Immediate:
+    """Work that ends where it is sent; while it is `away`, none can be sent."""
+
+    def __init__(self, store) -> None:
+        self.store = store
+        self.sent: list[Order] = []
+        self.away = False
+
+    def send(self, order: Order) -> None:
+        if self.away:
+            raise BrokerUnavailable("away")
+        announce(self.store, order)
+        self.sent.append(order)
+        self.store.save(Result(id=order.id, task=order.task, owner=order.owner, state=State.SUCCESS))
+
+    def cancel(self, result_id: str) -> None:
+        """Nothing runs."""
+
+
+@pytest.fixture
+def served(made):
+    """A gateway that sends webhooks, its dispatcher, and a client of it."""
+    gateway: Gateway = made()
+    dispatcher = Immediate(gateway.store)
+    offer = Offer(task="examples.nothing", title="Nothing", arguments=Nothing)
+    app = create_app(gateway.store, dispatcher=dispatcher, offers={offer.task: offer})
+    gateway.webhooks = app.state.webhooks
+    at = _bound()
+    with running(gateway), serving((app, at)), httpx.Client(base_url=_url(at)) as client:
+        yield gateway, dispatcher, client
+
+
+def start(client, **body):
+    return client.post("/v1/tasks/examples.nothing", json={"arguments": {}, **body})
+
+
+def test_the_address_that_was_left_with_a_task_hears_of_its_end(served, receiver):
+    _, _, client = served
+    answer = start(client, webhook_url=receiver.url)
+    assert answer.status_code == 202, answer.text
+    soon(lambda: receiver.got)
+    assert answer.json()["id"] in receiver.got[0][2].decode()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://10.0.0.1/", "http://169.254.169.254/latest/", "file:///etc/passwd", "http://[::1]:22/"]
+)
+def test_an_address_that_may_not_be_reached_starts_nothing(served, url):
+    _, dispatcher, client = served
+    answer = start(client, webhook_url=url)
+    assert (answer.status_code, answer.json()["slug"]) == (422, "address-refused")
+    assert dispatcher.sent == []
+
+
+def test_work_that_could_not_be_sent_leaves_no_webhook(served, receiver):
+    gateway, dispatcher, client = served
+    dispatcher.away = True
+    assert start(client, webhook_url=receiver.url).status_code == 503
+    assert gateway.store.index.client.keys(f"{gateway.store.index._prefix}rs:{{webhooks}}*") == []
+
+
+def test_one_key_starts_and_tells_once(served, receiver):
+    _, dispatcher, client = served
+    client.headers["Idempotency-Key"] = uuid.uuid4().hex
+    first, second = (start(client, webhook_url=receiver.url).json()["id"] for _ in range(2))
+    assert first == second
+    soon(lambda: receiver.got)
+    assert (len(dispatcher.sent), len(receiver.got)) == (1, 1)
+
+
+def test_the_description_says_what_is_sent(served):
+    told = served[2].get("/v1/openapi.json").json()
+    assert "result-ended" in told["webhooks"]
+    assert told["components"]["schemas"]["EndingView"]["properties"].keys() == {"type", "timestamp", "data"}
