@@ -14,6 +14,7 @@ from resultstore.store.sealing import SealStore
 
 if TYPE_CHECKING:
     from resultstore.blobs.bucket import S3Bucket
+    from resultstore.blobs.credentials import CredentialSource
     from resultstore.blobs.probe import S3Probes
     from resultstore.blobs.target import S3Target
 
@@ -79,15 +80,33 @@ def _local(folder: Path, settings: Settings) -> tuple[SealStore, Signer]:
 
     base_url = settings.bytes_url or f"http://{settings.bytes_host}:{settings.bytes_port}"
     secret = settings.secret_key.get_secret_value().encode() or folder_secret(folder)
-    return LocalBlobs(folder), LocalSigner(secret, base_url)
+    return LocalBlobs(folder), LocalSigner(secret, base_url, window_s=settings.url_window_s)
 
 
 def _s3(settings: Settings) -> tuple[SealStore, Signer]:
+    from resultstore.blobs.clock import near
+    from resultstore.blobs.credentials import CredentialChain
     from resultstore.blobs.presign import S3Signer
     from resultstore.blobs.s3 import S3Blobs
 
-    target = _target(settings)
-    return S3Blobs(target), S3Signer(target)
+    target, chain = _target(settings), CredentialChain()
+    blobs = S3Blobs(target, credentials=chain)
+    readers = _readers(settings)
+    window_s = settings.url_window_s
+    return blobs, S3Signer(target, credentials=chain, read_credentials=readers, now=near(blobs.now), window_s=window_s)
+
+
+def _readers(settings: Settings) -> "CredentialSource | None":
+    """What signs URLs to read where that is another identity than the process's own."""
+    from resultstore.blobs.credentials import CredentialChain, Credentials
+
+    secret_key = settings.s3_sign_secret_key.get_secret_value()
+    if bool(settings.s3_sign_access_key) != bool(secret_key):
+        raise Misconfigured("RESULTSTORE_S3_SIGN_ACCESS_KEY and RESULTSTORE_S3_SIGN_SECRET_KEY go together: set both")
+    if secret_key:
+        pair = Credentials(settings.s3_sign_access_key, secret_key)
+        return lambda: pair
+    return CredentialChain(settings.s3_sign_profile) if settings.s3_sign_profile else None
 
 
 def _target(settings: Settings) -> "S3Target":

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     s3_public_endpoint: str = Field("", description="what stands in presigned URLs; empty: s3_endpoint")
     s3_region: str = "us-east-1"
     s3_path_style: bool = Field(default=True, description="bucket in the path (MinIO) or in the host name")
+    s3_sign_access_key: str = Field("", description="signs URLs to read, instead of what the process itself uses")
+    s3_sign_secret_key: SecretStr = Field(SecretStr(""), description="goes with s3_sign_access_key")
+    s3_sign_profile: str = Field("", description="an AWS profile that signs URLs to read; renewed before it ends")
     part_size_bytes: Annotated[int, Field(ge=5 * 1024 * 1024)] = DEFAULT_PART_SIZE_BYTES
 
     retention: str = Field("30d", description="class of Artifacts for which the task names none")
@@ -50,6 +53,9 @@ class Settings(BaseSettings):
     )
     commit_budget_s: Annotated[float, Field(gt=0)] = Field(30.0, description="how long an unclear seal is pursued")
     url_expires_s: Annotated[int, Field(gt=0, le=604_800)] = Field(900, description="life of a presigned URL")
+    url_window_s: Annotated[int, Field(ge=0, le=600)] = Field(
+        300, description="for how long a URL stays the same, so that browsers keep what they fetched; 0: never"
+    )
 
     upload_url_expires_s: Annotated[int, Field(gt=0, le=604_800)] = Field(
         3_600, description="life of the URLs by which an upload is sent"

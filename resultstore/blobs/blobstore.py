@@ -109,12 +109,28 @@ class HasClock(Protocol):
 
 @runtime_checkable
 class Signer(Protocol):
-    """Lets a stranger read or write one key for a while. Makes no request."""
+    """Lets a stranger read or write one key for a while. Makes no request, but for one that tells the store's time.
+
+    `origin` is scheme, host and port of its URLs.
+    """
+
+    origin: str
 
     def sign_get(
-        self, key: str, *, expires_in_s: int, file_name: str, media_type: str, inline: bool = False
+        self,
+        key: str,
+        *,
+        expires_in_s: int,
+        file_name: str,
+        media_type: str,
+        inline: bool = False,
+        not_after: int | None = None,
     ) -> SignedUrl:
-        """A URL that reads `key`, answering with this type and as a download of this name (or inline)."""
+        """A URL that reads `key`, answering with this type and as a download of this name.
+
+        Inline instead, where that is asked for and the type is one that a browser shows without running any of it.
+        It never works beyond `not_after` (epoch seconds).
+        """
 
     def sign_put(
         self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None

@@ -4,6 +4,7 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 
@@ -14,6 +15,26 @@ from resultstore.model.errors import BlobStoreUnavailable
 
 _KEPT_S = 300.0
 _HALF_A_SECOND_S = 0.5  # Date has whole seconds, cut off (RFC 9110 section 5.6.7)
+SKEW_MAX_S = 300.0
+
+
+def near(now: Callable[[], float], *, here: Callable[[], float] = time.time) -> Callable[[], float]:
+    """`now`, unless it is more than 5 minutes from this machine's clock: then BlobStoreUnavailable.
+
+    One of the two is wrong then, and what we sign would be refused, or would work at another time than we say.
+    """
+
+    def agreed() -> float:
+        there = now()
+        skew_s = there - here()
+        if abs(skew_s) > SKEW_MAX_S:
+            raise BlobStoreUnavailable(
+                f"the object store's clock is {skew_s:+.0f} s from this machine's, so no URL is signed: set both "
+                "clocks (`resultstore doctor` compares them)"
+            )
+        return there
+
+    return agreed
 
 
 class StoreClock:

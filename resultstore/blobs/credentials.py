@@ -8,7 +8,7 @@ import botocore.credentials
 import botocore.exceptions
 import msgspec
 
-from resultstore.model.errors import BlobStoreUnavailable
+from resultstore.model.errors import BlobStoreUnavailable, Misconfigured
 
 _REMEDY = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role"
 
@@ -32,9 +32,13 @@ class CredentialChain:
     """Answers with the credentials of this moment; boto3 renews temporary ones before they end.
 
     The chain is asked once per process: environment, profile, container, instance role.
+
+    Args:
+        profile: the profile to ask alone; "" for the whole chain.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, profile: str = "") -> None:
+        self._profile = profile
         self._found: tuple[int, botocore.credentials.Credentials] | None = None
 
     def __call__(self) -> Credentials:
@@ -51,8 +55,14 @@ class CredentialChain:
 
     def _provider(self) -> botocore.credentials.Credentials:
         if self._found is None or self._found[0] != os.getpid():
-            found = boto3.session.Session().get_credentials()
+            found = self._session().get_credentials()
             if found is None:
                 raise BlobStoreUnavailable(f"no credentials for the object store were found: {_REMEDY}")
             self._found = (os.getpid(), found)
         return self._found[1]
+
+    def _session(self) -> boto3.session.Session:
+        try:
+            return boto3.session.Session(profile_name=self._profile or None)
+        except botocore.exceptions.ProfileNotFound as error:
+            raise Misconfigured(f"{error}: see RESULTSTORE_S3_SIGN_PROFILE and AWS_PROFILE") from error

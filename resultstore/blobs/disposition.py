@@ -12,16 +12,29 @@ _SEPARATORS = frozenset('/\\:"*?<>|')  # of paths, of header values, and what Wi
 _ATTR_CHARS = "!#$&+-.^_`|~"
 
 
-def content_disposition(file_name: str, *, inline: bool) -> str:
+# What a browser shows without running any of it. HTML and SVG run scripts, a PDF is an application of its own.
+_INLINE_TYPES = frozenset(
+    {"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "video/mp4", "video/webm"}
+)
+
+
+def may_be_inline(media_type: str) -> bool:
+    """Whether a browser may show content of this type in a page's place; all else is saved as a file."""
+    plain = media_type.partition(";")[0].strip().lower()
+    return plain in _INLINE_TYPES or plain.startswith("audio/")
+
+
+def content_disposition(file_name: str, *, media_type: str, inline: bool) -> str:
     """The header's value (RFC 6266): ASCII only, safe in a header and in a signed query.
 
+    `inline` only for the media types that `may_be_inline`, whoever asks.
     Names that are not plain ASCII get both an ASCII `filename` and the exact `filename*` (RFC 8187).
     Control characters, quotes and path separators become `_`; a name without substance becomes `download`.
     """
     name = safe_file_name(file_name)
     plain = _ascii(name)
     exact = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe=_ATTR_CHARS)}"
-    return f'{"inline" if inline else "attachment"}; filename="{plain}"{exact}'
+    return f'{"inline" if inline and may_be_inline(media_type) else "attachment"}; filename="{plain}"{exact}'
 
 
 def safe_file_name(file_name: str) -> str:

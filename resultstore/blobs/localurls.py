@@ -59,21 +59,34 @@ class LocalSigner:
         secret: at least 16 bytes, the same in every process that signs or checks.
         base_url: where the bytes are served, as browsers reach it.
         now: the clock that expiry is told by, in epoch seconds.
+        window_s: URLs that live at least twice as long count from the last multiple of this, and so stay the same.
     """
 
-    def __init__(self, secret: bytes, base_url: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, secret: bytes, base_url: str, now: Callable[[], float] = time.time, *, window_s: int = 0
+    ) -> None:
         if len(secret) < _MIN_SECRET_BYTES:
             raise Misconfigured(f"RESULTSTORE_SECRET_KEY is shorter than {_MIN_SECRET_BYTES} bytes: make a random one")
         self._secret = secret
         self._base_url = base_url.rstrip("/")
+        self.origin = "{0.scheme}://{0.netloc}".format(urlsplit(base_url))
+        self._window_s = window_s
         self._now = now
 
     def sign_get(
-        self, key: str, *, expires_in_s: int, file_name: str, media_type: str, inline: bool = False
+        self,
+        key: str,
+        *,
+        expires_in_s: int,
+        file_name: str,
+        media_type: str,
+        inline: bool = False,
+        not_after: int | None = None,
     ) -> SignedUrl:
         """A URL that reads `key`, answering with this type and as a download of this name (or inline)."""
-        answer = [("type", media_type), ("disposition", content_disposition(file_name, inline=inline))]
-        return self._signed("GET", key, expires_in_s, headers={}, pairs=answer)
+        disposition = content_disposition(file_name, media_type=media_type, inline=inline)
+        answer = [("type", media_type), ("disposition", disposition)]
+        return self._signed("GET", key, expires_in_s, headers={}, pairs=answer, not_after=not_after)
 
     def sign_put(
         self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None
@@ -112,13 +125,23 @@ class LocalSigner:
         return _grant(method, key, values, signed)
 
     def _signed(
-        self, method: str, key: str, expires_in_s: int, *, headers: Mapping[str, str], pairs: Pairs
+        self,
+        method: str,
+        key: str,
+        expires_in_s: int,
+        *,
+        headers: Mapping[str, str],
+        pairs: Pairs,
+        not_after: int | None = None,
     ) -> SignedUrl:
         if not 0 < expires_in_s <= _MAX_LIFE_S:
             raise BadReference(
                 f"a URL lives 1 to {_MAX_LIFE_S} seconds, not {expires_in_s}: see RESULTSTORE_URL_EXPIRES_S"
             )
-        expires_at = int(self._now()) + expires_in_s
+        second = int(self._now())
+        if self._window_s and expires_in_s >= 2 * self._window_s:
+            second -= second % self._window_s
+        expires_at = second + expires_in_s if not_after is None else min(second + expires_in_s, not_after)
         pairs = [("expires", str(expires_at)), *pairs]
         signature = self._signature(method, checked_key(key), headers, pairs).decode()
         url = f"{self._base_url}/{key}?{urlencode([*pairs, ('signature', signature)])}"

@@ -58,6 +58,7 @@ class S3Signer:
     Args:
         target: the bucket, and the endpoint that stands in the URLs.
         credentials: answers with the access key of the moment; boto3's provider chain unless given.
+        read_credentials: signs URLs to read instead of those: an identity that may do nothing else.
         now: seconds since the epoch; a store refuses URLs dated more than 15 minutes ahead of its own clock.
         window_s: URLs are dated back to the last multiple of this, so that they stay the same and cacheable;
             they then work up to `window_s` shorter. Only for URLs that live at least twice as long. 0: dated now.
@@ -68,30 +69,43 @@ class S3Signer:
         target: S3Target,
         *,
         credentials: CredentialSource | None = None,
+        read_credentials: CredentialSource | None = None,
         now: Callable[[], float] = time.time,
         window_s: int = 0,
     ) -> None:
         self._target = target
         self._credentials = credentials or CredentialChain()
+        self._read_credentials = read_credentials or self._credentials
         self._now = now
         self._window_s = window_s
         origin = target.public_origin
-        self._origin = origin if target.path_style else target.in_host(origin)
-        self._host = self._origin.partition("://")[2]
+        self.origin = origin if target.path_style else target.in_host(origin)
+        self._host = self.origin.partition("://")[2]
         folder = f"/{target.bucket}/" if target.path_style else "/"
         self._folder = quote(folder + target.object_key(""), safe="/" + _UNRESERVED)
         self._guard = {} if self._host.endswith(_CHECKS_ALL_HEADERS) else _NO_COPIES
-        self._last: _Moment | None = None
+        self._last: dict[CredentialSource, _Moment] = {}
 
     def sign_get(
-        self, key: str, *, expires_in_s: int, file_name: str, media_type: str, inline: bool = False
+        self,
+        key: str,
+        *,
+        expires_in_s: int,
+        file_name: str,
+        media_type: str,
+        inline: bool = False,
+        not_after: int | None = None,
     ) -> SignedUrl:
         """A URL that reads `key`; the store answers with this type, as a download of this name (RFC 6266) or inline.
 
-        Raises BadReference for a malformed key or a life outside 1 s to 7 days.
+        Raises BadReference for a malformed key or a life outside 1 s to 7 days, BlobStoreUnavailable when the store's
+        time cannot be had.
         """
-        overrides = _overrides(file_name, media_type=media_type, inline=inline)
-        return self._signed("GET", key, expires_in_s=expires_in_s, overrides=overrides, headers={})
+        moment = self._moment(self._read_credentials, expires_in_s)
+        life_s = expires_in_s if not_after is None else min(expires_in_s, not_after - moment.second)
+        kept_s = self._window_s if life_s >= 2 * self._window_s else 0
+        overrides = _overrides(file_name, media_type=media_type, inline=inline, kept_s=kept_s)
+        return self._signed("GET", key, moment, expires_in_s=life_s, overrides=overrides, headers={})
 
     def sign_put(
         self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None
@@ -104,7 +118,8 @@ class S3Signer:
         headers = {"content-length": str(size_bytes), "content-type": media_type, "if-none-match": "*", **self._guard}
         if checksum_sha256 is not None:
             headers["x-amz-checksum-sha256"] = checksum_sha256
-        return self._signed("PUT", key, expires_in_s=expires_in_s, overrides="", headers=headers)
+        moment = self._moment(self._credentials, expires_in_s)
+        return self._signed("PUT", key, moment, expires_in_s=expires_in_s, overrides="", headers=headers)
 
     def sign_part(self, key: str, *, expires_in_s: int, upload_id: str, number: int, size_bytes: int) -> SignedUrl:
         """A URL that sends part `number` (1 to 10,000) of a multipart upload: exactly `size_bytes`.
@@ -113,14 +128,14 @@ class S3Signer:
         """
         asked = f"partNumber={number}&uploadId={_quoted(upload_id)}"
         headers = {"content-length": str(size_bytes), **self._guard}
-        return self._signed("PUT", key, expires_in_s=expires_in_s, overrides=asked, headers=headers)
+        moment = self._moment(self._credentials, expires_in_s)
+        return self._signed("PUT", key, moment, expires_in_s=expires_in_s, overrides=asked, headers=headers)
 
     def _signed(
-        self, method: str, key: str, *, expires_in_s: int, overrides: str, headers: Mapping[str, str]
+        self, method: str, key: str, moment: _Moment, *, expires_in_s: int, overrides: str, headers: Mapping[str, str]
     ) -> SignedUrl:
         if not 1 <= expires_in_s <= _LONGEST_S:
             raise BadReference(f"a presigned URL lives 1 to {_LONGEST_S} seconds, not {expires_in_s}")
-        moment = self._moment(expires_in_s)
         path = self._folder + checked_key(key)  # such a key has no character that a URL would encode
         names, lines = self._signed_headers(headers)
         query = f"{moment.query}&X-Amz-Expires={expires_in_s}&X-Amz-SignedHeaders={names.replace(';', '%3B')}"
@@ -132,7 +147,7 @@ class S3Signer:
         signature = _signature(moment, canonical)
         return SignedUrl(
             method=method,
-            url=f"{self._origin}{path}?{query}&X-Amz-Signature={signature}",
+            url=f"{self.origin}{path}?{query}&X-Amz-Signature={signature}",
             headers=headers,
             expires_at=moment.second + expires_in_s,
         )
@@ -145,13 +160,13 @@ class S3Signer:
         lines = "".join(f"{name}:{' '.join(value.split())}\n" for name, value in every)
         return ";".join(name for name, _ in every), lines
 
-    def _moment(self, expires_in_s: int) -> _Moment:
+    def _moment(self, source: CredentialSource, expires_in_s: int) -> _Moment:
         second = int(self._now())
         if self._window_s and expires_in_s >= 2 * self._window_s:
             second -= second % self._window_s
-        credentials, last = self._credentials(), self._last
+        credentials, last = source(), self._last.get(source)
         if last is None or last.second != second or last.credentials != credentials:
-            last = self._last = self._new_moment(second, credentials)
+            last = self._last[source] = self._new_moment(second, credentials)
         return last
 
     def _new_moment(self, second: int, credentials: Credentials) -> _Moment:
@@ -167,10 +182,11 @@ class S3Signer:
 
 
 @functools.lru_cache(maxsize=4096)  # a page asks for the same few names at every refresh
-def _overrides(file_name: str, *, media_type: str, inline: bool) -> str:
+def _overrides(file_name: str, *, media_type: str, inline: bool, kept_s: int) -> str:
     """What the answer's headers shall say, ready for the URL."""
-    disposition = content_disposition(file_name, inline=inline)
-    return f"response-content-disposition={_quoted(disposition)}&response-content-type={_quoted(media_type)}"
+    disposition = content_disposition(file_name, media_type=media_type, inline=inline)
+    caching = f"response-cache-control={_quoted(f'private, max-age={kept_s}')}&" if kept_s else ""
+    return f"{caching}response-content-disposition={_quoted(disposition)}&response-content-type={_quoted(media_type)}"
 
 
 def _signature(moment: _Moment, canonical: str) -> str:

@@ -11,7 +11,7 @@ import typer
 from resultstore.cli import care, chord, read, run, serve, tokens, write
 from resultstore.cli.exits import EPILOG, Exit, exit_of
 from resultstore.cli.output import say_error
-from resultstore.logs import cut_secrets
+from resultstore.logs import configure_logs, cut_secrets
 from resultstore.model.errors import ResultStoreError
 
 
@@ -39,6 +39,7 @@ def main() -> None:
 def run_command(argv: Sequence[str]) -> int:
     """Run one command; gives its exit code."""
     json = "--json" in argv
+    configure_logs(json=False)  # stdout is for what was asked for alone
     try:
         code = make_app()(args=list(argv), standalone_mode=True)
     except SystemExit as done:

@@ -33,6 +33,7 @@ from resultstore.store import Store
 
 READ_BYTES = 1024 * 1024
 STDOUT = "-"
+LISTED_AT_ONCE = 200
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Id = Annotated[str, typer.Argument(help="The result's id: the task's id, the upload's id.")]
@@ -55,7 +56,9 @@ def ls(
 ) -> None:
     """List the results that the index knows."""
     store = connect()
-    found = [one for one in map(store.load, store.ids(owner=owner, limit=limit)) if one is not None]
+    ids = list(store.ids(owner=owner, limit=limit))
+    batches = (ids[at : at + LISTED_AT_ONCE] for at in range(0, len(ids), LISTED_AT_ONCE))
+    found = [one for batch in batches for one in store.load_many(batch) if one is not None]
     found.sort(key=lambda one: one.changed_at or 0, reverse=True)
     if json:
         print_json([plain_result(one) for one in found])

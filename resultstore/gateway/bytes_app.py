@@ -1,5 +1,6 @@
 """BytesApp: serves the signed URLs of a local store, on a listener of its own so that no page shares its origin."""
 
+import time
 from collections.abc import Collection, Iterator, Mapping
 from http import HTTPStatus
 
@@ -63,7 +64,7 @@ class _BytesApp:
         if scope["type"] != "http":
             return
         response = await self._answer(Request(scope, receive))
-        response.headers.update(SAFE_HEADERS)
+        response.headers.update({name: value for name, value in SAFE_HEADERS.items() if name not in response.headers})
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
@@ -137,6 +138,8 @@ class _Answer:
             "Accept-Ranges": "bytes",
             "Content-Type": grant.media_type or "application/octet-stream",
             "Content-Disposition": grant.disposition or "attachment",
+            # For as long as the URL works, which is never longer than the Artifact may be read.
+            "Cache-Control": f"private, max-age={max(0, int(grant.expires_at - time.time()))}",
         }
 
     def status(self, asked: Whole | Part) -> int:

@@ -1,6 +1,5 @@
 """Results: one, many, their Artifacts, and what may be done with them."""
 
-import time
 from http import HTTPStatus
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from resultstore.gateway.listing import Filters, Listing
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import Kind, Quotas
 from resultstore.gateway.starting import Starting
-from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView, may_be_inline, result_view
+from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView, result_view
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactMissing
 from resultstore.store import Store
@@ -112,9 +111,8 @@ class ResultRoutes:
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=NO_STORE)
 
     def _signed(self, artifact: Artifact, *, inline: bool) -> LinkView:
-        until = int(time.time()) + self._store.settings.url_expires_s
-        url = self._store.url(artifact, inline=inline and may_be_inline(artifact.media_type))
-        return LinkView(url=url, expires_at=until if artifact.expires_at is None else min(until, artifact.expires_at))
+        signed = self._store.link(artifact, inline=inline)
+        return LinkView(url=signed.url, expires_at=signed.expires_at)
 
     def _named(self, caller: Caller, result_id: str, name: str) -> Artifact:
         artifact = visible(self._store, caller, result_id).artifact(name)

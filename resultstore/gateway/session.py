@@ -1,7 +1,6 @@
 """Session: what the page has to know before it shows anything: who asks, what he may do, and where bytes come from."""
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
@@ -10,7 +9,6 @@ from pydantic import BaseModel
 from resultstore.gateway.caller import Caller, Identities, identified
 from resultstore.gateway.tasks import OfferView, offers_view
 from resultstore.gateway.views import NO_STORE
-from resultstore.model import layout
 from resultstore.offers import Offers
 from resultstore.store import Store
 from resultstore.uploads.plan import PART_SIZE_BYTES, SINGLE_PUT_MAX_BYTES
@@ -68,9 +66,5 @@ class SessionRoutes:
 
 
 def bytes_origin(store: Store) -> str | None:
-    """Scheme, host and port of the signed URLs, read off one; None without an object store."""
-    if store.signer is None:
-        return None
-    key = layout.blob_key("origin", retention="1d", nonce=layout.new_nonce(), n=0)
-    url = urlsplit(store.signer.sign_get(key, expires_in_s=1, file_name="origin", media_type="text/plain").url)
-    return f"{url.scheme}://{url.netloc}"
+    """Scheme, host and port of the signed URLs; None without an object store."""
+    return None if store.signer is None else store.signer.origin

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import msgspec
 from pydantic import BaseModel
 
+from resultstore.blobs.disposition import may_be_inline
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.result import Result
 from resultstore.uploads.ticket import OPEN_STATES, input_of, upload_of
@@ -19,9 +20,6 @@ NO_STORE: Final[Mapping[str, str]] = {
 }
 
 # What a browser may show in a page's place: nothing of it runs. HTML, SVG and PDF are never among them.
-_INLINE_TYPES: Final = frozenset(
-    {"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "video/mp4", "video/webm"}
-)
 _HINTS: Final[Mapping[str, str]] = {
     "UploadRejected": "Send another file: whole, of the declared type, and within what its task takes.",
     "BadInput": "Look at the file: it is damaged, or larger than the task takes. Then send another.",
@@ -174,11 +172,6 @@ def _progress_view(result: Result) -> ProgressView | None:
 def _failure_view(result: Result) -> FailureView | None:
     why = result.failure
     return None if why is None else FailureView(type=why.type, message=why.message, hint=_HINTS.get(why.type, ""))
-
-
-def may_be_inline(media_type: str) -> bool:
-    """Whether a browser may show it in a page's place: nothing of it runs."""
-    return media_type in _INLINE_TYPES or media_type.startswith("audio/")
 
 
 def _actions(result: Result) -> list[str]:

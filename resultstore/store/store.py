@@ -11,7 +11,7 @@ from typing import BinaryIO, TypeVar, cast
 
 from structlog import get_logger
 
-from resultstore.blobs.blobstore import Signer
+from resultstore.blobs.blobstore import SignedUrl, Signer
 from resultstore.blobs.stream import Source
 from resultstore.index.index import Index, Lists, Over, Watch
 from resultstore.model import layout
@@ -31,6 +31,7 @@ from resultstore.store.attempt import Attempt
 from resultstore.store.deleting import Deleting
 from resultstore.store.intake import Intake, Label
 from resultstore.store.keeping import DEFAULT
+from resultstore.store.linking import Links
 from resultstore.store.lookup import Lookup
 from resultstore.store.outlet import Outlet
 from resultstore.store.sealing import Seals, SealStore
@@ -67,6 +68,9 @@ class Store:
         self._seals = None if blobs is None else Seals(blobs, self.trust.macs, budget_s=budget_s)
         self._intake = None if blobs is None else Intake(blobs, self.trust)
         self._outlet = None if blobs is None or self._seals is None else Outlet(blobs, self._seals, self.trust)
+        self._links = None
+        if self._outlet is not None and signer is not None:
+            self._links = Links(self._outlet, signer, length_s=self.settings.url_expires_s)
         self._lookup = Lookup(index, self._seals, self.trust, settings=self.settings)
         self._deleting = Deleting(index, blobs=blobs, seals=self._seals, find=self.load)
 
@@ -184,6 +188,7 @@ class Store:
 
         Raises:
             ArtifactExpired: its time is over.
+            BadReference: this store did not make it. NotYours: inside a task, it is another owner's.
             BlobMissing, ChecksumMismatch: at a read, when the store lost or damaged it.
         """
         reader = _needed(self._outlet).reader(artifact)
@@ -197,22 +202,19 @@ class Store:
         _needed(self._outlet).adopt(artifact, attempt)
 
     def url(self, artifact: Artifact, *, expires_in_s: int | None = None, inline: bool = False) -> str:
-        """A presigned URL of the Artifact; makes no request.
+        """A presigned URL of the Artifact: see `link`."""
+        return self.link(artifact, expires_in_s=expires_in_s, inline=inline).url
 
-        It works for `expires_in_s` (by default `Settings.url_expires_s`), and never longer than the Artifact lives.
-        Raises ArtifactExpired.
+    def link(self, artifact: Artifact, *, expires_in_s: int | None = None, inline: bool = False) -> SignedUrl:
+        """A presigned URL of the Artifact, with the moment from which it is refused.
+
+        It works for `expires_in_s` (by default `Settings.url_expires_s`; 2 h for sound and film that is shown), less up
+        to `Settings.url_window_s`, for which it stays the same; never longer than the Artifact lives. `inline` shows it
+        where its type is harmless: PNG, JPEG, GIF, WebP, AVIF, audio, MP4 and WebM.
+
+        Raises ArtifactExpired, also with less than 30 s left; BadReference and NotYours as `open` does.
         """
-        left_s = _needed(self._outlet).seconds_left(artifact)
-        wanted_s = expires_in_s or self.settings.url_expires_s
-        encoded = bool(artifact.encoding)
-        signed = _needed(self.signer).sign_get(
-            artifact.key,
-            expires_in_s=max(1, int(min(wanted_s, left_s))),
-            file_name=artifact.file_name + (".zst" if encoded else ""),
-            media_type="application/zstd" if encoded else artifact.media_type,
-            inline=inline and not encoded,
-        )
-        return signed.url
+        return _needed(self._links).link(artifact, expires_in_s=expires_in_s, inline=inline)
 
     def value(self, result: Result) -> bytes | None:
         """The plain value, as its door encoded it, or None. Raises ArtifactExpired, ResultMissing when it is gone."""

@@ -69,7 +69,8 @@ def test_a_url_is_printed_alone(place, run):
 def test_a_download_never_leaves_its_folder_and_never_replaces_by_itself(place, run):
     made = fresh()
     artifact = place.store().put(b"new", name="a.txt", id=made)
-    hostile = Result(id=fresh(), state=State.SUCCESS, artifacts=(_named(artifact, "../evil"),))
+    evil = msgspec.structs.replace(_named(artifact, "../evil"), id=fresh())
+    hostile = Result(id=evil.id, state=State.SUCCESS, artifacts=(place.store().trust.signed(evil),))
     place.store().save(hostile)
     (place.folder / "a.txt").write_text("old")
 
@@ -122,7 +123,9 @@ def test_wrong_usage_ends_with_2(run, args):
 
 def test_several_artifacts_have_to_be_named(place, run):
     artifact = place.store().put(b"x", name="a.txt", id=fresh())
-    both = Result(id=fresh(), state=State.SUCCESS, artifacts=(artifact, _named(artifact, "b.txt")))
+    own = msgspec.structs.replace(artifact, id=fresh())
+    parts = (place.store().trust.signed(one) for one in (own, _named(own, "b.txt")))
+    both = Result(id=own.id, state=State.SUCCESS, artifacts=tuple(parts))
     place.store().save(both)
 
     done = run("get", both.id)

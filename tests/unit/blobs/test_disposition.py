@@ -7,6 +7,10 @@ from hypothesis import given, strategies as st
 
 from resultstore.blobs.disposition import content_disposition, safe_file_name
 
+PDF = "application/pdf"
+HARMLESS = ["image/png", "IMAGE/JPEG", "image/avif", "audio/flac", "video/mp4; codecs=avc1"]
+RUNS = ["text/html", "image/svg+xml", "application/pdf", "text/plain", "video/x-flv", "", "image/*"]
+
 
 def parsed(value):
     message = Message()
@@ -15,15 +19,15 @@ def parsed(value):
 
 
 def test_a_plain_name_stands_once_and_is_an_attachment():
-    assert content_disposition("report.pdf", inline=False) == 'attachment; filename="report.pdf"'
+    assert content_disposition("report.pdf", media_type=PDF, inline=False) == 'attachment; filename="report.pdf"'
 
 
 def test_inline_is_said_only_when_asked_for():
-    assert content_disposition("photo.jpg", inline=True) == 'inline; filename="photo.jpg"'
+    assert content_disposition("photo.jpg", media_type="image/jpeg", inline=True) == 'inline; filename="photo.jpg"'
 
 
 def test_another_alphabet_gets_a_fallback_and_the_exact_name():
-    value = content_disposition("Prüfbericht 報告.pdf", inline=False)
+    value = content_disposition("Prüfbericht 報告.pdf", media_type=PDF, inline=False)
 
     assert value == (
         "attachment; filename=\"Prufbericht __.pdf\"; filename*=UTF-8''Pr%C3%BCfbericht%20%E5%A0%B1%E5%91%8A.pdf"
@@ -51,7 +55,7 @@ def test_a_hostile_name_is_made_tame(hostile, tame):
 
 
 def test_a_percent_sign_is_exact_only_in_the_encoded_name():
-    value = content_disposition("100%41.txt", inline=False)
+    value = content_disposition("100%41.txt", media_type="text/plain", inline=False)
 
     assert value == "attachment; filename=\"100_41.txt\"; filename*=UTF-8''100%2541.txt"
 
@@ -65,10 +69,15 @@ def test_a_long_name_keeps_its_extension():
 
 @given(st.text(st.characters(codec=None)))
 def test_no_name_leaves_its_quotes_or_its_header_line(name):
-    value = content_disposition(name, inline=False)
+    value = content_disposition(name, media_type=PDF, inline=False)
 
     plain = value.removeprefix('attachment; filename="').partition('"')
     assert value.isascii()
     assert value.isprintable()
     assert "/" not in plain[0]
     assert plain[2] == "" or plain[2].startswith("; filename*=UTF-8''")
+
+
+@pytest.mark.parametrize("media_type", RUNS)
+def test_what_runs_is_never_inline_whoever_asks(media_type):
+    assert content_disposition("x", media_type=media_type, inline=True).startswith("attachment; ")

@@ -66,7 +66,10 @@ def test_a_url_that_reads_grants_its_key_type_and_name(signer):
 
 
 def test_inline_is_granted_only_when_it_was_signed(signer):
-    assert checked(signer, get_url(signer, inline=True)).disposition == 'inline; filename="a b.pdf"'
+    assert checked(signer, get_url(signer, media_type="image/png")).disposition == 'attachment; filename="a b.pdf"'
+    shown = get_url(signer, media_type="image/png", inline=True)
+    assert checked(signer, shown).disposition == 'inline; filename="a b.pdf"'
+    assert checked(signer, get_url(signer, inline=True)).disposition == 'attachment; filename="a b.pdf"'
 
 
 def test_a_url_that_writes_grants_a_length_a_type_and_a_checksum(signer):

@@ -2,12 +2,16 @@
 
 import base64
 import hashlib
+import secrets
 import time
 
 import msgspec
 import pytest
 import urllib3
+from minio.credentials import StaticProvider
+from minio.minioadmin import MinioAdmin
 
+from resultstore.blobs.credentials import Credentials
 from resultstore.blobs.presign import S3Signer
 from resultstore.blobs.s3 import S3Blobs
 from tests.unit.blobs.signed import KEY, PDF
@@ -38,16 +42,16 @@ def send():
     http.clear()
 
 
-@pytest.mark.parametrize("inline", [False, True])
-def test_minio_serves_the_blob_under_the_name_and_type_that_were_signed(s3_blobs, on_minio, send, inline):
+@pytest.mark.parametrize(("asked", "media_type"), [(False, "image/png"), (True, "image/png"), (True, "text/html")])
+def test_minio_serves_the_blob_under_the_name_and_type_that_were_signed(s3_blobs, on_minio, send, asked, media_type):
     s3_blobs.put(KEY, [b"<html>"], media_type="text/html")
 
-    answer = send(on_minio().sign_get(KEY, expires_in_s=60, inline=inline, **PDF))
+    answer = send(on_minio().sign_get(KEY, expires_in_s=60, inline=asked, **PDF | {"media_type": media_type}))
 
     assert (answer.status, answer.data) == (200, b"<html>")
-    assert answer.headers["content-type"] == PDF["media_type"]
+    assert answer.headers["content-type"] == media_type
     named = answer.headers["content-disposition"]
-    assert named.startswith("inline; " if inline else "attachment; ")
+    assert named.startswith("inline; " if asked and media_type == "image/png" else "attachment; ")
     assert "filename*=UTF-8''Bericht%20%C3%BCber%20M%C3%A4rz%20100%25.pdf" in named
 
 
@@ -147,3 +151,44 @@ def test_minio_verifies_the_checksum_that_was_signed(s3_blobs, on_minio, send):
 
     assert (wrong.status, right.status) == (400, 200)
     assert b"".join(s3_blobs.get(KEY)) == b"12345"
+
+
+def test_a_url_of_a_window_is_kept_by_browsers_and_works_to_its_end(s3_blobs, on_minio, send):
+    s3_blobs.put(KEY, [b"content"], media_type="text/plain")
+    begun = 300 * (int(time.time()) // 300)
+
+    signed = on_minio(window_s=300).sign_get(KEY, expires_in_s=900, **PDF)
+    last = on_minio(window_s=300, now=lambda: begun + 299.0).sign_get(KEY, expires_in_s=900, **PDF)
+
+    answer = send(signed)
+    assert (answer.status, answer.headers["cache-control"]) == (200, "private, max-age=300")
+    assert signed == last
+    assert signed.expires_at == begun + 900
+
+
+def test_urls_to_read_are_signed_by_an_identity_that_can_do_nothing_else(
+    s3_blobs, s3_target, s3_credentials, s3_server, send
+):
+    # given: an account of the real server that may read blobs below the root
+    provider = StaticProvider(s3_server.access_key, s3_server.secret_key)
+    admin = MinioAdmin(endpoint=s3_server.endpoint.partition("://")[2], credentials=provider, secure=False)
+    where = f"arn:aws:s3:::{s3_target.bucket}/{s3_target.object_key('')}*"
+    allowed = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [where]}
+    policy = {"Version": "2012-10-17", "Statement": [allowed]}
+    reader = Credentials(f"reader{secrets.token_hex(4)}", secrets.token_hex(16))
+    admin.add_service_account(access_key=reader.access_key, secret_key=reader.secret_key, policy=policy)
+    s3_blobs.put(KEY, [b"content"], media_type="text/plain")
+
+    # when
+    signer = S3Signer(s3_target, credentials=s3_credentials, read_credentials=lambda: reader)
+    read = signer.sign_get(KEY, expires_in_s=60, **PDF)
+    write = signer.sign_put(KEY + "1", expires_in_s=60, size_bytes=3, media_type="text/plain")
+    stolen = S3Signer(s3_target, credentials=lambda: reader)
+    forged = stolen.sign_put(KEY + "2", expires_in_s=60, size_bytes=3, media_type="text/plain")
+
+    # then
+    assert f"X-Amz-Credential={reader.access_key}%2F" in read.url
+    assert send(read).status == 200
+    assert send(write, b"new").status == 200
+    assert send(forged, b"new").status == 403
+    admin.delete_service_account(reader.access_key)

@@ -108,9 +108,10 @@ def test_a_url_works_for_as_long_as_was_asked_and_never_longer_than_its_artifact
         numbers = [int(one) for values in parse_qs(urlsplit(url).query).values() for one in values if one.isdigit()]
         return max(numbers) - time.time()
 
-    assert 850 < left_s(store.url(long)) <= 901
+    assert 599 < left_s(store.url(long)) <= 901
     assert 50 < left_s(store.url(long, expires_in_s=60)) <= 61
     assert 250 < left_s(store.url(short)) <= 301
+    assert store.link(short).expires_at == short.expires_at
 
 
 def test_a_record_lives_for_its_time_and_not_beyond_its_result(store: Store):
