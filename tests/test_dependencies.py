@@ -28,6 +28,8 @@ COMES_WITH = {
     "urllib3": "boto3",
 }
 TYPES_ONLY = {"mypy_boto3_s3"}
+# What only pytest loads, as its plugin, is there whenever that module is.
+LOADED_BY = {"resultstore": {"pytest"}}
 
 
 def name(requirement: str) -> str:
@@ -65,7 +67,7 @@ def imported(folder: str) -> set[str]:
                 # A package that is named and never imported: importlib.resources.files("fonts").
                 found |= {word.value.split(".")[0] for word in node.args if isinstance(word, ast.Constant)}
     beside = {path.stem for path in (HERE / folder).rglob("*.py")} if folder == "tests" else set()
-    return found - sys.stdlib_module_names - OURS - TYPES_ONLY - beside
+    return found - sys.stdlib_module_names - OURS - TYPES_ONLY - beside - LOADED_BY.get(folder, set())
 
 
 def pinned(file: str) -> set[str]:

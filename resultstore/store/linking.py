@@ -5,7 +5,7 @@ from typing import Final
 from resultstore.blobs.blobstore import SignedUrl, Signer
 from resultstore.blobs.disposition import may_be_inline
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import ArtifactExpired
+from resultstore.model.errors import ArtifactExpired, Misconfigured
 from resultstore.store.outlet import Outlet
 
 SHORTEST_S: Final = 30  # nobody can begin a download with less
@@ -17,11 +17,11 @@ class Links:
 
     Args:
         outlet: checks them, and knows how long they last.
-        signer: signs.
+        signer: signs; None where nobody could serve a URL.
         length_s: how long a URL works where nobody asks for less.
     """
 
-    def __init__(self, outlet: Outlet, signer: Signer, *, length_s: int) -> None:
+    def __init__(self, outlet: Outlet, signer: Signer | None, *, length_s: int) -> None:
         self._outlet = outlet
         self._signer = signer
         self._length_s = length_s
@@ -32,6 +32,8 @@ class Links:
             raise ArtifactExpired(
                 f"artifact {artifact.name} of {artifact.id} expires in less than {SHORTEST_S} s: run the task again"
             )
+        if self._signer is None:
+            raise Misconfigured("blobs in memory have no URLs: set RESULTSTORE_BLOBS_URL to s3:// or file://")
         encoded = bool(artifact.encoding)
         shown = inline and not encoded and may_be_inline(artifact.media_type)
         return self._signer.sign_get(

@@ -68,9 +68,7 @@ class Store:
         self._seals = None if blobs is None else Seals(blobs, self.trust.macs, budget_s=budget_s)
         self._intake = None if blobs is None else Intake(blobs, self.trust)
         self._outlet = None if blobs is None or self._seals is None else Outlet(blobs, self._seals, self.trust)
-        self._links = None
-        if self._outlet is not None and signer is not None:
-            self._links = Links(self._outlet, signer, length_s=self.settings.url_expires_s)
+        self._links = Links(self._outlet, signer, length_s=self.settings.url_expires_s) if self._outlet else None
         self._lookup = Lookup(index, self._seals, self.trust, settings=self.settings)
         self._deleting = Deleting(index, blobs=blobs, seals=self._seals, find=self.load)
 
@@ -106,7 +104,8 @@ class Store:
             CommitUnknown: it was stored, and whether it is sealed only a later look-up tells.
             BadReference: the name or the id is taken or malformed.
         """
-        running = attempts.current() if id is None else None
+        around = attempts.current()
+        running = around if id is None else None
         keeping = DEFAULT if running is None else running.keeping
         label = Label(
             name=name or "",
@@ -119,7 +118,7 @@ class Store:
             artifact = _needed(self._intake).take(running, data, label, size_hint_bytes=size_hint_bytes)
             self._show(running.result())
             return artifact
-        own = Attempt(str(uuid.uuid4()) if id is None else id, owner="" if running is None else running.owner)
+        own = Attempt(str(uuid.uuid4()) if id is None else id, owner="" if around is None else around.owner)
         artifact = _needed(self._intake).take(own, data, label, size_hint_bytes=size_hint_bytes)
         sealed = self.seal(own)
         self._show(sealed)

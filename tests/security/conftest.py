@@ -78,7 +78,7 @@ def book() -> Iterator[dict[str, dict[str, object]]]:
     BOOK.write_text(json.dumps(pages, indent=2, sort_keys=True) + "\n")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def target(redis_url, amqp_url, s3_server, tmp_path_factory) -> Iterator[Target]:
     folder = tmp_path_factory.mktemp("attacks")
     variables = environment(redis_url, amqp_url, s3_server, f"file://{folder}/blobs")
