@@ -8,6 +8,7 @@ Body = tuple[Any, Mapping[str, object], Mapping[str, object]]
 
 _PARTS: Final = ("task", "args", "kwargs", "options", "subtask_type")  # of a signature as it travels
 _ITERATED: Final = frozenset({"xmap", "xstarmap", "chunks"})  # these read their `it` before they are sent
+_COMPOSED: Final = frozenset({"group", "chain", "chord"})
 _FOLLOWING: Final = ("link", "link_error", "chord")
 
 
@@ -45,11 +46,12 @@ def _signature(one: Mapping[str, Any], swap: Swap) -> dict[str, Any]:
 
 
 def _named(kind: str | None, name: str, value: object, swap: Swap) -> object:
+    """A keyword argument of a signature. What Celery itself reads of its own kinds of signature stays as it is."""
     if kind in _ITERATED and name == "it":
         return [swap(one) for one in cast("list[object]", value)]
     if kind == "chord" and name == "kwargs":
         return {key: _inside(one, swap) for key, one in cast("dict[str, object]", value or {}).items()}
-    return _inside(value, swap)
+    return _through(value, swap) if kind in _ITERATED | _COMPOSED else _inside(value, swap)
 
 
 def _inside(value: object, swap: Swap) -> object:

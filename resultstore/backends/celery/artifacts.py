@@ -42,3 +42,8 @@ def unmarked(value: Any) -> Any:  # noqa: ANN401 - of the shape that it is given
             return msgspec.convert(value["__value__"], kind)
         return {key: unmarked(one) for key, one in value.items()}
     return [unmarked(one) for one in value] if isinstance(value, list) else value
+
+
+def is_reference(value: object) -> bool:
+    """Whether this is a Spill, decoded or as `marked` writes it."""
+    return isinstance(value, Spill) or (isinstance(value, dict) and value.get("__type__") == SPILL_MARKER)

@@ -7,7 +7,7 @@ from typing import Final
 from celery.canvas import Signature
 from structlog import get_logger
 
-from resultstore.backends.celery.artifacts import unmarked
+from resultstore.backends.celery.artifacts import is_reference, unmarked
 from resultstore.backends.celery.lazy import LazyParts
 from resultstore.backends.celery.serializing import read
 from resultstore.model.errors import ResultStoreError
@@ -76,7 +76,7 @@ class Resolver:
 
         As it is where that cannot be had: whoever runs it hears of that, and what is done beside it goes on.
         """
-        if not any(isinstance(one, Spill) for one in (*signature.args, *signature.kwargs.values())):
+        if not any(map(is_reference, (*signature.args, *signature.kwargs.values()))):
             return signature
         try:
             args, kwargs = self.bound(signature.args, signature.kwargs, lazy={}, owner=owner)

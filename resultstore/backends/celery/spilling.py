@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from celery import Celery, Task
+from celery._state import get_current_worker_task
 from celery.app.task import get_actual_ignore_result
 from celery.utils.time import maybe_make_aware
 
@@ -56,8 +57,11 @@ class Spilling:
         outgrew = outgrown(backend.prepare_value(value), spills.limit_bytes, backend.serializer)
         if outgrew is None:
             return value
-        payload, media_type = outgrew
-        return spills.keep_value(payload, attempt=attempt, media_type=media_type)
+        spill = spills.keep_value(outgrew[0], attempt=attempt, media_type=outgrew[1])
+        if backend.serializer != self._app.conf.task_serializer:
+            # Its next task gets what its own message's serializer makes of the value, not what the result's does.
+            request.resultstore_returned = (spill, value)
+        return spill
 
     def _swap(
         self, spills: Spills, headers: Mapping[str, Any], options: Mapping[str, Any], serializer: str
@@ -72,7 +76,7 @@ class Spilling:
                 if not foreign and spills.lasts(value, until=until):
                     return value
                 # Written by another serializer, or gone before it is used: as if its value were sent.
-                value = Resolver(spills).opened(value)
+                value = _returned_here(value) or Resolver(spills).opened(value)
             outgrew = outgrown(value, spills.limit_bytes, serializer)
             if outgrew is None:
                 return value
@@ -85,6 +89,13 @@ class Spilling:
         """Where values are kept; None where none are: by setting, without an object store, or with another backend."""
         spills: Spills | None = getattr(self._app.backend, "spills", None) if self.produces else None
         return spills if spills is not None and spills.able else None
+
+
+def _returned_here(spill: Spill) -> object:
+    """What the task that runs here has returned, where `spill` stands for that."""
+    task = get_current_worker_task()
+    known, value = getattr(task.request, "resultstore_returned", (None, None)) if task else (None, None)
+    return value if known == spill else None
 
 
 def _moment(text: str | None) -> float:

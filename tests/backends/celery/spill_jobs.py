@@ -59,6 +59,11 @@ class CallsNothing(Task):
         return value * 2
 
 
+class CallsNothingBack(Task):
+    def __call__(self, *args: object) -> None:
+        heard.append(len(args[-1]))
+
+
 registered = app.register_task(Registered())
 
 
@@ -143,6 +148,20 @@ def blocks() -> bool:
 @app.task
 def raises(value: str) -> None:
     raise ValueError(len(value))
+
+
+heard: list[int] = []
+
+
+@app.task
+def errback(request: object, error: Exception, traceback: object, kept: str) -> None:
+    """Celery calls one with this signature in the worker, like a function."""
+    heard.append(len(kept))
+
+
+@app.task(base=CallsNothingBack)
+def errback_without_run(request: object, error: Exception, traceback: object, kept: str) -> None:
+    raise AssertionError("its class does without")
 
 
 @app.task

@@ -15,7 +15,10 @@ from tests.backends.celery.spill_jobs import (
     blocks,
     bound,
     django,
+    errback,
+    errback_without_run,
     gate,
+    heard,
     length,
     make,
     output,
@@ -146,6 +149,26 @@ def test_callbacks_get_the_value_and_errbacks_their_large_arguments():
     with pytest.raises(ValueError, match="100000"):
         raises.apply_async((BIG,), link_error=length.si(BIG + "e").set(task_id="errback")).get(timeout=10)
     assert app.AsyncResult("errback").get(timeout=10) == 100_001
+
+
+def test_errbacks_that_celery_calls_in_the_worker_get_their_large_arguments():
+    heard.clear()
+
+    for number, each in enumerate((errback, errback_without_run)):
+        with pytest.raises(ValueError, match="1"):
+            raises.apply_async(("x",), link_error=each.s(BIG + "e" * number)).get(timeout=10)
+    length.delay("the errbacks are called before the next task").get(timeout=10)
+
+    assert heard == [100_000, 100_001]
+
+
+def test_a_replaced_chain_keeps_its_shape_whatever_is_spilled(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(type(app.backend.spills), "limit_bytes", 0)
+
+    assert replaces_by_group.delay("x").get(timeout=10) == ["x1", "x2"]
+    assert chain(replaces_by_group.s("x"), same.s())().get(timeout=10) == ["x1", "x2"]
+    assert chain(length.si("x"), group(same.si(1), same.si(2)), same.s())().get(timeout=10) == [1, 2]
+    assert chain(length.si("x"), chord([same.si(1)], same.s()))().get(timeout=10) == [1]
 
 
 def test_stamped_headers_stay_with_large_arguments():
