@@ -61,9 +61,10 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.state.identities = identities  # where the dependency `needs` finds it
     quotas = Quotas(store.index, store.settings)
     starting = Starting(store, dispatcher=dispatcher, offers=offers, quotas=quotas, webhooks=app.state.webhooks)
+    # The first is found first: look-ups are what is asked most.
+    app.include_router(ResultRoutes(store, starting=starting, quotas=quotas).router())
     app.include_router(SessionRoutes(store, identities, offers).router())
     app.include_router(TaskRoutes(starting, offers).router())
-    app.include_router(ResultRoutes(store, starting=starting, quotas=quotas).router())
     app.include_router(EventRoutes(store, hub, result_view, quotas=quotas).router())
     app.state.reconciler = None  # whoever serves the app lets it make its rounds
     if dispatcher is not None and store.blobs is not None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NoReturn, Protocol
 
 import msgspec
 from fastapi import Request
 
 from resultstore import tokens
 from resultstore.gateway.problems import Problem
-from resultstore.model.errors import ResultMissing
+from resultstore.model.errors import BadReference, ResultMissing
 from resultstore.model.result import Result
 from resultstore.store import Store
 
@@ -67,10 +67,21 @@ def visible(store: Store, caller: Caller, result_id: str) -> Result:
 
     Raises ResultMissing, the same for a foreign id as for an unknown one.
     """
-    found = store.load(result_id) if len(result_id) <= MAX_ID_CHARS else None
-    if found is None or not may_see(caller, found):
-        raise ResultMissing(f"no result is known under the id {short(result_id)}")
-    return found
+    try:
+        found = store.load(result_id) if len(result_id) <= MAX_ID_CHARS else None
+    except BadReference:  # somebody else has written its record: as good as none
+        found = None
+    return shown(caller, found) or missing(result_id)
+
+
+def shown(caller: Caller, found: Result | None) -> Result | None:
+    """What was found, if this caller may see it."""
+    return found if found is not None and may_see(caller, found) else None
+
+
+def missing(result_id: str) -> NoReturn:
+    """Raise ResultMissing: the same words whether an id is foreign or unknown."""
+    raise ResultMissing(f"no result is known under the id {short(result_id)}")
 
 
 def may_see(caller: Caller, result: Result) -> bool:

@@ -4,17 +4,20 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from resultstore.gateway.caller import Caller, needs, short, visible
 from resultstore.gateway.cursors import Cursors
 from resultstore.gateway.listing import Filters, Listing
+from resultstore.gateway.lookups import Lookups
 from resultstore.gateway.problems import Problem
+from resultstore.gateway.quick import QuickRoute
 from resultstore.gateway.quotas import Kind, Quotas
 from resultstore.gateway.starting import Starting
-from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView, result_view
+from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView, result_json, result_view
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactMissing
+from resultstore.model.result import Result
 from resultstore.store import Store
 
 MAX_PAGE = 200
@@ -33,19 +36,27 @@ class ResultRoutes:
         self._store = store
         self._starting = starting
         self._quotas = quotas
+        self._lookups = Lookups(store)
         self._listing = Listing(store)
         self._cursors = Cursors(store.settings.secret_key.get_secret_value().encode())
 
     def router(self) -> APIRouter:
         """What can be asked of Results, and done with them."""
         router = APIRouter(prefix="/v1/results", tags=["results"])
-        router.add_api_route("", self.results, methods=["GET"], response_model=PageView, name="results")
         for path, endpoint, view in (
             ("/{result_id}", self.result, ResultView),
             ("/{result_id}/artifacts/{name}", self.artifact, LinkView),
         ):
-            router.add_api_route(path, endpoint, methods=["GET"], response_model=view, name=endpoint.__name__)
+            router.add_api_route(
+                path,
+                endpoint,
+                methods=["GET"],
+                response_model=view,
+                name=endpoint.__name__,
+                route_class_override=QuickRoute,
+            )
             router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+        router.add_api_route("", self.results, methods=["GET"], response_model=PageView, name="results")
         for path, begin in (("/{result_id}/cancel", self.cancel), ("/{result_id}/retry", self.retry)):
             router.add_api_route(
                 path, begin, methods=["POST"], response_model=ResultView, status_code=202, name=begin.__name__
@@ -71,11 +82,11 @@ class ResultRoutes:
         view = PageView(items=[result_view(one) for one in page.results], next=goes_on, complete=page.complete)
         return _said(view.model_dump_json())
 
-    def result(self, result_id: str, caller: _Reader) -> Response:
+    async def result(self, result_id: str, caller: _Reader) -> Response:
         """State, progress, failure and Artifacts of one piece of work."""
-        return _said(result_view(visible(self._store, caller, result_id)).model_dump_json())
+        return _said(result_json(await self._lookups.visible(caller, result_id)))
 
-    def artifact(
+    async def artifact(
         self,
         result_id: str,
         name: str,
@@ -85,10 +96,10 @@ class ResultRoutes:
         inline: Annotated[bool, Query(description="shown by the browser where its type is harmless")] = False,
     ) -> Response:
         """Lead to the bytes: 302 to a presigned URL, which the object store itself serves."""
-        signed = self._signed(self._named(caller, result_id, name), inline=inline)
+        signed = self._signed(_named(await self._lookups.visible(caller, result_id), name), inline=inline)
         if link:
             return JSONResponse(signed.model_dump(), headers=NO_STORE)
-        return RedirectResponse(signed.url, status_code=302, headers=NO_STORE)
+        return Response(status_code=HTTPStatus.FOUND, headers={**NO_STORE, "Location": signed.url})
 
     def cancel(self, result_id: str, caller: _Runner) -> Response:
         """Ask the workers to leave it; what has ended already stays as it is."""
@@ -114,14 +125,17 @@ class ResultRoutes:
         signed = self._store.link(artifact, inline=inline)
         return LinkView(url=signed.url, expires_at=signed.expires_at)
 
-    def _named(self, caller: Caller, result_id: str, name: str) -> Artifact:
-        artifact = visible(self._store, caller, result_id).artifact(name)
-        if artifact is None:
-            raise ArtifactMissing(f"result {short(result_id)} has no artifact {short(name)}; its record lists them")
-        return artifact
+
+def _named(result: Result, name: str) -> Artifact:
+    artifact = result.artifact(name)
+    if artifact is None:
+        raise ArtifactMissing(f"result {short(result.id)} has no artifact {short(name)}; its record lists them")
+    return artifact
 
 
-def _said(document: str, *, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None) -> Response:
+def _said(
+    document: str | bytes, *, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
+) -> Response:
     """JSON as it stands: what pydantic has written needs no second look by FastAPI."""
     return Response(document, status, headers={**NO_STORE, **(headers or {})}, media_type="application/json")
 

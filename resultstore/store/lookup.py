@@ -95,6 +95,14 @@ class Lookup:
                 results[at] = self._sealed_or(result, result_id)
         return results
 
+    def known_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """The records that are an answer by themselves, in one round trip; None where the seal is to be asked."""
+        results = self._load_many(result_ids)
+        return [one if one is not None and self._answers(one) else None for one in results]
+
+    def _answers(self, result: Result) -> bool:
+        return (_is_settled(result) or _is_fresh(result)) and self._trust.vouches(result)
+
     def _load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         if isinstance(self._index, LoadsMany):
             return self._index.load_many(result_ids)

@@ -229,6 +229,10 @@ class Store:
         """Many Results in one round trip, in the order of their ids."""
         return self._lookup.find_many(result_ids)
 
+    def known_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """Of many ids the Results that the index alone can tell, never asking the object store; None for the others."""
+        return self._lookup.known_many(result_ids)
+
     def peek(self, result_id: str) -> Result | None:
         """State and progress only: never reads a value or a list of Artifacts, whatever their size."""
         return self._lookup.poll(result_id)
