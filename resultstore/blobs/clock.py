@@ -1,10 +1,12 @@
 """Clock: the object store's own time, told by the Date header of its answers."""
 
 import os
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 
@@ -14,6 +16,7 @@ from resultstore.blobs.target import S3Target
 from resultstore.model.errors import BlobStoreUnavailable
 
 _KEPT_S = 300.0
+_AGAIN_S = 10.0
 _HALF_A_SECOND_S = 0.5  # Date has whole seconds, cut off (RFC 9110 section 5.6.7)
 SKEW_MAX_S = 300.0
 
@@ -40,6 +43,9 @@ def near(now: Callable[[], float], *, here: Callable[[], float] = time.time) -> 
 class StoreClock:
     """Tells the store's time; one unsigned HEAD request every five minutes in each process.
 
+    Only the first waits for its answer: later ones are asked behind the caller's back, who may be an event loop. While
+    the store is away, what it said last goes on: a monotonic clock is some tens of milliseconds off in an hour.
+
     Args:
         target: whose clock.
         timeout_s: how long to wait for its answer.
@@ -51,13 +57,23 @@ class StoreClock:
         self._timeout_s = timeout_s
         self._retries = retries
         self._measured: tuple[int, float, float] | None = None  # pid, monotonic time, the store's time then
+        self._renewed_at = 0.0  # monotonic
 
     def now(self) -> float:
         """Seconds since the epoch by the store's clock, right to half a second. Raises BlobStoreUnavailable."""
         measured = self._measured
-        if measured is None or measured[0] != os.getpid() or time.monotonic() - measured[1] > _KEPT_S:
+        if measured is None or measured[0] != os.getpid():
             measured = self._measured = self._measure()
+            self._renewed_at = measured[1]
+        elif time.monotonic() - self._renewed_at > _KEPT_S:
+            self._renewed_at = time.monotonic() - _KEPT_S + _AGAIN_S  # one at a time, and not at once after a failure
+            threading.Thread(target=self._renew, name="store-clock", daemon=True).start()
         return measured[2] + (time.monotonic() - measured[1])
+
+    def _renew(self) -> None:
+        with suppress(BlobStoreUnavailable):
+            self._measured = measured = self._measure()
+            self._renewed_at = measured[1]
 
     def _measure(self) -> tuple[int, float, float]:
         sent, date, received = self._asked()

@@ -1,8 +1,10 @@
 """Results: one, many, their Artifacts, and what may be done with them."""
 
+import functools
 from http import HTTPStatus
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import JSONResponse, Response
 
@@ -37,6 +39,7 @@ class ResultRoutes:
         self._starting = starting
         self._quotas = quotas
         self._lookups = Lookups(store)
+        self._has_signed = False
         self._listing = Listing(store)
         self._cursors = Cursors(store.settings.secret_key.get_secret_value().encode())
 
@@ -96,7 +99,8 @@ class ResultRoutes:
         inline: Annotated[bool, Query(description="shown by the browser where its type is harmless")] = False,
     ) -> Response:
         """Lead to the bytes: 302 to a presigned URL, which the object store itself serves."""
-        signed = self._signed(_named(await self._lookups.visible(caller, result_id), name), inline=inline)
+        named = _named(await self._lookups.visible(caller, result_id), name)
+        signed = await self._signed(named, inline=inline)
         if link:
             return JSONResponse(signed.model_dump(), headers=NO_STORE)
         return Response(status_code=HTTPStatus.FOUND, headers={**NO_STORE, "Location": signed.url})
@@ -121,8 +125,13 @@ class ResultRoutes:
         self._quotas.recount(caller.owner)
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=NO_STORE)
 
-    def _signed(self, artifact: Artifact, *, inline: bool) -> LinkView:
-        signed = self._store.link(artifact, inline=inline)
+    async def _signed(self, artifact: Artifact, *, inline: bool) -> LinkView:
+        """The first asks the store for its time, on a thread of its own; then nobody is asked any more."""
+        if self._has_signed:
+            signed = self._store.link(artifact, inline=inline)
+        else:
+            signed = await to_thread.run_sync(functools.partial(self._store.link, artifact, inline=inline))
+            self._has_signed = True
         return LinkView(url=signed.url, expires_at=signed.expires_at)
 
 
