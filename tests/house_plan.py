@@ -76,6 +76,6 @@ THIRD_PARTY = {
     "resultstore.cli.broker": {"kombu"},
     "resultstore.cli.borrowed": {"celery"},
     "resultstore.cli.demo": CORE | {"tasks"},
-    "resultstore.cli.jobs": CORE | {"celery", "tasks"},
+    "resultstore.cli.jobs": CORE | {"httpx", "tasks"},
 }
 TYPES_ONLY = {"mypy_boto3_s3"}

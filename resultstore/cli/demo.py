@@ -11,10 +11,9 @@ from types import FrameType
 
 import msgspec
 
-from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.cli.check import Checked, fetch
 from resultstore.cli.exits import Exit
-from resultstore.cli.jobs import Job, send, stored_jobs
+from resultstore.cli.jobs import Job, sent_jobs
 from resultstore.cli.kinds import StackKind
 from resultstore.cli.outcome import Outcome, plain_outcome
 from resultstore.cli.output import print_json
@@ -25,7 +24,6 @@ from resultstore.model.errors import Unavailable
 from resultstore.model.result import State
 from resultstore.provision import provision
 from resultstore.store import Store
-from tasks.app import make_app
 
 READY_LIMIT_S = 30.0
 WORK_LIMIT_S = 180.0
@@ -69,10 +67,10 @@ def run_demo(folder: Path, *, once: bool, kind: StackKind, json: bool) -> int:
 
     With `once` every URL is fetched and checked, and everything is stopped. Without, it serves until a signal ends it.
     """
-    scene, token = Scene(quiet=json), secrets.token_hex(3)
-    with _handled(Signals()) as signals, running_stack(folder, kind, token=token) as stack:
+    scene = Scene(quiet=json)
+    with _handled(Signals()) as signals, running_stack(folder, kind, token=secrets.token_hex(3)) as stack:
         try:
-            outcomes = _worked(stack, scene, signals, token=token, shows=not once)
+            outcomes = _worked(stack, scene, signals, shows=not once)
             checked = _checked(stack, scene, outcomes) if once else []
             scene.ending(outcomes, checked, stack=stack)
             if json:
@@ -97,23 +95,19 @@ def _served(stack: Stack, scene: Scene, signals: Signals) -> int:
         return int(Exit.OK)
 
 
-def _worked(stack: Stack, scene: Scene, signals: Signals, *, token: str, shows: bool) -> list[Outcome]:
+def _worked(stack: Stack, scene: Scene, signals: Signals, *, shows: bool) -> list[Outcome]:
     scene.opening(stack)
     settings = stack.settings
     with scene.step("storage prepared"):
         provision(settings)
-    store = connect(settings)
-    dispatcher = CeleryDispatcher(make_app(settings))
-    jobs = []
-    with scene.step("input stored, work sent"):
-        for job in stored_jobs(store, token=token):
-            send(dispatcher, job)
-            jobs.append(job)
     with scene.step(f"gateway at {settings.gateway_url}"):
         wait_ready(stack, limit_s=READY_LIMIT_S)
-    signals.check()
     if shows:
         _shown(f"{settings.gateway_url}/", scene)
+    signals.check()
+    with scene.step("input uploaded by signed URLs"):
+        jobs = list(sent_jobs(settings.gateway_url))
+    store = connect(settings)
     return _watched(stack, scene, store, jobs, signals=signals)
 
 

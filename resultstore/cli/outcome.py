@@ -12,6 +12,7 @@ from resultstore.cli.output import plain_result, size_text, state_text
 from resultstore.gateway.views import artifact_path
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.result import Result
+from resultstore.uploads.ticket import INPUT
 
 FACTS = ("accuracy", "pages", "rows")  # of an Artifact's metadata, what says most in one word
 
@@ -22,11 +23,16 @@ class Outcome(msgspec.Struct, frozen=True):
     job: Job
     result: Result
 
+    @property
+    def made(self) -> list[Artifact]:
+        """What the task made: its Artifacts without the upload that it was given."""
+        return [one for one in self.result.artifacts if one.metadata.get("role") != INPUT]
+
 
 def plain_outcome(outcome: Outcome, *, gateway_url: str) -> dict[str, object]:
     """An Outcome for programs."""
     urls = {one.name: gateway_url + artifact_path(one.id, one.name) for one in outcome.result.artifacts}
-    size = outcome.job.source.size_bytes
+    size = outcome.job.size_bytes
     return plain_result(outcome.result) | {"input_bytes": size, "run_time_s": outcome.result.run_time_s, "urls": urls}
 
 
@@ -62,20 +68,21 @@ def _row(
     outcome: Outcome, *, gateway_url: str | None, faults: Mapping[tuple[str, str], str] | None
 ) -> tuple[Text, Text, Text, Text, Text]:
     job, result = outcome.job, outcome.result
-    task = Text.assemble((job.task, "bold"), "\n", (job.source.file_name, "dim"))
-    size = Text(size_text(job.source.size_bytes))
-    if result.artifacts:
-        size.append(f"\n→ {size_text(sum(one.size_bytes for one in result.artifacts))}")
+    task = Text.assemble((job.task, "bold"), "\n", (job.file_name, "dim"))
+    size = Text(size_text(job.size_bytes))
+    if outcome.made:
+        size.append(f"\n→ {size_text(sum(one.size_bytes for one in outcome.made))}")
     ran_s = Text("-" if result.run_time_s is None else f"{result.run_time_s:.2f} s")
-    return task, Text.from_markup(state_text(result.state)), size, ran_s, _made(result, gateway_url, faults)
+    return task, Text.from_markup(state_text(result.state)), size, ran_s, _made(outcome, gateway_url, faults)
 
 
-def _made(result: Result, gateway_url: str | None, faults: Mapping[tuple[str, str], str] | None) -> Text:
+def _made(outcome: Outcome, gateway_url: str | None, faults: Mapping[tuple[str, str], str] | None) -> Text:
     """What came out, a line or two for each Artifact; or why nothing did."""
-    if result.failure is not None:
-        return Text(f"{result.failure.type}: {result.failure.message}", "red")
+    why = outcome.result.failure
+    if why is not None:
+        return Text(f"{why.type}: {why.message}", "red")
     lines = []
-    for one in result.artifacts:
+    for one in outcome.made:
         lines.append(Text.assemble((one.name, "bold"), "  ", size_text(one.size_bytes), "  ", (_facts(one), "dim")))
         if faults is not None:
             fault = faults.get((one.id, one.name), "not fetched")

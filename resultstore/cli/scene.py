@@ -71,7 +71,7 @@ class Scene:
             width = max(len(job.task) for job in jobs)
             rows = {
                 job.id: live.add_task(
-                    f"[bold]{job.task:<{width}}[/] {job.source.file_name:<16}", total=None, note="waiting for a worker"
+                    f"[bold]{job.task:<{width}}[/] {job.file_name:<16}", total=None, note="waiting for a worker"
                 )
                 for job in jobs
             }
@@ -88,7 +88,7 @@ class Scene:
     def ending(self, outcomes: Sequence[Outcome], checked: Sequence[Checked], *, stack: Stack) -> None:
         """The table of what came out, where to click, and what the check found."""
         gateway_url = stack.settings.gateway_url
-        urls = [artifact_url(one, gateway_url=gateway_url) for each in outcomes for one in each.result.artifacts]
+        urls = [artifact_url(one, gateway_url=gateway_url) for each in outcomes for one in each.made]
         wide = self._console.width >= OTHER_COLUMNS + max(map(len, urls), default=0)  # a broken URL cannot be copied
         faults = {(one.id, one.name): one.fault for one in checked} if checked else None
         self._console.print(closing_table(outcomes, gateway_url=gateway_url if wide else None, faults=faults))
@@ -108,7 +108,7 @@ class Scene:
 
     def _sum_up(self, outcomes: Sequence[Outcome], checked: Sequence[Checked], *, stack: Stack) -> None:
         total = time.monotonic() - self._began
-        made = [one for outcome in outcomes for one in outcome.result.artifacts]
+        made = [one for outcome in outcomes for one in outcome.made]
         done = sum(outcome.result.state == State.SUCCESS for outcome in outcomes)
         size = size_text(sum(one.size_bytes for one in made))
         style = "green" if done == len(outcomes) else "bold red"
@@ -138,7 +138,7 @@ class _Lines:
         if self._shown.get(job.id) == seen.state:
             return
         self._shown[job.id] = seen.state
-        self._console.print(f"  {job.task:<16}{job.source.file_name:<18}{state_text(seen.state)}")
+        self._console.print(f"  {job.task:<16}{job.file_name:<18}{state_text(seen.state)}")
 
 
 def _as_row(seen: Result) -> dict[str, object]:
