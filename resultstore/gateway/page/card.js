@@ -41,8 +41,9 @@ export class Card {
     this.#view = view;
     const { frame, bar, title, task, facts, pill } = this.#parts;
     this.element.dataset.tone = tone(view);
-    say(title, nameOf(view));
-    title.title = nameOf(view);
+    const name = nameOf(view, this.#tools.titles);
+    say(title, name);
+    title.title = name;
     say(task, this.#taskText(view));
     task.classList.toggle("bad-text", view.state === "FAILURE");
     say(pill, stateText(view));

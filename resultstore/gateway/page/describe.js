@@ -64,10 +64,10 @@ function isInput(artifact) {
   return artifact.metadata?.role === "input";
 }
 
-/** What people call it: the file that came in, else what came out, else the task. */
-export function nameOf(view) {
+/** What people call it: the file that came in, else what came out, else the task (`titles` by its name). */
+export function nameOf(view, titles = () => "") {
   const made = outputs(view);
-  return view.upload?.name || inputOf(view)?.file_name || made[0]?.file_name || view.title || view.task || view.id;
+  return view.upload?.name || inputOf(view)?.file_name || made[0]?.file_name || view.title || titles(view.task) || view.task || view.id;
 }
 
 /** Sizes in and out, as far as they are known. */

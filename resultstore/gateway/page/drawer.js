@@ -92,7 +92,7 @@ export class Drawer {
 
   #head(view) {
     return h("header", {},
-      h("div", {}, h("p", { class: "soft" }, this.#tools.titles(view.task) || view.task), h("h2", { id: "drawer-title", tabindex: "-1" }, nameOf(view))),
+      h("div", {}, h("p", { class: "soft" }, this.#tools.titles(view.task) || view.task), h("h2", { id: "drawer-title", tabindex: "-1" }, nameOf(view, this.#tools.titles))),
       iconButton("close", "Close", () => this.close()));
   }
 
@@ -183,7 +183,7 @@ export class Drawer {
       h("div", { class: "file-words" },
         h("strong", {}, artifact.file_name), h("p", { class: "soft digits" }, facts),
         more.length > 0 && h("p", { class: "soft" }, more.slice(0, 12).map(([name, value]) => `${name.replaceAll("_", " ")} ${fact(value)}`).join(" · ")),
-        h("button", { type: "button", class: "digest", title: "Copy the sha256", "aria-label": `Copy the sha256 of ${artifact.file_name}`, on: { click: () => actions.copyText(artifact.sha256, "sha256") } }, h("span", {}, "sha256"), h("code", {}, artifact.sha256))),
+        artifact.sha256 && h("button", { type: "button", class: "digest", title: "Copy the sha256", "aria-label": `Copy the sha256 of ${artifact.file_name}`, on: { click: () => actions.copyText(artifact.sha256, "sha256") } }, h("span", {}, "sha256"), h("code", {}, artifact.sha256))),
       h("div", { class: "file-buttons" },
         iconButton("download", `Download ${artifact.file_name}`, () => actions.download(view, artifact)),
         iconButton("link", `Copy link to ${artifact.file_name}`, () => actions.copy(view, artifact))));

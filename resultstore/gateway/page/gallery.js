@@ -6,7 +6,11 @@ import { count } from "./format.js";
 import { Card } from "./card.js";
 
 const FIRST = 40;
-const A_TURN = 40;
+const A_TURN = 20;
+const SPARE_MS = 8; // of an idle moment, what another turn takes
+
+// Safari has none.
+const whenIdle = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 20));
 
 /** Shows `results` in `places` {gallery, empty, sum, chips, search, tasks}. */
 export class Gallery {
@@ -85,14 +89,26 @@ export class Gallery {
     if (shown.join() !== this.#shown.join()) {
       this.#shown = shown;
       this.#turn += 1;
-      this.#place(0, FIRST, this.#turn);
+      this.#placeAll(this.#turn);
     }
     this.#showSum(all.length, shown.length);
   }
 
-  /** Put cards where they belong, some at a time: a thousand at once would hold the page up. */
-  #place(from, most, turn) {
-    if (turn !== this.#turn) return;
+  /** The first cards at once, the others while the page is idle: a thousand in one go would hold it up. */
+  #placeAll(turn) {
+    let placed = this.#place(0, FIRST);
+    const goOn = (deadline) => {
+      if (turn !== this.#turn) return;
+      do placed = this.#place(placed, A_TURN);
+      while (placed < this.#shown.length && deadline?.timeRemaining() > SPARE_MS);
+      next();
+    };
+    const next = () => (placed < this.#shown.length ? whenIdle(goOn, { timeout: 300 }) : this.#sweep());
+    next();
+  }
+
+  /** Put `most` cards where they belong; gives how many stand. */
+  #place(from, most) {
     const { gallery } = this.#places;
     const until = Math.min(from + most, this.#shown.length);
     const had = gallery.contains(document.activeElement) ? document.activeElement : null;
@@ -103,8 +119,7 @@ export class Gallery {
       else gallery.insertBefore(element, at);
     }
     had?.focus({ preventScroll: true });
-    if (until < this.#shown.length) requestIdleCallback(() => this.#place(until, A_TURN, turn), { timeout: 300 });
-    else this.#sweep();
+    return until;
   }
 
   #card(id) {

@@ -1,5 +1,7 @@
 // Intake: how files come to the page: dropped anywhere, pasted, or chosen.
 
+import { h } from "./dom.js";
+
 /** Calls `take(files)`. `places` {veil, choose, input}. */
 export function watchFiles(places, take) {
   let depth = 0; // dragenter and dragleave come for every element on the way
@@ -43,10 +45,14 @@ export function watchFiles(places, take) {
 /** Ask for one file; gives it, or null. */
 export function chooseFile() {
   return new Promise((resolve) => {
-    const input = document.createElement("input");
-    input.type = "file";
-    input.addEventListener("change", () => resolve(input.files[0] ?? null));
-    input.addEventListener("cancel", () => resolve(null));
+    const input = h("input", { type: "file", hidden: true });
+    const end = (file) => {
+      input.remove();
+      resolve(file);
+    };
+    input.addEventListener("change", () => end(input.files[0] ?? null));
+    input.addEventListener("cancel", () => end(null));
+    document.body.append(input); // one that is nowhere may be collected while people choose
     input.click();
   });
 }

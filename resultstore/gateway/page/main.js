@@ -118,6 +118,7 @@ function settle(session) {
   scopes = new Set(session.scopes);
   offers.take(session.offers);
   transfers.limits = session.limits ?? {};
+  say(at("hero-text"), `${offers.kinds} go straight to the store. What becomes of them appears below.`);
   at("start").hidden = !scopes.has("run") || !offers.free.length;
   at("leave").hidden = !api.token;
   at("choose").disabled = !scopes.has("upload") || !offers.takesFiles;

@@ -18,6 +18,15 @@ export class Offers {
     return this.#all.filter((one) => one.takes.length === 0);
   }
 
+  /** "Pictures, tables and video": what may be dropped. */
+  get kinds() {
+    const taken = this.#all.flatMap((one) => one.takes).join();
+    const words = KINDS.filter(([part]) => taken.includes(part)).map(([, word]) => word);
+    const last = words.pop() ?? "files";
+    const all = words.length ? `${words.join(", ")} and ${last}` : last;
+    return all.charAt(0).toUpperCase() + all.slice(1);
+  }
+
   get takesFiles() {
     return this.#all.some((one) => one.takes.length > 0);
   }
@@ -33,6 +42,8 @@ export class Offers {
     return offers.length > 1 || formOf(offers[0].arguments).needs;
   }
 }
+
+const KINDS = [["image/", "pictures"], ["text/csv", "tables"], ["application/pdf", "PDFs"], ["video/", "video"], ["audio/", "sound"]];
 
 // Systems name these differently, or not at all.
 const BY_SUFFIX = { csv: "text/csv", tsv: "text/tab-separated-values", pdf: "application/pdf", avif: "image/avif", webp: "image/webp", mp4: "video/mp4", mov: "video/quicktime", webm: "video/webm", mkv: "video/x-matroska" };

@@ -5,29 +5,38 @@ import { fact, size } from "./format.js";
 import { previewOf } from "./describe.js";
 
 const NEAR = "400px";
+const STAYS_MS = 120; // near the screen for so long, else it was only scrolled past
 const HEAD_BYTES = 2048;
-const ROWS = 5;
+const ROWS = 4;
 const COLUMNS = 5;
 const SIGNS = [
   [/^image\//, "picture"], [/^video\//, "video"], [/^audio\//, "sound"],
   [/csv|parquet|spreadsheet/, "table"], [/zip|tar|zstd/, "archive"], [/skops|safetensors|onnx/, "model"],
 ];
 
-/** Makes and keeps previews; pictures and table heads wait until they are near the screen. */
+/** Makes and keeps previews; pictures and table heads wait until they come near the screen and stay there. */
 export class Previews {
   #links;
   #seen;
   #work = new WeakMap();
+  #near = new Set();
+  #due = 0;
 
   constructor(links) {
     this.#links = links;
     this.#seen = new IntersectionObserver((entries) => {
-      for (const { isIntersecting, target } of entries) {
-        if (!isIntersecting) continue;
-        this.#seen.unobserve(target);
-        this.#work.get(target)?.();
-      }
+      for (const { isIntersecting, target } of entries) isIntersecting ? this.#near.add(target) : this.#near.delete(target);
+      clearTimeout(this.#due);
+      this.#due = setTimeout(() => this.#load(), STAYS_MS);
     }, { rootMargin: NEAR });
+  }
+
+  #load() {
+    for (const frame of this.#near) {
+      this.#seen.unobserve(frame);
+      this.#work.get(frame)?.();
+    }
+    this.#near.clear();
   }
 
   /** Draw into `frame` what `view` can show; nothing happens while that is what it shows already. */
@@ -38,13 +47,21 @@ export class Previews {
     if (frame.dataset.drawn === drawn) return;
     frame.dataset.drawn = drawn;
     frame.dataset.kind = local ? "picture" : preview.kind;
-    frame.replaceChildren(local ? picture(local) : this.#made(frame, preview));
+    frame.replaceChildren(local ? this.#local(frame, local, preview.artifact) : this.#made(frame, preview));
   }
 
   /** Forget a frame that leaves the page. */
   forget(frame) {
     this.#seen.unobserve(frame);
+    this.#near.delete(frame);
     this.#work.delete(frame);
+  }
+
+  /** A picture that was chosen here and is on its way; its name may promise more than its bytes hold. */
+  #local(frame, url, file) {
+    const shown = picture(url);
+    shown.addEventListener("error", () => frame.replaceChildren(sign(file.media_type, file.file_name)), { once: true });
+    return shown;
   }
 
   #made(frame, { kind, artifact, facts }) {

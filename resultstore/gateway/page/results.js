@@ -31,7 +31,9 @@ export class Results extends EventTarget {
   put(view) {
     const known = this.#byId.get(view.id);
     if (known && older(view, known)) return;
-    this.#byId.set(view.id, known?.sending ? { ...view, sending: known.sending } : view);
+    // What a failure's record does not hold any more is still true: which file it was.
+    const kept = { upload: view.upload ?? known?.upload ?? null, sending: known?.sending };
+    this.#byId.set(view.id, { ...view, ...kept });
     this.#touch(view.id, !known || known.created_at !== view.created_at);
   }
 

@@ -202,7 +202,7 @@ export class Transfer extends EventTarget {
     if (!(failure instanceof NotTaken || failure instanceof Problem)) throw failure;
     const refused = failure instanceof NotTaken && failure.status >= 400 && failure.status < 500 && failure.status !== 403 && failure.status !== 408;
     if (refused) throw failure;
-    if (navigator.onLine) this.#failures += 1;
+    if (navigator.onLine && failure.status !== 429) this.#failures += 1; // a quota says when to come again
     if (this.#failures > MOST_FAILURES) throw failure;
     this.#move("waiting");
     this.#rate = new Rate();

@@ -1,0 +1,142 @@
+"""How the page looks and is worked: on three screens, light and dark, by the keyboard alone, and for axe."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.conftest import shot
+from tests.browser.steps import card, fill, photo, send, table, wait_done, wait_live
+
+WIDTHS = (360, 768, 1440)
+SCHEMES = ("light", "dark")
+STILL_MS = 50  # until it stands still: axe measures contrast
+SERIOUS = {"serious", "critical"}
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture(scope="module")
+def furnished(stage):
+    """Results of every kind: pictures, a report, a model, a table, a failure."""
+    fill(stage, 12, owner="local")
+    work = (
+        ("report.csv", table(), "pdf.report", {"title": "Wine"}),
+        ("model.csv", table(), "models.train", {"target": "cultivar"}),
+        ("table.csv", table(), "tables.convert", {}),
+        ("broken.jpg", {"mimeType": "image/jpeg", "buffer": photo()["buffer"][:9_000]}, "images.resize", {}),
+        ("photo.jpg", photo(), "images.resize", {}),
+    )
+    with stage.http() as client:
+        for name, file, task, options in work:
+            asked = {"name": name, "size_bytes": len(file["buffer"]), "media_type": file["mimeType"]}
+            ticket = (
+                client.post("/v1/uploads", json={**asked, "task": task, "options": options}).raise_for_status().json()
+            )
+            client.put(ticket["url"], content=file["buffer"], headers=ticket["headers"]).raise_for_status()
+            client.post(f"/v1/uploads/{ticket['id']}/complete", json={})
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_fits_the_screen_and_axe_finds_nothing_serious(visit, furnished, width, scheme):
+    page = visit(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
+    for name in ("photo.jpg", "report.csv", "model.csv"):
+        wait_done(page, name)
+    expect(card(page, "photo.jpg").locator("img.loaded")).to_be_visible()
+
+    look(page, f"page-{width}-{scheme}")
+    assert page.evaluate(OVERFLOW) <= 0
+    page.locator(".card-title").get_by_text("photo.jpg", exact=True).click()
+    expect(page.locator("#drawer img")).to_be_visible()
+    look(page, f"drawer-{width}-{scheme}")
+    page.keyboard.press("Escape")
+    expect(page.locator("#drawer")).to_be_hidden()
+    send(page, table("asked.csv"))
+    expect(page.locator("#sheet")).to_be_visible()
+    look(page, f"sheet-{width}-{scheme}")
+
+
+def look(page, name):
+    """Keep a picture of it, and let axe judge it."""
+    page.wait_for_timeout(STILL_MS)
+    shot(page, name)
+    found = Axe().run(page).response["violations"]
+    serious = [(one["id"], [node["target"] for node in one["nodes"]][:3]) for one in found if one["impact"] in SERIOUS]
+    assert serious == [], name
+
+
+def test_everything_is_reached_and_done_by_the_keyboard_alone(visit, furnished):
+    page = visit(viewport={"width": 1440, "height": 900})
+    wait_done(page, "photo.jpg")
+    page.keyboard.press("Tab")
+    assert focused(page) == "Skip to results"
+    page.keyboard.press("Enter")
+    page.keyboard.press("/")
+    page.keyboard.type("picture 00")
+    expect(page.locator("#results-sum")).to_contain_text("12 matches")
+
+    page.locator("#tasks").focus()
+    page.keyboard.press("Tab")
+    first = focused(page)
+    page.keyboard.press("ArrowRight")
+    second = focused(page)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Home")
+    assert (first, second, focused(page)) == ("picture 0000.webp", "picture 0001.webp", "picture 0000.webp")
+    page.keyboard.press("Enter")
+    expect(page.locator("#drawer")).to_be_visible()
+    assert page.evaluate("document.activeElement.closest('dialog')?.id") == "drawer"
+    page.keyboard.press("Escape")
+    expect(page.locator("#drawer")).to_be_hidden()
+    assert focused(page) == "picture 0000.webp", "the keyboard is back where it was"
+
+
+def test_a_deleted_result_can_be_taken_back_and_is_gone_when_it_is_not(visit, stage, furnished):
+    page = visit()
+    wait_live(page)
+    kept, gone = card(page, "picture 0010.webp"), card(page, "picture 0011.webp")
+    kept.get_by_role("button", name="Delete").click()
+    expect(kept).to_have_count(0)
+    page.get_by_role("button", name="Undo").press("Enter")
+    expect(kept).to_be_visible()
+
+    gone.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Close this message").click()
+
+    expect(gone).to_have_count(0)
+    with stage.http() as client:
+        assert client.get("/v1/results/filled-local-0010").status_code == 200
+        page.wait_for_function("document.querySelectorAll('.toast').length === 0")
+        assert client.get("/v1/results/filled-local-0011").status_code == 404
+
+
+def test_work_can_be_run_again_and_is_followed(visit, furnished):
+    page = visit()
+    wait_done(page, "photo.jpg")
+    before = page.locator(".card").count()
+
+    card(page, "photo.jpg").get_by_role("button", name="Run again").click()
+
+    expect(page.locator(".toast")).to_contain_text("runs again")
+    expect(page.locator(".card")).to_have_count(before + 1)
+    wait_done(page, "photo.jpg")
+
+
+def test_the_drawer_shows_where_the_bytes_are_and_how_a_program_gets_them(visit, furnished):
+    page = visit()
+    wait_done(page, "photo.jpg").locator(".card-title").click()
+    drawer = page.locator("#drawer")
+
+    expect(drawer.locator(".timeline")).to_contain_text("Done and sealed")
+    expect(drawer.locator(".digest code").first).to_have_text(re.compile("^[0-9a-f]{64}$"))
+    expect(drawer.locator(".code")).to_contain_text("curl --fail --location")
+    drawer.get_by_role("button", name="Python").click()
+    expect(drawer.locator(".code")).to_contain_text("httpx.stream")
+    drawer.get_by_role("button", name="Copy link", exact=True).click()
+    expect(page.locator(".toast")).to_contain_text("Link copied. It works until")
+    assert page.evaluate("navigator.clipboard.readText()").startswith("http://127.0.0.1:")
+
+
+def focused(page):
+    return page.evaluate("document.activeElement.textContent")

@@ -1,0 +1,57 @@
+"""Two owners before one gateway: each comes in with a token and sees what is his."""
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import shot
+from tests.browser.steps import card, photo, send, wait_done, wait_live
+
+
+def enter(page, token):
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_without_a_token_nothing_is_shown_and_a_wrong_one_is_refused(visit, stage):
+    page = visit(stage.guarded)
+
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    shot(page, "sign-in")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    enter(page, "rst_wrong")
+
+    expect(page.get_by_role("alert")).to_contain_text("not known")
+    assert page.locator(".card").count() == 0
+
+
+def test_each_owner_sees_what_is_his_own_alone(visit, stage):
+    alice, bob = visit(stage.guarded), visit(stage.guarded)
+    enter(alice, stage.tokens["alice"])
+    enter(bob, stage.tokens["bob"])
+    wait_live(bob)
+
+    send(alice, photo("of alice.jpg"))
+    done = wait_done(alice, "of alice.jpg")
+    send(bob, photo("of bob.jpg"))
+    wait_done(bob, "of bob.jpg")
+
+    expect(card(bob, "of alice.jpg")).to_have_count(0)
+    expect(card(alice, "of bob.jpg")).to_have_count(0)
+    with stage.http("bob") as client:
+        foreign = client.get(f"/v1/results/{done.get_attribute('data-id')}")
+    assert foreign.status_code == 404
+
+
+def test_the_token_is_kept_for_the_tab_alone_and_forgotten_at_its_end(visit, stage):
+    page = visit(stage.guarded)
+    enter(page, stage.tokens["alice"])
+    wait_live(page)
+    page.reload()
+    wait_live(page)  # kept over a reload
+
+    kept = page.evaluate("[Object.keys(localStorage).length, document.cookie, Object.keys(sessionStorage)]")
+    assert kept == [0, "", ["resultstore.token"]]
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert page.evaluate("Object.keys(sessionStorage)") == []
+    assert page.locator(".card").count() == 0

@@ -1,0 +1,89 @@
+"""The page after trouble: a reload, a network that goes, a gateway that restarts, a link that has expired."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import shot
+from tests.browser.steps import card, choose_task, large_table, photo, send, wait_done, wait_live
+from tests.browser.test_uploads import network, slowed
+
+EXPIRED = {
+    "status": 403,
+    "headers": {"access-control-allow-origin": "*"},
+    "body": "<Error><Code>AccessDenied</Code></Error>",
+}
+
+
+def test_an_upload_goes_on_after_a_reload_with_the_parts_that_are_missing(visit, tmp_path):
+    page = visit()
+    slow = slowed(page, 7_000_000)
+    file = large_table(tmp_path, "reloaded.csv", size_bytes=35_000_000)
+    send(page, file)
+    choose_task(page, "Convert a table")
+    bar = page.locator(".row .bar")
+    while int(bar.get_attribute("aria-valuenow")) < 80:  # three of five parts
+        page.wait_for_timeout(20)
+
+    page.reload()
+    slow.detach()
+    broken = card(page, "reloaded.csv")
+    expect(broken.locator(".pill")).to_have_text("Upload unfinished")
+    asked = []
+    page.on("request", lambda request: request.method == "PUT" and asked.append(request.url))
+    with page.expect_file_chooser() as chooser:
+        broken.get_by_role("button", name="Go on with").click()
+    chooser.value.set_files(file)
+
+    wait_done(page, "reloaded.csv")
+    assert 0 < len(asked) <= 3, "five parts in all, of which some were there"
+
+
+def test_an_upload_waits_while_offline_and_goes_on_by_itself(visit, tmp_path):
+    page = visit()
+    slow = slowed(page, 4_000_000)
+    send(page, large_table(tmp_path, "offline.csv"))
+    choose_task(page, "Convert a table")
+    facts = page.locator(".row-facts")
+    expect(facts).to_contain_text("MB/s")
+
+    network(slow, offline=True)
+    expect(facts).to_contain_text("offline")
+    expect(page.locator("#banner")).to_contain_text("You are offline")
+    shot(page, "offline")
+    network(slow, offline=False)
+
+    wait_done(page, "offline.csv")
+    expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_the_page_follows_again_after_the_gateway_has_restarted(visit, stage):
+    page = visit()
+    wait_live(page)
+    live = page.locator("#health li").filter(has_text="Live").first
+
+    stage.open.kill()
+    expect(live).not_to_have_attribute("data-state", "good")
+    stage.open.start()
+
+    expect(live).to_have_attribute("data-state", "good")
+    send(page, photo("after the restart.jpg"))
+    wait_done(page, "after the restart.jpg")
+
+
+def test_an_expired_link_of_a_preview_is_asked_for_anew(visit):
+    first = visit()
+    send(first, photo("expiring.jpg"))
+    wait_done(first, "expiring.jpg")
+    page = visit()
+    refused = []
+
+    def expire(route):
+        refused.append(route.request.url)
+        route.fulfill(**EXPIRED)
+
+    page.route(re.compile(r"127\.0\.0\.1:\d+/"), expire, times=1)  # what a link says that is too old
+    page.reload()
+
+    expect(card(page, "expiring.jpg").locator("img.loaded")).to_be_visible()
+    assert refused

@@ -1,0 +1,161 @@
+"""Files into the page: chosen, dropped and pasted, followed to what was made of them."""
+
+import hashlib
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import shot
+from tests.browser.steps import card, choose_task, large_table, photo, send, table, wait_done, wait_live
+
+DROP = """([name, type, bytes]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+  for (const event of ["dragenter", "dragover", "drop"])
+    document.body.dispatchEvent(new DragEvent(event, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+}"""
+DRAG = DROP.replace(', "drop"', "")
+PASTE = """([name, type, bytes]) => {
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File([new Uint8Array(bytes)], name, { type }));
+  document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+}"""
+HOSTILE = '<img src=x onerror="document.title=1">"\'.jpg'
+
+
+def as_bytes(file):
+    return [file["name"], file["mimeType"], list(file["buffer"])]
+
+
+def test_a_chosen_photo_becomes_a_card_with_its_copies_and_can_be_fetched(visit, stage):
+    page = visit()
+
+    send(page, photo("chosen.jpg"))
+    done = wait_done(page, "chosen.jpg")
+
+    expect(done.locator(".frame img.loaded")).to_be_visible()
+    expect(done.locator(".card-facts")).to_contain_text("→")
+    with page.expect_download() as fetched:
+        done.get_by_role("button", name="Download").click()
+    content = fetched.value.path().read_bytes()
+    with stage.http() as client:
+        view = client.get(f"/v1/results/{done.get_attribute('data-id')}").json()
+    made = next(one for one in view["artifacts"] if one["metadata"].get("role") != "input")
+    assert hashlib.sha256(content).hexdigest() == made["sha256"]
+    assert fetched.value.suggested_filename == made["file_name"]
+
+
+def test_a_file_can_be_dropped_anywhere_and_pasted(visit):
+    page = visit()
+    wait_live(page)
+
+    page.evaluate(DRAG, as_bytes(photo("dropped.jpg")))
+    expect(page.locator("#veil.shown")).to_be_visible()
+    shot(page, "drop")
+    page.evaluate(DROP, as_bytes(photo("dropped.jpg")))
+    page.evaluate(PASTE, as_bytes(photo("pasted.jpg")))
+
+    wait_done(page, "dropped.jpg")
+    wait_done(page, "pasted.jpg")
+    expect(page.locator("#veil.shown")).to_have_count(0)
+
+
+def test_a_table_is_asked_about_and_its_work_is_shown_as_it_goes(visit):
+    page = visit()
+    page.evaluate("""() => {
+      window.seen = new Set();
+      new MutationObserver(() => document.querySelectorAll(".pill").forEach((one) => window.seen.add(one.textContent)))
+        .observe(document.getElementById("gallery"), { subtree: true, childList: true, characterData: true });
+    }""")
+
+    send(page, table("asked.csv"))
+    choose_task(page, "Report on a table")
+    wait_done(page, "asked.csv")
+
+    seen = page.evaluate("[...window.seen]")
+    assert any(words.startswith("Working ") and words.endswith("%") for words in seen), seen
+
+
+def test_an_upload_in_parts_shows_its_rate_and_can_rest(visit, stage, tmp_path):
+    page = visit()
+    slow = slowed(page, 3_000_000)
+
+    sent = large_table(tmp_path, "parts.csv")
+    send(page, sent)
+    choose_task(page, "Convert a table")
+    row = page.locator(".row").filter(has_text="parts.csv")
+    expect(row.locator(".row-facts")).to_contain_text("MB/s")
+    expect(row.locator(".row-facts")).to_contain_text("left")
+    shot(page, "uploading")
+    row.get_by_role("button", name="Pause").click()
+    expect(row.locator(".row-facts")).to_contain_text("paused")
+    slow.detach()
+    row.get_by_role("button", name="Go on").click()
+
+    done = wait_done(page, "parts.csv")
+    with stage.http() as client:
+        view = client.get(f"/v1/results/{done.get_attribute('data-id')}").json()
+    assert view["input"]["size_bytes"] == sent.stat().st_size
+    assert view["artifacts"][-1]["metadata"]["rows"] == sent.read_bytes().count(b"\n") - 1
+
+
+def test_an_upload_can_be_given_up(visit, tmp_path):
+    page = visit()
+    slowed(page, 1_000_000)
+
+    send(page, large_table(tmp_path, "given up.csv"))
+    choose_task(page, "Convert a table")
+    row = page.locator(".row").filter(has_text="given up.csv")
+    expect(row.locator(".row-facts")).to_contain_text("MB/s")
+    row.get_by_role("button", name="Cancel the upload").click()
+
+    expect(row).to_have_count(0)
+    expect(card(page, "given up.csv")).to_have_count(0)
+
+
+def test_what_no_task_takes_is_said_at_once(visit):
+    page = visit()
+    wait_live(page)
+
+    send(page, {"name": "song.xyz", "mimeType": "application/x-nothing", "buffer": b"12345"})
+
+    expect(page.locator(".toast")).to_contain_text("song.xyz: no task here takes this kind of file.")
+
+
+def test_a_file_that_is_not_what_it_says_fails_with_its_reason(visit):
+    page = visit()
+
+    send(page, {"name": "not a photo.jpg", "mimeType": "image/jpeg", "buffer": b"<html><script>1</script></html>" * 40})
+
+    failed = card(page, "not a photo.jpg")
+    expect(failed.locator(".pill")).to_have_text("Failed")
+    failed.locator(".card-title").click()
+    expect(page.locator(".failure")).to_be_visible()
+    shot(page, "failure")
+
+
+def test_a_name_that_is_markup_stays_a_name(visit):
+    page = visit()
+    title = page.title()
+
+    send(page, photo(HOSTILE))
+    done = wait_done(page, HOSTILE)
+    done.locator(".card-title").click()
+
+    expect(page.locator("#drawer-title")).to_have_text(HOSTILE)
+    assert page.title() == title
+    assert page.locator("img[src='x']").count() == 0
+
+
+def slowed(page, bytes_a_second):
+    """A network of this speed, until the session is detached."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    network(session, bytes_a_second)
+    return session
+
+
+def network(session, bytes_a_second=-1, *, offline=False):
+    session.send(
+        "Network.emulateNetworkConditions",
+        {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second},
+    )
