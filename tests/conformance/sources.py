@@ -1,5 +1,6 @@
 """Sources: the tests that Celery and Dramatiq ship with their source distributions, brought here by pip."""
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -8,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 CELERY_VERSION = "5.7.0"
+FETCH_LIMIT_S = 120
+PINS = Path(__file__).resolve().parents[2] / "constraints.txt"
 
 
 class Unavailable(Exception):
@@ -37,12 +40,23 @@ def _kept(release: str, wanted: tuple[str, ...], *, cache: Path) -> Path:
     return folder
 
 
-def _downloaded(release: str, folder: Path) -> Path:
+def pinned(release: str, pins: str) -> str:
+    """The line of `pins` for this release, with its hashes: what is fetched here is run. Raises Unavailable."""
     project, _, number = release.rpartition("-")
+    found = re.search(rf"(?m)^{re.escape(project)}==(?P<number>[^ ]+)(?: \\\n *--hash=\S+)+", pins)
+    if found is None or found["number"] != number:
+        raise Unavailable(f"{release} is installed and not in constraints.txt: make conformance installs what is")
+    return found[0] + "\n"
+
+
+def _downloaded(release: str, folder: Path) -> Path:
+    project = release.rpartition("-")[0]
+    wanted = folder / "wanted.txt"
+    wanted.write_text(pinned(release, PINS.read_text()))
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-    source = ["--no-deps", f"--no-binary={project}", f"--dest={folder}", f"{project}=={number}"]
-    if subprocess.run([*pip, *source], check=False).returncode:
-        raise Unavailable(f"pip could not fetch the source of {release}; see its output above")
+    source = ["--no-deps", f"--no-binary={project}", "--require-hashes", f"--dest={folder}", f"--requirement={wanted}"]
+    if subprocess.run([*pip, *source], check=False, timeout=FETCH_LIMIT_S).returncode:
+        raise Unavailable(f"pip could not fetch the source of {release}: see its output above, and pip's own settings")
     [archive] = folder.glob("*.tar.gz")
     return archive
 
