@@ -38,7 +38,7 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "celery.md",
         "Celery",
-        "`from resultstore.backends.celery import LazyParts, keeps, setup, store_of`. The backend's URL is `resultstore+redis://...`.",
+        "`from resultstore.backends.celery import LazyParts, aio, keeps, setup, store_of`. The backend's URL is `resultstore+redis://...`.",
         (
             "resultstore.backends.celery.setup.setup",
             "resultstore.backends.celery.setup.store_of",
@@ -48,6 +48,12 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
             "resultstore.backends.celery.capturing.CapturingTasks",
             "resultstore.backends.celery.keeping.keeps",
             "resultstore.backends.celery.lazy.LazyParts",
+            "resultstore.backends.celery.aio.get",
+            "resultstore.backends.celery.aio.as_ended",
+            "resultstore.backends.celery.aio.state",
+            "resultstore.backends.celery.aio.completion",
+            "resultstore.backends.celery.aio.completion_of",
+            "resultstore.backends.celery.aio.Completion",
             "resultstore.model.spill.Spill",
         ),
     ),

@@ -61,10 +61,13 @@ class Lists(Protocol):
 
 @runtime_checkable
 class LoadsMany(Protocol):
-    """The further power of loading many Results in one round trip."""
+    """The further power of finding many Results in one round trip."""
 
     def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """What `load` gives for each id, in their order."""
+
+    def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """What `peek` gives for each id, in their order."""
 
 
 @runtime_checkable

@@ -55,6 +55,10 @@ class MemoryIndex:
         """What `load` gives for each id."""
         return [self.load(one) for one in result_ids]
 
+    def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """What `peek` gives for each id."""
+        return [self.peek(one) for one in result_ids]
+
     def save(self, result: Result, *, ttl_s: int | None, over: Over = Over.ANYTHING) -> bool:
         """Write the record if `over` allows, let it expire after `ttl_s` seconds, and announce it."""
         entry = _entry(result, ttl_s)

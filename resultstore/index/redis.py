@@ -79,6 +79,17 @@ class RedisIndex:
             loaded += map(_decoded, batch, found[::2], found[1::2])
         return loaded
 
+    def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """What `peek` gives for each id: one MGET for up to 1,000 of them."""
+        peeked: list[Result | None] = []
+        for start in range(0, len(result_ids), _LOADED_AT_ONCE):
+            batch = result_ids[start : start + _LOADED_AT_ONCE]
+            found = self._asked(_then(batch, lambda of, ids: of.mget([self._record(one) for one in ids])))
+            peeked += [
+                main if main is None else record.decode(one, main, None) for one, main in zip(batch, found, strict=True)
+            ]
+        return peeked
+
     def save(self, result: Result, *, ttl_s: int | None, over: Over = Over.ANYTHING) -> bool:
         """Write the record if `over` allows, let it expire after `ttl_s` seconds, and announce it: one round trip.
 

@@ -82,7 +82,15 @@ class Lookup:
         So a poll of a thousand ids of running work is not a thousand requests to the object store; whoever polls
         again gets the next few.
         """
-        results = self._load_many(result_ids)
+        return self._found_many(result_ids, self._load_many(result_ids))
+
+    def poll_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """The same over the small records alone."""
+        index = self._index
+        peeked = index.peek_many(result_ids) if isinstance(index, LoadsMany) else list(map(index.peek, result_ids))
+        return self._found_many(result_ids, peeked)
+
+    def _found_many(self, result_ids: Sequence[str], results: list[Result | None]) -> list[Result | None]:
         asked = 0
         for at, (result_id, result) in enumerate(zip(result_ids, results, strict=True)):
             if result is not None and not self._trust.vouches(result):

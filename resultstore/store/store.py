@@ -237,6 +237,10 @@ class Store:
         """State and progress only: never reads a value or a list of Artifacts, whatever their size."""
         return self._lookup.poll(result_id)
 
+    def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """The same for many in one round trip, in the order of their ids."""
+        return self._lookup.poll_many(result_ids)
+
     def wait(self, result_id: str, *, timeout_s: float | None = None) -> Result:
         """The Result once its state is terminal. Raises TimeoutError after `timeout_s` (None: wait for ever)."""
         return wait_for(self.index, self.load, result_id, timeout_s=timeout_s)

@@ -103,6 +103,9 @@ def test_many_results_are_loaded_in_the_order_of_their_ids(index, ids):
 
     assert [one and one.value for one in found] == [b"v" * 5000, None, b"1"]
     assert index.load_many([]) == []
+    peeked = index.peek_many([large, unknown, small])
+    assert peeked == [index.peek(one) for one in (large, unknown, small)]
+    assert ([one and one.state for one in peeked], index.peek_many([])) == ([State.SUCCESS, None, State.SUCCESS], [])
 
 
 def test_a_line_says_from_when_an_id_is_heard_and_then_what_happens(index, ids):

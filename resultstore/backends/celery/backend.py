@@ -1,20 +1,20 @@
 """ResultStoreBackend: Celery's result backend over a Store."""
 
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
 
 from celery import Celery, states
-from celery._state import task_join_will_block
 from celery.backends.asynchronous import AsyncBackendMixin
 from celery.backends.base import Backend, compress_payload
 from celery.exceptions import BackendStoreError
 from celery.result import AsyncResult
 
 from resultstore.backends.celery import artifacts, urls
+from resultstore.backends.celery.announcing import AnnouncesTasks
 from resultstore.backends.celery.artifacts import marked, unmarked
+from resultstore.backends.celery.awaiting import IsAwaited
 from resultstore.backends.celery.consumer import ResultConsumer
 from resultstore.backends.celery.groups import KeepsGroups
 from resultstore.backends.celery.legacy import Legacy, LegacyStore
@@ -29,7 +29,7 @@ from resultstore.backends.celery.serializing import JSON
 from resultstore.backends.celery.timing import Timing
 from resultstore.capturing import sealed_record
 from resultstore.connect import connect
-from resultstore.index.index import HasLine, Hints, Line
+from resultstore.index.index import HasLine, Line
 from resultstore.model import layout
 from resultstore.model.errors import Misconfigured, Unavailable
 from resultstore.model.result import Result
@@ -49,13 +49,13 @@ NO_PICKLE: Final = (
 )
 
 
-class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
+class ResultStoreBackend(KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMixin):
     """State and small values in Redis, large values and Artifacts in the object store.
 
     Args:
         app: the Celery app.
         url: `redis://host:6379/0`, `rediss://`, `socket:///path` or `sentinel://host:26379/0;sentinel://...`;
-            `?blobs=s3://bucket/prefix` overrides RESULTSTORE_BLOBS_URL.
+            `redis-cluster://host:6379;...`; `?blobs=s3://bucket/prefix` overrides RESULTSTORE_BLOBS_URL.
     """
 
     ResultConsumer = ResultConsumer
@@ -84,7 +84,7 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
         if self.store.blobs is None:
             warnings.warn(NO_BLOBS, UserWarning, stacklevel=2)
         self._on_signals = (Timing(), Owners(), Dispatches(), self.attend_chords(), self.note_workflows())
-        self.listens = True  # whether whoever sends a task hears of its result
+        self.listens, self.tracks_sent = True, place.track_sent
         self.spills = Spills(self.store)
         self.resolver = Resolver(self.spills)
         self.reading = Reading(
@@ -129,15 +129,6 @@ class ResultStoreBackend(KeepsGroups, AsyncBackendMixin):
     def _resolved(self, value: object) -> object:
         running = current()
         return self.resolver.resolved(value, owner=None if running is None else running.owner)
-
-    def on_task_call(self, producer: object, task_id: str) -> None:  # noqa: ARG002 - Celery's signature
-        """Hear the id before it is sent; write its PENDING record, so that polls of it never ask the object store."""
-        if self.listens and not task_join_will_block():
-            self.result_consumer.expect(task_id)
-        if self.store.blobs is not None and isinstance(self.store.index, Hints):
-            now = time.time()
-            known = Result(id=task_id, owner=inherited(), created_at=now, changed_at=now)
-            self.store.index.hint(known, ttl_s=self.expires or None)
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
         """A server that is away may come back."""

@@ -102,6 +102,10 @@ class LegacyStore(Store):
         """State and progress; of Celery's own record all, for it is one value."""
         return self._or_theirs([result_id], [super().peek(result_id)])[0]
 
+    def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """The same for many, in two round trips."""
+        return self._or_theirs(result_ids, super().peek_many(result_ids))
+
     def delete(self, result_id: str) -> None:
         """Delete both."""
         super().delete(result_id)

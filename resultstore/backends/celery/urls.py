@@ -35,6 +35,7 @@ _ARGUMENTS: Final = {
 _DEFAULTS: Final = {"redis_socket_timeout": DEFAULTS["redis_socket_timeout"]}
 _SENTINEL_OPTIONS: Final = ("master_name", "sentinel_kwargs", "min_other_sentinels")
 _LEGACY: Final = ("legacy_redis", "publish_legacy")
+_SWITCHES: Final = (*_LEGACY, "track_sent")
 _CERT_REQS: Final = {"CERT_NONE": "none", "CERT_OPTIONAL": "optional", "CERT_REQUIRED": "required"}
 
 
@@ -45,6 +46,7 @@ class Place(msgspec.Struct, frozen=True):
     redis_options: dict[str, object]
     legacy_redis: bool = False  # also read what Celery's own backend wrote
     publish_legacy: bool = False  # also write what it would
+    track_sent: bool = False  # tell an id that was sent from an unknown one
 
 
 def place(url: str | None, conf: Any) -> Place:  # noqa: ANN401 - Celery's settings have no type
@@ -65,9 +67,9 @@ def place(url: str | None, conf: Any) -> Place:  # noqa: ANN401 - Celery's setti
         index_url, query = _index_url(url)
         blobs_url = query.get("blobs") or transport.get("blobs")
         chosen |= {"index_url": index_url} | ({"blobs_url": blobs_url} if blobs_url else {})
-    said = {name: bool(transport.get(name, conf.get(f"resultstore_{name}"))) for name in _LEGACY}
+    said = {name: bool(transport.get(name, conf.get(f"resultstore_{name}"))) for name in _SWITCHES}
     settings = Settings(**chosen)  # type: ignore[arg-type]  # checked by it
-    if any(said.values()) and settings.index_url.startswith("memory"):
+    if any(said[name] for name in _LEGACY) and settings.index_url.startswith("memory"):
         raise Misconfigured("legacy_redis and publish_legacy need Redis: use redis:// in the backend's URL")
     return Place(settings, _redis_options(url or "", conf, transport), **said)
 
