@@ -5,13 +5,14 @@ from typing import Final
 import msgspec
 
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import BadReference, NotYours
+from resultstore.model.errors import BadReference, Misconfigured, NotYours
 from resultstore.model.mac import Macs
 from resultstore.model.result import Result
 from resultstore.settings import Settings
 from resultstore.store.attempt import current
 
 _PURPOSE: Final = "artifact"
+_KEY_MIN_BYTES: Final = 16
 
 
 class Trust:
@@ -29,8 +30,10 @@ class Trust:
 
     @classmethod
     def of(cls, settings: Settings) -> "Trust":
-        """By `secret_key`, `secret_key_old` and `accept_unsigned`."""
+        """By `secret_key`, `secret_key_old` and `accept_unsigned`. Raises Misconfigured for a key that is too short."""
         secret = settings.secret_key.get_secret_value().encode()
+        if 0 < len(secret) < _KEY_MIN_BYTES:
+            raise Misconfigured(f"RESULTSTORE_SECRET_KEY is shorter than {_KEY_MIN_BYTES} bytes: make a random one")
         older = [one.encode() for one in settings.secret_key_old.get_secret_value().split()]
         return cls(Macs(secret, older=older, accept_unsigned=settings.accept_unsigned))
 

@@ -20,6 +20,8 @@ from resultstore.store import Store
 from resultstore.store.attempt import Attempt
 
 Sent = Message[object] | MessageProxy
+OWNER = "resultstore_owner"
+"""The message's option that names who owns its Result."""
 
 
 class ResultStoreBackend(ResultBackend):
@@ -107,7 +109,7 @@ class ResultStoreBackend(ResultBackend):
         value = self.encoded(result)
         if self.store.blobs is None or len(value) <= self.store.settings.inline_max_bytes:
             return record.moved(record.state, value=value)
-        attempt = Attempt(record.id, task=record.task, retries=record.retries)
+        attempt = Attempt(record.id, task=record.task, owner=record.owner, retries=record.retries)
         return sealed_record(self.store, attempt, value=value, retention=retention_for(ttl))
 
     def _save(self, record: Result, ttl: int) -> None:
@@ -119,8 +121,14 @@ def retention_for(ttl_ms: int) -> str:
     return next(name for name, length_s in RETENTION_S.items() if length_s is None or length_s * 1000 >= ttl_ms)
 
 
+def owner_of(message: Sent) -> str:
+    """The owner that the message names; "" for none."""
+    owner = message.options.get(OWNER, "")
+    return owner if isinstance(owner, str) else ""
+
+
 def _record(message: Sent) -> Result:
-    return Result(id=message.message_id, task=message.actor_name)
+    return Result(id=message.message_id, task=message.actor_name, owner=owner_of(message))
 
 
 def _with_facts(record: Result, message: Sent, state: State) -> Result:

@@ -11,13 +11,13 @@ from dramatiq.errors import ActorNotFound
 from dramatiq.middleware import MiddlewareError
 from dramatiq.results import Results
 
-from resultstore.backends.dramatiq.backend import ResultStoreBackend, Sent, retention_for
+from resultstore.backends.dramatiq.backend import OWNER, ResultStoreBackend, Sent, owner_of, retention_for
 from resultstore.capturing import run_captured
 from resultstore.index.index import Over
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result, State
-from resultstore.store.attempt import Attempt
+from resultstore.store.attempt import Attempt, current
 
 Body = Callable[..., object]
 
@@ -59,10 +59,22 @@ class Capture(Middleware):
         actor.fn = self._captured(broker, actor, actor.fn)
 
     def before_enqueue(self, broker: Broker, message: Message[object], delay: int) -> None:
-        """Write the PENDING record at dispatch, so that polls of known work never ask the object store."""
+        """Write the PENDING record at dispatch, so that polls of known work never ask the object store.
+
+        What a running actor sends belongs to the owner of its own message; so does the next message of its pipeline.
+        """
+        attempt = current()
+        heir = getattr(self._here, "owner", "") if attempt is None else attempt.owner
+        if heir and not message.options.get(OWNER):
+            message.options[OWNER] = heir
         if _ttl_ms(broker, message) is None:
             return
-        known = Result(id=message.message_id, task=message.actor_name, created_at=message.message_timestamp / 1000)
+        known = Result(
+            id=message.message_id,
+            task=message.actor_name,
+            owner=owner_of(message),
+            created_at=message.message_timestamp / 1000,
+        )
         retries = message.options.get("retries", 0)
         if not retries:
             self._store.save(known, over=Over.NOTHING)
@@ -74,6 +86,7 @@ class Capture(Middleware):
         """Remember which message this thread is about to run."""
         message.resultstore_started_at = time.time()  # type: ignore[attr-defined]  # this delivery's own object
         self._here.message = message
+        self._here.owner = owner_of(message)  # until this thread's next one: pipelines send on behind this one's end
 
     def after_process_message(
         self,
@@ -121,9 +134,10 @@ class Capture(Middleware):
         retries = message.options.get("retries", 0)
         captured = run_captured(
             self._store,
-            Attempt(message.message_id, task=message.actor_name, retries=retries),
+            Attempt(message.message_id, task=message.actor_name, owner=owner_of(message), retries=retries),
             body,
             codec=self._backend,
+            given=(*message.args, *message.kwargs.values()),
             plain_max_bytes=None if ttl_ms is None else self._store.settings.inline_max_bytes,
             retention=None if ttl_ms is None else retention_for(ttl_ms),
         )

@@ -22,6 +22,9 @@ from resultstore.store.attempt import Attempt, current
 
 Returned = TypeVar("Returned")
 
+OWNER = "resultstore_owner"
+"""The message's label that names who owns its Result."""
+
 
 class ResultStoreBackend(AsyncResultBackend[Returned]):
     """State and small values in the index, large values and Artifacts in the object store.
@@ -82,9 +85,9 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
         done = found.progress
         return TaskProgress(state=found.state, meta={"done": done.done, "total": done.total, "note": done.note})
 
-    def announce(self, task_id: str, *, task: str) -> None:
+    def announce(self, task_id: str, *, task: str, owner: str = "") -> None:
         """Write the PENDING record at dispatch, so that polls of known work never ask the object store."""
-        known = Result(id=task_id, task=task, created_at=time.time())
+        known = Result(id=task_id, task=task, owner=owner, created_at=time.time())
         self.store.save(known, over=Over.NOTHING, ttl_s=self._ttl_s)
 
     def outcome(self, attempt: Attempt, payload: bytes) -> Result:
@@ -152,7 +155,8 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
 
 def _attempt(task_id: str, result: "TaskiqResult[Returned]") -> Attempt:
     """The attempt that made `result`, where no middleware has seen it."""
-    attempt = Attempt(task_id)
+    owner = result.labels.get(OWNER, "")
+    attempt = Attempt(task_id, owner=owner if isinstance(owner, str) else "")
     attempt.started_at -= result.execution_time
     return attempt
 

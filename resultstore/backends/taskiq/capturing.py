@@ -13,7 +13,7 @@ from taskiq import AsyncTaskiqDecoratedTask, TaskiqMessage, TaskiqMiddleware, Ta
 from taskiq.exceptions import NoResultError
 
 from resultstore.backends.taskiq import ending
-from resultstore.backends.taskiq.backend import ResultStoreBackend
+from resultstore.backends.taskiq.backend import OWNER, ResultStoreBackend
 from resultstore.backends.taskiq.call import Call, called, calling
 from resultstore.backends.taskiq.ending import Ending
 from resultstore.backends.taskiq.hints import is_captured
@@ -22,7 +22,7 @@ from resultstore.backends.taskiq.threads import Threads
 from resultstore.index.index import Over
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.result import State
-from resultstore.store.attempt import Attempt
+from resultstore.store.attempt import Attempt, current
 
 Body = Callable[..., Any]
 
@@ -52,9 +52,16 @@ class CapturingMiddleware(TaskiqMiddleware):
             self._prepare(task)
 
     async def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
-        """Write the PENDING record; without the index the task is sent all the same."""
+        """Write the PENDING record; without the index the task is sent all the same.
+
+        What a running task sends belongs to the owner of its own message.
+        """
+        attempt = current()
+        if attempt is not None and attempt.owner:
+            message.labels.setdefault(OWNER, attempt.owner)
+        announce = functools.partial(self._backend.announce, task=message.task_name, owner=_owner(message))
         try:
-            await asyncio.to_thread(self._backend.announce, message.task_id, task=message.task_name)
+            await asyncio.to_thread(announce, message.task_id)
         except IndexUnavailable as error:
             get_logger().warning("record_not_saved", id=message.task_id, state=State.PENDING, error=str(error))
         return message
@@ -64,7 +71,9 @@ class CapturingMiddleware(TaskiqMiddleware):
         task = self.broker.find_task(message.task_name)
         if task is not None:
             self._prepare(task)
-        attempt = Attempt(message.task_id, task=message.task_name, retries=_sendings(message))
+        attempt = Attempt(
+            message.task_id, task=message.task_name, owner=_owner(message), retries=_sendings(message)
+        )
         call = Call(attempt, self._backend)
         call.until_ended.enter_context(calling(call))
         return message
@@ -157,6 +166,11 @@ def _wrapped(body: Body, task: str, finish: Callable[[Call, object], Awaitable[o
 def _taken(task: str) -> Call | None:
     call = called()
     return call if call is not None and call.take(task) else None
+
+
+def _owner(message: TaskiqMessage) -> str:
+    owner = message.labels.get(OWNER, "")
+    return owner if isinstance(owner, str) else ""
 
 
 def _sendings(message: TaskiqMessage) -> int:
