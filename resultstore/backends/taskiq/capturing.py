@@ -71,9 +71,7 @@ class CapturingMiddleware(TaskiqMiddleware):
         task = self.broker.find_task(message.task_name)
         if task is not None:
             self._prepare(task)
-        attempt = Attempt(
-            message.task_id, task=message.task_name, owner=_owner(message), retries=_sendings(message)
-        )
+        attempt = Attempt(message.task_id, task=message.task_name, owner=_owner(message), retries=_sendings(message))
         call = Call(attempt, self._backend)
         call.until_ended.enter_context(calling(call))
         return message

@@ -91,6 +91,6 @@ class WokenDecoratedTask(AsyncTaskiqDecoratedTask[Params, Returned]):
     """What `@broker.task` makes after `setup`."""
 
     def kicker(self) -> AsyncKicker[Params, Returned]:
-        """What sends this task."""
+        """What sends this task; labels that it is given, an owner's too, are of this sending alone."""
         returns = None if is_captured(self.return_type) else self.return_type
-        return WokenKicker(self.task_name, self.broker, self.labels, returns)
+        return WokenKicker(self.task_name, self.broker, dict(self.labels), returns)

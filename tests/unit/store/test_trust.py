@@ -3,7 +3,18 @@
 import msgspec
 import pytest
 
-from resultstore import Artifact, BadReference, NotYours, Result, SealUnreadable, Settings, State, Store, connect
+from resultstore import (
+    Artifact,
+    BadReference,
+    Misconfigured,
+    NotYours,
+    Result,
+    SealUnreadable,
+    Settings,
+    State,
+    Store,
+    connect,
+)
 from resultstore.model import layout, record, seal as documents
 from resultstore.model.mac import Macs
 from resultstore.store.attempt import Attempt, running
@@ -185,3 +196,9 @@ def test_a_store_without_a_key_is_changed_over_by_accepting_what_is_unsigned(fol
         changed.load("7f3a")
     with pytest.raises(BadReference):
         changed.open(artifact)
+
+
+def test_a_key_that_could_be_guessed_is_refused_by_name_and_not_shown():
+    with pytest.raises(Misconfigured, match="RESULTSTORE_SECRET_KEY is shorter than 16 bytes") as refused:
+        connect(Settings(index_url="memory://", secret_key="hunter2"))
+    assert "hunter2" not in str(refused.value)
