@@ -64,6 +64,10 @@ class Settings(BaseSettings):
         64 * GIB, description="the largest upload, whatever its task takes"
     )
 
+    bucket_events_exchange: str = Field(
+        "", description="exchange of RabbitMQ to which the object store publishes its events; empty: none"
+    )
+
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(8080, ge=0, le=65_535)
     gateway_url: str = Field("", description="how browsers reach the gateway; empty: from host and port")

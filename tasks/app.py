@@ -3,7 +3,7 @@
 from celery import Celery
 
 from resultstore import Settings
-from resultstore.backends.celery import setup, trace_worker
+from resultstore.backends.celery import bucket_events, setup, trace_worker
 
 # Kept below RabbitMQ's `consumer_timeout` (30 minutes unacknowledged): with late acknowledgement a longer task
 # would lose its channel and run again, for ever.
@@ -39,6 +39,8 @@ def make_app(settings: Settings) -> Celery:
         broker_transport_options=_transport_options(settings.broker_url),
     )
     setup(made)
+    if settings.bucket_events_exchange:
+        bucket_events.install(made, settings)
     return made
 
 

@@ -110,7 +110,8 @@ def place(settings) -> Iterator[Place]:
 def serving(settings: Settings) -> Iterator[Place]:
     """A gateway with uploads, and the bytes of a folder."""
     app = make_app(settings)
-    app.conf.task_default_queue = f"queue-{uuid.uuid4().hex}"
+    if settings.broker_queue == Settings.model_fields["broker_queue"].default:
+        app.conf.task_default_queue = f"queue-{uuid.uuid4().hex}"
     store, dispatcher = connect(settings), CeleryDispatcher(app)
     listeners = [(create_app(store, dispatcher=dispatcher, offers=offers), _listening(settings.gateway_port))]
     if settings.blobs_url.startswith("file"):
