@@ -6,6 +6,8 @@ from fastapi import FastAPI
 
 from resultstore.dispatching import Dispatcher
 from resultstore.gateway.access import AccessLog
+from resultstore.gateway.companion import CompanionRoutes
+from resultstore.gateway.desk import UploadDesk
 from resultstore.gateway.endings import describe_webhooks
 from resultstore.gateway.events import EventRoutes
 from resultstore.gateway.guard import HostGuard, allowed_hosts, page_origins
@@ -26,6 +28,7 @@ from resultstore.gateway.writes import WriteGuard
 from resultstore.offers import NO_OFFERS, Offers
 from resultstore.store import Store
 from resultstore.uploads.completion import Completion
+from resultstore.uploads.issuing import Issuer
 from resultstore.uploads.reconcile import Reconciler
 from resultstore.webhooks.hooks import Webhooks
 
@@ -70,8 +73,10 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     if dispatcher is not None and store.blobs is not None:
         completion = Completion(store, dispatcher=dispatcher)
         app.state.reconciler = Reconciler(store, completion)
-        uploads = UploadRoutes(store, completion, offers=offers, quotas=quotas, webhooks=app.state.webhooks)
-        app.include_router(uploads.router())
+        issuer = Issuer(store, offers=offers)
+        desk = UploadDesk(store, completion, issuer=issuer, quotas=quotas, webhooks=app.state.webhooks)
+        app.include_router(UploadRoutes(store, desk).router())
+        app.include_router(CompanionRoutes(store, desk).router())
     app.include_router(HealthRoutes(store).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
     describe_webhooks(app)

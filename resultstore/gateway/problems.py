@@ -94,6 +94,15 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _of_surprise)
 
 
+def answer_to(request: Request, error: Exception) -> JSONResponse:
+    """What an application with `install_problems` answers to an error, for who has something to add."""
+    if isinstance(error, Problem):
+        return _of_problem(request, error)
+    if isinstance(error, RequestValidationError):
+        return _of_validation(request, error)
+    return _of_ours(request, error)
+
+
 def problem(status: int, slug: str, detail: str, *, headers: dict[str, str] | None = None) -> JSONResponse:
     """One answer: `slug` never changes its meaning, `detail` is for people."""
     body = {

@@ -8,19 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from resultstore.blobs.blobstore import SignedUrl
 from resultstore.gateway.caller import Caller, needs, visible
+from resultstore.gateway.desk import UploadDesk
 from resultstore.gateway.idempotency import Idempotency
 from resultstore.gateway.problems import Problem
-from resultstore.gateway.quotas import Kind, Quotas
 from resultstore.gateway.views import NO_STORE, ResultView, result_view
-from resultstore.offers import Offers
 from resultstore.store import Store
-from resultstore.uploads.completion import Completion
-from resultstore.uploads.issuing import Issuer, Links, new_upload_id
-from resultstore.uploads.ticket import OPEN_FOR_S, OPEN_STATES, Asked, Ticket
-from resultstore.webhooks.hooks import Webhooks
+from resultstore.uploads.issuing import Links, new_upload_id
+from resultstore.uploads.ticket import OPEN_STATES, UPLOADING, Asked, Ticket
 
 _NAME_MAX_CHARS: Final = 4096  # it is cut to what can be shown, later
-_UNSENDABLE: Final = frozenset({"content-length", "host"})  # browsers and HTTP clients set these by themselves
+_UNSENDABLE: Final = frozenset({"content-length", "host"})
 
 _Uploader = Annotated[Caller, Depends(needs("upload"))]
 
@@ -86,14 +83,9 @@ class UploadView(BaseModel):
 class UploadRoutes:
     """`/v1/uploads` of one Store. Plain functions, which FastAPI runs on its thread pool."""
 
-    def __init__(
-        self, store: Store, completion: Completion, *, offers: Offers, quotas: Quotas, webhooks: Webhooks
-    ) -> None:
+    def __init__(self, store: Store, desk: UploadDesk) -> None:
         self._store = store
-        self._issuer = Issuer(store, offers=offers)
-        self._completion = completion
-        self._quotas = quotas
-        self._webhooks = webhooks
+        self._desk = desk
         self._idempotency = Idempotency(store.index)
 
     def router(self) -> APIRouter:
@@ -118,15 +110,14 @@ class UploadRoutes:
         """A ticket: where to send the bytes, which never pass through this gateway."""
         owner, said = caller.owner, asked.model_dump()
         wanted = Asked(**asked.model_dump(exclude={"sha256", "webhook_url"}), sha256=asked.sha256 or "")
-        checked, new_id = self._issuer.checked(wanted), new_upload_id()
-        if asked.webhook_url is not None:
-            self._webhooks.check(asked.webhook_url)
+        checked, new_id = self._desk.checked(wanted, webhook_url=asked.webhook_url), new_upload_id()
         upload_id = self._idempotency.begin(owner, idempotency_key, said=said, id=new_id)
         response.headers.update({**NO_STORE, "Location": f"/v1/uploads/{upload_id}"})
         if upload_id != new_id:
             return self.upload(upload_id, caller, response)
         try:
-            view = self._begun(checked, owner=owner, upload_id=upload_id, webhook_url=asked.webhook_url)
+            begun = self._desk.begin(checked, owner=owner, upload_id=upload_id, webhook_url=asked.webhook_url)
+            view = upload_view(begun, UPLOADING, self._desk.issuer.links(begun))
         except Exception:
             self._idempotency.failed(owner, idempotency_key)
             raise
@@ -136,59 +127,29 @@ class UploadRoutes:
     def upload(self, upload_id: str, caller: _Uploader, response: Response) -> UploadView:
         """What has arrived, and fresh URLs for what has not: to resume after a pause."""
         response.headers.update(NO_STORE)
-        ticket, state = self._mine(caller, upload_id)
+        ticket, state = self._desk.mine(caller, upload_id)
         is_open = not ticket.closed and state in OPEN_STATES
-        return upload_view(ticket, state, self._issuer.links(ticket) if is_open else None)
+        return upload_view(ticket, state, self._desk.issuer.links(ticket) if is_open else None)
 
     def complete(self, upload_id: str, caller: _Uploader, response: Response) -> ResultView:
         """All bytes are sent: start the task. Any number of calls start one."""
         response.headers.update({**NO_STORE, "Location": f"/v1/results/{upload_id}"})
-        ticket, _ = self._mine(caller, upload_id)
+        ticket, _ = self._desk.mine(caller, upload_id)
         if not ticket.closed:
-            self._start(ticket)
+            self._desk.start(ticket)
         return result_view(visible(self._store, caller, upload_id))
 
     def abandon(self, upload_id: str, caller: _Uploader) -> Response:
         """Forget the upload and what has arrived of it."""
-        ticket, state = self._mine(caller, upload_id)
+        ticket, state = self._desk.mine(caller, upload_id)
         if ticket.closed or state not in OPEN_STATES:
             raise Problem(
                 HTTPStatus.CONFLICT,
                 "upload-over",
                 "its task was sent, or it was refused: cancel or delete the result of the same id",
             )
-        self._completion.abandon(ticket)
-        self._quotas.leave(Kind.TICKETS, caller.owner, upload_id)
-        self._webhooks.forget(upload_id)
+        self._desk.abandon(ticket)
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=dict(NO_STORE))
-
-    def _begun(self, checked: Asked, *, owner: str, upload_id: str, webhook_url: str | None) -> UploadView:
-        self._quotas.take(Kind.TICKETS, owner, upload_id, ttl_s=OPEN_FOR_S, size_bytes=checked.size_bytes)
-        try:
-            ticket, result = self._issuer.begin(checked, owner=owner, upload_id=upload_id)
-        except Exception:
-            self._quotas.leave(Kind.TICKETS, owner, upload_id)
-            raise
-        if webhook_url is not None:
-            self._webhooks.watch(upload_id, webhook_url, owner)
-        return upload_view(ticket, result.state, self._issuer.links(ticket))
-
-    def _mine(self, caller: Caller, upload_id: str) -> tuple[Ticket, str]:
-        """The ticket and the Result's state, if this caller may see it; else as if there were none."""
-        result = visible(self._store, caller, upload_id)
-        return self._issuer.ticket(result.id), result.state
-
-    def _start(self, ticket: Ticket) -> None:
-        owner, size_bytes = ticket.owner, ticket.asked.size_bytes
-        life_s = self._store.settings.result_expires_s
-        self._quotas.take(Kind.RUNNING, owner, ticket.id, ttl_s=life_s, size_bytes=size_bytes)
-        try:
-            started = self._completion.complete(ticket)
-        except Exception:
-            self._quotas.leave(Kind.RUNNING, owner, ticket.id)
-            raise
-        if started.state not in OPEN_STATES:
-            self._quotas.leave(Kind.TICKETS, owner, ticket.id)
 
 
 def upload_view(ticket: Ticket, state: str, links: Links | None) -> UploadView:
@@ -201,7 +162,7 @@ def upload_view(ticket: Ticket, state: str, links: Links | None) -> UploadView:
         state=state,
         method="MULTIPART" if ticket.upload_id else "PUT",
         url=whole.url if whole else None,
-        headers=_headers(whole) if whole else {},
+        headers=sendable(whole) if whole else {},
         parts=parts,
         received=[
             ReceivedView(number=one.number, size_bytes=one.size_bytes, etag=one.etag)
@@ -217,12 +178,13 @@ def _parts_view(ticket: Ticket, links: Links) -> PartsView:
             number=one.part.number,
             size_bytes=one.part.size_bytes,
             url=one.signed.url,
-            headers=_headers(one.signed),
+            headers=sendable(one.signed),
         )
         for one in links.parts
     ]
     return PartsView(part_size_bytes=ticket.plan.part_size_bytes, count=ticket.plan.count, urls=urls)
 
 
-def _headers(signed: SignedUrl) -> dict[str, str]:
+def sendable(signed: SignedUrl) -> dict[str, str]:
+    """The signed headers without those that browsers and HTTP clients set by themselves."""
     return {name: value for name, value in signed.headers.items() if name not in _UNSENDABLE}

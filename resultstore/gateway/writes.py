@@ -84,7 +84,7 @@ async def _checked_body(headers: Headers, receive: Receive) -> Receive:
     if body:
         if not media_type:
             raise _wrong_type()
-        _check_document(body)
+        check_document(body)
     return _Replayed(body, receive).receive
 
 
@@ -103,7 +103,7 @@ async def _read(receive: Receive) -> bytes:
     return bytes(body)
 
 
-def _check_document(body: bytes) -> None:
+def check_document(body: bytes) -> None:
     """Raises Problem 422 for what is no JSON, for what is nested too deep, and for our own marks anywhere in it."""
     try:
         ahead = [(msgspec.json.decode(body), 0)]

@@ -24,6 +24,8 @@ RETENTION_S: dict[str, int | None] = {
 
 LAYOUT_KEY = "layout.json"
 OPEN_UPLOADS_KEY = "rs:{uploads}"  # Redis: the ids of all uploads that have not ended
+UNTOLD_UPLOADS_KEY = "rs:{uploads}:untold"  # Redis: those of them whose senders may never say that they are done
+GLANCING_KEY = "rs:{uploads}:glance"  # Redis: who looks at those in this moment
 RECONCILING_KEY = "rs:{uploads}:round"  # Redis: who looks at them in this minute
 COLLECTING_KEY = "rs:{uploads}:collecting"  # Redis: who looks at all bytes today
 

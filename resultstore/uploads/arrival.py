@@ -17,7 +17,7 @@ def arrived(blobs: Receives, ticket: Ticket) -> Stored:
     Safe to repeat: who calls it again, also after a lost answer, hears the same.
     Raises UploadIncomplete, saying what is missing.
     """
-    stored = _standing(blobs, ticket)
+    stored = standing(blobs, ticket)
     if stored is None and ticket.upload_id:
         stored = _joined(blobs, ticket)
     if stored is None:
@@ -44,7 +44,8 @@ def received(blobs: Receives, ticket: Ticket) -> tuple[Part, ...]:
     return tuple(one for one in parts if wanted.get(one.number) == one.size_bytes)
 
 
-def _standing(blobs: Receives, ticket: Ticket) -> Stored | None:
+def standing(blobs: Receives, ticket: Ticket) -> Stored | None:
+    """What stands under the ticket's key already; None while nothing does. Parts that came are not joined."""
     try:
         return blobs.stat(ticket.key)
     except BlobMissing:

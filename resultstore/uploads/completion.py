@@ -7,7 +7,7 @@ from typing import Final, cast
 import msgspec
 from structlog import get_logger
 
-from resultstore.blobs.blobstore import TakesParts
+from resultstore.blobs.blobstore import Stored, TakesParts
 from resultstore.dispatching import Dispatcher, Order
 from resultstore.index.index import Claims, Keeps, Over, Streams
 from resultstore.model import layout
@@ -15,7 +15,7 @@ from resultstore.model.artifact import Artifact
 from resultstore.model.errors import Misconfigured, ResultMissing, ResultStoreError, UploadRejected
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
-from resultstore.uploads.arrival import Receives, arrived
+from resultstore.uploads.arrival import Receives, arrived, standing
 from resultstore.uploads.rejecting import DECLARED_SHA256
 from resultstore.uploads.sniff import HEAD_BYTES, Sniffer, agrees
 from resultstore.uploads.ticket import INPUT, OPEN_STATES, RECORD_LIFE_S, VERIFYING, Ticket, Tickets, opened
@@ -61,6 +61,17 @@ class Completion:
             return self._completed(self._tickets.find(ticket.id) or ticket)
         finally:
             cast("Keeps", self._store.index).drop(key)
+
+    def joined(self, ticket: Ticket) -> Stored:
+        """Bring the bytes to rest and start nothing: for a sender who has to hear of that alone.
+
+        Safe to repeat, and from several places at once. Raises UploadIncomplete.
+        """
+        return arrived(self._blobs, ticket)
+
+    def standing(self, ticket: Ticket) -> Stored | None:
+        """What has come to rest; None while nothing has."""
+        return standing(self._blobs, ticket)
 
     def abandon(self, ticket: Ticket) -> None:
         """Forget an upload that is still open, with all that arrived; what comes later by its URLs is collected."""

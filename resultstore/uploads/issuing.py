@@ -17,7 +17,7 @@ from resultstore.model.result import Result
 from resultstore.offers import Offer, Offers
 from resultstore.store import Store
 from resultstore.uploads.arrival import Receives, received
-from resultstore.uploads.plan import MAX_BYTES, Slice
+from resultstore.uploads.plan import MAX_BYTES, Plan, Slice
 from resultstore.uploads.sniff import canonical
 from resultstore.uploads.ticket import RECORD_LIFE_S, UPLOADING, Asked, Ticket, Tickets, opened
 
@@ -89,14 +89,33 @@ class Issuer:
             raise BadInput(str(error)) from error
         return msgspec.structs.replace(asked, media_type=media_type, name=file_name(asked.name), options=options)
 
-    def begin(self, asked: Asked, *, owner: str, upload_id: str = "") -> tuple[Ticket, Result]:
+    def begin(
+        self,
+        asked: Asked,
+        *,
+        owner: str,
+        upload_id: str = "",
+        part_size_bytes: int | None = None,
+        untold: bool = False,
+    ) -> tuple[Ticket, Result]:
         """A ticket for what was `checked`, and the Result in state UPLOADING that tells of it.
 
+        `part_size_bytes` and `untold` as `Ticket` has them. Raises TooLarge for a cut that S3 does not take.
         A crash in between leaves a ticket that nobody has, which the reconciler collects after a day.
         """
+        if part_size_bytes is not None:
+            Plan.cut(asked.size_bytes, part_size_bytes)
         new_id = upload_id or new_upload_id()
         key = layout.upload_key(new_id, retention=self._store.settings.retention, nonce=layout.new_nonce())
-        ticket = Ticket(id=new_id, owner=owner, asked=asked, key=key, created_at=time.time())
+        ticket = Ticket(
+            id=new_id,
+            owner=owner,
+            asked=asked,
+            key=key,
+            created_at=time.time(),
+            part_size_bytes=part_size_bytes,
+            untold=untold,
+        )
         if ticket.plan.count:
             begun = self._blobs.begin_parts(key, media_type=asked.media_type)
             ticket = msgspec.structs.replace(ticket, upload_id=begun)
@@ -120,6 +139,13 @@ class Issuer:
         there = {one.number for one in parts}
         missing = [one for one in ticket.plan.slices() if one.number not in there][:URLS_AT_ONCE]
         return Links(whole=None, parts=tuple(self._signed_parts(ticket, missing)), received=parts)
+
+    def parts(self, ticket: Ticket, numbers: Sequence[int]) -> tuple[Link, ...]:
+        """Fresh URLs of these parts, whether they have arrived or not. Raises BadInput for one that there is not."""
+        wanted, count = set(numbers), ticket.plan.count
+        if not all(1 <= number <= count for number in wanted):
+            raise BadInput(f"upload {ticket.id} has the parts 1 to {count}: were they cut as its ticket says?")
+        return tuple(self._signed_parts(ticket, [one for one in ticket.plan.slices() if one.number in wanted]))
 
     def _signed(self, ticket: Ticket) -> SignedUrl:
         asked = ticket.asked

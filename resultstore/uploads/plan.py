@@ -7,11 +7,15 @@ from typing import Final
 import msgspec
 
 from resultstore.blobs.parts import MAX_PARTS
+from resultstore.model.errors import TooLarge
 
 MIB: Final = 1024 * 1024
 SINGLE_PUT_MAX_BYTES: Final = 16 * MIB
 PART_SIZE_BYTES: Final = 8 * MIB
 MAX_BYTES: Final = 5 * 1024 * 1024 * MIB  # S3's largest object: 5 TiB
+# Amazon S3 user guide, "Amazon S3 multipart upload limits" and "Uploading objects".
+LEAST_PART_BYTES: Final = 5 * MIB
+MOST_AT_ONCE_BYTES: Final = 5 * 1024 * MIB  # one PUT, or one part
 
 
 class Slice(msgspec.Struct, frozen=True):
@@ -34,6 +38,19 @@ class Plan(msgspec.Struct, frozen=True):
             return cls(size_bytes, 0)
         least = math.ceil(size_bytes / MAX_PARTS / MIB) * MIB
         return cls(size_bytes, max(PART_SIZE_BYTES, least))
+
+    @classmethod
+    def cut(cls, size_bytes: int, part_size_bytes: int) -> "Plan":
+        """As a sender cuts it who does so by himself; 0 for one PUT. Raises TooLarge for what S3 does not take."""
+        if part_size_bytes and part_size_bytes < LEAST_PART_BYTES:
+            raise TooLarge(f"parts have {LEAST_PART_BYTES:,} bytes or more, not {part_size_bytes:,}")
+        plan = cls(size_bytes, part_size_bytes)
+        if (part_size_bytes or size_bytes) > MOST_AT_ONCE_BYTES or plan.count > MAX_PARTS:
+            raise TooLarge(
+                f"{size_bytes:,} bytes cannot be sent like this: cut them into at most {MAX_PARTS:,} parts of at most "
+                f"{MOST_AT_ONCE_BYTES:,} bytes"
+            )
+        return plan
 
     @property
     def count(self) -> int:

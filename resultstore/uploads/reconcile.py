@@ -1,11 +1,13 @@
 """Reconcile: finishes the uploads that their clients did not, and collects what will never be finished."""
 
+import math
 import threading
 import time
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, cast
 
 import msgspec
@@ -20,6 +22,11 @@ from resultstore.uploads.completion import Completion
 from resultstore.uploads.ticket import OPEN_FOR_S, Ticket, Tickets
 
 EVERY_S: Final = 60.0
+# Of an upload whose sender may never say that it is done: it is looked for this often while it is young, then ever more
+# seldom, so that it waits for at most a tenth of the time that it took, and costs about a hundred looks in a day.
+GLANCE_S: Final = 3.0
+_EACH_GLANCE_S: Final = 10 * GLANCE_S
+_PATIENCE: Final = 1.1
 YOUNG_S: Final = 15 * 60  # so long an upload is looked at in every round, later in one of fifteen
 _ONE_OF: Final = 15
 _ORPHANS_EVERY_S: Final = layout.DAY_S
@@ -62,9 +69,18 @@ class Reconciler:
         if not self._claimed(layout.RECONCILING_KEY, EVERY_S - 5):
             return Reconciled()
         minute = int(time.time() // EVERY_S)
-        found = [self._settled(one, minute=minute) for one in self._tickets.open_ids()]
+        due = partial(_due, minute=minute)
+        found = [self._settled(one, due=due) for one in self._tickets.open_ids()]
         orphans = self._collected() if self._claimed(layout.COLLECTING_KEY, _ORPHANS_EVERY_S) else 0
         return Reconciled(completed=found.count("completed"), given_up=found.count("given up"), orphans=orphans)
+
+    def glance(self) -> Reconciled:
+        """Look for what nobody may ever tell us of; one process of all that share the index does it at a time."""
+        open_ids = self._tickets.untold_ids()
+        if not open_ids or not self._claimed(layout.GLANCING_KEY, GLANCE_S - 1):
+            return Reconciled()
+        found = [self._settled(one, due=expected) for one in open_ids]
+        return Reconciled(completed=found.count("completed"), given_up=found.count("given up"))
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -72,9 +88,13 @@ class Reconciler:
         ended = threading.Event()
 
         def rounds() -> None:
-            while not ended.wait(EVERY_S):
+            rounds_at = time.monotonic() + EVERY_S
+            while not ended.wait(GLANCE_S):
                 try:
-                    self.round()
+                    self.glance()
+                    if time.monotonic() >= rounds_at:
+                        rounds_at = time.monotonic() + EVERY_S
+                        self.round()
                 except ResultStoreError as error:
                     _log.warning("reconciliation failed", reason=str(error))
 
@@ -85,14 +105,14 @@ class Reconciler:
         finally:
             ended.set()
 
-    def _settled(self, upload_id: str, *, minute: int | None = None) -> str:
+    def _settled(self, upload_id: str, *, due: Callable[[Ticket], bool] | None = None) -> str:
         """Complete the upload if all of it is there, give it up if its time is over; what was done, in a word."""
         try:
             ticket = self._tickets.find(upload_id)
             if ticket is None:
                 self._tickets.forget(upload_id)
                 return "given up"
-            if minute is not None and not _due(ticket, minute):
+            if due is not None and not due(ticket):
                 return "left"
             return self._completed(ticket)
         except Unavailable:
@@ -135,6 +155,16 @@ class Reconciler:
         return cast("Claims", self._store.index).claim(key, uuid.uuid4().hex, ttl_s=int(length_s))
 
 
-def _due(ticket: Ticket, minute: int) -> bool:
+def expected(ticket: Ticket) -> bool:
+    """Whether it is young, or its age came past a power of 1.1 in the last two glances: one may come late."""
+    age_s = time.time() - ticket.created_at
+    return age_s < _EACH_GLANCE_S or _steps(age_s) != _steps(age_s - 2 * GLANCE_S)
+
+
+def _steps(age_s: float) -> int:
+    return int(math.log(max(age_s, 1.0), _PATIENCE))
+
+
+def _due(ticket: Ticket, *, minute: int) -> bool:
     age_s = time.time() - ticket.created_at
     return age_s < YOUNG_S or age_s >= OPEN_FOR_S or minute % _ONE_OF == zlib.crc32(ticket.id.encode()) % _ONE_OF

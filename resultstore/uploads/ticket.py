@@ -58,6 +58,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
         created_at: seconds since the epoch.
         upload_id: of the multipart upload; "" for one PUT.
         closed: the task was sent, or the upload refused: nothing is left to do.
+        part_size_bytes: how its sender cuts it; 0 for one PUT whatever its size, None where we say how.
+        untold: its sender may never say that all has been sent: the reconciler looks for it soon.
     """
 
     id: str
@@ -67,11 +69,14 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     upload_id: str = ""
     closed: bool = False
+    part_size_bytes: int | None = None
+    untold: bool = False
 
     @property
     def plan(self) -> Plan:
         """In which pieces the bytes come."""
-        return Plan.of(self.asked.size_bytes)
+        size_bytes, cut = self.asked.size_bytes, self.part_size_bytes
+        return Plan.of(size_bytes) if cut is None else Plan(size_bytes, cut)
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -101,9 +106,15 @@ class Tickets:
         document = msgspec.msgpack.encode(ticket)
         self._index.keep(layout.ticket_key(ticket.id), self._mac(ticket.id, document) + document, ttl_s=_KEPT_FOR_S)
         if ticket.closed:
-            self._open.leave(layout.OPEN_UPLOADS_KEY, ticket.id)
-        else:
-            self._open.take(layout.OPEN_UPLOADS_KEY, ticket.id, ttl_s=_KEPT_FOR_S, most=_MOST_OPEN)
+            self._left(ticket.id)
+            return
+        self._open.take(layout.OPEN_UPLOADS_KEY, ticket.id, ttl_s=_KEPT_FOR_S, most=_MOST_OPEN)
+        if ticket.untold:
+            self.expect(ticket.id)
+
+    def expect(self, upload_id: str) -> None:
+        """Have it looked for soon: nobody may ever say that it is done."""
+        self._open.take(layout.UNTOLD_UPLOADS_KEY, upload_id, ttl_s=_KEPT_FOR_S, most=_MOST_OPEN)
 
     def find(self, upload_id: str) -> Ticket | None:
         """The ticket of an upload, or None. Raises BadReference when it was not written by us."""
@@ -119,11 +130,19 @@ class Tickets:
     def forget(self, upload_id: str) -> None:
         """Remember nothing of it any more."""
         self._index.drop(layout.ticket_key(upload_id))
-        self._open.leave(layout.OPEN_UPLOADS_KEY, upload_id)
+        self._left(upload_id)
 
     def open_ids(self) -> list[str]:
         """Every upload that is not closed, in any order."""
         return list(self._open.held(layout.OPEN_UPLOADS_KEY))
+
+    def untold_ids(self) -> list[str]:
+        """Those of them whose senders may never say that they are done."""
+        return list(self._open.held(layout.UNTOLD_UPLOADS_KEY))
+
+    def _left(self, upload_id: str) -> None:
+        for key in (layout.OPEN_UPLOADS_KEY, layout.UNTOLD_UPLOADS_KEY):
+            self._open.leave(key, upload_id)
 
     def _mac(self, upload_id: str, document: bytes) -> bytes:
         if not self._macs:

@@ -1,0 +1,109 @@
+"""Single uploads of Uppy: nobody says that they have arrived, and they are found all the same."""
+
+import time
+from itertools import pairwise
+
+import httpx
+import pytest
+
+from resultstore.uploads.reconcile import GLANCE_S, expected
+from resultstore.uploads.ticket import Tickets
+
+TENTH = 0.12  # and what a glance is too coarse for
+MOST_LOOKS = 250
+
+
+@pytest.fixture
+def query(photo) -> dict[str, str]:
+    """As AwsS3Multipart.getUploadParameters asks."""
+    said = {"name": "china.jpg", "type": "image/jpeg", "task": "images.resize", "size_bytes": str(len(photo))}
+    return {"filename": "china.jpg", "type": "image/jpeg"} | {f"metadata[{name}]": text for name, text in said.items()}
+
+
+def sent(client: httpx.Client, query: dict[str, str], body: bytes) -> str:
+    """The file is where it belongs; the key that Uppy was given for it."""
+    asked = client.get("/s3/params", params=query)
+    assert asked.status_code == 200, asked.text
+    said = asked.json()
+    assert said["method"] == "PUT"
+    httpx.put(said["url"], content=body, headers=said["headers"]).raise_for_status()
+    return said["fields"]["key"]
+
+
+def test_a_file_in_one_piece_is_found_at_the_next_glance(scene, reconciler, query, photo):
+    key = sent(scene.ann, query, photo)
+    before = scene.state(key)
+
+    found = reconciler.glance()
+
+    assert (before, found.completed) == ("UPLOADING", 1)
+    assert (scene.state(key), scene.place.waiting()) == ("PENDING", 1)
+    assert scene.place.store.load(key).owner == "ann"
+    assert Tickets(scene.place.store).untold_ids() == []
+
+
+def test_a_gateway_that_serves_looks_by_itself(scene, reconciler, query, photo):
+    key = sent(scene.ann, query, photo)
+
+    with reconciler.running():
+        end = time.monotonic() + 10 * GLANCE_S
+        while scene.state(key) != "PENDING" and time.monotonic() < end:
+            time.sleep(0.1)
+
+    assert scene.state(key) == "PENDING"
+
+
+def test_its_page_may_say_so_and_wait_for_nobody(scene, reconciler, query, photo):
+    key = sent(scene.ann, query, photo)
+
+    said = scene.ann.post(f"/v1/uploads/{key}/complete", json={})
+
+    assert (said.status_code, said.json()["state"]) == (202, "PENDING")
+    assert reconciler.glance().completed == 0
+    assert scene.place.waiting() == 1
+
+
+def test_the_longer_it_takes_the_more_seldom_it_is_looked_for(scene, query, monkeypatch):
+    # given a ticket of each age up to ten hours, at every glance of a gateway
+    asked = scene.ann.get("/s3/params", params=query).json()["fields"]["key"]
+    [ticket] = [Tickets(scene.place.store).find(asked)]
+    now = [ticket.created_at]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    looked = []
+    while now[0] < ticket.created_at + 36_000:
+        now[0] += GLANCE_S
+        if expected(ticket):
+            looked.append(now[0] - ticket.created_at)
+
+    waits = [(later - earlier) / max(earlier, 30) for earlier, later in pairwise(looked)]
+    assert looked[:3] == [GLANCE_S, 2 * GLANCE_S, 3 * GLANCE_S]
+    assert max(waits) < TENTH, "it waits for little more than a tenth of the time that it took"
+    assert len(looked) < MOST_LOOKS
+
+
+def test_the_bytes_are_those_that_were_asked_for(scene, query, photo):
+    said = scene.ann.get("/s3/params", params=query).json()
+    headers = said["headers"]
+
+    longer = httpx.put(said["url"], content=photo + b"x", headers=headers)
+    as_html = httpx.put(said["url"], content=photo, headers={**headers, "content-type": "text/html"})
+    bare = httpx.put(said["url"], content=photo, headers={"content-type": "image/jpeg"})
+    whole = httpx.put(said["url"], content=photo, headers=headers)
+    again = httpx.put(said["url"], content=photo, headers=headers)
+
+    assert all(one.status_code in {400, 403} for one in (longer, as_html, bare))
+    assert (whole.status_code, again.status_code) == (200, 412)
+
+
+def test_who_has_no_token_or_the_wrong_way_to_ask_gets_no_ticket(scene, query):
+    none = scene.stranger.get("/s3/params", params=query)
+    form = scene.ann.get("/s3/params", params=query, headers={"Accept": "*/*"})
+    link = scene.ann.get(
+        "/s3/params", params=query, headers={"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    )
+    without = {name: text for name, text in query.items() if name != "metadata[task]"}
+    taskless = scene.ann.get("/s3/params", params=without)
+
+    assert [one.status_code for one in (none, form, link, taskless)] == [401, 422, 403, 422]
+    assert "task: Field required" in taskless.json()["message"]
+    assert list(scene.place.store.ids(owner="ann")) == []
