@@ -20,6 +20,7 @@ from resultstore.gateway.problems import install_problems
 from resultstore.gateway.quotas import Quotas
 from resultstore.gateway.results import ResultRoutes
 from resultstore.gateway.session import SessionRoutes, bytes_origin
+from resultstore.gateway.signing import SIGNED_PATH, SigningRoutes
 from resultstore.gateway.starting import Starting
 from resultstore.gateway.tasks import TaskRoutes
 from resultstore.gateway.uploads import UploadRoutes
@@ -77,11 +78,12 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
         desk = UploadDesk(store, completion, issuer=issuer, quotas=quotas, webhooks=app.state.webhooks)
         app.include_router(UploadRoutes(store, desk).router())
         app.include_router(CompanionRoutes(store, desk).router())
+        app.include_router(SigningRoutes(store, desk).router())
     app.include_router(HealthRoutes(store).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
     describe_webhooks(app)
     install_problems(app)
-    app.add_middleware(WriteGuard, origins=page_origins(store.settings))
+    app.add_middleware(WriteGuard, origins=page_origins(store.settings), unread=SIGNED_PATH)
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
     # Added last: it sees what the guard refuses.
     app.add_middleware(AccessLog, listener="gateway", observe=metrics.observer("gateway"))

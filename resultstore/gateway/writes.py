@@ -27,11 +27,13 @@ class WriteGuard:
     Args:
         app: what comes behind.
         origins: the pages that may write: the gateway's own.
+        unread: what the paths begin with whose routes take no body: what comes there is bounded and thrown away.
     """
 
-    def __init__(self, app: ASGIApp, *, origins: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, *, origins: Collection[str], unread: str = "") -> None:
         self._app = app
         self._origins = frozenset(origins)
+        self._unread = unread
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -43,7 +45,8 @@ class WriteGuard:
             _check_site(scope["method"], headers)
             if scope["method"] not in _READS:
                 self._check_origin(headers)
-                receive = await _checked_body(headers, receive)
+                thrown_away = bool(self._unread) and scope["path"].startswith(self._unread)
+                receive = await (_drained_body if thrown_away else _checked_body)(headers, receive)
         except Problem as why:
             # The connection ends with it: the rest of the body may still be on its way.
             refusal = problem(why.status, why.slug, why.detail, headers={"Connection": "close"})
@@ -72,11 +75,22 @@ def _foreign() -> Problem:
     return Problem(HTTPStatus.FORBIDDEN, "cross-site", detail)
 
 
-async def _checked_body(headers: Headers, receive: Receive) -> Receive:
-    """The body, for whoever reads it behind: one message, and then whatever comes."""
+async def _drained_body(headers: Headers, receive: Receive) -> Receive:
+    """No body, after the one that came."""
+    _check_length(headers)
+    await _read(receive)
+    return _Replayed(b"", receive).receive
+
+
+def _check_length(headers: Headers) -> None:
     said = headers.get("content-length", "0")
     if not said.isdecimal() or int(said[:12]) > MAX_BODY_BYTES:
         raise _too_large()
+
+
+async def _checked_body(headers: Headers, receive: Receive) -> Receive:
+    """The body, for whoever reads it behind: one message, and then whatever comes."""
+    _check_length(headers)
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if (media_type and media_type != "application/json") or headers.get("content-encoding", "identity") != "identity":
         raise _wrong_type()
