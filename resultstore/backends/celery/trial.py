@@ -44,11 +44,10 @@ def working(app: Celery) -> Iterator[Store]:
     Args:
         app: any app, whatever servers its settings name; they are its own again behind the block.
     """
-    with (
-        _changed(app, _IN_MEMORY),
-        start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=_STOP_LIMIT_S),
-    ):
-        yield store_of(app)
+    with _changed(app, _IN_MEMORY):
+        store = store_of(app)  # before the worker's thread asks for a backend too, which would be another memory
+        with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=_STOP_LIMIT_S):
+            yield store
 
 
 @contextmanager
