@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -9,7 +10,9 @@ import msgspec
 from msgspec.structs import replace
 
 from resultstore.blobs import frames
+from resultstore.blobs.blobstore import Chunk
 from resultstore.blobs.frames import FrameTable
+from resultstore.blobs.stream import Meter
 from resultstore.model import layout
 from resultstore.model.errors import (
     ArtifactExpired,
@@ -58,7 +61,7 @@ class Spills:
         self._macs = store.trust.macs
         # Both hold what can be had again, and are only ever asked for one key: threads need no lock.
         self._kept: dict[Content, Spill] = {}
-        self._fetched: dict[str, bytes] = {}
+        self._fetched: dict[str, bytearray] = {}
 
     @property
     def able(self) -> bool:
@@ -70,24 +73,26 @@ class Spills:
         """How long a value may be, as its serializer writes it, and still travel."""
         return self._settings.inline_max_bytes
 
-    def keep_value(self, payload: bytes, *, attempt: Attempt, media_type: str) -> Spill:
+    def keep_value(self, content: Iterable[Chunk], *, attempt: Attempt, media_type: str) -> Spill:
         """Store what `attempt` returns, as one of its blobs: it is discarded and forgotten with them.
 
         Kept for `Settings.spill_keep`, or the class of the Result where that is longer.
 
         Args:
-            payload: the value as its serializer wrote it.
+            content: the value as its serializer writes it; never held as a whole.
             attempt: the running attempt.
             media_type: the serializer's content type.
 
         Raises TooLarge where the attempt may not store that much.
         """
         keeping = attempt.keeping
-        attempt.allowance.take(len(payload))
         chosen = longest_class([self._settings.spill_keep, keeping.retention or self._settings.retention])
         expires_at = layout.expiry(chosen, start=attempt.started_by(self._needed.now()))
         where = Place(attempt.id, attempt.new_key(chosen), attempt.owner, expires_at)
-        return self._put(payload, _drafted(payload, where, media_type), compress=keeping.compress is not False)
+        meter = Meter(content, with_table=False)
+        return self._put(
+            meter, attempt.allowance.through(meter), where, media_type, compress=keeping.compress is not False
+        )
 
     def keep_argument(
         self, payload: bytes, *, media_type: str, owner: str = "", until: float = 0.0, compress: bool = True
@@ -109,7 +114,8 @@ class Spills:
         chosen = class_for(max(now, until) + SLACK_S - now, least=self._settings.spill_keep)
         key = layout.blob_key(own_id, retention=chosen, nonce=layout.new_nonce(), n=0)
         where = Place(own_id, key, owner, layout.expiry(chosen, start=now))
-        kept = self._put(payload, _drafted(payload, where, media_type), compress=compress)
+        meter = Meter([payload], with_table=False)
+        kept = self._put(meter, meter, where, media_type, compress=compress)
         _remember(self._kept, content, kept, most=REMEMBERED)
         return kept
 
@@ -141,7 +147,7 @@ class Spills:
             day = datetime.fromtimestamp(spill.expires_at or 0, tz=UTC).date().isoformat()
             raise ArtifactExpired(f"the value of {spill.id} expired on {day}: run the task that made it again")
 
-    def payload(self, spill: Spill, *, owner: str | None = None, cached: bool = True) -> bytes:
+    def payload(self, spill: Spill, *, owner: str | None = None, cached: bool = True) -> bytearray:
         """The value as its serializer wrote it; fetched once by this process for as long as it is remembered.
 
         Args:
@@ -163,22 +169,37 @@ class Spills:
             _remember(self._kept, (spill.sha256, spill.media_type, spill.owner), spill, most=REMEMBERED)
         return found
 
-    def _read(self, spill: Spill) -> bytes:
+    def _read(self, spill: Spill) -> bytearray:
+        stored, content, digest = bytearray(), bytearray(), hashlib.sha256()
         try:
-            stored = b"".join(self._needed.get(spill.key))
+            for chunk in self._needed.get(spill.key):
+                stored += chunk
         except BlobMissing as error:
             raise ArtifactMissing(
                 f"the value of {spill.id} was deleted before its time: run the task that made it again"
             ) from error
-        content = _unpacked(stored, spill) if spill.encoding else stored
-        if hashlib.sha256(content).hexdigest() != spill.sha256:
+        # Grown in place: a list of pieces and then their sum would take twice the memory.
+        for piece in _content(stored, spill):
+            digest.update(piece)
+            content += piece
+        if digest.hexdigest() != spill.sha256:
             raise ChecksumMismatch(f"the value of {spill.id} is damaged in the store: run the task that made it again")
         return content
 
-    def _put(self, payload: bytes, draft: Spill, *, compress: bool) -> Spill:
-        body = b"".join(frames.compress([payload])) if compress else payload
-        self._needed.put(draft.key, [body], media_type="application/octet-stream", size_hint_bytes=len(body))
-        whole = replace(draft, stored_bytes=len(body), encoding="zstd" if compress else "")
+    def _put(self, meter: Meter, content: Iterable[Chunk], where: Place, media_type: str, *, compress: bool) -> Spill:
+        body = frames.compress(content) if compress else content
+        stored = self._needed.put(where.key, body, media_type="application/octet-stream")
+        whole = Spill(
+            id=where.id,
+            key=where.key,
+            size_bytes=meter.size_bytes,
+            stored_bytes=stored.size_bytes,
+            sha256=meter.sha256,
+            media_type=media_type,
+            owner=where.owner,
+            expires_at=where.expires_at,
+            encoding="zstd" if compress else "",
+        )
         return replace(whole, mac=self._macs.sign(PURPOSE, *whole.signed)) if self._macs else whole
 
     @property
@@ -198,21 +219,11 @@ def class_for(length_s: float, *, least: str) -> str:
     return classes[-1]
 
 
-def _drafted(payload: bytes, where: Place, media_type: str) -> Spill:
-    return Spill(
-        id=where.id,
-        key=where.key,
-        size_bytes=len(payload),
-        stored_bytes=0,
-        sha256=hashlib.sha256(payload).hexdigest(),
-        media_type=media_type,
-        owner=where.owner,
-        expires_at=where.expires_at,
-    )
-
-
-def _unpacked(stored: bytes, spill: Spill) -> bytes:
-    """The content behind zstd frames. Raises ChecksumMismatch."""
+def _content(stored: bytearray, spill: Spill) -> Iterator[bytes | bytearray]:
+    """The content, behind zstd frames or as it is. Raises ChecksumMismatch."""
+    if not spill.encoding:
+        yield stored
+        return
     view = memoryview(stored)
 
     def read(start: int, size_bytes: int) -> bytes:
@@ -220,7 +231,7 @@ def _unpacked(stored: bytes, spill: Spill) -> bytes:
 
     what = f"the value of {spill.id}"
     table = FrameTable.read(read, stored_bytes=len(stored), size_bytes=spill.size_bytes, what=what)
-    return b"".join(frames.decompress(table, read))
+    yield from frames.decompress(table, read)
 
 
 def _remember(kept: dict[Content, Spill], content: Content, spill: Spill, *, most: int) -> None:
@@ -229,7 +240,7 @@ def _remember(kept: dict[Content, Spill], content: Content, spill: Spill, *, mos
         kept.pop(next(iter(list(kept))), None)
 
 
-def _shrink(fetched: dict[str, bytes]) -> None:
+def _shrink(fetched: dict[str, bytearray]) -> None:
     """Forget the oldest until the rest is small enough."""
     while sum(len(one) for one in list(fetched.values())) > CACHE_MAX_BYTES:
         fetched.pop(next(iter(list(fetched)), ""), None)

@@ -6,11 +6,12 @@ tool and every other decoder pass over. Ours is narrower: every frame but the la
 length and carries its checksum (XXH64, checked by the decoder).
 """
 
+import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import accumulate
+from itertools import accumulate, chain, islice
 from struct import Struct
 
 import msgspec
@@ -89,17 +90,18 @@ def compress(chunks: Iterable[Chunk], *, level: int = LEVEL, threads: int | None
 
     `threads` frames (default: one a core, at most 4) are packed at once, and as many more may wait for the consumer.
     Each frame is probed: one that would not shrink is packed at the cheapest level. An exception of `chunks` passes
-    through unchanged. The threads end with the iterator, however that ends.
+    through unchanged. The threads end with the iterator, however that ends. A single frame needs none.
     """
-    width = threads or min(_MAX_THREADS, os.cpu_count() or 1)
-    pool = ThreadPoolExecutor(width, thread_name_prefix="frames")
-    table = bytearray()
-    try:
-        for size_bytes, packed in _packed_in_order(pool, _cut(chunks), level, ahead=2 * width):
+    frames, table = _cut(chunks), bytearray()
+    head = list(islice(frames, 2))
+    if len(head) > 1:
+        packing = _on_threads(chain(_drained(head), frames), level, threads or min(_MAX_THREADS, os.cpu_count() or 1))
+    else:
+        packing = ((len(frame), _packed(frame, level)) for frame in head)
+    with contextlib.closing(packing):
+        for size_bytes, packed in packing:
             table += _ENTRY.pack(len(packed), size_bytes)
             yield packed
-    finally:
-        pool.shutdown(cancel_futures=True)
     yield _seek_table(table)
 
 
@@ -131,6 +133,19 @@ def _cut(chunks: Iterable[Chunk]) -> Iterator[bytes]:
                 frame.clear()
     if frame:
         yield bytes(frame)
+
+
+def _drained(head: list[bytes]) -> Iterator[bytes]:
+    while head:
+        yield head.pop(0)
+
+
+def _on_threads(frames: Iterator[bytes], level: int, width: int) -> Generator[tuple[int, bytes], None, None]:
+    pool = ThreadPoolExecutor(width, thread_name_prefix="frames")
+    try:
+        yield from _packed_in_order(pool, frames, level, ahead=2 * width)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _packed_in_order(

@@ -193,7 +193,7 @@ def test_a_class_is_the_shortest_that_is_long_enough(days: int, least: str, chos
 def test_a_task_s_value_is_one_of_its_attempt_s_blobs(spills: Spills):
     attempt = Attempt("7f3a", owner="alice", keeping=Keeping(retention="365d"))
 
-    spill = spills.keep_value(VALUE, attempt=attempt, media_type=JSON)
+    spill = spills.keep_value([VALUE], attempt=attempt, media_type=JSON)
 
     assert attempt.keys == (spill.key,)
     assert (spill.id, spill.owner) == ("7f3a", "alice")

@@ -128,7 +128,9 @@ class ResultStoreBackend(KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMix
 
     def _resolved(self, value: object) -> object:
         running = current()
-        return self.resolver.resolved(value, owner=None if running is None else running.owner)
+        # A client keeps the value in its AsyncResult; a task may be sent the same reference many times.
+        owner = None if running is None else running.owner
+        return self.resolver.resolved(value, owner=owner, cached=running is not None)
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
         """A server that is away may come back."""

@@ -1,11 +1,15 @@
 """Serializing: plain values to bytes and back, as Celery's serializers write them; never pickle."""
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Final, cast
 
 from kombu.exceptions import EncodeError
 from kombu.serialization import dumps, loads
 
 from resultstore.backends.celery.artifacts import marked, unmarked
+from resultstore.backends.celery.pieces import json_pieces, read_text
+from resultstore.blobs.blobstore import Chunk
 from resultstore.model.errors import BadReference
 from resultstore.model.spill import Spill
 
@@ -31,26 +35,51 @@ def media_type_of(serializer: str) -> str:
     return written(None, serializer)[1]
 
 
-def read(payload: bytes, media_type: str) -> object:
-    """What `written` was given. Raises BadReference for a content type that may not be read."""
+def read(payload: Chunk, media_type: str) -> object:
+    """What `written` or `outgrown` was given. Raises BadReference for a content type that may not be read."""
     if media_type not in READABLE:
         raise BadReference(f"a value of type {media_type} is not read: use json, yaml or msgpack as serializer")
-    value = loads(payload, media_type, "utf-8", accept=READABLE)  # type: ignore[no-untyped-call]  # the same
+    if media_type == JSON and (text := read_text(payload)) is not None:
+        return text
+    value = loads(bytes(payload), media_type, "utf-8", accept=READABLE)  # type: ignore[no-untyped-call]  # the same
     return value if media_type == JSON else unmarked(value)
 
 
-def outgrown(value: object, limit_bytes: int, serializer: str) -> tuple[bytes, str] | None:
-    """`value` as `written` where that is longer than `limit_bytes`; None for all else, much of which is only looked at.
+def outgrown(value: object, limit_bytes: int, serializer: str) -> tuple[Iterator[Chunk], str] | None:
+    """`value` as `serializer` writes it, piece by piece, and its content type, where that is longer than `limit_bytes`.
 
-    None as well for what cannot be written at all: that is for its sender to hear, from Celery.
+    None for all else, much of which is only looked at; and for what cannot be written at all: that is for its sender
+    to hear, from Celery. What cannot be written behind the limit raises kombu.exceptions.EncodeError from the pieces.
     """
     if serializer != "yaml" and _surely_fits(value, limit_bytes):
         return None
+    media_type, pieces = _in_pieces(value, serializer)
+    head: list[Chunk] = []
+    left = limit_bytes
+    try:
+        while left >= 0:
+            head.append(next(pieces))
+            left -= len(head[-1])
+    except (EncodeError, StopIteration):
+        return None
+    return (chain(_drained(head), pieces), media_type) if media_type in READABLE else None
+
+
+def _in_pieces(value: object, serializer: str) -> tuple[str, Iterator[Chunk]]:
+    if serializer in {"json", JSON}:
+        return JSON, json_pieces(value)
     try:
         payload, media_type = written(value, serializer)
     except EncodeError:
-        return None
-    return (payload, media_type) if len(payload) > limit_bytes and media_type in READABLE else None
+        return serializer, iter(())
+    return media_type, iter((payload,))
+
+
+def _drained(head: list[Chunk]) -> Iterator[Chunk]:
+    """Hand out and forget: what was stored must not stay in memory."""
+    head.reverse()
+    while head:
+        yield head.pop()
 
 
 def _surely_fits(value: object, limit_bytes: int) -> bool:

@@ -8,6 +8,7 @@ from celery import Celery, Task
 from celery._state import get_current_worker_task
 from celery.app.task import get_actual_ignore_result
 from celery.utils.time import maybe_make_aware
+from kombu.exceptions import EncodeError
 
 from resultstore.backends.celery.arguments import Body, swapped
 from resultstore.backends.celery.artifacts import marked
@@ -57,7 +58,11 @@ class Spilling:
         outgrew = outgrown(backend.prepare_value(value), spills.limit_bytes, backend.serializer)
         if outgrew is None:
             return value
-        spill = spills.keep_value(outgrew[0], attempt=attempt, media_type=outgrew[1])
+        pieces, media_type = outgrew
+        try:
+            spill = spills.keep_value(pieces, attempt=attempt, media_type=media_type)
+        except EncodeError:
+            return value  # Celery says so where it encodes it itself
         if backend.serializer != self._app.conf.task_serializer:
             # Its next task gets what its own message's serializer makes of the value, not what the result's does.
             request.resultstore_returned = (spill, value)
@@ -80,7 +85,11 @@ class Spilling:
             outgrew = outgrown(value, spills.limit_bytes, serializer)
             if outgrew is None:
                 return value
-            return spills.keep_argument(outgrew[0], media_type=outgrew[1], owner=owner, until=until)
+            try:
+                payload = b"".join(outgrew[0])
+            except EncodeError:
+                return value
+            return spills.keep_argument(payload, media_type=outgrew[1], owner=owner, until=until)
 
         return light
 

@@ -1,0 +1,110 @@
+"""Pieces: a plain value as its serializer writes it, a MiB at a time where it is JSON."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+from kombu.serialization import dumps
+
+from resultstore.blobs.blobstore import Chunk
+
+_PIECE_CHARS: Final = 1 << 20
+_MANY: Final = 1_000  # a list of more is written in batches
+_DEEPEST: Final = 16  # what is long inside what is long, so far; below that each is written at once
+_MAY_BE_LONG: Final = frozenset({str, list, tuple, dict})
+_SEPARATOR: Final = b", "
+
+
+def json_pieces(value: object, *, deepest: int = _DEEPEST) -> Iterator[Chunk]:
+    """What kombu reads as it reads its own JSON of `value`, without ever holding all of it.
+
+    A long text is written by msgspec, five times as fast as kombu's JSON (32 MiB in 20 ms of CPU against 100 ms).
+
+    Raises kombu.exceptions.EncodeError.
+    """
+    if not _is_long(value) or not deepest:
+        yield _written(value)
+    elif isinstance(value, str):
+        yield b'"'
+        for start in range(0, len(value), _PIECE_CHARS):
+            yield _text(value[start : start + _PIECE_CHARS])
+        yield b'"'
+    elif isinstance(value, dict):
+        items = list(value.items())
+        yield from _batches(items, around=b"{}", write=_pairs, long=lambda one: _is_long(one[1]), deepest=deepest)
+    else:
+        many: Sequence[object] = value  # type: ignore[assignment]  # a list or a tuple
+        yield from _batches(many, around=b"[]", write=_written, long=_is_long, deepest=deepest)
+
+
+def read_text(payload: Chunk) -> str | None:
+    """A JSON text by itself, fast; None for all else, and for what only kombu's JSON reads (half a surrogate pair)."""
+    if bytes(payload[:1]) != b'"':
+        return None
+    try:
+        return msgspec.json.decode(payload, type=str)
+    except msgspec.DecodeError:
+        return None
+
+
+def _is_long(value: object) -> bool:
+    # Exactly these types: what is derived from them may be written in a way of its own.
+    kind = type(value)
+    if kind is str:
+        return len(value) > _PIECE_CHARS  # type: ignore[arg-type]
+    return kind in _MAY_BE_LONG and len(value) > _MANY  # type: ignore[arg-type]
+
+
+def _batches(
+    items: Sequence[Any],
+    *,
+    around: bytes,
+    write: Callable[[Any], bytes],
+    long: Callable[[Any], bool],
+    deepest: int,
+) -> Iterator[Chunk]:
+    yield around[:1]
+    ahead, at, count = iter(items), 0, 1
+    while batch := list(islice(ahead, count)):
+        yield _SEPARATOR if at else b""
+        at += len(batch)
+        if any(map(long, batch)):
+            yield from _one_by_one(batch, write=write, long=long, deepest=deepest)
+            continue
+        written = write(batch)
+        yield memoryview(written)[1:-1]
+        # The next batch fills about a piece, by what this one took for each.
+        count = max(1, min(2 * count, _PIECE_CHARS * len(batch) // len(written)))
+    yield around[1:]
+
+
+def _one_by_one(
+    batch: Sequence[Any], *, write: Callable[[Any], bytes], long: Callable[[Any], bool], deepest: int
+) -> Iterator[Chunk]:
+    for number, one in enumerate(batch):
+        if number:
+            yield _SEPARATOR
+        if not long(one):
+            yield memoryview(write([one]))[1:-1]
+        elif write is _pairs:
+            yield memoryview(write([(one[0], None)]))[1 : -1 - len(b"null")]
+            yield from json_pieces(one[1], deepest=deepest - 1)
+        else:
+            yield from json_pieces(one, deepest=deepest - 1)
+
+
+def _pairs(batch: Sequence[tuple[Any, Any]]) -> bytes:
+    return _written(dict(batch))
+
+
+def _text(part: str) -> Chunk:
+    try:
+        return memoryview(msgspec.json.encode(part))[1:-1]
+    except UnicodeEncodeError:  # half a surrogate pair, which only kombu's JSON writes
+        return memoryview(_written(part))[1:-1]
+
+
+def _written(value: object) -> bytes:
+    payload: str = dumps(value, "json")[2]  # type: ignore[no-untyped-call]  # kombu has types in part
+    return payload.encode()

@@ -1,0 +1,71 @@
+"""Pieces: a value that is written piece by piece is read as if it had been written at once."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import example, given, strategies as st
+from kombu.exceptions import EncodeError
+from kombu.serialization import dumps, loads
+
+from resultstore.backends.celery import pieces
+from resultstore.backends.celery.pieces import json_pieces
+from resultstore.backends.celery.serializing import JSON, outgrown, read
+from tests.backends.celery.test_spill_types import exact
+
+LIMIT = 16_384
+
+texts = st.text(max_size=12)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts | st.binary(max_size=5),
+    lambda inner: st.lists(inner, max_size=9) | st.dictionaries(texts, inner, max_size=9) | st.tuples(inner, inner),
+    max_leaves=30,
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_pieces():
+    """Borders everywhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "_PIECE_CHARS", 3)
+        patch.setattr(pieces, "_MANY", 2)
+        yield
+
+
+@given(value=values)
+@example(value='\ud83d\ude00 and half of one \ud800 " \\ \x00 \x7f é')
+@example(value={1: "a", None: [1.5, {"long": "four"}, {}], False: ["x" * 9, [[[["deep" * 3]]]] * 3]})
+@example(value=[datetime(2026, 1, 2, tzinfo=UTC), Decimal("1.50"), {"s": (1, 2, 3, 4)}, b"\xff"])
+def test_pieces_say_what_the_whole_says(value: object):
+    whole = dumps(value, "json")[2]
+
+    said = b"".join(json_pieces(value))
+
+    assert exact(read(said, JSON)) == exact(loads(whole, JSON, "utf-8"))
+
+
+def test_no_piece_of_a_long_list_is_much_longer_than_a_piece(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pieces, "_PIECE_CHARS", 10_000)
+
+    said = [len(one) for one in json_pieces([{"n": number, "text": "t" * 50} for number in range(5_000)])]
+
+    assert max(said) < 20_000
+    assert sum(said) > 300_000
+
+
+def test_what_cannot_be_written_is_not_outgrown_and_behind_the_limit_says_so():
+    assert outgrown([object(), "x" * LIMIT], LIMIT, "json") is None
+    taken, media_type = outgrown(["x" * LIMIT, 1, 2, 3, object()], LIMIT, "json")
+    assert media_type == JSON
+    with pytest.raises(EncodeError):
+        list(taken)
+
+
+@pytest.mark.parametrize("serializer", ["json", "yaml", "msgpack"])
+def test_outgrown_takes_all_or_nothing(serializer: str):
+    value = ["x" * 100] * 300
+
+    taken, media_type = outgrown(value, LIMIT, serializer)
+
+    assert read(b"".join(taken), media_type) == value
+    assert outgrown(value, 100_000, serializer) is None
