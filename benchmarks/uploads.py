@@ -34,7 +34,7 @@ def run() -> list[Row]:
         finally:
             with app.connection_for_write() as connection:
                 connection.default_channel.queue_delete(app.conf.task_default_queue)
-    return [row("complete_to_dispatch", "ms p95", ours, "HEAD, GET, publish", theirs)]
+    return [row("complete_to_dispatch_ms", "ms p95", ours, "HEAD, GET, publish", theirs)]
 
 
 def _settings(bucket_name: str) -> Settings:

@@ -17,6 +17,7 @@ from resultstore.gateway.identities import identities_of
 from resultstore.gateway.metrics import Metrics
 from resultstore.gateway.page import PageRoutes
 from resultstore.gateway.problems import install_problems
+from resultstore.gateway.quick import QuickLookups
 from resultstore.gateway.quotas import Quotas
 from resultstore.gateway.results import ResultRoutes
 from resultstore.gateway.session import SessionRoutes, bytes_origin
@@ -54,6 +55,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
         docs_url=None,  # the interactive pages load scripts from a third party
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours is asked for: `tracing.py`, `metrics.py`
         redirect_slashes=False,  # its Location would be made of the Host that the client names
     )
     app.state.dispatcher, app.state.offers = dispatcher, offers
@@ -65,8 +67,8 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.state.identities = identities  # where the dependency `needs` finds it
     quotas = Quotas(store.index, store.settings)
     starting = Starting(store, dispatcher=dispatcher, offers=offers, quotas=quotas, webhooks=app.state.webhooks)
-    # The first is found first: look-ups are what is asked most.
-    app.include_router(ResultRoutes(store, starting=starting, quotas=quotas).router())
+    results = ResultRoutes(store, starting=starting, quotas=quotas)
+    app.include_router(results.router())
     app.include_router(SessionRoutes(store, identities, offers).router())
     app.include_router(TaskRoutes(starting, offers).router())
     app.include_router(EventRoutes(store, hub, result_view, quotas=quotas).router())
@@ -83,6 +85,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.include_router(PageRoutes(bytes_origin(store)).router())
     describe_webhooks(app)
     install_problems(app)
+    app.add_middleware(QuickLookups, result=results.result, artifact=results.artifact)
     app.add_middleware(WriteGuard, origins=page_origins(store.settings), unread=SIGNED_PATH)
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
     # Added last: it sees what the guard refuses.

@@ -1,5 +1,6 @@
 """Guard: which Host names this gateway answers to, so that a foreign page cannot rebind its name to loopback."""
 
+import functools
 from collections.abc import Iterable
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -49,8 +50,12 @@ class HostGuard:
 
 
 def _host_name(scope: Scope) -> str:
-    raw = b"".join(value for name, value in scope["headers"] if name == b"host").decode("latin-1")
+    return _name_in(b"".join([value for name, value in scope["headers"] if name == b"host"]))
+
+
+@functools.lru_cache(maxsize=256)  # nearly all name the same
+def _name_in(host: bytes) -> str:
     try:
-        return (urlsplit(f"//{raw}").hostname or "").lower()
+        return (urlsplit(f"//{host.decode('latin-1')}").hostname or "").lower()
     except ValueError:  # a bracket that does not close
         return ""

@@ -13,7 +13,6 @@ from resultstore.gateway.cursors import Cursors
 from resultstore.gateway.listing import Filters, Listing
 from resultstore.gateway.lookups import Lookups
 from resultstore.gateway.problems import Problem
-from resultstore.gateway.quick import QuickRoute
 from resultstore.gateway.quotas import Kind, Quotas
 from resultstore.gateway.starting import Starting
 from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView, result_json, result_view
@@ -50,14 +49,7 @@ class ResultRoutes:
             ("/{result_id}", self.result, ResultView),
             ("/{result_id}/artifacts/{name}", self.artifact, LinkView),
         ):
-            router.add_api_route(
-                path,
-                endpoint,
-                methods=["GET"],
-                response_model=view,
-                name=endpoint.__name__,
-                route_class_override=QuickRoute,
-            )
+            router.add_api_route(path, endpoint, methods=["GET"], response_model=view, name=endpoint.__name__)
             router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
         router.add_api_route("", self.results, methods=["GET"], response_model=PageView, name="results")
         for path, begin in (("/{result_id}/cancel", self.cancel), ("/{result_id}/retry", self.retry)):

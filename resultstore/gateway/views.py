@@ -1,5 +1,6 @@
 """Views: what the gateway says of a Result. Never a key, an entity tag, a nonce or a traceback."""
 
+import functools
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
@@ -161,7 +162,12 @@ def artifact_view(artifact: Artifact) -> ArtifactView:
 
 def artifact_path(result_id: str, name: str) -> str:
     """The gateway's path of one Artifact, quoted."""
-    return f"/v1/results/{quote(result_id, safe='')}/artifacts/{quote(name, safe='')}"
+    return f"/v1/results/{_quoted(result_id)}/artifacts/{_quoted(name)}"
+
+
+@functools.lru_cache(maxsize=4096)  # the names are few, and one id stands in several links
+def _quoted(word: str) -> str:
+    return quote(word, safe="")
 
 
 def _progress_view(result: Result) -> ProgressView | None:
