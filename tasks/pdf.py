@@ -13,14 +13,17 @@ from resultstore.backends.celery import store_of
 from tasks import report_pages as pages, report_rows as rows
 from tasks.app import app
 from tasks.arguments import checked, file_stem, naming
+from tasks.confined import workplace
 from tasks.contracts import Report, Sink, silent
 from tasks.csvfile import Caps, Table
+from tasks.documents import drawn_cover
 from tasks.report_facts import Facts, gathered
 from tasks.report_pages import Entry
 from tasks.report_sheet import Sheet
 
 CAPS = Caps(bytes=32 * 1024 * 1024, rows=10_000, columns=40)
 TIME_LIMIT_S = 300
+COVER_WIDTH_PX = 800
 ROOM_FOR_GROUPS = 22
 """Lines of statistics on a page that leave room for a chart below them."""
 
@@ -42,7 +45,7 @@ def report(source: Artifact, title: Annotated[str, Field(max_length=120)] = "") 
         source: CSV in UTF-8 with a header row, of up to 10,000 rows, 40 columns and 32 MiB.
         title: on the cover; by default made from the file's name.
 
-    Returns the PDF, with `pages`, `rows` and `columns` in its metadata.
+    Returns the PDF, with `pages`, `rows` and `columns` in its metadata; its cover is kept beside it as a JPEG.
 
     Raises BadInput for what is no table, or over a cap.
     """
@@ -54,11 +57,18 @@ def report(source: Artifact, title: Annotated[str, Field(max_length=120)] = "") 
 
 
 def kept(store: Store, facts: Facts, *, stem: str, title: str, source: str) -> Artifact:
-    """Write the report of `facts` into `store` as `<stem>.pdf`; `source` names the table on the cover."""
+    """Write the report of `facts` into `store` as `<stem>.pdf`, and its cover as a picture beside it.
+
+    `source` names the table on the cover.
+    """
     metadata: dict[str, str | int | float | bool | None] = {"rows": facts.rows, "columns": len(facts.columns)}
     with store.writer(name=f"{stem}.pdf", media_type="application/pdf", metadata=metadata) as out:
         # The Artifact takes its metadata when the block ends: the count is known only now.
         metadata["pages"] = write(facts, out, title=title or stem, source=source, report=store.progress)
+    with store.open(out.artifact) as made, workplace(made, name="report.pdf") as path:
+        picture, cover = drawn_cover(path, width=COVER_WIDTH_PX)
+        shown = {"role": "cover", **msgspec.structs.asdict(cover)}
+        store.put(picture, name=f"{stem}-cover.jpg", media_type="image/jpeg", metadata=shown)
     return out.artifact
 
 

@@ -113,6 +113,9 @@ def test_a_table_becomes_a_report(app, store):
     assert (report.name, report.media_type) == ("wine.pdf", "application/pdf")
     assert report.metadata == {"rows": 178, "columns": 14, "pages": 8}
     assert len(pypdfium2.PdfDocument(fetched(store, report))) == 8
+    cover = store.load(report.id).artifact("wine-cover.jpg")
+    assert Image.open(io.BytesIO(fetched(store, cover))).size == (800, cover.metadata["height"])
+    assert (cover.metadata["role"], cover.metadata["pages"]) == ("cover", 8)
 
 
 def test_a_table_becomes_a_model_and_its_folds_are_told_while_it_is_fitted(app, store):
