@@ -33,8 +33,11 @@ PART_LIMIT_S = 900
 CI_RUNS = ("redisresultstore-inline0-setup", "dramatiq-inline0-capture")
 CI_PARTS = ("test_redis_backend", "test_canvas", LEAK_PART, SETTINGS_PART)
 CI_TOO_SLOW = (
-    "test_chain::test_chain_children_with_callbacks",
+    "test_chain::test_chain_child_with",
+    "test_chain::test_chain_children",
     "test_chain::test_chain_error_handler_with_eta",
+    "test_chain::test_chain_with_c",
+    "test_chain::test_chain_with_e",
     "test_chain::test_chaining_upgraded_chords",
     "test_chain::test_parent_ids",
     "test_chord::test_chain_to_a_chord_with_large_header",
@@ -48,8 +51,12 @@ CI_TOO_SLOW = (
     "test_chord::test_nested_chord_header_link_error",
     "test_chord::test_parent_ids",
     "test_group::test_errback_called_by_group_fail_multiple",
-    "test_group::test_group_children_with_",
+    "test_group::test_group_child_with",
+    "test_group::test_group_children",
+    "test_group::test_group_with_callback",
+    "test_group::test_group_with_errback",
     "test_group::test_large_group",
+    "test_group::test_mutable_errback_called_by_group",
     "test_group::test_parent_ids",
     "test_result_set::",
 )
