@@ -99,7 +99,8 @@ def _judged(run: str, outcomes: Mapping[str, Outcome], *, whole: bool) -> list[s
     exempt = exempt_tests(HERE / "exceptions.toml")
     tests = {test: word for outcome in outcomes.values() for test, word in outcome.tests.items()}
     wrong = [f"{run}: {part}: {outcome.broken}" for part, outcome in outcomes.items() if outcome.broken]
-    wrong += complaints(run, tests, exempt)
+    why = {test: told for outcome in outcomes.values() for test, told in outcome.why.items()}
+    wrong += complaints(run, tests, exempt, why=why)
     return wrong + (never_met(run, tests, exempt) if whole else [])
 
 

@@ -68,7 +68,7 @@ def read_outcomes(lines: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]
         elif WEIGHT.index(outcome) >= WEIGHT.index(tests.get(name, "unfinished")):
             tests[name] = outcome
         if told["why"]:
-            why[name] = told["why"]
+            why.setdefault(name, told["why"])  # what came first: of a failed subtest the test itself says nothing
     return {name: "failed" if outcome == "unfinished" else outcome for name, outcome in tests.items()}, why
 
 

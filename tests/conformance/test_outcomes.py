@@ -33,6 +33,10 @@ def test_a_failure_in_one_phase_or_subtest_decides():
     assert read_outcomes(lines("unfinished", "passed", "failed"))[0] == {NAME: "failed"}
 
 
+def test_of_several_reasons_the_first_is_told():
+    assert read_outcomes(lines("unfinished", "failed", "failed"))[1] == {NAME: "because unfinished"}
+
+
 def test_the_counts_have_the_five_words_of_the_report():
     counts = Outcome({"a": "passed", "b": "failed", "c": "xpassed"}, {}, "", 1.0).counts()
     assert counts == {"passed": 1, "failed": 1, "skipped": 0, "xfailed": 0, "xpassed": 1}

@@ -12,6 +12,11 @@ def test_a_failure_that_is_not_listed_is_complained_about():
     ]
 
 
+def test_a_failure_says_why():
+    [complaint] = complaints("resultstore-default-url", {LISTED.test: "failed"}, [], why={LISTED.test: "E   1 == 2"})
+    assert complaint.endswith(f"{LISTED.test} failed\n    E   1 == 2")
+
+
 def test_a_listed_failure_is_accepted_with_all_its_parameters():
     assert complaints("redisresultstore-default-url", {f"{LISTED.test}[1]": "failed"}, [LISTED]) == []
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 PASSES = frozenset({"passed", "xpassed"})
@@ -42,14 +43,24 @@ def _entries(path: Path, kind: str, *, needed: tuple[str, ...]) -> list[dict[str
     return entries
 
 
-def complaints(run: str, tests: Mapping[str, str], exempt: Iterable[Exempt]) -> list[str]:
-    """What is wrong with these outcomes: unlisted failures, and listed tests that pass; empty when all is well."""
+def complaints(
+    run: str, tests: Mapping[str, str], exempt: Iterable[Exempt], *, why: Mapping[str, str] | None = None
+) -> list[str]:
+    """What is wrong with these outcomes: unlisted failures, and listed tests that pass; empty when all is well.
+
+    Args:
+        run: its name.
+        tests: the outcome of each test.
+        exempt: the list.
+        why: what a test said when it failed, where that is known.
+    """
     listed = {one.test: one for one in exempt if one.covers(run)}
     found = []
     for test, outcome in tests.items():
         is_listed = test in listed or test.partition("[")[0] in listed
         if outcome == "failed" and not is_listed:
-            found.append(f"{run}: {test} failed")
+            said = (why or {}).get(test, "")
+            found.append(f"{run}: {test} failed" + (f"\n{indent(said, '    ')}" if said else ""))
         if outcome in PASSES and is_listed:
             found.append(f"{run}: {test} passes: take it out of exceptions.toml")
     return found
