@@ -6,9 +6,9 @@ Run by `make bench`, which starts the servers. Times are of this machine at this
 import json
 from pathlib import Path
 
-from benchmarks import gateway, presign, records, sse, stream_up, uploads
+from benchmarks import first_preview, gateway, presign, records, sse, stream_up, uploads
 
-BENCHMARKS = (presign, records, stream_up, uploads, gateway, sse)
+BENCHMARKS = (presign, records, stream_up, uploads, first_preview, gateway, sse)
 
 
 def main() -> None:

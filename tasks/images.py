@@ -26,7 +26,7 @@ class Copies(Protocol):
     """What makes the copies: see `tasks.vips.copies`."""
 
     def __call__(self, stream: BinaryIO, widths: Sequence[int], *, format: str) -> Iterator[Picture]:
-        """Copies of the picture in `stream`, widest first."""
+        """Copies of the picture in `stream`, narrowest first."""
 
 
 @app.task(name="images.resize", time_limit=TIME_LIMIT_S)
@@ -39,7 +39,8 @@ def resize(source: Artifact, widths: Widths = (1600, 800, 200), format: Format =
         widths: in pixels, 1 to 8192, at most 12 of them; none is made larger than the picture itself.
         format: what the copies are encoded as.
 
-    Returns the copies, widest first, named `<name>-<width>.<suffix>`, with `width` and `height` in their metadata.
+    Returns the copies, widest first, named `<name>-<width>.<suffix>`, with `width` and `height` in their metadata. They
+    are made the other way round: a small one is there to be looked at while the large ones are still encoded.
 
     Raises BadInput for a picture that is damaged, of another type, or over a cap.
     """
@@ -78,4 +79,4 @@ def _keep_copies(store: Store, source: Artifact, *, stream: BinaryIO, widths: Wi
             )
         )
         store.progress(len(kept), len(widths), f"{picture.width} px")
-    return kept
+    return kept[::-1]

@@ -66,7 +66,9 @@ class _Feed:
 
 
 def copies(stream: BinaryIO, widths: Sequence[int], *, format: str) -> Iterator[Picture]:
-    """Copies of the picture in `stream`, widest first, one in memory at a time.
+    """Copies of the picture in `stream`, narrowest first, each in memory beside the widest at most.
+
+    Whoever waits sees something before the large ones are encoded, which takes the longest.
 
     A copy is never wider than the picture: widths beyond it become the picture's own, once. Heights follow from
     the original's proportions, upright as its EXIF orientation says. Nothing of its metadata (place, camera, colour
@@ -88,13 +90,24 @@ def copies(stream: BinaryIO, widths: Sequence[int], *, format: str) -> Iterator[
         frames = header.get_n_pages()
         check_header(kind, header.width * header.height, frames=frames, interlaced=interlaced)
         sizes = planned(_upright_size(header), widths)
-        # One decode, shrunk while it is read; the smaller copies are made from the larger one.
-        copy = _shrunk(feed, sizes[0])
-    for width, height in sizes:
+    for some in _decoded_together(kind, sizes):
         with _Reasoned(feed):
-            copy = copy.thumbnail_image(width, height=height, size="force").copy_memory()
-            encoded = copy.write_to_buffer(SUFFIXES[format], keep="none", **_SAVE_OPTIONS[format])
-        yield Picture(width, height, encoded)
+            # Shrunk while it is read; the smaller copies are made from the widest one.
+            widest = _shrunk(feed, some[0])
+        for width, height in reversed(some):
+            with _Reasoned(feed):
+                copy = widest.thumbnail_image(width, height=height, size="force")
+                encoded = copy.write_to_buffer(SUFFIXES[format], keep="none", **_SAVE_OPTIONS[format])
+            yield Picture(width, height, encoded)
+
+
+def _decoded_together(kind: str, sizes: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """The sizes (widest first) in groups, each of which costs one decode.
+
+    A JPEG can be decoded at an eighth of its size for a third of the time (24 megapixels: 0.11 of 0.31 CPU-s, where
+    all copies take 0.9): the narrowest copy goes first and alone, because somebody is waiting to see it.
+    """
+    return [sizes[-1:], sizes[:-1]] if kind == "JPEG" and len(sizes) > 1 else [sizes]
 
 
 class _Reasoned:

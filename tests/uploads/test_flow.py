@@ -97,8 +97,8 @@ def test_a_photo_becomes_previews_under_the_uploads_own_id(place, photo):
 
     assert done.state == State.SUCCESS, done.failure
     shown = view(place, ticket)
-    assert [one["name"] for one in shown["artifacts"]] == ["china-320.jpg", "china-80.jpg"]
-    bytes_url = place.gateway.get(shown["artifacts"][1]["link"]).headers["location"]
+    assert [one["name"] for one in shown["artifacts"]] == ["china-80.jpg", "china-320.jpg"]
+    bytes_url = place.gateway.get(shown["artifacts"][0]["link"]).headers["location"]
     assert Image.open(io.BytesIO(httpx.get(bytes_url).content)).width == 80
     assert shown["upload"] == {"name": "china.jpg", "size_bytes": len(photo), "media_type": "image/jpeg"}
     assert shown["input"]["sha256"] == hashlib.sha256(photo).hexdigest()

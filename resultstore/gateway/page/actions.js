@@ -1,7 +1,7 @@
 // Actions: what people do with a Result: download, copy its link, run again, cancel, delete.
 
 import { idempotencyKey, resultPath } from "./api.js";
-import { nameOf, outputs } from "./describe.js";
+import { mainOf, nameOf } from "./describe.js";
 import { h } from "./dom.js";
 import { moment } from "./format.js";
 
@@ -82,11 +82,6 @@ export class Actions {
       this.#toasts.show(sentence(error.message), { bad: true });
     }
   }
-}
-
-/** The Artifact that people mean: the first that was made. */
-export function mainOf(view) {
-  return outputs(view)[0];
 }
 
 /** An error's words with a capital and a full stop. */

@@ -55,6 +55,19 @@ export function outputs(view) {
   return (view.artifacts ?? []).filter((one) => !isInput(one));
 }
 
+/**
+ * The Artifact that people mean, or undefined.
+ *
+ * Of pictures alone the widest, as small ones are made first; else the first that is not there to be looked at or read
+ * beside the thing itself (a poster, the head of a table).
+ */
+export function mainOf(view) {
+  const made = outputs(view);
+  const things = made.filter((one) => !/^image\/|^application\/json/.test(one.media_type));
+  const widest = made.reduce((best, one) => ((one.metadata?.width ?? 0) > (best?.metadata?.width ?? 0) ? one : best), made[0]);
+  return things[0] ?? widest;
+}
+
 /** The upload that it was given, or null. */
 export function inputOf(view) {
   return view.input ?? (view.artifacts ?? []).find(isInput) ?? null;

@@ -1,7 +1,7 @@
 // Drawer: all about one Result: a closer look, its timeline, every Artifact, why it failed, and how a program gets it.
 
 import { buttonsOf } from "./card.js";
-import { closeUpOf, ended, inputOf, nameOf, outputs, percentOf, playable, previewOf, shapeOf, sizesOf, stateText, tone } from "./describe.js";
+import { closeUpOf, ended, inputOf, mainOf, nameOf, outputs, percentOf, playable, previewOf, shapeOf, sizesOf, stateText, tone } from "./describe.js";
 import { h, icon, iconButton, say } from "./dom.js";
 import { count, fact, fullMoment, left, size, span } from "./format.js";
 import { sentence } from "./actions.js";
@@ -72,7 +72,7 @@ export class Drawer {
     this.#section("failure", [view.failure?.message, view.failure?.hint], () => failureOf(view));
     this.#section("files", [made.map((one) => one.name), inputOf(view)?.sha256, ended(view)], () => this.#files(view));
     this.#section("timeline", [view.state, view.started_at, view.ended_at, view.retries, view.progress?.note, view.expires_at], () => h("section", {}, h("h3", {}, "What happened"), timelineOf(view)));
-    this.#section("program", [made[0]?.name], () => this.#program(view));
+    this.#section("program", [mainOf(view)?.name], () => this.#program(view));
     this.#section("ids", [view.id, view.retry_of, view.worker], () => this.#ids(view));
   }
 

@@ -6,6 +6,7 @@ import { previewOf } from "./describe.js";
 
 const NEAR = "400px";
 const STAYS_MS = 120; // near the screen for so long, else it was only scrolled past
+const FADES_MS = 260;
 const HEAD_BYTES = 2048;
 const ROWS = 4;
 const COLUMNS = 5;
@@ -47,7 +48,13 @@ export class Previews {
     if (frame.dataset.drawn === drawn) return;
     frame.dataset.drawn = drawn;
     frame.dataset.kind = local ? "picture" : preview.kind;
-    frame.replaceChildren(local ? this.#local(frame, local, preview.artifact) : this.#made(frame, preview));
+    const before = frame.querySelector("img.loaded")?.closest(".frame > *");
+    const made = local ? this.#local(frame, local, preview.artifact) : this.#made(frame, preview);
+    frame.replaceChildren(...[before, made].filter(Boolean));
+    const shown = made.querySelector?.("img");
+    // What is seen already stays until what follows it has arrived: no flash between a small picture and a larger one.
+    if (before && shown) shown.addEventListener("load", () => setTimeout(() => before.remove(), FADES_MS), { once: true });
+    else before?.remove();
   }
 
   /** Forget a frame that leaves the page. */

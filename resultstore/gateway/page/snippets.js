@@ -1,11 +1,11 @@
 // Snippets: how a program fetches the same Result, for curl and for Python.
 
 import { resultPath } from "./api.js";
-import { outputs } from "./describe.js";
+import { mainOf } from "./describe.js";
 
 /** [{name, code}] for a Result; with `token` a place for one is shown, never the token itself. */
 export function snippetsOf(view, { origin, token }) {
-  const first = outputs(view)[0];
+  const first = mainOf(view);
   const url = origin + (first ? resultPath(view.id, "artifacts", first.name) : resultPath(view.id));
   return [
     { name: "curl", code: curl(url, first, token) },
