@@ -1,9 +1,12 @@
 """App: the Celery application of the shipped worker (`celery -A tasks.app worker`)."""
 
 from celery import Celery
+from celery.signals import worker_ready
+from structlog import get_logger
 
 from resultstore import Settings
 from resultstore.backends.celery import bucket_events, setup, trace_worker
+from tasks.confined import is_without_network
 
 # Kept below RabbitMQ's `consumer_timeout` (30 minutes unacknowledged): with late acknowledgement a longer task
 # would lose its channel and run again, for ever.
@@ -50,6 +53,15 @@ def _transport_options(broker_url: str) -> dict[str, object]:
         return {"confirm_publish": True}
     # Redis as a broker redelivers what is not acknowledged after this time: above the hard limit of a task.
     return {"visibility_timeout": 2 * TASK_TIME_LIMIT_S}
+
+
+@worker_ready.connect
+def _tell_what_decoders_reach(**_: object) -> None:
+    """A kernel that refuses to take their network from them is a fact about this machine: said once, at the start."""
+    if not is_without_network():
+        get_logger().warning(
+            "decoders_have_network", remedy="docs/security.md: allow unshare(2), or fence the worker in"
+        )
 
 
 app = make_app(Settings())

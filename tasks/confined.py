@@ -30,6 +30,10 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float
 
 
+_COUNTERS: Final = 16  # columns of /proc/net/dev (net/core/net-procfs.c)
+_LOOK: Final = Bounds(memory_mib=256, cpu_s=5, wall_s=20)
+
+
 @contextmanager
 def workplace(stream: BinaryIO, *, name: str) -> Iterator[Path]:
     """A temporary folder that holds all of `stream` as a file `name`; gives the file."""
@@ -71,6 +75,18 @@ def run(command: Sequence[str], *, folder: Path, bounds: Bounds, heard: Callable
         if process.wait():
             raise BadInput(f"it cannot be read ({_last_words(complaints, process.returncode)}); send another file")
         return printed
+
+
+def is_without_network() -> bool:
+    """Whether what is run here reaches nobody: it sees no interface but a loopback of its own, which is down.
+
+    Raises BadInput when nothing can be run here at all.
+    """
+    told = "print(open('/proc/self/net/dev').read())"  # proc_pid_net(5): of the process's own network
+    command = [sys.executable, "-I", "-S", "-c", told]
+    seen = run(command, folder=Path(tempfile.gettempdir()), bounds=_LOOK).decode()
+    lines = [line.replace(" ", "") for line in seen.splitlines() if ":" in line]
+    return lines == ["lo:" + "0" * _COUNTERS]
 
 
 def python(program: str, *arguments: str) -> list[str]:

@@ -1,13 +1,17 @@
 """Confined: what reads a stranger's file is bounded, knows nothing of ours, and takes nobody with it."""
 
 import os
+import socket
+import subprocess
 import sys
 import time
 from io import BytesIO
 
 import pytest
+from celery.signals import worker_ready
 
 from resultstore import BadInput
+from tasks import app, limits
 from tasks.confined import Bounds, run, workplace
 
 BOUNDS = Bounds(memory_mib=256, cpu_s=1, wall_s=2)
@@ -64,3 +68,54 @@ def test_no_file_stays_behind(tmp_path, monkeypatch):
         folder = path.parent
 
     assert not os.path.exists(folder)  # noqa: PTH110
+
+
+CONNECTS = """
+import socket, sys
+family, place = eval(sys.argv[1])
+with socket.socket(family) as one:
+    one.settimeout(1)
+    try:
+        one.connect(place)
+    except OSError as why:
+        sys.exit(f"no way: {why.errno}")
+print("connected")
+"""
+
+
+@pytest.mark.parametrize("family", ["AF_INET", "AF_UNIX"])
+def test_it_reaches_nobody_not_even_this_machine(tmp_path, family):
+    place = ("127.0.0.1", 0) if family == "AF_INET" else f"\0resultstore-test-{os.getpid()}"  # an abstract name
+    with socket.socket(getattr(socket, family)) as listener:
+        listener.bind(place)
+        listener.listen()
+        to = repr((int(getattr(socket, family)), listener.getsockname()))
+        command = [sys.executable, "-I", "-c", CONNECTS, to]
+        assert subprocess.run(command, check=True, capture_output=True).stdout == b"connected\n"
+
+        with pytest.raises(BadInput, match="no way"):
+            run(command, folder=tmp_path, bounds=BOUNDS)
+
+
+def test_without_the_rights_of_root_it_reaches_nobody_either(tmp_path):
+    as_another = ["setpriv", "--inh-caps=-all", "--bounding-set=-sys_admin"]
+    shown = [sys.executable, "-I", "-c", "print(open('/proc/self/net/dev').read().count(':'))"]
+    command = [*as_another, sys.executable, "-I", "-S", limits.__file__, "256", "5", *shown]
+
+    assert subprocess.run(command, check=True, capture_output=True).stdout == b"1\n"
+
+
+def test_it_can_write_where_it_works_and_gains_no_rights(python, tmp_path):
+    python("open('made', 'w').write('a picture')")
+
+    assert (tmp_path / "made").read_text() == "a picture"
+    assert b"NoNewPrivs:\t1" in python("print(open('/proc/self/status').read())")
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_worker_says_at_its_start_when_the_kernel_leaves_decoders_the_network(monkeypatch, capsys, kept):
+    monkeypatch.setattr(app, "is_without_network", lambda: kept)
+
+    worker_ready.send(sender=None)
+
+    assert ("decoders_have_network" in capsys.readouterr().out) == (not kept)
