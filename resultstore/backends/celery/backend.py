@@ -26,6 +26,7 @@ from resultstore.backends.celery.recording import failure_of, recorded
 from resultstore.backends.celery.resolving import Resolver
 from resultstore.backends.celery.sending import Dispatches
 from resultstore.backends.celery.serializing import JSON
+from resultstore.backends.celery.thrift import Thrift
 from resultstore.backends.celery.timing import Timing
 from resultstore.capturing import sealed_record
 from resultstore.connect import connect
@@ -83,7 +84,7 @@ class ResultStoreBackend(KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMix
         self._reads_legacy, self._publishes_legacy = place.legacy_redis, place.publish_legacy
         if self.store.blobs is None:
             warnings.warn(NO_BLOBS, UserWarning, stacklevel=2)
-        self._on_signals = (Timing(), Owners(), Dispatches(), self.attend_chords(), self.note_workflows())
+        self._on_signals = (Timing(), Owners(), Dispatches(), Thrift(), self.attend_chords(), self.note_workflows())
         self.listens, self.tracks_sent = True, place.track_sent
         self.spills = Spills(self.store)
         self.resolver = Resolver(self.spills)
