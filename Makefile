@@ -1,6 +1,7 @@
 # make demo [ONCE=1] [STACK=real]   the main job on real input
 # make test [ARGS=...]              all tests, on real servers
 # make attacks                     what strangers may try, and what came of it: docs/security.md
+# make uppy                         docs/how-to/uppy.md in Chromium, with the published Uppy 5 and 6 (needs npm)
 # make conformance [RUNS=...] [MODULES=...] [SELECTION=ci]   Celery's own integration suite: docs/conformance.md
 #
 # Both make .venv first. Only Python >= 3.11 and make are needed (and Go, once, for the real object store).
@@ -15,7 +16,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --n
 PROGRAMS := scripts/services
 
 .DELETE_ON_ERROR:
-.PHONY: demo test attacks conformance lint format typecheck bench docs constraints clean
+.PHONY: demo test attacks conformance uppy lint format typecheck bench docs constraints clean
 
 ifeq ($(STACK),real)
 demo: .venv/demo.stamp
@@ -36,6 +37,10 @@ attacks: .venv/dev.stamp
 conformance: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python tests/conformance/conformance.py $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(MODULES),--modules $(MODULES)) $(if $(SELECTION),--selection $(SELECTION))
+
+# The published Uppy 5 and 6 in Chromium, against a real gateway: it needs npm and the network, and is no part of `test`.
+uppy: .venv/dev.stamp
+	$(SERVICES) run -- $(BIN)/python -m pytest tests/uploads/uppy/published.py $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check . $(PROGRAMS)
