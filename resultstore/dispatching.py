@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -51,6 +51,14 @@ class Dispatcher(Protocol):
 
     def cancel(self, result_id: str) -> None:
         """Ask the workers to leave this work, or to end it; what has ended already stays as it is."""
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """The further power of a Dispatcher that can say whether its queue answers."""
+
+    def probe(self) -> None:
+        """Ask the queue for nothing. Raises Unavailable when it does not answer."""
 
 
 def announce(store: Store, order: Order) -> None:

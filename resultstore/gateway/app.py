@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from resultstore.dispatching import Dispatcher
 from resultstore.gateway.access import AccessLog
 from resultstore.gateway.companion import CompanionRoutes
+from resultstore.gateway.description import describe_problems
 from resultstore.gateway.desk import UploadDesk
 from resultstore.gateway.endings import describe_webhooks
 from resultstore.gateway.events import EventRoutes
@@ -81,9 +82,10 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
         app.include_router(UploadRoutes(store, desk).router())
         app.include_router(CompanionRoutes(store, desk).router())
         app.include_router(SigningRoutes(store, desk).router())
-    app.include_router(HealthRoutes(store).router())
+    app.include_router(HealthRoutes(store, dispatcher).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
     describe_webhooks(app)
+    describe_problems(app)
     install_problems(app)
     app.add_middleware(QuickLookups, result=results.result, artifact=results.artifact)
     app.add_middleware(WriteGuard, origins=page_origins(store.settings), unread=SIGNED_PATH)

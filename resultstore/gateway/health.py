@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from resultstore.dispatching import Dispatcher, Probed
 from resultstore.model import layout
 from resultstore.model.errors import BlobMissing, ResultStoreError
 from resultstore.store import Store
@@ -30,7 +31,10 @@ class Dependency(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Ready only when every dependency is."""
+    """Ready when results can be looked up and their bytes be had: index and blobs answer.
+
+    A broker that is away is told, and stops new work alone: for that nobody should be cut off from what is there.
+    """
 
     ready: bool
     dependencies: dict[str, Dependency]
@@ -39,11 +43,14 @@ class Readiness(BaseModel):
 class HealthRoutes:
     """`/livez` and `/readyz` of one Store. What is wrong in detail stands in the log, not in the answer."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, dispatcher: Dispatcher | None = None) -> None:
         self._probes: dict[str, Callable[[], object]] = {"index": lambda: store.index.peek(PROBE_ID)}
         blobs = store.blobs
         if blobs is not None:
             self._probes["blobs"] = lambda: blobs.stat(layout.LAYOUT_KEY)
+        self._needed = frozenset(self._probes)
+        if isinstance(dispatcher, Probed):
+            self._probes["broker"] = dispatcher.probe
 
     def router(self) -> APIRouter:
         """GET and HEAD of both."""
@@ -58,9 +65,10 @@ class HealthRoutes:
         return JSONResponse({"live": True}, headers=_NO_STORE)
 
     async def ready(self) -> JSONResponse:
-        """Every dependency answers in time; 503 when one does not."""
+        """Whether each dependency answers in time, and after how long; 503 when nothing can be looked up."""
         found = await asyncio.gather(*(_probed(name, probe) for name, probe in self._probes.items()))
-        answer = Readiness(ready=all(one.ok for one in found), dependencies=dict(zip(self._probes, found, strict=True)))
+        told = dict(zip(self._probes, found, strict=True))
+        answer = Readiness(ready=all(told[name].ok for name in self._needed), dependencies=told)
         status = HTTPStatus.OK if answer.ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse(answer.model_dump(), status, headers=_NO_STORE)
 

@@ -72,6 +72,28 @@ _OF_STATUS = {
     HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
     HTTPStatus.UNPROCESSABLE_ENTITY: "invalid-request",
 }
+# Those that no error of ours stands behind: what the gateway itself refuses.
+_OWN: Mapping[str, HTTPStatus] = {
+    "unauthenticated": HTTPStatus.UNAUTHORIZED,
+    "cross-site": HTTPStatus.FORBIDDEN,
+    "scope-missing": HTTPStatus.FORBIDDEN,
+    "no-such-path": HTTPStatus.NOT_FOUND,
+    "method-not-allowed": HTTPStatus.METHOD_NOT_ALLOWED,
+    "too-slow": HTTPStatus.REQUEST_TIMEOUT,
+    "in-flight": HTTPStatus.CONFLICT,
+    "not-finished": HTTPStatus.CONFLICT,
+    "not-repeatable": HTTPStatus.CONFLICT,
+    "upload-over": HTTPStatus.CONFLICT,
+    "host-not-allowed": HTTPStatus.MISDIRECTED_REQUEST,
+    "key-reused": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "reference-not-allowed": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "rejected": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "quota": HTTPStatus.TOO_MANY_REQUESTS,
+    "internal-error": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "no-secret-key": HTTPStatus.NOT_IMPLEMENTED,
+    "only-reads": HTTPStatus.NOT_IMPLEMENTED,
+}
+SLUGS: Mapping[str, HTTPStatus] = {slug: status for _, slug, status, _ in _PROBLEMS} | dict(_OWN)
 
 
 class Problem(Exception):

@@ -93,6 +93,10 @@ class Orders:
         announce(self.store, order)
         self.sent.append(order)
 
+    def probe(self) -> None:
+        if self.away:
+            raise BrokerUnavailable("the broker at amqp://rabbit.internal does not answer")
+
     def cancel(self, result_id: str) -> None:
         self.cancelled.append(result_id)
 

@@ -15,6 +15,7 @@ from resultstore.model.result import State
 
 # A browser waits for the answer: three tries in about a second, then it is told to come again.
 _RETRY: Final = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 0.5}
+_PROBE_LIMIT_S: Final = 2
 _STARTED: Final = frozenset({State.RECEIVED, State.STARTED, State.PROGRESS, State.RETRY})
 
 
@@ -70,6 +71,14 @@ class CeleryDispatcher:
             self._app.control.revoke(result_id, terminate=True)
         except self._faults as error:
             raise _away(result_id, error) from error
+
+    def probe(self) -> None:
+        """Reach the broker by a connection of its own, once. Raises BrokerUnavailable."""
+        try:
+            with self._app.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, timeout=_PROBE_LIMIT_S)
+        except self._faults as error:
+            raise BrokerUnavailable(f"the broker does not answer ({type(error).__name__})") from error
 
 
 def _away(result_id: str, error: Exception) -> BrokerUnavailable:

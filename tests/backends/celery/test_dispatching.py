@@ -205,3 +205,15 @@ def test_a_running_task_is_ended(worker, store, dispatcher, order):
     dispatcher.cancel(sent.id)
     assert store.wait(sent.id, timeout_s=20).state == State.REVOKED
     assert store.load(sent.id).owner == ALICE
+
+
+def test_it_says_soon_whether_its_broker_answers(app, dispatcher):
+    dispatcher.probe()
+    silent = CeleryDispatcher(_sender(app, "amqp://guest:guest@127.0.0.1:1//"))
+
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable) as why:
+        silent.probe()
+
+    assert time.monotonic() - began < 10
+    assert "guest" not in str(why.value)

@@ -1,0 +1,58 @@
+"""The description of the interface: every field, and every error as it is sent."""
+
+import json
+import re
+from http import HTTPStatus
+from pathlib import Path
+
+import resultstore.gateway
+from resultstore.gateway.problems import SLUGS
+
+HERE = Path(resultstore.gateway.__file__).parent
+TABLE = HERE / "problems.py"
+# `HTTPStatus.X, "slug"`, also over two lines: how everything in the gateway names a refusal.
+NAMED = re.compile(r'HTTPStatus\.([A-Z_]+),\s*"([a-z-]+)"')
+
+
+def test_it_is_openapi_3_1_and_names_each_field(served):
+    told = served.gateway.get("/v1/openapi.json").json()
+
+    assert told["openapi"].startswith("3.1")
+    assert "/v1/results/{result_id}" in told["paths"]
+    assert "sha256" in json.dumps(told["components"]["schemas"]["ArtifactView"])
+
+
+def test_every_route_names_its_problems_and_none_that_is_not_sent(served):
+    told = served.gateway.get("/v1/openapi.json").json()
+
+    for path, operations in told["paths"].items():
+        for operation in operations.values() if path.startswith("/v1/") else ():
+            for status, answer in operation["responses"].items():
+                assert int(status) < 400 or list(answer["content"]) == ["application/problem+json"], (path, status)
+    assert "HTTPValidationError" not in json.dumps(told)
+    refs = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(told)))
+    assert refs <= set(told["components"]["schemas"])
+
+
+def test_what_is_sent_is_what_is_described(served):
+    problem = served.gateway.get("/v1/openapi.json").json()["components"]["schemas"]["Problem"]
+    refused = [
+        served.gateway.get("/v1/results/none"),
+        served.gateway.get("/v1/results?limit=0"),
+        served.gateway.get("/v1/nothing"),
+        served.gateway.post("/v1/tasks/greet", content=b"{", headers={"Content-Type": "application/json"}),
+        served.gateway.get("/v1/results", headers={"Host": "evil.example"}),
+    ]
+
+    for answer in refused:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert set(answer.json()) == set(problem["required"])
+        assert answer.json()["slug"] in problem["properties"]["slug"]["enum"]
+        assert answer.json()["status"] == answer.status_code == SLUGS[answer.json()["slug"]]
+
+
+def test_no_slug_is_left_out():
+    used = {found for file in HERE.rglob("*.py") if file != TABLE for found in NAMED.findall(file.read_text())}
+
+    assert len(used) > 15
+    assert {(HTTPStatus[status], slug) for status, slug in used} <= {(status, slug) for slug, status in SLUGS.items()}
