@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     racy = racy_tests(Path(__file__).with_name("exceptions.toml"))
     for item in items:
         if item.nodeid.rpartition("/")[2] in racy:
-            item.add_marker(pytest.mark.flaky(reruns=2))
+            item.add_marker(pytest.mark.flaky(reruns=5))
 
 
 def outcome_of(report: pytest.TestReport) -> str:
