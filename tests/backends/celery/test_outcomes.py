@@ -6,8 +6,12 @@ import uuid
 from pathlib import Path
 
 import pytest
+import redis
 from celery import Celery, Signature, chord, group, states
 from celery.app.task import Context
+
+from resultstore.model import layout
+from tests.backends.celery.conftest import Made
 
 
 def request(task_id: str, **more: object) -> Context:
@@ -112,3 +116,22 @@ def test_a_chain_that_fails_fails_the_ids_of_the_groups_behind_it(client: Celery
     client.backend.mark_as_failure(context.id, ValueError("link"), request=context)
     for one in (*header, *inner, *body, *inside):
         assert client.AsyncResult(one.id).state == states.FAILURE
+
+
+@pytest.mark.parametrize("state", [states.SUCCESS, states.FAILURE])
+def test_what_is_huge_stands_beside_a_small_record(made: Made, raw: redis.Redis, task_id: str, state: str):
+    client = made(result_extended=True)
+    children = [client.GroupResult("g", [client.AsyncResult(f"{task_id}-{n}") for n in range(10_000)])]
+    error = ValueError("e" * 1_000_000)
+    result, traceback = (1, None) if state == states.SUCCESS else (error, "t" * 1_000_000)
+    context = Context(id=task_id, task="tasks.add", args=["a" * 100_000])
+    context._children = children
+
+    client.backend.store_result(task_id, result, state, traceback=traceback, request=context)
+
+    assert raw.strlen(layout.record_key(task_id)) < 260
+    found = client.AsyncResult(task_id)
+    assert len(found.children[0].results) == 10_000
+    assert found.args == ["a" * 100_000]
+    assert found.traceback == traceback
+    assert found.get(timeout=5, propagate=False).args == error.args if state == states.FAILURE else found.result == 1
