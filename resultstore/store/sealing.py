@@ -129,6 +129,9 @@ class Seals:
             artifacts=attempt.artifacts,
             tables={name: base64.b64encode(table).decode() for name, table in attempt.tables.items()},
         )
+        if value is not None and len(value) > documents.VALUE_MAX_BYTES:
+            # However it is written it will not fit: writing a long one only to see that costs four copies of it.
+            return msgspec.structs.replace(draft, value_at=self._move(value, attempt, retention=retention))
         return documents.with_value(draft, value)
 
     def _fitted(self, seal: Seal, attempt: Attempt, *, retention: str) -> Seal:

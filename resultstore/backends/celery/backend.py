@@ -21,6 +21,7 @@ from resultstore.backends.celery.legacy import Legacy, LegacyStore
 from resultstore.backends.celery.meta import Meta
 from resultstore.backends.celery.owners import Owners, inherited, owner_of
 from resultstore.backends.celery.patience import MAX_RETRIES, patiently
+from resultstore.backends.celery.pieces import read_text, written_text
 from resultstore.backends.celery.reading import Reading, Rounds
 from resultstore.backends.celery.recording import failure_of, recorded
 from resultstore.backends.celery.resolving import Resolver
@@ -119,11 +120,15 @@ class ResultStoreBackend(KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMix
         return None if payload is None else self.decode(payload)
 
     def _encode(self, data: object) -> tuple[str, str, str | bytes]:
+        if self.content_type == JSON and (text := written_text(data)) is not None:
+            return self.content_type, self.content_encoding, text
         told: tuple[str, str, str | bytes] = super()._encode(data if self.content_type == JSON else marked(data))
         return told
 
     def decode(self, payload: bytes) -> Any:  # noqa: ANN401 - as Celery declares it
         """What stands in `payload`, by the app's result serializer; references stay what they are."""
+        if self.content_type == JSON and (text := read_text(payload)) is not None:
+            return text
         value = super().decode(payload)
         return value if self.content_type == JSON else unmarked(value)
 

@@ -38,9 +38,19 @@ def json_pieces(value: object, *, deepest: int = _DEEPEST) -> Iterator[Chunk]:
         yield from _batches(many, around=b"[]", write=_written, long=_is_long, deepest=deepest)
 
 
+def written_text(value: object) -> bytes | None:
+    """A long text as JSON, fast; None for all else, and for what only kombu's JSON writes (half a surrogate pair)."""
+    if not isinstance(value, str) or not _is_long(value):
+        return None
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return None
+
+
 def read_text(payload: Chunk) -> str | None:
     """A JSON text by itself, fast; None for all else, and for what only kombu's JSON reads (half a surrogate pair)."""
-    if bytes(payload[:1]) != b'"':
+    if not isinstance(payload, Chunk) or bytes(payload[:1]) != b'"':
         return None
     try:
         return msgspec.json.decode(payload, type=str)

@@ -9,7 +9,7 @@ from kombu.exceptions import EncodeError
 from kombu.serialization import dumps, loads
 
 from resultstore.backends.celery import pieces
-from resultstore.backends.celery.pieces import json_pieces
+from resultstore.backends.celery.pieces import json_pieces, read_text, written_text
 from resultstore.backends.celery.serializing import JSON, outgrown, read
 from tests.backends.celery.test_spill_types import exact
 
@@ -69,3 +69,13 @@ def test_outgrown_takes_all_or_nothing(serializer: str):
 
     assert read(b"".join(taken), media_type) == value
     assert outgrown(value, 100_000, serializer) is None
+
+
+@pytest.mark.parametrize("text", ["long enough", 'é\x00"\\\n', "\ud800 half a pair"])
+def test_a_long_text_is_read_as_it_was_written(text: str):
+    written = written_text(text)
+
+    assert read_text(written if written is not None else dumps(text, "json")[2].encode()) in {text, None}
+    assert (written is None) == ("\ud800" in text)
+    assert [written_text(other) for other in ("s", 5, ["long enough"], None)] == [None] * 4
+    assert [read_text(other) for other in (b"[1]", b"", b'"\\ud800"', None)] == [None] * 4
