@@ -15,6 +15,7 @@ from resultstore.store.sealing import SealStore
 if TYPE_CHECKING:
     from resultstore.blobs.bucket import S3Bucket
     from resultstore.blobs.credentials import CredentialSource
+    from resultstore.blobs.minio import MinioServer
     from resultstore.blobs.probe import S3Probes
     from resultstore.blobs.target import S3Target
 
@@ -40,6 +41,18 @@ def connect_bucket(settings: Settings) -> "S3Bucket | None":
     from resultstore.blobs.bucket import S3Bucket
 
     return S3Bucket(_target(settings))
+
+
+def connect_minio(settings: Settings) -> "MinioServer":
+    """The MinIO of these settings, as an administrator sees it. Makes no request yet. Raises Misconfigured."""
+    if urlsplit(settings.blobs_url).scheme != "s3" or not settings.s3_endpoint:
+        raise Misconfigured(
+            "no MinIO is named: set RESULTSTORE_BLOBS_URL to s3://bucket/prefix and RESULTSTORE_S3_ENDPOINT"
+        )
+    from resultstore.blobs.credentials import CredentialChain
+    from resultstore.blobs.minio import MinioServer
+
+    return MinioServer(_target(settings), credentials=CredentialChain())
 
 
 def connect_probes(settings: Settings) -> "S3Probes | None":

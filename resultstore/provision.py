@@ -1,5 +1,6 @@
 """Provision: makes the place for blobs: bucket, lifecycle rules, layout marker. Safe to run again."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from resultstore.blobs.blobstore import Created
 from resultstore.connect import connect, connect_bucket
 from resultstore.model import layout
-from resultstore.model.errors import Misconfigured
+from resultstore.model.errors import BlobMissing, Misconfigured
 from resultstore.retention import merged
 from resultstore.settings import Settings
 from resultstore.store.sealing import SealStore
@@ -39,6 +40,26 @@ def provision(settings: Settings) -> dict[str, str]:
     return done | {"layout": _marked(blobs)}
 
 
+def preview(settings: Settings) -> dict[str, str]:
+    """What `provision` would do, step by step; changes nothing. Raises what `provision` raises."""
+    blobs, bucket = connect(settings).blobs, connect_bucket(settings)
+    if blobs is None or bucket is None:
+        raise Misconfigured(
+            "only a bucket can be looked at beforehand: set RESULTSTORE_BLOBS_URL to s3://bucket/prefix"
+        )
+    if not bucket.exists():
+        return {"bucket": "would be made", "lifecycle": "our rules would be written", "layout": "would be marked"}
+    standing = bucket.lifecycle()
+    rules = "our rules stand already"
+    if sorted(map(_words, merged(standing, root=bucket.target.prefix))) != sorted(map(_words, standing)):
+        rules = "our rules would be written"
+    try:
+        marked = f"format {read_marker(blobs).format} stands already"
+    except BlobMissing:
+        marked = "would be marked"
+    return {"bucket": "stands already", "lifecycle": rules, "layout": marked}
+
+
 def read_marker(blobs: SealStore) -> Marker:
     """The marker that stands. Raises BlobMissing, and Misconfigured when it is not one of ours."""
     document = b"".join(blobs.get(layout.LAYOUT_KEY))
@@ -59,3 +80,7 @@ def _marked(blobs: SealStore) -> str:
             f"the store holds format {standing.format}, this version writes {ours.format}: use another prefix"
         )
     return f"format {ours.format} stands already"
+
+
+def _words(rule: Mapping[str, object]) -> str:
+    return repr(sorted(rule.items()))

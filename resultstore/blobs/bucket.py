@@ -49,7 +49,7 @@ class S3Bucket:
 
     def ensure(self) -> bool:
         """Make the bucket unless it exists; whether it was made. Raises BlobStoreUnavailable."""
-        if self._exists():
+        if self.exists():
             return False
         try:
             self.send(self._create)
@@ -58,6 +58,16 @@ class S3Bucket:
             if refusal.fault.code == "BucketAlreadyOwnedByYou":
                 return False
             raise refusal.told(self.target, "creation of the bucket") from refusal
+        return True
+
+    def exists(self) -> bool:
+        """Whether the bucket is there. Raises BlobStoreUnavailable."""
+        try:
+            self.send(lambda client: client.head_bucket(Bucket=self.target.bucket))
+        except Refusal as refusal:
+            if refusal.fault.status == _NOT_FOUND:
+                return False
+            raise refusal.told(self.target, "the bucket") from refusal
         return True
 
     def lifecycle(self) -> Sequence[RuleDocument]:
@@ -133,15 +143,6 @@ class S3Bucket:
             return self.send(request)
         except Refusal as refusal:
             raise refusal.told(self.target, what) from refusal
-
-    def _exists(self) -> bool:
-        try:
-            self.send(lambda client: client.head_bucket(Bucket=self.target.bucket))
-        except Refusal as refusal:
-            if refusal.fault.status == _NOT_FOUND:
-                return False
-            raise refusal.told(self.target, "the bucket") from refusal
-        return True
 
     def _create(self, client: "S3Client") -> None:
         if self.target.region == _US_EAST_1:

@@ -1,6 +1,7 @@
 """Care: the commands that prepare, examine and clean a place: setup, doctor, sweep."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -18,20 +19,65 @@ from resultstore.sweep import sweep
 
 MARKS = {Verdict.OK: "[green]ok[/]", Verdict.WARNING: "[yellow]warning[/]", Verdict.WRONG: "[bold red]wrong[/]"}
 
+CREDENTIALS_FILE = Path("minio-credentials.ini")
+
 App = Annotated[str, typer.Option("--app", help="A Celery app to examine too, named as for `celery -A`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register these commands."""
-    app.command()(setup)
+    group = typer.Typer(name="setup", invoke_without_command=True)
+    group.callback()(setup)
+    group.command()(minio)
+    app.add_typer(group)
     app.command()(doctor)
     app.command(name="sweep")(sweep_now)
 
 
-def setup(json: Json = False) -> None:  # noqa: FBT002
+def setup(context: typer.Context, json: Json = False) -> None:  # noqa: FBT002
     """Make the place for blobs: bucket, lifecycle rules (others' are left alone), layout marker. Safe to run again."""
-    done = provision(Settings())
+    if context.invoked_subcommand is None:
+        _show(provision(Settings()), json=json)
+
+
+def minio(
+    *,
+    credentials: Annotated[
+        Path, typer.Option(help="Where the accounts' secrets are written, once, as AWS profiles.")
+    ] = CREDENTIALS_FILE,
+    queue_dir: Annotated[
+        str, typer.Option(help="Folder of MinIO's machine where events wait while RabbitMQ is away.")
+    ] = "",
+    gateway_deletes: Annotated[
+        bool, typer.Option("--gateway-deletes", help="Let the gateway's callers delete results.")
+    ] = False,
+    renew: Annotated[bool, typer.Option("--renew", help="Give standing accounts new secrets.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Set up, and furnish a MinIO: events of uploads, expiry of unfinished ones, an account for workers and one for the
+    gateway, each with the least rights. Needs an administrator's credentials. Safe to run again.
+    """
+    settings = Settings()
+    room = enter("resultstore.furnish", extra="minio")
+    enter("resultstore.blobs.minio", extra="minio")
+    asked = room.Furnishing(
+        settings=settings,
+        credentials_file=credentials,
+        gateway_deletes=gateway_deletes,
+        queue_dir=queue_dir,
+        renew=renew,
+    )
+    if dry_run:
+        _show(room.furnish_preview(asked), json=json)
+        return
+    if settings.bucket_events_exchange:  # bound before anything is published: what cannot be routed is lost
+        enter("resultstore.backends.celery.bucket_events", extra="celery,gateway").declare(settings)
+    _show(room.furnish(asked), json=json)
+
+
+def _show(done: dict[str, str], *, json: bool) -> None:
     if json:
         print_json(done)
         return

@@ -62,16 +62,21 @@ def run(place) -> Callable[..., Done]:
     """Run `resultstore ARGS...` in the place's folder; keywords are further variables, stdin its input."""
 
     def run(*args: str, stdin: bytes = b"", **variables: str) -> Done:
-        rest = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-        done = subprocess.run(
-            [sys.executable, "-m", "resultstore.cli", *args],
-            check=False,
-            cwd=place.folder,
-            env=rest | place.variables() | variables,
-            input=stdin,
-            capture_output=True,
-            timeout=60,
-        )
-        return Done(done.returncode, done.stdout, done.stderr.decode())
+        return run_in(place.folder, place.variables() | variables, *args, stdin=stdin)
 
     return run
+
+
+def run_in(folder: Path, variables: dict[str, str], *args: str, stdin: bytes = b"") -> Done:
+    """Run `resultstore ARGS...` there, with these variables and none of ours."""
+    rest = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    done = subprocess.run(
+        [sys.executable, "-m", "resultstore.cli", *args],
+        check=False,
+        cwd=folder,
+        env=rest | variables,
+        input=stdin,
+        capture_output=True,
+        timeout=120,
+    )
+    return Done(done.returncode, done.stdout, done.stderr.decode())

@@ -16,7 +16,8 @@ import boto3
 import httpx
 from botocore.config import Config
 from kombu import Connection
-from minio import Minio
+from minio import Minio, MinioAdmin
+from minio.credentials import StaticProvider
 from minio.notificationconfig import NotificationConfig, PrefixFilterRule, QueueConfig
 
 import _install
@@ -51,6 +52,11 @@ class OwnMinio:
     def sdk(self) -> Minio:
         host = self.endpoint.removeprefix("http://")
         return Minio(host, access_key=self.access_key, secret_key=self.secret_key, secure=False)
+
+    @property
+    def admin(self) -> MinioAdmin:
+        host, provider = self.endpoint.removeprefix("http://"), StaticProvider(self.access_key, self.secret_key)
+        return MinioAdmin(endpoint=host, credentials=provider, secure=False)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """BucketEvents: a worker that hears from the object store which uploads have arrived, and finishes them.
 
-MinIO publishes an event for each object (docs/how-to/bucket-events.md) to an exchange of RabbitMQ. The upload of a
+MinIO publishes an event for each object (docs/how-to/minio.md) to an exchange of RabbitMQ. The upload of a
 client that vanished before it said `complete` is so finished at once, and not by the reconciler in a minute.
 """
 
@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from celery import Celery, bootsteps
+from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.messaging import Consumer
@@ -17,7 +18,15 @@ from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.backends.celery.setup import store_of
 from resultstore.blobs.target import S3Target
 from resultstore.model import layout
-from resultstore.model.errors import BadInput, BadReference, Misconfigured, NotThere, Unavailable, UploadIncomplete
+from resultstore.model.errors import (
+    BadInput,
+    BadReference,
+    BrokerUnavailable,
+    Misconfigured,
+    NotThere,
+    Unavailable,
+    UploadIncomplete,
+)
 from resultstore.settings import Settings
 from resultstore.uploads.completion import Completion
 from resultstore.uploads.notices import arrivals
@@ -25,6 +34,7 @@ from resultstore.uploads.ticket import Tickets
 
 TASK: Final = "resultstore.upload_arrived"
 _PREFETCHED: Final = 20
+_DECLARE_S: Final = 5
 _TRIES: Final = 5  # then the reconciler finds it
 _RETRY: Final = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 0.5}
 
@@ -77,6 +87,19 @@ def events_queue(settings: Settings) -> Queue:
     return Queue(  # type: ignore[no-untyped-call]  # the same
         f"{name}.{settings.broker_queue}", exchange, durable=True, message_ttl=float(layout.DAY_S)
     )
+
+
+def declare(settings: Settings) -> None:
+    """Make exchange, queue and binding before anything is published. Raises BrokerUnavailable, with the way out."""
+    connection: Any = Connection(settings.broker_url, connect_timeout=_DECLARE_S)  # type: ignore[no-untyped-call]
+    try:
+        with connection:
+            events_queue(settings)(connection.default_channel).declare()  # type: ignore[no-untyped-call]
+    except (OSError, KombuError, *connection.connection_errors, *connection.channel_errors) as error:
+        raise BrokerUnavailable(
+            f"RabbitMQ did not make the exchange {settings.bucket_events_exchange} ({type(error).__name__}): check "
+            "RESULTSTORE_BROKER_URL, and delete what has the same name there and is of another kind"
+        ) from error
 
 
 class BucketEvents(bootsteps.ConsumerStep):
