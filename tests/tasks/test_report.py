@@ -179,5 +179,5 @@ report(50)
     spent = measured(imports, "said = report(10_000)")
 
     assert spent["said"] > 200
-    assert spent["wall_s"] < 60
+    assert spent["cpu_s"] < 60  # of the 300 s that the task may take
     assert spent["growth_mib"] < 400
