@@ -25,7 +25,7 @@ from resultstore.model.result import State
 from resultstore.provision import provision
 from resultstore.store import Store
 
-READY_LIMIT_S = 30.0
+READY_LIMIT_S = 60.0  # a gateway starts in two seconds, and in thirty where ten other things want the cores
 WORK_LIMIT_S = 180.0
 POLL_S = 0.1
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -10,6 +10,7 @@ from resultstore.index.leases import Leases
 from resultstore.model import layout
 from resultstore.model.result import Result
 from resultstore.settings import Settings
+from resultstore.uploads.ticket import is_refused
 
 RETRY_AFTER_S: Final = 30
 STORED_KNOWN_S: Final = 60  # counting reads every record of the owner: not for each ticket
@@ -88,7 +89,8 @@ class Quotas:
         known = self._index.kept(key) if isinstance(self._index, Keeps) else None
         if known is not None:
             return int(known)
-        size_bytes = sum(one.stored_bytes for result in self._owned(owner) for one in result.artifacts)
+        kept = (result for result in self._owned(owner) if not is_refused(result))
+        size_bytes = sum(one.stored_bytes for result in kept for one in result.artifacts)
         if isinstance(self._index, Keeps):
             self._index.keep(key, b"%d" % size_bytes, ttl_s=STORED_KNOWN_S)
         return size_bytes

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from resultstore.blobs.disposition import may_be_inline
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.result import Result
-from resultstore.uploads.ticket import OPEN_STATES, input_of, upload_of
+from resultstore.uploads.ticket import OPEN_STATES, input_of, is_refused, upload_of
 
 # What every answer says to caches, to browsers that guess types, and to the pages that its links lead to.
 NO_STORE: Final[Mapping[str, str]] = {
@@ -124,7 +124,7 @@ def result_view(result: Result, *, retry_of: str | None = None) -> ResultView:
         progress=_progress_view(result),
         failure=_failure_view(result),
         artifacts=[artifact_view(one) for one in result.artifacts if one is not source],
-        input=None if source is None else artifact_view(source),
+        input=None if source is None or is_refused(result) else artifact_view(source),
         upload=None if upload is None else FileView(**msgspec.structs.asdict(upload)),
         retries=result.retries,
         worker=result.worker,

@@ -168,13 +168,17 @@ def upload_of(result: Result) -> Upload | None:
     source = input_of(result)
     if source is not None:
         return Upload(source.file_name, source.size_bytes, source.media_type)
-    refused = result.failure is not None and result.failure.type == "UploadRejected"
-    if result.extra and (result.state in OPEN_STATES or refused):
+    if result.extra and (result.state in OPEN_STATES or is_refused(result)):
         try:
             return msgspec.json.decode(result.extra, type=Upload)
         except msgspec.DecodeError:
             return None  # a custom state of somebody else's, who keeps other things there
     return None
+
+
+def is_refused(result: Result) -> bool:
+    """Whether its upload was not taken, and is gone."""
+    return result.failure is not None and result.failure.type == "UploadRejected"
 
 
 def input_of(result: Result) -> Artifact | None:

@@ -1,6 +1,7 @@
 """How the page looks and is worked: on three screens, light and dark, by the keyboard alone, and for axe."""
 
 import re
+import subprocess
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -16,15 +17,25 @@ SERIOUS = {"serious", "critical"}
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
+SLOWEST = """() => Math.max(...[...document.querySelectorAll("*")].map((one) => {
+  const { transitionDuration, animationDuration } = getComputedStyle(one);
+  return Math.max(...`${transitionDuration}, ${animationDuration}`.split(", ").map(parseFloat));
+}))"""
+
+
 @pytest.fixture(scope="module")
-def furnished(stage):
-    """Results of every kind: pictures, a report, a model, a table, a failure."""
+def furnished(stage, tmp_path_factory):
+    """Results of every kind: pictures, a film, a report, a model, a table, a failure."""
     fill(stage, 12, owner="local")
+    clip = tmp_path_factory.mktemp("film") / "clip.mp4"
+    source = ["-f", "lavfi", "-i", "testsrc=size=320x180:rate=10:duration=2", "-pix_fmt", "yuv420p"]
+    subprocess.run(["ffmpeg", "-v", "error", *source, str(clip)], check=True)
     work = (
         ("report.csv", table(), "pdf.report", {"title": "Wine"}),
         ("model.csv", table(), "models.train", {"target": "cultivar"}),
         ("table.csv", table(), "tables.convert", {}),
         ("broken.jpg", {"mimeType": "image/jpeg", "buffer": photo()["buffer"][:9_000]}, "images.resize", {}),
+        ("clip.mp4", {"mimeType": "video/mp4", "buffer": clip.read_bytes()}, "video.preview", {}),
         ("photo.jpg", photo(), "images.resize", {}),
     )
     with stage.http() as client:
@@ -41,7 +52,7 @@ def furnished(stage):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_page_fits_the_screen_and_axe_finds_nothing_serious(visit, furnished, width, scheme):
     page = visit(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
-    for name in ("photo.jpg", "report.csv", "model.csv"):
+    for name in ("photo.jpg", "report.csv", "model.csv", "clip.mp4"):
         wait_done(page, name)
     expect(card(page, "photo.jpg").locator("img.loaded").last).to_be_visible()
 
@@ -64,6 +75,68 @@ def look(page, name):
     found = Axe().run(page).response["violations"]
     serious = [(one["id"], [node["target"] for node in one["nodes"]][:3]) for one in found if one["impact"] in SERIOUS]
     assert serious == [], name
+
+
+def test_each_kind_of_result_shows_what_came_out(visit, furnished):
+    page = visit(viewport={"width": 1440, "height": 2400})
+    expect(card(page, "report.csv").locator("[data-kind=cover]")).to_be_visible()
+    for name in ("report.csv", "photo.jpg", "clip.mp4"):
+        expect(wait_done(page, name).locator(".frame img.loaded").last).to_be_visible()
+    expect(card(page, "clip.mp4").locator(".plays")).to_be_visible()
+    expect(card(page, "table.csv").locator(".table-head th").first).to_have_text("alcohol")
+    expect(card(page, "model.csv").locator(".model-card .figure")).to_contain_text("%")
+
+    facts = card(page, "photo.jpg").locator(".card-facts")
+    expect(facts).to_have_text(re.compile(r"^143 KB → \d+ KB · [\d.]+ m?s · 30 days left$"))
+    card(page, "clip.mp4").locator(".card-title").click()
+    expect(page.locator("#drawer video")).to_be_visible()
+
+
+def test_a_failure_says_which_file_it_was_why_and_what_to_do(visit, furnished):
+    page = visit()
+
+    failed = card(page, "broken.jpg")
+    expect(failed.locator(".pill")).to_have_text("Failed")
+    expect(failed.locator(".card-task")).to_contain_text("cut short")
+    failed.locator(".card-title").click()
+
+    expect(page.locator("#drawer-title")).to_have_text("broken.jpg")
+    expect(page.locator("#drawer .failure")).to_contain_text("What to do: Send another file")
+
+
+def test_filters_and_the_search_narrow_what_is_shown(visit, furnished):
+    page = visit()
+    wait_done(page, "photo.jpg")
+    shown = page.locator(".card")
+
+    page.locator("#chips").get_by_role("button", name="Failed").click()
+    expect(shown.locator(".card-title")).to_have_text(["broken.jpg"])
+    page.locator("#chips").get_by_role("button", name="All").click()
+    page.locator("#tasks").select_option(label="Train a classifier")
+    expect(shown.locator(".card-title")).to_have_text(["model.csv"])
+    page.locator("#search").fill("no such thing")
+    expect(page.locator("#empty")).to_contain_text("Nothing matches")
+
+
+def test_the_dots_say_how_the_servers_are(visit, stage):
+    page = visit(stage.open)
+    wait_live(page)
+
+    dots = page.locator("#health li")
+    names = [re.compile(f"^{name}: ") for name in ("Live", "Gateway", "Index", "Store")]
+    expect(dots).to_have_text(names)
+    states = {dots.nth(n).get_attribute("data-state") for n in range(len(names))}
+    assert states <= {"good", "slow"}
+
+
+@pytest.mark.parametrize(("wish", "limit_s"), [("reduce", 0.001), ("no-preference", 2.0)])
+def test_nothing_moves_for_who_wants_it_still(visit, furnished, wish, limit_s):
+    page = visit(reduced_motion=wish)
+    expect(page.locator(".card").first).to_be_visible()
+
+    slowest_s = page.evaluate(SLOWEST)
+
+    assert limit_s / 20 < slowest_s <= limit_s
 
 
 def test_everything_is_reached_and_done_by_the_keyboard_alone(visit, furnished):
@@ -121,6 +194,8 @@ def test_work_can_be_run_again_and_is_followed(visit, furnished):
     expect(page.locator(".toast")).to_contain_text("runs again")
     expect(page.locator(".card")).to_have_count(before + 1)
     wait_done(page, "photo.jpg")
+    expect(page.locator(".card-title").get_by_text("photo.jpg", exact=True)).to_have_count(2)
+    expect(page.locator("#announcer[aria-live=polite]")).to_contain_text("photo.jpg: done")
 
 
 def test_the_drawer_shows_where_the_bytes_are_and_how_a_program_gets_them(visit, furnished):

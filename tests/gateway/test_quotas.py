@@ -9,7 +9,7 @@ from resultstore.gateway.quotas import Kind, Quotas
 from resultstore.index.memory import MemoryIndex
 from resultstore.index.redis import RedisIndex
 from resultstore.model.artifact import Artifact
-from resultstore.model.result import Result, State
+from resultstore.model.result import Failure, Result, State
 from resultstore.settings import Settings
 
 
@@ -93,6 +93,14 @@ def test_what_was_deleted_makes_room_at_once(index, owner):
 
     index.delete(made.id)
     quotas.recount(owner)
+
+    assert quotas.stored_bytes(owner) == 0
+
+
+def test_a_refused_upload_whose_bytes_are_gone_takes_no_room(index, owner):
+    quotas = limited(index, stored_bytes=1000)
+    refused = Result(id=uuid.uuid4().hex, owner=owner, state=State.FAILURE, artifacts=(artifact(stored_bytes=1000),))
+    index.save(refused.moved(State.FAILURE, failure=Failure("UploadRejected", "cut short")), ttl_s=60)
 
     assert quotas.stored_bytes(owner) == 0
 

@@ -175,7 +175,9 @@ def test_a_photo_that_was_cut_short_is_refused_by_the_worker_and_deleted(place, 
 
     assert (done.state, done.failure.type) == (State.FAILURE, "UploadRejected")
     assert "cut short" in done.failure.message
-    assert view(place, ticket)["failure"]["hint"]
+    shown = view(place, ticket)
+    assert shown["failure"]["hint"]
+    assert (shown["upload"]["name"], shown["input"]) == ("china.jpg", None), "known by its name, and gone"
     assert uploaded_keys(place, ticket) == []
     retried = place.gateway.post(f"/v1/results/{ticket['id']}/retry", json={})
     assert (retried.status_code, retried.json()["slug"]) == (409, "not-repeatable")
@@ -199,3 +201,4 @@ def test_what_is_put_in_the_place_of_verified_bytes_is_noticed(place, photo):
         del place.dispatcher.send
 
     assert (done.state, done.failure.type) == (State.FAILURE, "ChecksumMismatch")
+    assert view(place, ticket)["input"]["file_name"] == "china.jpg"

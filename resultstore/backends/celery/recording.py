@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import states
 
+from resultstore.model.artifact import Artifact
 from resultstore.model.result import Failure, Result
 
 # What the record itself holds of Celery's meta; the rest (children, result_extended ...) is its `extra`.
@@ -30,6 +31,7 @@ def recorded(
     now = time.time()
     return plain.moved(
         state,
+        artifacts=plain.artifacts or (_given(plain, request) if plain.failure else ()),
         task=getattr(request, "task", None) or plain.task,
         owner=plain.owner or owner,
         worker=getattr(request, "hostname", None) or stood.get("hostname") or plain.worker,
@@ -40,6 +42,14 @@ def recorded(
         ended_at=now if state in states.READY_STATES else None,
         extra=encoded(extra) if extra else b"",
     )
+
+
+def _given(failed: Result, request: object) -> tuple[Artifact, ...]:
+    """The upload that a failed task was given, so that people see which file it was, even where it was refused."""
+    args = getattr(request, "args", None)
+    if not isinstance(args, list | tuple):
+        return ()
+    return tuple(one for one in args if isinstance(one, Artifact) and one.id == failed.id)
 
 
 def failure_of(encoded: object) -> Failure | None:

@@ -1,7 +1,7 @@
 // Actions: what people do with a Result: download, copy its link, run again, cancel, delete.
 
 import { idempotencyKey, resultPath } from "./api.js";
-import { mainOf, nameOf } from "./describe.js";
+import { inputOf, mainOf, nameOf } from "./describe.js";
 import { h } from "./dom.js";
 import { moment } from "./format.js";
 
@@ -44,7 +44,9 @@ export class Actions {
 
   retry = (view) => this.#told(async () => {
     const made = await this.#api.post(resultPath(view.id, "retry"), {}, { key: idempotencyKey() });
-    this.#results.put(made);
+    // Of work that runs again the gateway knows no upload: it is called what it was called.
+    const source = view.upload ?? inputOf(view);
+    this.#results.put({ ...made, upload: made.upload ?? (source && { ...source, name: nameOf(view) }) });
     this.#toasts.show(`${nameOf(view)} runs again.`);
   });
 

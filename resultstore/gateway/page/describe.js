@@ -79,8 +79,7 @@ function isInput(artifact) {
 
 /** What people call it: the file that came in, else what came out, else the task (`titles` by its name). */
 export function nameOf(view, titles = () => "") {
-  const made = outputs(view);
-  return view.upload?.name || inputOf(view)?.file_name || made[0]?.file_name || view.title || titles(view.task) || view.task || view.id;
+  return view.upload?.name || inputOf(view)?.file_name || mainOf(view)?.file_name || view.title || titles(view.task) || view.task || view.id;
 }
 
 /** Sizes in and out, as far as they are known. */
@@ -119,7 +118,8 @@ export function previewOf(view) {
   if (model) return { kind: "model", artifact: model, facts: model.metadata };
   const video = made.find((one) => one.media_type.startsWith("video/"));
   const picture = bestPicture(made);
-  if (picture) return { kind: video ? "video" : "picture", artifact: picture };
+  const paper = [...made, source].some((one) => one?.media_type === "application/pdf");
+  if (picture) return { kind: video ? "video" : paper ? "cover" : "picture", artifact: picture };
   if (video) return { kind: "video", artifact: null };
   const pdf = made.find((one) => one.media_type === "application/pdf");
   if (pdf) return { kind: "pdf", artifact: pdf, facts: pdf.metadata };

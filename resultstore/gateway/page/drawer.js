@@ -102,7 +102,7 @@ export class Drawer {
     const picture = closeUpOf(view);
     const { kind, artifact } = previewOf(view);
     if (media) this.#play(box, media, picture);
-    else if (kind === "picture" || kind === "video") this.#picture(box, picture);
+    else if (kind === "picture" || kind === "cover" || kind === "video") this.#picture(box, picture);
     else if (kind === "table" && artifact) this.#table(box, artifact);
     else {
       const frame = h("div", { class: "frame" });

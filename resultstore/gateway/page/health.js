@@ -6,6 +6,8 @@ const EVERY_MS = 15_000;
 const SLOW_MS = 500;
 const NAMES = { live: "Live", gateway: "Gateway", index: "Index", blobs: "Store", broker: "Broker" };
 
+const ORDER = Object.keys(NAMES);
+
 /** Dots in `list`; asks `/readyz` while somebody looks. */
 export class Health {
   #list;
@@ -49,7 +51,7 @@ export class Health {
       const element = h("li", {}, h("i"), h("span", {}, NAMES[name] ?? name), text);
       dot = { element, text };
       this.#dots.set(name, dot);
-      this.#list.append(element);
+      this.#list.append(...ORDER.map((one) => this.#dots.get(one)?.element).filter(Boolean));
     }
     dot.element.dataset.state = state;
     dot.element.title = words;

@@ -72,7 +72,7 @@ export class Previews {
   }
 
   #made(frame, { kind, artifact, facts }) {
-    if (kind === "picture" || (kind === "video" && artifact)) return this.#picture(frame, artifact, kind === "video");
+    if (kind === "picture" || kind === "cover" || (kind === "video" && artifact)) return this.#picture(frame, artifact, kind === "video");
     if (kind === "model") return modelCard(facts);
     if (kind === "pdf") return sheetOfPaper(artifact, facts);
     if (kind === "table") return this.#table(frame, artifact, facts);

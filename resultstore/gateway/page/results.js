@@ -30,11 +30,11 @@ export class Results extends EventTarget {
   /** Take what the server says, unless something newer is known. Events and lists may overtake each other. */
   put(view) {
     const known = this.#byId.get(view.id);
-    if (known && older(view, known)) return;
-    // What a failure's record does not hold any more is still true: which file it was.
-    const kept = { upload: view.upload ?? known?.upload ?? null, sending: known?.sending };
-    this.#byId.set(view.id, { ...view, ...kept });
-    this.#touch(view.id, !known || known.created_at !== view.created_at);
+    const newer = known && older(view, known) ? known : view;
+    // What a record does not hold is still true: which file it was, what it repeats.
+    const kept = { upload: view.upload ?? known?.upload ?? null, retry_of: view.retry_of ?? known?.retry_of ?? null, sending: known?.sending };
+    this.#byId.set(view.id, { ...newer, ...kept });
+    this.#touch(view.id, !known || known.created_at !== newer.created_at);
   }
 
   /** Progress alone. */
