@@ -2,6 +2,7 @@
 # make test [ARGS=...]              all tests, on real servers
 # make attacks                     what strangers may try, and what came of it: docs/security.md
 # make uppy                         docs/how-to/uppy.md in Chromium, with the published Uppy 5 and 6 (needs npm)
+# make bench [ONLY="NAME ..."]     resultstore beside its peers: build/bench.json
 # make conformance [RUNS=...] [MODULES=...] [SELECTION=ci]   Celery's own integration suite: docs/conformance.md
 #
 # Both make .venv first. Only Python >= 3.11 and make are needed (and Go, once, for the real object store).
@@ -55,7 +56,7 @@ typecheck: .venv/dev.stamp
 	MYPYPATH=scripts $(BIN)/mypy $(PROGRAMS) scripts/*.py
 
 bench: .venv/dev.stamp
-	RS_MAX_MESSAGE_BYTES=134217728 $(SERVICES) run -- $(BIN)/python -m benchmarks
+	RS_MAX_MESSAGE_BYTES=134217728 $(SERVICES) run -- $(BIN)/python -m benchmarks $(ONLY)
 
 docs: .venv/dev.stamp
 	$(BIN)/python scripts/reference.py

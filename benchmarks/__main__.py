@@ -1,27 +1,54 @@
 """Bench: measures resultstore beside its peers in one run, and writes build/bench.json.
 
-Run by `make bench`, which starts the servers. Times are of this machine at this moment: trust the ratios.
+`make bench` starts the servers and runs all; `make bench ONLY="records sse"` some, and keeps the others' rows of an
+earlier run. Times are of this machine at this moment: trust the ratios.
 """
 
 import json
+import sys
+import traceback
 from pathlib import Path
 
-from benchmarks import first_preview, gateway, presign, records, sse, stream_up, uploads
+from benchmarks import celery_results, first_preview, gateway, presign, records, sse, stream_up, uploads
+from benchmarks.measuring import Row
 
-BENCHMARKS = (presign, records, stream_up, uploads, first_preview, gateway, sse)
+BENCHMARKS = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (presign, records, stream_up, uploads, first_preview, gateway, sse, celery_results)
+}
+OUT = Path("build/bench.json")
 
 
-def main() -> None:
-    rows = [row for benchmark in BENCHMARKS for row in benchmark.run()]
-    for row in rows:
-        row["ratio"] = round(row["ours"] / row["peer"], 4)
-        print(
-            "{name:<20} {unit:<12} ours {ours:>12.3f}   {peer_name:<26} {peer:>12.3f}   ratio {ratio:.3f}".format(**row)
-        )
-    out = Path("build/bench.json")
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(rows, indent=2) + "\n")
+def main() -> int:
+    chosen = sys.argv[1:] or list(BENCHMARKS)
+    known = json.loads(OUT.read_text()) if sys.argv[1:] and OUT.exists() else []
+    rows: list[Row] = [row for row in known if row.get("benchmark") not in chosen]
+    failed = []
+    for name in chosen:
+        try:
+            found = BENCHMARKS[name].run()
+        except Exception:  # noqa: BLE001 - the others are measured all the same
+            traceback.print_exc()
+            failed.append(name)
+            continue
+        rows += [whole(row, name) for row in found]
+        write(rows)
+    print(f"failed: {', '.join(failed)}" if failed else f"written to {OUT}")
+    return 1 if failed else 0
+
+
+def whole(row: Row, benchmark: str) -> Row:
+    """The row with its benchmark and its ratio, printed."""
+    row |= {"benchmark": benchmark, "ratio": round(float(row["ours"]) / float(row["peer"]), 4)}
+    line = "{name:<34} {unit:<20} ours {ours:>12.3f}   {peer_name:<26} {peer:>12.3f}   ratio {ratio:.3f}".format(**row)
+    print(f"{line} (bound {row['bound']})" if "bound" in row else line, flush=True)
+    return row
+
+
+def write(rows: list[Row]) -> None:
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -43,7 +43,9 @@ class Spilling:
         body: Body = message.body
         if (spills := self._spills) is not None:
             body = swapped(body, self._swap(spills, message.headers, options, serializer))
-        if serializer not in {"json", JSON} and media_type_of(serializer) in READABLE:
+        is_json = serializer in {"json", JSON}
+        # kombu's JSON knows references by itself. A handler of `before_task_publish` may use another one.
+        if (body is not message.body) if is_json else (media_type_of(serializer) in READABLE):
             body = tuple(marked(part) for part in body)
         return message if body is message.body else message._replace(body=body)
 

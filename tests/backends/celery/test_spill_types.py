@@ -1,9 +1,11 @@
 """Spill changes no type: a value above the limit arrives as it would below it, by each serializer."""
 
+import json
 import math
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 import pytest
 from celery import Celery, Task
@@ -18,6 +20,7 @@ from resultstore.backends.celery.serializing import written
 from resultstore.model.spill import Spill
 
 SERIALIZERS = ("json", "yaml", "msgpack")
+JSON = ("application/json", "utf-8")
 LIMIT = 200
 TYPES = {"application/json", "application/x-yaml", "application/x-msgpack"}
 
@@ -58,6 +61,11 @@ def as_an_argument(app: Celery, value: object) -> tuple[object, bool]:
     values, named = app.backend.resolver.bound(args, kwargs, lazy={}, owner="")
     assert exact(values[0]) == exact(named["named"])
     return values[0], b"spill/1" in (body if isinstance(body, bytes) else body.encode())
+
+
+def as_received(app: Celery, value: object) -> Any:
+    """What a worker's consumer makes of a message's only argument."""
+    return loads(dumps(app.amqp.as_task_v2("id", "name", (value,), {}).body, "json")[2], *JSON)[0][0]
 
 
 def returning(app: Celery, value: object) -> Task:
@@ -186,7 +194,7 @@ def test_reading_a_message_makes_no_request(monkeypatch: pytest.MonkeyPatch):
     message = app.amqp.as_task_v2("id", "name", ("x" * 5_000,), {})
     monkeypatch.setattr(app.backend.store.blobs, "get", None)
 
-    args, _, _ = loads(dumps(message.body, "json")[2], "application/json", "utf-8")
+    args, _, _ = loads(dumps(message.body, "json")[2], *JSON)
 
     assert isinstance(args[0], Spill)
 
@@ -194,8 +202,8 @@ def test_reading_a_message_makes_no_request(monkeypatch: pytest.MonkeyPatch):
 def test_lazy_parts_fetch_each_part_when_it_is_reached_and_keep_none(monkeypatch: pytest.MonkeyPatch):
     app = made("json", "json", LIMIT)
     values = [str(number) * 1_000 for number in range(5)]
-    parts = [app.amqp.as_task_v2("id", "name", (value,), {}).body[0][0] for value in values]
-    spilled = app.amqp.as_task_v2("id", "name", (parts,), {}).body[0][0]
+    parts = [as_received(app, value) for value in values]
+    spilled = as_received(app, parts)
     app.backend.spills._fetched.clear()
     fetched, get = [], app.backend.store.blobs.get
     monkeypatch.setattr(app.backend.store.blobs, "get", lambda key, **where: fetched.append(key) or get(key, **where))
@@ -209,3 +217,14 @@ def test_lazy_parts_fetch_each_part_when_it_is_reached_and_keep_none(monkeypatch
     assert list(lazy[1:3]) == values[1:3]
     assert list(app.backend.spills._fetched) == [parts[0].key]  # that of the plain argument
     assert len(fetched) == 2 + 4 + 2  # the first part is remembered, for the plain argument
+
+
+def test_any_json_writes_a_message_with_references_as_kombus_does():
+    app = made("json", "json", 1_000)
+    spill = as_received(app, "x" * 5_000)
+    following = app.signature("types.next", args=([spill],))
+    message = app.amqp.as_task_v2("id", "name", ("y" * 5_000, [spill]), {"named": (spill,)}, chain=[following])
+    by_anyone = json.dumps(message.body)
+    assert by_anyone == dumps(message.body, "json")[2]
+    assert by_anyone.count("resultstore.spill/1") == 4
+    assert loads(by_anyone, *JSON)[0][1] == [spill]
