@@ -151,10 +151,14 @@ def test_events_arrive_for_uploads_alone_and_expiry_is_there(set_up, server):
     damaged = {"QueueConfigurations": [foreign, {**ours, "Events": ["s3:ObjectCreated:Copy"]}]}
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=damaged)
 
+    looked = set_up.run("--dry-run", "--json")
+    untouched = s3.get_bucket_notification_configuration(Bucket=bucket)["QueueConfigurations"]
     mended = set_up.run("--json")
     for key in (f"{ROOT}/uploads/x", f"{ROOT}/seals/x", "uploads/x"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"1")
 
+    assert looked.told["notification"].startswith("to do: what arrives")
+    assert ["s3:ObjectCreated:Copy"] in [one["Events"] for one in untouched], "a dry run changes nothing"
     assert mended.code == 0, mended.err
     assert mended.told["notification"].startswith("what arrives")
     with Connection(set_up.settings.broker_url) as connection:
