@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 
+from resultstore.backends.celery import bucket_events
 from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.model import layout
 from resultstore.model.errors import BrokerUnavailable
@@ -57,6 +59,28 @@ def test_all_parts_are_joined_for_a_client_that_vanished(place, reconciler):
 
     assert reconciler.run().completed == 1
     assert place.waiting() == 1
+
+
+@once
+def test_a_client_an_event_and_reconcilers_at_once_start_one_task(place, completion, photo):
+    ticket = place.ticket(size_bytes=len(photo))
+    send(ticket, photo)
+    event = bucket_events._Finisher(place.app)
+    ways = [
+        lambda: place.complete(ticket),
+        lambda: event.finish(ticket["id"]),
+        lambda: Reconciler(place.store, completion).run(),
+    ]
+
+    with ThreadPoolExecutor(9) as at_once:
+        for done in [at_once.submit(way) for way in ways * 3]:
+            done.result(60)
+
+    assert place.waiting() == 1
+    for way in ways:  # and afterwards
+        way()
+    assert place.waiting() == 1
+    assert Tickets(place.store).open_ids() == []
 
 
 def test_what_has_not_arrived_is_waited_for_and_given_up_after_a_day(place, reconciler, photo):
