@@ -4,7 +4,7 @@ from typing import Literal
 
 from celery import Celery
 
-from resultstore.backends.celery import amqp, artifacts, capturing, confirming
+from resultstore.backends.celery import amqp, artifacts, capturing, confirming, results
 from resultstore.model.errors import Misconfigured
 from resultstore.store import Store
 
@@ -29,6 +29,7 @@ def setup(app: Celery, *, spill: bool = True, delivery: Literal["at-least-once"]
     artifacts.register()
     amqp.install(app, produces=spill)
     capturing.install(app)
+    results.install(app)
     if delivery == "at-least-once":
         confirming.install(app)
 
