@@ -17,7 +17,7 @@ BACKENDS = {
     "setup": f"resultstore+{REDIS}",
     "long": f"resultstore+{REDIS}",
     "redis": REDIS,
-    "s3": f"s3://@{os.environ['BENCH_BUCKET']}/",
+    "s3": "s3://",
 }
 
 app = Celery("bench", broker=os.environ["RS_TEST_AMQP_URL"], backend=BACKENDS[CONTESTANT])
@@ -25,6 +25,7 @@ app.conf.update(
     task_default_queue=os.environ["BENCH_QUEUE"],
     broker_transport_options={"confirm_publish": True},
     result_chord_join_timeout=60.0,
+    s3_bucket=os.environ["BENCH_BUCKET"],
     s3_endpoint_url=os.environ["RS_TEST_S3_ENDPOINT"],
     s3_access_key_id=os.environ["RS_TEST_S3_ACCESS_KEY"],
     s3_secret_access_key=os.environ["RS_TEST_S3_SECRET_KEY"],
