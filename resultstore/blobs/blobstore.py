@@ -50,6 +50,20 @@ class SignedUrl(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int
 
 
+class SignedForm(msgspec.Struct, frozen=True, kw_only=True):
+    """Lets a stranger send one file in a form (multipart/form-data) until `expires_at` (epoch seconds).
+
+    Args:
+        url: where the form is posted.
+        fields: go before the file, which is the last field and named `file`.
+        expires_at: from then on it is refused.
+    """
+
+    url: str
+    fields: Mapping[str, str]
+    expires_at: int
+
+
 @runtime_checkable
 class BlobStore(Protocol):
     """Bytes by key. A key is written once; nobody ever reads half a blob.
@@ -174,6 +188,19 @@ class SignsParts(Protocol):
 
     def sign_part(self, key: str, *, expires_in_s: int, upload_id: str, number: int, size_bytes: int) -> SignedUrl:
         """A URL that sends part `number` of exactly `size_bytes`; `content-length` is among its signed headers."""
+
+
+@runtime_checkable
+class SignsForms(Protocol):
+    """The further power of letting a stranger send one file in a form, as a page without scripts does."""
+
+    def sign_form(
+        self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None
+    ) -> SignedForm:
+        """A form that writes exactly `size_bytes` of `media_type` to `key`; not once alone: forms know no condition.
+
+        `checksum_sha256` as in `sign_put`.
+        """
 
 
 @runtime_checkable

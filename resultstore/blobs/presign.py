@@ -1,5 +1,6 @@
 """Presign: lets a stranger read or write one key of a bucket for a while (AWS Signature Version 4 in the query)."""
 
+import base64
 import functools
 import hashlib
 import hmac
@@ -9,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from resultstore.blobs.blobstore import SignedUrl
+from resultstore.blobs.blobstore import SignedForm, SignedUrl
 from resultstore.blobs.credentials import CredentialChain, Credentials, CredentialSource
 from resultstore.blobs.disposition import content_disposition
 from resultstore.blobs.keys import checked_key
@@ -131,11 +132,48 @@ class S3Signer:
         moment = self._moment(self._credentials, expires_in_s)
         return self._signed("PUT", key, moment, expires_in_s=expires_in_s, overrides=asked, headers=headers)
 
+    def sign_form(
+        self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None
+    ) -> SignedForm:
+        """A form that writes exactly `size_bytes` of `media_type` to `key`, as often as it is sent before it expires.
+
+        The store refuses another size only when all of it has been sent, and each field that the policy does not list
+        (Amazon S3 API reference, "Browser-Based Uploads Using POST"). Raises BadReference as `sign_get` does.
+        """
+        moment = self._moment(self._credentials, _life(expires_in_s))
+        fields = {
+            "key": self._target.object_key(checked_key(key)),
+            "Content-Type": media_type,
+            "x-amz-algorithm": _ALGORITHM,
+            "x-amz-credential": f"{moment.credentials.access_key}/{moment.scope}",
+            "x-amz-date": moment.stamp,
+        }
+        if moment.credentials.session_token:
+            fields["x-amz-security-token"] = moment.credentials.session_token
+        if checksum_sha256 is not None:
+            fields["x-amz-checksum-sha256"] = checksum_sha256
+        expires_at = moment.second + expires_in_s
+        policy = {
+            "expiration": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(expires_at)),
+            "conditions": [
+                {"bucket": self._target.bucket},
+                ["content-length-range", size_bytes, size_bytes],
+                *({name: value} for name, value in fields.items()),
+            ],
+        }
+        document = base64.b64encode(msgspec.json.encode(policy))
+        signature = hmac.digest(moment.key, document, "sha256").hex()
+        folder = f"/{self._target.bucket}" if self._target.path_style else "/"
+        return SignedForm(
+            url=self.origin + folder,
+            fields={**fields, "policy": document.decode(), "x-amz-signature": signature},
+            expires_at=expires_at,
+        )
+
     def _signed(
         self, method: str, key: str, moment: _Moment, *, expires_in_s: int, overrides: str, headers: Mapping[str, str]
     ) -> SignedUrl:
-        if not 1 <= expires_in_s <= _LONGEST_S:
-            raise BadReference(f"a presigned URL lives 1 to {_LONGEST_S} seconds, not {expires_in_s}")
+        _life(expires_in_s)
         path = self._folder + checked_key(key)  # such a key has no character that a URL would encode
         names, lines = self._signed_headers(headers)
         query = f"{moment.query}&X-Amz-Expires={expires_in_s}&X-Amz-SignedHeaders={names.replace(';', '%3B')}"
@@ -187,6 +225,12 @@ def _overrides(file_name: str, *, media_type: str, inline: bool, kept_s: int) ->
     disposition = content_disposition(file_name, media_type=media_type, inline=inline)
     caching = f"response-cache-control={_quoted(f'private, max-age={kept_s}')}&" if kept_s else ""
     return f"{caching}response-content-disposition={_quoted(disposition)}&response-content-type={_quoted(media_type)}"
+
+
+def _life(expires_in_s: int) -> int:
+    if not 1 <= expires_in_s <= _LONGEST_S:
+        raise BadReference(f"a presigned URL lives 1 to {_LONGEST_S} seconds, not {expires_in_s}")
+    return expires_in_s
 
 
 def _signature(moment: _Moment, canonical: str) -> str:

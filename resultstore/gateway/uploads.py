@@ -1,7 +1,7 @@
 """Uploads: tickets for files that browsers and programs send to the object store, and their completion."""
 
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Header, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -26,6 +26,7 @@ class UploadRequest(BaseModel):
     """What shall be uploaded, and for which task.
 
     `sha256` (hex) is verified by the store, or by the worker for an upload in parts; `webhook_url` hears of the end.
+    `method` POST asks for a form, for pages without scripts; it is for up to 16 MiB, and a bucket.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,6 +38,7 @@ class UploadRequest(BaseModel):
     options: dict[str, JsonValue] = {}
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     webhook_url: Annotated[str, Field(max_length=2048)] | None = None
+    method: Literal["PUT", "POST"] = "PUT"
 
 
 class PartUrlView(BaseModel):
@@ -65,7 +67,8 @@ class ReceivedView(BaseModel):
 
 
 class UploadView(BaseModel):
-    """Where the bytes go. `method` PUT: to `url`, with `headers` and the file's own length; MULTIPART: see `parts`.
+    """Where the bytes go. `method` PUT: to `url`, with `headers` and the file's own length; MULTIPART: see `parts`;
+    POST: as multipart/form-data to `url`, all `fields` before the file, which is the field `file`.
 
     Nothing is left to send where both `url` and `parts` are null.
     """
@@ -75,6 +78,7 @@ class UploadView(BaseModel):
     method: str
     url: str | None
     headers: dict[str, str]
+    fields: dict[str, str] | None
     parts: PartsView | None
     received: list[ReceivedView]
     expires_at: int | None
@@ -109,7 +113,8 @@ class UploadRoutes:
     ) -> UploadView:
         """A ticket: where to send the bytes, which never pass through this gateway."""
         owner, said = caller.owner, asked.model_dump()
-        wanted = Asked(**asked.model_dump(exclude={"sha256", "webhook_url"}), sha256=asked.sha256 or "")
+        plain = asked.model_dump(exclude={"sha256", "webhook_url", "method"})
+        wanted = Asked(**plain, sha256=asked.sha256 or "", form=asked.method == "POST")
         checked, new_id = self._desk.checked(wanted, webhook_url=asked.webhook_url), new_upload_id()
         upload_id = self._idempotency.begin(owner, idempotency_key, said=said, id=new_id)
         response.headers.update({**NO_STORE, "Location": f"/v1/uploads/{upload_id}"})
@@ -154,15 +159,16 @@ class UploadRoutes:
 
 def upload_view(ticket: Ticket, state: str, links: Links | None) -> UploadView:
     """The ticket as its sender sees it: never the key by itself."""
-    whole = None if links is None else links.whole
-    parts = None if links is None or whole is not None else _parts_view(ticket, links)
-    signed = [] if links is None else [*([whole] if whole else []), *(one.signed for one in links.parts)]
+    whole, form = (links.whole, links.form) if links else (None, None)
+    parts = _parts_view(ticket, links) if links and ticket.upload_id else None
+    signed = [one for one in (whole, form, *(each.signed for each in (links.parts if links else ()))) if one]
     return UploadView(
         id=ticket.id,
         state=state,
-        method="MULTIPART" if ticket.upload_id else "PUT",
-        url=whole.url if whole else None,
+        method="MULTIPART" if ticket.upload_id else "POST" if ticket.asked.form else "PUT",
+        url=whole.url if whole else form.url if form else None,
         headers=sendable(whole) if whole else {},
+        fields=dict(form.fields) if form else None,
         parts=parts,
         received=[
             ReceivedView(number=one.number, size_bytes=one.size_bytes, etag=one.etag)

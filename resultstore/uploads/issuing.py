@@ -5,11 +5,11 @@ import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypedDict
 
 import msgspec
 
-from resultstore.blobs.blobstore import Part, SignedUrl, Signer, SignsParts, TakesParts
+from resultstore.blobs.blobstore import Part, SignedForm, SignedUrl, Signer, SignsForms, SignsParts, TakesParts
 from resultstore.index.index import Over
 from resultstore.model import layout
 from resultstore.model.errors import BadInput, Misconfigured, ResultMissing, TaskMissing, TooLarge, WrongType
@@ -24,6 +24,7 @@ from resultstore.uploads.ticket import RECORD_LIFE_S, UPLOADING, Asked, Ticket, 
 URLS_AT_ONCE: Final = 100
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
 _NAME_MAX_CHARS: Final = 255
+NO_FORMS: Final = "this store takes no forms: leave `method` out and send the file by PUT"
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -38,13 +39,24 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         whole: for an upload in one PUT.
+        form: for one in a form.
         parts: for one in parts: the first 100 that have not arrived.
         received: the parts that have.
     """
 
-    whole: SignedUrl | None
-    parts: tuple[Link, ...]
-    received: tuple[Part, ...]
+    whole: SignedUrl | None = None
+    form: SignedForm | None = None
+    parts: tuple[Link, ...] = ()
+    received: tuple[Part, ...] = ()
+
+
+class _Whole(TypedDict):
+    """What a signer is told of a file that comes in one piece."""
+
+    expires_in_s: int
+    size_bytes: int
+    media_type: str
+    checksum_sha256: str | None
 
 
 class SignsUploads(Signer, SignsParts, Protocol):
@@ -83,6 +95,10 @@ class Issuer:
         most = min(offer.max_bytes, self._store.settings.upload_max_bytes, MAX_BYTES)
         if not 0 < asked.size_bytes <= most:
             raise TooLarge(f"an upload for {asked.task} has 1 to {most:,} bytes, not {asked.size_bytes:,}")
+        if asked.form and not isinstance(self._signer, SignsForms):
+            raise BadInput(NO_FORMS)
+        if asked.form and Plan.of(asked.size_bytes).count:
+            raise TooLarge("a form takes a file of up to 16 MiB: leave `method` out and send it in parts")
         try:
             options = offer.checked(asked.options)
         except WrongType as error:
@@ -133,12 +149,14 @@ class Issuer:
 
     def links(self, ticket: Ticket) -> Links:
         """Fresh URLs of what has not arrived yet."""
+        if ticket.asked.form:
+            return Links(form=self._signed_form(ticket))
         if not ticket.upload_id:
-            return Links(whole=self._signed(ticket), parts=(), received=())
+            return Links(whole=self._signed(ticket))
         parts = received(self._blobs, ticket)
         there = {one.number for one in parts}
         missing = [one for one in ticket.plan.slices() if one.number not in there][:URLS_AT_ONCE]
-        return Links(whole=None, parts=tuple(self._signed_parts(ticket, missing)), received=parts)
+        return Links(parts=tuple(self._signed_parts(ticket, missing)), received=parts)
 
     def parts(self, ticket: Ticket, numbers: Sequence[int]) -> tuple[Link, ...]:
         """Fresh URLs of these parts, whether they have arrived or not. Raises BadInput for one that there is not."""
@@ -148,14 +166,20 @@ class Issuer:
         return tuple(self._signed_parts(ticket, [one for one in ticket.plan.slices() if one.number in wanted]))
 
     def _signed(self, ticket: Ticket) -> SignedUrl:
-        asked = ticket.asked
-        return self._signer.sign_put(
-            ticket.key,
-            expires_in_s=self._store.settings.upload_url_expires_s,
-            size_bytes=asked.size_bytes,
-            media_type=asked.media_type,
-            checksum_sha256=base64.b64encode(bytes.fromhex(asked.sha256)).decode() if asked.sha256 else None,
-        )
+        return self._signer.sign_put(ticket.key, **self._whole(ticket.asked))
+
+    def _signed_form(self, ticket: Ticket) -> SignedForm:
+        if not isinstance(self._signer, SignsForms):
+            raise BadInput(NO_FORMS)
+        return self._signer.sign_form(ticket.key, **self._whole(ticket.asked))
+
+    def _whole(self, asked: Asked) -> "_Whole":
+        return {
+            "expires_in_s": self._store.settings.upload_url_expires_s,
+            "size_bytes": asked.size_bytes,
+            "media_type": asked.media_type,
+            "checksum_sha256": base64.b64encode(bytes.fromhex(asked.sha256)).decode() if asked.sha256 else None,
+        }
 
     def _signed_parts(self, ticket: Ticket, parts: Sequence[Slice]) -> Iterator[Link]:
         for one in parts:

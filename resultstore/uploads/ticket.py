@@ -37,6 +37,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         task: which task shall be started with it.
         options: the task's other arguments.
         sha256: hex digest of the content; "" when the sender does not know it.
+        form: it comes in a form (POST) instead of a PUT.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     options: dict[str, object]
     sha256: str = ""
+    form: bool = False
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
