@@ -16,6 +16,7 @@ def asked(work: Callable[[], object], *, times: int) -> dict[str, float]:
     count, `total_commands_processed`, holds what scripts call inside it as well. Nobody else may use this server.
     """
     client = redis.Redis.from_url(os.environ["RS_TEST_REDIS_URL"])
+    client.ping()  # its connection is made, with some commands, before they are counted
     seen: list[bool] = []
     with client.monitor() as monitor:
         listener = threading.Thread(target=lambda: seen.extend(_sent(monitor)))
