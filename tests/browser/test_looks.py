@@ -97,6 +97,7 @@ def test_a_failure_says_which_file_it_was_why_and_what_to_do(visit, furnished):
 
     failed = card(page, "broken.jpg")
     expect(failed.locator(".pill")).to_have_text("Failed")
+    page.reload()  # from the record alone
     expect(failed.locator(".card-task")).to_contain_text("cut short")
     failed.locator(".card-title").click()
 
