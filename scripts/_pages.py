@@ -47,7 +47,7 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
             "resultstore.backends.celery.backend.ResultStoreBackend",
             "resultstore.backends.celery.capturing.CapturingTasks",
             "resultstore.backends.celery.keeping.keeps",
-            "resultstore.backends.celery.lazy.LazyParts",
+            "resultstore.backends.celery.spill.lazy.LazyParts",
             "resultstore.backends.celery.aio.get",
             "resultstore.backends.celery.aio.as_ended",
             "resultstore.backends.celery.aio.state",

@@ -4,8 +4,8 @@ from celery import Celery
 from celery.app.utils import find_app
 
 from resultstore.backends.celery import store_of
-from resultstore.backends.celery.header import Header, header_of
-from resultstore.backends.celery.outbox import Standing
+from resultstore.backends.celery.chord.header import Header, header_of
+from resultstore.backends.celery.chord.outbox import Standing
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 

@@ -5,16 +5,17 @@ from contextlib import nullcontext
 from fastapi import FastAPI
 
 from resultstore.dispatching import Dispatcher
-from resultstore.gateway.access import AccessLog
-from resultstore.gateway.companion import CompanionRoutes
 from resultstore.gateway.description import describe_problems
-from resultstore.gateway.desk import UploadDesk
 from resultstore.gateway.endings import describe_webhooks
-from resultstore.gateway.events import EventRoutes
-from resultstore.gateway.guard import HostGuard, allowed_hosts, page_origins
+from resultstore.gateway.front.access import AccessLog
+from resultstore.gateway.front.guard import HostGuard, allowed_hosts, page_origins
+from resultstore.gateway.front.writes import WriteGuard
 from resultstore.gateway.health import HealthRoutes
-from resultstore.gateway.hub import Hub
-from resultstore.gateway.identities import identities_of
+from resultstore.gateway.identity.identities import identities_of
+from resultstore.gateway.intake.companion import CompanionRoutes
+from resultstore.gateway.intake.desk import UploadDesk
+from resultstore.gateway.intake.signing import SIGNED_PATH, SigningRoutes
+from resultstore.gateway.intake.uploads import UploadRoutes
 from resultstore.gateway.metrics import Metrics
 from resultstore.gateway.page import PageRoutes
 from resultstore.gateway.problems import install_problems
@@ -22,12 +23,11 @@ from resultstore.gateway.quick import QuickLookups
 from resultstore.gateway.quotas import Quotas
 from resultstore.gateway.results import ResultRoutes
 from resultstore.gateway.session import SessionRoutes, bytes_origin
-from resultstore.gateway.signing import SIGNED_PATH, SigningRoutes
 from resultstore.gateway.starting import Starting
+from resultstore.gateway.stream.events import EventRoutes
+from resultstore.gateway.stream.hub import Hub
 from resultstore.gateway.tasks import TaskRoutes
-from resultstore.gateway.uploads import UploadRoutes
 from resultstore.gateway.views import result_view
-from resultstore.gateway.writes import WriteGuard
 from resultstore.offers import NO_OFFERS, Offers
 from resultstore.store import Store
 from resultstore.uploads.completion import Completion

@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from resultstore.gateway.caller import Caller
 from resultstore.gateway.cursors import Place
+from resultstore.gateway.identity.caller import Caller
 from resultstore.model.result import Result
 from resultstore.store import Store
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from anyio import to_thread
 
-from resultstore.gateway.caller import MAX_ID_CHARS, Caller, missing, shown, visible
+from resultstore.gateway.identity.caller import MAX_ID_CHARS, Caller, missing, shown, visible
 from resultstore.model.result import Result
 from resultstore.store import Store
 

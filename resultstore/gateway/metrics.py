@@ -15,8 +15,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
-from resultstore.gateway.access import Observe
-from resultstore.gateway.hub import Hub
+from resultstore.gateway.front.access import Observe
+from resultstore.gateway.stream.hub import Hub
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.webhooks.sending import Sending

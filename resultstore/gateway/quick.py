@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from resultstore.gateway.caller import Caller, needs
+from resultstore.gateway.identity.caller import Caller, needs
 from resultstore.gateway.problems import Problem, answer_to
 from resultstore.model.errors import ResultStoreError
 

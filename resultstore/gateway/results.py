@@ -8,8 +8,8 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import JSONResponse, Response
 
-from resultstore.gateway.caller import Caller, needs, short, visible
 from resultstore.gateway.cursors import Cursors
+from resultstore.gateway.identity.caller import Caller, needs, short, visible
 from resultstore.gateway.listing import Filters, Listing
 from resultstore.gateway.lookups import Lookups
 from resultstore.gateway.problems import Problem

@@ -13,12 +13,12 @@ from starlette.types import ASGIApp
 
 from resultstore.blobs.localurls import LocalSigner
 from resultstore.connect import connect
-from resultstore.gateway.bytes_app import create_bytes_app
-from resultstore.gateway.guard import page_origins
-from resultstore.gateway.hub import Hub
-from resultstore.gateway.identities import check_exposure
+from resultstore.gateway.front.guard import page_origins
+from resultstore.gateway.front.patience import ImpatientProtocol
+from resultstore.gateway.identity.identities import check_exposure
 from resultstore.gateway.metrics import serving_metrics
-from resultstore.gateway.patience import ImpatientProtocol
+from resultstore.gateway.served.bytes_app import create_bytes_app
+from resultstore.gateway.stream.hub import Hub
 from resultstore.gateway.views import result_json
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from resultstore.gateway.caller import Caller, Identities, identified
+from resultstore.gateway.identity.caller import Caller, Identities, identified
 from resultstore.gateway.tasks import OfferView, offers_view
 from resultstore.gateway.views import NO_STORE
 from resultstore.offers import Offers

@@ -7,8 +7,8 @@ from http import HTTPStatus
 import msgspec
 
 from resultstore.dispatching import Dispatcher, Order, ordered
-from resultstore.gateway.caller import Caller, short, visible
 from resultstore.gateway.idempotency import Idempotency
+from resultstore.gateway.identity.caller import Caller, short, visible
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import Kind, Quotas
 from resultstore.model.errors import BadReference, WrongType

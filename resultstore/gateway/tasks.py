@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from resultstore.gateway.caller import Caller, identified, needs
+from resultstore.gateway.identity.caller import Caller, identified, needs
 from resultstore.gateway.starting import Starting
 from resultstore.gateway.views import NO_STORE, ResultView, result_view
 from resultstore.offers import Offer, Offers

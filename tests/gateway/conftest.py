@@ -21,10 +21,10 @@ from resultstore import Offer, Options
 from resultstore.blobs.local import LocalBlobs
 from resultstore.blobs.localurls import LocalSigner
 from resultstore.dispatching import Order, announce
-from resultstore.gateway import tokens
 from resultstore.gateway.app import create_app
-from resultstore.gateway.bytes_app import create_bytes_app
-from resultstore.gateway.patience import ImpatientProtocol
+from resultstore.gateway.front.patience import ImpatientProtocol
+from resultstore.gateway.identity import tokens
+from resultstore.gateway.served.bytes_app import create_bytes_app
 from resultstore.index.memory import MemoryIndex
 from resultstore.model.errors import BrokerUnavailable
 from resultstore.settings import Settings

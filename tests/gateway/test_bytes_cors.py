@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from resultstore.gateway.guard import page_origins
+from resultstore.gateway.front.guard import page_origins
 from resultstore.model import layout
 from resultstore.settings import Settings
 

@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from resultstore.gateway import jwks
-from resultstore.gateway.identities import identities_of
+from resultstore.gateway.identity import jwks
+from resultstore.gateway.identity.identities import identities_of
 from resultstore.gateway.problems import Problem
 from resultstore.model.errors import Misconfigured, Unavailable
 from resultstore.settings import Settings

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from resultstore.gateway.caller import SCOPES, Caller
+from resultstore.gateway.identity.caller import SCOPES, Caller
 from resultstore.gateway.lookups import Lookups
 from resultstore.index.memory import MemoryIndex
 from resultstore.model.errors import IndexUnavailable, ResultMissing

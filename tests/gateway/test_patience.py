@@ -6,7 +6,7 @@ import time
 import pytest
 from starlette.responses import PlainTextResponse
 
-from resultstore.gateway import patience
+from resultstore.gateway.front import patience
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import pytest
 
-from resultstore.gateway import tokens as reading
-from resultstore.gateway.caller import Caller
-from resultstore.gateway.identities import check_exposure, identities_of
+from resultstore.gateway.identity import tokens as reading
+from resultstore.gateway.identity.caller import Caller
+from resultstore.gateway.identity.identities import check_exposure, identities_of
 from resultstore.gateway.problems import Problem
 from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result, State

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from resultstore.gateway import writes
+from resultstore.gateway.front import writes
 
 GREET = {"arguments": {"name": "ann"}}
 TASK = "/v1/tasks/greet"

@@ -14,7 +14,7 @@ from resultstore import Settings, Store, connect
 from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.embedded import free_port
 from resultstore.gateway.app import create_app
-from resultstore.gateway.bytes_app import create_bytes_app
+from resultstore.gateway.served.bytes_app import create_bytes_app
 from tasks.app import make_app
 from tasks.offers import offers
 from tasks.samples import photos

@@ -11,7 +11,7 @@ from celery import states
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import AsyncResult, ResultSet
 
-from resultstore.backends.celery.meta import Meta
+from resultstore.backends.celery.record.meta import Meta
 from resultstore.model.errors import Misconfigured, ResultStoreError
 
 

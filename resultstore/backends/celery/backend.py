@@ -12,23 +12,23 @@ from celery.exceptions import BackendStoreError
 from celery.result import AsyncResult
 
 from resultstore.backends.celery import artifacts, urls
-from resultstore.backends.celery.announcing import AnnouncesTasks
 from resultstore.backends.celery.artifacts import marked, unmarked
-from resultstore.backends.celery.awaiting import IsAwaited
-from resultstore.backends.celery.consumer import ResultConsumer
-from resultstore.backends.celery.groups import KeepsGroups
-from resultstore.backends.celery.legacy import Legacy, LegacyStore
-from resultstore.backends.celery.meta import Meta
+from resultstore.backends.celery.chord.groups import KeepsGroups
+from resultstore.backends.celery.chord.sending import Dispatches
 from resultstore.backends.celery.owners import Owners, inherited, owner_of
 from resultstore.backends.celery.patience import MAX_RETRIES, patiently
-from resultstore.backends.celery.pieces import read_text, written_text
-from resultstore.backends.celery.reading import Reading, Rounds
-from resultstore.backends.celery.recording import failure_of, recorded
-from resultstore.backends.celery.resolving import Resolver
-from resultstore.backends.celery.sending import Dispatches
-from resultstore.backends.celery.serializing import JSON
+from resultstore.backends.celery.record.legacy import Legacy, LegacyStore
+from resultstore.backends.celery.record.meta import Meta
+from resultstore.backends.celery.record.reading import Reading, Rounds
+from resultstore.backends.celery.record.recording import failure_of, recorded
+from resultstore.backends.celery.record.serializing import JSON
+from resultstore.backends.celery.record.timing import Timing
+from resultstore.backends.celery.spill.pieces import read_text, written_text
+from resultstore.backends.celery.spill.resolving import Resolver
 from resultstore.backends.celery.thrift import Thrift
-from resultstore.backends.celery.timing import Timing
+from resultstore.backends.celery.wait.announcing import AnnouncesTasks
+from resultstore.backends.celery.wait.awaiting import IsAwaited
+from resultstore.backends.celery.wait.consumer import ResultConsumer
 from resultstore.capturing import sealed_record
 from resultstore.connect import connect
 from resultstore.index.index import HasLine, Line

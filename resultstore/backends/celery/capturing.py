@@ -7,11 +7,11 @@ from typing import Any, Final
 from celery import Celery, Task
 from celery.app.registry import TaskRegistry
 
-from resultstore.backends.celery.amqp import spilling_of
+from resultstore.backends.celery.chord.sending import check_start
 from resultstore.backends.celery.keeping import keeping_of
-from resultstore.backends.celery.lazy import lazy_parameters
 from resultstore.backends.celery.owners import owner_of
-from resultstore.backends.celery.sending import check_start
+from resultstore.backends.celery.spill.amqp import spilling_of
+from resultstore.backends.celery.spill.lazy import lazy_parameters
 from resultstore.capture import capture
 from resultstore.capturing import run_captured
 from resultstore.model.layout import DAY_S

@@ -4,7 +4,9 @@ from typing import Literal
 
 from celery import Celery
 
-from resultstore.backends.celery import amqp, artifacts, capturing, confirming, results
+from resultstore.backends.celery import artifacts, capturing, confirming
+from resultstore.backends.celery.spill import amqp
+from resultstore.backends.celery.wait import results
 from resultstore.model.errors import Misconfigured
 from resultstore.store import Store
 

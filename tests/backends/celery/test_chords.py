@@ -9,7 +9,7 @@ from celery import Celery, chain, chord, group, states
 from celery.app.task import Context
 from celery.exceptions import ChordError
 
-from resultstore.backends.celery.chords import INLINE_MAX_BYTES
+from resultstore.backends.celery.chord.chords import INLINE_MAX_BYTES
 from resultstore.model import layout
 from tests.backends.celery.conftest import Made
 

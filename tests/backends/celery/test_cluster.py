@@ -10,7 +10,7 @@ import redis
 from celery import Celery, states
 
 from resultstore.backends.celery import forget_workflow
-from resultstore.backends.celery.header import Stage, header_of
+from resultstore.backends.celery.chord.header import Stage, header_of
 from resultstore.model import layout
 from tests.backends.celery.test_chords import Body, part_ended
 from tests.rediscluster import redis_cluster

@@ -10,7 +10,7 @@ import pytest
 import redis
 from celery import Celery, chord
 
-from resultstore.backends.celery.header import Stage, header_of
+from resultstore.backends.celery.chord.header import Stage, header_of
 from resultstore.model.errors import ResultMissing
 from tests.backends.celery.conftest import HERE, Made
 from tests.backends.celery.test_chords import Body, part_ended

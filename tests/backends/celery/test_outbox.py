@@ -15,9 +15,9 @@ from celery import Celery, chord
 from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 
-from resultstore.backends.celery.outbox import Standing
+from resultstore.backends.celery.chord.outbox import Standing
+from resultstore.backends.celery.chord.sending import HEADER, check_start, senders_of
 from resultstore.backends.celery.owners import inherited
-from resultstore.backends.celery.sending import HEADER, check_start, senders_of
 from resultstore.model import layout
 from tests.backends.celery.conftest import Made, start_worker
 from tests.backends.celery.test_chords import Body, part_ended

@@ -16,7 +16,7 @@ from kombu.serialization import dumps, loads
 
 from resultstore import Artifact, Output
 from resultstore.backends.celery import setup
-from resultstore.backends.celery.serializing import written
+from resultstore.backends.celery.record.serializing import written
 from resultstore.model.spill import Spill
 
 SERIALIZERS = ("json", "yaml", "msgpack")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from resultstore.gateway import hub
+from resultstore.gateway.stream import hub
 from resultstore.index.redis import RedisIndex
 from resultstore.model.result import Failure, Progress, Result, State
 from tests.gateway.conftest import _bound

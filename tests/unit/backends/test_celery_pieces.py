@@ -8,9 +8,9 @@ from hypothesis import example, given, strategies as st
 from kombu.exceptions import EncodeError
 from kombu.serialization import dumps, loads
 
-from resultstore.backends.celery import pieces
-from resultstore.backends.celery.pieces import json_pieces, read_text, written_text
-from resultstore.backends.celery.serializing import JSON, outgrown, read
+from resultstore.backends.celery.record.serializing import JSON, outgrown, read
+from resultstore.backends.celery.spill import pieces
+from resultstore.backends.celery.spill.pieces import json_pieces, read_text, written_text
 from tests.backends.celery.test_spill_types import exact
 
 LIMIT = 16_384

@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from resultstore.gateway.writes import MAX_BODY_BYTES
+from resultstore.gateway.front.writes import MAX_BODY_BYTES
 from resultstore.model.errors import BlobStoreUnavailable
 from resultstore.uploads.ticket import Tickets
 from tests.uploads.uppy.conftest import CHUNK, SIZE
@@ -166,7 +166,8 @@ def test_a_url_is_good_for_one_action_on_one_upload_for_a_while(scene, sent, mon
         assert (refused.status_code, "<Code>AccessDenied</Code>" in refused.text) == (403, True), name
     assert scene.stranger.get(given).status_code == 200
     later = time.time() + 4000
-    monkeypatch.setattr("resultstore.gateway.signing.time", type("Later", (), {"time": staticmethod(lambda: later)}))
+    clock = type("Later", (), {"time": staticmethod(lambda: later)})
+    monkeypatch.setattr("resultstore.gateway.intake.signing.time", clock)
     assert scene.stranger.get(given).status_code == 403
 
 

@@ -1,0 +1,1 @@
+"""Chord: parts are counted once, and the body is sent when all are in, whoever dies meanwhile."""

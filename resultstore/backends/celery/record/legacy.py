@@ -1,0 +1,124 @@
+"""Legacy: the records of Celery's own Redis backend, read beside ours, and written for whoever reads them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from celery import states
+from celery.backends.base import BaseKeyValueStoreBackend
+
+from resultstore.backends.celery.record.recording import failure_of
+from resultstore.index.index import Line
+from resultstore.model.errors import IndexUnavailable
+from resultstore.model.result import Result
+from resultstore.store import Store
+
+_IN_THE_RECORD = frozenset({"status", "result", "traceback", "date_done", "name", "worker", "retries", "task_id"})
+
+
+class Legacy:
+    """`celery-task-meta-<id>`, with `global_keyprefix` before it: one key a task, published on a channel of its name.
+
+    Args:
+        backend: the backend whose serializer, expiry and Redis hold here as well.
+    """
+
+    def __init__(self, backend: Any) -> None:  # noqa: ANN401 - Celery's backends have no types
+        self._backend = backend
+
+    def key(self, task_id: str) -> str:
+        """The key, and the channel, of a task."""
+        key: bytes = BaseKeyValueStoreBackend.get_key_for_task(self._backend, task_id)
+        return key.decode()
+
+    def found(self, task_ids: Sequence[str]) -> list[Result | None]:
+        """What stands there of each id, in one round trip. Raises IndexUnavailable."""
+        contents = self._asked(lambda pipe: [pipe.get(self.key(one)) for one in task_ids])
+        return [one and self._result(task_id, one) for task_id, one in zip(task_ids, contents, strict=True)]
+
+    def publish(self, task_id: str, meta: Mapping[str, object], *, ttl_s: int) -> None:
+        """Write and announce what Celery's own backend would; 0 s: for ever. Raises IndexUnavailable."""
+        key, content = self.key(task_id), self._backend.encode({**meta, "task_id": task_id})
+        self._asked(lambda pipe: (pipe.set(key, content, ex=ttl_s or None), pipe.publish(key, content)))
+
+    def forget(self, task_id: str) -> None:
+        """Delete it. Raises IndexUnavailable."""
+        self._asked(lambda pipe: pipe.delete(self.key(task_id)))
+
+    def line(self) -> Line:
+        """A line that hears both records of an id."""
+        line: Line = self._backend.store.index.line(also=self.key)
+        return line
+
+    def _asked(self, say: Callable[[Any], object]) -> list[Any]:
+        try:
+            with self._backend.client.pipeline(transaction=False) as pipe:
+                say(pipe)
+                answers: list[Any] = pipe.execute()
+        except redis.RedisError as error:
+            raise IndexUnavailable(f"Celery's own results cannot be reached ({error}): see that Redis runs") from error
+        return answers
+
+    def _result(self, task_id: str, content: bytes) -> Result:
+        meta: dict[str, Any] = self._backend.decode(content)
+        state, done = str(meta["status"]), meta.get("date_done")
+        rest = {name: value for name, value in meta.items() if name not in _IN_THE_RECORD and value}
+        return Result(
+            id=task_id,
+            state=state,
+            value=self._backend.encoded(meta.get("result")),
+            failure=failure_of(meta.get("result")) if state in states.EXCEPTION_STATES else None,
+            traceback=meta.get("traceback") or "",
+            ended_at=_epoch_s(done) if state in states.READY_STATES else None,
+            task=meta.get("name") or "",
+            worker=meta.get("worker") or "",
+            retries=meta.get("retries") or 0,
+            extra=self._backend.encoded(rest) if rest else b"",
+        )
+
+
+class LegacyStore(Store):
+    """A store that also knows what Celery's own backend keeps of a task, where it has no outcome itself.
+
+    Args:
+        store: ours, whose parts it shares.
+        legacy: theirs.
+    """
+
+    def __init__(self, store: Store, legacy: Legacy) -> None:
+        super().__init__(index=store.index, blobs=store.blobs, signer=store.signer, settings=store.settings)
+        self._legacy = legacy
+
+    def load(self, result_id: str) -> Result | None:
+        """The Result, from our record, our seal, or Celery's own key."""
+        return self._or_theirs([result_id], [super().load(result_id)])[0]
+
+    def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """The same for many, in two round trips."""
+        return self._or_theirs(result_ids, super().load_many(result_ids))
+
+    def peek(self, result_id: str) -> Result | None:
+        """State and progress; of Celery's own record all, for it is one value."""
+        return self._or_theirs([result_id], [super().peek(result_id)])[0]
+
+    def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """The same for many, in two round trips."""
+        return self._or_theirs(result_ids, super().peek_many(result_ids))
+
+    def delete(self, result_id: str) -> None:
+        """Delete both."""
+        super().delete(result_id)
+        self._legacy.forget(result_id)
+
+    def _or_theirs(self, result_ids: Sequence[str], ours: list[Result | None]) -> list[Result | None]:
+        open_ids = [one for one, mine in zip(result_ids, ours, strict=True) if mine is None or not mine.terminal]
+        theirs = dict(zip(open_ids, self._legacy.found(open_ids), strict=True)) if open_ids else {}
+        return [theirs.get(one) or mine for one, mine in zip(result_ids, ours, strict=True)]
+
+
+def _epoch_s(date_done: object) -> float | None:
+    if not isinstance(date_done, str):
+        return None
+    done = datetime.fromisoformat(date_done)
+    return (done if done.tzinfo else done.replace(tzinfo=UTC)).timestamp()

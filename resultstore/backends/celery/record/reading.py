@@ -1,0 +1,104 @@
+"""Reading: turns Results into what Celery asks a backend for."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from celery import states
+from celery.exceptions import TimeoutError as CeleryTimeoutError
+
+from resultstore.backends.celery.record.meta import Meta
+from resultstore.backends.celery.record.recording import encoded_failure
+from resultstore.model import record
+from resultstore.model.errors import ResultMissing
+from resultstore.model.event import Announcement
+from resultstore.model.result import Result
+from resultstore.store import Store
+
+
+class Rounds(msgspec.Struct, frozen=True):
+    """How often to look: for at most `timeout_s` (None: for ever) and `most` times, `pause_s` apart."""
+
+    timeout_s: float | None
+    pause_s: float
+    most: int | None
+    between: Callable[[], object] | None
+
+
+class Reading:
+    """What stands in the store, decoded.
+
+    Args:
+        store: where it stands.
+        decode: the app's result serializer, backwards.
+        resolved: gives the value that a decoded reference stands for.
+        exception_of: makes an exception of Celery's encoded one; never imports a module for it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        decode: Callable[[bytes], Any],
+        resolved: Callable[[object], object],
+        exception_of: Callable[[object], BaseException | None],
+    ) -> None:
+        self._store = store
+        self._decode = decode
+        self._resolved = resolved
+        self._exception_of = exception_of
+
+    def metas(self, task_ids: Iterable[str]) -> list[Meta]:
+        """What is known of these ids, in one round trip; nothing for an unknown one."""
+        asked = list(dict.fromkeys(task_ids))
+        return [Meta(found, self) for found in self._store.load_many(asked) if found is not None]
+
+    def told(self, events: Iterable[Announcement]) -> list[Meta]:
+        """What announcements say of their ids, where they carry the record."""
+        return [Meta(record.decode(one.id, one.record, None), self) for one in events if one.record]
+
+    def as_ready(self, task_ids: Iterable[str], rounds: Rounds, *, ready_states: frozenset[str]) -> Iterator[Meta]:
+        """Each id's meta once it is ready: one round trip a round. Raises celery.exceptions.TimeoutError."""
+        left = set(task_ids)
+        end = math.inf if rounds.timeout_s is None else time.monotonic() + rounds.timeout_s
+        looked = 0
+        while left:
+            for meta in self.metas(left):
+                if meta["status"] in ready_states:
+                    left.discard(str(meta["task_id"]))
+                    yield meta
+            looked += 1
+            if not left or looked == rounds.most:
+                return
+            if time.monotonic() >= end:
+                raise CeleryTimeoutError(f"{len(left)} results were not ready after {rounds.timeout_s} s")
+            if rounds.between is not None:
+                rounds.between()
+            time.sleep(max(0.0, min(rounds.pause_s, end - time.monotonic())))
+
+    def whole(self, task_id: str) -> Result:
+        """The Result with all that lies beside its record. Raises ResultMissing."""
+        found = self._store.load(task_id)
+        if found is None:
+            raise ResultMissing(f"result {task_id} is not there any more: it expired, or somebody forgot it")
+        return found
+
+    def outcome(self, found: Result) -> object:
+        """The decoded value, or the exception."""
+        if found.value is None and found.failure is not None:
+            return self._exception_of(encoded_failure(found.failure))
+        payload = self._store.value(found)
+        value = None if payload is None else self._decode(payload)
+        return self._exception_of(value) if found.state in states.EXCEPTION_STATES else self._resolved(value)
+
+    def outcomes(self, task_ids: list[str]) -> list[object]:
+        """The outcome of each id, the records in one round trip. Raises ResultMissing."""
+        found = self._store.load_many(task_ids)
+        return [self.outcome(one or self.whole(task_id)) for task_id, one in zip(task_ids, found, strict=True)]
+
+    def extras(self, found: Result) -> Mapping[str, object]:
+        """What the backend keeps of a task beyond its record."""
+        kept: dict[str, object] = self._decode(found.extra) if found.extra else {}
+        return kept

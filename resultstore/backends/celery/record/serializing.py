@@ -1,0 +1,113 @@
+"""Serializing: plain values to bytes and back, as Celery's serializers write them; never pickle."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Final, cast
+
+from kombu.exceptions import EncodeError
+from kombu.serialization import dumps, loads
+
+from resultstore.backends.celery.artifacts import marked, unmarked
+from resultstore.backends.celery.spill.pieces import json_pieces, read_text
+from resultstore.blobs.blobstore import Chunk
+from resultstore.model.errors import BadReference
+from resultstore.model.spill import Spill
+
+JSON: Final = "application/json"
+# What may be read back. Not pickle: whoever could write into the bucket could run code where a value is read.
+READABLE: Final = frozenset({JSON, "application/x-yaml", "application/x-msgpack"})
+_CHAR_MAX_BYTES: Final = 12  # JSON writes a character beyond the first plane as two escapes of six
+_NUMBER_MAX_BYTES: Final = 32
+_AROUND_BYTES: Final = 64  # quotes, separators, the marker of bytes
+_REFERENCE_BYTES: Final = 1_024
+
+
+def written(value: object, serializer: str) -> tuple[bytes, str]:
+    """`value` in `serializer` (kombu's name), and its content type. Raises kombu.exceptions.EncodeError."""
+    media_type, _, payload = dumps(  # type: ignore[no-untyped-call]  # kombu has types in part
+        value if serializer in {"json", JSON} else marked(value), serializer
+    )
+    return payload.encode() if isinstance(payload, str) else bytes(payload), str(media_type)
+
+
+def media_type_of(serializer: str) -> str:
+    """The content type that `serializer` writes."""
+    return written(None, serializer)[1]
+
+
+def read(payload: Chunk, media_type: str) -> object:
+    """What `written` or `outgrown` was given. Raises BadReference for a content type that may not be read."""
+    if media_type not in READABLE:
+        raise BadReference(f"a value of type {media_type} is not read: use json, yaml or msgpack as serializer")
+    if media_type == JSON and (text := read_text(payload)) is not None:
+        return text
+    value = loads(bytes(payload), media_type, "utf-8", accept=READABLE)  # type: ignore[no-untyped-call]  # the same
+    return value if media_type == JSON else unmarked(value)
+
+
+def outgrown(value: object, limit_bytes: int, serializer: str) -> tuple[Iterator[Chunk], str] | None:
+    """`value` as `serializer` writes it, piece by piece, and its content type, where that is longer than `limit_bytes`.
+
+    None for all else, much of which is only looked at; and for what cannot be written at all: that is for its sender
+    to hear, from Celery. What cannot be written behind the limit raises kombu.exceptions.EncodeError from the pieces.
+    """
+    if serializer != "yaml" and _surely_fits(value, limit_bytes):
+        return None
+    media_type, pieces = _in_pieces(value, serializer)
+    head: list[Chunk] = []
+    left = limit_bytes
+    try:
+        while left >= 0:
+            head.append(next(pieces))
+            left -= len(head[-1])
+    except (EncodeError, StopIteration):
+        return None
+    return (chain(_drained(head), pieces), media_type) if media_type in READABLE else None
+
+
+def _in_pieces(value: object, serializer: str) -> tuple[str, Iterator[Chunk]]:
+    if serializer in {"json", JSON}:
+        return JSON, json_pieces(value)
+    try:
+        payload, media_type = written(value, serializer)
+    except EncodeError:
+        return serializer, iter(())
+    return media_type, iter((payload,))
+
+
+def _drained(head: list[Chunk]) -> Iterator[Chunk]:
+    """Hand out and forget: what was stored must not stay in memory."""
+    head.reverse()
+    while head:
+        yield head.pop()
+
+
+def _surely_fits(value: object, limit_bytes: int) -> bool:
+    """Whether a bound of its size is within the limit, without writing it."""
+    left, ahead = limit_bytes, [value]
+    while ahead:
+        one = ahead.pop()
+        own_bytes = _own_bytes(one)
+        if own_bytes is None or own_bytes > left:
+            return False
+        left -= own_bytes
+        if isinstance(one, dict):
+            ahead += one.keys()
+            ahead += one.values()
+        elif isinstance(one, list | tuple):
+            ahead += one
+    return True
+
+
+def _own_bytes(one: object) -> int | None:
+    """A bound of what `one` itself takes, without what it holds; None where there is none."""
+    if one is None or isinstance(one, bool | float):
+        return _NUMBER_MAX_BYTES
+    if isinstance(one, int):
+        return _NUMBER_MAX_BYTES + one.bit_length() // 3
+    if isinstance(one, str | bytes):
+        return _CHAR_MAX_BYTES * len(one) + _AROUND_BYTES
+    # Exactly these: what is derived from them may be written in a way of its own.
+    if type(one) in {dict, list, tuple}:
+        return _AROUND_BYTES + 2 * len(cast("list[object]", one))
+    return _REFERENCE_BYTES if isinstance(one, Spill) else None

@@ -1,0 +1,1 @@
+"""Spill: what is too big for a message travels as a reference."""

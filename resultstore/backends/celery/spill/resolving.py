@@ -1,0 +1,98 @@
+"""Resolving: gives whoever uses a reference the value that it stands for."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from celery.canvas import Signature
+from structlog import get_logger
+
+from resultstore.backends.celery.artifacts import is_reference, unmarked
+from resultstore.backends.celery.record.serializing import read
+from resultstore.backends.celery.spill.lazy import LazyParts
+from resultstore.model.errors import ResultStoreError
+from resultstore.model.spill import Spill
+from resultstore.spilling import Spills
+
+_MAY_HOLD: Final = frozenset({Spill, list, tuple})
+_DEEPEST: Final = 16  # lists in lists: groups in groups
+
+
+class Resolver:
+    """Reads the values of one store's references.
+
+    Args:
+        spills: fetches and checks them.
+    """
+
+    def __init__(self, spills: Spills) -> None:
+        self._spills = spills
+
+    def resolved(
+        self, value: object, *, owner: str | None = None, cached: bool = True, deepest: int = _DEEPEST
+    ) -> object:
+        """`value` with what its references stand for: itself one, or those in its lists, as a chord's body gets them.
+
+        Dicts are left alone: a reference in one belongs to a signature that will be sent on.
+
+        Args:
+            value: as it was decoded.
+            owner: the running task's; None outside a task.
+            cached: False to fetch anew and remember nothing.
+            deepest: how far to go down.
+
+        Raises what `Spills.payload` raises.
+        """
+        kind = type(value)
+        if isinstance(value, Spill):
+            return self.resolved(self.opened(value, owner=owner, cached=cached), owner=owner, cached=cached)
+        if not deepest or kind not in _MAY_HOLD or not any(type(one) in _MAY_HOLD for one in value):  # type: ignore[attr-defined]
+            return value
+        parts = [self.resolved(one, owner=owner, cached=cached, deepest=deepest - 1) for one in value]  # type: ignore[attr-defined]
+        return tuple(parts) if kind is tuple else parts
+
+    def bound(
+        self, args: Sequence[object], kwargs: Mapping[str, object], *, lazy: Mapping[str, int], owner: str
+    ) -> tuple[list[object], dict[str, object]]:
+        """A task's arguments with what their references stand for.
+
+        Args:
+            args: as they were decoded.
+            kwargs: the same.
+            lazy: name and position of each parameter that is annotated LazyParts.
+            owner: the running task's.
+        """
+
+        def value_of(value: object, *, lazily: bool) -> object:
+            return self._parts(value, owner) if lazily else self.resolved(value, owner=owner)
+
+        return (
+            [value_of(one, lazily=at in lazy.values()) for at, one in enumerate(unmarked(list(args)))],
+            {name: value_of(one, lazily=name in lazy) for name, one in unmarked(dict(kwargs)).items()},
+        )
+
+    def callable_here(self, signature: Signature, *, owner: str) -> Signature:
+        """`signature` with what the references among its arguments stand for, to be called like a function.
+
+        As it is where that cannot be had: whoever runs it hears of that, and what is done beside it goes on.
+        """
+        if not any(map(is_reference, (*signature.args, *signature.kwargs.values()))):
+            return signature
+        try:
+            args, kwargs = self.bound(signature.args, signature.kwargs, lazy={}, owner=owner)
+        except ResultStoreError as error:
+            get_logger().warning("arguments_not_read", task=signature.task, error=repr(error))
+            return signature
+        return signature.replace(args=tuple(args), kwargs=kwargs)
+
+    def opened(self, value: object, *, owner: str | None = None, cached: bool = True) -> object:
+        """What one reference stands for, with the references that may stand in it; anything else as it is."""
+        if not isinstance(value, Spill):
+            return value
+        return read(self._spills.payload(value, owner=owner, cached=cached), value.media_type)
+
+    def _parts(self, value: object, owner: str) -> object:
+        opened = self.opened(value, owner=owner, cached=False)
+        if not isinstance(opened, list | tuple):
+            return self.resolved(opened, owner=owner)
+        return LazyParts(opened, functools.partial(self.resolved, owner=owner, cached=False))

@@ -1,0 +1,114 @@
+"""Spilling: replaces what is too big for a message by a reference."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from celery import Celery, Task
+from celery._state import get_current_worker_task
+from celery.app.task import get_actual_ignore_result
+from celery.utils.time import maybe_make_aware
+from kombu.exceptions import EncodeError
+
+from resultstore.backends.celery.artifacts import marked
+from resultstore.backends.celery.owners import HEADER, inherited
+from resultstore.backends.celery.record.serializing import JSON, READABLE, media_type_of, outgrown
+from resultstore.backends.celery.spill.arguments import Body, swapped
+from resultstore.backends.celery.spill.resolving import Resolver
+from resultstore.model.spill import Spill
+from resultstore.spilling import Spills
+from resultstore.store.attempt import Attempt
+
+
+class Spilling:
+    """What one app does with values that are too big to travel.
+
+    Args:
+        app: its backend keeps them.
+        produces: whether references are made. Those that come in are resolved in any case.
+    """
+
+    def __init__(self, app: Celery, *, produces: bool) -> None:
+        self._app = app
+        self.produces = produces
+
+    def lightened(self, message: Any, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Celery's task_message
+        """`message` with a reference for each argument that is too big, in every signature that it carries.
+
+        Args:
+            message: as protocol 2 has made it.
+            options: what its sender said beside: `serializer`, `headers`.
+        """
+        serializer = options.get("serializer") or self._app.conf.task_serializer
+        body: Body = message.body
+        if (spills := self._spills) is not None:
+            body = swapped(body, self._swap(spills, message.headers, options, serializer))
+        is_json = serializer in {"json", JSON}
+        # kombu's JSON knows references by itself. A handler of `before_task_publish` may use another one.
+        if (body is not message.body) if is_json else (media_type_of(serializer) in READABLE):
+            body = tuple(marked(part) for part in body)
+        return message if body is message.body else message._replace(body=body)
+
+    def returned(self, task: Task, attempt: Attempt, value: object) -> object:
+        """What travels in place of what `task` returned: a reference, stored as a part of `attempt`, or the value."""
+        spills, request = self._spills, task.request
+        # Eager mode sends nothing. An ignored value goes to callbacks at most, as one of their arguments.
+        ignored = get_actual_ignore_result(task, request) and not request.chord
+        if spills is None or request.is_eager or ignored:
+            return value
+        backend = self._app.backend
+        outgrew = outgrown(backend.prepare_value(value), spills.limit_bytes, backend.serializer)
+        if outgrew is None:
+            return value
+        pieces, media_type = outgrew
+        try:
+            spill = spills.keep_value(pieces, attempt=attempt, media_type=media_type)
+        except EncodeError:
+            return value  # Celery says so where it encodes it itself
+        if backend.serializer != self._app.conf.task_serializer:
+            # Its next task gets what its own message's serializer makes of the value, not what the result's does.
+            request.resultstore_returned = (spill, value)
+        return spill
+
+    def _swap(
+        self, spills: Spills, headers: Mapping[str, Any], options: Mapping[str, Any], serializer: str
+    ) -> Callable[[object], object]:
+        until = max(_moment(headers.get(name)) for name in ("eta", "expires"))
+        owner = (options.get("headers") or {}).get(HEADER) or inherited()
+
+        def light(value: object) -> object:
+            if isinstance(value, Spill):
+                media_type = media_type_of(serializer)
+                foreign = media_type != value.media_type and media_type in READABLE
+                if not foreign and spills.lasts(value, until=until):
+                    return value
+                # Written by another serializer, or gone before it is used: as if its value were sent.
+                value = _returned_here(value) or Resolver(spills).opened(value)
+            outgrew = outgrown(value, spills.limit_bytes, serializer)
+            if outgrew is None:
+                return value
+            try:
+                payload = b"".join(outgrew[0])
+            except EncodeError:
+                return value
+            return spills.keep_argument(payload, media_type=outgrew[1], owner=owner, until=until)
+
+        return light
+
+    @property
+    def _spills(self) -> Spills | None:
+        """Where values are kept; None where none are: by setting, without an object store, or with another backend."""
+        spills: Spills | None = getattr(self._app.backend, "spills", None) if self.produces else None
+        return spills if spills is not None and spills.able else None
+
+
+def _returned_here(spill: Spill) -> object:
+    """What the task that runs here has returned, where `spill` stands for that."""
+    task = get_current_worker_task()
+    known, value = getattr(task.request, "resultstore_returned", (None, None)) if task else (None, None)
+    return value if known == spill else None
+
+
+def _moment(text: str | None) -> float:
+    """An ISO time in epoch seconds; 0 for none."""
+    return maybe_make_aware(datetime.fromisoformat(text)).timestamp() if text else 0.0

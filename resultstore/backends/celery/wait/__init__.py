@@ -1,0 +1,1 @@
+"""Wait: whoever waits for a task is woken, thread or coroutine."""

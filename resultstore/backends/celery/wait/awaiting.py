@@ -1,0 +1,129 @@
+"""Awaiting: one thread a process that hears for all coroutines which wait for results."""
+
+import contextlib
+import math
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any, Final
+
+from celery import states
+
+from resultstore.backends.celery.record.meta import Meta
+from resultstore.index.index import Line
+from resultstore.model.errors import ResultStoreError, Unavailable
+from resultstore.store.waiting import PATIENCE_S, RECHECK_S
+
+_IDLE_S: Final = 5.0  # how long the thread outlives the last waiter, for the next one
+
+Told = Callable[[str, Meta | ResultStoreError], None]
+
+
+class IsAwaited:
+    """The half of the backend that coroutines use, by `resultstore.backends.celery.aio`."""
+
+    @property
+    def watching(self) -> "Watching":
+        """What hears for this process; a fork begins anew."""
+        mine = self._watching_of.get(os.getpid())
+        return mine or self._watching_of.setdefault(os.getpid(), Watching(self))
+
+    @cached_property
+    def _watching_of(self) -> dict[int, "Watching"]:
+        return {}
+
+
+class Watching:
+    """Tells each waiter of its id once that is ready: subscribe, check, wait, and check again every 2 s.
+
+    Args:
+        backend: makes the line that hears, and reads what is ready: many ids in one round trip.
+    """
+
+    def __init__(self, backend: Any) -> None:  # noqa: ANN401 - Celery's backends have no types
+        self._backend = backend
+        self._lock = threading.Lock()
+        self._waiting: dict[str, list[Told]] = {}
+        self._line: Line | None = None
+        self._thread: threading.Thread | None = None
+        self._away_since: float | None = None
+
+    def enter(self, task_ids: Iterable[str], told: Told) -> None:
+        """Call `told` from the thread, once for each id: with its meta when it is ready, or with why it cannot be."""
+        asked = list(task_ids)
+        with self._lock:
+            for one in asked:
+                self._waiting.setdefault(one, []).append(told)
+            if self._line is None:
+                self._line = self._backend.new_line()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="resultstore-awaiting", daemon=True)
+                self._thread.start()
+            self._line.listen(asked)
+
+    def leave(self, task_ids: Iterable[str], told: Told) -> None:
+        """Do not call `told` for these any more."""
+        with self._lock:
+            for one in task_ids:
+                with contextlib.suppress(KeyError, ValueError):
+                    self._waiting[one].remove(told)
+                    self._drop_if_alone(one)
+
+    def _drop_if_alone(self, task_id: str) -> None:
+        if not self._waiting[task_id]:
+            del self._waiting[task_id]
+            if self._line is not None:
+                self._line.leave(task_id)
+
+    def _run(self) -> None:
+        line, check_at, idle_since = self._line, time.monotonic() + RECHECK_S, math.inf
+        while line is not None and not self._retired(idle_since):
+            events = line.wait(max(0.0, min(check_at - time.monotonic(), _IDLE_S)))
+            with self._lock:
+                idle_since = math.inf if self._waiting else min(idle_since, time.monotonic())
+                due = time.monotonic() >= check_at
+                heard = {one.id for one in events if not one.state or one.state in states.READY_STATES}
+                asked = [one for one in self._waiting if due or one in heard]
+            if due:
+                check_at = time.monotonic() + RECHECK_S * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+            if asked:
+                self._look(asked)
+
+    def _retired(self, idle_since: float) -> bool:
+        with self._lock:
+            if self._waiting or time.monotonic() - idle_since < _IDLE_S or self._line is None:
+                return False
+            self._line.close()
+            self._line = self._thread = None
+            return True
+
+    def _look(self, task_ids: list[str]) -> None:
+        try:
+            metas = self._backend.reading.metas(task_ids)
+        except Unavailable as error:
+            self._away_since = self._away_since or time.monotonic()
+            if time.monotonic() - self._away_since > PATIENCE_S:
+                self._tell_all(task_ids, error)
+            return
+        except ResultStoreError as error:  # one that waiting does not mend
+            self._tell_all(task_ids, error)
+            return
+        self._away_since = None
+        for meta in metas:
+            if meta["status"] in states.READY_STATES:
+                self._tell(str(meta["task_id"]), meta)
+
+    def _tell_all(self, task_ids: list[str], error: ResultStoreError) -> None:
+        for one in task_ids:
+            self._tell(one, error)
+
+    def _tell(self, task_id: str, said: Meta | ResultStoreError) -> None:
+        with self._lock:
+            waiters = self._waiting.pop(task_id, [])
+            if self._line is not None:
+                self._line.leave(task_id)
+        for told in waiters:
+            told(task_id, said)

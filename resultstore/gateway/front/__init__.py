@@ -1,0 +1,1 @@
+"""Front: what a request must be like before a route sees it, and the line that is written of it."""

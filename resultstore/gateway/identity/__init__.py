@@ -1,0 +1,1 @@
+"""Identity: who asks, by which token, and what he may do."""

@@ -1,0 +1,47 @@
+"""Identities: chooses how callers are recognised, and refuses to be open to more than this machine."""
+
+import ipaddress
+from pathlib import Path
+
+from resultstore.gateway.identity.caller import Identities
+from resultstore.gateway.identity.jwts import jwts_of
+from resultstore.gateway.identity.open_mode import OpenMode
+from resultstore.gateway.identity.tokens import StaticTokens
+from resultstore.model.errors import Misconfigured
+from resultstore.settings import Settings
+
+
+def identities_of(settings: Settings) -> Identities:
+    """What `RESULTSTORE_AUTH` names. Raises Misconfigured, naming the setting, when it lacks something."""
+    match settings.auth:
+        case "tokens":
+            if not settings.auth_tokens_file:
+                raise Misconfigured("RESULTSTORE_AUTH=tokens needs RESULTSTORE_AUTH_TOKENS_FILE")
+            return StaticTokens(Path(settings.auth_tokens_file))
+        case "jwt":
+            return jwts_of(settings)
+        case "open":
+            return OpenMode()
+
+
+def check_exposure(settings: Settings, *, host: str) -> None:
+    """Whether the gateway may listen on `host` at all.
+
+    Raises Misconfigured where strangers could reach one that asks for no token, and where one that does has no key
+    to tell its own references from forged ones.
+    """
+    if settings.auth == "open":
+        if not _is_loopback(host):
+            raise Misconfigured(
+                f"the gateway would be open to everybody who reaches {host}: set RESULTSTORE_AUTH to tokens or jwt, "
+                "or RESULTSTORE_GATEWAY_HOST to 127.0.0.1"
+            )
+    elif not settings.secret_key.get_secret_value():
+        raise Misconfigured("the gateway needs RESULTSTORE_SECRET_KEY, the same as its workers'")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

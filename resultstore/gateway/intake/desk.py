@@ -1,0 +1,94 @@
+"""Desk: gives out the tickets of callers, each within his quotas, and takes them back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from resultstore.gateway.identity.caller import Caller, visible
+from resultstore.gateway.quotas import Kind, Quotas
+from resultstore.store import Store
+from resultstore.uploads.completion import Completion
+from resultstore.uploads.issuing import Issuer, new_upload_id
+from resultstore.uploads.ticket import OPEN_FOR_S, OPEN_STATES, Asked, Ticket
+from resultstore.webhooks.hooks import Webhooks
+
+
+class UploadDesk:
+    """What every way to upload has in common.
+
+    Args:
+        store: whose uploads.
+        completion: ends them.
+        issuer: makes the tickets, and signs.
+        quotas: what an owner may have.
+        webhooks: keeps where word of the end is to be sent.
+    """
+
+    def __init__(
+        self, store: Store, completion: Completion, *, issuer: Issuer, quotas: Quotas, webhooks: Webhooks
+    ) -> None:
+        self._store = store
+        self._quotas = quotas
+        self._webhooks = webhooks
+        self.completion = completion
+        self.issuer = issuer
+
+    def checked(self, wanted: Asked, *, webhook_url: str | None) -> Asked:
+        """What is asked for as a task takes it. Raises as `Issuer.checked` does, and AddressRefused."""
+        checked = self.issuer.checked(wanted)
+        if webhook_url is not None:
+            self._webhooks.check(webhook_url)
+        return checked
+
+    def begin(
+        self,
+        checked: Asked,
+        *,
+        owner: str,
+        upload_id: str = "",
+        webhook_url: str | None = None,
+        part_size_bytes: int | None = None,
+        untold: bool = False,
+    ) -> Ticket:
+        """A ticket for what was `checked`, the rest as `Ticket` has it. Raises Problem 429 `quota`."""
+        new_id = upload_id or new_upload_id()
+        self._quotas.take(Kind.TICKETS, owner, new_id, ttl_s=OPEN_FOR_S, size_bytes=checked.size_bytes)
+        try:
+            ticket, _ = self.issuer.begin(
+                checked, owner=owner, upload_id=new_id, part_size_bytes=part_size_bytes, untold=untold
+            )
+        except Exception:
+            self._quotas.leave(Kind.TICKETS, owner, new_id)
+            raise
+        if webhook_url is not None:
+            self._webhooks.watch(new_id, webhook_url, owner)
+        return ticket
+
+    def mine(self, caller: Caller, upload_id: str) -> tuple[Ticket, str]:
+        """The ticket and the Result's state, if this caller may see it; else as if there were none."""
+        result = visible(self._store, caller, upload_id)
+        return self.issuer.ticket(result.id), result.state
+
+    def start(self, ticket: Ticket) -> None:
+        """Look at what has arrived and send the task, as `Completion.complete` does. Raises Problem 429 `quota`."""
+        with self.room(ticket):
+            started = self.completion.complete(ticket)
+        if started.state not in OPEN_STATES:
+            self._quotas.leave(Kind.TICKETS, ticket.owner, ticket.id)
+
+    @contextmanager
+    def room(self, ticket: Ticket) -> Iterator[None]:
+        """Count its task as running, unless the block fails. Raises Problem 429 `quota`."""
+        owner, size_bytes = ticket.owner, ticket.asked.size_bytes
+        life_s = self._store.settings.result_expires_s
+        self._quotas.take(Kind.RUNNING, owner, ticket.id, ttl_s=life_s, size_bytes=size_bytes)
+        try:
+            yield
+        except Exception:
+            self._quotas.leave(Kind.RUNNING, owner, ticket.id)
+            raise
+
+    def abandon(self, ticket: Ticket) -> None:
+        """Forget an open upload, with all that arrived."""
+        self.completion.abandon(ticket)
+        self._quotas.leave(Kind.TICKETS, ticket.owner, ticket.id)
+        self._webhooks.forget(ticket.id)

@@ -1,0 +1,1 @@
+"""Stream: what changes, told to whoever watches, as server-sent events."""
