@@ -124,7 +124,7 @@ def test_the_dots_say_how_the_servers_are(visit, stage):
     wait_live(page)
 
     dots = page.locator("#health li")
-    names = [re.compile(f"^{name}: ") for name in ("Live", "Gateway", "Index", "Store")]
+    names = [re.compile(f"^{name}: ") for name in ("Live", "Gateway", "Index", "Store", "Broker")]
     expect(dots).to_have_text(names)
     states = {dots.nth(n).get_attribute("data-state") for n in range(len(names))}
     assert states <= {"good", "slow"}
