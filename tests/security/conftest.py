@@ -85,15 +85,17 @@ def target(redis_url, amqp_url, s3_server, tmp_path_factory) -> Iterator[Target]
     variables |= {"RESULTSTORE_AUTH": "tokens", "RESULTSTORE_AUTH_TOKENS_FILE": str(folder / "tokens")}
     token_of = partial(granted, folder / "tokens")
     people = {name: token_of(name, *ALL) for name in ("ann", "bob")}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        with serving(Settings()) as place, working(place, folder / "worker.log"), contextlib.ExitStack() as open_:
+    with contextlib.ExitStack() as open_:
+        with pytest.MonkeyPatch.context() as patch:  # for as long as it takes them to read it: other tests follow
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            place = open_.enter_context(serving(Settings()))
+            open_.enter_context(working(place, folder / "worker.log"))
             clients = [open_.enter_context(client(place, people.get(name))) for name in ("ann", "bob", "stranger")]
             made = Target(place, *clients, folder, folder / "worker.log")
             first = made.uploaded(jpeg(), name="a.jpg", media_type="image/jpeg", task="images.resize")
             assert made.outcome(first).state == "SUCCESS"  # and the worker is awake, which took its time
-            yield made
+        yield made
 
 
 def client(place: Place, token: str | None) -> httpx.Client:
