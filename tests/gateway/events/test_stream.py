@@ -56,8 +56,9 @@ def test_changes_of_state_and_artifacts_bring_the_result_and_progress_brings_a_l
         one.moved(State.PROGRESS, progress=Progress(2, 4), artifacts=(named("thumb"),)),
         one.moved(State.SUCCESS, artifacts=(named("thumb"), named("large"))),
     ):
+        seen = len(reader.events)
         watched.store.save(told)
-        reader.took(len(reader.events) + 1)
+        reader.took(seen + 1)
     watched.store.delete("one")
 
     assert reader.took(8) == [
