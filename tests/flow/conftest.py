@@ -47,6 +47,7 @@ def environment(redis_url, amqp_url, s3_server, bucket) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RESULTSTORE_", "RS_TEST_"))}
     return kept | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONUNBUFFERED": "1",  # a program that says in a file that it is ready says it at once, as in a terminal
         "AWS_ACCESS_KEY_ID": s3_server.access_key,
         "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,
         "CELERY_BROKER_URL": amqp_url,
