@@ -15,10 +15,11 @@ def asked(work: Callable[[], object], *, times: int) -> dict[str, float]:
     What clients send is what is paid for in round trips, system calls and parsing; a script is one command. Redis' own
     count, `total_commands_processed`, holds what scripts call inside it as well. Nobody else may use this server.
     """
-    client = redis.Redis.from_url(os.environ["RS_TEST_REDIS_URL"])
+    url = os.environ["RS_TEST_REDIS_URL"]
+    client, watching = redis.Redis.from_url(url), redis.Redis.from_url(url)  # a monitor takes its client's connection
     client.ping()  # its connection is made, with some commands, before they are counted
     seen: list[bool] = []
-    with client.monitor() as monitor:
+    with watching.monitor() as monitor:
         listener = threading.Thread(target=lambda: seen.extend(_sent(monitor)))
         listener.start()
         before = client.info("stats")["total_commands_processed"]
