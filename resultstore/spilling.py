@@ -231,7 +231,7 @@ def _content(stored: bytearray, spill: Spill) -> Iterator[bytes | bytearray]:
 
     what = f"the value of {spill.id}"
     table = FrameTable.read(read, stored_bytes=len(stored), size_bytes=spill.size_bytes, what=what)
-    yield from frames.decompress(table, read)
+    yield from frames.decompress(table, read, threads=frames.usual_threads())
 
 
 def _remember(kept: dict[Content, Spill], content: Content, spill: Spill, *, most: int) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import accumulate, chain, islice
 from struct import Struct
+from typing import TypeVar
 
 import msgspec
 import zstandard
@@ -28,6 +29,7 @@ _PROBE_BYTES = 1 << 16
 _WORTH_IT = 0.95  # a probe that keeps more of its size than this says that the frame is packed already
 _MAX_PACKED_BYTES = FRAME_BYTES + FRAME_BYTES // 128  # above ZSTD_COMPRESSBOUND (1/256 more) with header and checksum
 _MAX_THREADS = 4
+_ALONE = 2  # for so many, threads cost more than they save: a MiB of text is one and its closing quote
 _READ_BYTES = 8 << 20  # neighbouring frames are fetched together up to this
 
 _SKIPPABLE_MAGIC = 0x184D2A5E
@@ -38,6 +40,8 @@ _FOOTER = Struct("<IBI")  # Number_Of_Frames, Seek_Table_Descriptor, Seekable_Ma
 _PLAIN = 0  # Seek_Table_Descriptor without Checksum_Flag: the frames carry their checksums themselves
 
 Read = Callable[[int, int], bytes]
+_Item = TypeVar("_Item")
+_Done = TypeVar("_Done")
 
 
 class FrameTable(msgspec.Struct, frozen=True):
@@ -90,34 +94,46 @@ def compress(chunks: Iterable[Chunk], *, level: int = LEVEL, threads: int | None
 
     `threads` frames (default: one a core, at most 4) are packed at once, and as many more may wait for the consumer.
     Each frame is probed: one that would not shrink is packed at the cheapest level. An exception of `chunks` passes
-    through unchanged. The threads end with the iterator, however that ends. A single frame needs none.
+    through unchanged. The threads end with the iterator, however that ends. Two frames are packed without any.
     """
-    frames, table = _cut(chunks), bytearray()
-    head = list(islice(frames, 2))
-    if len(head) > 1:
-        packing = _on_threads(chain(_drained(head), frames), level, threads or min(_MAX_THREADS, os.cpu_count() or 1))
-    else:
-        packing = ((len(frame), _packed(frame, level)) for frame in head)
-    with contextlib.closing(packing):
+
+    def pack(frame: bytes) -> tuple[int, bytes]:
+        return len(frame), _packed(frame, level)
+
+    table = bytearray()
+    with contextlib.closing(_each(pack, _cut(chunks), threads or usual_threads())) as packing:
         for size_bytes, packed in packing:
             table += _ENTRY.pack(len(packed), size_bytes)
             yield packed
     yield _seek_table(table)
 
 
-def decompress(table: FrameTable, read: Read, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
+def decompress(
+    table: FrameTable, read: Read, *, start: int = 0, size_bytes: int | None = None, threads: int = 1
+) -> Iterator[bytes]:
     """Unpack the content from byte `start`, `size_bytes` of it or all the rest; nothing comes from beyond its end.
 
     `read(start, size_bytes)` answers with stored bytes; it is asked only for frames that the range touches, for up
     to 8 MiB at once. No frame unpacks to more than 1 MiB, whatever it claims. Raises ChecksumMismatch.
+    `threads` frames are unpacked at once, as they are packed: for whoever takes it all, and does not stop half-way.
     """
     end = table.size_bytes if size_bytes is None else min(table.size_bytes, start + size_bytes)
     if start >= end:
         return
-    for number, packed in _fetched(table, read, start // FRAME_BYTES, (end - 1) // FRAME_BYTES):
-        frame = _unpacked(table, number, packed)
+
+    def unpack(fetched: tuple[int, memoryview]) -> bytes:
+        number, packed = fetched
         here = number * FRAME_BYTES
-        yield frame[max(0, start - here) : end - here]
+        return _unpacked(table, number, packed)[max(0, start - here) : end - here]
+
+    fetched = _fetched(table, read, start // FRAME_BYTES, (end - 1) // FRAME_BYTES)
+    with contextlib.closing(_each(unpack, fetched, threads)) as unpacking:
+        yield from unpacking
+
+
+def usual_threads() -> int:
+    """One a core, at most 4."""
+    return min(_MAX_THREADS, os.cpu_count() or 1)
 
 
 def _cut(chunks: Iterable[Chunk]) -> Iterator[bytes]:
@@ -135,31 +151,35 @@ def _cut(chunks: Iterable[Chunk]) -> Iterator[bytes]:
         yield bytes(frame)
 
 
-def _drained(head: list[bytes]) -> Iterator[bytes]:
-    while head:
-        yield head.pop(0)
-
-
-def _on_threads(frames: Iterator[bytes], level: int, width: int) -> Generator[tuple[int, bytes], None, None]:
-    pool = ThreadPoolExecutor(width, thread_name_prefix="frames")
+def _each(work: Callable[[_Item], _Done], items: Iterator[_Item], threads: int) -> Generator[_Done, None, None]:
+    """What `work` makes of each item, in order, on so many threads where there are enough items."""
+    head = list(islice(items, _ALONE + 1)) if threads > 1 else []
+    if len(head) <= _ALONE:
+        yield from map(work, chain(_drained(head), items))
+        return
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
     try:
-        yield from _packed_in_order(pool, frames, level, ahead=2 * width)
+        yield from _in_order(pool, work, chain(_drained(head), items), ahead=2 * threads)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _packed_in_order(
-    pool: ThreadPoolExecutor, frames: Iterator[bytes], level: int, *, ahead: int
-) -> Iterator[tuple[int, bytes]]:
-    """Length and packed bytes of each frame; at most `ahead` frames are in memory beside the one handed out."""
-    waiting: deque[tuple[int, Future[bytes]]] = deque()
-    for frame in frames:
-        waiting.append((len(frame), pool.submit(_packed, frame, level)))
+def _drained(head: list[_Item]) -> Iterator[_Item]:
+    while head:
+        yield head.pop(0)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[_Item], _Done], items: Iterator[_Item], *, ahead: int
+) -> Iterator[_Done]:
+    """At most `ahead` items are in memory beside the one handed out."""
+    waiting: deque[Future[_Done]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
         if len(waiting) == ahead:
-            size_bytes, packed = waiting.popleft()
-            yield size_bytes, packed.result()
-    for size_bytes, packed in waiting:
-        yield size_bytes, packed.result()
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _packed(frame: bytes, level: int) -> bytes:
