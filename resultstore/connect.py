@@ -49,7 +49,7 @@ def connect_minio(settings: Settings) -> "MinioServer":
         raise Misconfigured(
             "no MinIO is named: set RESULTSTORE_BLOBS_URL to s3://bucket/prefix and RESULTSTORE_S3_ENDPOINT"
         )
-    from resultstore.blobs.credentials import CredentialChain
+    from resultstore.blobs.chain import CredentialChain
     from resultstore.blobs.minio import MinioServer
 
     return MinioServer(_target(settings), credentials=CredentialChain())
@@ -60,7 +60,7 @@ def connect_probes(settings: Settings) -> "S3Probes | None":
     if urlsplit(settings.blobs_url).scheme != "s3":
         return None
     from resultstore.blobs.bucket import S3Bucket
-    from resultstore.blobs.credentials import CredentialChain
+    from resultstore.blobs.chain import CredentialChain
     from resultstore.blobs.probe import S3Probes
     from resultstore.blobs.s3 import S3Blobs
 
@@ -97,8 +97,8 @@ def _local(folder: Path, settings: Settings) -> tuple[SealStore, Signer]:
 
 
 def _s3(settings: Settings) -> tuple[SealStore, Signer]:
+    from resultstore.blobs.chain import CredentialChain
     from resultstore.blobs.clock import near
-    from resultstore.blobs.credentials import CredentialChain
     from resultstore.blobs.presign import S3Signer
     from resultstore.blobs.s3 import S3Blobs
 
@@ -111,7 +111,8 @@ def _s3(settings: Settings) -> tuple[SealStore, Signer]:
 
 def _readers(settings: Settings) -> "CredentialSource | None":
     """What signs URLs to read where that is another identity than the process's own."""
-    from resultstore.blobs.credentials import CredentialChain, Credentials
+    from resultstore.blobs.chain import CredentialChain
+    from resultstore.blobs.credentials import Credentials
 
     secret_key = settings.s3_sign_secret_key.get_secret_value()
     if bool(settings.s3_sign_access_key) != bool(secret_key):

@@ -5,11 +5,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
-import boto3.session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-from resultstore.blobs.credentials import CredentialChain, Credentials, CredentialSource
+from resultstore.blobs.chain import CredentialChain
+from resultstore.blobs.credentials import Credentials, CredentialSource
 from resultstore.blobs.faults import Fault
 from resultstore.blobs.retry import Retries
 from resultstore.blobs.target import S3Target
@@ -24,8 +21,6 @@ T = TypeVar("T")
 # A lifecycle rule as GetBucketLifecycleConfiguration answers it, and as PutBucketLifecycleConfiguration takes it.
 RuleDocument = Mapping[str, object]
 
-_CONNECT_S = 3
-_READ_S = 20
 _US_EAST_1 = "us-east-1"  # the one region that must not be named when a bucket is made
 _NOT_FOUND = 404
 
@@ -121,16 +116,20 @@ class S3Bucket:
         """boto3's client of this process, for what has no method here. Its errors are botocore's own."""
         credentials = self._credentials()
         if self._made is None or self._made[:2] != (os.getpid(), credentials):
-            self._made = (os.getpid(), credentials, _client(self.target, credentials))
+            from resultstore.blobs.botoclient import made  # noqa: PLC0415 - see there
+
+            self._made = (os.getpid(), credentials, made(self.target, credentials))
         return self._made[2]
 
     def send(self, request: "Callable[[S3Client], T]") -> T:
         """Send an idempotent request until it succeeds, is refused, or tries and time are used up. Raises Refusal."""
+        from resultstore.blobs.botoclient import ERRORS  # noqa: PLC0415 - see there
+
         client, pauses = self.client(), self._retries.pauses()
         while True:
             try:
                 return request(client)
-            except (BotoCoreError, ClientError) as error:
+            except ERRORS as error:
                 fault = Fault.of(error)
                 pause_s = next(pauses, None) if fault.transient else None
                 if pause_s is None:
@@ -175,23 +174,3 @@ class Refusal(Exception):
 
 def _identity(rule: RuleDocument) -> str:
     return repr(sorted(rule.items()))
-
-
-def _client(target: S3Target, credentials: Credentials) -> "S3Client":
-    config = Config(
-        connect_timeout=_CONNECT_S,
-        read_timeout=_READ_S,
-        retries={"total_max_attempts": 1},  # the one policy is ours
-        signature_version="s3v4",
-        # Other stores refuse the trailing checksums that boto3 adds since 1.36.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "path" if target.path_style else "virtual", "payload_signing_enabled": False},
-    )
-    session = boto3.session.Session(
-        aws_access_key_id=credentials.access_key,
-        aws_secret_access_key=credentials.secret_key,
-        aws_session_token=credentials.session_token or None,
-        region_name=target.region,
-    )
-    return cast("S3Client", session.client("s3", endpoint_url=target.origin, config=config))

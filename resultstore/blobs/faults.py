@@ -2,7 +2,6 @@
 
 import re
 
-import botocore.exceptions
 import msgspec
 
 from resultstore.blobs.target import S3Target
@@ -74,8 +73,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, error: Exception) -> "Fault":
         """What an exception of obstore or botocore says."""
-        if isinstance(error, botocore.exceptions.ClientError):
-            answer = error.response
+        answer = getattr(error, "response", None)  # botocore's ClientError has one, as a dict; nothing else does
+        if isinstance(answer, dict):
             status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
             return cls._read(status=status, code=answer.get("Error", {}).get("Code", ""), text=str(error))
         text = str(error)

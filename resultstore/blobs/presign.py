@@ -11,7 +11,8 @@ from urllib.parse import quote
 import msgspec
 
 from resultstore.blobs.blobstore import SignedForm, SignedUrl
-from resultstore.blobs.credentials import CredentialChain, Credentials, CredentialSource
+from resultstore.blobs.chain import CredentialChain
+from resultstore.blobs.credentials import Credentials, CredentialSource
 from resultstore.blobs.disposition import content_disposition
 from resultstore.blobs.keys import checked_key
 from resultstore.blobs.target import S3Target

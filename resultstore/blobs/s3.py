@@ -9,9 +9,10 @@ from typing import TypedDict
 
 from resultstore.blobs.blobstore import Chunk, Created, Part, Stored, Taken, Unknown
 from resultstore.blobs.bucket import S3Bucket
+from resultstore.blobs.chain import CredentialChain
 from resultstore.blobs.clock import StoreClock
 from resultstore.blobs.connection import Connection, TimeLimits
-from resultstore.blobs.credentials import CredentialChain, CredentialSource
+from resultstore.blobs.credentials import CredentialSource
 from resultstore.blobs.download import Download
 from resultstore.blobs.faults import Fault
 from resultstore.blobs.keys import checked_key, is_key
