@@ -26,7 +26,7 @@ from resultstore.backends.celery.record.timing import Timing
 from resultstore.backends.celery.spill.pieces import read_text, written_text
 from resultstore.backends.celery.spill.resolving import Resolver
 from resultstore.backends.celery.thrift import Thrift
-from resultstore.backends.celery.wait.announcing import AnnouncesTasks
+from resultstore.backends.celery.wait.announcing import AnnouncesTasks, Sent
 from resultstore.backends.celery.wait.awaiting import IsAwaited
 from resultstore.backends.celery.wait.consumer import ResultConsumer
 from resultstore.capturing import sealed_record
@@ -86,7 +86,7 @@ class ResultStoreBackend(KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMix
         if self.store.blobs is None:
             warnings.warn(NO_BLOBS, UserWarning, stacklevel=2)
         self._on_signals = (Timing(), Owners(), Dispatches(), Thrift(), self.attend_chords(), self.note_workflows())
-        self.listens, self.tracks_sent = True, place.track_sent
+        self.listens, self.tracks_sent, self.sent = True, place.track_sent, Sent()
         self.spills = Spills(self.store)
         self.resolver = Resolver(self.spills)
         self.reading = Reading(

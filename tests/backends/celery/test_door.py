@@ -8,6 +8,7 @@ from celery import Celery, Task
 from celery.app.trace import build_tracer
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import GroupResult
+from celery.signals import after_task_publish
 
 from resultstore import Artifact, Output, State, Store
 from resultstore.backends.celery import setup, store_of
@@ -139,11 +140,11 @@ def test_a_value_above_the_limit_leaves_a_reference_in_its_record(app: Celery, s
 
 
 def test_dispatch_announces_work_and_changes_nothing_that_is_known(app: Celery, store: Store):
-    app.backend.on_task_call(None, "new")
+    app.send_task("any", task_id="new")
     assert store.peek("new").state == State.PENDING
 
     store.save(Result(id="known", state=State.STARTED, task="t"))
-    app.backend.on_task_call(None, "known")
+    app.send_task("any", task_id="known")
     assert store.peek("known").state == State.STARTED
 
 
@@ -159,6 +160,7 @@ def test_every_record_lives_for_as_long_as_the_app_says(app: Celery, store: Stor
 
     backend.store.index.save = saving
     backend.on_task_call(None, "job")
+    after_task_publish.send(sender="any", body=(), headers={"id": "job"})
     backend.store_result("job", 1, "SUCCESS")
     backend.store_result("other", ValueError("x"), "FAILURE")
 

@@ -2,7 +2,10 @@
 
 import json
 import pickle
+import threading
+import time
 import uuid
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -67,6 +70,21 @@ def test_who_waits_for_a_small_result_is_told_it_and_reads_nothing(client: Celer
 
     assert delayed(task_id) == {"sum": 4}
     assert sent(raw) == {"subscribe": 1, "evalsha": 1, "unsubscribe": 1}  # and the hint of PENDING, a SET
+
+
+def test_a_wait_that_has_ended_leaves_no_check_to_the_next_one(client: Celery, task_id: str, raw: redis.Redis):
+    def delayed(one: str) -> object:
+        client.backend.on_task_call(None, one)
+        stored = partial(client.backend.store_result, one, 4, states.SUCCESS, request=request(one))
+        threading.Timer(0.02, stored).start()
+        return client.AsyncResult(one).get(timeout=5)
+
+    delayed("warm-up")
+    time.sleep(0.1)  # by now a wait that went on would have looked for itself
+    raw.config_resetstat()
+
+    assert delayed(task_id) == 4
+    assert "mget" not in sent(raw)
 
 
 @pytest.mark.parametrize("value", [None, 0, "", [], {"a": [1, {"b": None}]}, "ö" * 300, list(range(2000))])

@@ -118,7 +118,7 @@ def test_the_object_store_may_stand_in_the_url_and_a_reader_without_it_is_told_t
 
 def test_a_sent_task_is_known_to_others_where_there_is_an_object_store(made: Made, task_id: str, tmp_path: Path):
     app = made(f"?blobs=file://{tmp_path}")
-    app.backend.on_task_call(None, task_id)
+    app.send_task("any", task_id=task_id)
     end = time.monotonic() + 5
     while not app.AsyncResult(task_id).exists():  # nobody waited for Redis
         assert time.monotonic() < end

@@ -1,8 +1,11 @@
 """LazyParts: what a task gets for a long list of large values: one at a time, so that memory holds one."""
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import overload
+from typing import Final, overload
+
+_BODIES_KNOWN: Final = 1_000  # to look at a signature takes 0.1 ms, at every start of a task
 
 
 class LazyParts(Sequence[object]):
@@ -44,6 +47,7 @@ class LazyParts(Sequence[object]):
         return self._resolved(self._parts[at])
 
 
+@functools.lru_cache(_BODIES_KNOWN)
 def lazy_parameters(body: Callable[..., object]) -> Mapping[str, int]:
     """Name and position of each parameter of `body` that is annotated LazyParts, as a class or (postponed) as text."""
     try:

@@ -10,6 +10,7 @@ from kombu.serialization import dumps
 from resultstore.blobs.blobstore import Chunk
 
 _PIECE_CHARS: Final = 1 << 20
+_LONG_CHARS: Final = 1 << 16  # from here on another writer of a text is worth it
 _MANY: Final = 1_000  # a list of more is written in batches
 _DEEPEST: Final = 16  # what is long inside what is long, so far; below that each is written at once
 _MAY_BE_LONG: Final = frozenset({str, list, tuple, dict})
@@ -62,7 +63,7 @@ def _is_long(value: object) -> bool:
     # Exactly these types: what is derived from them may be written in a way of its own.
     kind = type(value)
     if kind is str:
-        return len(value) > _PIECE_CHARS  # type: ignore[arg-type]
+        return len(value) > _LONG_CHARS  # type: ignore[arg-type]
     return kind in _MAY_BE_LONG and len(value) > _MANY  # type: ignore[arg-type]
 
 

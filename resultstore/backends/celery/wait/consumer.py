@@ -100,7 +100,8 @@ class ResultConsumer(BaseResultConsumer):
         here.unheard.update(unsure)
         self._fetch(here, unsure)
         self._listen(here)
-        here.check_at = min(here.check_at, time.monotonic() + _FIRST_CHECK_S)
+        with here.changed:
+            here.check_at = min(here.check_at, time.monotonic() + _FIRST_CHECK_S)
         if unsure and here.heard.isdisjoint(unsure):
             self.glance()  # there is no need to wait, so nobody else may read what came for others
 
@@ -139,6 +140,8 @@ class ResultConsumer(BaseResultConsumer):
             self._read(here, timeout_s)
         finally:
             with here.changed:
+                if not any(self._pending_results):  # the next wait begins its own 50 ms
+                    here.check_at = math.inf
                 here.reading = False
                 here.turns += 1
                 here.changed.notify_all()
