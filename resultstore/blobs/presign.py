@@ -17,6 +17,7 @@ from resultstore.blobs.disposition import content_disposition
 from resultstore.blobs.keys import checked_key
 from resultstore.blobs.target import S3Target
 from resultstore.model.errors import BadReference
+from resultstore.model.mac import hmac_sha256
 
 # Amazon S3 API reference, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)".
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -163,7 +164,7 @@ class S3Signer:
             ],
         }
         document = base64.b64encode(msgspec.json.encode(policy))
-        signature = hmac.digest(moment.key, document, "sha256").hex()
+        signature = hmac_sha256(moment.key, document).hex()
         folder = f"/{self._target.bucket}" if self._target.path_style else "/"
         return SignedForm(
             url=self.origin + folder,
@@ -237,7 +238,7 @@ def _life(expires_in_s: int) -> int:
 def _signature(moment: _Moment, canonical: str) -> str:
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     signed = f"{_ALGORITHM}\n{moment.stamp}\n{moment.scope}\n{digest}"
-    return hmac.digest(moment.key, signed.encode(), "sha256").hex()
+    return hmac_sha256(moment.key, signed.encode()).hex()
 
 
 def _quoted(value: str) -> str:

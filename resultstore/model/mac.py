@@ -65,10 +65,26 @@ def _framed(parts: Sequence[str]) -> bytes:
     return b"".join(b"%d:%s," % (len(one), one) for one in (part.encode() for part in parts))
 
 
+def hmac_sha256(key: bytes, content: bytes) -> bytes:
+    """HMAC-SHA256 (RFC 2104) of `content`, for a key that is used again and again.
+
+    `hmac.digest` lets other threads go first each time, however short `content` is: 39 us a call in a gateway at work.
+    A copy of what the key has begun takes 3.
+    """
+    begun = _begun(key).copy()
+    begun.update(content)
+    return begun.digest()
+
+
 def _digest(secret: bytes, purpose: str, content: bytes) -> bytes:
-    return hmac.digest(_key(secret, purpose), content, "sha256")
+    return hmac_sha256(_key(secret, purpose), content)
 
 
 @functools.lru_cache(maxsize=64)
 def _key(secret: bytes, purpose: str) -> bytes:
     return hmac.digest(secret, f"resultstore {purpose}".encode(), "sha256")
+
+
+@functools.lru_cache(maxsize=64)
+def _begun(key: bytes) -> hmac.HMAC:
+    return hmac.new(key, digestmod="sha256")
