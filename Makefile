@@ -1,6 +1,7 @@
 # make demo [ONCE=1] [STACK=real]   the main job on real input
 # make test [ARGS=...]              all tests, on real servers
 # make attacks                     what strangers may try, and what came of it: docs/security.md
+# make faults                      what happens when servers, lines and processes fail
 # make uppy                         docs/how-to/uppy.md in Chromium, with the published Uppy 5 and 6 (needs npm)
 # make bench [ONLY="NAME ..."]     resultstore beside its peers: build/bench.json
 # make conformance [RUNS=...] [MODULES=...] [SELECTION=ci]   Celery's own integration suite: docs/conformance.md
@@ -17,7 +18,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --n
 PROGRAMS := scripts/services
 
 .DELETE_ON_ERROR:
-.PHONY: demo test attacks conformance uppy lint format typecheck bench docs constraints clean
+.PHONY: demo test attacks faults conformance uppy lint format typecheck bench docs constraints clean
 
 ifeq ($(STACK),real)
 demo: .venv/demo.stamp
@@ -34,6 +35,10 @@ test: .venv/dev.stamp
 # What strangers may try, against a real gateway and worker; build/attacks.json says what came of each.
 attacks: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python -m pytest tests/security $(ARGS)
+
+# Servers that are away, answers that are lost, lines that are cut, processes that are killed.
+faults: .venv/dev.stamp
+	$(SERVICES) run -- $(BIN)/python -m pytest tests/faults $(ARGS)
 
 conformance: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python tests/conformance/conformance.py $(if $(RUNS),--runs $(RUNS)) \

@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ from resultstore.store import Store
 from resultstore.tokens import Grant, append, new_token, token_hash
 
 SECRET = b"a secret of the tests, 32 bytes."
+STOPS_WITHIN_S = 30
 
 
 @pytest.fixture
@@ -171,7 +174,10 @@ def running(*listeners: tuple[ASGIApp, socket.socket]) -> Iterator[None]:
     finally:
         for one in servers:
             one.should_exit = one.force_exit = True
-        thread.join()
+        thread.join(STOPS_WITHIN_S)
+        if thread.is_alive():
+            stacks = "\n".join("".join(traceback.format_stack(frame)) for frame in sys._current_frames().values())
+            pytest.fail(f"the gateway did not stop within {STOPS_WITHIN_S} s; its threads:\n{stacks}")
 
 
 def _bound() -> socket.socket:

@@ -28,6 +28,7 @@ def small_pieces():
     """Borders everywhere."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "_PIECE_CHARS", 3)
+        patch.setattr(pieces, "_LONG_CHARS", 3)
         patch.setattr(pieces, "_MANY", 2)
         yield
 
