@@ -148,6 +148,19 @@ def test_dispatch_announces_work_and_changes_nothing_that_is_known(app: Celery, 
     assert store.peek("known").state == State.STARTED
 
 
+def test_a_message_that_cannot_be_sent_leaves_no_record(app: Celery, store: Store, monkeypatch: pytest.MonkeyPatch):
+    def away(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError("no broker")
+
+    with monkeypatch.context() as patch, pytest.raises(ConnectionRefusedError):
+        patch.setattr(app.amqp, "send_task_message", away)
+        app.send_task("any", task_id="unsent")
+    app.send_task("any", task_id="sent")
+
+    assert store.peek("unsent") is None
+    assert store.peek("sent").state == State.PENDING
+
+
 def test_every_record_lives_for_as_long_as_the_app_says(app: Celery, store: Store):
     app.conf.result_expires = 1_234
     backend = app.backend.__class__(app, url="memory://?blobs=memory://")

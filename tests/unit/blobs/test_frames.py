@@ -166,6 +166,21 @@ def test_a_producer_that_fails_is_heard_and_the_threads_are_gone():
     assert threading.active_count() == before
 
 
+def test_threads_unpack_the_same_in_order_and_are_gone_behind_a_damaged_frame():
+    content = random.Random(4).randbytes(9 * MIB + 5)
+    blob, before = packed(content, threads=2), threading.active_count()
+
+    assert unpacked(blob, len(content), threads=3) == content
+    assert unpacked(blob, len(content), start=MIB + 7, size_bytes=5 * MIB, threads=3) == content[MIB + 7 :][: 5 * MIB]
+    assert threading.active_count() == before
+
+    damaged = bytearray(blob.stored)
+    damaged[4 * MIB] ^= 1
+    with pytest.raises(ChecksumMismatch):
+        unpacked(Blob(damaged), len(content), threads=3)
+    assert threading.active_count() == before
+
+
 def test_a_consumer_that_stops_leaves_no_thread():
     before = threading.active_count()
 
