@@ -112,6 +112,22 @@ def test_an_upload_can_be_given_up(visit, tmp_path):
     expect(card(page, "given up.csv")).to_have_count(0)
 
 
+def test_a_file_that_comes_before_the_gateway_said_who_we_are_waits_for_it(visit):
+    page = visit()
+    held = []
+    page.route("**/v1/session", lambda route: held.append(route))  # noqa: PLW0108 - Playwright counts its arguments
+    page.reload()
+
+    send(page, photo("early.jpg"))
+    while not held:
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(300)
+    assert page.locator(".toast").count() == 0
+    held.pop().continue_()
+
+    wait_done(page, "early.jpg")
+
+
 def test_what_no_task_takes_is_said_at_once(visit):
     page = visit()
     wait_live(page)

@@ -42,9 +42,11 @@ const drawer = new Drawer(at("drawer"), results, { actions, links, previews, api
 
 let feed = null;
 let scopes = new Set();
+let allowed = promised(); // until it is known what we may do here
 
-/** Take files: what there is a choice for is asked, the rest goes at once. */
+/** Take files: what there is a choice for is asked, the rest goes at once. Those that come very early wait. */
 async function take(files) {
+  await allowed.promise;
   const groups = new Map();
   const refused = [];
   for (const file of files) {
@@ -92,6 +94,7 @@ function connection(state) {
 /** Ask who we are until the gateway answers; then follow what happens. */
 async function begin() {
   feed?.stop();
+  if (allowed.kept) allowed = promised();
   for (let failures = 0; ; failures += 1) {
     try {
       const session = await api.get("/v1/session");
@@ -123,6 +126,7 @@ function settle(session) {
   at("leave").hidden = !api.token;
   at("choose").disabled = !scopes.has("upload") || !offers.takesFiles;
   gallery.refresh();
+  allowed.keep();
 }
 
 const told = new Map();
@@ -163,6 +167,18 @@ at("leave").addEventListener("click", () => {
 watchFiles({ veil: at("veil"), choose: at("choose"), input: at("files") }, take);
 health.start();
 begin();
+
+/** A promise {promise}, whether it was kept {kept}, and how to {keep} it. */
+function promised() {
+  const one = { kept: false };
+  one.promise = new Promise((resolve) => {
+    one.keep = () => {
+      one.kept = true;
+      resolve();
+    };
+  });
+  return one;
+}
 
 function debounced(work, ms) {
   let timer = null;

@@ -70,14 +70,15 @@ def test_the_first_waits_and_the_next_ask_nobody(store, told):
 def test_a_later_one_is_asked_while_callers_go_on_with_what_was_said(store, told, monkeypatch):
     told.now()
     monkeypatch.setattr(clock, "_KEPT_S", 0.0)
+    monkeypatch.setattr(clock, "_AGAIN_S", 0.1)
     store.ahead_s, store.hangs = 50, True
 
     began = time.monotonic()
     assert told.now() - time.time() == pytest.approx(0, abs=1)
     assert time.monotonic() - began < 0.3
+    until(lambda: store.asked == 2)  # it hangs
 
     store.hangs = False
-    monkeypatch.setattr(clock, "_AGAIN_S", 0.1)
     until(lambda: told.now() - time.time() > 48)
 
 
