@@ -1,5 +1,8 @@
 """resultstore: object-storage-backed results and artifacts for Python task queues."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from resultstore.capture import Output
 from resultstore.connect import connect
 from resultstore.model.artifact import Artifact
@@ -33,9 +36,11 @@ from resultstore.model.errors import (
     WrongType,
 )
 from resultstore.model.result import Progress, Result, State
-from resultstore.offers import Offer, Offers, Options
 from resultstore.settings import Settings
 from resultstore.store import Store
+
+if TYPE_CHECKING:
+    from resultstore.offers import Offer, Offers, Options
 
 __all__ = [
     "AddressRefused",
@@ -77,3 +82,10 @@ __all__ = [
     "WrongType",
     "connect",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # What describes tasks to a gateway is made with pydantic, whose 10 MiB a worker's process need not carry.
+    if name in {"Offer", "Offers", "Options"}:
+        return getattr(import_module("resultstore.offers"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -92,7 +92,7 @@ def _local(folder: Path, settings: Settings) -> tuple[SealStore, Signer]:
     from resultstore.blobs.localurls import LocalSigner, folder_secret
 
     base_url = settings.bytes_url or f"http://{settings.bytes_host}:{settings.bytes_port}"
-    secret = settings.secret_key.get_secret_value().encode() or folder_secret(folder)
+    secret = settings.secret_key.encode() or folder_secret(folder)
     return LocalBlobs(folder), LocalSigner(secret, base_url, window_s=settings.url_window_s)
 
 
@@ -114,7 +114,7 @@ def _readers(settings: Settings) -> "CredentialSource | None":
     from resultstore.blobs.chain import CredentialChain
     from resultstore.blobs.credentials import Credentials
 
-    secret_key = settings.s3_sign_secret_key.get_secret_value()
+    secret_key = settings.s3_sign_secret_key
     if bool(settings.s3_sign_access_key) != bool(secret_key):
         raise Misconfigured("RESULTSTORE_S3_SIGN_ACCESS_KEY and RESULTSTORE_S3_SIGN_SECRET_KEY go together: set both")
     if secret_key:

@@ -136,7 +136,7 @@ def _trait(look: Callable[[], Trait]) -> str | Wrong:
 
 def secret_key(settings: Settings) -> str | Wrong:
     """Whether references and local URLs can be signed so that other processes believe them."""
-    if settings.secret_key.get_secret_value():
+    if settings.secret_key:
         return "set"
     remedy = "set RESULTSTORE_SECRET_KEY to 32 random bytes in hex, the same for all processes"
     return Wrong("RESULTSTORE_SECRET_KEY is not set", remedy, Verdict.WARNING)

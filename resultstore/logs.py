@@ -1,36 +1,47 @@
-"""Logs: structlog and the standard library's logging as one stream on stderr, with signatures and passwords cut out."""
+"""Logs: what the library says goes where its process sends logs; our own programs send theirs to stderr, as one stream.
 
-import functools
+The library speaks through the standard library's `logging`, below "resultstore": a worker that is not ours decides by
+its own means what becomes of it. No line bears a signature or a password.
+"""
+
 import json
 import logging
-import re
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
+from typing import Any
 
 import msgspec
-import structlog
 
-_CUT = "***"
-# A parameter that lets its holder read or write (ours, SigV4's, temporary credentials), in a URL, encoded in another
-# one, in a header, or as a member of JSON or of a Python dict.
-_SIGNED = re.compile(
-    r"(?i)\b((?:X-Amz-(?:Signature|Credential|Security-Token)|webhook-signature|signature|access_token)"
-    r"(?:=|%3D|\\?[\"']?\s*[:=]\s*\\?[\"']?))[^&\s\"'\\,;)%]+(?:,[A-Za-z0-9+/=]+)*"
-)
-_AUTHORIZATION = re.compile(r"(?i)\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]+|\b(AWS4-HMAC-SHA256)\s[^\"']+")
-_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]+@")
-# Secrets that are known by how they begin: of webhooks, and our tokens.
-_MARKED = re.compile(r"\b(whsec_|rst_)[A-Za-z0-9+/=_-]+")
-_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
-# One of these is in whatever the others find: one look tells that most texts hold nothing to cut.
-_PERHAPS = re.compile(r"(?i)signature|credential|token|bearer|basic|aws4|://|whsec_|rst_|eyj")
-_SECRET_NAMES = re.compile(r"(?i)(?:^|_|-)(authorization|cookie|password|secret|secret_key|token|signature)$")
-_DEEPEST = 6
-_NUMBERS = frozenset({int, float})
+from resultstore.redaction import redacted
+
+_OURS = "resultstore"
+
+
+class Log:
+    """Says events with their details, as structlog does, through the standard library."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def info(self, event: str, **details: object) -> None:
+        """Say what is in order."""
+        self._say(logging.INFO, event, details)
+
+    def warning(self, event: str, **details: object) -> None:
+        """Say what somebody should know who looks after this process."""
+        self._say(logging.WARNING, event, details)
+
+    def _say(self, level: int, event: str, details: dict[str, object]) -> None:
+        if self._logger.isEnabledFor(level):
+            shown = redacted(None, "", details)
+            words = " ".join([event, *(f"{name}={value!r}" for name, value in shown.items())])
+            self._logger.log(level, "%s", words, extra={"event": event, "details": shown})
 
 
 def configure_logs(*, json: bool, level: int = logging.INFO) -> None:
     """Send all log lines to stderr: JSON, or coloured on a terminal. Call it once, at the start of a program."""
+    import structlog  # noqa: PLC0415 - with what it brings 4 MiB, that only programs of our own need
+
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -49,55 +60,21 @@ def configure_logs(*, json: bool, level: int = logging.INFO) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=[_with_details, *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redacted, last],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+    logging.getLogger(_OURS).setLevel(level)
 
 
-def redacted(_logger: object, _method: str, line: MutableMapping[str, object]) -> MutableMapping[str, object]:
-    """A structlog processor that cuts signatures, tokens, secrets and passwords out of every value of a line."""
-    for name, value in line.items():
-        if name.startswith("_") or (_is_plain(value) and not _names_a_secret(name)):  # `_`: the processors' own
-            continue
-        line[name] = _cut(name, value, 0)
+def _with_details(_logger: object, _method: str, line: MutableMapping[str, object]) -> MutableMapping[str, object]:
+    """A processor of structlog that takes a line of ours apart again, which the others see as one text."""
+    record: Any = line["_record"]
+    if hasattr(record, "details"):
+        line.update(record.details, event=record.event)
     return line
-
-
-def cut_secrets(text: str) -> str:
-    """`text` without the values of signature parameters, without tokens, secrets, and passwords in URLs."""
-    if not _PERHAPS.search(text):
-        return text
-    text = _AUTHORIZATION.sub(lambda found: f"{found[1] or found[2]} {_CUT}", text)
-    text = _SIGNED.sub(rf"\1{_CUT}", _MARKED.sub(rf"\1{_CUT}", text))
-    return _PASSWORD.sub(rf"\1:{_CUT}@", _JWT.sub(_CUT, text))
-
-
-def _is_plain(value: object) -> bool:
-    """Whether there is nothing to cut, as in nearly every value: to learn that is most of what a line costs."""
-    return type(value) in _NUMBERS or (type(value) is str and not _PERHAPS.search(value))
-
-
-def _cut(name: object, value: object, depth: int) -> object:
-    """A value without secrets: all of it where its name says that it is one."""
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(name, str) and _names_a_secret(name):
-        return _CUT
-    if isinstance(value, str | bytes):
-        return cut_secrets(value if isinstance(value, str) else value.decode(errors="replace"))
-    if depth < _DEEPEST and isinstance(value, Mapping):
-        return {cut_secrets(str(key)): _cut(key, one, depth + 1) for key, one in value.items()}
-    if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
-        return [_cut(name, one, depth + 1) for one in value]
-    return cut_secrets(str(value) if isinstance(value, BaseException) else repr(value))
-
-
-@functools.lru_cache(maxsize=512)  # the names of log lines are few
-def _names_a_secret(name: str) -> bool:
-    return _SECRET_NAMES.search(name) is not None
 
 
 def _json(line: object, default: Callable[[object], object], **_options: object) -> str:

@@ -1,110 +1,152 @@
 """Settings: every knob, read from RESULTSTORE_* variables. The only file that reads the environment."""
 
-from typing import Annotated, Literal
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, cast, get_type_hints
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import msgspec
+from msgspec import Meta
+
+from resultstore.model.errors import Misconfigured
 
 GIB = 1024**3
 DEFAULT_PART_SIZE_BYTES = 8 * 1024 * 1024
+_PREFIX = "RESULTSTORE_"
+_Value = TypeVar("_Value")
 
 
-class Settings(BaseSettings):
-    """How to reach the servers, and the limits that hold.
+class _Setting(msgspec.Struct, frozen=True):
+    """Stands where the caller gave nothing: then it is the environment's turn, and then that of `default`."""
+
+    default: object
+    about: str
+    bounds: dict[str, Any]
+
+
+def _setting(default: _Value, about: str = "", *, secret: bool = False, **bounds: float) -> _Value:
+    """A field. `about` says in the documents what it is for; `bounds` are msgspec.Meta's."""
+    return cast("_Value", field(default=_Setting(default, about, bounds), repr=not secret))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to reach the servers, and the limits that hold. What is not given stands in RESULTSTORE_*, or is a default.
 
     Credentials of the object store are not here: boto3's provider chain finds them
     (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, a role ...).
+
+    Raises Misconfigured, which names every value that does not fit.
     """
 
-    model_config = SettingsConfigDict(env_prefix="RESULTSTORE_", extra="ignore", frozen=True)
-
-    index_url: str = Field(
-        "redis://127.0.0.1:6379/0",
-        description="redis://, rediss://, unix://, sentinel://, redis-cluster:// or memory://",
+    index_url: str = _setting(
+        "redis://127.0.0.1:6379/0", "redis://, rediss://, unix://, sentinel://, redis-cluster:// or memory://"
     )
-    index_prefix: str = Field("", description="what all keys and channels in Redis begin with; without braces")
-    blobs_url: str = Field("", description="s3://bucket/prefix, file:///folder or memory://; empty: no object store")
-    broker_url: str = Field("amqp://guest:guest@127.0.0.1:5672//", description="the shipped worker's broker")
-    broker_queue: str = Field("celery", description="where the gateway sends work, and the shipped worker takes it")
-    secret_key: SecretStr = Field(
-        SecretStr(""), description="signs seals, Artifacts and local URLs; the same for all processes, 16 bytes or more"
+    index_prefix: str = _setting("", "what all keys and channels in Redis begin with; without braces")
+    blobs_url: str = _setting("", "s3://bucket/prefix, file:///folder or memory://; empty: no object store")
+    broker_url: str = _setting("amqp://guest:guest@127.0.0.1:5672//", "the shipped worker's broker")
+    broker_queue: str = _setting("celery", "where the gateway sends work, and the shipped worker takes it")
+    secret_key: str = _setting(
+        "", "signs seals, Artifacts and local URLs; the same for all processes, 16 bytes or more", secret=True
     )
-    secret_key_old: SecretStr = Field(
-        SecretStr(""), description="keys that were in use before, by spaces: what they signed is still believed"
+    secret_key_old: str = _setting(
+        "", "keys that were in use before, by spaces: what they signed is still believed", secret=True
     )
-    accept_unsigned: bool = Field(
-        default=False, description="believe what bears no signature, while a store is changed over to a secret key"
+    accept_unsigned: bool = _setting(
+        default=False, about="believe what bears no signature, while a store is changed over to a secret key"
     )
 
-    s3_endpoint: str = Field("", description="how this process reaches the store; empty: AWS")
-    s3_public_endpoint: str = Field("", description="what stands in presigned URLs; empty: s3_endpoint")
-    s3_region: str = "us-east-1"
-    s3_path_style: bool = Field(default=True, description="bucket in the path (MinIO) or in the host name")
-    s3_sign_access_key: str = Field("", description="signs URLs to read, instead of what the process itself uses")
-    s3_sign_secret_key: SecretStr = Field(SecretStr(""), description="goes with s3_sign_access_key")
-    s3_sign_profile: str = Field("", description="an AWS profile that signs URLs to read; renewed before it ends")
-    part_size_bytes: Annotated[int, Field(ge=5 * 1024 * 1024)] = DEFAULT_PART_SIZE_BYTES
+    s3_endpoint: str = _setting("", "how this process reaches the store; empty: AWS")
+    s3_public_endpoint: str = _setting("", "what stands in presigned URLs; empty: s3_endpoint")
+    s3_region: str = _setting("us-east-1")
+    s3_path_style: bool = _setting(default=True, about="bucket in the path (MinIO) or in the host name")
+    s3_sign_access_key: str = _setting("", "signs URLs to read, instead of what the process itself uses")
+    s3_sign_secret_key: str = _setting("", "goes with s3_sign_access_key", secret=True)
+    s3_sign_profile: str = _setting("", "an AWS profile that signs URLs to read; renewed before it ends")
+    part_size_bytes: int = _setting(DEFAULT_PART_SIZE_BYTES, ge=5 * 1024 * 1024)
 
-    retention: str = Field("30d", description="class of Artifacts for which the task names none")
-    result_expires_s: Annotated[int, Field(gt=0)] = Field(86_400, description="life of a record without a seal")
-    inline_max_bytes: Annotated[int, Field(ge=0)] = Field(16_384, description="plain values above this are sealed")
-    spill_keep: Literal["30d", "365d", "keep"] = Field(
-        "30d", description="class of values that travel as references: how long a message may wait"
+    retention: str = _setting("30d", "class of Artifacts for which the task names none")
+    result_expires_s: int = _setting(86_400, "life of a record without a seal", gt=0)
+    inline_max_bytes: int = _setting(16_384, "plain values above this are sealed", ge=0)
+    spill_keep: Literal["30d", "365d", "keep"] = _setting(
+        "30d", "class of values that travel as references: how long a message may wait"
     )
-    commit_budget_s: Annotated[float, Field(gt=0)] = Field(30.0, description="how long an unclear seal is pursued")
-    url_expires_s: Annotated[int, Field(gt=0, le=604_800)] = Field(900, description="life of a presigned URL")
-    url_window_s: Annotated[int, Field(ge=0, le=600)] = Field(
-        300, description="for how long a URL stays the same, so that browsers keep what they fetched; 0: never"
-    )
-
-    upload_url_expires_s: Annotated[int, Field(gt=0, le=604_800)] = Field(
-        3_600, description="life of the URLs by which an upload is sent"
-    )
-    upload_max_bytes: Annotated[int, Field(gt=0)] = Field(
-        64 * GIB, description="the largest upload, whatever its task takes"
+    commit_budget_s: float = _setting(30.0, "how long an unclear seal is pursued", gt=0)
+    url_expires_s: int = _setting(900, "life of a presigned URL", gt=0, le=604_800)
+    url_window_s: int = _setting(
+        300, "for how long a URL stays the same, so that browsers keep what they fetched; 0: never", ge=0, le=600
     )
 
-    bucket_events_exchange: str = Field(
-        "", description="exchange of RabbitMQ to which the object store publishes its events; empty: none"
+    upload_url_expires_s: int = _setting(3_600, "life of the URLs by which an upload is sent", gt=0, le=604_800)
+    upload_max_bytes: int = _setting(64 * GIB, "the largest upload, whatever its task takes", gt=0)
+
+    bucket_events_exchange: str = _setting(
+        "", "exchange of RabbitMQ to which the object store publishes its events; empty: none"
     )
-    bucket_events_broker_url: str = Field(
-        "", description="how the object store reaches RabbitMQ, where it is not as broker_url says"
+    bucket_events_broker_url: str = _setting(
+        "", "how the object store reaches RabbitMQ, where it is not as broker_url says"
     )
 
-    gateway_host: str = "127.0.0.1"
-    gateway_port: int = Field(8080, ge=0, le=65_535)
-    gateway_url: str = Field("", description="how browsers reach the gateway; empty: from host and port")
-    bytes_host: str = "127.0.0.1"
-    bytes_port: int = Field(8081, ge=0, le=65_535)
-    bytes_url: str = Field("", description="how browsers reach local blobs; empty: from host and port")
+    gateway_host: str = _setting("127.0.0.1")
+    gateway_port: int = _setting(8080, ge=0, le=65_535)
+    gateway_url: str = _setting("", "how browsers reach the gateway; empty: from host and port")
+    bytes_host: str = _setting("127.0.0.1")
+    bytes_port: int = _setting(8081, ge=0, le=65_535)
+    bytes_url: str = _setting("", "how browsers reach local blobs; empty: from host and port")
 
-    auth: Literal["open", "tokens", "jwt"] = Field(
-        "open", description="how callers are recognised; open: not at all, on loopback only"
+    auth: Literal["open", "tokens", "jwt"] = _setting(
+        "open", "how callers are recognised; open: not at all, on loopback only"
     )
-    auth_tokens_file: str = Field("", description="for tokens: the file that `resultstore token new` writes")
-    jwt_issuer: str = Field("", description="for jwt: what `iss` must say")
-    jwt_audience: str = Field("", description="for jwt: what `aud` must name")
-    jwt_jwks_url: str = Field("", description="for jwt: where the issuer publishes its keys (RS256, EdDSA)")
-    jwt_secret: SecretStr = Field(SecretStr(""), description="for jwt: the shared key of HS256, at least 32 bytes")
+    auth_tokens_file: str = _setting("", "for tokens: the file that `resultstore token new` writes")
+    jwt_issuer: str = _setting("", "for jwt: what `iss` must say")
+    jwt_audience: str = _setting("", "for jwt: what `aud` must name")
+    jwt_jwks_url: str = _setting("", "for jwt: where the issuer publishes its keys (RS256, EdDSA)")
+    jwt_secret: str = _setting("", "for jwt: the shared key of HS256, at least 32 bytes", secret=True)
 
-    quota_stored_bytes: Annotated[int, Field(ge=0)] = Field(
-        50 * GIB, description="what one owner may have stored, with open uploads"
-    )
-    quota_running: Annotated[int, Field(ge=0)] = Field(200, description="tasks of one owner that wait or run")
-    quota_tickets: Annotated[int, Field(ge=0)] = Field(200, description="open uploads of one owner")
-    quota_streams: Annotated[int, Field(ge=0)] = Field(20, description="open event streams of one owner")
+    quota_stored_bytes: int = _setting(50 * GIB, "what one owner may have stored, with open uploads", ge=0)
+    quota_running: int = _setting(200, "tasks of one owner that wait or run", ge=0)
+    quota_tickets: int = _setting(200, "open uploads of one owner", ge=0)
+    quota_streams: int = _setting(20, "open event streams of one owner", ge=0)
 
-    webhook_secret: SecretStr = Field(
-        SecretStr(""), description="signs webhooks: whsec_ and base64 (several, by spaces, while one follows another)"
+    webhook_secret: str = _setting(
+        "", "signs webhooks: whsec_ and base64 (several, by spaces, while one follows another)", secret=True
     )
-    outgoing_ports: str = Field("80,443", description="ports to which webhooks are sent, by commas")
-    outgoing_private: str = Field(
-        "", description="private networks that webhooks may reach all the same, by commas (10.1.0.0/16)"
+    outgoing_ports: str = _setting("80,443", "ports to which webhooks are sent, by commas")
+    outgoing_private: str = _setting(
+        "", "private networks that webhooks may reach all the same, by commas (10.1.0.0/16)"
     )
 
-    metrics_host: str = Field("127.0.0.1", description="where /metrics listens; it asks for no token")
-    metrics_port: int = Field(0, ge=0, le=65_535, description="the port of /metrics; 0: none")
-    tracing: bool = Field(
-        default=False, description="send OpenTelemetry traces; OTEL_EXPORTER_OTLP_ENDPOINT says where to"
+    metrics_host: str = _setting("127.0.0.1", "where /metrics listens; it asks for no token")
+    metrics_port: int = _setting(0, "the port of /metrics; 0: none", ge=0, le=65_535)
+    tracing: bool = _setting(
+        default=False, about="send OpenTelemetry traces; OTEL_EXPORTER_OTLP_ENDPOINT says where to"
     )
-    log_json: bool = Field(default=False, description="JSON log lines instead of coloured ones")
+    log_json: bool = _setting(default=False, about="JSON log lines instead of coloured ones")
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str]) -> "Settings":
+        """The settings among environment variables of another process; this one's say the rest."""
+        names = {name: _PREFIX + name.upper() for name in settings_known()}
+        return cls(**{name: variables[one] for name, one in names.items() if one in variables})  # type: ignore[arg-type]
+
+    def __post_init__(self) -> None:
+        wrong = []
+        for name, (wanted, setting) in settings_known().items():
+            given = getattr(self, name)
+            if isinstance(given, _Setting):
+                given = os.environ.get(_PREFIX + name.upper(), setting.default)
+            try:
+                object.__setattr__(self, name, msgspec.convert(given, wanted, strict=False))
+            except msgspec.ValidationError as error:  # it tells types and bounds, never the value
+                wrong.append(f"{_PREFIX}{name.upper()}: {error}")
+        if wrong:
+            raise Misconfigured(f"a setting is wrong: {'; '.join(wrong)}")
+
+
+@cache
+def settings_known() -> dict[str, tuple[Any, _Setting]]:
+    """The type of each setting, with its bounds, and what else is said of it."""
+    types = get_type_hints(Settings)
+    found: dict[str, _Setting] = {one.name: one.default for one in fields(Settings)}  # type: ignore[misc]
+    return {name: (Annotated[types[name], Meta(**one.bounds)], one) for name, one in found.items()}

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import Status
 from opentelemetry.util.types import Attributes, AttributeValue
 
-from resultstore.logs import cut_secrets
+from resultstore.redaction import cut_secrets
 
 _UNNAMED: Final = "unknown_service"  # OpenTelemetry's own word, where OTEL_SERVICE_NAME says nothing
 

@@ -13,6 +13,7 @@ from resultstore.cli.exits import Exit, exit_of
 from resultstore.dispatching import Dispatcher
 from resultstore.gateway.app import create_app
 from resultstore.model import errors
+from resultstore.settings import settings_known
 
 Schema = Mapping[str, Any]  # OpenAPI, as FastAPI writes it
 
@@ -31,10 +32,11 @@ def tables() -> dict[str, tuple[str, str]]:
 def _settings() -> str:
     lead = f"{inspect.getdoc(Settings)}\n\nEach is an environment variable, or a keyword of `resultstore.Settings`.\n\n"
     rows = []
-    for name, field in Settings.model_fields.items():
-        kind = getattr(field.annotation, "__name__", str(field.annotation))
-        default = "" if kind == "SecretStr" or field.default == "" else f"`{field.default}`"
-        rows.append(f"| `RESULTSTORE_{name.upper()}` | {kind} | {default} | {field.description or ''} |\n")
+    for name, (kind, setting) in settings_known().items():
+        bare = kind.__origin__
+        default = "" if setting.default == "" else f"`{setting.default}`"
+        shown = getattr(bare, "__name__", str(bare))
+        rows.append(f"| `RESULTSTORE_{name.upper()}` | {shown} | {default} | {setting.about} |\n")
     return lead + "| variable | type | default | |\n|---|---|---|---|\n" + "".join(rows)
 
 

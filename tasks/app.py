@@ -1,8 +1,9 @@
 """App: the Celery application of the shipped worker (`celery -A tasks.app worker`)."""
 
+import logging
+
 from celery import Celery
 from celery.signals import worker_ready
-from structlog import get_logger
 
 from resultstore import Settings
 from resultstore.backends.celery import bucket_events, setup, trace_worker
@@ -59,8 +60,8 @@ def _transport_options(broker_url: str) -> dict[str, object]:
 def _tell_what_decoders_reach(**_: object) -> None:
     """A kernel that refuses to take their network from them is a fact about this machine: said once, at the start."""
     if not is_without_network():
-        get_logger().warning(
-            "decoders_have_network", remedy="docs/security.md: allow unshare(2), or fence the worker in"
+        logging.getLogger(__name__).warning(
+            "decoders have network (docs/security.md): allow unshare(2), or fence the worker in"
         )
 
 

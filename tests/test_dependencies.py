@@ -22,8 +22,7 @@ COMES_WITH = {
     "cryptography": "moto",
     "kombu": "celery",
     "pillow": "reportlab",
-    "pydantic": "pydantic-settings",
-    "pydantic-core": "pydantic-settings",
+    "pydantic-core": "pydantic",
     "starlette": "fastapi",
     "urllib3": "boto3",
 }

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated
 
-import pydantic
 import typer
 
 from resultstore.cli import care, chord, read, run, serve, tokens, write
 from resultstore.cli.exits import EPILOG, Exit, exit_of
 from resultstore.cli.output import say_error
-from resultstore.logs import configure_logs, cut_secrets
+from resultstore.logs import configure_logs
 from resultstore.model.errors import ResultStoreError
+from resultstore.redaction import cut_secrets
 
 
 def make_app() -> typer.Typer:
@@ -46,8 +46,6 @@ def run_command(argv: Sequence[str]) -> int:
         return done.code if isinstance(done.code, int) else int(Exit.FAILED)
     except ResultStoreError as error:
         return _told(error, str(error), code=exit_of(error), json=json)
-    except pydantic.ValidationError as error:
-        return _told(error, _settings_text(error), code=Exit.USAGE, json=json)
     except BrokenPipeError:
         return Exit.FAILED  # who reads our output went away
     except OSError as error:
@@ -74,8 +72,3 @@ def _about(
 def _told(error: Exception, message: str, *, code: Exit, json: bool) -> int:
     say_error(name=type(error).__name__, message=cut_secrets(message), code=code, json=json)
     return int(code)
-
-
-def _settings_text(error: pydantic.ValidationError) -> str:
-    wrong = (f"RESULTSTORE_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors())
-    return "a setting is wrong: " + "; ".join(wrong)

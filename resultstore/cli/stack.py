@@ -121,7 +121,7 @@ def _child_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _settings(variables: Mapping[str, str]) -> Settings:
-    return Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in variables.items()})
+    return Settings.of(variables)
 
 
 def _write_environment(path: Path, variables: Mapping[str, str]) -> None:

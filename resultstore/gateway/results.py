@@ -40,7 +40,7 @@ class ResultRoutes:
         self._lookups = Lookups(store)
         self._has_signed = False
         self._listing = Listing(store)
-        self._cursors = Cursors(store.settings.secret_key.get_secret_value().encode())
+        self._cursors = Cursors(store.settings.secret_key.encode())
 
     def router(self) -> APIRouter:
         """What can be asked of Results, and done with them."""

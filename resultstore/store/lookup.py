@@ -7,15 +7,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from threading import Lock
 
-from structlog import get_logger
-
 from resultstore.index.index import Index, LoadsMany, Over
+from resultstore.logs import Log
 from resultstore.model.errors import BadReference, CommitUnknown, IndexUnavailable, ResultStoreError
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
 from resultstore.settings import Settings
 from resultstore.store.sealing import Seals
 from resultstore.store.trust import Trust
+
+_log = Log(__name__)
 
 STALE_AFTER_S = 30.0  # a record that is not terminal and has not changed for this long is no answer
 MISS_FIRST_S = 2.0
@@ -68,7 +69,7 @@ class Lookup:
         return self._sealed_or(result, result_id)
 
     def _told_by_seal(self, result_id: str) -> Result | None:
-        get_logger().warning("record_not_ours", id=result_id)
+        _log.warning("record_not_ours", id=result_id)
         sealed = self._from_seal(result_id)
         if sealed is None:
             raise BadReference(
@@ -94,7 +95,7 @@ class Lookup:
         asked = 0
         for at, (result_id, result) in enumerate(zip(result_ids, results, strict=True)):
             if result is not None and not self._trust.vouches(result):
-                get_logger().warning("record_not_ours", id=result_id)
+                _log.warning("record_not_ours", id=result_id)
                 result = results[at] = None  # noqa: PLW2901 - from here on there is no record
             if result is not None and (_is_settled(result) or _is_fresh(result)):
                 continue
@@ -121,7 +122,7 @@ class Lookup:
         try:
             sealed = self._from_seal(result_id)
         except ResultStoreError as error:
-            get_logger().warning("seal_not_read", id=result_id, error=str(error))
+            _log.warning("seal_not_read", id=result_id, error=str(error))
             return False
         if sealed is None or sealed.state == DELETED:
             return False
@@ -152,7 +153,7 @@ class Lookup:
         try:
             self._index.save(sealed, ttl_s=int(min(left_s, self._settings.result_expires_s)), over=over)
         except IndexUnavailable as error:
-            get_logger().warning("record_not_restored", id=sealed.id, error=str(error))
+            _log.warning("record_not_restored", id=sealed.id, error=str(error))
 
 
 class _Misses:

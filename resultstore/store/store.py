@@ -9,11 +9,10 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import BinaryIO, TypeVar, cast
 
-from structlog import get_logger
-
 from resultstore.blobs.blobstore import SignedUrl, Signer
 from resultstore.blobs.stream import Source
 from resultstore.index.index import Index, Lists, Over, Watch
+from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import (
@@ -39,6 +38,7 @@ from resultstore.store.trust import Trust
 from resultstore.store.waiting import wait_for
 from resultstore.store.writer import Writer
 
+_log = Log(__name__)
 Part = TypeVar("Part")
 
 NO_BLOBS = "no object store is configured: set RESULTSTORE_BLOBS_URL to s3://bucket/prefix or file:///folder"
@@ -180,7 +180,7 @@ class Store:
         try:
             self.blobs.delete(attempt.keys)
         except ResultStoreError as error:
-            get_logger().warning("attempt_not_discarded", id=attempt.id, error=str(error))
+            _log.warning("attempt_not_discarded", id=attempt.id, error=str(error))
 
     def open(self, artifact: Artifact) -> BinaryIO:
         """A seekable file that streams the Artifact's content; every byte it gives was verified.
@@ -283,7 +283,7 @@ class Store:
         try:
             self.save(result)
         except IndexUnavailable as error:
-            get_logger().warning("record_not_saved", id=result.id, state=result.state, error=str(error))
+            _log.warning("record_not_saved", id=result.id, state=result.state, error=str(error))
 
 
 def _standing(sealed: Result, made: Artifact) -> Artifact:

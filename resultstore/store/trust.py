@@ -31,10 +31,10 @@ class Trust:
     @classmethod
     def of(cls, settings: Settings) -> "Trust":
         """By `secret_key`, `secret_key_old` and `accept_unsigned`. Raises Misconfigured for a key that is too short."""
-        secret = settings.secret_key.get_secret_value().encode()
+        secret = settings.secret_key.encode()
         if 0 < len(secret) < _KEY_MIN_BYTES:
             raise Misconfigured(f"RESULTSTORE_SECRET_KEY is shorter than {_KEY_MIN_BYTES} bytes: make a random one")
-        older = [one.encode() for one in settings.secret_key_old.get_secret_value().split()]
+        older = [one.encode() for one in settings.secret_key_old.split()]
         return cls(Macs(secret, older=older, accept_unsigned=settings.accept_unsigned))
 
     def signed(self, artifact: Artifact) -> Artifact:

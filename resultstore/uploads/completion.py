@@ -5,11 +5,11 @@ import uuid
 from typing import Final, cast
 
 import msgspec
-from structlog import get_logger
 
 from resultstore.blobs.blobstore import Stored, TakesParts
 from resultstore.dispatching import Dispatcher, Order
 from resultstore.index.index import Claims, Keeps, Over, Streams
+from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import Misconfigured, ResultMissing, ResultStoreError, UploadRejected
@@ -19,6 +19,8 @@ from resultstore.uploads.arrival import Receives, arrived, standing
 from resultstore.uploads.rejecting import DECLARED_SHA256
 from resultstore.uploads.sniff import HEAD_BYTES, Sniffer, agrees
 from resultstore.uploads.ticket import INPUT, OPEN_STATES, RECORD_LIFE_S, VERIFYING, Ticket, Tickets, opened
+
+_log = Log(__name__)
 
 CLAIM_S: Final = 30
 _JOINED_BYTES_PER_S: Final = 50 * 1024 * 1024  # slower than any store that was measured joins parts
@@ -147,7 +149,7 @@ class Completion:
                 self._blobs.abort_parts(ticket.key, upload_id=ticket.upload_id)
             self._blobs.delete([ticket.key])
         except ResultStoreError as error:
-            get_logger().warning("upload_not_discarded", id=ticket.id, error=str(error))
+            _log.warning("upload_not_discarded", id=ticket.id, error=str(error))
 
     def _found(self, ticket: Ticket) -> Result:
         found = self._store.load(ticket.id)

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Final, cast
 
 import msgspec
-from structlog import get_logger
 
 from resultstore.index.index import Claims
+from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.errors import NotThere, ResultStoreError, Unavailable, UploadIncomplete
 from resultstore.model.result import State
@@ -33,7 +33,7 @@ _ORPHANS_EVERY_S: Final = layout.DAY_S
 # Bytes that no ticket, record or seal knows: as long as a message may wait in a queue when Redis was lost meanwhile.
 ORPHAN_AFTER_S: Final = 7 * layout.DAY_S
 
-_log = get_logger(__name__)
+_log = Log(__name__)
 
 
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from structlog import get_logger
-
 from resultstore.index.index import Keeps
+from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.errors import BadInput, ResultStoreError, UploadRejected
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt
+
+_log = Log(__name__)
 
 DECLARED_SHA256: Final = "declared_sha256"
 
@@ -38,5 +39,5 @@ def rejected(store: Store, attempt: Attempt, reason: BadInput) -> BadInput | Upl
         if isinstance(store.index, Keeps):
             store.index.drop(layout.order_key(attempt.id))  # nothing is left to do it again with
     except ResultStoreError as error:
-        get_logger().warning("upload_not_discarded", id=attempt.id, error=str(error))
+        _log.warning("upload_not_discarded", id=attempt.id, error=str(error))
     return UploadRejected(str(reason))

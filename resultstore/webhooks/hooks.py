@@ -25,10 +25,10 @@ class Webhooks:
 
     def __init__(self, store: Store) -> None:
         settings = store.settings
-        secret = settings.webhook_secret.get_secret_value()
+        secret = settings.webhook_secret
         self.addresses = allowed_addresses(settings)
         self.signing = Signing(secret) if secret else None
-        macs = Macs(settings.secret_key.get_secret_value().encode())
+        macs = Macs(settings.secret_key.encode())
         self._hear: Callable[[str], None] = _nobody_hears
         self.outbox = Outbox(store.index, macs) if isinstance(store.index, RunsScripts) else None
 

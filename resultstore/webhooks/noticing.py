@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import structlog
-
 from resultstore.index.index import HasLine, Line
+from resultstore.logs import Log
 from resultstore.model.errors import ResultStoreError
 from resultstore.model.seal import DELETED
 from resultstore.store import Store
@@ -19,7 +18,7 @@ _PAGE: Final = 500
 # Work that nobody knows: it was never dispatched, or its record has expired. An upload may be open for a day.
 _UNKNOWN_S: Final = 25 * 3600
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class Noticing:

@@ -11,10 +11,10 @@ from typing import Final
 
 import httpx
 import msgspec
-import structlog
 from anyio import to_thread
 
 from resultstore.addresses import Addresses, GuardedTransport
+from resultstore.logs import Log
 from resultstore.model.errors import AddressRefused, ResultStoreError
 from resultstore.model.result import Result, State
 from resultstore.store import Store
@@ -36,7 +36,7 @@ _KINDS: Final = {
     State.REVOKED: "result.revoked",
 }
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class Sending:

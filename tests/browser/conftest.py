@@ -106,9 +106,7 @@ def _staged(folder: Path, processes: Processes) -> Stage:
     grants.chmod(0o600)
     open_mode, guarded = (_gateway(embedded, folder, processes) for _ in range(2))
     guarded.variables |= {"RESULTSTORE_AUTH": "tokens", "RESULTSTORE_AUTH_TOKENS_FILE": str(grants)}
-    settings = Settings.model_validate(
-        {name.removeprefix("RESULTSTORE_").lower(): value for name, value in open_mode.variables.items()}
-    )
+    settings = Settings.of(open_mode.variables)
     provision(settings)
     processes.start(
         worker_argv(concurrency=1), env=_environment(open_mode.variables), log=folder / "worker.log", cwd=folder

@@ -48,8 +48,7 @@ class Place:
         }
 
     def store(self) -> Store:
-        names = {name.removeprefix("RESULTSTORE_").lower(): value for name, value in self.variables().items()}
-        return connect(Settings.model_validate(names))
+        return connect(Settings.of(self.variables()))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import redis
-import structlog
 from celery import Celery
 from celery.app.backends import BACKEND_ALIASES
 from celery.app.control import Inspect
@@ -57,8 +56,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Outcomes(Path(os.environ["CONFORMANCE_OUTCOMES"])))
     BACKEND_ALIASES.update(dict.fromkeys(BACKENDS, BACKEND_CLASS))
     redis.StrictRedis = Authenticated
-    # The suite's workers are threads of this process, whose stdout pytest exchanges below them: one of them died of it.
-    structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
     if os.environ.get("CONFORMANCE_SETUP"):
         _set_up_every_app()
     if os.environ.get("CONFORMANCE_HURRY"):

@@ -1,5 +1,6 @@
 """A store that is wrong, down, or goes away: a clear error with the remedy, and nothing half-written is readable."""
 
+import dataclasses
 import socket
 import time
 
@@ -16,7 +17,7 @@ def free_port() -> int:
 
 
 def changed(settings: Settings, **values: object) -> Store:
-    return connect(settings.model_copy(update=values))
+    return connect(dataclasses.replace(settings, **values))
 
 
 def test_a_store_that_is_down_is_named_with_its_setting(settings: Settings, job: str):

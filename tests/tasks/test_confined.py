@@ -113,9 +113,9 @@ def test_it_can_write_where_it_works_and_gains_no_rights(python, tmp_path):
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_worker_says_at_its_start_when_the_kernel_leaves_decoders_the_network(monkeypatch, capsys, kept):
+def test_a_worker_says_at_its_start_when_the_kernel_leaves_decoders_the_network(monkeypatch, caplog, kept):
     monkeypatch.setattr(app, "is_without_network", lambda: kept)
 
     worker_ready.send(sender=None)
 
-    assert ("decoders_have_network" in capsys.readouterr().out) == (not kept)
+    assert ("decoders have network" in caplog.text) == (not kept)

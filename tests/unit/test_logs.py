@@ -7,13 +7,15 @@ import sys
 
 import pytest
 
-from resultstore.logs import cut_secrets, redacted
+from resultstore.logs import Log
+from resultstore.redaction import cut_secrets, redacted
 
 PROGRAM = """
 import logging, structlog
-from resultstore.logs import configure_logs
+from resultstore.logs import Log, configure_logs
 configure_logs(json=True)
 structlog.get_logger().info("ours", url="http://h/k?expires=1&signature=s3cret")
+Log("resultstore.store").info("below", url="http://h/k?expires=1&signature=s3cret", id="one")
 logging.getLogger("theirs").warning("GET %s", "https://u:s3cret@h/k?X-Amz-Signature=s3cret&x=1")
 try:
     raise ValueError("redis://:s3cret@h:6379/0 is away")
@@ -54,10 +56,19 @@ def test_every_line_of_ours_and_of_libraries_is_json_without_secrets():
     told = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True)
 
     lines = [json.loads(line) for line in told.stderr.splitlines()]
-    assert [line["event"] for line in lines][:1] == ["ours"]
-    assert len(lines) == 3
+    assert [line["event"] for line in lines][:2] == ["ours", "below"]
+    assert lines[1]["id"] == "one"
+    assert len(lines) == 4
     assert "s3cret" not in told.stderr
     assert told.stdout == ""
+
+
+def test_in_a_process_of_others_the_library_speaks_as_other_libraries_do(caplog):
+    Log("resultstore.store.lookup").warning("seal_not_read", id="one", error="http://h/k?signature=s3cret")
+
+    assert caplog.record_tuples == [
+        ("resultstore.store.lookup", logging.WARNING, "seal_not_read id='one' error='http://h/k?signature=***'")
+    ]
 
 
 class Secretive:

@@ -1,5 +1,6 @@
 """The reconciler: what clients leave half done is finished, or collected, and never done twice."""
 
+import dataclasses
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -131,7 +132,7 @@ def test_a_gateway_that_died_between_claim_and_dispatch_is_made_up_for(place, re
 def test_a_broker_that_was_away_costs_nothing_but_time(place, settings, completion, photo):
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo)
-    away = make_app(settings.model_copy(update={"broker_url": "amqp://guest:guest@127.0.0.1:1//"}))
+    away = make_app(dataclasses.replace(settings, broker_url="amqp://guest:guest@127.0.0.1:1//"))
     kept = Tickets(place.store).find(ticket["id"])
 
     with pytest.raises(BrokerUnavailable):

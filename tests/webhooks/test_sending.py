@@ -1,6 +1,7 @@
 """Sending: word of an end comes once it is there, signed, until its receiver has it."""
 
 import base64
+import dataclasses
 import json
 import time
 import uuid
@@ -13,7 +14,6 @@ from resultstore.gateway.views import ResultView
 from resultstore.model import layout
 from resultstore.model.errors import AddressRefused, Misconfigured
 from resultstore.model.result import Failure, Result, State
-from resultstore.settings import Settings
 from resultstore.webhooks import sending
 from resultstore.webhooks.outbox import Hook, Outbox
 from resultstore.webhooks.sending import pause
@@ -197,6 +197,6 @@ def test_a_private_address_is_refused_when_it_is_left(made, one):
 
 def test_without_a_secret_webhooks_are_refused_by_name(made, one, settings, receiver):
     gateway = made()
-    gateway.store.settings = Settings(**settings.model_dump() | {"webhook_secret": ""})
+    gateway.store.settings = dataclasses.replace(settings, webhook_secret="")
     with pytest.raises(AddressRefused, match="RESULTSTORE_WEBHOOK_SECRET"):
         type(gateway.webhooks)(gateway.store).watch(one.id, receiver.url, "ann")

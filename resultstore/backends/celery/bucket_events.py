@@ -12,11 +12,11 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.messaging import Consumer
-from structlog import get_logger
 
 from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.backends.celery.setup import store_of
 from resultstore.blobs.target import S3Target
+from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.errors import (
     BadInput,
@@ -38,7 +38,7 @@ _DECLARE_S: Final = 5
 _TRIES: Final = 5  # then the reconciler finds it
 _RETRY: Final = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 0.5}
 
-_log = get_logger(__name__)
+_log = Log(__name__)
 
 
 def install(app: Celery, settings: Settings) -> None:

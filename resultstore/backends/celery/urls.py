@@ -11,7 +11,7 @@ from celery.app.defaults import DEFAULTS
 from kombu.utils.imports import symbol_by_name
 
 from resultstore.model.errors import Misconfigured
-from resultstore.settings import Settings
+from resultstore.settings import Settings, settings_known
 
 _SCHEMES: Final = {
     **{name: name for name in ("redis", "rediss", "unix", "sentinel", "redis-cluster", "rediss-cluster")},
@@ -56,7 +56,7 @@ def place(url: str | None, conf: Any) -> Place:  # noqa: ANN401 - Celery's setti
     """
     transport: Mapping[str, Any] = conf.get("result_backend_transport_options") or {}
     chosen: dict[str, object] = {}
-    for name in Settings.model_fields:
+    for name in settings_known():
         value = transport.get(name, conf.get(f"resultstore_{name}"))
         if value is not None:
             chosen[name] = value

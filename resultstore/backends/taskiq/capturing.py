@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from typing import Any, Final
 
-from structlog import get_logger
 from taskiq import AsyncTaskiqDecoratedTask, TaskiqMessage, TaskiqMiddleware, TaskiqResult
 from taskiq.exceptions import NoResultError
 
@@ -20,9 +19,12 @@ from resultstore.backends.taskiq.hints import is_captured
 from resultstore.backends.taskiq.streams import is_stream
 from resultstore.backends.taskiq.threads import Threads
 from resultstore.index.index import Over
+from resultstore.logs import Log
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.result import State
 from resultstore.store.attempt import Attempt, current
+
+_log = Log(__name__)
 
 Body = Callable[..., Any]
 
@@ -63,7 +65,7 @@ class CapturingMiddleware(TaskiqMiddleware):
         try:
             await asyncio.to_thread(announce, message.task_id)
         except IndexUnavailable as error:
-            get_logger().warning("record_not_saved", id=message.task_id, state=State.PENDING, error=str(error))
+            _log.warning("record_not_saved", id=message.task_id, state=State.PENDING, error=str(error))
         return message
 
     async def pre_execute(self, message: TaskiqMessage) -> TaskiqMessage:

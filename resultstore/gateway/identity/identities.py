@@ -36,7 +36,7 @@ def check_exposure(settings: Settings, *, host: str) -> None:
                 f"the gateway would be open to everybody who reaches {host}: set RESULTSTORE_AUTH to tokens or jwt, "
                 "or RESULTSTORE_GATEWAY_HOST to 127.0.0.1"
             )
-    elif not settings.secret_key.get_secret_value():
+    elif not settings.secret_key:
         raise Misconfigured("the gateway needs RESULTSTORE_SECRET_KEY, the same as its workers'")
 
 

@@ -100,7 +100,7 @@ def jwts_of(settings: Settings) -> Jwts:
     """What the settings `jwt_*` describe. Raises Misconfigured when one is missing, or when two keys are named."""
     if not settings.jwt_issuer or not settings.jwt_audience:
         raise Misconfigured("RESULTSTORE_AUTH=jwt needs RESULTSTORE_JWT_ISSUER and RESULTSTORE_JWT_AUDIENCE")
-    secret = settings.jwt_secret.get_secret_value().encode()
+    secret = settings.jwt_secret.encode()
     if bool(secret) == bool(settings.jwt_jwks_url):
         raise Misconfigured("set one of RESULTSTORE_JWT_JWKS_URL and RESULTSTORE_JWT_SECRET, and not the other")
     keys: Keys = OneSecret(secret) if secret else Jwks(_safe_url(settings.jwt_jwks_url))

@@ -131,7 +131,7 @@ def store(request, tmp_path):
 
 
 def reader_of(store, root: Path) -> Reader:
-    return Reader(root, store.settings.secret_key.get_secret_value())
+    return Reader(root, store.settings.secret_key)
 
 
 @pytest.mark.parametrize("result_id", ["7f3a", "naïve/id", "x" * 64, "x" * 65])

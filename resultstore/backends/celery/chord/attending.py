@@ -5,7 +5,10 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
-from structlog import get_logger
+
+from resultstore.logs import Log
+
+_log = Log(__name__)
 
 
 class Attendant:
@@ -44,4 +47,4 @@ class Attendant:
         try:
             self._look()
         except Exception as error:  # noqa: BLE001 - whatever it is: the worker goes on, and the next look is soon
-            get_logger().warning("chords_not_attended", error=repr(error))
+            _log.warning("chords_not_attended", error=repr(error))

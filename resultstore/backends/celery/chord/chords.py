@@ -12,12 +12,14 @@ from celery.canvas import maybe_signature
 from celery.exceptions import ChordError
 from celery.result import GroupResult, allow_join_result
 from kombu.exceptions import OperationalError
-from structlog import get_logger
 
 from resultstore.backends.celery.chord.outbox import Outbox, Standing, written
 from resultstore.backends.celery.chord.sending import STARTED, in_place_of, send, senders_of
 from resultstore.index.index import RunsScripts
+from resultstore.logs import Log
 from resultstore.model import layout
+
+_log = Log(__name__)
 
 INLINE_MAX_BYTES: Final = 1_024  # a part of up to this many bytes travels in the list; of a larger one only its id
 _CLAIM_S: Final = 30
@@ -128,7 +130,7 @@ class Chords:
         token = uuid4().hex
         standing, entry = self.outbox.adopt(group_id, token, claim_s=self.outbox.lease_s, force=force)
         if entry is not None:
-            get_logger().warning("chord_dispatched_again", group=group_id)
+            _log.warning("chord_dispatched_again", group=group_id)
             with in_place_of(self._app, entry.sender):
                 self._finish(group_id, entry.body, token)
         elif standing is Standing.GONE:
@@ -140,7 +142,7 @@ class Chords:
         try:
             values = self._values(group_id)
         except Exception as error:  # noqa: BLE001 - whatever went wrong is the body's failure, and its errbacks'
-            get_logger().warning("chord_failed", group=group_id, error=repr(error))
+            _log.warning("chord_failed", group=group_id, error=repr(error))
             self._backend.chord_error_from_stack(body, _chord_error("Join error", error))
             # So that neither a late copy of a header task nor the outbox fails the chord again.
             self._scripts.run_script("return {redis.call('DEL', unpack(KEYS))}", keys=_keys(group_id, ".s .b"), args=())
@@ -150,17 +152,17 @@ class Chords:
         if self._run(_EXTEND, group_id, ".c .s", token, claim_s):
             self._publish(group_id, body, values, token)
         else:
-            get_logger().warning("chord_taken_over", group=group_id)
+            _log.warning("chord_taken_over", group=group_id)
 
     def _publish(self, group_id: str, body: Any, values: list[object], token: str) -> None:  # noqa: ANN401 - a signature
         try:
             send(self._app, body, values, group_id=group_id, token=token)
         except OperationalError as error:
             # The broker is away, and so would be that of any errback: the outbox keeps the body until it is back.
-            get_logger().warning("chord_body_waits", group=group_id, error=repr(error))
+            _log.warning("chord_body_waits", group=group_id, error=repr(error))
             return
         except Exception as error:  # noqa: BLE001 - the body cannot be sent: that is its failure
-            get_logger().warning("chord_body_not_sent", group=group_id, error=repr(error))
+            _log.warning("chord_body_not_sent", group=group_id, error=repr(error))
             self._backend.chord_error_from_stack(body, _chord_error("Callback error", error))
         self._run(_END, group_id, ".c .j .t .s .d .b .h", token, _DONE_S)
         self.outbox.leave(group_id)

@@ -7,11 +7,13 @@ from typing import Any, Final, cast
 
 import msgspec
 from kombu.utils.json import dumps, loads
-from structlog import get_logger
 
 from resultstore.backends.celery.owners import HEADER as OWNER
 from resultstore.index.index import RunsScripts
+from resultstore.logs import Log
 from resultstore.model import layout
+
+_log = Log(__name__)
 
 _TAKEN_AT_ONCE: Final = 100
 
@@ -122,7 +124,7 @@ def written(request: Any) -> str:  # noqa: ANN401 - Celery's Context
     try:
         text: str = dumps({"body": request.chord, "sender": sender})  # type: ignore[no-untyped-call]
     except TypeError as error:  # what pickled messages may hold
-        get_logger().warning("chord_body_not_kept", group=request.group, error=str(error))
+        _log.warning("chord_body_not_kept", group=request.group, error=str(error))
         return "{}"
     return text
 

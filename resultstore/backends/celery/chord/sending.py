@@ -10,10 +10,12 @@ from celery._state import _task_stack
 from celery.exceptions import Ignore
 from celery.signals import before_task_publish
 from kombu.pools import producers
-from structlog import get_logger
 
 from resultstore.index.index import Claims
+from resultstore.logs import Log
 from resultstore.model import layout
+
+_log = Log(__name__)
 
 HEADER: Final = "resultstore_dispatch"  # of the message, and so an attribute of the request
 
@@ -90,7 +92,7 @@ def check_start(request: Any, claims: object, *, life_s: int) -> None:  # noqa: 
     if not token or not isinstance(claims, Claims):
         return
     if not claims.claim(layout.group_key(group_id, STARTED), token, ttl_s=life_s):
-        get_logger().info("second_dispatch_not_run", id=request.id)
+        _log.info("second_dispatch_not_run", id=request.id)
         raise Ignore
 
 

@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from celery.canvas import Signature
-from structlog import get_logger
 
 from resultstore.backends.celery.artifacts import is_reference, unmarked
 from resultstore.backends.celery.record.serializing import read
 from resultstore.backends.celery.spill.lazy import LazyParts
+from resultstore.logs import Log
 from resultstore.model.errors import ResultStoreError
 from resultstore.model.spill import Spill
 from resultstore.spilling import Spills
+
+_log = Log(__name__)
 
 _MAY_HOLD: Final = frozenset({Spill, list, tuple})
 _DEEPEST: Final = 16  # lists in lists: groups in groups
@@ -81,7 +83,7 @@ class Resolver:
         try:
             args, kwargs = self.bound(signature.args, signature.kwargs, lazy={}, owner=owner)
         except ResultStoreError as error:
-            get_logger().warning("arguments_not_read", task=signature.task, error=repr(error))
+            _log.warning("arguments_not_read", task=signature.task, error=repr(error))
             return signature
         return signature.replace(args=tuple(args), kwargs=kwargs)
 

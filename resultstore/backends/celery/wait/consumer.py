@@ -11,14 +11,17 @@ from typing import Any, Final
 
 from celery import states
 from celery.backends.asynchronous import BaseResultConsumer, greenletDrainer
-from structlog import get_logger
 
 from resultstore.index.index import Line
+from resultstore.logs import Log
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.event import Announcement
 from resultstore.store.waiting import PATIENCE_S, RECHECK_S
 
+_log = Log(__name__)
+
 _FIRST_CHECK_S: Final = 0.05  # a waiter that was not woken by then looks for itself, once
+_SENT_CHECK_S: Final = 0.5  # the same of ids that were heard before they were sent: little can have been missed
 _DRAIN_S: Final = 1.0
 _INTERVAL_S: Final = 0.5
 
@@ -48,7 +51,8 @@ class ResultConsumer(BaseResultConsumer):
 
     An announcement carries the record where that is small; else it is fetched, for ids that are waited for. An id that
     this process sends is subscribed to before it is sent, so it need not be checked. Whatever is lost is found by a
-    check after 50 ms, and then every 2 s (with jitter) for as long as anybody waits.
+    check after 50 ms (of an id that this process has sent, half a second), and then every 2 s (with jitter) for as long
+    as anybody waits.
 
     The thread that waits reads the connection itself; of several, one reads and wakes the others.
     """
@@ -101,7 +105,8 @@ class ResultConsumer(BaseResultConsumer):
         self._fetch(here, unsure)
         self._listen(here)
         with here.changed:
-            here.check_at = min(here.check_at, time.monotonic() + _FIRST_CHECK_S)
+            first_s = _FIRST_CHECK_S if unsure else _SENT_CHECK_S
+            here.check_at = min(here.check_at, time.monotonic() + first_s)
         if unsure and here.heard.isdisjoint(unsure):
             self.glance()  # there is no need to wait, so nobody else may read what came for others
 
@@ -249,7 +254,7 @@ class ResultConsumer(BaseResultConsumer):
             return False
         here.away_since = None
         if isinstance(self.drainer, greenletDrainer):  # an error would end it for all greenlets and for good
-            get_logger().warning("index_away", patience_s=PATIENCE_S)
+            _log.warning("index_away", patience_s=PATIENCE_S)
             return False
         return True
 
