@@ -12,6 +12,8 @@ from resultstore.model.artifact import Scalar
 from resultstore.model.errors import WrongType
 from resultstore.store import Store
 
+_PLAIN = frozenset({bool, float, int, str, type(None)})  # what most tasks return: told at one look
+
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
     """A large output that a task returns: its bytes, and how they shall be called and kept.
@@ -37,6 +39,8 @@ def capture(store: Store, returned: object) -> object:
 
     Raises what `Store.put` raises, and whatever a generator raises.
     """
+    if type(returned) in _PLAIN:
+        return returned
     if isinstance(returned, Output):
         return store.put(
             returned.data,

@@ -47,7 +47,7 @@ class Attempt:
         self.retries = retries
         self.keeping = keeping
         self.allowance = Allowance(result_id, keeping.max_bytes)
-        self.nonce = layout.new_nonce()
+        self._nonce: dict[str, str] = {}
         self.started_at = time.time()
         self.progress: Progress | None = None
         self.extra = b""  # what its door keeps beside the record while it runs
@@ -57,6 +57,11 @@ class Attempt:
         self._names: set[str] = set()
         self._reported_at = 0.0
         self._lock = threading.Lock()
+
+    @property
+    def nonce(self) -> str:
+        """What tells this run from all others; made when it is asked for, as most runs store and seal nothing."""
+        return self._nonce.get("") or self._nonce.setdefault("", layout.new_nonce())
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:

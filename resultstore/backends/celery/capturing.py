@@ -59,8 +59,8 @@ def covered(task: Task) -> bool:
 def _captured(task: Task, body: Body) -> Body:
     @functools.wraps(body)
     def run(*args: object, **kwargs: object) -> object:
-        if _is_tracers(task):
-            return _run_captured(task, body, args, kwargs)
+        if _is_tracers(request := task.request):
+            return _run_captured(task, request, body, args, kwargs)
         returned = body(*args, **kwargs)
         # Directly below a `__call__` of the task's own, which is captured as a whole: what streams is stored
         # here, where autoretry sees it fail.
@@ -75,17 +75,23 @@ def _captured_call(kind: type[Task]) -> type[Task]:
 
     @functools.wraps(kind.__call__)
     def call(self: Task, *args: object, **kwargs: object) -> object:
-        if not _is_tracers(self):
+        if not _is_tracers(request := self.request):
             return kind.__call__(self, *args, **kwargs)
-        setattr(self.request, _ENTERING, True)
-        return _run_captured(self, functools.partial(kind.__call__, self), args, kwargs)
+        setattr(request, _ENTERING, True)
+        return _run_captured(self, request, functools.partial(kind.__call__, self), args, kwargs)
 
     setattr(call, _MARK, True)
     return type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__, "__doc__": kind.__doc__})
 
 
-def _run_captured(task: Task, body: Body, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-    request, backend = task.request, task.backend
+def _run_captured(
+    task: Task,
+    request: Any,  # noqa: ANN401 - Celery's Context
+    body: Body,
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+) -> object:
+    backend = task.backend
     check_start(request, backend.store.index, life_s=backend.header_life_s or DAY_S)
     keeping = keeping_of(task)
     attempt = Attempt(
@@ -115,9 +121,9 @@ def _run_captured(task: Task, body: Body, args: tuple[object, ...], kwargs: dict
     return captured.value
 
 
-def _is_tracers(task: Task) -> bool:
+def _is_tracers(request: Any) -> bool:  # noqa: ANN401 - Celery's Context
     """Whether this is the tracer's own call: a task that is called like a function returns what it returns."""
-    request, inside = task.request, current()
+    inside = current()
     return not request.called_directly and (inside is None or inside.id != request.id)
 
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, strategies as st
 from kombu.exceptions import EncodeError
 from kombu.serialization import dumps, loads
 
-from resultstore.backends.celery.record.serializing import JSON, outgrown, read
+from resultstore.backends.celery.record.serializing import JSON, fits_at_sight, outgrown, read
 from resultstore.backends.celery.spill import pieces
 from resultstore.backends.celery.spill.pieces import json_pieces, read_text, written_text
 from tests.backends.celery.test_spill_types import exact
@@ -60,6 +60,21 @@ def test_what_cannot_be_written_is_not_outgrown_and_behind_the_limit_says_so():
     assert media_type == JSON
     with pytest.raises(EncodeError):
         list(taken)
+
+
+@pytest.mark.parametrize("serializer", ["json", "yaml", "msgpack"])
+@given(
+    value=st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=70), limit=st.integers(0, 2_000)
+)
+def test_what_fits_at_sight_does_not_outgrow_by_any_serializer(serializer: str, value: object, limit: int):
+    if fits_at_sight(value, limit):
+        assert outgrown(value, limit, serializer) is None
+
+
+def test_small_values_fit_at_sight_unless_nothing_may_travel():
+    assert all(fits_at_sight(one, LIMIT) for one in (None, True, 5, -1.5, "short"))
+    assert not any(fits_at_sight(one, 0) for one in (None, True, 5, -1.5, "short"))
+    assert not any(fits_at_sight(one, LIMIT) for one in ("x" * 65, 2**64, [], {}, b"", object()))
 
 
 @pytest.mark.parametrize("serializer", ["json", "yaml", "msgpack"])

@@ -20,6 +20,10 @@ _CHAR_MAX_BYTES: Final = 12  # JSON writes a character beyond the first plane as
 _NUMBER_MAX_BYTES: Final = 32
 _AROUND_BYTES: Final = 64  # quotes, separators, the marker of bytes
 _REFERENCE_BYTES: Final = 1_024
+_FLAT: Final = frozenset({bool, float})
+_SIGHT_CHARS: Final = 64
+_SIGHT_INTEGER: Final = 2**64
+_SIGHT_BYTES: Final = _SIGHT_CHARS * _CHAR_MAX_BYTES + _AROUND_BYTES
 
 
 def written(value: object, serializer: str) -> tuple[bytes, str]:
@@ -43,6 +47,16 @@ def read(payload: Chunk, media_type: str) -> object:
         return text
     value = loads(bytes(payload), media_type, "utf-8", accept=READABLE)  # type: ignore[no-untyped-call]  # the same
     return value if media_type == JSON else unmarked(value)
+
+
+def fits_at_sight(value: object, limit_bytes: int) -> bool:
+    """Whether one look tells that any serializer writes `value` within the limit: so it is with most that travels."""
+    if limit_bytes < _SIGHT_BYTES:
+        return False
+    kind = type(value)
+    if kind is str:
+        return len(cast("str", value)) <= _SIGHT_CHARS
+    return value is None or kind in _FLAT or (kind is int and abs(cast("int", value)) < _SIGHT_INTEGER)
 
 
 def outgrown(value: object, limit_bytes: int, serializer: str) -> tuple[Iterator[Chunk], str] | None:

@@ -16,6 +16,7 @@ from resultstore.spilling import Spills
 
 _log = Log(__name__)
 
+_FLAT: Final = frozenset({bool, float, int, str, type(None)})  # neither references nor anything that holds some
 _MAY_HOLD: Final = frozenset({Spill, list, tuple})
 _DEEPEST: Final = 16  # lists in lists: groups in groups
 
@@ -64,6 +65,8 @@ class Resolver:
             lazy: name and position of each parameter that is annotated LazyParts.
             owner: the running task's.
         """
+        if all(type(one) in _FLAT for one in (*args, *kwargs.values())):
+            return list(args), dict(kwargs)
 
         def value_of(value: object, *, lazily: bool) -> object:
             return self._parts(value, owner) if lazily else self.resolved(value, owner=owner)

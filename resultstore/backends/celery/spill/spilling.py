@@ -12,7 +12,7 @@ from kombu.exceptions import EncodeError
 
 from resultstore.backends.celery.artifacts import marked
 from resultstore.backends.celery.owners import HEADER, inherited
-from resultstore.backends.celery.record.serializing import JSON, READABLE, media_type_of, outgrown
+from resultstore.backends.celery.record.serializing import JSON, READABLE, fits_at_sight, media_type_of, outgrown
 from resultstore.backends.celery.spill.arguments import Body, swapped
 from resultstore.backends.celery.spill.resolving import Resolver
 from resultstore.model.spill import Spill
@@ -40,21 +40,25 @@ class Spilling:
             options: what its sender said beside: `serializer`, `headers`.
         """
         serializer = options.get("serializer") or self._app.conf.task_serializer
-        body: Body = message.body
-        if (spills := self._spills) is not None:
+        is_json, spills, body = serializer in {"json", JSON}, self._spills, message.body
+        if is_json and (spills is None or _surely_light(body, spills.limit_bytes)):
+            return message
+        if spills is not None:
             body = swapped(body, self._swap(spills, message.headers, options, serializer))
-        is_json = serializer in {"json", JSON}
         # kombu's JSON knows references by itself. A handler of `before_task_publish` may use another one.
-        if (body is not message.body) if is_json else (media_type_of(serializer) in READABLE):
+        if is_json or media_type_of(serializer) in READABLE:
             body = tuple(marked(part) for part in body)
         return message if body is message.body else message._replace(body=body)
 
     def returned(self, task: Task, attempt: Attempt, value: object) -> object:
         """What travels in place of what `task` returned: a reference, stored as a part of `attempt`, or the value."""
-        spills, request = self._spills, task.request
+        spills = self._spills
+        if spills is None or fits_at_sight(value, spills.limit_bytes):
+            return value
+        request = task.request
         # Eager mode sends nothing. An ignored value goes to callbacks at most, as one of their arguments.
         ignored = get_actual_ignore_result(task, request) and not request.chord
-        if spills is None or request.is_eager or ignored:
+        if request.is_eager or ignored:
             return value
         backend = self._app.backend
         outgrew = outgrown(backend.prepare_value(value), spills.limit_bytes, backend.serializer)
@@ -100,6 +104,13 @@ class Spilling:
         """Where values are kept; None where none are: by setting, without an object store, or with another backend."""
         spills: Spills | None = getattr(self._app.backend, "spills", None) if self.produces else None
         return spills if spills is not None and spills.able else None
+
+
+def _surely_light(body: Body, limit_bytes: int) -> bool:
+    """Whether one look at each argument tells that none is too big, and no signature travels with them."""
+    args, kwargs, following = body
+    fits = all(fits_at_sight(one, limit_bytes) for one in (*args, *kwargs.values()))
+    return fits and not any(following.values())
 
 
 def _returned_here(spill: Spill) -> object:
