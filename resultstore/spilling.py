@@ -31,6 +31,8 @@ from resultstore.store.store import NO_BLOBS
 
 PURPOSE: Final = "spill"
 SLACK_S: Final = 7 * layout.DAY_S  # a message may wait this long beyond the time for which it was meant
+_AT_ONCE_BYTES: Final = 4 << 20
+_RUN_BYTES: Final = 2 << 20  # what is held of a larger one, for each thread that unpacks it
 CACHE_MAX_BYTES: Final = 32 << 20
 REMEMBERED: Final = 1_000  # arguments that were uploaded, at about a KiB each
 _SHARED: Final = "spill-"  # begins the ids of arguments: no Result has them, so nobody's `forget` deletes them
@@ -170,21 +172,36 @@ class Spills:
         return found
 
     def _read(self, spill: Spill) -> bytearray:
-        stored, content, digest = bytearray(), bytearray(), hashlib.sha256()
+        content, digest = bytearray(), hashlib.sha256()
         try:
-            for chunk in self._needed.get(spill.key):
-                stored += chunk
+            # Grown in place: a list of pieces and then their sum would take twice the memory.
+            for piece in self._content(spill):
+                digest.update(piece)
+                content += piece
         except BlobMissing as error:
             raise ArtifactMissing(
                 f"the value of {spill.id} was deleted before its time: run the task that made it again"
             ) from error
-        # Grown in place: a list of pieces and then their sum would take twice the memory.
-        for piece in _content(stored, spill):
-            digest.update(piece)
-            content += piece
         if digest.hexdigest() != spill.sha256:
             raise ChecksumMismatch(f"the value of {spill.id} is damaged in the store: run the task that made it again")
         return content
+
+    def _content(self, spill: Spill) -> Iterator[bytes]:
+        """The content, behind zstd frames or as it is. Raises BlobMissing and ChecksumMismatch."""
+        stored = self._needed.get(spill.key)
+        if not spill.encoding:
+            yield from stored
+            return
+        what = f"the value of {spill.id}"
+        if spill.stored_bytes <= _AT_ONCE_BYTES:  # to ask for the table by itself would cost more than it saves
+            read_table = read = _slices(b"".join(stored))
+        else:
+            read_table, read = self._ranges(spill.key), _InOrder(stored).read
+        table = FrameTable.read(read_table, stored_bytes=spill.stored_bytes, size_bytes=spill.size_bytes, what=what)
+        yield from frames.decompress(table, read, threads=frames.usual_threads(), run_bytes=_RUN_BYTES)
+
+    def _ranges(self, key: str) -> frames.Read:
+        return lambda start, size_bytes: b"".join(self._needed.get(key, start=start, size_bytes=size_bytes))
 
     def _put(self, meter: Meter, content: Iterable[Chunk], where: Place, media_type: str, *, compress: bool) -> Spill:
         body = frames.compress(content) if compress else content
@@ -219,19 +236,25 @@ def class_for(length_s: float, *, least: str) -> str:
     return classes[-1]
 
 
-def _content(stored: bytearray, spill: Spill) -> Iterator[bytes | bytearray]:
-    """The content, behind zstd frames or as it is. Raises ChecksumMismatch."""
-    if not spill.encoding:
-        yield stored
-        return
-    view = memoryview(stored)
+class _InOrder:
+    """Reads a stream as if it were a file, from its beginning on and nothing twice."""
 
-    def read(start: int, size_bytes: int) -> bytes:
-        return bytes(view[start : start + size_bytes])
+    def __init__(self, chunks: Iterator[Chunk]) -> None:
+        self._chunks = chunks
+        self._ahead = bytearray()
 
-    what = f"the value of {spill.id}"
-    table = FrameTable.read(read, stored_bytes=len(stored), size_bytes=spill.size_bytes, what=what)
-    yield from frames.decompress(table, read, threads=frames.usual_threads())
+    def read(self, _start: int, size_bytes: int) -> bytes:
+        """The next `size_bytes`; fewer where the stream ends."""
+        while len(self._ahead) < size_bytes and (chunk := next(self._chunks, None)) is not None:
+            self._ahead += chunk
+        found = bytes(memoryview(self._ahead)[:size_bytes])
+        del self._ahead[:size_bytes]
+        return found
+
+
+def _slices(whole: bytes) -> frames.Read:
+    view = memoryview(whole)
+    return lambda start, size_bytes: bytes(view[start : start + size_bytes])
 
 
 def _remember(kept: dict[Content, Spill], content: Content, spill: Spill, *, most: int) -> None:

@@ -109,13 +109,21 @@ def compress(chunks: Iterable[Chunk], *, level: int = LEVEL, threads: int | None
 
 
 def decompress(
-    table: FrameTable, read: Read, *, start: int = 0, size_bytes: int | None = None, threads: int = 1
+    table: FrameTable,
+    read: Read,
+    *,
+    start: int = 0,
+    size_bytes: int | None = None,
+    threads: int = 1,
+    run_bytes: int = _READ_BYTES,
 ) -> Iterator[bytes]:
     """Unpack the content from byte `start`, `size_bytes` of it or all the rest; nothing comes from beyond its end.
 
-    `read(start, size_bytes)` answers with stored bytes; it is asked only for frames that the range touches, for up
-    to 8 MiB at once. No frame unpacks to more than 1 MiB, whatever it claims. Raises ChecksumMismatch.
+    `read(start, size_bytes)` answers with stored bytes; it is asked in order, only for frames that the range
+    touches, for up to `run_bytes` at once. No frame unpacks to more than 1 MiB, whatever it claims.
     `threads` frames are unpacked at once, as they are packed: for whoever takes it all, and does not stop half-way.
+
+    Raises ChecksumMismatch.
     """
     end = table.size_bytes if size_bytes is None else min(table.size_bytes, start + size_bytes)
     if start >= end:
@@ -126,7 +134,7 @@ def decompress(
         here = number * FRAME_BYTES
         return _unpacked(table, number, packed)[max(0, start - here) : end - here]
 
-    fetched = _fetched(table, read, start // FRAME_BYTES, (end - 1) // FRAME_BYTES)
+    fetched = _fetched(table, read, start // FRAME_BYTES, (end - 1) // FRAME_BYTES, run_bytes)
     with contextlib.closing(_each(unpack, fetched, threads)) as unpacking:
         yield from unpacking
 
@@ -196,11 +204,11 @@ def _seek_table(entries: bytes | bytearray) -> bytes:
     return _HEADER.pack(_SKIPPABLE_MAGIC, len(entries) + len(footer)) + entries + footer
 
 
-def _fetched(table: FrameTable, read: Read, first: int, last: int) -> Iterator[tuple[int, memoryview]]:
-    """Number and stored bytes of each frame from `first` to `last`, read in runs of up to 8 MiB."""
+def _fetched(table: FrameTable, read: Read, first: int, last: int, most: int) -> Iterator[tuple[int, memoryview]]:
+    """Number and stored bytes of each frame from `first` to `last`, read in runs of up to `most` bytes."""
     while first <= last:
         start, behind = table.begin(first), first + 1
-        while behind <= last and table.ends[behind] - start <= _READ_BYTES:
+        while behind <= last and table.ends[behind] - start <= most:
             behind += 1
         run = memoryview(_exactly(read, start, table.begin(behind) - start, table.what))
         for number in range(first, behind):

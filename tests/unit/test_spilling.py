@@ -1,6 +1,7 @@
 """Spilled values: kept once, given back whole, and only to whom the reference was made for."""
 
 import pickle
+import random
 import time
 
 import msgspec
@@ -169,6 +170,34 @@ def test_a_deleted_value_is_missing_and_a_damaged_one_is_an_error(spills: Spills
     blobs.put(spill.key, [VALUE.replace(b"v", b"w")], media_type="")
     with pytest.raises(ChecksumMismatch, match=spill.id):
         spills.payload(spill)
+
+
+@pytest.mark.parametrize(("size_bytes", "gets"), [(1, 1), (8_000_000, 1), (11_000_000, 2), (23_456_789, 2)])
+def test_a_large_value_is_unpacked_while_it_comes(spills: Spills, blobs: CountingBlobs, size_bytes: int, gets: int):
+    value = random.Random(size_bytes).randbytes(size_bytes // 2 + 1).hex().encode()[:size_bytes]
+    spill = spills.keep_argument(value, media_type=JSON)
+
+    assert spills.payload(spill, cached=False) == value
+    assert blobs.gets == gets
+
+
+@pytest.mark.parametrize("at", [0, 1_500_000, 6_000_000, -30, -1])
+def test_a_large_value_that_is_damaged_anywhere_or_cut_is_an_error(spills: Spills, blobs: CountingBlobs, at: int):
+    value = random.Random(5).randbytes(6_000_000).hex().encode()
+    spill = spills.keep_argument(value, media_type=JSON)
+    stored = bytearray(b"".join(blobs.get(spill.key)))
+    flipped = bytearray(stored)
+    flipped[at] ^= 1
+
+    for wrong in (flipped, stored[: at % len(stored)]):
+        blobs.delete([spill.key])
+        blobs.put(spill.key, [bytes(wrong)], media_type="")
+        with pytest.raises(ChecksumMismatch, match=spill.id):
+            spills.payload(spill, cached=False)
+
+    blobs.delete([spill.key])
+    with pytest.raises(ArtifactMissing, match=spill.id):
+        spills.payload(spill, cached=False)
 
 
 def test_a_message_that_waits_for_long_carries_a_reference_that_lives_longer(spills: Spills):

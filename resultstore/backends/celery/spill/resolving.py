@@ -1,8 +1,9 @@
 """Resolving: gives whoever uses a reference the value that it stands for."""
 
-import functools
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, cast
 
 from celery.canvas import Signature
 
@@ -19,6 +20,8 @@ _log = Log(__name__)
 _FLAT: Final = frozenset({bool, float, int, str, type(None)})  # neither references nor anything that holds some
 _MAY_HOLD: Final = frozenset({Spill, list, tuple})
 _DEEPEST: Final = 16  # lists in lists: groups in groups
+_AT_ONCE: Final = 4  # values that are fetched side by side
+_MODERATE_BYTES: Final = 8 << 20  # larger ones are fetched one by one: each keeps all cores busy, and memory
 
 
 class Resolver:
@@ -51,7 +54,9 @@ class Resolver:
             return self.resolved(self.opened(value, owner=owner, cached=cached), owner=owner, cached=cached)
         if not deepest or kind not in _MAY_HOLD or not any(type(one) in _MAY_HOLD for one in value):  # type: ignore[attr-defined]
             return value
-        parts = [self.resolved(one, owner=owner, cached=cached, deepest=deepest - 1) for one in value]  # type: ignore[attr-defined]
+        parts = _each(
+            partial(self.resolved, owner=owner, cached=cached, deepest=deepest - 1), cast("list[object]", value)
+        )
         return tuple(parts) if kind is tuple else parts
 
     def bound(
@@ -100,4 +105,13 @@ class Resolver:
         opened = self.opened(value, owner=owner, cached=False)
         if not isinstance(opened, list | tuple):
             return self.resolved(opened, owner=owner)
-        return LazyParts(opened, functools.partial(self.resolved, owner=owner, cached=False))
+        return LazyParts(opened, partial(self.resolved, owner=owner, cached=False))
+
+
+def _each(resolved: Callable[[object], object], parts: Sequence[object]) -> list[object]:
+    """All parts, of which several references are fetched side by side: most of the time each waits for the store."""
+    spills = [one for one in parts if isinstance(one, Spill)]
+    if len(spills) < 2 or max(one.size_bytes for one in spills) > _MODERATE_BYTES:  # noqa: PLR2004 - a pair
+        return list(map(resolved, parts))
+    with ThreadPoolExecutor(min(_AT_ONCE, len(spills)), thread_name_prefix="spills") as pool:
+        return list(pool.map(resolved, parts))
