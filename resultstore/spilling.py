@@ -162,29 +162,41 @@ class Spills:
         self.check(spill, owner=owner)
         found = self._fetched.get(spill.key)
         if found is None:
-            found = self._read(spill)
+            found = bytearray()
+            for piece in self._verified(spill):  # grown in place: a list of pieces and their sum would take it twice
+                found += piece
             if cached and len(found) <= CACHE_MAX_BYTES:
                 self._fetched[spill.key] = found
                 _shrink(self._fetched)
-        if spill.id.startswith(_SHARED):
-            # Whoever sends on what came as an argument sends the same reference.
-            _remember(self._kept, (spill.sha256, spill.media_type, spill.owner), spill, most=REMEMBERED)
+        self._known(spill)
         return found
 
-    def _read(self, spill: Spill) -> bytearray:
-        content, digest = bytearray(), hashlib.sha256()
+    def pieces(self, spill: Spill, *, owner: str | None = None) -> Iterator[bytes]:
+        """The same, a MiB at a time, and remembered nowhere. When the last piece was taken it is known to be right.
+
+        Raises what `check` raises; and from the pieces ArtifactMissing and ChecksumMismatch.
+        """
+        self.check(spill, owner=owner)
+        self._known(spill)
+        return self._verified(spill)
+
+    def _known(self, spill: Spill) -> None:
+        """Whoever sends on what came as an argument sends the same reference."""
+        if spill.id.startswith(_SHARED):
+            _remember(self._kept, (spill.sha256, spill.media_type, spill.owner), spill, most=REMEMBERED)
+
+    def _verified(self, spill: Spill) -> Iterator[bytes]:
+        digest = hashlib.sha256()
         try:
-            # Grown in place: a list of pieces and then their sum would take twice the memory.
             for piece in self._content(spill):
                 digest.update(piece)
-                content += piece
+                yield piece
         except BlobMissing as error:
             raise ArtifactMissing(
                 f"the value of {spill.id} was deleted before its time: run the task that made it again"
             ) from error
         if digest.hexdigest() != spill.sha256:
             raise ChecksumMismatch(f"the value of {spill.id} is damaged in the store: run the task that made it again")
-        return content
 
     def _content(self, spill: Spill) -> Iterator[bytes]:
         """The content, behind zstd frames or as it is. Raises BlobMissing and ChecksumMismatch."""

@@ -10,6 +10,7 @@ from celery.canvas import Signature
 from resultstore.backends.celery.artifacts import is_reference, unmarked
 from resultstore.backends.celery.record.serializing import read
 from resultstore.backends.celery.spill.lazy import LazyParts
+from resultstore.backends.celery.spill.texts import read_pieces
 from resultstore.logs import Log
 from resultstore.model.errors import ResultStoreError
 from resultstore.model.spill import Spill
@@ -20,6 +21,7 @@ _log = Log(__name__)
 _FLAT: Final = frozenset({bool, float, int, str, type(None)})  # neither references nor anything that holds some
 _MAY_HOLD: Final = frozenset({Spill, list, tuple})
 _DEEPEST: Final = 16  # lists in lists: groups in groups
+_LONG_BYTES: Final = 4 << 20  # from here on it is worth not to hold a text and its bytes together
 _AT_ONCE: Final = 4  # values that are fetched side by side
 _MODERATE_BYTES: Final = 8 << 20  # larger ones are fetched one by one: each keeps all cores busy, and memory
 
@@ -99,7 +101,10 @@ class Resolver:
         """What one reference stands for, with the references that may stand in it; anything else as it is."""
         if not isinstance(value, Spill):
             return value
-        return read(self._spills.payload(value, owner=owner, cached=cached), value.media_type)
+        # Without frames nothing tells of damage before the end: no reader is to meet it first.
+        if cached or not value.encoding or value.size_bytes < _LONG_BYTES:
+            return read(self._spills.payload(value, owner=owner, cached=cached), value.media_type)
+        return read_pieces(self._spills.pieces(value, owner=owner), value.media_type)
 
     def _parts(self, value: object, owner: str) -> object:
         opened = self.opened(value, owner=owner, cached=False)

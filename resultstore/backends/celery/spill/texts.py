@@ -1,0 +1,69 @@
+"""Texts: a long JSON text, read a piece at a time, so that memory holds it once."""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Final
+
+import msgspec
+
+from resultstore.backends.celery.record.serializing import JSON, read
+from resultstore.blobs.blobstore import Chunk
+
+_QUOTE: Final = b'"'
+_BACKSLASH: Final = ord("\\")
+_ESCAPE_BYTES: Final = 12  # the longest: a pair of surrogates, \ud83d\ude00
+_TAIL_BYTES: Final = 4_096  # how far back a place to cut is looked for
+
+
+def read_pieces(pieces: Iterable[Chunk], media_type: str) -> object:
+    """What `read` makes of the whole. A JSON text by itself is never held as bytes."""
+    ahead = iter(pieces)
+    first = bytes(next(ahead, b""))
+    if media_type == JSON and first[:1] == _QUOTE:
+        return _text(chain([first[1:]], ahead))
+    whole = bytearray(first)
+    for piece in ahead:
+        whole += piece
+    return read(whole, media_type)
+
+
+def _text(pieces: Iterator[Chunk]) -> str:
+    """The text whose JSON `pieces` are, from behind its first quote to the last one."""
+    text, left = "", b""
+    for piece in pieces:
+        left += piece
+        end = _end(left)
+        # Grown in place, as its only holder may (CPython): a list of parts and then their sum would take it twice.
+        text += _decoded(_QUOTE + left[:end] + _QUOTE)
+        left = left[end:]
+    text += _decoded(_QUOTE + left)
+    return text
+
+
+def _decoded(part: bytes) -> str:
+    try:
+        return msgspec.json.decode(part, type=str)
+    except msgspec.DecodeError:  # half a surrogate pair, or no JSON at all
+        told: str = json.loads(part)
+        return told
+
+
+def _end(left: bytes) -> int:
+    """Up to where `left` may be read by itself: behind that no character, escape or pair of these has begun before."""
+    for at in range(len(left) - _ESCAPE_BYTES, max(0, len(left) - _TAIL_BYTES), -1):
+        before = left[max(0, at - _ESCAPE_BYTES) : at]
+        if left[at] == _BACKSLASH:
+            low_half = left[at + 1 : at + 2] == b"u" and left[at + 2 : at + 4].lower() in {b"dc", b"dd", b"de", b"df"}
+            if not low_half and _backslashes(left, at) % 2 == 0:
+                return at
+        elif left[at] & 0xC0 != 0x80 and _BACKSLASH not in before:  # noqa: PLR2004 - not inside a character of UTF-8
+            return at
+    return 0
+
+
+def _backslashes(left: bytes, at: int) -> int:
+    """How many stand before `at` without a gap; an odd number where that would take long to say."""
+    before = left[max(0, at - _TAIL_BYTES) : at]
+    count = len(before) - len(before.rstrip(b"\\"))
+    return count if count < _TAIL_BYTES else 1
