@@ -64,6 +64,7 @@ def test_every_line_of_ours_and_of_libraries_is_json_without_secrets():
 
 
 def test_in_a_process_of_others_the_library_speaks_as_other_libraries_do(caplog):
+    caplog.set_level(logging.WARNING)
     Log("resultstore.store.lookup").warning("seal_not_read", id="one", error="http://h/k?signature=s3cret")
 
     assert caplog.record_tuples == [
