@@ -31,6 +31,7 @@ from resultstore.store.store import NO_BLOBS
 
 PURPOSE: Final = "spill"
 SLACK_S: Final = 7 * layout.DAY_S  # a message may wait this long beyond the time for which it was meant
+_EXPECTED_BYTES: Final = 16 << 20  # a value comes out of memory: it is short as uploads go, whatever its length
 _AT_ONCE_BYTES: Final = 4 << 20
 _RUN_BYTES: Final = 2 << 20  # what is held of a larger one, for each thread that unpacks it
 CACHE_MAX_BYTES: Final = 32 << 20
@@ -217,7 +218,9 @@ class Spills:
 
     def _put(self, meter: Meter, content: Iterable[Chunk], where: Place, media_type: str, *, compress: bool) -> Spill:
         body = frames.compress(content) if compress else content
-        stored = self._needed.put(where.key, body, media_type="application/octet-stream")
+        stored = self._needed.put(
+            where.key, body, media_type="application/octet-stream", size_hint_bytes=_EXPECTED_BYTES
+        )
         whole = Spill(
             id=where.id,
             key=where.key,

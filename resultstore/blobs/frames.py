@@ -8,12 +8,13 @@ length and carries its checksum (XXH64, checked by the decoder).
 
 import contextlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import accumulate, chain, islice
 from struct import Struct
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 import zstandard
@@ -38,6 +39,8 @@ _HEADER = Struct("<II")  # Skippable_Magic_Number, Frame_Size
 _ENTRY = Struct("<II")  # Compressed_Size, Decompressed_Size
 _FOOTER = Struct("<IBI")  # Number_Of_Frames, Seek_Table_Descriptor, Seekable_Magic_Number
 _PLAIN = 0  # Seek_Table_Descriptor without Checksum_Flag: the frames carry their checksums themselves
+
+_of_thread = threading.local()
 
 Read = Callable[[int, int], bytes]
 _Item = TypeVar("_Item")
@@ -97,7 +100,7 @@ def compress(chunks: Iterable[Chunk], *, level: int = LEVEL, threads: int | None
     through unchanged. The threads end with the iterator, however that ends. Two frames are packed without any.
     """
 
-    def pack(frame: bytes) -> tuple[int, bytes]:
+    def pack(frame: bytes | memoryview) -> tuple[int, bytes]:
         return len(frame), _packed(frame, level)
 
     table = bytearray()
@@ -144,11 +147,15 @@ def usual_threads() -> int:
     return min(_MAX_THREADS, os.cpu_count() or 1)
 
 
-def _cut(chunks: Iterable[Chunk]) -> Iterator[bytes]:
+def _cut(chunks: Iterable[Chunk]) -> Iterator[bytes | memoryview]:
     frame = bytearray()
     for chunk in chunks:
         rest = memoryview(chunk).cast("B")
         while rest:
+            if not frame and rest.nbytes >= FRAME_BYTES and type(rest.obj) is bytes:  # nobody can change it any more
+                yield rest[:FRAME_BYTES]
+                rest = rest[FRAME_BYTES:]
+                continue
             piece = rest[: FRAME_BYTES - len(frame)]
             frame += piece
             rest = rest[len(piece) :]
@@ -190,13 +197,20 @@ def _in_order(
         yield waiting.popleft().result()
 
 
-def _packed(frame: bytes, level: int) -> bytes:
+def _packed(frame: bytes | memoryview, level: int) -> bytes:
     middle = max(0, len(frame) - _PROBE_BYTES) // 2  # a head or a padded end says little about the rest
     probe = frame[middle : middle + _PROBE_BYTES]
-    worth_it = len(zstandard.ZstdCompressor(level=level).compress(probe)) < _WORTH_IT * len(probe)
-    # A compressor serves one thread; a new one for each frame costs 2 % of the frame's time.
-    packer = zstandard.ZstdCompressor(level=level if worth_it else _CHEAPEST_LEVEL, write_checksum=True)
-    return packer.compress(frame)
+    worth_it = len(_packer(level).compress(probe)) < _WORTH_IT * len(probe)
+    packed: bytes = _packer(level if worth_it else _CHEAPEST_LEVEL).compress(frame)
+    return packed
+
+
+def _packer(level: int) -> zstandard.ZstdCompressor:
+    """This thread's: a compressor serves one at a time, and its memory is most of what a new one costs."""
+    known = cast("dict[int, zstandard.ZstdCompressor]", vars(_of_thread))
+    if level not in known:
+        known[level] = zstandard.ZstdCompressor(level=level, write_checksum=True)
+    return known[level]
 
 
 def _seek_table(entries: bytes | bytearray) -> bytes:

@@ -9,6 +9,8 @@ from resultstore.blobs.blobstore import Chunk
 
 MAX_PARTS = 10_000  # S3 user guide, "Amazon S3 multipart upload limits"
 _MIB = 1024 * 1024
+MIN_PART_BYTES = 5 * _MIB  # the same
+_SHORT_BYTES = 64 * _MIB
 _IN_FLIGHT = 4
 _LARGE_IN_FLIGHT = 2
 _HINT_SLACK = 1.05  # a hint is an expectation: 5 % more still fits
@@ -25,7 +27,13 @@ class PartPlan(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, part_size_bytes: int, *, size_hint_bytes: int | None) -> "PartPlan":
-        """Parts of `part_size_bytes`; larger ones, fewer at once, when the hint would not fit into 10,000."""
+        """Parts of `part_size_bytes`; larger ones, fewer at once, when the hint would not fit into 10,000.
+
+        Of something short the smallest that S3 takes: sending begins sooner, and the last part holds up less.
+        """
+        smallest = cls(min(part_size_bytes, MIN_PART_BYTES))
+        if size_hint_bytes and size_hint_bytes * _HINT_SLACK <= min(_SHORT_BYTES, smallest.max_bytes):
+            return smallest
         if size_hint_bytes is None or size_hint_bytes <= MAX_PARTS * part_size_bytes:
             return cls(part_size_bytes)
         needed = math.ceil(size_hint_bytes * _HINT_SLACK / MAX_PARTS)

@@ -48,6 +48,8 @@ class Upload:
         """Send it all. What `chunks` raises passes through after the upload was aborted."""
         one_put_bytes = self._connection.target.part_size_bytes
         plan = PartPlan.of(one_put_bytes, size_hint_bytes=size_hint_bytes)
+        if (size_hint_bytes or 0) > one_put_bytes:  # parts are needed in any case: begin with the first that is full
+            one_put_bytes = min(one_put_bytes, plan.part_size_bytes)
         stream = pieces(chunks, most_bytes=one_put_bytes)
         first, size_bytes = _first(stream, most_bytes=one_put_bytes)
         if size_bytes <= one_put_bytes:

@@ -10,9 +10,14 @@ MIB = 1024 * 1024
 GIB = 1024 * MIB
 
 
-@pytest.mark.parametrize("hint", [None, 0, 1, 78 * GIB])
+@pytest.mark.parametrize("hint", [None, 0, 65 * MIB, 78 * GIB])
 def test_up_to_78_gib_four_parts_of_eight_mib_are_under_way(hint):
     assert PartPlan.of(8 * MIB, size_hint_bytes=hint) == PartPlan(8 * MIB, 4)
+
+
+@pytest.mark.parametrize(("size_bytes", "hint"), [(8 * MIB, 1), (8 * MIB, 60 * MIB), (5 * MIB, 9 * MIB)])
+def test_what_is_short_goes_in_the_smallest_parts_that_s3_takes(size_bytes, hint):
+    assert PartPlan.of(size_bytes, size_hint_bytes=hint) == PartPlan(5 * MIB, 4)
 
 
 @pytest.mark.parametrize("hint", [79 * GIB, 500 * GIB, 5 * 1024 * GIB])

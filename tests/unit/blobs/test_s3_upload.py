@@ -174,3 +174,14 @@ def test_an_abort_that_is_lost_is_made_up_for(shaky, proxy, unfinished):
 
     assert rule.fired == 1
     assert unfinished() == 0
+
+
+@pytest.mark.parametrize(
+    ("length", "hint", "parts"),
+    [(7 * MIB, None, 0), (7 * MIB, 7 * MIB, 0), (7 * MIB, 16 * MIB, 2), (16 * MIB, 16 * MIB, 4), (16 * MIB, None, 2)],
+)
+def test_what_is_known_to_need_parts_is_sent_in_small_ones(s3_blobs, length, hint, parts):
+    stored = put(s3_blobs, some(length), size_hint_bytes=hint)
+
+    assert stored.size_bytes == length
+    assert int(stored.etag.partition("-")[2] or 0) == parts

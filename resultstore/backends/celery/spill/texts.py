@@ -32,20 +32,23 @@ def _text(pieces: Iterator[Chunk]) -> str:
     """The text whose JSON `pieces` are, from behind its first quote to the last one."""
     text, left = "", b""
     for piece in pieces:
-        left += piece
+        left = b"".join((left, piece))
         end = _end(left)
         # Grown in place, as its only holder may (CPython): a list of parts and then their sum would take it twice.
-        text += _decoded(_QUOTE + left[:end] + _QUOTE)
+        text += _decoded(memoryview(left)[:end])
         left = left[end:]
-    text += _decoded(_QUOTE + left)
+    if left[-1:] != _QUOTE:
+        raise ValueError("a JSON text ends without its quote")
+    text += _decoded(memoryview(left)[:-1])
     return text
 
 
-def _decoded(part: bytes) -> str:
+def _decoded(inside: memoryview) -> str:
+    quoted = b"".join((_QUOTE, inside, _QUOTE))
     try:
-        return msgspec.json.decode(part, type=str)
+        return msgspec.json.decode(quoted, type=str)
     except msgspec.DecodeError:  # half a surrogate pair, or no JSON at all
-        told: str = json.loads(part)
+        told: str = json.loads(quoted)
         return told
 
 
