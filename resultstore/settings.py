@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from resultstore.model.errors import Misconfigured
+from resultstore.model.errors import BadSetting
 
 GIB = 1024**3
 DEFAULT_PART_SIZE_BYTES = 8 * 1024 * 1024
@@ -37,7 +37,7 @@ class Settings:
     Credentials of the object store are not here: boto3's provider chain finds them
     (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, a role ...).
 
-    Raises Misconfigured, which names every value that does not fit.
+    Raises BadSetting, which names every value that does not fit.
     """
 
     index_url: str = _setting(
@@ -141,7 +141,7 @@ class Settings:
             except msgspec.ValidationError as error:  # it tells types and bounds, never the value
                 wrong.append(f"{_PREFIX}{name.upper()}: {error}")
         if wrong:
-            raise Misconfigured(f"a setting is wrong: {'; '.join(wrong)}")
+            raise BadSetting(f"a setting is wrong: {'; '.join(wrong)}")
 
 
 @cache

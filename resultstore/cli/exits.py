@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from resultstore.model.errors import CommitUnknown, Damaged, NotThere, ResultStoreError, Unavailable
+from resultstore.model.errors import BadSetting, CommitUnknown, Damaged, NotThere, ResultStoreError, Unavailable
 
 
 class Exit(IntEnum):
@@ -24,6 +24,8 @@ EPILOG = (
 def exit_of(error: ResultStoreError) -> Exit:
     """The exit code of an error of ours."""
     match error:
+        case BadSetting():
+            return Exit.USAGE
         case NotThere():
             return Exit.NOT_THERE
         case Unavailable() | CommitUnknown():

@@ -3,7 +3,7 @@
 ResultStoreError
 +-- NotThere          ResultMissing, ArtifactMissing, ArtifactExpired, BlobMissing, TaskMissing
 +-- Refused           TooLarge, WrongType, NotYours, BadReference, BadInput, Misconfigured
-|   +-- UploadIncomplete, UploadRejected, AddressRefused
+|   +-- UploadIncomplete, UploadRejected, AddressRefused, BadSetting (a Misconfigured)
 +-- Damaged           ChecksumMismatch, SealUnreadable, RecordUnreadable
 +-- Unavailable       BlobStoreUnavailable, BlobStoreFull, IndexUnavailable, BrokerUnavailable
 +-- CommitUnknown
@@ -76,6 +76,10 @@ class AddressRefused(Refused):
 
 class Misconfigured(Refused):
     """A setting is missing or wrong; the message names it."""
+
+
+class BadSetting(Misconfigured):
+    """The values of one or more settings are of the wrong type, or out of bounds."""
 
 
 class Damaged(ResultStoreError):
