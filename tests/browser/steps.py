@@ -7,14 +7,17 @@ from pathlib import Path
 
 import msgspec
 import pyvips
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from resultstore import Result, State
 from resultstore.model.artifact import Artifact
 from tasks.samples import photos, wine
-from tests.browser.conftest import Stage
+from tests.browser.conftest import Stage, shot
 
 CARD_WORDS = ".card-title"
+STILL_MS = 50  # until it stands still: axe measures contrast
+SERIOUS = {"serious", "critical"}
 
 
 def photo(name: str = "flower.jpg") -> dict[str, object]:
@@ -69,6 +72,15 @@ def choose_task(page: Page, title: str, verb: str = "Upload") -> None:
 def wait_live(page: Page) -> None:
     """Wait until the page hears of changes."""
     expect(page.locator("#health li").filter(has_text="Live").first).to_have_attribute("data-state", "good")
+
+
+def look(page: Page, name: str) -> None:
+    """Keep a picture of it, and let axe judge it."""
+    page.wait_for_timeout(STILL_MS)
+    shot(page, name)
+    found = Axe().run(page).response["violations"]
+    serious = [(one["id"], [node["target"] for node in one["nodes"]][:3]) for one in found if one["impact"] in SERIOUS]
+    assert serious == [], name
 
 
 def fill(stage: Stage, count: int, *, owner: str) -> list[str]:

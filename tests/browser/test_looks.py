@@ -4,16 +4,12 @@ import re
 import subprocess
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import shot
-from tests.browser.steps import card, fill, photo, send, table, wait_done, wait_live
+from tests.browser.steps import card, fill, look, photo, send, table, wait_done, wait_live
 
 WIDTHS = (360, 768, 1440)
 SCHEMES = ("light", "dark")
-STILL_MS = 50  # until it stands still: axe measures contrast
-SERIOUS = {"serious", "critical"}
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -66,15 +62,6 @@ def test_the_page_fits_the_screen_and_axe_finds_nothing_serious(visit, furnished
     send(page, table("asked.csv"))
     expect(page.locator("#sheet")).to_be_visible()
     look(page, f"sheet-{width}-{scheme}")
-
-
-def look(page, name):
-    """Keep a picture of it, and let axe judge it."""
-    page.wait_for_timeout(STILL_MS)
-    shot(page, name)
-    found = Axe().run(page).response["violations"]
-    serious = [(one["id"], [node["target"] for node in one["nodes"]][:3]) for one in found if one["impact"] in SERIOUS]
-    assert serious == [], name
 
 
 def test_each_kind_of_result_shows_what_came_out(visit, furnished):

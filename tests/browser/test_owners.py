@@ -2,8 +2,7 @@
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import shot
-from tests.browser.steps import card, photo, send, wait_done, wait_live
+from tests.browser.steps import card, look, photo, send, wait_done, wait_live
 
 
 def enter(page, token):
@@ -15,7 +14,7 @@ def test_without_a_token_nothing_is_shown_and_a_wrong_one_is_refused(visit, stag
     page = visit(stage.guarded)
 
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    shot(page, "sign-in")
+    look(page, "sign-in")
     page.keyboard.press("Escape")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     enter(page, "rst_wrong")

@@ -128,6 +128,21 @@ def test_a_file_that_comes_before_the_gateway_said_who_we_are_waits_for_it(visit
     wait_done(page, "early.jpg")
 
 
+def test_work_can_be_cancelled_while_it_runs_and_what_comes_after_it_is_done(visit, tmp_path):
+    page = visit()
+    send(page, large_table(tmp_path, "long.csv"))
+    choose_task(page, "Report on a table")
+    running = card(page, "long.csv")
+    expect(running.locator(".pill")).to_contain_text("Working")
+
+    running.get_by_role("button", name="Cancel").click()
+
+    expect(running.locator(".pill")).to_have_text("Cancelled")
+    send(page, photo("after.jpg"))
+    wait_done(page, "after.jpg")
+    expect(running.locator(".pill")).to_have_text("Cancelled")
+
+
 def test_what_no_task_takes_is_said_at_once(visit):
     page = visit()
     wait_live(page)
