@@ -20,12 +20,13 @@ class SlowBlobs(MemoryBlobs):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asking, self.most = 0, 0
+        self.asking, self.most, self.gets = 0, 0, 0
         self.lock = threading.Lock()
 
     def get(self, key, **where):
         with self.lock:
             self.asking += 1
+            self.gets += 1
             self.most = max(self.most, self.asking)
         time.sleep(0.03)
         with self.lock:
@@ -60,6 +61,13 @@ def test_large_parts_come_one_by_one(spills: Spills, blobs: SlowBlobs):
 
     assert Resolver(spills).resolved(parts, cached=False) == (large, "small", "other")
     assert blobs.most == 1
+
+
+def test_what_stands_in_a_list_many_times_is_fetched_once(spills: Spills, blobs: SlowBlobs):
+    one = kept(spills, "again")
+
+    assert Resolver(spills).resolved([one] * 20) == ["again"] * 20
+    assert blobs.gets == 1
 
 
 def test_a_part_that_is_gone_is_said(spills: Spills, blobs: SlowBlobs):

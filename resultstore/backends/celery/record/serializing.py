@@ -20,7 +20,7 @@ _CHAR_MAX_BYTES: Final = 12  # JSON writes a character beyond the first plane as
 _NUMBER_MAX_BYTES: Final = 32
 _AROUND_BYTES: Final = 64  # quotes, separators, the marker of bytes
 _REFERENCE_BYTES: Final = 1_024
-_FLAT: Final = frozenset({bool, float})
+_SHORT: Final = frozenset({bool, float})
 _SIGHT_CHARS: Final = 64
 _SIGHT_INTEGER: Final = 2**64
 _SIGHT_BYTES: Final = _SIGHT_CHARS * _CHAR_MAX_BYTES + _AROUND_BYTES
@@ -56,7 +56,7 @@ def fits_at_sight(value: object, limit_bytes: int) -> bool:
     kind = type(value)
     if kind is str:
         return len(cast("str", value)) <= _SIGHT_CHARS
-    return value is None or kind in _FLAT or (kind is int and abs(cast("int", value)) < _SIGHT_INTEGER)
+    return value is None or kind in _SHORT or (kind is int and abs(cast("int", value)) < _SIGHT_INTEGER)
 
 
 def outgrown(value: object, limit_bytes: int, serializer: str) -> tuple[Iterator[Chunk], str] | None:

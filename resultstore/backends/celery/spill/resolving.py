@@ -18,7 +18,7 @@ from resultstore.spilling import Spills
 
 _log = Log(__name__)
 
-_FLAT: Final = frozenset({bool, float, int, str, type(None)})  # neither references nor anything that holds some
+_PLAIN: Final = frozenset({bool, float, int, str, type(None)})  # neither references nor anything that holds some
 _MAY_HOLD: Final = frozenset({Spill, list, tuple})
 _DEEPEST: Final = 16  # lists in lists: groups in groups
 _LONG_BYTES: Final = 4 << 20  # from here on it is worth not to hold a text and its bytes together
@@ -72,7 +72,7 @@ class Resolver:
             lazy: name and position of each parameter that is annotated LazyParts.
             owner: the running task's.
         """
-        if all(type(one) in _FLAT for one in (*args, *kwargs.values())):
+        if all(type(one) in _PLAIN for one in (*args, *kwargs.values())):
             return list(args), dict(kwargs)
 
         def value_of(value: object, *, lazily: bool) -> object:
@@ -116,7 +116,8 @@ class Resolver:
 def _each(resolved: Callable[[object], object], parts: Sequence[object]) -> list[object]:
     """All parts, of which several references are fetched side by side: most of the time each waits for the store."""
     spills = [one for one in parts if isinstance(one, Spill)]
-    if len(spills) < 2 or max(one.size_bytes for one in spills) > _MODERATE_BYTES:  # noqa: PLR2004 - a pair
+    repeats = len({one.key for one in spills}) < len(spills)  # one by one, the second is remembered
+    if len(spills) < 2 or repeats or max(one.size_bytes for one in spills) > _MODERATE_BYTES:  # noqa: PLR2004 - a pair
         return list(map(resolved, parts))
     with ThreadPoolExecutor(min(_AT_ONCE, len(spills)), thread_name_prefix="spills") as pool:
         return list(pool.map(resolved, parts))

@@ -21,7 +21,7 @@ from resultstore.store.waiting import PATIENCE_S, RECHECK_S
 _log = Log(__name__)
 
 _FIRST_CHECK_S: Final = 0.05  # a waiter that was not woken by then looks for itself, once
-_SENT_CHECK_S: Final = 0.5  # the same of ids that were heard before they were sent: little can have been missed
+_SENT_CHECK_S: Final = 0.5  # the same where all ids are heard already: little can have been missed
 _DRAIN_S: Final = 1.0
 _INTERVAL_S: Final = 0.5
 
