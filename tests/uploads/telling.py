@@ -90,7 +90,7 @@ def telling(folder: Path, settings: Settings) -> Iterator[OwnMinio]:
         "EXCHANGE_TYPE": "fanout",
         "DURABLE": "on",
         "DELIVERY_MODE": "2",
-        "PUBLISHER_CONFIRMS": "on",
+        "PUBLISHING_CONFIRMS": "on",  # so in the environment; `publisher_confirms` in its configuration
         "QUEUE_DIR": str(folder / "queue"),
     }
     (folder / "queue").mkdir()

@@ -187,7 +187,7 @@ def test_an_event_is_kept_until_its_task_is_in_the_broker_whenever_a_worker_dies
         assert events_waiting(settings) == 0
 
 
-@pytest.mark.timeout(600)  # RabbitMQ begins twice, and its two clients come back at a pace of their own
+@pytest.mark.timeout(400)  # RabbitMQ begins twice, and its two clients come back at a pace of their own
 def test_what_arrives_before_and_while_rabbitmq_is_away_is_finished_when_it_is_back(
     redis_url, tmp_path, photo, monkeypatch
 ):
@@ -217,7 +217,7 @@ def test_what_arrives_before_and_while_rabbitmq_is_away_is_finished_when_it_is_b
             _server.answering(rabbitmq, rabbitmq())
 
             for ticket in (before, during):
-                assert place.store.wait(ticket["id"], timeout_s=240).state == "SUCCESS"
+                assert place.store.wait(ticket["id"], timeout_s=120).state == "SUCCESS"
                 assert worker.starts_of(ticket["id"]) == 1
             assert worker.process.poll() is None
     finally:
