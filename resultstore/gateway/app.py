@@ -75,21 +75,30 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.include_router(EventRoutes(store, hub, result_view, quotas=quotas).router())
     app.state.reconciler = None  # whoever serves the app lets it make its rounds
     if dispatcher is not None and store.blobs is not None:
-        completion = Completion(store, dispatcher=dispatcher)
-        app.state.reconciler = Reconciler(store, completion)
-        issuer = Issuer(store, offers=offers)
-        desk = UploadDesk(store, completion, issuer=issuer, quotas=quotas, webhooks=app.state.webhooks)
-        app.include_router(UploadRoutes(store, desk).router())
-        app.include_router(CompanionRoutes(store, desk).router())
-        app.include_router(SigningRoutes(store, desk).router())
+        _take_uploads(app, store, dispatcher, offers=offers, quotas=quotas)
     app.include_router(HealthRoutes(store, dispatcher).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
     describe_webhooks(app)
     describe_problems(app)
     install_problems(app)
+    _guard(app, store, results, metrics=metrics)
+    return app
+
+
+def _take_uploads(app: FastAPI, store: Store, dispatcher: Dispatcher, *, offers: Offers, quotas: Quotas) -> None:
+    completion = Completion(store, dispatcher=dispatcher)
+    app.state.reconciler = Reconciler(store, completion)
+    issuer = Issuer(store, offers=offers)
+    desk = UploadDesk(store, completion, issuer=issuer, quotas=quotas, webhooks=app.state.webhooks)
+    app.include_router(UploadRoutes(store, desk).router())
+    app.include_router(CompanionRoutes(store, desk).router())
+    app.include_router(SigningRoutes(store, desk).router())
+
+
+def _guard(app: FastAPI, store: Store, results: ResultRoutes, *, metrics: Metrics) -> None:
+    """The middlewares: what is added later sees a request earlier."""
     app.add_middleware(QuickLookups, result=results.result, artifact=results.artifact)
     app.add_middleware(WriteGuard, origins=page_origins(store.settings), unread=SIGNED_PATH)
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
     # Added last: it sees what the guard refuses.
     app.add_middleware(AccessLog, listener="gateway", observe=metrics.observer("gateway"))
-    return app
