@@ -1,4 +1,8 @@
-"""Contest: what one result backend of Celery costs; run as `python -m benchmarks.celery_contest NAME`."""
+"""Contest: one result backend of Celery, which does what it is asked for; `python -m benchmarks.celery_contest NAME`.
+
+Each line of its input names a figure, and is answered by a line of JSON: what was measured, each time once. Whoever
+compares backends keeps them all open and asks them in turn, so that what else the machine does meets all of them.
+"""
 
 import json
 import os
@@ -10,7 +14,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 
 from benchmarks.asked import asked
 
@@ -23,16 +26,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["BENCH_FOLDER"] = folder
         with working(Path(folder)) as worker:
-            said = measure(worker, sys.argv[1])
-    print(json.dumps(said))
+            from benchmarks import queue_app as jobs  # noqa: PLC0415 - it reads the environment that was set above
+
+            jobs.add.delay(1, 1).get(timeout=WAIT_S)
+            for line in sys.stdin:
+                print(json.dumps(FIGURES[line.strip()](jobs, worker)), flush=True)
 
 
 @contextmanager
 def working(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A worker with two children, in an environment like the client's."""
-    command = [sys.executable, "-m", "celery", "-A", "benchmarks.queue_app", "worker", "--concurrency", "2"]
+    name = f"{os.environ['BENCH_QUEUE']}@%h"  # of two workers of one name the second would not consume
+    command = [sys.executable, "-m", "celery", "-A", "benchmarks.queue_app", "worker", "--concurrency", "2", "-n", name]
     with (folder / "worker.log").open("wb") as log:
-        process = subprocess.Popen([*command, "--loglevel", "WARNING"], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [*command, "--loglevel", "WARNING"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
         try:
             yield process
         finally:
@@ -40,64 +49,44 @@ def working(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.wait(60)
 
 
-def measure(worker: subprocess.Popen[bytes], name: str) -> dict[str, float]:
-    from benchmarks import queue_app as jobs  # noqa: PLC0415 - it reads the environment that main has set
-
-    jobs.add.delay(1, 1).get(timeout=WAIT_S)
-    if name == "s3":
-        return sizes(jobs, rounds={1: 5, 8: 3})
-    if name == "long":
-        return long_chord(jobs, worker)
-    said = {"delay_get_small_p50_ms": ms(lambda: jobs.add.delay(1, 1).get(timeout=WAIT_S), rounds=300)}
-    said |= asked(lambda: jobs.add.delay(1, 1).get(timeout=WAIT_S), times=200)
-    base = max(mib(child, "VmRSS") for child in children(worker.pid))
-    said |= sizes(jobs, rounds={1: 15, 8: 7, 32: 5})
-    peak = max(mib(child, "VmHWM") for child in children(worker.pid))
-    said |= {"worker_rss_32mib": peak, "worker_rss_32mib_over_base": peak - base}
-    return said | {
-        "state_poll_8mib_ms": poll(jobs),
-        "group_1000_s": group(jobs) / 1000,
-        "chord_100x1mb_s": chord(jobs, 100),
-    }
-
-
-def sizes(jobs, *, rounds: dict[int, int]) -> dict[str, float]:
-    return {
-        f"get_{mib}mib_ms": ms(lambda mib=mib: jobs.large.delay(mib * MIB).get(timeout=WAIT_S), rounds=times)
-        for mib, times in rounds.items()
-    }
-
-
-def ms(work: Callable[[], object], *, rounds: int) -> float:
-    """The median of `rounds`, in ms; one round in ten more goes before, uncounted."""
+def ms(work: Callable[[], object], *, rounds: int) -> list[float]:
+    """How long each round took."""
     taken = []
-    for _ in range(rounds + max(2, rounds // 10)):
+    for _ in range(rounds):
         began = time.perf_counter()
         work()
         taken.append((time.perf_counter() - began) * 1000)
-    return median(taken[-rounds:])
+    return taken
 
 
-def poll(jobs) -> float:
+def small(jobs, _) -> list[float]:
+    return ms(lambda: jobs.add.delay(1, 1).get(timeout=WAIT_S), rounds=30)
+
+
+def sized(size_mib: int, *, rounds: int):
+    return lambda jobs, _: ms(lambda: jobs.large.delay(size_mib * MIB).get(timeout=WAIT_S), rounds=rounds)
+
+
+def poll(jobs, _) -> list[float]:
     sent = jobs.large.delay(8 * MIB)
     sent.get(timeout=WAIT_S)
     return ms(lambda: jobs.app.AsyncResult(sent.id).state, rounds=50)
 
 
-def group(jobs) -> float:
+def group(jobs, _) -> list[float]:
     from celery import group  # noqa: PLC0415 - beside the app
 
-    return ms(lambda: group(jobs.add.s(n, n) for n in range(1000))().get(timeout=WAIT_S), rounds=3)
+    return ms(lambda: group(jobs.add.s(n, n) for n in range(1000))().get(timeout=WAIT_S), rounds=1)
 
 
-def chord(jobs, parts: int) -> float:
+def chord(jobs, _) -> list[float]:
     from celery import chord  # noqa: PLC0415 - beside the app
 
     def work() -> None:
-        answer = chord(jobs.large.s(1_000_000) for _ in range(parts))(jobs.total.s()).get(timeout=WAIT_S)
-        assert answer == parts * 1_000_000, answer
+        answer = chord(jobs.large.s(1_000_000) for _ in range(100))(jobs.total.s()).get(timeout=WAIT_S)
+        assert answer == 100_000_000, answer
 
-    return ms(work, rounds=3) / 1000
+    return ms(work, rounds=1)
 
 
 def long_chord(jobs, worker: subprocess.Popen[bytes]) -> dict[str, float]:
@@ -105,14 +94,22 @@ def long_chord(jobs, worker: subprocess.Popen[bytes]) -> dict[str, float]:
     from celery import chord  # noqa: PLC0415 - beside the app
 
     jobs.LARGEST.write_text("")
-    began = time.perf_counter()
     answer = chord(jobs.large.s(1_000_000) for _ in range(1000))(jobs.lazy_total.s()).get(timeout=WAIT_S)
     assert answer == 1_000_000_000, answer
     return {
         "chord_1000x1mb": max(map(int, jobs.LARGEST.read_text().split())) / 1024,
-        "chord_1000x1mb_s": time.perf_counter() - began,
         "chord_1000x1mb_rss_mib": max(mib(one, "VmHWM") for one in [os.getpid(), worker.pid, *children(worker.pid)]),
     }
+
+
+def commands(jobs, _) -> dict[str, float]:
+    """For nobody else may use Redis meanwhile."""
+    return asked(lambda: jobs.add.delay(1, 1).get(timeout=WAIT_S), times=200)
+
+
+def rss(field: str):
+    """Of the larger of the worker's children, in MiB."""
+    return lambda _, worker: max(mib(child, field) for child in children(worker.pid))
 
 
 def children(pid: int) -> list[int]:
@@ -122,6 +119,21 @@ def children(pid: int) -> list[int]:
 def mib(pid: int, field: str) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
+
+
+FIGURES = {
+    "delay_get_small_p50_ms": small,
+    "get_1mib_ms": sized(1, rounds=5),
+    "get_8mib_ms": sized(8, rounds=2),
+    "get_32mib_ms": sized(32, rounds=1),
+    "state_poll_8mib_ms": poll,
+    "group_1000_s": group,
+    "chord_100x1mb_s": chord,
+    "long_chord": long_chord,
+    "commands": commands,
+    "rss": rss("VmRSS"),
+    "rss_peak": rss("VmHWM"),
+}
 
 
 if __name__ == "__main__":

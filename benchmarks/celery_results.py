@@ -1,12 +1,30 @@
-"""celery_results: Celery's own Redis and S3 backends beside ours, over RabbitMQ, in one run."""
+"""celery_results: Celery's own Redis and S3 backends beside ours, over RabbitMQ, asked in turn."""
 
+import json
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import chain
+from statistics import median
+from typing import Any
 
-from benchmarks.measuring import Row, bucket, in_a_process, medians, row
+from benchmarks.measuring import Row, bucket, row
 from benchmarks.records import bytes_each
 
 CONTESTANTS = ("setup", "url", "redis", "s3")
-ROUNDS = 2
+OF_S3 = ("get_1mib_ms", "get_8mib_ms")
+# How often each contestant is asked for a figure; the first time is a warm-up, and not counted.
+TURNS = {
+    "delay_get_small_p50_ms": 21,
+    "get_1mib_ms": 9,
+    "get_8mib_ms": 7,
+    "get_32mib_ms": 9,
+    "state_poll_8mib_ms": 3,
+    "group_1000_s": 7,
+    "chord_100x1mb_s": 7,
+}
 # The figure, its unit, and how far it may come: ours / Celery's Redis backend.
 OF_REDIS = {
     "delay_get_small_p50_ms": ("ms", 1.0),
@@ -28,18 +46,29 @@ MESSAGE_BOUND_KIB, PROCESS_BOUND_MIB = 256.0, 300.0
 
 
 def run() -> list[Row]:
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
-    with bucket() as name:
+    with bucket() as name, ExitStack() as held:
         os.environ |= {
             "RESULTSTORE_BLOBS_URL": f"s3://{name}/ours",
             "RESULTSTORE_S3_ENDPOINT": os.environ["RS_TEST_S3_ENDPOINT"],
             "RESULTSTORE_SECRET_KEY": "b" * 64,
         }
-        for number in range(ROUNDS):
-            for contestant in CONTESTANTS if number % 2 == 0 else reversed(CONTESTANTS):
-                runs[contestant].append(in_a_process("benchmarks.celery_contest", contestant))
-        long = in_a_process("benchmarks.celery_contest", "long")
-    setup, url, redis, s3 = (medians(runs[name]) for name in CONTESTANTS)
+        long = alone("long", "long_chord")
+        said = {contestant: alone(contestant, "commands") for contestant in CONTESTANTS if contestant != "s3"}
+        said["s3"] = {}
+        asked = {contestant: held.enter_context(open_contestant(contestant)) for contestant in CONTESTANTS}
+        base = {contestant: ask("delay_get_small_p50_ms") and ask("rss") for contestant, ask in asked.items()}
+        for figure in TURNS:
+            in_turn(figure, asked, said)
+            if figure == "get_32mib_ms":
+                peak = {contestant: ask("rss_peak") for contestant, ask in asked.items()}
+        for contestant, known in said.items():
+            known["worker_rss_32mib"] = peak[contestant]
+            known["worker_rss_32mib_over_base"] = peak[contestant] - base[contestant]
+    return rows(said, long)
+
+
+def rows(said: dict[str, dict[str, float]], long: dict[str, float]) -> list[Row]:
+    setup, url, redis, s3 = (said[name] for name in CONTESTANTS)
     return [
         *(row(name, unit, setup[name], PEER, redis[name], bound=bound) for name, (unit, bound) in OF_REDIS.items()),
         *(row(f"{name} (URL only)", unit, url[name], PEER, redis[name]) for name, (unit, _) in OF_REDIS.items()),
@@ -47,6 +76,37 @@ def run() -> list[Row]:
         row("get_8mib_ms", "ms", setup["get_8mib_ms"], "Celery s3 backend", s3["get_8mib_ms"]),
         *absolute(setup | long, redis),
     ]
+
+
+def in_turn(figure: str, asked: dict[str, Any], said: dict[str, dict[str, float]]) -> None:
+    """Ask all who are asked for this figure, in alternating order, and keep each one's median."""
+    names = [name for name in CONTESTANTS if name != "s3" or figure in OF_S3]
+    taken: dict[str, list[list[float]]] = {name: [] for name in names}
+    for turn in range(TURNS[figure]):
+        for name in names if turn % 2 == 0 else reversed(names):
+            taken[name].append(asked[name](figure))
+    for name, turns in taken.items():
+        said[name][figure] = median(chain(*turns[1:])) / (1000 if figure.endswith("_s") else 1)
+
+
+def alone(contestant: str, figure: str) -> dict[str, float]:
+    """What it says with no other contestant about."""
+    with open_contestant(contestant) as ask:
+        return ask(figure)
+
+
+@contextmanager
+def open_contestant(contestant: str) -> Iterator[Any]:
+    """A function that asks it for a figure."""
+    command = [sys.executable, "-m", "benchmarks.celery_contest", contestant]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def ask(figure: str) -> Any:
+            process.stdin.write(figure + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        yield ask  # and then its input ends, and it too
 
 
 def absolute(setup: dict[str, float], redis: dict[str, float]) -> list[Row]:
