@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from resultstore.model.event import Announcement, Event, Told
 from resultstore.model.result import Result
+from resultstore.model.spill import Spill
 
 
 class Over(StrEnum):
@@ -76,6 +77,14 @@ class Hints(Protocol):
 
     def hint(self, result: Result, *, ttl_s: int | None) -> None:
         """Write the record where none stands; raises nothing. `changed_at` is the caller's."""
+
+
+@runtime_checkable
+class TellsEarly(Protocol):
+    """The further power of telling where a value stands while its attempt still seals it, so that it can be fetched."""
+
+    def tell_early(self, result_id: str, spill: Spill) -> None:
+        """Tell whoever waits for the id, without waiting for the server; raises nothing."""
 
 
 @runtime_checkable

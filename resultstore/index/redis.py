@@ -21,8 +21,9 @@ from resultstore.index.streams import last_place, read_event, read_told, since
 from resultstore.model import layout, record
 from resultstore.model.errors import BadReference, IndexUnavailable, Misconfigured
 from resultstore.model.event import Event, Told
-from resultstore.model.result import Result
+from resultstore.model.result import Result, State
 from resultstore.model.seal import DELETED
+from resultstore.model.spill import Spill
 
 _T = TypeVar("_T")
 _G = TypeVar("_G")
@@ -98,8 +99,9 @@ class RedisIndex:
         """
         main, beside = record.encode(result)
         event = told = record.encode_event(result)
-        if beside is None and len(main) <= _TOLD_MAX_BYTES:
-            told = record.encode_event(result, main=main)  # whoever waits need not ask for it
+        # Whoever waits need not ask for it; but Artifacts are believed where they stand, with the store's own checks.
+        if not result.artifacts and len(main) + len(beside or b"") <= _TOLD_MAX_BYTES:
+            told = record.encode_event(result, main=main, beside=beside)
         life_ms = b"" if ttl_s is None else b"%d" % max(1, ttl_s * 1000)
         keys = [self._record(result.id), self._beside(result.id)]
         unowned = b"" if result.owner else self._owner_channel("").encode()
@@ -115,6 +117,11 @@ class RedisIndex:
         main, _ = record.encode(result)
         life = () if ttl_s is None else ("PX", str(ttl_s * 1000))
         self._process().hint("SET", self._record(result.id), main, "NX", *life)
+
+    def tell_early(self, result_id: str, spill: Spill) -> None:
+        """Tell whoever waits for the id where its value stands, before it is sealed; may be lost."""
+        event = record.encode_event(Result(id=result_id, state=State.STARTED), early=spill)
+        self._process().hint("PUBLISH", self._channel(result_id), event)
 
     def note(self, key: str, word: str, *, ttl_s: int | None) -> None:
         """Add `word` to what stands under `key`, without waiting for the server."""

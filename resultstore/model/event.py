@@ -3,6 +3,7 @@
 import msgspec
 
 from resultstore.model.result import Progress
+from resultstore.model.spill import Spill
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True):
@@ -18,9 +19,17 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Announcement(Event, frozen=True, array_like=True):
-    """An Event with its record, where that is small and all there is: whoever waits for it need not look it up."""
+    """An Event with more, for whoever waits for its id.
+
+    Args:
+        record: the record, where it is small: it need not be looked up.
+        beside: what lies beside that record; b"" for nothing.
+        early: where the value stands that the attempt is about to seal. It counts once a record names it.
+    """
 
     record: bytes = b""
+    beside: bytes = b""
+    early: Spill | None = None
 
 
 class Told(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from resultstore.model.errors import BadReference, RecordUnreadable
 from resultstore.model.event import Announcement, Event
 from resultstore.model.layout import RECORD_FORMAT
 from resultstore.model.result import Failure, Progress, Result, State
+from resultstore.model.spill import Spill
 
 # The third byte of every record. From 64 on a state is terminal, 127 is never replaced: save.lua compares no more.
 CODE_OF_STATE: Final[Mapping[str, int]] = {
@@ -28,6 +29,7 @@ _CUSTOM_CODE: Final = 63
 _STATE_OF_CODE: Final = {code: state for state, code in CODE_OF_STATE.items()}
 
 _SEALED, _EPHEMERAL, _BESIDE, _VALUE_BESIDE, _EXTRA_BESIDE = 1, 2, 4, 8, 16
+_EVENT_LEAST: Final = 3  # an Event has its progress, be it none
 _STATE_AT, _FLAGS_AT, _HEAD_BYTES, _NONCE_BYTES = 2, 3, 4, 16
 
 # A second key costs Redis about 150 bytes, so small things are cheaper inside; a poll should stay one small read.
@@ -151,11 +153,15 @@ def state_code(record: bytes) -> int:
     return record[_STATE_AT]
 
 
-def encode_event(result: Result, *, main: bytes = b"") -> bytes:
-    """The announcement of `result`: the Event that watchers of its id receive, with the record `main` if given."""
+def encode_event(
+    result: Result, *, main: bytes = b"", beside: bytes | None = None, early: Spill | None = None
+) -> bytes:
+    """The announcement of `result`: the Event that watchers of its id receive, with what more of an Announcement."""
     result = _printable(result)
-    made: list[object] = [len(result.artifacts)] if result.artifacts or main else []
-    return msgspec.msgpack.encode([result.id, str(result.state), result.progress, *made, *([main] if main else [])])
+    said = [result.id, str(result.state), result.progress, len(result.artifacts), main, beside or b"", early]
+    while not said[-1] and len(said) > _EVENT_LEAST:
+        said.pop()
+    return msgspec.msgpack.encode(said)
 
 
 def decode_event(announcement: bytes) -> Event | None:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 from celery import Celery, states
@@ -14,8 +14,7 @@ from celery.result import AsyncResult
 from resultstore.backends.celery import artifacts, urls
 from resultstore.backends.celery.artifacts import marked, unmarked
 from resultstore.backends.celery.chord.groups import KeepsGroups
-from resultstore.backends.celery.chord.sending import Dispatches
-from resultstore.backends.celery.owners import Owners, inherited, owner_of
+from resultstore.backends.celery.owners import inherited, owner_of
 from resultstore.backends.celery.patience import MAX_RETRIES, patiently
 from resultstore.backends.celery.record.legacy import Legacy, LegacyStore
 from resultstore.backends.celery.record.meta import Meta
@@ -24,14 +23,15 @@ from resultstore.backends.celery.record.recording import failure_of, recorded
 from resultstore.backends.celery.record.serializing import JSON
 from resultstore.backends.celery.record.timing import Timing
 from resultstore.backends.celery.spill.pieces import read_text, written_text
+from resultstore.backends.celery.spill.prefetching import Prefetching
 from resultstore.backends.celery.spill.resolving import Resolver
 from resultstore.backends.celery.thrift import Thrift
-from resultstore.backends.celery.wait.announcing import AnnouncesTasks, Sent
+from resultstore.backends.celery.wait.announcing import AnnouncesTasks
 from resultstore.backends.celery.wait.awaiting import IsAwaited
 from resultstore.backends.celery.wait.consumer import ResultConsumer
 from resultstore.capturing import sealed_record
 from resultstore.connect import connect
-from resultstore.index.index import HasLine, Line
+from resultstore.index.index import HasLine, Hints, Line
 from resultstore.model import layout
 from resultstore.model.errors import Misconfigured, Unavailable
 from resultstore.model.result import Result
@@ -85,16 +85,19 @@ class ResultStoreBackend(KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMix
         self._reads_legacy, self._publishes_legacy = place.legacy_redis, place.publish_legacy
         if self.store.blobs is None:
             warnings.warn(NO_BLOBS, UserWarning, stacklevel=2)
-        self._on_signals = (Timing(), Owners(), Dispatches(), Thrift(), self.attend_chords(), self.note_workflows())
-        self.listens, self.tracks_sent, self.sent = True, place.track_sent, Sent()
+        self._on_signals = (Timing(), Thrift(), self.attend_chords())
+        self.listens, self.tracks_sent, index = True, place.track_sent, self.store.index
+        self.hints = index if isinstance(index, Hints) and self.store.blobs is not None else None
         self.spills = Spills(self.store)
         self.resolver = Resolver(self.spills)
+        self.prefetching = Prefetching(partial(self.resolver.opened, cached=False))
         self.reading = Reading(
             self.store, decode=self.decode, resolved=self._resolved, exception_of=self.exception_to_python
         )
         self.result_consumer = self.ResultConsumer(
             self, app, self.accept, self._pending_results, self._pending_messages
         )
+        self._outgoing = self.mark_messages(self.note_workflows())
 
     def __reduce__(self, args: tuple[object, ...] = (), kwargs: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - as Celery declares it
         return super().__reduce__(args, {**(kwargs or {}), "expires": self.expires, "url": self.url})
@@ -134,9 +137,9 @@ class ResultStoreBackend(KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMix
 
     def _resolved(self, value: object) -> object:
         running = current()
-        # A client keeps the value in its AsyncResult; a task may be sent the same reference many times.
-        owner = None if running is None else running.owner
-        return self.resolver.resolved(value, owner=owner, cached=running is not None)
+        if running is None:  # a client keeps the value in its AsyncResult
+            return self.resolver.resolved(self.prefetching.taken(value), cached=False)
+        return self.resolver.resolved(value, owner=running.owner)  # a task may be sent the same reference many times
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
         """A server that is away may come back."""

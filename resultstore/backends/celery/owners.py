@@ -3,7 +3,6 @@
 from typing import Final
 
 from celery import _state
-from celery.signals import before_task_publish
 
 from resultstore.store.attempt import current
 
@@ -29,15 +28,7 @@ def inherited() -> str:
     return "" if task is None else owner_of(task.request)
 
 
-class Owners:
-    """Puts the running task's owner into each message that names none.
-
-    For as long as this object lives: Celery's signals hold it weakly.
-    """
-
-    def __init__(self) -> None:
-        before_task_publish.connect(self._sent, weak=True)
-
-    def _sent(self, headers: dict[str, object] | None = None, **_: object) -> None:
-        if headers is not None and not headers.get(HEADER) and (owner := inherited()):
-            headers[HEADER] = owner
+def mark_owner(headers: dict[str, object]) -> None:
+    """Put the running task's owner into a message that names none."""
+    if not headers.get(HEADER) and (owner := inherited()):
+        headers[HEADER] = owner

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 from celery import Celery
-from celery.signals import before_task_publish
 
 from resultstore.backends.celery.setup import store_of
 from resultstore.index.index import Index, Keeps, Notes
@@ -19,8 +18,6 @@ class Workflows:
     So a task by itself costs nothing, and any other one `SADD` and one `EXPIRE` that nobody waits for. Notes may be
     lost with the connection: what the records say of their children is followed as well.
 
-    For as long as this object lives: Celery's signals hold it weakly.
-
     Args:
         index: keeps the notes.
         life_s: for how long after the last one; 0 for ever.
@@ -29,10 +26,10 @@ class Workflows:
     def __init__(self, index: Index, *, life_s: int) -> None:
         self._notes = index if isinstance(index, Notes) else None
         self._life_s = life_s
-        before_task_publish.connect(self._sent, weak=True)
 
-    def _sent(self, headers: dict[str, object] | None = None, **_: object) -> None:
-        root, sent = (headers or {}).get("root_id"), (headers or {}).get("id")
+    def note(self, headers: dict[str, object]) -> None:
+        """Note a message that is about to be sent."""
+        root, sent = headers.get("root_id"), headers.get("id")
         if self._notes is None or not isinstance(root, str) or not isinstance(sent, str) or root == sent:
             return
         self._notes.note(layout.workflow_key(root), sent, ttl_s=self._life_s or None)

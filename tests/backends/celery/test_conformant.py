@@ -103,7 +103,7 @@ class TestWithAWorker:
         for times in (1, 2):
             frozen.apply_async()
             wait_until(lambda times=times: int(app.backend.client.get(counter) or 0) == times)
-        app.backend.client.delete(counter)
+        assert int(app.backend.client.getdel(counter)) == 2
 
     def test_an_errback_that_is_called_like_a_function_gets_values_and_no_references(self, app: Celery):
         where, fails = uuid.uuid4().hex, app.tasks["worker_app.fails"]

@@ -8,7 +8,8 @@ from celery import Celery, Task
 from celery.app.trace import build_tracer
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import GroupResult
-from celery.signals import after_task_publish
+from celery.signals import before_task_publish
+from kombu import Producer
 
 from resultstore import Artifact, Output, State, Store
 from resultstore.backends.celery import setup, store_of
@@ -148,17 +149,18 @@ def test_dispatch_announces_work_and_changes_nothing_that_is_known(app: Celery, 
     assert store.peek("known").state == State.STARTED
 
 
-def test_a_message_that_cannot_be_sent_leaves_no_record(app: Celery, store: Store, monkeypatch: pytest.MonkeyPatch):
-    def away(*_: object, **__: object) -> None:
-        raise ConnectionRefusedError("no broker")
+def test_work_is_pending_before_its_message_is_out(app: Celery, store: Store, monkeypatch: pytest.MonkeyPatch):
+    states: list[str] = []
+    publish = Producer.publish
 
-    with monkeypatch.context() as patch, pytest.raises(ConnectionRefusedError):
-        patch.setattr(app.amqp, "send_task_message", away)
-        app.send_task("any", task_id="unsent")
+    def publishing(*args: object, **kwargs: object) -> object:
+        states.append(store.peek("sent").state)
+        return publish(*args, **kwargs)
+
+    monkeypatch.setattr(Producer, "publish", publishing)
     app.send_task("any", task_id="sent")
 
-    assert store.peek("unsent") is None
-    assert store.peek("sent").state == State.PENDING
+    assert states == [State.PENDING]
 
 
 def test_every_record_lives_for_as_long_as_the_app_says(app: Celery, store: Store):
@@ -173,7 +175,7 @@ def test_every_record_lives_for_as_long_as_the_app_says(app: Celery, store: Stor
 
     backend.store.index.save = saving
     backend.on_task_call(None, "job")
-    after_task_publish.send(sender="any", body=(), headers={"id": "job"})
+    before_task_publish.send("any", headers={"id": "job"}, body=((), {}, {}))
     backend.store_result("job", 1, "SUCCESS")
     backend.store_result("other", ValueError("x"), "FAILURE")
 

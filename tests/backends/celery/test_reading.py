@@ -17,6 +17,7 @@ from celery.result import AsyncResult, GroupResult, ResultSet
 
 from resultstore.model.errors import ResultMissing
 from tests.backends.celery.conftest import Made
+from tests.backends.celery.waiters import send
 
 
 def request(task_id: str, **more: object) -> Context:
@@ -61,9 +62,9 @@ def test_a_result_is_stored_by_one_script_and_nothing_is_read_before(client: Cel
 
 def test_who_waits_for_a_small_result_is_told_it_and_reads_nothing(client: Celery, task_id: str, raw: redis.Redis):
     def delayed(one: str) -> object:
-        client.backend.on_task_call(None, one)
+        result = send(client, one)
         client.backend.store_result(one, {"sum": 4}, states.SUCCESS, request=request(one))
-        return client.AsyncResult(one).get(timeout=5)
+        return result.get(timeout=5)
 
     delayed("warm-up")
     raw.config_resetstat()
@@ -74,10 +75,10 @@ def test_who_waits_for_a_small_result_is_told_it_and_reads_nothing(client: Celer
 
 def test_a_wait_that_has_ended_leaves_no_check_to_the_next_one(client: Celery, task_id: str, raw: redis.Redis):
     def delayed(one: str) -> object:
-        client.backend.on_task_call(None, one)
+        result = send(client, one)
         stored = partial(client.backend.store_result, one, 4, states.SUCCESS, request=request(one))
         threading.Timer(0.02, stored).start()
-        return client.AsyncResult(one).get(timeout=5)
+        return result.get(timeout=5)
 
     delayed("warm-up")
     time.sleep(0.1)  # by now a wait that went on would have looked for itself

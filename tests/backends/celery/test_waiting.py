@@ -11,16 +11,8 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 
 from resultstore.model import layout, record
 from resultstore.model.result import Result, State
-from tests.backends.celery.waiters import HEALTHY_S, LOST_S, Waiter, all_but_one_percent, listening
+from tests.backends.celery.waiters import HEALTHY_S, LOST_S, Waiter, all_but_one_percent, listening, send, silent
 from tests.unit.index.conftest import PrivateRedis
-
-
-def silent(raw: redis.Redis) -> None:
-    """No channel is left."""
-    end = time.monotonic() + 5
-    while raw.pubsub_channels():
-        assert time.monotonic() < end, raw.pubsub_channels()
-        time.sleep(0.01)
 
 
 def without_announcement(raw: redis.Redis, app: Celery, task_id: str, value: object) -> None:
@@ -53,16 +45,16 @@ def test_a_lost_announcement_costs_at_most_three_seconds(client: Celery, raw: re
 
 def test_a_lost_announcement_of_a_sent_task_is_found_after_half_a_second(client: Celery, raw: redis.Redis):
     task_id = uuid.uuid4().hex
-    client.backend.on_task_call(None, task_id)
+    result = send(client, task_id)
     without_announcement(raw, client, task_id, "silent")
     began = time.monotonic()
-    assert client.AsyncResult(task_id).get(timeout=5) == "silent"
+    assert result.get(timeout=5) == "silent"
     assert time.monotonic() - began < 1
 
 
 def test_a_wait_for_a_sent_task_looks_at_no_record_in_its_first_half_second(client: Celery, raw: redis.Redis):
     task_id = uuid.uuid4().hex
-    client.backend.on_task_call(None, task_id)
+    kept_alive = send(client, task_id)
     listening(raw, task_id)
     raw.config_resetstat()
     waiter = Waiter(client, task_id)
@@ -70,6 +62,7 @@ def test_a_wait_for_a_sent_task_looks_at_no_record_in_its_first_half_second(clie
     client.backend.store_result(task_id, "told", states.SUCCESS)
     assert waiter.within(5) == "told"
     assert "cmdstat_mget" not in raw.info("commandstats")
+    assert kept_alive.get() == "told"
 
 
 def test_what_is_there_already_needs_no_subscription(client: Celery, raw: redis.Redis):
@@ -82,18 +75,18 @@ def test_what_is_there_already_needs_no_subscription(client: Celery, raw: redis.
 
 def test_a_large_record_is_fetched_only_where_somebody_waits_for_it(client: Celery, raw: redis.Redis):
     large = "v" * 2_000
-    sent, waited = uuid.uuid4().hex, uuid.uuid4().hex
-    client.backend.on_task_call(None, sent)
+    left, waited = uuid.uuid4().hex, uuid.uuid4().hex
+    result = send(client, left)
     waiter = Waiter(client, waited)
     listening(raw, waited)
     time.sleep(0.1)
     raw.config_resetstat()
-    client.backend.store_result(sent, large, states.SUCCESS)
+    client.backend.store_result(left, large, states.SUCCESS)
     client.backend.store_result(waited, large, states.SUCCESS)
     assert waiter.within(5) == large
     assert raw.info("commandstats")["cmdstat_mget"]["calls"] == 1
     silent(raw)
-    assert client.AsyncResult(sent).get(timeout=5) == large
+    assert result.get(timeout=5) == large
 
 
 def test_a_connection_that_broke_is_restored_and_everything_checked(client: Celery, raw: redis.Redis):
@@ -180,18 +173,17 @@ def test_a_timeout_is_kept_to_and_leaves_no_channel_behind(client: Celery, raw: 
 
 def test_a_task_that_nobody_waits_for_leaves_no_channel_behind(client: Celery, raw: redis.Redis):
     task_id = uuid.uuid4().hex
-    client.backend.on_task_call(None, task_id)
+    result = send(client, task_id)
     listening(raw, task_id)
-    result = client.AsyncResult(task_id)
     del result
     silent(raw)
+    assert raw.pubsub_numsub(layout.channel(task_id))[0][1] == 0
 
 
 def test_a_forgotten_result_is_gone_and_so_is_its_channel(client: Celery, raw: redis.Redis):
     task_id = uuid.uuid4().hex
-    client.backend.on_task_call(None, task_id)
+    result = send(client, task_id)
     client.backend.store_result(task_id, "v" * 500, states.SUCCESS)
-    result = client.AsyncResult(task_id)
     assert result.exists()
     result.forget()
     silent(raw)

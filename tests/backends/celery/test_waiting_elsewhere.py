@@ -42,7 +42,7 @@ WAYS = {
     "forked": (
         "",
         """
-app.backend.on_task_call(None, "before")
+before = app.send_task("nobody.takes.it", task_id="before", queue="nobody")
 app.backend.store_result("before", "before", "SUCCESS")
 wait("before")
 lost.clear()
@@ -115,9 +115,9 @@ def test_both_sides_of_a_plain_fork_wait(server: PrivateRedis):
         from celery import Celery
         app = Celery("client", broker="memory://", backend="resultstore+{server.url}")
         before, ids = uuid.uuid4().hex, [uuid.uuid4().hex for _ in range(2)]
-        app.backend.on_task_call(None, before)
+        result = app.send_task("nobody.takes.it", task_id=before, queue="nobody")
         app.backend.store_result(before, "before", "SUCCESS")
-        assert app.AsyncResult(before).get(timeout=5) == "before"
+        assert result.get(timeout=5) == "before"
         inherited = app.AsyncResult(ids[0])
         app.backend.add_pending_result(inherited)
         child = os.fork()

@@ -66,7 +66,10 @@ def test_a_waiter_wakes_within_3_s_of_the_end_when_every_announcement_is_lost(
     app: Celery, send: Send, outcome: object, monkeypatch: pytest.MonkeyPatch
 ):
     lost = deafen(monkeypatch)
-    waiters = [send(app) for _ in range(4)]
-    assert all(is_outcome(waiter.within(20), outcome) for waiter in waiters)
-    assert max(waiter.late_s() for waiter in waiters) <= LOST_S
+    for _ in range(5):  # on a slow machine, all of them may have ended before their waiters' first look
+        waiters = [send(app) for _ in range(4)]
+        assert all(is_outcome(waiter.within(20), outcome) for waiter in waiters)
+        assert max(waiter.late_s() for waiter in waiters) <= LOST_S
+        if lost:
+            break
     assert lost

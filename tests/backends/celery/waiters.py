@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 import redis
 from celery import Celery
+from celery.result import AsyncResult
 
 from resultstore.index.line import RedisLine
 from resultstore.model import layout
@@ -46,12 +47,25 @@ class Waiter(threading.Thread):
         return self.woke_at - self._app.backend.store.peek(self.task_id).ended_at
 
 
+def send(app: Celery, task_id: str, **options: object) -> AsyncResult:
+    """A task that no worker takes. As long as its result is kept, the id is heard."""
+    return app.send_task("nobody.takes.it", task_id=task_id, queue="nobody", **options)
+
+
 def listening(raw: redis.Redis, task_id: str, *, within_s: float = 5) -> None:
     """Return once somebody hears the id."""
     end = time.monotonic() + within_s
     while not raw.pubsub_numsub(layout.channel(task_id))[0][1]:
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def silent(raw: redis.Redis) -> None:
+    """No channel is left."""
+    end = time.monotonic() + 5
+    while raw.pubsub_channels():
+        assert time.monotonic() < end, raw.pubsub_channels()
+        time.sleep(0.01)
 
 
 def all_but_one_percent(late: Iterable[float]) -> float:

@@ -8,7 +8,10 @@ import pytest
 import redis
 
 from resultstore.index.redis import RedisIndex
+from resultstore.model import record
+from resultstore.model.artifact import Artifact
 from resultstore.model.result import Result, State
+from resultstore.model.spill import Spill
 
 SOON_S = 5.0
 
@@ -156,3 +159,35 @@ def test_a_health_check_is_not_taken_for_a_message(private_redis):
     time.sleep(1.1)
     line.listen(["b"])
     until(line, ("b", ""))
+
+
+def test_small_records_are_told_whole_and_artifacts_are_not(index):
+    line = index.line()
+    line.listen(["a"])
+    until(line, ("a", ""))
+    found = Artifact(
+        id="a", name="x", file_name="x", key="k", etag="e", size_bytes=1, media_type="text/plain", sha256="0" * 64,
+        stored_bytes=1, encoding="", retention="1d", expires_at=None,
+    )  # fmt: skip
+    whole = Result(id="a", state=State.SUCCESS, value=b"v" * 900)
+    for saved, told in (
+        (whole, True),
+        (whole.moved(State.SUCCESS, value=b"v" * 1_024), False),
+        (whole.moved(State.SUCCESS, value=b"v", artifacts=(found,)), False),
+    ):
+        index.delete("a")
+        index.save(saved, ttl_s=60)
+        [event] = line.wait(SOON_S)
+        main, beside = record.encode(saved)
+        assert (event.record, event.beside) == ((main, beside or b"") if told else (b"", b""))
+
+
+def test_an_early_word_reaches_who_listens_and_leaves_no_record(index, raw):
+    line = index.line()
+    line.listen(["a"])
+    until(line, ("a", ""))
+    spill = Spill(id="a", key="k", size_bytes=9, stored_bytes=8, sha256="0" * 64, media_type="application/json")
+    index.tell_early("a", spill)
+    [event] = line.wait(SOON_S)
+    assert event.early == spill
+    assert raw.keys() == []

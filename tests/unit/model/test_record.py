@@ -10,8 +10,9 @@ from hypothesis import given, strategies as some
 from resultstore.model import layout, record
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BadReference, RecordUnreadable
-from resultstore.model.event import Event
+from resultstore.model.event import Announcement, Event
 from resultstore.model.result import Failure, Progress, Result, State
+from resultstore.model.spill import Spill
 
 TEXT = some.text(some.characters(codec="utf-8"), max_size=300)
 TIMES = some.none() | some.floats(0, 4e9)
@@ -56,6 +57,25 @@ def test_the_first_four_bytes_say_array_format_state_and_flags(result):
 def test_an_event_comes_back_as_it_was_announced(result):
     event = Event(result.id, result.state, result.progress, len(result.artifacts))
     assert record.decode_event(record.encode_event(result)) == event
+
+
+@given(RESULTS)
+def test_an_announcement_has_the_record_with_what_lies_beside_it(result):
+    main, beside = record.encode(result)
+    told = record.encode_event(result, main=main, beside=beside)
+    event = Event(result.id, result.state, result.progress, len(result.artifacts))
+    assert record.decode_announcement(told) == Announcement(*msgspec.structs.astuple(event), main, beside or b"")
+    assert record.decode_event(told) == event, "who knows no more reads what it knows"
+
+
+def test_an_announcement_says_where_a_value_stands_that_is_being_sealed():
+    spill = Spill(id="a", key="k", size_bytes=9, stored_bytes=8, sha256="0" * 64, media_type="application/json")
+    told = record.encode_event(Result(id="a", state=State.STARTED), early=spill)
+    assert record.decode_announcement(told) == Announcement("a", "STARTED", early=spill)
+    assert record.decode_event(told) == Event("a", "STARTED")
+    assert msgspec.msgpack.decode(told)[6] == {
+        "id": "a", "key": "k", "size_bytes": 9, "stored_bytes": 8, "sha256": "0" * 64, "media_type": "application/json"
+    }  # fmt: skip
 
 
 def test_terminal_states_and_only_those_have_codes_from_64_and_success_the_highest():

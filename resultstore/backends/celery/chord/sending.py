@@ -8,7 +8,6 @@ from typing import Any, Final
 from celery import Celery
 from celery._state import _task_stack
 from celery.exceptions import Ignore
-from celery.signals import before_task_publish
 from kombu.pools import producers
 
 from resultstore.index.index import Claims
@@ -24,18 +23,10 @@ STARTED: Final = ".r"  # behind the group's key: which dispatch runs
 _dispatch: ContextVar[str] = ContextVar("resultstore_dispatch", default="")
 
 
-class Dispatches:
-    """Marks each message that is sent for the body of a chord with the dispatch that it belongs to.
-
-    For as long as this object lives: Celery's signals hold it weakly.
-    """
-
-    def __init__(self) -> None:
-        before_task_publish.connect(self._mark, weak=True)
-
-    def _mark(self, headers: dict[str, object] | None = None, **_: object) -> None:
-        if headers is not None and _dispatch.get():
-            headers[HEADER] = _dispatch.get()
+def mark_dispatch(headers: dict[str, object]) -> None:
+    """Mark a message that is sent for the body of a chord with the dispatch that it belongs to."""
+    if _dispatch.get():
+        headers[HEADER] = _dispatch.get()
 
 
 def send(app: Celery, body: Any, values: list[object], *, group_id: str, token: str) -> None:  # noqa: ANN401 - a signature

@@ -57,7 +57,7 @@ class Reading:
 
     def told(self, events: Iterable[Announcement]) -> list[Meta]:
         """What announcements say of their ids, where they carry the record."""
-        return [Meta(record.decode(one.id, one.record, None), self) for one in events if one.record]
+        return [Meta(record.decode(one.id, one.record, one.beside or None), self) for one in events if one.record]
 
     def as_ready(self, task_ids: Iterable[str], rounds: Rounds, *, ready_states: frozenset[str]) -> Iterator[Meta]:
         """Each id's meta once it is ready: one round trip a round. Raises celery.exceptions.TimeoutError."""

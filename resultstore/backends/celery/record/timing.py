@@ -3,24 +3,24 @@
 import time
 from typing import Any, Final
 
-from celery.signals import before_task_publish, task_prerun
+from celery.signals import task_prerun
 
 _SENT_AT: Final = "resultstore_sent_at"  # a header of the message, and so an attribute of the request
 
 
+def mark_sent(headers: dict[str, object]) -> None:
+    """Mark a message with the time it is sent."""
+    headers[_SENT_AT] = time.time()
+
+
 class Timing:
-    """Marks each message with the time it is sent, and each request with the time its body begins.
+    """Marks each request with the time its body begins.
 
     For as long as this object lives: Celery's signals hold it weakly.
     """
 
     def __init__(self) -> None:
-        before_task_publish.connect(self._sent, weak=True)
         task_prerun.connect(self._begun, weak=True)
-
-    def _sent(self, headers: dict[str, object] | None = None, **_: object) -> None:
-        if headers is not None:
-            headers[_SENT_AT] = time.time()
 
     def _begun(self, task: Any = None, **_: object) -> None:  # noqa: ANN401 - Celery's Task
         request = task.request

@@ -15,6 +15,7 @@ from resultstore.backends.celery.owners import HEADER, inherited
 from resultstore.backends.celery.record.serializing import JSON, READABLE, fits_at_sight, media_type_of, outgrown
 from resultstore.backends.celery.spill.arguments import Body, swapped
 from resultstore.backends.celery.spill.resolving import Resolver
+from resultstore.index.index import TellsEarly
 from resultstore.model.spill import Spill
 from resultstore.spilling import Spills
 from resultstore.store.attempt import Attempt
@@ -69,6 +70,8 @@ class Spilling:
             spill = spills.keep_value(pieces, attempt=attempt, media_type=media_type)
         except EncodeError:
             return value  # Celery says so where it encodes it itself
+        if isinstance(index := backend.store.index, TellsEarly) and not (request.chord or request.chain):
+            index.tell_early(attempt.id, spill)
         if backend.serializer != self._app.conf.task_serializer:
             # Its next task gets what its own message's serializer makes of the value, not what the result's does.
             request.resultstore_returned = (spill, value)

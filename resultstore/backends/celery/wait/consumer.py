@@ -12,10 +12,12 @@ from typing import Any, Final
 from celery import states
 from celery.backends.asynchronous import BaseResultConsumer, greenletDrainer
 
+from resultstore.backends.celery.wait.pacing import Paced
 from resultstore.index.index import Line
 from resultstore.logs import Log
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.event import Announcement
+from resultstore.store.attempt import current
 from resultstore.store.waiting import PATIENCE_S, RECHECK_S
 
 _log = Log(__name__)
@@ -23,7 +25,6 @@ _log = Log(__name__)
 _FIRST_CHECK_S: Final = 0.05  # a waiter that was not woken by then looks for itself, once
 _SENT_CHECK_S: Final = 0.5  # the same where all ids are heard already: little can have been missed
 _DRAIN_S: Final = 1.0
-_INTERVAL_S: Final = 0.5
 
 Meta = dict[str, Any]  # Celery's own word and shape for what a backend stores of a task
 
@@ -125,7 +126,8 @@ class ResultConsumer(BaseResultConsumer):
         """Wait until `p` is ready. Raises socket.timeout."""
         end = math.inf if timeout is None else time.monotonic() + timeout
         interval = _DRAIN_S if timeout is None else min(_DRAIN_S, max(0.0, timeout))
-        paced = on_interval and _Paced(on_interval, self._here())
+        here = self._here()
+        paced = on_interval and Paced(on_interval, lambda: here.failures)
         drained: Iterator[object] = self.drainer.drain_events_until(
             p, timeout=timeout, interval=interval, on_interval=paced, wait=partial(self._drain_before, end)
         )
@@ -195,6 +197,9 @@ class ResultConsumer(BaseResultConsumer):
             self._leave(here)
 
     def _hear(self, here: _Here, events: Iterable[Announcement]) -> None:
+        for event in events:
+            if event.early is not None and self._is_all_that_is_waited_for(event.id):
+                self.backend.prefetching.begin(event.early)
         wanted = [event for event in events if self._is_worth_fetching(here, event)]
         for meta in self.backend.reading.told(wanted):
             self._tell(meta)
@@ -211,6 +216,8 @@ class ResultConsumer(BaseResultConsumer):
 
     def _is_worth_fetching(self, here: _Here, event: Announcement) -> bool:
         here.failures += event.state in states.PROPAGATE_STATES
+        if event.early is not None:
+            return False
         waited = any(event.id in waiting for waiting in self._pending_results)
         if not event.state:  # heard from now on
             if event.id not in here.expected:
@@ -223,6 +230,10 @@ class ResultConsumer(BaseResultConsumer):
 
     def _waited_for(self) -> set[str]:
         return {task_id for waiting in self._pending_results for task_id in list(waiting)}
+
+    def _is_all_that_is_waited_for(self, task_id: str) -> bool:
+        # A group's values are read one after the other, and by tasks (which have owners) elsewhere.
+        return sum(map(len, self._pending_results)) == 1 and self._waited_for() == {task_id} and current() is None
 
     def _fetch(self, here: _Here, task_ids: Iterable[str]) -> None:
         """Look these up and tell those who wait; an index that is away is asked again by the next check."""
@@ -257,26 +268,6 @@ class ResultConsumer(BaseResultConsumer):
             _log.warning("index_away", patience_s=PATIENCE_S)
             return False
         return True
-
-
-class _Paced:
-    """Calls on every half second, and when something has failed.
-
-    Celery's own callback raises the error of a parent, and looks up all parents for it, one by one: at every event
-    that is thousands of look-ups for one chord.
-    """
-
-    def __init__(self, called: Callable[[], object], here: _Here) -> None:
-        self._called = called
-        self._here = here
-        self._failures = here.failures
-        self._next_at = time.monotonic() + _INTERVAL_S
-
-    def __call__(self) -> None:
-        if time.monotonic() >= self._next_at or self._failures != self._here.failures:
-            self._failures = self._here.failures
-            self._called()
-            self._next_at = time.monotonic() + _INTERVAL_S
 
 
 def _unready_ids(result: Any) -> Iterator[str]:  # noqa: ANN401 - Celery's AsyncResult or ResultSet

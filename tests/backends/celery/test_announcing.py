@@ -1,0 +1,92 @@
+"""Announcing: what is said of a task before its message is sent, and of whom it is heard."""
+
+import gc
+import threading
+import time
+import uuid
+
+import redis
+from celery import Celery, chord, group, states
+
+from resultstore.model.result import Result, State
+from tests.backends.celery.conftest import Made
+from tests.backends.celery.waiters import listening, send, silent
+
+OWNED = {"resultstore_owner": "ann"}
+
+
+def found(app: Celery, task_id: str) -> Result:
+    """Its record, which nobody waited for."""
+    end = time.monotonic() + 5
+    while (result := app.backend.store.index.peek(task_id)) is None:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    return result
+
+
+def test_waiting_work_is_its_owners_before_a_worker_has_seen_it(made: Made, task_id: str):
+    app = made("?blobs=memory://")
+    kept_alive = send(app, task_id, headers=OWNED)
+    assert (found(app, kept_alive.id).state, found(app, task_id).owner) == (State.PENDING, "ann")
+
+
+def test_what_is_known_to_be_sent_is_its_owners_too(made: Made, task_id: str):
+    app = made(resultstore_track_sent=True)
+    results = [send(app, task_id, headers=OWNED), send(app, uuid.uuid4().hex)]
+    assert [app.backend.store.index.peek(one.id).owner for one in results] == ["ann", ""]
+    assert [one.state for one in results] == ["SENT"] * 2
+
+
+def test_sent_is_never_said_of_work_that_has_begun(made: Made, task_id: str):
+    app = made(resultstore_track_sent=True)
+    app.backend.store_result(task_id, None, states.RETRY)
+    assert send(app, task_id, headers=OWNED).state == states.RETRY
+
+
+def test_the_members_of_a_group_are_heard_when_somebody_waits_and_not_before(client: Celery, raw: redis.Redis):
+    raw.config_resetstat()
+    result = group(client.signature("nobody.takes.it", queue="nobody") for _ in range(5))()
+    assert "cmdstat_subscribe" not in raw.info("commandstats")
+    client.backend.store_result(result[0].id, 0, states.SUCCESS)
+
+    got: list[list[int]] = []
+    waiter = threading.Thread(target=lambda: got.append(result.get(timeout=5)), daemon=True)
+    waiter.start()
+    for one in result[1:]:
+        listening(raw, one.id)
+    assert raw.info("commandstats")["cmdstat_subscribe"]["calls"] == 1
+    for number, one in enumerate(result[1:], 1):
+        client.backend.store_result(one.id, number, states.SUCCESS)
+    waiter.join(5)
+
+    assert got == [[0, 1, 2, 3, 4]]
+    silent(raw)
+
+
+def test_the_parts_of_a_chord_are_heard_as_celerys_own_test_of_leaking_channels_wants_it(
+    client: Celery, raw: redis.Redis
+):
+    parts = [client.signature("nobody.takes.it", queue="nobody") for _ in range(2)]
+    kept_alive = chord(parts)(client.signature("nobody.takes.it", queue="nobody"))
+    assert raw.info("commandstats")["cmdstat_subscribe"]["calls"] == len(parts)
+    assert kept_alive.state == states.PENDING
+
+
+def test_a_member_of_a_group_can_be_waited_for_by_itself(client: Celery, raw: redis.Redis):
+    result = group(client.signature("nobody.takes.it", queue="nobody") for _ in range(2))()
+    threading.Timer(0.3, client.backend.store_result, [result[1].id, "second", states.SUCCESS]).start()
+    began = time.monotonic()
+    assert result[1].get(timeout=5) == "second"
+    assert time.monotonic() - began < 1  # heard, and not found by the check every 2 s
+    del result  # until then the group itself waits for its other member
+    gc.collect()
+    silent(raw)
+
+
+def test_a_task_is_heard_whatever_else_its_process_sends(made: Made, raw: redis.Redis):
+    one, other = made(), made()
+    one.conf.task_protocol = 1  # whose messages have no headers
+    results = [send(one, uuid.uuid4().hex), send(other, uuid.uuid4().hex)]
+    for result in results:
+        listening(raw, result.id)
+    assert send(other, uuid.uuid4().hex, ignore_result=True).id not in str(raw.pubsub_channels())
