@@ -10,7 +10,7 @@ from itertools import chain
 from statistics import median
 from typing import Any
 
-from benchmarks.measuring import Row, bucket, row
+from benchmarks.measuring import Row, bucket, row, settle
 from benchmarks.records import bytes_each
 
 CONTESTANTS = ("setup", "url", "redis", "s3")
@@ -84,6 +84,7 @@ def in_turn(figure: str, asked: dict[str, Any], said: dict[str, dict[str, float]
     taken: dict[str, list[list[float]]] = {name: [] for name in names}
     for turn in range(TURNS[figure]):
         for name in names if turn % 2 == 0 else reversed(names):
+            settle()
             taken[name].append(asked[name](figure))
     for name, turns in taken.items():
         said[name][figure] = median(chain(*turns[1:])) / (1000 if figure.endswith("_s") else 1)

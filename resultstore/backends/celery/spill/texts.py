@@ -32,6 +32,9 @@ def _text(pieces: Iterator[Chunk]) -> str:
     """The text whose JSON `pieces` are, from behind its first quote to the last one."""
     text, left = "", b""
     for piece in pieces:
+        if not left and _is_plain(piece):
+            text += str(piece, "ascii")
+            continue
         left = b"".join((left, piece))
         end = _end(left)
         # Grown in place, as its only holder may (CPython): a list of parts and then their sum would take it twice.
@@ -41,6 +44,11 @@ def _text(pieces: Iterator[Chunk]) -> str:
         raise ValueError("a JSON text ends without its quote")
     text += _decoded(memoryview(left)[:-1])
     return text
+
+
+def _is_plain(piece: Chunk) -> bool:
+    """Whether the letters of `piece` stand for themselves: without the copies that all else takes."""
+    return isinstance(piece, bytes) and piece.isascii() and b"\\" not in piece and _QUOTE not in piece
 
 
 def _decoded(inside: memoryview) -> str:
