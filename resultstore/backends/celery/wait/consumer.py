@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any, Final
 
 from celery import states
-from celery.backends.asynchronous import BaseResultConsumer, greenletDrainer
+from celery.backends.asynchronous import greenletDrainer
 
 from resultstore.backends.celery.wait.pacing import Paced
+from resultstore.backends.celery.wait.prompt import Meta, PromptConsumer
 from resultstore.index.index import Line
 from resultstore.logs import Log
 from resultstore.model.errors import IndexUnavailable
@@ -25,8 +26,6 @@ _log = Log(__name__)
 _FIRST_CHECK_S: Final = 0.05  # a waiter that was not woken by then looks for itself, once
 _SENT_CHECK_S: Final = 0.5  # the same where all ids are heard already: little can have been missed
 _DRAIN_S: Final = 1.0
-
-Meta = dict[str, Any]  # Celery's own word and shape for what a backend stores of a task
 
 
 class _Here:
@@ -47,7 +46,7 @@ class _Here:
         self.away_since: float | None = None
 
 
-class ResultConsumer(BaseResultConsumer):
+class ResultConsumer(PromptConsumer):
     """Subscribe, check, wait; and all three again when the connection was lost.
 
     An announcement carries the record where that is small; else it is fetched, for ids that are waited for. An id that
