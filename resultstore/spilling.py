@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from resultstore.blobs import frames
 from resultstore.blobs.blobstore import Chunk
 from resultstore.blobs.frames import FrameTable
-from resultstore.blobs.stream import Meter
+from resultstore.blobs.stream import Meter, whole
 from resultstore.model import layout
 from resultstore.model.errors import (
     ArtifactExpired,
@@ -64,7 +64,7 @@ class Spills:
         self._macs = store.trust.macs
         # Both hold what can be had again, and are only ever asked for one key: threads need no lock.
         self._kept: dict[Content, Spill] = {}
-        self._fetched: dict[str, bytearray] = {}
+        self._fetched: dict[str, Chunk] = {}
 
     @property
     def able(self) -> bool:
@@ -150,7 +150,7 @@ class Spills:
             day = datetime.fromtimestamp(spill.expires_at or 0, tz=UTC).date().isoformat()
             raise ArtifactExpired(f"the value of {spill.id} expired on {day}: run the task that made it again")
 
-    def payload(self, spill: Spill, *, owner: str | None = None, cached: bool = True) -> bytearray:
+    def payload(self, spill: Spill, *, owner: str | None = None, cached: bool = True) -> Chunk:
         """The value as its serializer wrote it; fetched once by this process for as long as it is remembered.
 
         Args:
@@ -163,23 +163,22 @@ class Spills:
         self.check(spill, owner=owner)
         found = self._fetched.get(spill.key)
         if found is None:
-            found = bytearray()
-            for piece in self._verified(spill):  # grown in place: a list of pieces and their sum would take it twice
-                found += piece
+            found = whole(self._verified(spill))
             if cached and len(found) <= CACHE_MAX_BYTES:
                 self._fetched[spill.key] = found
                 _shrink(self._fetched)
         self._known(spill)
         return found
 
-    def pieces(self, spill: Spill, *, owner: str | None = None) -> Iterator[bytes]:
-        """The same, a MiB at a time, and remembered nowhere. When the last piece was taken it is known to be right.
+    def pieces(self, spill: Spill, *, owner: str | None = None) -> Iterator[Chunk]:
+        """The same, a MiB at a time where it is fetched. When the last piece was taken it is known to be right.
 
         Raises what `check` raises; and from the pieces ArtifactMissing and ChecksumMismatch.
         """
         self.check(spill, owner=owner)
         self._known(spill)
-        return self._verified(spill)
+        found = self._fetched.get(spill.key)
+        return self._verified(spill) if found is None else iter([found])
 
     def _known(self, spill: Spill) -> None:
         """Whoever sends on what came as an argument sends the same reference."""
@@ -207,7 +206,7 @@ class Spills:
             return
         what = f"the value of {spill.id}"
         if spill.stored_bytes <= _AT_ONCE_BYTES:  # to ask for the table by itself would cost more than it saves
-            read_table = read = _slices(b"".join(stored))
+            read_table = read = _slices(whole(stored))
         else:
             read_table, read = self._ranges(spill.key), _InOrder(stored).read
         table = FrameTable.read(read_table, stored_bytes=spill.stored_bytes, size_bytes=spill.size_bytes, what=what)
@@ -221,7 +220,7 @@ class Spills:
         stored = self._needed.put(
             where.key, body, media_type="application/octet-stream", size_hint_bytes=_EXPECTED_BYTES
         )
-        whole = Spill(
+        spill = Spill(
             id=where.id,
             key=where.key,
             size_bytes=meter.size_bytes,
@@ -232,7 +231,7 @@ class Spills:
             expires_at=where.expires_at,
             encoding="zstd" if compress else "",
         )
-        return replace(whole, mac=self._macs.sign(PURPOSE, *whole.signed)) if self._macs else whole
+        return replace(spill, mac=self._macs.sign(PURPOSE, *spill.signed)) if self._macs else spill
 
     @property
     def _needed(self) -> SealStore:
@@ -267,9 +266,9 @@ class _InOrder:
         return found
 
 
-def _slices(whole: bytes) -> frames.Read:
-    view = memoryview(whole)
-    return lambda start, size_bytes: bytes(view[start : start + size_bytes])
+def _slices(stored: Chunk) -> frames.Read:
+    view = memoryview(stored)
+    return lambda start, size_bytes: view[start : start + size_bytes]
 
 
 def _remember(kept: dict[Content, Spill], content: Content, spill: Spill, *, most: int) -> None:
@@ -278,7 +277,7 @@ def _remember(kept: dict[Content, Spill], content: Content, spill: Spill, *, mos
         kept.pop(next(iter(list(kept))), None)
 
 
-def _shrink(fetched: dict[str, bytearray]) -> None:
+def _shrink(fetched: dict[str, Chunk]) -> None:
     """Forget the oldest until the rest is small enough."""
     while sum(len(one) for one in list(fetched.values())) > CACHE_MAX_BYTES:
         fetched.pop(next(iter(list(fetched)), ""), None)

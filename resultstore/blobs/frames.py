@@ -42,7 +42,7 @@ _PLAIN = 0  # Seek_Table_Descriptor without Checksum_Flag: the frames carry thei
 
 _of_thread = threading.local()
 
-Read = Callable[[int, int], bytes]
+Read = Callable[[int, int], Chunk]
 _Item = TypeVar("_Item")
 _Done = TypeVar("_Done")
 
@@ -240,7 +240,7 @@ def _unpacked(table: FrameTable, number: int, packed: memoryview) -> bytes:
         raise ChecksumMismatch(_damaged(table.what, f"frame {number}: {error}")) from error
 
 
-def _exactly(read: Read, start: int, size_bytes: int, what: str) -> bytes:
+def _exactly(read: Read, start: int, size_bytes: int, what: str) -> Chunk:
     found = read(start, size_bytes)
     _check(len(found) == size_bytes, what, "it ends early")
     return found

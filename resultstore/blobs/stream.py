@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -95,6 +96,18 @@ class Meter:
         if self.size_bytes % BLOCK_BYTES == 0:
             self._table += self._block.digest()[:DIGEST_BYTES]
             self._block = hashlib.sha256()
+
+
+def whole(chunks: Iterable[Chunk]) -> Chunk:
+    """All of it as one; what came at once, as it is."""
+    ahead = iter(chunks)
+    first, second = next(ahead, b""), next(ahead, None)
+    if second is None:
+        return first
+    grown = bytearray(first)  # in place: a list of chunks and then their sum would take it twice
+    for chunk in chain([second], ahead):
+        grown += chunk
+    return grown
 
 
 def verified_blocks(chunks: Iterable[bytes], *, table: bytes, first_block: int, what: str) -> Iterator[bytes]:

@@ -21,7 +21,6 @@ _log = Log(__name__)
 _PLAIN: Final = frozenset({bool, float, int, str, type(None)})  # neither references nor anything that holds some
 _MAY_HOLD: Final = frozenset({Spill, list, tuple})
 _DEEPEST: Final = 16  # lists in lists: groups in groups
-_LONG_BYTES: Final = 4 << 20  # from here on it is worth not to hold a text and its bytes together
 _AT_ONCE: Final = 4  # values that are fetched side by side
 _MODERATE_BYTES: Final = 8 << 20  # larger ones are fetched one by one: each keeps all cores busy, and memory
 
@@ -102,7 +101,7 @@ class Resolver:
         if not isinstance(value, Spill):
             return value
         # Without frames nothing tells of damage before the end: no reader is to meet it first.
-        if cached or not value.encoding or value.size_bytes < _LONG_BYTES:
+        if cached or not value.encoding:
             return read(self._spills.payload(value, owner=owner, cached=cached), value.media_type)
         return read_pieces(self._spills.pieces(value, owner=owner), value.media_type)
 

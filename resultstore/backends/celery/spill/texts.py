@@ -9,6 +9,7 @@ import msgspec
 
 from resultstore.backends.celery.record.serializing import JSON, read
 from resultstore.blobs.blobstore import Chunk
+from resultstore.blobs.stream import whole
 
 _QUOTE: Final = b'"'
 _BACKSLASH: Final = ord("\\")
@@ -19,19 +20,20 @@ _TAIL_BYTES: Final = 4_096  # how far back a place to cut is looked for
 def read_pieces(pieces: Iterable[Chunk], media_type: str) -> object:
     """What `read` makes of the whole. A JSON text by itself is never held as bytes."""
     ahead = iter(pieces)
-    first = bytes(next(ahead, b""))
+    first, second = bytes(next(ahead, b"")), next(ahead, None)
+    if second is None:
+        return read(first, media_type)
+    following = chain([second], ahead)
     if media_type == JSON and first[:1] == _QUOTE:
-        return _text(chain([first[1:]], ahead))
-    whole = bytearray(first)
-    for piece in ahead:
-        whole += piece
-    return read(whole, media_type)
+        return _text(first, following)
+    return read(whole(chain([first], following)), media_type)
 
 
-def _text(pieces: Iterator[Chunk]) -> str:
-    """The text whose JSON `pieces` are, from behind its first quote to the last one."""
-    text, left = "", b""
-    for piece in pieces:
+def _text(first: bytes, following: Iterator[Chunk]) -> str:
+    """The text whose JSON begins with `first`, a quote before all else."""
+    plain = _is_plain(first, since=1)
+    text, left = (str(memoryview(first)[1:], "ascii"), b"") if plain else ("", first[1:])
+    for piece in following:
         if not left and _is_plain(piece):
             text += str(piece, "ascii")
             continue
@@ -46,9 +48,9 @@ def _text(pieces: Iterator[Chunk]) -> str:
     return text
 
 
-def _is_plain(piece: Chunk) -> bool:
-    """Whether the letters of `piece` stand for themselves: without the copies that all else takes."""
-    return isinstance(piece, bytes) and piece.isascii() and b"\\" not in piece and _QUOTE not in piece
+def _is_plain(piece: Chunk, *, since: int = 0) -> bool:
+    """Whether the letters of `piece`, from `since` on, stand for themselves: all else takes copies."""
+    return isinstance(piece, bytes) and piece.isascii() and b"\\" not in piece and piece.find(_QUOTE, since) < 0
 
 
 def _decoded(inside: memoryview) -> str:
