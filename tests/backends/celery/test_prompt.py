@@ -21,7 +21,7 @@ PROGRAM = """
 import {library}
 from celery import Celery
 
-app = Celery(backend={url!r}, set_as_current=False)
+app = Celery(backend="resultstore+" + {url!r}, set_as_current=False)
 consumer = app.backend.result_consumer
 turns = []
 {library}.spawn(turns.append, "another")
