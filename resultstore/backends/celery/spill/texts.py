@@ -49,7 +49,11 @@ def _text(first: bytes, following: Iterator[Chunk]) -> str:
 
 
 def _is_plain(piece: Chunk, *, since: int = 0) -> bool:
-    """Whether the letters of `piece`, from `since` on, stand for themselves: all else takes copies."""
+    """Whether the letters of `piece`, from `since` on, stand for themselves: all else takes copies.
+
+    A bare control character, which no JSON has, passes: to look for one would cost more than the copies. Damage is
+    told by the digest of the value.
+    """
     return isinstance(piece, bytes) and piece.isascii() and b"\\" not in piece and piece.find(_QUOTE, since) < 0
 
 
