@@ -46,6 +46,8 @@ class Seals:
     def commit(self, attempt: Attempt, *, value: bytes | None, retention: str) -> Seal:
         """Seal `attempt` with `value`; the seal that stands afterwards, ours or the one that was there before.
 
+        What was moved out of the document is in the seal that is given, as `read` gives it: all but a long value.
+
         A crash before the PUT leaves unread blobs of one attempt, which lifecycle collects; a crash behind it leaves a
         sealed Result, which every look-up finds.
 
@@ -53,8 +55,10 @@ class Seals:
         BlobStoreUnavailable when it definitely refuses.
         """
         longest = longest_class([artifact.retention for artifact in attempt.artifacts] or [retention])
-        seal = self._fitted(self._drafted(attempt, value=value, retention=longest), attempt, retention=longest)
-        key, document = layout.seal_key(attempt.id), documents.encode(seal, self._macs)
+        draft = self._drafted(attempt, value=value, retention=longest)
+        fitted = self._fitted(draft, attempt, retention=longest)
+        seal = msgspec.structs.replace(fitted, artifacts=draft.artifacts)  # a longer list is in a blob by now
+        key, document = layout.seal_key(attempt.id), documents.encode(fitted, self._macs)
         reason = "the budget was spent before the first try"
         for number in _tries(self._budget_s):
             try:
