@@ -18,6 +18,7 @@ from resultstore.model.errors import (
     BlobStoreUnavailable,
     ChecksumMismatch,
     CommitUnknown,
+    Damaged,
 )
 from resultstore.model.mac import Macs
 from resultstore.model.result import State
@@ -51,8 +52,8 @@ class Seals:
         A crash before the PUT leaves unread blobs of one attempt, which lifecycle collects; a crash behind it leaves a
         sealed Result, which every look-up finds.
 
-        Raises CommitUnknown when the store gives no clear answer in time (nothing is deleted then), and
-        BlobStoreUnavailable when it definitely refuses.
+        Raises CommitUnknown when the store gives no clear answer in time, or one that cannot be read (nothing is
+        deleted then), and BlobStoreUnavailable when it definitely refuses.
         """
         longest = longest_class([artifact.retention for artifact in attempt.artifacts] or [retention])
         draft = self._drafted(attempt, value=value, retention=longest)
@@ -73,9 +74,12 @@ class Seals:
             # A retried PUT that had succeeded answers "taken" to its own author, and a 503 can follow a commit: only
             # what stands there tells. Absent means not committed yet, so the same document goes out again.
             try:
-                standing = self.read(attempt.id)
+                standing = self._standing(seal)
             except BlobStoreUnavailable as error:
                 reason = str(error)
+                continue
+            except Damaged as error:  # on its way to us, perhaps: ours may be stored well, and must not be given up
+                reason = f"what is stored cannot be read: {str(error).partition(': ')[0]}"
                 continue
             if standing is not None:
                 return standing
@@ -91,15 +95,8 @@ class Seals:
         Raises SealUnreadable or ChecksumMismatch when what stands there is damaged or foreign, ArtifactExpired when
         only the seal is left of it.
         """
-        try:
-            document = b"".join(self._blobs.get(layout.seal_key(result_id)))
-        except BlobMissing:
-            return None
-        seal = documents.decode(document, self._macs, id=result_id)
-        if seal.artifacts_at is not None:
-            listed = msgspec.json.decode(self._section(seal.artifacts_at, seal=seal), type=tuple[Artifact, ...])
-            seal = msgspec.structs.replace(seal, artifacts=listed)
-        return seal
+        seal = self._document(result_id)
+        return None if seal is None else self._with_artifacts(seal)
 
     def value(self, seal: Seal) -> bytes | None:
         """The sealed value, wherever it stands. Raises ChecksumMismatch when its blob is damaged."""
@@ -116,6 +113,27 @@ class Seals:
         """Put a tombstone where the seal of this id stands or would stand."""
         stone = documents.tombstone(result_id, nonce=layout.new_nonce(), now=self._blobs.now())
         self._blobs.replace(layout.seal_key(result_id), documents.encode(stone, self._macs), tags={"rs-class": "1d"})
+
+    def _standing(self, ours: Seal) -> Seal | None:
+        """Read the seal that is stored under the id of `ours`; `ours` itself where it has the same nonce."""
+        found = self._document(ours.id)
+        if found is None or found.nonce == ours.nonce:
+            return found and ours
+        return self._with_artifacts(found)
+
+    def _document(self, result_id: str) -> Seal | None:
+        """Read the document alone, without the sections that were moved out of it."""
+        try:
+            document = b"".join(self._blobs.get(layout.seal_key(result_id)))
+        except BlobMissing:
+            return None
+        return documents.decode(document, self._macs, id=result_id)
+
+    def _with_artifacts(self, seal: Seal) -> Seal:
+        if seal.artifacts_at is None:
+            return seal
+        listed = msgspec.json.decode(self._section(seal.artifacts_at, seal=seal), type=tuple[Artifact, ...])
+        return msgspec.structs.replace(seal, artifacts=listed)
 
     def _drafted(self, attempt: Attempt, *, value: bytes | None, retention: str) -> Seal:
         now = self._blobs.now()

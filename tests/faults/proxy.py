@@ -23,6 +23,7 @@ class Fault(StrEnum):
     CUT_AFTER = "the store did it, the line is cut"
     CUT_BEFORE = "the store never hears of it, the line is cut"
     DENY_BEFORE = "the store never hears of it, the client hears 403 AccessDenied"
+    DAMAGE = "the store did it, one byte of the answer's body is another"
     HANG_AFTER = "the store did it, nobody answers"
 
 
@@ -90,6 +91,9 @@ class Handler(BaseHTTPRequestHandler):
         status, headers, answer = self._forward(body)
         if fault is None:
             self._answer(status, headers, answer)
+        elif fault is Fault.DAMAGE:
+            middle = len(answer) // 2
+            self._answer(status, headers, answer[:middle] + bytes([answer[middle] ^ 1]) + answer[middle + 1 :])
         else:
             self._go_wrong(fault)
 

@@ -91,6 +91,34 @@ def test_when_nothing_tells_the_outcome_is_called_unknown_and_nothing_is_deleted
     assert straight.open(found.artifacts[0]).read() == b"content"
 
 
+@pytest.mark.parametrize("long", [False, True], ids=["short", "with moved sections"])
+def test_seal_damaged_while_read_back_is_no_failure(
+    store: Store, straight: Store, proxy: Proxy, job: str, *, long: bool
+):
+    lost = proxy.fault(Fault.CUT_AFTER, "PUT", SEALS)
+    damaged = proxy.fault(Fault.DAMAGE, "GET", SEALS, times=2)
+
+    artifact = store.put(b"content", id=job, metadata={"note": "x" * 100_000 if long else ""})
+
+    assert (lost.fired, damaged.fired) == (1, 2)
+    assert straight.load(job).artifacts == (artifact,)
+
+
+def test_seal_that_stays_damaged_leaves_outcome_unknown(store: Store, straight: Store, proxy: Proxy, job: str):
+    # given
+    lost = proxy.fault(Fault.CUT_AFTER, "PUT", SEALS)
+    damaged = proxy.fault(Fault.DAMAGE, "GET", SEALS, times=1_000)
+
+    # when
+    with pytest.raises(CommitUnknown, match=job):
+        store.put(b"content", id=job)
+
+    # then
+    assert lost.fired == 1
+    assert damaged.fired > 1
+    assert straight.open(straight.load(job).artifacts[0]).read() == b"content"
+
+
 def test_when_a_seal_never_arrives_the_outcome_is_unknown_and_nothing_is_readable(
     store: Store, straight: Store, proxy: Proxy, job: str
 ):

@@ -1,5 +1,6 @@
 """Damaged, lost and doubtful seals: what can be said about an id is said, and nothing else."""
 
+import math
 import os
 import time
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 from resultstore import ArtifactExpired, ChecksumMismatch, CommitUnknown, ResultMissing, Settings, State, Store, connect
 from resultstore.blobs.blobstore import Unknown
+from resultstore.blobs.memory import MemoryBlobs
+from resultstore.index.memory import MemoryIndex
 from resultstore.model import layout
 from resultstore.model.errors import BlobStoreUnavailable, IndexUnavailable
 from resultstore.model.result import Failure, Result
@@ -106,6 +109,61 @@ def test_a_refusal_behind_an_unclear_answer_leaves_the_outcome_unknown(store: St
         store.seal(attempt)
 
     assert store.open(artifact).read() == b"content"
+
+
+class LostAnswer(MemoryBlobs):
+    """Commits the first seal and loses the answer; what is read back afterwards is damaged for `damaged` reads."""
+
+    def __init__(self, damaged: float, keys: str = "seals/") -> None:
+        super().__init__()
+        self.damaged, self.keys, self.lost = damaged, keys, False
+
+    def create(self, key, body, *, tags):
+        answer = super().create(key, body, tags=tags)
+        if self.lost:
+            return answer
+        self.lost = True
+        return Unknown("cut")
+
+    def get(self, key, *, start=0, size_bytes=None):
+        found = b"".join(super().get(key, start=start, size_bytes=size_bytes))
+        if key.startswith(self.keys) and self.lost and self.damaged > 0:
+            self.damaged -= 1
+            found = found[:-9] + b"?" + found[-8:]
+        return iter([found])
+
+
+def on(blobs: LostAnswer) -> Store:
+    settings = Settings(secret_key="k" * 32, commit_budget_s=1)
+    return Store(index=MemoryIndex(), blobs=blobs, signer=None, settings=settings)
+
+
+def test_seal_damaged_while_read_back_is_no_failure():
+    store = on(LostAnswer(damaged=1))
+
+    artifact = store.put(b"content")
+
+    assert store.blobs.lost
+    assert store.load(artifact.id).artifacts == (artifact,)
+
+
+def test_own_seal_needs_no_readable_sections():
+    store = on(LostAnswer(damaged=math.inf, keys="blobs/"))
+
+    artifact = store.put(b"content", metadata={"note": "x" * 100_000})
+
+    assert store.blobs.lost
+    assert store.load(artifact.id).artifacts == (artifact,)
+
+
+def test_seal_that_stays_damaged_leaves_outcome_unknown():
+    store = on(LostAnswer(damaged=math.inf))
+
+    with pytest.raises(CommitUnknown, match="job may or may not stand"):
+        store.put(b"content", id="job")
+
+    store.blobs.damaged = 0
+    assert store.open(store.load("job").artifacts[0]).read() == b"content"
 
 
 def test_a_failure_in_doubt_is_no_answer_once_the_seal_can_be_read(store: Store):
