@@ -72,6 +72,9 @@ class Settings:
     spill_keep: Literal["30d", "365d", "keep"] = _setting(
         "30d", "class of values that travel as references: how long a message may wait"
     )
+    max_runs: int = _setting(
+        3, "runs of one Celery task that may lose their worker process before it fails; 0: no limit", ge=0
+    )
     commit_budget_s: float = _setting(30.0, "how long an unclear seal is pursued", gt=0)
     url_expires_s: int = _setting(900, "life of a presigned URL", gt=0, le=604_800)
     url_window_s: int = _setting(

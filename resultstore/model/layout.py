@@ -127,6 +127,11 @@ def claim_key(result_id: str) -> str:
     return f"rs:{{{result_id}}}:claim"
 
 
+def runs_key(result_id: str) -> str:
+    """Redis: how many redelivered runs of a task have started and not ended."""
+    return f"rs:{{{result_id}}}:runs"
+
+
 def webhooks_key(part: str) -> str:
     """Redis: the webhooks that have not been sent: "hooks" themselves, and the ids that are "waiting" or "due"."""
     return f"rs:{{webhooks}}:{part}"

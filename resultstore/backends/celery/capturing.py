@@ -10,6 +10,7 @@ from celery.app.registry import TaskRegistry
 from resultstore.backends.celery.chord.sending import check_start
 from resultstore.backends.celery.keeping import keeping_of
 from resultstore.backends.celery.owners import owner_of
+from resultstore.backends.celery.run_limit import counted_run
 from resultstore.backends.celery.spill.amqp import spilling_of
 from resultstore.backends.celery.spill.lazy import lazy_parameters
 from resultstore.capture import capture
@@ -107,16 +108,17 @@ def _run_captured(
         return body(*values, **named)
 
     spilled = functools.partial(spilling_of(task.app).returned, task, attempt)
-    captured = run_captured(
-        backend.store,
-        attempt,
-        called,
-        codec=backend,
-        given=(*args, *kwargs.values()),
-        plain_max_bytes=-1 if keeping.durable and not request.is_eager else None,
-        retention=keeping.retention,
-        spilled=spilled,
-    )
+    with counted_run(task, request, backend.store.index, max_runs=backend.store.settings.max_runs):
+        captured = run_captured(
+            backend.store,
+            attempt,
+            called,
+            codec=backend,
+            given=(*args, *kwargs.values()),
+            plain_max_bytes=-1 if keeping.durable and not request.is_eager else None,
+            retention=keeping.retention,
+            spilled=spilled,
+        )
     request.resultstore_sealed = captured.sealed
     return captured.value
 
