@@ -1,6 +1,7 @@
 """Serve: the commands that run until they are stopped: worker, gateway."""
 
 import os
+import secrets
 import sys
 from typing import Annotated
 
@@ -99,7 +100,12 @@ def reconcile(
 
 
 def worker_argv(*, concurrency: int, queues: str | None = None, loglevel: str = "info") -> list[str]:
-    """The command line of the shipped worker; `-P` keeps a `tasks` folder of the current folder out of its way."""
+    """The command line of the shipped worker; `-P` keeps a `tasks` folder of the current folder out of its way.
+
+    Each worker gets a node name of its own: RabbitMQ locks a node's queue for one worker (RESOURCE_LOCKED).
+    """
+    node = f"worker-{secrets.token_hex(4)}@%h"
     options = ["--pool", "prefork", "--concurrency", str(concurrency), "--loglevel", loglevel, "--without-mingle"]
+    options += ["--hostname", node]
     chosen = ["--queues", queues] if queues else []
     return [sys.executable, "-P", "-m", "celery", "--app", "tasks.app:app", "worker", *options, *chosen]

@@ -13,7 +13,8 @@ from resultstore.blobs.blobstore import BlobStore, HasClock
 from resultstore.blobs.stream import Meter, Opened, Source, opened
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
-from resultstore.model.errors import BlobStoreUnavailable, WrongType
+from resultstore.model.errors import BadReference, BlobStoreUnavailable, WrongType
+from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt
 from resultstore.store.trust import Trust
 
@@ -130,3 +131,11 @@ def media_type_of(file_name: str) -> str:
     """The media type that a file name's ending stands for; `application/octet-stream` when it stands for none."""
     ending = PurePosixPath(file_name.lower()).suffix
     return MEDIA_TYPES.get(ending) or mimetypes.guess_type("name" + ending)[0] or DEFAULT_MEDIA_TYPE
+
+
+def standing(sealed: Result, made: Artifact) -> Artifact:
+    """The Artifact that an earlier put of the same content left under this id. Raises BadReference for another."""
+    standing = sealed.artifact(made.name)
+    if standing is None or standing.sha256 != made.sha256:
+        raise BadReference(f"result {made.id} is sealed already, with other content: put this under another id")
+    return standing

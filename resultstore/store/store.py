@@ -28,7 +28,7 @@ from resultstore.settings import Settings
 from resultstore.store import attempt as attempts
 from resultstore.store.attempt import Attempt
 from resultstore.store.deleting import Deleting
-from resultstore.store.intake import Intake, Label
+from resultstore.store.intake import Intake, Label, standing
 from resultstore.store.keeping import DEFAULT
 from resultstore.store.linking import Links
 from resultstore.store.lookup import Lookup
@@ -122,7 +122,7 @@ class Store:
         artifact = _needed(self._intake).take(own, data, label, size_hint_bytes=size_hint_bytes)
         sealed = self.seal(own)
         self._show(sealed)
-        return artifact if sealed.nonce == own.nonce else _standing(sealed, artifact)
+        return artifact if sealed.nonce == own.nonce else standing(sealed, artifact)
 
     @contextmanager
     def writer(
@@ -225,6 +225,10 @@ class Store:
         """The Result, from its record or from its seal; None when the id is unknown."""
         return self._lookup.find(result_id)
 
+    def outcome(self, result_id: str) -> Result | None:
+        """Read the seal, and return the sealed Result with its record put back; None where none can be read."""
+        return self.load(result_id) if self._lookup.restore(result_id) else None
+
     def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """Many Results in one round trip, in the order of their ids."""
         return self._lookup.find_many(result_ids)
@@ -284,14 +288,6 @@ class Store:
             self.save(result)
         except IndexUnavailable as error:
             _log.warning("record_not_saved", id=result.id, state=result.state, error=str(error))
-
-
-def _standing(sealed: Result, made: Artifact) -> Artifact:
-    """The Artifact that an earlier put of the same content left under this id. Raises BadReference for another."""
-    standing = sealed.artifact(made.name)
-    if standing is None or standing.sha256 != made.sha256:
-        raise BadReference(f"result {made.id} is sealed already, with other content: put this under another id")
-    return standing
 
 
 def _needed(part: Part | None) -> Part:

@@ -10,6 +10,7 @@ from celery.app.registry import TaskRegistry
 from resultstore.backends.celery.chord.sending import check_start
 from resultstore.backends.celery.keeping import keeping_of
 from resultstore.backends.celery.owners import owner_of
+from resultstore.backends.celery.resend import sealed_before
 from resultstore.backends.celery.run_limit import counted_run
 from resultstore.backends.celery.spill.amqp import spilling_of
 from resultstore.backends.celery.spill.lazy import lazy_parameters
@@ -94,6 +95,10 @@ def _run_captured(
 ) -> object:
     backend = task.backend
     check_start(request, backend.store.index, life_s=backend.header_life_s or DAY_S)
+    sealed = sealed_before(request, backend.store)
+    if sealed is not None:
+        request.resultstore_sealed = sealed
+        return backend.decoded(backend.store.value(sealed))
     keeping = keeping_of(task)
     attempt = Attempt(
         request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0, keeping=keeping

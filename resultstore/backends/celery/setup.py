@@ -4,7 +4,7 @@ from typing import Literal
 
 from celery import Celery
 
-from resultstore.backends.celery import artifacts, capturing, confirming
+from resultstore.backends.celery import artifacts, capturing, confirming, resend
 from resultstore.backends.celery.spill import amqp
 from resultstore.backends.celery.wait import results
 from resultstore.model.errors import Misconfigured
@@ -32,6 +32,7 @@ def setup(app: Celery, *, spill: bool = True, delivery: Literal["at-least-once"]
     amqp.install(app, produces=spill)
     capturing.install(app)
     results.install(app)
+    resend.install(app)
     if delivery == "at-least-once":
         confirming.install(app)
 
