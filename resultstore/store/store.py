@@ -16,7 +16,6 @@ from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import (
-    BadReference,
     BlobStoreUnavailable,
     IndexUnavailable,
     Misconfigured,
