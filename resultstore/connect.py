@@ -15,6 +15,7 @@ from resultstore.store.sealing import SealStore
 if TYPE_CHECKING:
     from resultstore.blobs.bucket import S3Bucket
     from resultstore.blobs.credentials import CredentialSource
+    from resultstore.blobs.forgery import Forger
     from resultstore.blobs.minio import MinioServer
     from resultstore.blobs.probe import S3Probes
     from resultstore.blobs.target import S3Target
@@ -66,6 +67,20 @@ def connect_probes(settings: Settings) -> "S3Probes | None":
 
     target = _target(settings)
     return S3Probes(S3Bucket(target), S3Blobs(target), credentials=CredentialChain())
+
+
+def connect_forgers(settings: Settings) -> "Mapping[str, Forger]":
+    """A Forger for each access key whose id stands in URLs, by what it signs; none where blobs are not in a bucket."""
+    if urlsplit(settings.blobs_url).scheme != "s3":
+        return {}
+    from resultstore.blobs.chain import CredentialChain
+    from resultstore.blobs.forgery import Forger
+
+    signers: dict[str, CredentialSource] = {"uploads": CredentialChain()}
+    readers = _readers(settings)
+    if readers is not None:
+        signers["reads"] = readers
+    return {name: Forger(_target(settings), credentials=source) for name, source in signers.items()}
 
 
 def _blobs(settings: Settings) -> tuple[SealStore | None, Signer | None]:

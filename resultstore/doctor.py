@@ -1,7 +1,7 @@
 """Doctor: probes store, index and clock, and says what is wrong and what to do."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from functools import partial
@@ -25,7 +25,7 @@ SKEW_LIMIT_S = 60.0  # MinIO refuses URLs dated 15 minutes ahead, and readers ob
 
 
 # Without these a store cannot be used; without the others it is used with care, as the remedy says.
-MUST_KEEP = frozenset({"creates_once", "agrees_on_the_time", "ends_urls"})
+MUST_KEEP = frozenset({"creates_once", "agrees_on_the_time", "ends_urls", "refuses_unsigned_writes"})
 
 
 class Trait(Protocol):
@@ -121,17 +121,25 @@ def store_probes(store: Store) -> dict[str, Probe]:
     }
 
 
-def trait_probes(probes: ProbesTraits) -> dict[str, Probe]:
-    """What the bucket's store really keeps, found out by trying (blobs/probe.py)."""
-    return {f"store {trait.__name__.replace('_', ' ')}": partial(_trait, trait) for trait in probes.tries()}
+def trait_probes(probes: ProbesTraits, *, accepted: Collection[str] = ()) -> dict[str, Probe]:
+    """What the bucket's store really keeps, found out by trying (blobs/probe.py).
+
+    Args:
+        probes: the tries.
+        accepted: names of tries whose failure is a warning only, because the settings accept it.
+    """
+    must_keep = MUST_KEEP.difference(accepted)
+    return {
+        f"store {look.__name__.replace('_', ' ')}": partial(_trait, look, must_keep=look.__name__ in must_keep)
+        for look in probes.tries()
+    }
 
 
-def _trait(look: Callable[[], Trait]) -> str | Wrong:
+def _trait(look: Callable[[], Trait], *, must_keep: bool) -> str | Wrong:
     found = look()
     if found.ok:
         return found.detail
-    verdict = Verdict.WRONG if look.__name__ in MUST_KEEP else Verdict.WARNING
-    return Wrong(found.detail, found.remedy, verdict)
+    return Wrong(found.detail, found.remedy, Verdict.WRONG if must_keep else Verdict.WARNING)
 
 
 def secret_key(settings: Settings) -> str | Wrong:

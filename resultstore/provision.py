@@ -7,6 +7,7 @@ import msgspec
 
 from resultstore.blobs.blobstore import Created
 from resultstore.connect import connect, connect_bucket
+from resultstore.forgeable import refuse_forgeable
 from resultstore.model import layout
 from resultstore.model.errors import BlobMissing, Misconfigured
 from resultstore.retention import merged
@@ -24,7 +25,8 @@ def provision(settings: Settings) -> dict[str, str]:
     """Do every step that `settings` ask for; gives what was done, step by step.
 
     A crash between two steps leaves what the next run finds and completes.
-    Raises Misconfigured when there is no object store, or when it holds another format.
+    Raises Misconfigured when there is no object store, when it holds another format, or when it carries out writes
+    that nobody signed.
     """
     blobs = connect(settings).blobs
     if blobs is None:
@@ -35,6 +37,7 @@ def provision(settings: Settings) -> dict[str, str]:
     bucket = connect_bucket(settings)
     if bucket is not None:
         done["bucket"] = "made" if bucket.ensure() else "stands already"
+        refuse_forgeable(settings)
         written = bucket.update_lifecycle(partial(merged, root=bucket.target.prefix))
         done["lifecycle"] = "our rules written" if written else "our rules stand already"
     return done | {"layout": _marked(blobs)}

@@ -64,6 +64,9 @@ class Settings:
     s3_sign_access_key: str = _setting("", "signs URLs to read, instead of what the process itself uses")
     s3_sign_secret_key: str = _setting("", "goes with s3_sign_access_key", secret=True)
     s3_sign_profile: str = _setting("", "an AWS profile that signs URLs to read; renewed before it ends")
+    accept_forgeable_store: bool = _setting(
+        default=False, about="use a store that carries out writes which nobody signed (docs/how-to/minio.md)"
+    )
     part_size_bytes: int = _setting(DEFAULT_PART_SIZE_BYTES, ge=5 * 1024 * 1024)
 
     retention: str = _setting("30d", "class of Artifacts for which the task names none")

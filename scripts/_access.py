@@ -41,6 +41,8 @@ class Access:
             "RESULTSTORE_S3_PUBLIC_ENDPOINT": self.s3_endpoint,
             "RESULTSTORE_RETENTION": "30d",
             "RESULTSTORE_LOG_JSON": "true",
+            # Built from MinIO's last upstream source, which has CVE-2026-41145; it listens on loopback alone.
+            "RESULTSTORE_ACCEPT_FORGEABLE_STORE": "true",
             "AWS_ACCESS_KEY_ID": self.s3_access_key,
             "AWS_SECRET_ACCESS_KEY": self.s3_secret_key,
         }

@@ -13,6 +13,7 @@ FLOORS = (
         "dispatching",
         "doctor",
         "embedded",
+        "forgeable",
         "furnish",
         "offers",
         "provision",

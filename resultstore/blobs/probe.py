@@ -21,8 +21,9 @@ from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, HasCloc
 from resultstore.blobs.bucket import S3Bucket
 from resultstore.blobs.credentials import CredentialSource
 from resultstore.blobs.faults import Fault
+from resultstore.blobs.forgery import BY_ARCHIVE, BY_QUERY, FORGERY_REMEDY, Forger, probe_keys
 from resultstore.blobs.presign import S3Signer
-from resultstore.model.errors import BlobMissing
+from resultstore.model.errors import BlobMissing, ResultStoreError
 
 _CREATORS = 8
 _TORN_BYTES = 64 * 1024
@@ -86,6 +87,7 @@ class S3Probes:
             self.ends_urls,
             self.refuses_urls_from_the_future,
             self.refuses_smuggled_copies,
+            self.refuses_unsigned_writes,
         )
 
     def creates_once(self) -> Trait:
@@ -193,6 +195,29 @@ class S3Probes:
         ok = status in _REFUSED
         remedy = "" if ok else "update the store: whoever may upload can read every object (CVE-2026-54330)"
         return Trait(name="smuggled copies", ok=ok, detail=f"answered with {status}", remedy=remedy)
+
+    def refuses_unsigned_writes(self) -> Trait:
+        """A write must be refused whose signature is false (CVE-2026-41145, CVE-2026-40344).
+
+        It is tried where a worker may write, and where a gateway may. Nothing is left of it.
+        """
+        forger = Forger(self._target, credentials=self._credentials)
+        tries = {BY_QUERY: forger.by_query, BY_ARCHIVE: forger.by_archive}
+        found = [cve for cve, forge in tries.items() if any(self._forged(forge, key) for key in probe_keys())]
+        detail = f"the store carries out writes that nobody signed ({', '.join(found)})"
+        return Trait(
+            name="unsigned writes",
+            ok=not found,
+            detail=detail if found else "a write with a false signature is refused",
+            remedy=FORGERY_REMEDY if found else "",
+        )
+
+    def _forged(self, forge: Callable[[str], bool], key: str) -> bool:
+        if not forge(key):
+            return False
+        with suppress(ResultStoreError):  # whoever may write and not delete leaves it to lifecycle: its class is 1d
+            self._blobs.delete([key])
+        return True
 
     def _status_of_url(self, *, dated_s: float) -> int:
         with self._key() as key:

@@ -115,7 +115,8 @@ def sweep_now(json: Json = False) -> None:  # noqa: FBT002
 def _probes(settings: Settings) -> dict[str, Probe]:
     of_store = store_probes(connect(settings))
     probes = connect_probes(settings)
-    of_bucket = {} if probes is None else trait_probes(probes)
+    accepted = {"refuses_unsigned_writes"} if settings.accept_forgeable_store else set()
+    of_bucket = {} if probes is None else trait_probes(probes, accepted=accepted)
     return of_store | of_bucket | {"broker": lambda: _broker(settings)}
 
 

@@ -154,7 +154,8 @@ def test_secrets_stand_in_a_file_of_their_owner_alone_and_nowhere_else(set_up):
 def test_events_arrive_for_uploads_alone_and_expiry_is_there(set_up, server):
     bucket, s3 = set_up.bucket, server.s3
     [ours] = s3.get_bucket_notification_configuration(Bucket=bucket)["QueueConfigurations"]
-    foreign = {"Id": "logs", "QueueArn": ours["QueueArn"], "Events": ["s3:ObjectRemoved:*"]}
+    logs = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "logs/"}]}}
+    foreign = {"Id": "logs", "QueueArn": ours["QueueArn"], "Events": ["s3:ObjectRemoved:*"], "Filter": logs}
     damaged = {"QueueConfigurations": [foreign, {**ours, "Events": ["s3:ObjectCreated:Copy"]}]}
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=damaged)
 

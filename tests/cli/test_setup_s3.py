@@ -25,9 +25,10 @@ def client(s3_server):
 def on_s3(run, s3_server):
     """Run a command on a store below a root in the named bucket."""
 
-    def run_there(*args, bucket):
+    def run_there(*args, bucket, **more):
         return run(
             *args,
+            **more,
             RESULTSTORE_BLOBS_URL=f"s3://{bucket}/some/place",
             RESULTSTORE_S3_ENDPOINT=s3_server.endpoint,
             AWS_ACCESS_KEY_ID=s3_server.access_key,
@@ -76,8 +77,35 @@ def test_the_doctor_tries_what_the_store_really_keeps(on_s3, bucket):
     done = on_s3("doctor", "--json", bucket=bucket)
 
     tried = {one["name"]: one["verdict"] for one in done.told if one["name"].startswith("store ")}
-    assert len(tried) == 9
+    assert len(tried) == 10
     assert tried["store creates once"] == tried["store ends urls"] == "ok"
+
+
+def test_setup_refuses_a_store_that_writes_unsigned(on_s3, client, bucket):
+    refused = on_s3("setup", bucket=bucket, RESULTSTORE_ACCEPT_FORGEABLE_STORE="false")
+    left = client.list_objects_v2(Bucket=bucket).get("Contents", [])
+    accepted = on_s3("setup", bucket=bucket)
+
+    assert refused.code not in {0, 2}
+    for word in ("CVE-2026-41145", "CVE-2026-40344", "update the store", "docs/how-to/minio.md"):
+        assert word in refused.err
+    assert left == []
+    assert accepted.code == 0, accepted.err
+    assert "CVE-2026-41145" in accepted.err
+
+
+def test_doctor_ends_nonzero_on_unsigned_writes(on_s3, bucket):
+    on_s3("setup", bucket=bucket)
+
+    unaccepted = on_s3("doctor", "--json", bucket=bucket, RESULTSTORE_ACCEPT_FORGEABLE_STORE="false")
+    accepted = on_s3("doctor", "--json", bucket=bucket)
+
+    [wrong] = [one for one in unaccepted.told if one["verdict"] == "wrong"]
+    assert (unaccepted.code, wrong["name"]) == (1, "store refuses unsigned writes")
+    assert "CVE-2026-41145" in wrong["text"]
+    assert "docs/how-to/minio.md" in wrong["remedy"]
+    assert accepted.code == 0
+    assert "store refuses unsigned writes" in {one["name"] for one in accepted.told if one["verdict"] == "warning"}
 
 
 def test_a_sweep_says_what_it_deleted(on_s3, bucket):
