@@ -104,6 +104,9 @@ class Settings:
     auth: Literal["open", "tokens", "jwt"] = _setting(
         "open", "how callers are recognised; open: not at all, on loopback only"
     )
+    open_behind_proxy: bool = _setting(
+        default=False, about="for open: answer what a proxy on this machine passes on; it alone checks who may come in"
+    )
     auth_tokens_file: str = _setting("", "for tokens: the file that `resultstore token new` writes")
     jwt_issuer: str = _setting("", "for jwt: what `iss` must say")
     jwt_audience: str = _setting("", "for jwt: what `aud` must name")

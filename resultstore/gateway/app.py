@@ -1,17 +1,21 @@
 """App: the gateway's HTTP application over one Store."""
 
-from contextlib import nullcontext
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 
+from anyio import to_thread
 from fastapi import FastAPI
 
 from resultstore.dispatching import Dispatcher
+from resultstore.gateway.background import Background, StartsBackground
 from resultstore.gateway.description import describe_problems
 from resultstore.gateway.endings import describe_webhooks
 from resultstore.gateway.front.access import AccessLog
 from resultstore.gateway.front.guard import HostGuard, allowed_hosts, page_origins
+from resultstore.gateway.front.local_only import LocalOnly
 from resultstore.gateway.front.writes import WriteGuard
 from resultstore.gateway.health import HealthRoutes
-from resultstore.gateway.identity.identities import identities_of
+from resultstore.gateway.identity.identities import check_key, identities_of
 from resultstore.gateway.intake.companion import CompanionRoutes
 from resultstore.gateway.intake.desk import UploadDesk
 from resultstore.gateway.intake.signing import SIGNED_PATH, SigningRoutes
@@ -27,7 +31,7 @@ from resultstore.gateway.starting import Starting
 from resultstore.gateway.stream.events import EventRoutes
 from resultstore.gateway.stream.hub import Hub
 from resultstore.gateway.tasks import TaskRoutes
-from resultstore.gateway.views import result_view
+from resultstore.gateway.views import result_json, result_view
 from resultstore.offers import NO_OFFERS, Offers
 from resultstore.store import Store
 from resultstore.uploads.completion import Completion
@@ -41,15 +45,19 @@ API_VERSION = "1"
 def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Offers = NO_OFFERS) -> FastAPI:
     """Results of `store` as JSON, their Artifacts as redirects to presigned URLs, and health.
 
-    It answers to loopback names and to the host of `gateway_url` only.
+    It answers to loopback names and to the host of `gateway_url` only; with `RESULTSTORE_AUTH=open` it answers only
+    requests that come from this machine, whatever the server listens on. Its lifespan runs what finishes uploads and
+    sends webhooks; where the server runs no lifespan of it (below a mount), the first request starts that.
 
     Args:
         store: whose Results.
         dispatcher: starts and cancels work; None leaves a gateway that only reads.
         offers: the tasks that may be started.
 
-    Raises Misconfigured when callers cannot be recognised as `RESULTSTORE_AUTH` says.
+    Raises Misconfigured when callers cannot be recognised as `RESULTSTORE_AUTH` says, and without the secret key that
+    a gateway for several callers needs.
     """
+    check_key(store.settings)
     app = FastAPI(
         title="resultstore gateway",
         version=API_VERSION,
@@ -58,12 +66,13 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
         openapi_url="/v1/openapi.json",
         telemetry={"tracing": False, "metrics": False, "logs": False},  # ours is asked for: `tracing.py`, `metrics.py`
         redirect_slashes=False,  # its Location would be made of the Host that the client names
+        lifespan=_lifespan,
     )
-    app.state.dispatcher, app.state.offers = dispatcher, offers
+    app.state.store, app.state.dispatcher, app.state.offers = store, dispatcher, offers
     app.state.metrics = metrics = Metrics()
     app.state.tracing = nullcontext()  # whoever composes the app may trace it; whoever serves it enters this
     app.state.webhooks = Webhooks(store)  # what starts work for a client tells it where to send word
-    app.state.hub = hub = Hub(store, result_view)  # whoever serves the app closes it, so that streams end
+    app.state.hub = hub = Hub(store, result_view)  # closed when the server stops, so that streams end
     identities = identities_of(store.settings)
     app.state.identities = identities  # where the dependency `needs` finds it
     quotas = Quotas(store.index, store.settings)
@@ -73,9 +82,13 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.include_router(SessionRoutes(store, identities, offers).router())
     app.include_router(TaskRoutes(starting, offers).router())
     app.include_router(EventRoutes(store, hub, result_view, quotas=quotas).router())
-    app.state.reconciler = None  # whoever serves the app lets it make its rounds
+    app.state.reconciler = None
     if dispatcher is not None and store.blobs is not None:
         _take_uploads(app, store, dispatcher, offers=offers, quotas=quotas)
+    app.state.background = Background(
+        store, reconciler=app.state.reconciler, webhooks=app.state.webhooks, view=result_json
+    )
+    metrics.watch(hub, app.state.background)
     app.include_router(HealthRoutes(store, dispatcher).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
     describe_webhooks(app)
@@ -83,6 +96,17 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     install_problems(app)
     _guard(app, store, results, metrics=metrics)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.hub.open()
+    app.state.background.start()
+    try:
+        yield
+    finally:
+        app.state.hub.close()
+        await to_thread.run_sync(app.state.background.stop)
 
 
 def _take_uploads(app: FastAPI, store: Store, dispatcher: Dispatcher, *, offers: Offers, quotas: Quotas) -> None:
@@ -100,5 +124,8 @@ def _guard(app: FastAPI, store: Store, results: ResultRoutes, *, metrics: Metric
     app.add_middleware(QuickLookups, result=results.result, artifact=results.artifact)
     app.add_middleware(WriteGuard, origins=page_origins(store.settings), unread=SIGNED_PATH)
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
+    if store.settings.auth == "open":
+        app.add_middleware(LocalOnly, behind_proxy=store.settings.open_behind_proxy)
+    app.add_middleware(StartsBackground, background=app.state.background)
     # Added last: it sees what the guard refuses.
     app.add_middleware(AccessLog, listener="gateway", observe=metrics.observer("gateway"))

@@ -15,11 +15,11 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
+from resultstore.gateway.background import Background
 from resultstore.gateway.front.access import Observe
 from resultstore.gateway.stream.hub import Hub
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
-from resultstore.webhooks.sending import Sending
 
 _BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
@@ -64,9 +64,9 @@ class Metrics:
 
         return observe
 
-    def watch(self, hub: Hub, sending: Sending | None) -> None:
+    def watch(self, hub: Hub, background: Background) -> None:
         """Show what these two know."""
-        self.registry.register(_Running(hub, sending))
+        self.registry.register(_Running(hub, background))
 
 
 @contextmanager
@@ -97,18 +97,18 @@ def serving_metrics(metrics: Metrics, settings: Settings) -> Iterator[None]:
 class _Running(Collector):
     """Reads, when it is asked, what is counted elsewhere."""
 
-    def __init__(self, hub: Hub, sending: Sending | None) -> None:
+    def __init__(self, hub: Hub, background: Background) -> None:
         self._hub = hub
-        self._sending = sending
+        self._background = background
 
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily("resultstore_event_viewers", "Open event streams.", value=self._hub.viewers)
         yield CounterMetricFamily(
             "resultstore_event_viewers_dropped", "Event streams whose readers were too slow.", self._hub.dropped_total
         )
-        if self._sending is not None:
+        if (sending := self._background.sending) is not None:
             tries = CounterMetricFamily("resultstore_webhook_tries", "Webhooks that were sent.", labels=["outcome"])
-            for outcome, count in self._sending.sent_total.items():
+            for outcome, count in sending.sent_total.items():
                 tries.add_metric([outcome], count)
             yield tries
 

@@ -77,6 +77,7 @@ _OWN: Mapping[str, HTTPStatus] = {
     "unauthenticated": HTTPStatus.UNAUTHORIZED,
     "cross-site": HTTPStatus.FORBIDDEN,
     "scope-missing": HTTPStatus.FORBIDDEN,
+    "local-only": HTTPStatus.FORBIDDEN,
     "no-such-path": HTTPStatus.NOT_FOUND,
     "method-not-allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "too-slow": HTTPStatus.REQUEST_TIMEOUT,

@@ -19,12 +19,9 @@ from resultstore.gateway.identity.identities import check_exposure
 from resultstore.gateway.metrics import serving_metrics
 from resultstore.gateway.served.bytes_app import create_bytes_app
 from resultstore.gateway.stream.hub import Hub
-from resultstore.gateway.views import result_json
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store
-from resultstore.uploads.reconcile import Reconciler
-from resultstore.webhooks.running import sending_webhooks
 
 DRAIN_S = 5
 BACKLOG = 512
@@ -60,12 +57,8 @@ def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Seque
 @contextmanager
 def _beside(gateway: FastAPI, store: Store) -> Generator[None, None, None]:
     """What this process does while it serves."""
-    reconciler: Reconciler | None = gateway.state.reconciler
     with ExitStack() as running:
-        if reconciler is not None:
-            running.enter_context(reconciler.running())
-        sending = running.enter_context(sending_webhooks(gateway.state.webhooks, store, result_json))
-        gateway.state.metrics.watch(gateway.state.hub, sending)
+        running.enter_context(gateway.state.background.running())
         running.enter_context(gateway.state.tracing)
         running.enter_context(serving_metrics(gateway.state.metrics, store.settings))
         yield
@@ -121,7 +114,8 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         access_log=False,  # ours leaves the query out, where signatures stand
         server_header=False,
         timeout_graceful_shutdown=DRAIN_S,
-        lifespan="off",
+        lifespan="off",  # `_beside` runs what the lifespan would
+        proxy_headers=False,  # the peer address decides who is local: no header may change it
         ws="none",
     )
 

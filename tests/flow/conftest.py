@@ -21,7 +21,7 @@ from resultstore.embedded import free_port
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"# ([\w/]+\.py)\n")
-READY = re.compile(rb" ready\.| ready for action|[Ll]istening|Starting development server")
+READY = re.compile(rb" ready\.| ready for action|[Ll]istening|Starting development server|Uvicorn running")
 RUN_LIMIT_S = 90
 START_LIMIT_S = 40
 

@@ -16,6 +16,7 @@ from typing import Annotated
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from pydantic import Field
 from starlette.types import ASGIApp
 
@@ -70,7 +71,8 @@ def served_with_tokens(
     token_of = partial(granted, file)
     token_of("somebody", "read")
     monkeypatch.setattr(tokens, "LOOK_AGAIN_S", 0.0)
-    with serving(tmp_path, orders, auth="tokens", auth_tokens_file=str(file)) as served:
+    chosen = {"auth": "tokens", "auth_tokens_file": str(file), "secret_key": "k" * 32}
+    with serving(tmp_path, orders, **chosen) as served:
         yield served, token_of
 
 
@@ -158,7 +160,13 @@ def serving(tmp_path: Path, orders: Orders | None = None, **settings: str) -> It
 
 @contextmanager
 def running(*listeners: tuple[ASGIApp, socket.socket]) -> Iterator[None]:
-    """Serve each app on its socket, in one loop on a thread, for as long as the block lasts."""
+    """Serve each app on its socket, in one loop on a thread, for as long as the block lasts.
+
+    No background work runs: a test that needs some starts it.
+    """
+    for app, _ in listeners:
+        if isinstance(app, FastAPI):
+            app.state.background.stop()
     configs = [uvicorn.Config(app, http=ImpatientProtocol, log_config=None, lifespan="off") for app, _ in listeners]
     servers = [uvicorn.Server(one) for one in configs]
 

@@ -1,5 +1,6 @@
 """Results by HTTP: what a stranger sees of them, and what not."""
 
+import socket
 import time
 from urllib.parse import quote
 
@@ -145,9 +146,37 @@ def test_every_error_is_a_problem(served):
         assert answer.json()["slug"]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[::1", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "[::1",
+        "",
+        "evil@127.0.0.1",
+        "evil:80@127.0.0.1",
+        "127.0.0.1/evil",
+        "127.0.0.1?",
+        "127.0.0.1#",
+        "127.0.0.1:",
+        "127.0.0.1:80:80",
+        "127.0.0.1:http",
+        "::1",
+    ],
+)
 def test_a_foreign_host_name_is_refused(served, host):
     assert served.gateway.get("/v1/results/x", headers={"Host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("hosts", [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "evil.example"), ("127.0.0", ".1"), ()])
+def test_one_host_header_is_wanted(served, hosts):
+    at = (served.gateway.base_url.host, served.gateway.base_url.port)
+    lines = "".join(f"Host: {one}\r\n" for one in hosts)
+    with socket.create_connection(at) as connection:
+        connection.sendall(f"GET /livez HTTP/1.1\r\n{lines}Connection: close\r\n\r\n".encode())
+        said = connection.makefile("rb").readline()
+
+    assert said.split()[1] == b"421"
 
 
 def test_a_server_that_is_away_is_a_503_that_names_no_server(served, monkeypatch):

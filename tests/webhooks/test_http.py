@@ -12,6 +12,7 @@ from resultstore.model.errors import BrokerUnavailable
 from resultstore.model.result import Result, State
 from resultstore.offers import Offer
 from tests.gateway.conftest import _bound, _url, running as serving
+from tests.gateway.test_own_server import plainly_served
 from tests.webhooks.conftest import Gateway, running, soon
 
 
@@ -61,6 +62,17 @@ def test_the_address_that_was_left_with_a_task_hears_of_its_end(served, receiver
     assert answer.status_code == 202, answer.text
     soon(lambda: receiver.got)
     assert answer.json()["id"] in receiver.got[0][2].decode()
+
+
+@pytest.mark.parametrize("lifespan", ["on", "off"])
+def test_an_app_alone_sends_webhooks(made, receiver, lifespan):
+    # given an application under a server that knows nothing of it
+    store = made().store
+    offer = Offer(task="examples.nothing", title="Nothing", arguments=Nothing)
+    app = create_app(store, dispatcher=Immediate(store), offers={offer.task: offer})
+    with plainly_served(app, lifespan=lifespan) as url, httpx.Client(base_url=url) as client:
+        assert start(client, webhook_url=receiver.url).status_code == 202
+        soon(lambda: receiver.got)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Guard: which Host names this gateway answers to, so that a foreign page cannot rebind its name to loopback."""
 
 import functools
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,6 +13,8 @@ from resultstore.gateway.problems import problem
 from resultstore.settings import Settings
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+# RFC 9112, section 3.2: `uri-host [ ":" port ]`, without what else an authority may hold (a user, before an @).
+_HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]{1,5})?\Z")
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  named here in order to leave them out
 
 
@@ -30,7 +34,7 @@ def page_origins(settings: Settings) -> frozenset[str]:
 
 
 class HostGuard:
-    """ASGI middleware that answers 421 to a Host that is not among `hosts`."""
+    """ASGI middleware that answers 421 to a Host that is not among `hosts`, and to none or several of them."""
 
     def __init__(self, app: ASGIApp, *, hosts: Iterable[str]) -> None:
         self._app = app
@@ -50,12 +54,12 @@ class HostGuard:
 
 
 def _host_name(scope: Scope) -> str:
-    return _name_in(b"".join([value for name, value in scope["headers"] if name == b"host"]))
+    """Return the name in the one Host header; "" for none, for several, and for what is no host."""
+    named = [value for name, value in scope["headers"] if name == b"host"]
+    return _name_in(named[0]) if len(named) == 1 else ""
 
 
 @functools.lru_cache(maxsize=256)  # nearly all name the same
 def _name_in(host: bytes) -> str:
-    try:
-        return (urlsplit(f"//{host.decode('latin-1')}").hostname or "").lower()
-    except ValueError:  # a bracket that does not close
-        return ""
+    found = _HOST.match(host)
+    return found[1].decode().strip("[]").lower() if found else ""

@@ -1,8 +1,8 @@
 """Identities: chooses how callers are recognised, and refuses to be open to more than this machine."""
 
-import ipaddress
 from pathlib import Path
 
+from resultstore.gateway.front.local_only import is_loopback
 from resultstore.gateway.identity.caller import Identities
 from resultstore.gateway.identity.jwts import jwts_of
 from resultstore.gateway.identity.open_mode import OpenMode
@@ -24,24 +24,21 @@ def identities_of(settings: Settings) -> Identities:
             return OpenMode()
 
 
+def check_key(settings: Settings) -> None:
+    """Raise Misconfigured where a gateway that asks for tokens could not tell its own references from forged ones."""
+    if settings.auth != "open" and not settings.secret_key:
+        raise Misconfigured("the gateway needs RESULTSTORE_SECRET_KEY, the same as its workers'")
+
+
 def check_exposure(settings: Settings, *, host: str) -> None:
     """Whether the gateway may listen on `host` at all.
 
     Raises Misconfigured where strangers could reach one that asks for no token, and where one that does has no key
     to tell its own references from forged ones.
     """
-    if settings.auth == "open":
-        if not _is_loopback(host):
-            raise Misconfigured(
-                f"the gateway would be open to everybody who reaches {host}: set RESULTSTORE_AUTH to tokens or jwt, "
-                "or RESULTSTORE_GATEWAY_HOST to 127.0.0.1"
-            )
-    elif not settings.secret_key:
-        raise Misconfigured("the gateway needs RESULTSTORE_SECRET_KEY, the same as its workers'")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+    if settings.auth == "open" and not is_loopback(host):
+        raise Misconfigured(
+            f"the gateway would be open to everybody who reaches {host}: set RESULTSTORE_AUTH to tokens or jwt, "
+            "or RESULTSTORE_GATEWAY_HOST to 127.0.0.1"
+        )
+    check_key(settings)

@@ -53,12 +53,16 @@ class Hub:
         # A copy at once: the thread that serves metrics asks too.
         return len(set().union(*(audience.viewers for audience in list(self._audiences.values()))))
 
+    def open(self) -> None:
+        """Let viewers join again after `close`. For the event loop that will serve them."""
+        self._closed = False
+
     async def join(self, viewer: Viewer) -> None:
         """Queue for `viewer`, from now on, what is told of his owners. Raises IndexUnavailable when none can be heard.
 
         Whatever happened before is for the caller to read, after this.
         """
-        newsroom = self._open()
+        newsroom = self._opened()
         audiences = [self._audiences.setdefault(owner, _Audience()) for owner in viewer.owners]
         for audience in audiences:
             audience.viewers.add(viewer)
@@ -99,8 +103,9 @@ class Hub:
         for audience in self._audiences.values():
             for viewer in audience.viewers:
                 viewer.end()
+        self._newsroom, self._ticking, self._loop, self._audiences = None, None, None, {}
 
-    def _open(self) -> Newsroom:
+    def _opened(self) -> Newsroom:
         """The newsroom, begun with the first viewer."""
         if self._newsroom is None:
             index, loop = self._store.index, asyncio.get_running_loop()
