@@ -62,6 +62,7 @@ def address(url: str) -> str:
     """Host and port, or the socket's path: what messages may say of `url`. Raises Misconfigured when it is none."""
     try:
         parts = urlsplit(url)
+        _check_database(parts)
         if parts.scheme == "sentinel":
             return "the master of the sentinels " + ", ".join(f"{host}:{port}" for host, port in _sentinels(parts))
         if parts.scheme in CLUSTER_SCHEMES:
@@ -75,6 +76,18 @@ def address(url: str) -> str:
         # `from None`: a parser's message may quote a piece of the password
         raise Misconfigured(f"RESULTSTORE_INDEX_URL is no URL of a Redis: {_FORMS}") from None
     return where
+
+
+def _check_database(parts: SplitResult) -> None:
+    """Raise ValueError for a path that is no database: redis-py would take such a URL for database 0."""
+    if parts.scheme == "unix":
+        return  # its path is the socket's, and redis-py reads `?db=` strictly
+    path = unquote(parts.path).strip("/")
+    is_number = path.isascii() and path.isdecimal()
+    if path and not is_number:
+        raise ValueError(f"{path!r} is no database")
+    if parts.scheme in CLUSTER_SCHEMES and path and int(path):
+        raise ValueError("a cluster has no databases")
 
 
 def _sentinel_pool(url: str, options: dict[str, object]) -> redis.ConnectionPool:

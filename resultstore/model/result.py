@@ -43,6 +43,25 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     message: str
     module: str = ""
 
+    @classmethod
+    def of(cls, error: BaseException, *, name: str | None = None) -> "Failure":
+        """Describe an exception, whatever its own methods do.
+
+        Args:
+            error: the exception.
+            name: how the class is called; by default its `__name__`.
+        """
+        kind = type(error)
+        return cls(name or kind.__name__, text_of(error), str(kind.__module__))
+
+
+def text_of(error: object) -> str:
+    """Return `str(error)`, or the stand-in that `traceback` prints where that raises."""
+    try:
+        return str.__str__(str(error))
+    except Exception:  # noqa: BLE001 - a user's own method may raise anything
+        return f"<{'exception' if isinstance(error, BaseException) else 'value'} str() failed>"
+
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one id.

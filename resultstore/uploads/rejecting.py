@@ -6,6 +6,7 @@ from resultstore.index.index import Keeps
 from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.errors import BadInput, ResultStoreError, UploadRejected
+from resultstore.model.result import text_of
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt
 
@@ -40,4 +41,4 @@ def rejected(store: Store, attempt: Attempt, reason: BadInput) -> BadInput | Upl
             store.index.drop(layout.order_key(attempt.id))  # nothing is left to do it again with
     except ResultStoreError as error:
         _log.warning("upload_not_discarded", id=attempt.id, error=str(error))
-    return UploadRejected(str(reason))
+    return UploadRejected(text_of(reason))

@@ -12,10 +12,11 @@ from celery.exceptions import BackendStoreError
 from celery.result import AsyncResult
 
 from resultstore.backends.celery import artifacts, urls
+from resultstore.backends.celery.addressing import NamesPlaces
 from resultstore.backends.celery.artifacts import marked, unmarked
 from resultstore.backends.celery.chord.groups import KeepsGroups
 from resultstore.backends.celery.owners import inherited, owner_of
-from resultstore.backends.celery.patience import MAX_RETRIES, patiently
+from resultstore.backends.celery.patience import MAX_RETRIES, is_worker, patiently
 from resultstore.backends.celery.record.legacy import Legacy, LegacyStore
 from resultstore.backends.celery.record.meta import Meta
 from resultstore.backends.celery.record.reading import Reading, Rounds
@@ -32,7 +33,6 @@ from resultstore.backends.celery.wait.consumer import ResultConsumer
 from resultstore.capturing import sealed_record
 from resultstore.connect import connect
 from resultstore.index.index import HasLine, Hints, Line
-from resultstore.model import layout
 from resultstore.model.errors import Misconfigured, Unavailable
 from resultstore.model.result import Result
 from resultstore.spilling import Spills
@@ -51,7 +51,7 @@ NO_PICKLE: Final = (
 )
 
 
-class ResultStoreBackend(KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMixin):
+class ResultStoreBackend(NamesPlaces, KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMixin):
     """State and small values in Redis, large values and Artifacts in the object store.
 
     Args:
@@ -92,7 +92,11 @@ class ResultStoreBackend(KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMix
         self.resolver = Resolver(self.spills)
         self.prefetching = Prefetching(partial(self.resolver.opened, cached=False))
         self.reading = Reading(
-            self.store, decode=self.decode, resolved=self._resolved, exception_of=self.exception_to_python
+            self.store,
+            decode=self.decode,
+            resolved=self._resolved,
+            exception_of=self.exception_to_python,
+            timezone=lambda: app.timezone,
         )
         self.result_consumer = self.ResultConsumer(
             self, app, self.accept, self._pending_results, self._pending_messages
@@ -101,11 +105,6 @@ class ResultStoreBackend(KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMix
 
     def __reduce__(self, args: tuple[object, ...] = (), kwargs: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - as Celery declares it
         return super().__reduce__(args, {**(kwargs or {}), "expires": self.expires, "url": self.url})
-
-    def as_uri(self, include_password: bool = False) -> str:  # noqa: FBT001, FBT002 - Celery's signature
-        """The URL, by default without passwords and query."""
-        url: str = self.url or ""
-        return url if include_password else urls.hidden(url)
 
     # --- storing ----------------------------------------------------------------------------------------------------
 
@@ -165,8 +164,9 @@ class ResultStoreBackend(KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMix
             owner = self._owner(task_id, request)
             return self.store.save(recorded(plain, meta, request, owner=owner, encoded=self.encoded), ttl_s=life_s)
 
-        # Celery's own retries, where `always_retry` is set, are around this.
-        written = write() if self.always_retry else patiently(write, policy=self.retry_policy)
+        # Celery's own retries, where `always_retry` is set, are around this; a web thread is not to wait a minute.
+        is_patient = not self.always_retry and (is_worker(request) or "retry_policy" in self._transport)
+        written = patiently(write, policy=self.retry_policy) if is_patient else write()
         if written and self._publishes_legacy:
             told = self._get_result_meta(self._resolved(result), state, traceback, request)
             self._legacy.publish(task_id, told, ttl_s=life_s)
@@ -271,19 +271,6 @@ class ResultStoreBackend(KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMix
         elif found is not None and found.unread:
             found = self.store.load(task_id)  # at once: by the time it is looked at, it may be another state's
         return {"status": states.PENDING, "result": None} if found is None else Meta(found, self.reading)
-
-    @property
-    def client(self) -> Any:  # noqa: ANN401 - Celery's name for redis-py's client
-        """The Redis client, for whoever looks into Redis himself."""
-        return getattr(self.store.index, "client")  # noqa: B009 - only an index in Redis has one
-
-    def get_key_for_task(self, task_id: str, key: str = "") -> bytes:
-        """Where the record of a task stands in Redis."""
-        return (self.store.settings.index_prefix + layout.record_key(str(task_id)) + key).encode()
-
-    def get_key_for_group(self, group_id: str, key: str = "") -> bytes:
-        """Where a group or a part of a chord stands in Redis."""
-        return (self.store.settings.index_prefix + layout.group_key(str(group_id), key)).encode()
 
     def new_line(self) -> Line:
         """A line that hears many ids."""

@@ -3,12 +3,21 @@
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
+
+from celery._state import get_current_worker_task
 
 from resultstore.model.errors import IndexUnavailable
 
 MAX_RETRIES: Final = 20
 _NAMES: Final = ("max_retries", "interval_start", "interval_step", "interval_max")
+
+
+def is_worker(request: Any) -> bool:  # noqa: ANN401 - Celery's Context, or None where a client speaks of a task
+    """Return whether a worker is writing: nobody waits for its answer, and nobody else has what it writes."""
+    if get_current_worker_task() is not None:
+        return True
+    return request is not None and not request.called_directly and not request.is_eager
 
 
 def patiently(write: Callable[[], bool], *, policy: Mapping[str, float | None]) -> bool:

@@ -13,9 +13,11 @@ from kombu.utils.imports import symbol_by_name
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings, settings_known
 
+PREFIX: Final = "resultstore+"  # what makes a URL of Redis one of this backend
 _SCHEMES: Final = {
     **{name: name for name in ("redis", "rediss", "unix", "sentinel", "redis-cluster", "rediss-cluster")},
     "socket": "unix",
+    "redis+socket": "unix",
 }
 _PREFIX_ENDS: Final = ":_-."  # Celery puts a "_" behind a prefix that does not end in one of these
 # Celery's settings that are redis-py's arguments by another name.
@@ -92,7 +94,7 @@ def _shown(url: str) -> str:
 
 def _index_url(url: str) -> tuple[str, dict[str, str]]:
     """The URL of the index, and the query that is not for it."""
-    url = url.removeprefix("resultstore+")
+    url = url.removeprefix(PREFIX)
     first, *others = url.split(";")  # Celery writes sentinels so: sentinel://a:26379/0;sentinel://b:26379/0
     parts = urlsplit(first)
     query = dict(parse_qsl(parts.query))
@@ -101,7 +103,7 @@ def _index_url(url: str) -> tuple[str, dict[str, str]]:
     if parts.scheme not in _SCHEMES:
         raise Misconfigured(
             f"a result backend URL of resultstore cannot begin with {parts.scheme}://: write resultstore+redis://, "
-            "+rediss://, +socket://, +sentinel:// or +redis-cluster://"
+            "+rediss://, +socket://, +redis+socket://, +sentinel:// or +redis-cluster://"
         )
     for other in others:
         query |= dict(parse_qsl(urlsplit(other).query))

@@ -89,9 +89,8 @@ class ResultStoreBackend(ResultBackend):
 
     def store_exception(self, message: Sent, exception: BaseException, ttl: int) -> None:
         """Keep why the actor failed for good, for `ttl` milliseconds. An earlier attempt that was sealed wins."""
-        failure = Failure(type(exception).__name__, str(exception), type(exception).__module__)
         told = "".join(traceback.format_exception(exception))
-        record = _record(message).moved(State.FAILURE, failure=failure, traceback=told)
+        record = _record(message).moved(State.FAILURE, failure=Failure.of(exception), traceback=told)
         self._save(_with_facts(record, message, State.FAILURE), ttl)
 
     def _awaited(self, message: Sent, timeout: int | None) -> Result:

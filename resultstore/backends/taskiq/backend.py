@@ -162,8 +162,7 @@ def _attempt(task_id: str, result: "TaskiqResult[Returned]") -> Attempt:
 
 
 def _failed(attempt: Attempt, error: BaseException | None) -> Result:
-    kind = type(error)
-    failure = None if error is None else Failure(kind.__qualname__, str(error), kind.__module__)
+    failure = None if error is None else Failure.of(error, name=type(error).__qualname__)
     told = "" if error is None else "".join(traceback.format_exception(error))
     # Its parts were never sealed and are deleted.
     return attempt.result(State.FAILURE).moved(State.FAILURE, failure=failure, traceback=told, artifacts=())

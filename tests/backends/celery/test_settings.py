@@ -1,9 +1,12 @@
 """Settings: what Celery's settings and the backend's URL do here."""
 
 import pickle
+import subprocess
+import sys
 import time
 import uuid
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from celery.result import AsyncResult
 
 from resultstore.backends.celery import backend as backends, urls
 from resultstore.model import layout
-from resultstore.model.errors import Misconfigured
+from resultstore.model.errors import IndexUnavailable, Misconfigured
 from tests.backends.celery.conftest import Made
 from tests.unit.index.conftest import PrivateRedis
 
@@ -140,7 +143,7 @@ def test_a_backend_shows_no_secret_and_survives_pickling(made: Made, server: Pri
     app = Celery(
         "client", broker="memory://", backend="resultstore+redis://ann:s3cr3t@h:1/2?blobs=s3://b&password=s3cr3t"
     )
-    assert app.backend.as_uri() == "redis://ann:**@h:1/2"
+    assert app.backend.as_uri() == "resultstore+redis://ann:**@h:1/2"
     assert "s3cr3t" in app.backend.as_uri(include_password=True)
 
     app = made()
@@ -155,3 +158,58 @@ def test_always_retry_is_finite_and_jittered(made: Made, monkeypatch: pytest.Mon
     app = made(result_backend_always_retry=True, result_backend_max_retries=float("inf"))
     assert app.backend.max_retries == backends.MAX_RETRIES
     assert made(result_backend_max_retries=3).backend.max_retries == 3
+
+
+def test_worker_banner_names_resultstore(server: PrivateRedis):
+    # In a process of its own: Celery forbids `get` in one that has made a worker.
+    shows = "import sys, celery; print(celery.Celery('a', backend=sys.argv[1]).Worker(hostname='w@h').startup_info())"
+    said = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", shows, f"resultstore+{server.url}"],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=120,
+    )
+    assert "resultstore+redis://" in said.stdout
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/St_Johns", None])
+def test_date_done_is_in_the_apps_timezone(made: Made, task_id: str, zone: str | None):
+    app = made(timezone=zone)
+    app.backend.store_result(task_id, 1, states.SUCCESS)
+    done = app.AsyncResult(task_id).date_done
+    assert done.utcoffset() == app.now().utcoffset()
+    assert abs((app.now() - done).total_seconds()) < 3_600
+
+
+def test_client_does_not_outwait_an_absent_redis(made: Made, monkeypatch: pytest.MonkeyPatch):
+    app, tries = made(), []
+    monkeypatch.setattr(app.backend.store.index, "save", partial(_away, tries))
+    with pytest.raises(app.backend.connection_errors):
+        app.backend.store_result("by-a-client", 1, states.SUCCESS)
+    assert len(tries) == 1
+
+
+def test_worker_outwaits_an_absent_redis(made: Made, monkeypatch: pytest.MonkeyPatch):
+    app, tries = made(), []
+    monkeypatch.setattr(app.backend.store.index, "save", partial(_away, tries))
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(IndexUnavailable):
+        app.backend.store_result(
+            "by-a-worker", 1, states.SUCCESS, request=request("by-a-worker", called_directly=False)
+        )
+    assert len(tries) == 1 + backends.MAX_RETRIES
+
+
+def test_client_waits_as_its_own_policy_says(made: Made, monkeypatch: pytest.MonkeyPatch):
+    policy = {"max_retries": 2, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+    app, tries = made(result_backend_transport_options={"retry_policy": policy}), []
+    monkeypatch.setattr(app.backend.store.index, "save", partial(_away, tries))
+    with pytest.raises(IndexUnavailable):
+        app.backend.store_result("by-a-client", 1, states.SUCCESS)
+    assert len(tries) == 3
+
+
+def _away(tries: list[object], result: object, **_: object) -> bool:
+    tries.append(result)
+    raise IndexUnavailable("away")

@@ -26,6 +26,7 @@ NO_CONF: dict[str, object] = {}
         ("rediss://h:1?ssl_cert_reqs=CERT_REQUIRED", "rediss://h:1?ssl_cert_reqs=required"),
         ("socket:///run/redis.sock?virtual_host=/3", "unix:///run/redis.sock?db=3"),
         ("unix:///run/redis.sock?db=3", "unix:///run/redis.sock?db=3"),
+        ("resultstore+redis+socket:///run/redis.sock?virtual_host=5", "unix:///run/redis.sock?db=5"),
         (
             "sentinel://:pw@a:26379/1;sentinel://:pw@b:26380/1?master_name=m",
             "sentinel://:pw@a:26379,b:26380/1?master_name=m",
@@ -176,3 +177,29 @@ def test_results_by_sentinels(sentinels: list[int]):
 def test_sentinels_without_the_name_of_a_master_are_refused():
     with pytest.raises(Misconfigured, match="master_name"):
         client("resultstore+sentinel://127.0.0.1:26379/0").backend  # noqa: B018 - it is made at first use
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h:1/abc",
+        "redis://h:1/1a",
+        "redis://h:1/1/2",
+        "redis://h:1/-1",
+        "rediss://h:1/O",
+        "redis://h:1/٣",
+        "socket:///run/redis.sock?virtual_host=abc",
+        "sentinel://h:26379/1/2?master_name=m",
+        "redis-cluster://h:1/3",
+    ],
+)
+def test_database_that_is_no_number_is_refused(url: str):
+    app = Celery("client", broker="memory://", backend=f"resultstore+{url}", set_as_current=False)
+    with pytest.raises(Misconfigured, match="no URL of a Redis"):
+        app.backend  # noqa: B018 - it is made at first use
+
+
+@pytest.mark.parametrize(("path", "database"), [("", 0), ("/", 0), ("/7", 7), ("/7/", 7), ("/%37", 7)])
+def test_database_is_the_number_in_the_path(path: str, database: int):
+    app = Celery("client", broker="memory://", backend=f"resultstore+redis://h:1{path}", set_as_current=False)
+    assert app.backend.client.connection_pool.connection_kwargs.get("db", 0) == database

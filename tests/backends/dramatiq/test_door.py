@@ -279,3 +279,18 @@ def test_a_result_that_is_deleted_while_it_is_made_is_a_failure_and_leaves_no_by
     with pytest.raises(ResultFailure, match="was deleted while it was made"):
         message.get_result()
     assert list(store.blobs.list("blobs/")) == []
+
+
+def test_exception_without_words_reaches_its_waiter(broker: StubBroker, store: Store, run):
+    class Wordless(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    def wordless() -> None:
+        raise Wordless
+
+    setup(broker, store=store)
+    message = run(wordless)
+
+    with pytest.raises(ResultFailure, match="Wordless: <exception str"):
+        message.get_result()

@@ -279,3 +279,22 @@ def test_nothing_else_needs_taskiq():
     code = "import sys; sys.modules['taskiq'] = None; import resultstore, resultstore.doctor, resultstore.cli.app"
 
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_exception_without_words_reaches_its_waiter(store: Store):
+    class Wordless(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    async def waited() -> TaskiqResult:
+        async with started(store) as broker:
+
+            @broker.task
+            async def wordless() -> None:
+                raise Wordless
+
+            return await (await wordless.kiq()).wait_result(timeout=WAIT_S)
+
+    result = asyncio.run(waited())
+    assert result.is_err
+    assert type(result.error).__name__.endswith("Wordless")

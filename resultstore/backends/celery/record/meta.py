@@ -1,7 +1,7 @@
 """Meta: what Celery calls the stored facts of a task, each read when somebody asks for it."""
 
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from typing import Protocol
 
 from resultstore.model.result import Result, State
@@ -9,6 +9,10 @@ from resultstore.model.result import Result, State
 
 class Reads(Protocol):
     """What a Meta asks of its backend."""
+
+    @property
+    def timezone(self) -> tzinfo:
+        """The app's time zone, in which Celery gives `date_done`."""
 
     def whole(self, task_id: str) -> Result:
         """The Result with all that lies beside its record. Raises ResultMissing."""
@@ -29,11 +33,8 @@ class Meta(dict[str, object]):
     """
 
     def __init__(self, found: Result, reads: Reads) -> None:
-        super().__init__(
-            task_id=found.id,
-            status=str(found.state),
-            date_done=None if found.ended_at is None else datetime.fromtimestamp(found.ended_at, tz=UTC).isoformat(),
-        )
+        done = None if found.ended_at is None else datetime.fromtimestamp(found.ended_at, reads.timezone)
+        super().__init__(task_id=found.id, status=str(found.state), date_done=done and done.isoformat())
         self._found = found
         self._reads = reads
         self._has_extras = False

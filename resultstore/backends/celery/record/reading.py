@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import tzinfo
 from typing import Any
 
 import msgspec
@@ -35,6 +36,7 @@ class Reading:
         decode: the app's result serializer, backwards.
         resolved: gives the value that a decoded reference stands for.
         exception_of: makes an exception of Celery's encoded one; never imports a module for it.
+        timezone: gives the app's time zone.
     """
 
     def __init__(
@@ -44,11 +46,18 @@ class Reading:
         decode: Callable[[bytes], Any],
         resolved: Callable[[object], object],
         exception_of: Callable[[object], BaseException | None],
+        timezone: Callable[[], tzinfo],
     ) -> None:
         self._store = store
         self._decode = decode
         self._resolved = resolved
         self._exception_of = exception_of
+        self._timezone = timezone
+
+    @property
+    def timezone(self) -> tzinfo:
+        """The app's time zone, in which Celery gives `date_done`."""
+        return self._timezone()
 
     def metas(self, task_ids: Iterable[str]) -> list[Meta]:
         """What is known of these ids, in one round trip; nothing for an unknown one."""

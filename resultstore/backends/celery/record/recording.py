@@ -7,7 +7,7 @@ from typing import Any
 from celery import states
 
 from resultstore.model.artifact import Artifact
-from resultstore.model.result import Failure, Result
+from resultstore.model.result import Failure, Result, text_of
 
 # What the record itself holds of Celery's meta; the rest (children, result_extended ...) is its `extra`.
 _IN_THE_RECORD = frozenset({"status", "result", "traceback", "date_done", "name", "worker", "retries"})
@@ -57,7 +57,7 @@ def failure_of(encoded: object) -> Failure | None:
     if not isinstance(encoded, dict):
         return None
     message = encoded.get("exc_message", "")
-    told = ", ".join(str(part) for part in message) if isinstance(message, list | tuple) else str(message)
+    told = ", ".join(map(text_of, message)) if isinstance(message, list | tuple) else text_of(message)
     return Failure(str(encoded.get("exc_type", "")), told, str(encoded.get("exc_module") or ""))
 
 
