@@ -1,139 +1,120 @@
-"""Ffmpeg: what is in a video, and pieces of it, by a confined program that reads this one file and nothing else."""
+"""Ffmpeg: pieces of a video, made by a confined program that reads this one file and nothing else."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
-import msgspec
-
 from resultstore import BadInput
-from tasks.confined import Bounds, installed, run
+from tasks.confined import Bounds, OverBounds, installed, run
+from tasks.ffprobe import SAFELY, Colors, Video
 
-MAX_DURATION_S: Final = 4 * 3600
-MAX_PIXELS: Final = 8192 * 4352
-MAX_STREAMS: Final = 16
-MAX_FRAMES_PER_S: Final = 240
-_LOOK: Final = Bounds(memory_mib=1024, cpu_s=15, wall_s=30)
+MAX_HEIGHT: Final = 4352
+"""Of what is made: a film as narrow as a tape is made narrower still."""
 _WORK: Final = Bounds(memory_mib=2048, cpu_s=300, wall_s=300)
-
-# An HLS playlist or an ffconcat script that calls itself .mp4 would open other files and addresses: only these
-# containers and codecs are read, and only from files.
-_SAFELY: Final = (
-    "-protocol_whitelist",
-    "file,pipe",
-    "-format_whitelist",
-    "mov,mp4,matroska,webm",
-    "-codec_whitelist",
-    "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,mjpeg,aac,mp3,mp3float,opus,vorbis,flac,ac3,pcm_s16le",
-)
 
 Format = Literal["mp4", "webm"]
 
-_MP4: Final = "-c:v libx264 -preset veryfast -crf 26 -pix_fmt yuv420p -c:a aac -b:a 96k -movflags +faststart"
-_WEBM: Final = "-c:v libvpx -deadline realtime -cpu-used 8 -crf 30 -b:v 1M -pix_fmt yuv420p -c:a libvorbis"
-
-
-class _Stream(msgspec.Struct, frozen=True):
-    codec_type: str = ""
-    codec_name: str = ""
-    width: int = 0
-    height: int = 0
-    avg_frame_rate: str = "0/0"
-
-
-class _Container(msgspec.Struct, frozen=True):
-    duration: str = "0"
-
-
-class _Found(msgspec.Struct, frozen=True):
-    streams: tuple[_Stream, ...] = ()
-    format: _Container = _Container()
-
-
-class Video(msgspec.Struct, frozen=True):
-    """What a video is, as its header says."""
-
-    width: int
-    height: int
-    duration_s: float
-    codec: str
-
-
-def looked_at(path: Path) -> Video:
-    """What is in the file, without a frame being decoded. Raises BadInput for what is no video, or over a cap."""
-    asked = ("-v", "error", "-show_entries", "stream=codec_type,codec_name,width,height,avg_frame_rate:format=duration")
-    answer = run([installed("ffprobe"), *_SAFELY, *asked, "-of", "json", path.name], folder=path.parent, bounds=_LOOK)
-    try:
-        found = msgspec.json.decode(answer, type=_Found)
-        duration_s = float(found.format.duration)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise BadInput("it is no video that can be read; send MP4, MOV, WebM or Matroska") from error
-    pictures = [one for one in found.streams if one.codec_type == "video"]
-    if not pictures:
-        raise BadInput("it has no picture, only other streams; send a video")
-    first = pictures[0]
-    _check(first, duration_s=duration_s, streams=len(found.streams))
-    return Video(width=first.width, height=first.height, duration_s=round(duration_s, 3), codec=first.codec_name)
+# H.264 says how its colours are meant, and BT.709 is what players take a small film without such words for least
+# often; VP8 has no words for it, and is BT.601 by its specification (RFC 6386, 9.2).
+_MATRIX: Final = {"jpeg": "bt601", "mp4": "bt709", "webm": "bt601"}
+_TAGS: Final = "-color_range tv -color_primaries bt709 -color_trc bt709 -colorspace "
+_SOUND: Final = "-ac 2 -ar 48000 "
+_MP4: Final = f"-c:v libx264 -preset veryfast -crf 26 {_TAGS}bt709 {_SOUND}-c:a aac -b:a 96k -movflags +faststart"
+_WEBM: Final = f"-c:v libvpx -deadline realtime -cpu-used 8 -crf 30 -b:v 1M {_TAGS}smpte170m {_SOUND}-c:a libvorbis"
+# What swscale calls the matrices of H.273; of any other it is left to take the stream's own word.
+_SCALES: Final = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601", "bt2020nc": "bt2020", "fcc": "fcc"}
+_TRANSFERS: Final = frozenset({"bt709", "smpte170m", "bt2020-10", "bt2020-12", "iec61966-2-1", "linear"})
 
 
 def poster(path: Path, video: Video, *, width: int) -> Path:
     """A JPEG of a moment near the beginning, in a file beside `path`."""
     made = path.with_name("poster.jpg")
-    moment_s = min(1.0, video.duration_s / 3)
-    scale = f"scale={_even(min(width, video.width))}:-2"
-    where = ("-ss", f"{moment_s:.3f}", "-i", path.name, "-frames:v", "1", "-an", "-sn", "-dn")
-    options = (*where, "-vf", scale, "-map_metadata", "-1", "-q:v", "4", "-f", "mjpeg", made.name)
-    run([installed("ffmpeg"), *_quietly(), *_SAFELY, *options], folder=path.parent, bounds=_WORK)
-    if not made.exists() or not made.stat().st_size:
-        raise BadInput("it has no frame that can be decoded: it is damaged or cut short; send the whole file")
-    return made
+    shape = _filters(video, width=width, into="jpeg")
+    # A film whose pictures end before its sound has none at that moment: then it is the first one.
+    for moment_s in (min(1.0, video.duration_s / 3), 0):
+        where = ("-ss", f"{moment_s:.3f}", "-i", path.name, "-map", f"0:{video.picture}", "-frames:v", "1")
+        options = (*where, "-vf", shape, *_BARE, "-q:v", "4", "-f", "mjpeg", made.name)
+        _ffmpeg(path.parent, options)
+        if made.exists() and made.stat().st_size:
+            return made
+    raise BadInput("it has no frame that can be decoded: it is damaged or cut short; send the whole file")
 
 
-def preview(path: Path, *, seconds: float, width: int, format: Format, report: Callable[[float], None]) -> Path:
+def preview(
+    path: Path, video: Video, *, seconds: float, width: int, format: Format, report: Callable[[float], None]
+) -> Path:
     """The first `seconds`, small, in a file beside `path`; `report` is told the seconds that are done."""
     made = path.with_name(f"preview.{format}")
-    where = ("-t", f"{seconds:.3f}", "-i", path.name, "-map", "0:v:0", "-map", "0:a:0?", "-sn", "-dn")
-    shape = ("-vf", f"scale='min({_even(width)},iw)':-2", "-r", "30", "-map_metadata", "-1", "-threads", "2")
-    options = (
-        *where,
-        *shape,
-        *(_MP4 if format == "mp4" else _WEBM).split(),
-        "-progress",
-        "pipe:1",
-        "-f",
-        format,
-        made.name,
-    )
+    coded = (_MP4 if format == "mp4" else _WEBM).split()
+    shape = ("-vf", _filters(video, width=width, into=format), "-r", "30", *_BARE, "-threads", "2")
 
     def heard(line: bytes) -> None:
         name, _, value = line.decode(errors="replace").strip().partition("=")
         if name == "out_time_us" and value.isdecimal():
             report(min(seconds, int(value) / 1_000_000))
 
-    run([installed("ffmpeg"), *_quietly(), *_SAFELY, *options], folder=path.parent, bounds=_WORK, heard=heard)
+    def encode(sound: tuple[str, ...]) -> None:
+        where = ("-t", f"{seconds:.3f}", "-i", path.name, "-map", f"0:{video.picture}", *sound)
+        _ffmpeg(path.parent, (*where, *shape, *coded, "-progress", "pipe:1", "-f", format, made.name), heard)
+
+    if video.sound is None:
+        encode(())
+        return made
+    try:
+        encode(("-map", f"0:{video.sound}"))
+    except OverBounds:
+        raise
+    except BadInput:  # sound that cannot be decoded takes no picture from anybody
+        encode(())
     return made
 
 
-def _check(first: _Stream, *, duration_s: float, streams: int) -> None:
-    top, _, bottom = first.avg_frame_rate.partition("/")
-    rate = int(top) / int(bottom) if top.isdecimal() and bottom.isdecimal() and int(bottom) else 0.0
-    over = {
-        f"{first.width} x {first.height} pixels": first.width * first.height > MAX_PIXELS,
-        "no size": first.width < 1 or first.height < 1,
-        "no length": not duration_s > 0,
-        f"{duration_s:,.0f} seconds": duration_s > MAX_DURATION_S,
-        f"{rate:,.0f} frames a second": rate > MAX_FRAMES_PER_S,
-        f"{streams} streams": streams > MAX_STREAMS,
-    }
-    wrong = [what for what, is_over in over.items() if is_over]
-    if wrong:
-        raise BadInput(f"it has {', '.join(wrong)}; send a video within {MAX_DURATION_S // 3600} hours and 8K")
+# Nothing of what is said about the film: where it was made, by whom, its chapters.
+_BARE: Final = ("-map_metadata", "-1", "-map_chapters", "-1", "-sn", "-dn")
 
 
-def _quietly() -> tuple[str, ...]:
-    return ("-v", "error", "-nostdin", "-y")
+def _ffmpeg(folder: Path, options: tuple[str, ...], heard: Callable[[bytes], None] | None = None) -> None:
+    command = [installed("ffmpeg"), "-v", "error", "-nostdin", "-y", *SAFELY, *options]
+    run(command, folder=folder, bounds=_WORK, heard=heard)
 
 
-def _even(width: int) -> int:
+def _filters(video: Video, *, width: int, into: str) -> str:
+    """Make its frames small, with square pixels, and their colours those of what is made.
+
+    ffmpeg has turned them upright before (autorotate).
+    """
+    shape = _fitted(video, width)
+    if video.colors.is_high or video.colors.is_broad:
+        steps = _into_bt709(video.colors, shape)
+        shape, said = "", "bt709"
+    else:
+        shape, said = shape + ":", _SCALES.get(video.colors.matrix, "auto")
+        steps = ""
+    full = into == "jpeg"
+    last = f"scale={shape}in_color_matrix={said}:out_color_matrix={_MATRIX[into]}:out_range={'full' if full else 'tv'}"
+    return f"{steps}{last},setsar=1,format={'yuvj420p' if full else 'yuv420p'}"
+
+
+def _into_bt709(colors: Colors, shape: str) -> str:
+    """From a broader range of colours or light to BT.709: white of 203 cd/m² (ITU-R BT.2408) is its white."""
+    matrix = colors.matrix if colors.matrix in _SCALES else "bt2020nc"
+    if not colors.is_high:
+        transfer = colors.transfer if colors.transfer in _TRANSFERS else "bt709"
+        said = f"min={matrix}:tin={transfer}:pin={colors.primaries}"
+        return f"zscale={shape}:{said}:m=bt709:t=bt709:p=bt709:r=limited,format=yuv420p,"
+    said = f"min={matrix}:tin={colors.transfer}:pin={colors.primaries}"
+    return (
+        f"zscale={shape}:{said}:t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,tonemap=mobius:desat=0,"
+        "zscale=m=bt709:t=bt709:r=limited,format=yuv420p,"
+    )
+
+
+def _fitted(video: Video, width: int) -> str:
+    """The size of what is made: not larger than the film, of the same proportions."""
+    width = min(width, video.width, max(1, video.width * MAX_HEIGHT // video.height))
+    return f"w={_even(width)}:h={_even(round(video.height * width / video.width))}"
+
+
+def _even(side: int) -> int:
     """Encoders halve the colour: sides are even."""
-    return max(2, width // 2 * 2)
+    return max(2, side // 2 * 2)

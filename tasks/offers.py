@@ -14,7 +14,14 @@ MIB: Final = 1024 * 1024
 PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/avif", "image/gif")
 TABLES: Final = ("text/csv",)
 DOCUMENTS: Final = ("application/pdf",)
-VIDEOS: Final = ("video/mp4", "video/quicktime", "video/webm", "video/x-matroska")
+VIDEOS: Final = (
+    "video/mp4",
+    "video/quicktime",
+    "video/3gpp",
+    "video/3gpp2",
+    "video/webm",
+    "video/x-matroska",
+)
 
 ColumnType = Literal["string", "int64", "float64", "bool", "date", "timestamp"]
 

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Final, Literal
 
-import msgspec
 from pydantic import Field
 
 from resultstore import Artifact, BadInput
@@ -11,6 +10,7 @@ from tasks import ffmpeg
 from tasks.app import app
 from tasks.arguments import checked, file_stem, naming
 from tasks.confined import workplace
+from tasks.ffprobe import looked_at
 
 MAX_INPUT_BYTES: Final = 2 * 1024 * 1024 * 1024
 TIME_LIMIT_S: Final = 900
@@ -44,8 +44,8 @@ def preview(
                 f"it has {source.size_bytes:,} bytes, over the cap of {MAX_INPUT_BYTES:,}; send a smaller one"
             )
         with store.open(source) as stream, workplace(stream, name="video") as path:
-            video = ffmpeg.looked_at(path)
-            facts = msgspec.structs.asdict(video)
+            video = looked_at(path)
+            facts = video.facts()
             picture = ffmpeg.poster(path, video, width=width)
             first = store.put(picture, name=f"{stem}-poster.jpg", media_type="image/jpeg", metadata=facts)
             length_s = min(seconds, video.duration_s)
@@ -53,6 +53,6 @@ def preview(
             def report(done_s: float) -> None:
                 store.progress(done_s, length_s, "encoding the preview")
 
-            made = ffmpeg.preview(path, seconds=length_s, width=width, format=format, report=report)
+            made = ffmpeg.preview(path, video, seconds=length_s, width=width, format=format, report=report)
             name, media_type = f"{stem}-preview.{format}", f"video/{format}"
             return [first, store.put(made, name=name, media_type=media_type, metadata=facts)]

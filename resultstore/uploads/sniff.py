@@ -8,6 +8,8 @@ import pylibmagic  # noqa: F401 - it tells python-magic where the library is: fi
 # isort: split
 import magic
 
+from resultstore.uploads import isomedia
+
 HEAD_BYTES: Final = 4096
 
 _PARQUET: Final = "application/vnd.apache.parquet"
@@ -24,11 +26,18 @@ _SAME: Final[Mapping[str, str]] = {
     "audio/x-m4a": "audio/mp4",
     "audio/mp3": "audio/mpeg",
     "video/x-m4v": "video/mp4",
+    "video/3gp": "video/3gpp",
+    "video/matroska": "video/x-matroska",
     "application/csv": "text/csv",
     "application/x-gzip": "application/gzip",
     "application/vnd.apache.parquet": _PARQUET,
     "application/x-parquet": _PARQUET,
 }
+# Types of one container: which of them a file is called depends on who wrote it, and is the same to whoever reads it.
+_FAMILIES: Final = (
+    frozenset({"video/mp4", "video/quicktime", "video/3gpp", "video/3gpp2", "audio/mp4"}),
+    frozenset({"video/webm", "video/x-matroska"}),
+)
 # What text shows itself as, when it is a table all the same. Markup is not among them: a browser would run it.
 _AS_TABLE: Final = frozenset({"text/csv", "text/plain", "text/tab-separated-values"})
 # The folder of a ZIP archive that tells what kind of document it is (ECMA-376 part 2).
@@ -64,11 +73,13 @@ def agrees(*, declared: str, shown: str) -> bool:
     """Whether bytes that show themselves as `shown` may be of the type that was `declared`."""
     if declared in {"text/csv", "text/tab-separated-values"}:
         return shown in _AS_TABLE
-    return declared == shown
+    return declared == shown or any({declared, shown} <= family for family in _FAMILIES)
 
 
 def _own(head: bytes) -> str:
     """What libmagic has no name for."""
+    if film_or_picture := isomedia.media_type(head):
+        return film_or_picture
     if head.startswith(b"PAR1"):
         return _PARQUET
     if _is_safetensors(head):

@@ -46,7 +46,7 @@ export class Offers {
 const KINDS = [["image/", "pictures"], ["text/csv", "tables"], ["application/pdf", "PDFs"], ["video/", "video"], ["audio/", "sound"]];
 
 // Systems name these differently, or not at all.
-const BY_SUFFIX = { csv: "text/csv", tsv: "text/tab-separated-values", pdf: "application/pdf", avif: "image/avif", webp: "image/webp", mp4: "video/mp4", mov: "video/quicktime", webm: "video/webm", mkv: "video/x-matroska" };
+const BY_SUFFIX = { csv: "text/csv", tsv: "text/tab-separated-values", pdf: "application/pdf", avif: "image/avif", webp: "image/webp", mp4: "video/mp4", m4v: "video/mp4", "3gp": "video/3gpp", "3g2": "video/3gpp2", mov: "video/quicktime", webm: "video/webm", mkv: "video/x-matroska" };
 
 /** The file's media type: by its suffix where the browser is known to guess differently. */
 export function typeOf(file) {

@@ -82,6 +82,62 @@ def test_a_playlist_is_no_video(sniffer):
         assert not agrees(declared="video/mp4", shown=sniffer.sniff(head))
 
 
+def iso(*brands: bytes) -> bytes:
+    """The head of an ISO base media file: its major brand, then those that it is compatible with."""
+    first, *others = brands
+    return (16 + 4 * len(others)).to_bytes(4, "big") + b"ftyp" + first + bytes(4) + b"".join(others) + bytes(64)
+
+
+BRANDS = {
+    "video/mp4": [iso(b"isom", b"mp41"), iso(b"mp42"), iso(b"M4V "), iso(b"MSNV"), iso(b"XAVC"), iso(b"abcd", b"iso2")],
+    "video/quicktime": [
+        iso(b"qt  "),
+        b"\0\0\0\x08wide\0\0\1\0mdat" + bytes(64),
+        b"\0\0\0\x0cfree\0\0\0\0\0\0\1\0moov" + bytes(64),
+    ],
+    "video/3gpp": [iso(b"3gp4"), iso(b"3gp6", b"isom"), iso(b"3ge7")],
+    "video/3gpp2": [iso(b"3g2a", b"isom")],
+    "audio/mp4": [iso(b"M4A ", b"isom")],
+    "image/avif": [iso(b"avif"), iso(b"avis"), iso(b"mif1", b"avif"), iso(b"miaf", b"mif1", b"avif")],
+    "image/heic": [iso(b"heic"), iso(b"mif1", b"heic"), iso(b"msf1", b"hevc")],
+    "image/heif": [iso(b"mif1"), iso(b"mif1", b"jpeg")],
+    "image/jp2": [iso(b"jp2 ")],
+}
+
+
+@pytest.mark.parametrize("media_type", BRANDS)
+def test_every_brand_of_a_container_is_known(sniffer, media_type):
+    assert {sniffer.sniff(head) for head in BRANDS[media_type]} == {media_type}
+
+
+def test_text_that_says_free_is_text(sniffer):
+    assert sniffer.sniff(b"1234free as a bird\n") == "text/plain"
+
+
+def test_brands_beyond_their_box_do_not_count(sniffer):
+    head = iso(b"mif1") + b"avif"
+
+    assert sniffer.sniff(head) == "image/heif"
+
+
+@pytest.mark.parametrize(
+    ("declared", "shown", "same"),
+    [
+        ("video/mp4", "video/3gpp", True),
+        ("video/quicktime", "video/mp4", True),
+        ("video/mp4", "video/quicktime", True),
+        ("audio/mp4", "video/mp4", True),
+        ("video/x-matroska", "video/webm", True),
+        ("video/webm", "video/mp4", False),
+        ("video/mp4", "image/avif", False),
+        ("image/avif", "image/heic", False),
+        ("image/jpeg", "video/mp4", False),
+    ],
+)
+def test_containers_of_one_family_agree(declared, shown, same):
+    assert agrees(declared=declared, shown=shown) == same
+
+
 @pytest.mark.parametrize(
     ("said", "means"),
     [
