@@ -1,16 +1,20 @@
 """Sweep: collects what has expired where the store has no lifecycle rules of its own: a folder."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
 import msgspec
 
 from resultstore.blobs.blobstore import BlobStore, HasClock
+from resultstore.logs import Log
+from resultstore.loops import Tolerance
 from resultstore.model import layout, seal as documents
-from resultstore.model.errors import BlobMissing, SealUnreadable
+from resultstore.model.errors import BlobMissing, Damaged, ResultStoreError
 from resultstore.model.mac import Macs
 from resultstore.retention import BLOB_GRACE_DAYS, SEAL_GRACE_DAYS
+
+_log = Log(__name__)
 
 BATCH_KEYS = 1_000  # what S3's DeleteObjects takes at once
 _TOMBSTONE_LENGTH_S = layout.DAY_S
@@ -49,25 +53,42 @@ def _old_blobs(blobs: Sweepable, now: float) -> Iterator[str]:
 def _old_seals(blobs: Sweepable, macs: Macs, now: float) -> Iterator[str]:
     shortest_s = min(length_s for length_s in layout.RETENTION_S.values() if length_s is not None)
     grace_s = SEAL_GRACE_DAYS * layout.DAY_S
+    tolerance = Tolerance(_log, "seal_not_swept")
     for stored in blobs.list("seals/"):
-        if stored.modified_at < now - shortest_s - grace_s:
+        if stored.modified_at >= now - shortest_s - grace_s:
+            continue
+        ended_at = None
+        with tolerance.each(key=stored.key):
             ended_at = _ended_at(blobs, macs, stored.key)
-            if ended_at is not None and ended_at + grace_s < now:
-                yield stored.key
+        if ended_at is not None and ended_at + grace_s < now:
+            yield stored.key
 
 
 def _ended_at(blobs: Sweepable, macs: Macs, key: str) -> float | None:
     """When the Result of this seal expired; None when it is kept, or when nobody can tell."""
     try:
         seal = documents.parse(b"".join(blobs.get(key)), macs, of=key)
-    except (BlobMissing, SealUnreadable):
+    except (BlobMissing, Damaged):
         return None  # another sweep took it, or `resultstore show` will say what is wrong with it
     return seal.sealed_at + _TOMBSTONE_LENGTH_S if seal.state == documents.DELETED else seal.expires_at
 
 
 def _deleted(blobs: Sweepable, keys: Iterable[str]) -> int:
     rest, count = iter(keys), 0
+    tolerance = Tolerance(_log, "blob_not_swept")
     while batch := list(islice(rest, BATCH_KEYS)):
-        blobs.delete(batch)
-        count += len(batch)
+        count += _batch_deleted(blobs, batch, tolerance)
     return count
+
+
+def _batch_deleted(blobs: Sweepable, keys: Sequence[str], tolerance: Tolerance) -> int:
+    """Delete these keys; how many went. Where one of them cannot be deleted, each is tried by itself."""
+    try:
+        blobs.delete(keys)
+    except ResultStoreError:
+        before = tolerance.failed
+        for key in keys:
+            with tolerance.each(key=key):
+                blobs.delete([key])
+        return len(keys) - (tolerance.failed - before)
+    return len(keys)

@@ -15,6 +15,7 @@ FLOORS = (
         "embedded",
         "forgeable",
         "furnish",
+        "loops",
         "offers",
         "provision",
         "retention",

@@ -5,7 +5,14 @@ import re
 import msgspec
 
 from resultstore.blobs.target import S3Target
-from resultstore.model.errors import BlobMissing, BlobStoreFull, BlobStoreUnavailable, ResultStoreError, TooLarge
+from resultstore.model.errors import (
+    BlobMissing,
+    BlobStoreFull,
+    BlobStoreUnavailable,
+    BlobUnreadable,
+    ResultStoreError,
+    TooLarge,
+)
 
 # obstore gives status and body only inside its message (object_store, client/retry.rs).
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -14,8 +21,12 @@ _REGION = "incorrectly configured region"
 
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _FULL = frozenset({"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded"})
+# What GET says of an object encrypted with a key that its writer kept (SSE-C), and of an archived one; on AWS (S3 API
+# reference, "Error responses") and on MinIO no other fault of a GET has these codes.
+_UNREADABLE = frozenset({"InvalidRequest", "InvalidObjectState"})
 _INSUFFICIENT_STORAGE = 507
 _NOT_FOUND = 404
+_BAD_REQUEST = 400
 _FORBIDDEN = 403
 _MOVED = 301
 _NOT_IMPLEMENTED = 501
@@ -115,9 +126,19 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         return self.status is not None and self.status >= _SERVER_ERRORS
 
     @property
+    def unclear(self) -> bool:
+        """Whether a HEAD, whose answer has no body, was refused for a reason that only a GET tells."""
+        return self.status in (_BAD_REQUEST, _FORBIDDEN) and not self.code
+
+    @property
     def missing(self) -> bool:
         """Whether the key, not the bucket, does not exist."""
         return self.status == _NOT_FOUND and self.code != "NoSuchBucket"
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether a GET was refused for what this one object is, so that it will be refused for ever."""
+        return self.code in _UNREADABLE
 
     @property
     def full(self) -> bool:
@@ -141,7 +162,12 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         return BlobStoreUnavailable(f"{what}: {where} failed ({self.summary}): {self.remedy}")
 
     def missing_error(self, target: S3Target, key: str) -> ResultStoreError:
-        """The error for a 404 on one blob."""
+        """The error for one blob that could not be read."""
+        if self.unreadable:
+            return BlobUnreadable(
+                f"the blob {key} in bucket {target.bucket} is not given to us ({self.summary}): it was encrypted "
+                "with a key that its writer kept, or archived; delete it"
+            )
         if self.missing:
             return BlobMissing(f"no blob {key} in bucket {target.bucket}: it was deleted, or never written")
         return self.error(target, f"blob {key}")

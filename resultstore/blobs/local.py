@@ -162,7 +162,7 @@ class LocalBlobs:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from self._walk(key, prefix)
-            else:
+            elif is_key(key):  # a file of somebody else's may have any name
                 with suppress(FileNotFoundError):  # deleted while we list
                     yield _stored(key, entry.stat())
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from functools import partial
 from types import ModuleType
-from typing import TypedDict
 
 from resultstore.blobs.blobstore import Chunk, Created, Part, Stored, Taken, Unknown
 from resultstore.blobs.bucket import S3Bucket
@@ -15,23 +13,16 @@ from resultstore.blobs.connection import Connection, TimeLimits
 from resultstore.blobs.credentials import CredentialSource
 from resultstore.blobs.download import Download
 from resultstore.blobs.faults import Fault
-from resultstore.blobs.keys import checked_key, is_key
+from resultstore.blobs.keys import checked_key
 from resultstore.blobs.retry import Retries
+from resultstore.blobs.s3listing import S3Listing, stored
 from resultstore.blobs.s3parts import S3Parts
 from resultstore.blobs.target import S3Target
 from resultstore.blobs.upload import Upload
 from resultstore.model.errors import BlobStoreUnavailable, ResultStoreError
 
 _DELETED_AT_ONCE = 1000  # S3 API reference, DeleteObjects
-_PAGE_KEYS = 1000  # what ListObjectsV2 answers at most: one request a page
 _TAKEN = frozenset({409, 412})
-
-
-class _Meta(TypedDict):
-    path: str
-    size: int
-    e_tag: str | None
-    last_modified: datetime
 
 
 class S3Blobs:
@@ -59,6 +50,7 @@ class S3Blobs:
         self._target = target
         self._connection = Connection(target, credentials=credentials, limits=limits, retries=retries)
         self._bucket = S3Bucket(target, credentials=credentials, retries=retries)
+        self._listing = S3Listing(self._connection, self._bucket)
         self._parts = S3Parts(self._bucket, self.stat)
         self._clock = StoreClock(target, timeout_s=limits.idle_s, retries=retries)
 
@@ -83,7 +75,7 @@ class S3Blobs:
         """What stands under `key`. Raises BlobMissing."""
 
         def request(library: ModuleType, client: object) -> Stored:
-            return _stored(library.head(client, checked_key(key)))
+            return stored(library.head(client, checked_key(key)))
 
         return self._connection.send(request, failed=partial(self._stat_error, key))
 
@@ -101,14 +93,7 @@ class S3Blobs:
 
     def list(self, prefix: str) -> Iterator[Stored]:
         """Every blob whose key begins with `prefix`, in the order of keys. A page that fails is asked for again."""
-        # obstore lists whole segments only: what begins with the rest is sorted out here.
-        folder = prefix.rpartition("/")[0]
-        if folder and not is_key(folder):
-            return
-        last: str | None = None
-        while batch := self._page(folder, after=last):
-            last = batch[-1]["path"]
-            yield from (_stored(one) for one in batch if one["path"].startswith(prefix))
+        return self._listing.blobs(prefix)
 
     def create(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> Created | Taken | Unknown:
         """Write the small `body` under `key` with If-None-Match: *, sent exactly once.
@@ -160,19 +145,15 @@ class S3Blobs:
         """Seconds since the epoch by the store's clock, measured every five minutes."""
         return self._clock.now()
 
-    def _page(self, folder: str, *, after: str | None) -> Sequence[_Meta]:
-        def request(library: ModuleType, client: object) -> Sequence[_Meta]:
-            batch: Sequence[_Meta] | None = next(
-                iter(library.list(client, folder or None, offset=after, chunk_size=_PAGE_KEYS)), None
-            )
-            return batch or ()
-
-        return self._connection.send(request, failed=partial(self._error, f"listing of {folder or 'all blobs'}"))
-
     def _stat_error(self, key: str, fault: Fault) -> ResultStoreError:
-        """HEAD has no body to tell a missing key from a missing bucket; the next question tells."""
+        """HEAD has no body that names a missing bucket, or a foreign encryption; the next request tells."""
         if fault.missing:
-            self._page(key, after=None)
+            self._listing.check(key)
+        if fault.unclear:
+            self._connection.send(
+                lambda library, client: library.get_range(client, checked_key(key), start=0, length=1),
+                failed=partial(Fault.missing_error, target=self._target, key=key),
+            )
         return fault.missing_error(self._target, key)
 
     def _abandon(self, key: str) -> None:
@@ -182,12 +163,3 @@ class S3Blobs:
 
     def _error(self, what: str, fault: Fault) -> ResultStoreError:
         return fault.error(self._target, what)
-
-
-def _stored(meta: _Meta) -> Stored:
-    return Stored(
-        key=meta["path"],
-        size_bytes=meta["size"],
-        etag=(meta["e_tag"] or "").strip('"'),
-        modified_at=meta["last_modified"].timestamp(),
-    )

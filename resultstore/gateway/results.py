@@ -15,7 +15,7 @@ from resultstore.gateway.lookups import Lookups
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import Kind, Quotas
 from resultstore.gateway.starting import Starting
-from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView, result_json, result_view
+from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView, result_json, result_view, seen
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactMissing
 from resultstore.model.result import Result
@@ -74,7 +74,7 @@ class ResultRoutes:
         after = self._cursors.read(cursor, owner=caller.owner, question=question) if cursor else None
         page = self._listing.page(caller, Filters(state, task, q), limit=limit, after=after)
         goes_on = None if page.next is None else self._cursors.written(page.next, owner=caller.owner, question=question)
-        view = PageView(items=[result_view(one) for one in page.results], next=goes_on, complete=page.complete)
+        view = PageView(items=seen(result_view, page.results), next=goes_on, complete=page.complete)
         return _said(view.model_dump_json())
 
     async def result(self, result_id: str, caller: _Reader) -> Response:

@@ -1,17 +1,21 @@
 """Views: what the gateway says of a Result. Never a key, an entity tag, a nonce or a traceback."""
 
 import functools
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
 from pydantic import BaseModel
 
 from resultstore.blobs.disposition import may_be_inline
+from resultstore.logs import Log
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.result import Result
 from resultstore.uploads.ticket import OPEN_STATES, input_of, is_refused, upload_of
+
+_log = Log(__name__)
+Shown = TypeVar("Shown", bound=BaseModel)
 
 # What every answer says to caches, to browsers that guess types, and to the pages that its links lead to.
 NO_STORE: Final[Mapping[str, str]] = {
@@ -138,6 +142,17 @@ def result_view(result: Result, *, retry_of: str | None = None) -> ResultView:
         retry_of=retry_of,
         actions=_actions(result),
     )
+
+
+def seen(view: Callable[[Result], Shown], results: Iterable[Result]) -> list[Shown]:
+    """What may be seen of each Result; one that cannot be shown is left out."""
+    views: list[Shown] = []
+    for one in results:
+        try:
+            views.append(view(one))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others are shown
+            _log.warning("result_not_shown", id=one.id, error=repr(error))
+    return views
 
 
 def result_json(result: Result) -> bytes:

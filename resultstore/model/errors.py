@@ -4,7 +4,7 @@ ResultStoreError
 +-- NotThere          ResultMissing, ArtifactMissing, ArtifactExpired, BlobMissing, TaskMissing
 +-- Refused           TooLarge, WrongType, NotYours, BadReference, BadInput, Misconfigured
 |   +-- UploadIncomplete, UploadRejected, AddressRefused, BadSetting (a Misconfigured)
-+-- Damaged           ChecksumMismatch, SealUnreadable, RecordUnreadable
++-- Damaged           ChecksumMismatch, SealUnreadable, RecordUnreadable, BlobUnreadable
 +-- Unavailable       BlobStoreUnavailable, BlobStoreFull, IndexUnavailable, BrokerUnavailable
 +-- CommitUnknown
 """
@@ -96,6 +96,10 @@ class SealUnreadable(Damaged):
 
 class RecordUnreadable(Damaged):
     """A record in the index is not of a format that this version reads."""
+
+
+class BlobUnreadable(Damaged):
+    """The object store has this blob and does not give it to us: it was encrypted with another's key, or archived."""
 
 
 class Unavailable(ResultStoreError):

@@ -9,7 +9,15 @@ from threading import Lock
 
 from resultstore.index.index import Index, LoadsMany, Over
 from resultstore.logs import Log
-from resultstore.model.errors import BadReference, CommitUnknown, IndexUnavailable, ResultStoreError
+from resultstore.model.errors import (
+    BadReference,
+    BlobStoreUnavailable,
+    CommitUnknown,
+    Damaged,
+    IndexUnavailable,
+    Refused,
+    ResultStoreError,
+)
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
 from resultstore.settings import Settings
@@ -101,7 +109,7 @@ class Lookup:
                 continue
             if self._seals is not None and asked < SEALS_AT_ONCE and not self._misses.known(result_id):
                 asked += 1
-                results[at] = self._sealed_or(result, result_id)
+                results[at] = self._one_of_many(result, result_id)
         return results
 
     def known_many(self, result_ids: Sequence[str]) -> list[Result | None]:
@@ -116,6 +124,14 @@ class Lookup:
         if isinstance(self._index, LoadsMany):
             return self._index.load_many(result_ids)
         return [self._index.load(one) for one in result_ids]
+
+    def _one_of_many(self, result: Result | None, result_id: str) -> Result | None:
+        """`_sealed_or`; the record as it is where the seal cannot be read: the other ids are answered all the same."""
+        try:
+            return self._sealed_or(result, result_id)
+        except (Damaged, Refused, BlobStoreUnavailable) as error:
+            _log.warning("seal_not_read", id=result_id, error=str(error))
+            return result
 
     def restore(self, result_id: str) -> bool:
         """Put the record of a sealed success back; whether there is one. A store that is away cannot tell: False."""

@@ -1,13 +1,17 @@
 """Arrival: brings the bytes of an upload to rest under its key, and says whether they are all there."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
-from resultstore.blobs.blobstore import BlobStore, Part, Stored, TakesParts
+from resultstore.blobs.blobstore import BlobStore, HasClock, Part, Stored, TakesParts
+from resultstore.model import layout
 from resultstore.model.errors import BlobMissing, UploadIncomplete
 from resultstore.uploads.ticket import Ticket
 
+# MinIO takes the date of an object from a header of its sender, and collects and lists by it. Clocks differ by less.
+DATES_DIFFER_S: Final = layout.DAY_S
 
-class Receives(BlobStore, TakesParts, Protocol):
+
+class Receives(BlobStore, TakesParts, HasClock, Protocol):
     """What uploads ask of an object store."""
 
 
@@ -50,6 +54,11 @@ def standing(blobs: Receives, ticket: Ticket) -> Stored | None:
         return blobs.stat(ticket.key)
     except BlobMissing:
         return None
+
+
+def is_misdated(stored: Stored, *, since: float, now: float) -> bool:
+    """Whether the sender has chosen the date: the upload began at `since`, and it is `now` by the store's clock."""
+    return not since - DATES_DIFFER_S <= stored.modified_at <= now + DATES_DIFFER_S
 
 
 def _joined(blobs: Receives, ticket: Ticket) -> Stored | None:

@@ -12,10 +12,10 @@ from resultstore.index.index import Claims, Keeps, Over, Streams
 from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import Misconfigured, ResultMissing, ResultStoreError, UploadRejected
+from resultstore.model.errors import BlobUnreadable, Misconfigured, ResultMissing, ResultStoreError, UploadRejected
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
-from resultstore.uploads.arrival import Receives, arrived, standing
+from resultstore.uploads.arrival import Receives, arrived, is_misdated, standing
 from resultstore.uploads.rejecting import DECLARED_SHA256
 from resultstore.uploads.sniff import HEAD_BYTES, Sniffer, agrees
 from resultstore.uploads.ticket import INPUT, OPEN_STATES, RECORD_LIFE_S, VERIFYING, Ticket, Tickets, opened
@@ -95,14 +95,20 @@ class Completion:
 
     def _inspected(self, ticket: Ticket) -> Artifact:
         """The light look: all there, and of the declared type. Where the task runs, the rest is looked at."""
-        stored = arrived(self._blobs, ticket)
-        self._store.save(opened(ticket, VERIFYING), over=Over.UNFINISHED, ttl_s=RECORD_LIFE_S)
-        asked = ticket.asked
-        shown = self._sniffer.sniff(b"".join(self._blobs.get(ticket.key, size_bytes=HEAD_BYTES)))
-        if not agrees(declared=asked.media_type, shown=shown):
+        name = repr(ticket.asked.name)
+        try:
+            stored = arrived(self._blobs, ticket)
+            self._store.save(opened(ticket, VERIFYING), over=Over.UNFINISHED, ttl_s=RECORD_LIFE_S)
+            head = b"".join(self._blobs.get(ticket.key, size_bytes=HEAD_BYTES))
+        except BlobUnreadable as error:
             raise UploadRejected(
-                f"{asked.name!r} was declared as {asked.media_type} and is {shown}: send a file of the declared type"
-            )
+                f"{name} was stored so that only its sender can read it: send it with the headers of its ticket alone"
+            ) from error
+        if is_misdated(stored, since=ticket.created_at, now=self._blobs.now()):
+            raise UploadRejected(f"{name} was stored under a date that is not today's: send it without one")
+        declared, shown = ticket.asked.media_type, self._sniffer.sniff(head)
+        if not agrees(declared=declared, shown=shown):
+            raise UploadRejected(f"{name} was declared as {declared} and is {shown}: send a file of the declared type")
         return self._artifact(ticket, etag=stored.etag)
 
     def _artifact(self, ticket: Ticket, *, etag: str) -> Artifact:

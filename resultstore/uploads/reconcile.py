@@ -1,23 +1,27 @@
 """Reconcile: finishes the uploads that their clients did not, and collects what will never be finished."""
 
 import math
+import random
 import threading
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final, cast
 
 import msgspec
 
+from resultstore.blobs.blobstore import Stored
 from resultstore.index.index import Claims
 from resultstore.logs import Log
+from resultstore.loops import Tolerance
 from resultstore.model import layout
-from resultstore.model.errors import NotThere, ResultStoreError, Unavailable, UploadIncomplete
+from resultstore.model.errors import Damaged, NotThere, Refused, UploadIncomplete
 from resultstore.model.result import State
 from resultstore.store import Store
+from resultstore.uploads.arrival import DATES_DIFFER_S
 from resultstore.uploads.completion import Completion
 from resultstore.uploads.ticket import OPEN_FOR_S, Ticket, Tickets
 
@@ -59,7 +63,7 @@ class Reconciler:
 
     def run(self) -> Reconciled:
         """Look at every open upload, and at all bytes. May run beside clients, gateways and another run."""
-        found = [self._settled(one) for one in self._tickets.open_ids()]
+        found = self._all_settled(self._tickets.open_ids())
         return Reconciled(
             completed=found.count("completed"), given_up=found.count("given up"), orphans=self._collected()
         )
@@ -69,8 +73,7 @@ class Reconciler:
         if not self._claimed(layout.RECONCILING_KEY, EVERY_S - 5):
             return Reconciled()
         minute = int(time.time() // EVERY_S)
-        due = partial(_due, minute=minute)
-        found = [self._settled(one, due=due) for one in self._tickets.open_ids()]
+        found = self._all_settled(self._tickets.open_ids(), due=partial(_due, minute=minute))
         orphans = self._collected() if self._claimed(layout.COLLECTING_KEY, _ORPHANS_EVERY_S) else 0
         return Reconciled(completed=found.count("completed"), given_up=found.count("given up"), orphans=orphans)
 
@@ -79,7 +82,7 @@ class Reconciler:
         open_ids = self._tickets.untold_ids()
         if not open_ids or not self._claimed(layout.GLANCING_KEY, GLANCE_S - 1):
             return Reconciled()
-        found = [self._settled(one, due=expected) for one in open_ids]
+        found = self._all_settled(open_ids, due=expected)
         return Reconciled(completed=found.count("completed"), given_up=found.count("given up"))
 
     @contextmanager
@@ -95,8 +98,8 @@ class Reconciler:
                     if time.monotonic() >= rounds_at:
                         rounds_at = time.monotonic() + EVERY_S
                         self.round()
-                except ResultStoreError as error:
-                    _log.warning("reconciliation failed", reason=str(error))
+                except Exception as error:  # noqa: BLE001 - whatever it is: the next round is soon
+                    _log.warning("reconciliation failed", reason=repr(error))
 
         thread = threading.Thread(target=rounds, name="resultstore-reconciler", daemon=True)
         thread.start()
@@ -105,21 +108,27 @@ class Reconciler:
         finally:
             ended.set()
 
-    def _settled(self, upload_id: str, *, due: Callable[[Ticket], bool] | None = None) -> str:
+    def _all_settled(self, upload_ids: Sequence[str], *, due: Callable[[Ticket], bool] | None = None) -> list[str]:
+        """Settle each; what was done, in words. One that fails is left for the next round.
+
+        In another order each time: where a server is away the round ends early, and must not end at the same ones.
+        """
+        tolerance = Tolerance(_log, "upload_not_reconciled")
+        done: list[str] = []
+        for one in random.sample(upload_ids, len(upload_ids)):
+            with tolerance.each(id=one):
+                done.append(self._settled(one, due=due))
+        return done
+
+    def _settled(self, upload_id: str, *, due: Callable[[Ticket], bool] | None) -> str:
         """Complete the upload if all of it is there, give it up if its time is over; what was done, in a word."""
-        try:
-            ticket = self._tickets.find(upload_id)
-            if ticket is None:
-                self._tickets.forget(upload_id)
-                return "given up"
-            if due is not None and not due(ticket):
-                return "left"
-            return self._completed(ticket)
-        except Unavailable:
-            raise  # the next one would wait for the same server
-        except ResultStoreError as error:
-            _log.warning("upload not reconciled", id=upload_id, reason=str(error))
+        ticket = self._tickets.find(upload_id)
+        if ticket is None:
+            self._tickets.forget(upload_id)
+            return "given up"
+        if due is not None and not due(ticket):
             return "left"
+        return self._completed(ticket)
 
     def _completed(self, ticket: Ticket) -> str:
         try:
@@ -138,21 +147,34 @@ class Reconciler:
         """Delete bytes of a week ago that no ticket, record or seal knows; how many there were."""
         blobs, count = self._store.blobs, 0
         assert blobs is not None  # a Completion was made for this store
-        before = blobs.now() - ORPHAN_AFTER_S
+        now = blobs.now()
+        tolerance = Tolerance(_log, "orphan_not_collected")
         for stored in blobs.list("uploads/"):
-            if stored.modified_at < before and self._unknown(layout.id_of_upload_key(stored.key)):
-                blobs.delete([stored.key])
-                count += 1
+            if not (layout.is_content_key(stored.key) and is_old(stored, now=now)):
+                continue
+            with tolerance.each(key=stored.key):
+                if self._unknown(layout.id_of_upload_key(stored.key)):
+                    blobs.delete([stored.key])
+                    count += 1
         return count
 
     def _unknown(self, upload_id: str) -> bool:
-        if self._tickets.find(upload_id) is not None:
+        """Whether nothing knows the upload. What cannot be read might, so that its bytes stay."""
+        try:
+            if self._tickets.find(upload_id) is not None:
+                return False
+            result = self._store.load(upload_id)
+        except (Damaged, Refused):
             return False
-        result = self._store.load(upload_id)
         return result is None or (result.failure is not None and result.state == State.FAILURE and not result.artifacts)
 
     def _claimed(self, key: str, length_s: float) -> bool:
         return cast("Claims", self._store.index).claim(key, uuid.uuid4().hex, ttl_s=int(length_s))
+
+
+def is_old(stored: Stored, *, now: float) -> bool:
+    """Whether it was stored a week ago, or is dated so far ahead that its sender must have chosen the date."""
+    return not now - ORPHAN_AFTER_S <= stored.modified_at <= now + DATES_DIFFER_S
 
 
 def expected(ticket: Ticket) -> bool:

@@ -9,7 +9,7 @@ from resultstore.index.index import Keeps
 from resultstore.index.leases import Leases
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import BadReference, Misconfigured
+from resultstore.model.errors import BadReference, Misconfigured, RecordUnreadable
 from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.uploads.plan import Plan
@@ -119,7 +119,7 @@ class Tickets:
         self._open.take(layout.UNTOLD_UPLOADS_KEY, upload_id, ttl_s=_KEPT_FOR_S, most=_MOST_OPEN)
 
     def find(self, upload_id: str) -> Ticket | None:
-        """The ticket of an upload, or None. Raises BadReference when it was not written by us."""
+        """The ticket of an upload, or None. Raises BadReference when it was not written by us, RecordUnreadable."""
         kept = self._index.kept(layout.ticket_key(upload_id))
         if kept is None:
             return None
@@ -127,7 +127,12 @@ class Tickets:
         digest = hashlib.sha256(document).hexdigest()
         if self._macs and not self._macs.agrees(mac.decode(errors="replace"), _PURPOSE, upload_id, digest):
             raise BadReference(f"the ticket of {upload_id} was not written by us: begin the upload anew")
-        return msgspec.msgpack.decode(document, type=Ticket)
+        try:
+            return msgspec.msgpack.decode(document, type=Ticket)
+        except msgspec.MsgspecError as error:
+            raise RecordUnreadable(
+                f"the ticket of {upload_id} is damaged, or of a newer resultstore ({error}): begin the upload anew"
+            ) from error
 
     def forget(self, upload_id: str) -> None:
         """Remember nothing of it any more."""

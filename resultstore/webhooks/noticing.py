@@ -2,12 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from resultstore.index.index import HasLine, Line
 from resultstore.logs import Log
-from resultstore.model.errors import ResultStoreError
+from resultstore.loops import Tolerance
+from resultstore.model.errors import Damaged, Refused, ResultStoreError
+from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
 from resultstore.store import Store
 from resultstore.webhooks.outbox import Outbox
@@ -61,8 +63,8 @@ class Noticing:
                 if time.monotonic() >= self._look_at:
                     self._look_at = time.monotonic() + LOOK_S
                     self._look()
-            except ResultStoreError as error:
-                _log.warning("webhooks_not_looked_at", error=str(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look is soon
+                _log.warning("webhooks_not_looked_at", error=repr(error))
                 self._stopped.wait(_WAIT_S)
         if self._line is not None:
             self._line.close()
@@ -87,19 +89,43 @@ class Noticing:
 
     def _check(self, waiting: Sequence[tuple[str, int]]) -> int:
         """How many of these do not wait any more: their work has ended, or nobody knows it."""
-        results = self._store.load_many([one for one, _ in waiting])
+        tolerance = Tolerance(_log, "webhook_not_looked_at")
+        results = self._loaded([one for one, _ in waiting])
         gone = 0
-        for (one, waited_s), result in zip(waiting, results, strict=True):
-            if result is not None and result.terminal:
-                self._outbox.ended(one)
-                self._forget(one)
-                gone += 1
-            elif result is None and waited_s > _UNKNOWN_S:
-                self._drop(one)
-                gone += 1
+        for one, waited_s in waiting:
+            with tolerance.each(id=one):
+                gone += self._settled(one, waited_s, results)
         if gone:
             self._ended()
         return gone
+
+    def _loaded(self, result_ids: Sequence[str]) -> Mapping[str, Result | None]:
+        """The Results, where all of them can be read together."""
+        try:
+            return dict(zip(result_ids, self._store.load_many(result_ids), strict=True))
+        except ResultStoreError as error:
+            _log.warning("webhooks_not_looked_at", count=len(result_ids), error=str(error))
+            return {}
+
+    def _settled(self, result_id: str, waited_s: int, results: Mapping[str, Result | None]) -> bool:
+        """Whether this one waits no more."""
+        is_late = waited_s > _UNKNOWN_S
+        result = results[result_id] if result_id in results else self._read(result_id)
+        if result is not None and result.terminal:
+            self._outbox.ended(result_id)
+            self._forget(result_id)
+        elif is_late and result is None and self._read(result_id) is None:  # together, what cannot be read is left out
+            self._drop(result_id)
+        else:
+            return False
+        return True
+
+    def _read(self, result_id: str) -> Result | None:
+        try:
+            return self._store.load(result_id)
+        except (Damaged, Refused) as error:  # nobody will ever read it
+            _log.warning("webhook_not_looked_at", id=result_id, error=str(error))
+            return None
 
     def _drop(self, result_id: str) -> None:
         self._outbox.done(result_id)

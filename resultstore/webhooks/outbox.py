@@ -74,7 +74,7 @@ class Outbox:
     def waiting(self, *, start: int, count: int) -> list[tuple[str, int]]:
         """Ids whose work has not ended, the oldest first, each with for how long it has waited (s)."""
         page = cast("list[bytes]", self._run("waiting", start, count))
-        return [(one.decode(), int(waited)) for one, waited in zip(page[::2], page[1::2], strict=True)]
+        return [(one.decode(errors="replace"), int(waited)) for one, waited in zip(page[::2], page[1::2], strict=True)]
 
     def _written(self, hook: Hook) -> bytes:
         mac = self._macs.sign(_PURPOSE, *_said(hook)) if self._macs else ""

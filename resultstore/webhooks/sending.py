@@ -97,8 +97,8 @@ class Sending:
             return []
         try:
             return await to_thread.run_sync(lambda: self._outbox.lease(count, lease_s=_LEASE_S))
-        except ResultStoreError as error:
-            _log.warning("webhooks_not_taken", error=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the sending of all others
+            _log.warning("webhooks_not_taken", error=repr(error))
             return []
 
     async def _send(self, client: httpx.AsyncClient, hook: Hook) -> None:

@@ -60,14 +60,15 @@ class OwnMinio:
 
 
 @contextmanager
-def own_minio(folder: Path, **variables: str) -> Iterator[OwnMinio]:
-    """A MinIO on a folder of its own, with these further variables."""
-    server = OwnMinio(f"http://127.0.0.1:{free_port()}")
+def own_minio(folder: Path, *, certificates: Path | None = None, **variables: str) -> Iterator[OwnMinio]:
+    """A MinIO on a folder of its own, with these further variables; it speaks TLS where there are `certificates`."""
+    server = OwnMinio(f"{'https' if certificates else 'http'}://127.0.0.1:{free_port()}")
+    secure = ["--certs-dir", certificates] if certificates else []
     base = {"MINIO_ROOT_USER": server.access_key, "MINIO_ROOT_PASSWORD": server.secret_key, "MINIO_UPDATE": "off"}
-    address = server.endpoint.removeprefix("http://")
+    address = server.endpoint.partition("://")[2]
     with (folder / "minio.log").open("wb") as log:
         process = subprocess.Popen(
-            [_install.programs().minio, "server", "--quiet", "--address", address, folder / "data"],
+            [_install.programs().minio, "server", "--quiet", *secure, "--address", address, folder / "data"],
             env={"PATH": os.defpath, "HOME": str(folder), "MINIO_BROWSER": "off"} | base | variables,
             stdout=log,
             stderr=log,

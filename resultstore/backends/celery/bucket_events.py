@@ -19,7 +19,6 @@ from resultstore.blobs.target import S3Target
 from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.errors import (
-    BadInput,
     BadReference,
     BrokerUnavailable,
     Misconfigured,
@@ -129,8 +128,8 @@ class BucketEvents(bootsteps.ConsumerStep):
         """A crash anywhere in here, or before the broker has the task, brings the same event again."""
         try:
             ids = arrivals(_raw(message.body), bucket=self._target.bucket, root=self._target.prefix)
-        except BadInput as reason:
-            _log.warning("event_refused", reason=str(reason))
+        except Exception as reason:  # noqa: BLE001 - an error that leaves this method ends the worker
+            _log.warning("event_refused", reason=repr(reason))
             message.reject()
             return
         try:
@@ -139,6 +138,10 @@ class BucketEvents(bootsteps.ConsumerStep):
         except self._faults as error:
             _log.warning("event_not_handed_on", ids=ids, reason=type(error).__name__)
             message.requeue()
+            return
+        except Exception as error:  # noqa: BLE001 - as above; the reconciler finds what this event tells of
+            _log.warning("event_refused", ids=ids, reason=repr(error))
+            message.reject()
             return
         message.ack()
 

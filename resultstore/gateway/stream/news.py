@@ -4,11 +4,23 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
-from resultstore.gateway.stream.frames import Frame, View, change_message, place_of, removed_message, result_message
+from resultstore.gateway.stream.frames import (
+    Frame,
+    View,
+    change_message,
+    place_of,
+    removed_message,
+    result_message,
+)
+from resultstore.gateway.views import seen
+from resultstore.logs import Log
+from resultstore.model.errors import Damaged, Refused
 from resultstore.model.event import Event, Told
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
 from resultstore.store import Store
+
+_log = Log(__name__)
 
 _REMEMBERED: Final = 50_000  # Results; of a forgotten one the next Event is sent with the whole record
 
@@ -50,8 +62,19 @@ class News:
         return event.state != DELETED and self._shown.get(key) != (event.state, event.artifacts)
 
     def _loaded(self, keys: Sequence[_Key]) -> dict[_Key, Result | None]:
-        results = self._store.load_many([result_id for _, result_id in keys]) if keys else []
+        try:
+            results = self._store.load_many([result_id for _, result_id in keys]) if keys else []
+        except (Damaged, Refused):
+            results = [self._one(result_id) for _, result_id in keys]
         return dict(zip(keys, results, strict=True))
+
+    def _one(self, result_id: str) -> Result | None:
+        """The Result; None for one that nobody can read: the others are told of all the same."""
+        try:
+            return self._store.load(result_id)
+        except (Damaged, Refused) as error:
+            _log.warning("event_not_read", id=result_id, error=str(error))
+            return None
 
     def _frame(self, key: _Key, at: str, event: Event, loaded: dict[_Key, Result | None]) -> Frame | None:
         owner, place = key[0], place_of(at)
@@ -66,4 +89,5 @@ class News:
             return None
         self._shown[key] = (str(result.state), len(result.artifacts))
         self._shown.move_to_end(key)
-        return Frame(owner, place, result_message(self._view(result), at=at))
+        views = seen(self._view, [result])
+        return Frame(owner, place, result_message(views[0], at=at)) if views else None

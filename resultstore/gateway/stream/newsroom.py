@@ -11,7 +11,7 @@ import structlog
 from resultstore.gateway.stream.frames import Frame, View, place_of
 from resultstore.gateway.stream.news import News
 from resultstore.index.index import Feed, Streams
-from resultstore.model.errors import ResultStoreError
+from resultstore.loops import IN_A_ROW
 from resultstore.model.event import Told
 from resultstore.store import Store
 
@@ -60,19 +60,38 @@ class Newsroom:
 
     def _run(self) -> None:
         while not self._closed:
-            told = self._feed.wait(_PAUSE_S if self._behind else _WAIT_S)
+            try:
+                told = self._feed.wait(_PAUSE_S if self._behind else _WAIT_S)
+            except Exception as error:  # noqa: BLE001 - of this thread there is one, for all owners
+                _log.warning("feed_not_read", error=repr(error))
+                time.sleep(_PAUSE_S)
+                continue
             while self._left:
                 self._places.pop(self._left.popleft(), None)
             told = [*map(Told, self._behind), *told]
-            if not told:
-                continue
-            try:
-                self._tell(told)
-            except ResultStoreError as error:
-                self._behind |= {one.owner for one in told}
-                _log.warning("events_not_read", owners=len(self._behind), error=str(error))
+            if told and not self._told(told):
+                self._each_told(told)
+            if self._behind:
                 time.sleep(_PAUSE_S)
         self._feed.close()
+
+    def _each_told(self, told: Sequence[Told]) -> None:
+        """Deliver what is told owner by owner: where all together failed, one of them may be the reason."""
+        failures = 0
+        for owner in {one.owner for one in told}:
+            failures = 0 if self._told([one for one in told if one.owner == owner]) else failures + 1
+            if failures == IN_A_ROW:  # then it is Redis
+                return
+
+    def _told(self, told: Sequence[Told]) -> bool:
+        """Deliver what is told; whether all of it could be read. Owners of whom it could not are asked for again."""
+        try:
+            self._tell(told)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._behind |= {one.owner for one in told}
+            _log.warning("events_not_read", owners=len(self._behind), error=repr(error))
+            return False
+        return True
 
     def _tell(self, told: Sequence[Told]) -> None:
         """Deliver what is told; nothing is remembered as told before all of it could be read."""

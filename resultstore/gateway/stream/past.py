@@ -8,6 +8,7 @@ from anyio import CapacityLimiter, to_thread
 from resultstore.gateway.stream.frames import HEARTBEAT, RESET, View, place_of, result_message, snapshot_message
 from resultstore.gateway.stream.news import News
 from resultstore.gateway.stream.viewer import Viewer
+from resultstore.gateway.views import seen
 from resultstore.index.index import Streams
 from resultstore.model.result import Result
 from resultstore.store import Store
@@ -53,7 +54,8 @@ class Past:
         frames = News(self._store, self._view).frames(missed)
         since = place[0] / 1000 - _CLOCK_SLACK_S
         unowned = [one for one in self._unowned(viewer)[0] if (one.changed_at or 0) > since]
-        messages = [frame.message for frame in frames] + [result_message(self._view(one), at="") for one in unowned]
+        messages = [frame.message for frame in frames]
+        messages += [result_message(one, at="") for one in seen(self._view, unowned)]
         return b"".join(messages) or HEARTBEAT
 
     def _snapshot(self, viewer: Viewer) -> bytes:
@@ -66,7 +68,7 @@ class Past:
         unowned, all_seen = self._unowned(viewer)
         complete = all_seen and len(ids) <= SNAPSHOT_RESULTS and len(owned) + len(unowned) <= SNAPSHOT_RESULTS
         newest = nlargest(SNAPSHOT_RESULTS, [*owned, *unowned], key=_age)
-        return snapshot_message(map(self._view, newest), at=at, complete=complete)
+        return snapshot_message(seen(self._view, newest), at=at, complete=complete)
 
     def _unowned(self, viewer: Viewer) -> tuple[list[Result], bool]:
         """What nobody owns, for a viewer who may see it; and whether these are all."""

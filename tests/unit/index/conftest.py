@@ -106,7 +106,7 @@ def guarded_redis(tmp_path: Path) -> Iterator[PrivateRedis]:
 @pytest.fixture
 def tls_redis(tmp_path: Path) -> Iterator[PrivateRedis]:
     """A running one whose URL speaks TLS by a certificate of its own."""
-    key, certificate = _self_signed(tmp_path)
+    key, certificate = self_signed(tmp_path)
     tls_port = _free_port()
     options = ("--tls-port", str(tls_port), "--tls-key-file", key, "--tls-cert-file", certificate)
     server = PrivateRedis(tmp_path, *options, "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no")
@@ -114,7 +114,8 @@ def tls_redis(tmp_path: Path) -> Iterator[PrivateRedis]:
     yield from _running(server)
 
 
-def _self_signed(folder: Path) -> tuple[str, str]:
+def self_signed(folder: Path) -> tuple[str, str]:
+    """The files of a key and of a certificate for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redis of a test")])
     now = datetime.now(UTC)

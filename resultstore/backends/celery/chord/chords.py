@@ -17,6 +17,7 @@ from resultstore.backends.celery.chord.outbox import Outbox, Standing, written
 from resultstore.backends.celery.chord.sending import STARTED, in_place_of, send, senders_of
 from resultstore.index.index import RunsScripts
 from resultstore.logs import Log
+from resultstore.loops import Tolerance
 from resultstore.model import layout
 
 _log = Log(__name__)
@@ -121,9 +122,11 @@ class Chords:
             self._finish(group_id, request.chord, token)
 
     def publish_due(self) -> None:
-        """Send the bodies whose finisher did not come back within its lease."""
+        """Send the bodies whose finisher did not come back within its lease; one that fails never keeps the others."""
+        tolerance = Tolerance(_log, "chord_not_attended")
         for group_id in self.outbox.due():
-            self.dispatch(group_id)
+            with tolerance.each(group=group_id):
+                self.dispatch(group_id)
 
     def dispatch(self, group_id: str, *, force: bool = False) -> Standing:
         """Send the body of a chord whose parts are all in; `force`: also where another finisher holds it."""

@@ -105,7 +105,7 @@ class Outbox:
     def due(self) -> list[str]:
         """Chords past their lease, each told to one of all who ask."""
         found = self._listed(_TAKE, self.lease_s, _TAKEN_AT_ONCE)
-        return [one.decode() for one in cast("list[bytes]", found)]
+        return [one.decode(errors="replace") for one in cast("list[bytes]", found)]
 
     def adopt(self, group_id: str, token: str, *, claim_s: int, force: bool = False) -> tuple[Standing, Entry | None]:
         """Become the finisher of a chord in the outbox, of one that another one holds too if `force`d."""
