@@ -4,6 +4,7 @@ import pytest
 
 from resultstore import Settings, Store, connect
 from resultstore.model import layout
+from resultstore.model.errors import BlobStoreUnavailable
 from resultstore.sweep import Swept, sweep
 
 DAY_S = layout.DAY_S
@@ -77,3 +78,46 @@ def test_more_than_one_batch_goes(store):
         store.blobs.put(key, [b"x"], media_type="a/b")
 
     assert after(store, 2.1) == Swept(1_100, 0)
+
+
+def test_a_seal_that_cannot_be_read_stops_nobody(store, monkeypatch):
+    # given one seal that the store never gives, which no store of ours can be made to do
+    bad, *_ = [store.put(b"content", retention="1d") for _ in range(3)]
+    whole = store.blobs.get
+
+    def get(key, **span):
+        if key == layout.seal_key(bad.id):
+            raise BlobStoreUnavailable("no answer")
+        return whole(key, **span)
+
+    monkeypatch.setattr(store.blobs, "get", get)
+
+    assert after(store, 4.1) == Swept(3, 2)
+
+
+def test_a_blob_that_cannot_be_deleted_stops_nobody(store, monkeypatch):
+    bad, *_ = [store.put(b"content", retention="1d") for _ in range(3)]
+    whole = store.blobs.delete
+
+    def delete(keys):
+        if bad.key in keys:
+            raise BlobStoreUnavailable("held")
+        whole(keys)
+
+    monkeypatch.setattr(store.blobs, "delete", delete)
+
+    assert after(store, 2.1) == Swept(2, 0)
+    assert [one.key for one in store.blobs.list("blobs/")] == [bad.key]
+
+
+def test_a_store_that_is_away_ends_the_sweep(store, monkeypatch):
+    for _ in range(12):
+        store.put(b"content", retention="1d")
+
+    def away(_keys):
+        raise BlobStoreUnavailable("no answer")
+
+    monkeypatch.setattr(store.blobs, "delete", away)
+
+    with pytest.raises(BlobStoreUnavailable):
+        after(store, 2.1)

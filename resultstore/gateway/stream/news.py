@@ -87,7 +87,9 @@ class News:
         # Whoever can write to Redis can name any id in anybody's stream: the record says whose it is.
         if result is None or result.owner != owner:
             return None
+        views = seen(self._view, [result])
+        if not views:
+            return None
         self._shown[key] = (str(result.state), len(result.artifacts))
         self._shown.move_to_end(key)
-        views = seen(self._view, [result])
-        return Frame(owner, place, result_message(views[0], at=at)) if views else None
+        return Frame(owner, place, result_message(views[0], at=at))

@@ -202,3 +202,16 @@ def wait_until(holds, timeout_s: float = 30) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_a_chord_that_cannot_be_read_keeps_no_other(
+    client: Celery, group_id: str, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+):
+    body, bad = Body(client), f"0-{group_id}"  # of the same age it comes first
+    killed_before_sending(client, group_id, body, monkeypatch)
+    raw.set(layout.group_key(bad, ".b"), "not JSON")
+    raw.set(layout.group_key(bad, ".s"), 2)
+    time_passes(client, group_id)
+    time_passes(client, bad)
+    client.backend._chords.publish_due()
+    assert body.sent == [["a", "b"]]
