@@ -5,7 +5,6 @@ from typing import Annotated, BinaryIO, Literal
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 import safetensors.numpy
 import skops.io
 from numpy.typing import NDArray
@@ -18,23 +17,29 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from resultstore import Artifact, BadInput, Store
+from resultstore import Artifact, Store
 from resultstore.backends.celery import store_of
 from tasks.app import app
 from tasks.arguments import checked, file_stem, naming
 from tasks.contracts import Report, silent
-from tasks.csvfile import Caps, Table, listed
+from tasks.csv_dialect import Encoding, Header
+from tasks.csvfile import Caps, Table
+from tasks.labelled import Examples, examples_of
 
 SEED = 20_260
 """Makes the split, the folds and the forest the same each time: a task that runs twice gives one model."""
 
 FOLDS = 5
-MAX_CLASSES = 100
-CAPS = Caps(bytes=64 * 1024 * 1024, rows=500_000, columns=1_000)
+CAPS = Caps(bytes=64 * 1024 * 1024, rows=500_000, columns=1_000, cells=8_000_000)
+FOREST_BYTES = 256 * 1024 * 1024
+"""What the trees of a forest may take; where they could take more, each has fewer leaves."""
+_TREES = 100
+_NODE_BYTES = 64  # of Node in sklearn/tree/_tree.pxd; each has a float64 for each class besides
 
 SKOPS_TYPE = "application/vnd.skops"
 SAFETENSORS_TYPE = "application/vnd.safetensors"
 
+Positions = NDArray[np.int64]
 Kind = Literal["logistic", "forest"]
 
 
@@ -58,14 +63,6 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     classes: int
 
 
-class Examples(msgspec.Struct, frozen=True):
-    """What a table gives to learn from: one row of `values` (rows x features, float64) for each label."""
-
-    features: list[str]
-    values: NDArray[np.float64]
-    labels: NDArray[np.str_]
-
-
 class Trained(msgspec.Struct, frozen=True):
     """A fitted pipeline and how well it does."""
 
@@ -76,13 +73,22 @@ class Trained(msgspec.Struct, frozen=True):
 
 @app.task(name="models.train")
 @checked
-def train(source: Artifact, target: Annotated[str, Field(min_length=1)], kind: Kind = "logistic") -> list[Artifact]:
+def train(
+    source: Artifact,
+    target: Annotated[str, Field(min_length=1)],
+    kind: Kind = "logistic",
+    header: Header = "auto",
+    encoding: Encoding = "auto",
+) -> list[Artifact]:
     """Fit a classifier to a CSV table of numbers.
 
     Args:
-        source: CSV in UTF-8 with a header row; every column but the target holds numbers, none is missing.
-        target: the column to predict.
+        source: CSV of up to 64 MiB, 500,000 rows, 1,000 columns and 8,000,000 cells; every column but the target holds
+            numbers, none is missing.
+        target: the column to predict; `column_1`, `column_2`, ... where the table has no row of names.
         kind: `logistic` (scaled, multinomial) or `forest` (100 trees).
+        header: whether the first row holds the columns' names; `auto` takes it for them when `target` is among them.
+        encoding: of the text; `auto` is UTF-8, or else Windows-1252 where it looks like that.
 
     Returns the model as skops (loads without pickle), for `logistic` also its numbers as safetensors, and
     `metrics.json`; the metrics stand in the metadata of each model file.
@@ -91,7 +97,8 @@ def train(source: Artifact, target: Annotated[str, Field(min_length=1)], kind: K
     """
     store = store_of(app)
     with naming("table", source), store.open(source) as stream:
-        trained = fitted(examples(stream, target=target), kind=kind, report=store.progress)
+        given = examples(stream, target=target, header=header, encoding=encoding)
+        trained = fitted(given, kind=kind, report=store.progress)
     return kept(store, trained, stem=f"{file_stem(source, 'model')}-{kind}", target=target, kind=kind)
 
 
@@ -106,17 +113,9 @@ def kept(store: Store, trained: Trained, *, stem: str, target: str, kind: Kind) 
     return [*files, store.put(metrics, name="metrics.json", media_type="application/json")]
 
 
-def examples(stream: BinaryIO, *, target: str) -> Examples:
+def examples(stream: BinaryIO, *, target: str, header: Header = "auto", encoding: Encoding = "auto") -> Examples:
     """Features and labels from the CSV in `stream`. Raises BadInput when it holds none that can be learned from."""
-    table = Table(stream, caps=CAPS, block_size_bytes=_whole(CAPS)).whole()
-    if target not in table.schema.names:
-        raise BadInput(f"it has no column {target!r} to predict; its columns are: {listed(table.schema.names)}")
-    _check_features(table, target)
-    features = [name for name in table.schema.names if name != target]
-    columns = [table[name].to_numpy().astype(np.float64) for name in features]
-    labels = np.array([str(label) for label in table[target].to_pylist()])
-    _check_labels(labels, target)
-    return Examples(features, np.column_stack(columns), labels)
+    return examples_of(Table(stream, caps=CAPS, header=header, encoding=encoding, named=(target,)), target)
 
 
 def fitted(given: Examples, *, kind: Kind, report: Report = silent) -> Trained:
@@ -127,15 +126,14 @@ def fitted(given: Examples, *, kind: Kind, report: Report = silent) -> Trained:
     learn_x, test_x, learn_y, test_y = train_test_split(
         given.values, given.labels, test_size=0.25, stratify=given.labels, random_state=SEED
     )
-    blank = _blank(kind)
+    blank = _blank(kind, rows=len(learn_y), classes=len(given.classes))
     scores: list[float] = []
     # The rarest class has four rows at least, of which three are here.
     folds = min(FOLDS, int(np.unique(learn_y, return_counts=True)[1].min()))
     steps = folds + 1
     report(0, steps, "fitting")
     for seen, unseen in StratifiedKFold(folds, shuffle=True, random_state=SEED).split(learn_x, learn_y):
-        model = clone(blank).fit(learn_x[seen], learn_y[seen])
-        scores.append(float(accuracy_score(learn_y[unseen], model.predict(learn_x[unseen]))))
+        scores.append(_accuracy(blank, learn_x, learn_y, seen=seen, unseen=unseen))
         report(len(scores), steps, f"fold {len(scores)} of {folds}: accuracy {scores[-1]:.3f}")
     model = blank.fit(learn_x, learn_y)
     judged = model.predict(test_x)
@@ -150,6 +148,8 @@ def fitted(given: Examples, *, kind: Kind, report: Report = silent) -> Trained:
         features=len(given.features),
         classes=len(model.classes_),
     )
+    # It was fitted to numbers: strings of the longest label's length for each row would cost more than the table.
+    model[-1].classes_ = np.array(given.classes)[model[-1].classes_]
     return Trained(model, given.features, metrics)
 
 
@@ -177,39 +177,18 @@ def as_safetensors(trained: Trained) -> bytes:
     return safetensors.numpy.save(tensors, metadata={"names": names})
 
 
-def _blank(kind: Kind) -> Pipeline:
+def _blank(kind: Kind, *, rows: int, classes: int) -> Pipeline:
     if kind == "logistic":
         return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000, random_state=SEED))
-    return make_pipeline(RandomForestClassifier(n_estimators=100, random_state=SEED, n_jobs=1))
+    # A tree of n leaves has 2 n - 1 nodes, and at most a leaf for each row.
+    leaves = FOREST_BYTES // (_TREES * 2 * (_NODE_BYTES + 8 * classes))
+    most = None if rows <= leaves else leaves
+    return make_pipeline(RandomForestClassifier(n_estimators=_TREES, random_state=SEED, n_jobs=1, max_leaf_nodes=most))
 
 
-def _whole(caps: Caps) -> int:
-    # One block holds all that the cap lets in, so that types are inferred from every row.
-    assert caps.bytes is not None
-    return caps.bytes
-
-
-def _check_features(table: pa.Table, target: str) -> None:
-    if len(table.schema) == 1:
-        raise BadInput(f"it has no column beside {target!r} to learn from; send its features too")
-    for field in table.schema:
-        column = table[field.name]
-        if column.null_count:
-            raise BadInput(f"the column {field.name!r} has {column.null_count} empty cells; fill or drop those rows")
-        numeric = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_boolean(field.type)
-        if field.name != target and not numeric:
-            raise BadInput(f"the column {field.name!r} holds {field.type}, not numbers; encode it or leave it out")
-        if pa.types.is_floating(field.type) and not np.isfinite(column.to_numpy()).all():
-            raise BadInput(f"the column {field.name!r} has a NaN or an infinity; fill or drop those rows")
-
-
-def _check_labels(labels: NDArray[np.str_], target: str) -> None:
-    found, counts = np.unique(labels, return_counts=True)
-    if not 2 <= len(found) <= MAX_CLASSES:  # noqa: PLR2004 - a classifier tells two things apart at least
-        raise BadInput(
-            f"the column {target!r} has {len(found)} different values; a classifier takes 2 to {MAX_CLASSES}:"
-            " name a column of classes"
-        )
-    if counts.min() < 4:  # noqa: PLR2004 - three to learn from in two folds at least, one to judge by
-        rare = str(found[counts.argmin()])[:40]
-        raise BadInput(f"the class {rare!r} of {target!r} has {counts.min()} rows; give each class 4 at least")
+def _accuracy(
+    blank: Pipeline, values: NDArray[np.float64], labels: NDArray[np.int64], *, seen: Positions, unseen: Positions
+) -> float:
+    """Fit to the rows that are seen, and return the share of the others that is told right."""
+    model = clone(blank).fit(values[seen], labels[seen])
+    return float(accuracy_score(labels[unseen], model.predict(values[unseen])))

@@ -9,10 +9,11 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from resultstore import Offer, Offers, Options
+from tasks.csv_dialect import Encoding, Header
 
 MIB: Final = 1024 * 1024
 PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/avif", "image/gif")
-TABLES: Final = ("text/csv",)
+TABLES: Final = ("text/csv", "text/tab-separated-values")
 DOCUMENTS: Final = ("application/pdf",)
 VIDEOS: Final = (
     "video/mp4",
@@ -50,10 +51,19 @@ class Preview(Options):
     format: Annotated[Literal["mp4", "webm"], Field(title="Format")] = "mp4"
 
 
+class Head(Options):
+    """Of `tables.preview`."""
+
+    header: Annotated[Header, Field(title="First row holds names")] = "auto"
+    encoding: Annotated[Encoding, Field(title="Encoding of the text")] = "auto"
+
+
 class Report(Options):
     """Of `pdf.report`."""
 
     title: Annotated[str, Field(title="Title on the cover", max_length=120)] = ""
+    header: Annotated[Header, Field(title="First row holds names")] = "auto"
+    encoding: Annotated[Encoding, Field(title="Encoding of the text")] = "auto"
 
 
 class Train(Options):
@@ -61,6 +71,8 @@ class Train(Options):
 
     target: Annotated[str, Field(title="Column to predict", min_length=1, max_length=200)]
     kind: Annotated[Literal["logistic", "forest"], Field(title="Kind of model")] = "logistic"
+    header: Annotated[Header, Field(title="First row holds names")] = "auto"
+    encoding: Annotated[Encoding, Field(title="Encoding of the text")] = "auto"
 
 
 class Convert(Options):
@@ -71,6 +83,8 @@ class Convert(Options):
         dict[Annotated[str, Field(max_length=200)], ColumnType] | None,
         Field(title="Types of columns that shall not be guessed", max_length=1_000),
     ] = None
+    header: Annotated[Header, Field(title="First row holds names")] = "auto"
+    encoding: Annotated[Encoding, Field(title="Encoding of the text")] = "auto"
 
 
 class ExampleReport(Options):
@@ -117,6 +131,7 @@ SHIPPED: Final = (
         description="Its first rows as a picture and as JSON, and all of it as Parquet.",
         takes=TABLES,
         max_bytes=64 * 1024 * MIB,
+        arguments=Head,
     ),
     Offer(
         task="pdf.report",

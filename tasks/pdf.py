@@ -1,6 +1,6 @@
 """Pdf: makes a designed report of a table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Annotated, BinaryIO
 
@@ -15,15 +15,18 @@ from tasks.app import app
 from tasks.arguments import checked, file_stem, naming
 from tasks.confined import workplace
 from tasks.contracts import Report, Sink, silent
+from tasks.csv_dialect import Encoding, Header
 from tasks.csvfile import Caps, Table
 from tasks.documents import drawn_cover
 from tasks.report_facts import Facts, gathered
 from tasks.report_pages import Entry
-from tasks.report_sheet import Sheet
+from tasks.report_sheet import Sheet, unprinted
 
 CAPS = Caps(bytes=32 * 1024 * 1024, rows=10_000, columns=40)
 TIME_LIMIT_S = 300
 COVER_WIDTH_PX = 800
+MOST_CODES = 8
+"""Characters that the cover names, of those that cannot be printed."""
 ROOM_FOR_GROUPS = 22
 """Lines of statistics on a page that leave room for a chart below them."""
 
@@ -38,21 +41,30 @@ class Section(msgspec.Struct, frozen=True):
 
 @app.task(name="pdf.report", time_limit=TIME_LIMIT_S)
 @checked
-def report(source: Artifact, title: Annotated[str, Field(max_length=120)] = "") -> Artifact:
+def report(
+    source: Artifact,
+    title: Annotated[str, Field(max_length=120)] = "",
+    header: Header = "auto",
+    encoding: Encoding = "auto",
+) -> Artifact:
     """Make a report of a CSV table: key figures, distributions, relations, statistics and all its rows, on A4.
 
     Args:
-        source: CSV in UTF-8 with a header row, of up to 10,000 rows, 40 columns and 32 MiB.
+        source: CSV of up to 10,000 rows, 40 columns and 32 MiB.
         title: on the cover; by default made from the file's name.
+        header: whether the first row holds the columns' names; `auto` refuses a table where that is not clear.
+        encoding: of the text; `auto` is UTF-8, or else Windows-1252 where it looks like that.
 
-    Returns the PDF, with `pages`, `rows` and `columns` in its metadata; its cover is kept beside it as a JPEG.
+    Returns the PDF, with `pages`, `rows` and `columns` in its metadata, and `unprinted` where it has characters for
+    which the typeface has no glyph; its cover is stored next to it as a JPEG. The cover says what was read otherwise
+    than it stands, and which characters are missing.
 
     Raises BadInput for what is no table, or over a cap.
     """
     store = store_of(app)
     stem = file_stem(source, "table")
     with naming("table", source), store.open(source) as stream:
-        facts = facts_of(stream)
+        facts = facts_of(stream, header=header, encoding=encoding)
     return kept(store, facts, stem=stem, title=title, source=source.file_name)
 
 
@@ -62,6 +74,9 @@ def kept(store: Store, facts: Facts, *, stem: str, title: str, source: str) -> A
     `source` names the table on the cover.
     """
     metadata: dict[str, str | int | float | bool | None] = {"rows": facts.rows, "columns": len(facts.columns)}
+    metadata |= facts.notes
+    if missing := unprinted(_printed(facts, title or stem, source)):
+        metadata["unprinted"] = len(missing)
     with store.writer(name=f"{stem}.pdf", media_type="application/pdf", metadata=metadata) as out:
         # The Artifact takes its metadata when the block ends: the count is known only now.
         metadata["pages"] = write(facts, out, title=title or stem, source=source, report=store.progress)
@@ -72,10 +87,9 @@ def kept(store: Store, facts: Facts, *, stem: str, title: str, source: str) -> A
     return out.artifact
 
 
-def facts_of(stream: BinaryIO) -> Facts:
+def facts_of(stream: BinaryIO, *, header: Header = "auto", encoding: Encoding = "auto") -> Facts:
     """What the CSV in `stream` (seekable) shows. Raises BadInput for what is no table, or over a cap."""
-    assert CAPS.bytes is not None
-    table = Table(stream, caps=CAPS, block_size_bytes=CAPS.bytes).whole()
+    table = Table(stream, caps=CAPS, header=header, encoding=encoding)
     with np.errstate(over="ignore", invalid="ignore"):  # what numbers cannot hold is printed as missing
         return gathered(table)
 
@@ -94,7 +108,14 @@ def _written(facts: Facts, out: Sink, *, title: str, source: str, report: Report
     total = 1 + sum(len(section.drawn) for section in sections)
     sheet = Sheet(out, title=title, pages=total)
     sheet.begin("Overview", mark="overview")
-    pages.cover(sheet, facts, title=title, source=source, contents=_contents(sections))
+    pages.cover(
+        sheet,
+        facts,
+        title=title,
+        source=source,
+        contents=_contents(sections),
+        notes=_notes(facts, unprinted(_printed(facts, title, source))),
+    )
     sheet.end()
     for section in sections:
         for n, draw in enumerate(section.drawn):
@@ -105,6 +126,28 @@ def _written(facts: Facts, out: Sink, *, title: str, source: str, report: Report
     sheet.finish()
     report(total, total, f"{total} pages")
     return total
+
+
+def _printed(facts: Facts, *more: str) -> Iterator[str]:
+    """All the text of others that the report prints."""
+    yield from more
+    for column in facts.columns:
+        yield column.name
+        yield from column.cells
+
+
+def _notes(facts: Facts, missing: list[str]) -> list[str]:
+    """Sentences for the cover: what was not read as it stands, and what cannot be printed."""
+    notes: list[str] = []
+    if "read_as" in facts.notes:
+        notes.append(f"Read as {facts.notes['read_as']}, as the text is not UTF-8.")
+    if "short_rows" in facts.notes:
+        notes.append(f"Rows with fewer cells than row 1, filled up with empty ones: {facts.notes['short_rows']}.")
+    if missing:
+        codes = " ".join(f"U+{ord(one):04X}" for one in missing[:MOST_CODES])
+        more = f" and {len(missing) - MOST_CODES} more" if len(missing) > MOST_CODES else ""
+        notes.append(f"Characters that this typeface cannot print, shown as boxes: {codes}{more}.")
+    return notes
 
 
 def _sections(facts: Facts) -> list[Section]:

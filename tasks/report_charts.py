@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from tasks.report_facts import Column, Facts, Numbers, printed, shares
+from tasks.report_facts import Column, Facts, Numbers, printed, shares, unit
 from tasks.report_sheet import ACCENT, BODY, FAINT, GREY, HAIR, INK, PAPER, STRONG, TINT, Sheet, faded, mixed
 
 BINS = 18
@@ -25,10 +25,9 @@ class Frame(msgspec.Struct, frozen=True):
 
 def histogram(sheet: Sheet, frame: Frame, column: Column) -> None:
     """How often which values occur, with the mean marked and the range below."""
-    values = column.present
-    counts, edges = np.histogram(values, bins=BINS)
-    low, high = float(edges[0]), float(edges[-1])
-    mean_x = frame.x + frame.width * (float(values.mean()) - low) / (high - low)
+    values = unit(column.present)
+    counts, _ = np.histogram(values, bins=BINS, range=(0, 1))
+    mean_x = frame.x + frame.width * float(values.mean())
     step = frame.width / BINS
     for n, count in enumerate(counts):
         tall = frame.height * float(count) / float(counts.max())
@@ -37,8 +36,8 @@ def histogram(sheet: Sheet, frame: Frame, column: Column) -> None:
     sheet.rule(frame.x, frame.y, frame.x + frame.width, colour=FAINT)
     sheet.line(mean_x, frame.y - 2.5, mean_x, frame.y + frame.height, colour=ACCENT, weight=1)
     small = frame.y - 11
-    sheet.text(frame.x, small, column.printed(low), size=7, colour=GREY)
-    sheet.text(frame.x + frame.width, small, column.printed(high), size=7, colour=GREY, align="right")
+    sheet.text(frame.x, small, column.least, size=7, colour=GREY)
+    sheet.text(frame.x + frame.width, small, column.largest, size=7, colour=GREY, align="right")
 
 
 def strips(sheet: Sheet, frame: Frame, columns: Sequence[Column]) -> None:
@@ -125,8 +124,10 @@ def _axes(sheet: Sheet, frame: Frame, x: Column, y: Column) -> None:
 
 
 def _at_share(column: Column, share: float) -> str:
+    if share in {0, 1}:
+        return column.largest if share else column.least
     low, high = float(column.present.min()), float(column.present.max())
-    return column.printed(low + (high - low) * share)
+    return column.printed(low * (1 - share) + high * share)
 
 
 def _cell(sheet: Sheet, frame: Frame, r: float) -> None:
@@ -148,8 +149,7 @@ def _cell(sheet: Sheet, frame: Frame, r: float) -> None:
 
 
 def _placed(values: Numbers, start: float, length: float) -> Numbers:
-    low, high = float(values.min()), float(values.max())
-    return start + length * (values - low) / (high - low if high > low else 1.0)
+    return start + length * unit(values)
 
 
 def _evenly(count: int, most: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from decimal import Decimal
 
 import msgspec
 import numpy as np
@@ -9,8 +10,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from resultstore import BadInput
+from tasks.csv_types import ARROW, NUMERIC, Kind, converted
+from tasks.csvfile import Table
 
-MAX_DECIMALS = 4
+MAX_DECIMALS = 6
 MAX_CATEGORIES = 8
 MINUS = "\N{MINUS SIGN}"
 EMPTY = "\N{EN DASH}"
@@ -22,15 +25,20 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     """One column: its name, its cells as they are printed, and its numbers when it holds any.
 
     Args:
-        cells: one string a row; `EMPTY` for an empty cell.
+        cells: one string a row, as it stands in the table; `EMPTY` for an empty cell.
         numbers: one float a row, NaN for an empty cell; None for a column of text.
         decimals: how many places its numbers are printed with.
+        empty: how many cells hold nothing.
+        least, largest: the cells with the smallest and the largest number, without loss of digits.
     """
 
     name: str
     cells: list[str]
     numbers: Numbers | None
     decimals: int = 0
+    empty: int = 0
+    least: str = EMPTY
+    largest: str = EMPTY
 
     @property
     def present(self) -> Numbers:
@@ -53,6 +61,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         category: the text column with the fewest different values (2 to 8), if one is so.
         correlations: Pearson's r of each pair of numeric columns, NaN where it is not defined.
         strongest: the two numeric columns with the largest |r|; None with fewer than two.
+        notes: how the text was read, where that is not plain: see `Table.notes`.
     """
 
     columns: list[Column]
@@ -62,24 +71,38 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     category: Column | None
     correlations: Numbers
     strongest: tuple[int, int] | None
+    notes: dict[str, str | int]
 
 
-def gathered(table: pa.Table) -> Facts:
+def gathered(table: Table) -> Facts:
     """The facts of `table`. Raises BadInput for one without rows."""
-    if table.num_rows == 0:
+    if table.rows == 0:
         raise BadInput("it has a header and no rows; send it with its rows")
-    columns = [_column(name, table[name]) for name in table.schema.names]
+    texts = pa.Table.from_batches(list(table.texts()))
+    columns = [
+        _column(name, cells.combine_chunks(), kind)
+        for name, cells, kind in zip(table.names, texts.columns, table.kinds, strict=True)
+    ]
     numeric = [one for one in columns if one.numbers is not None and np.unique(one.present).size > 1]
     correlations = _correlations(numeric)
     return Facts(
         columns=columns,
         numeric=numeric,
-        rows=table.num_rows,
-        empty_cells=sum(table[name].null_count for name in table.schema.names),
+        rows=table.rows,
+        empty_cells=sum(one.empty for one in columns),
         category=_category(columns),
         correlations=correlations,
         strongest=_strongest(correlations),
+        notes=table.notes(),
     )
+
+
+def unit(values: Numbers) -> Numbers:
+    """Return values between 0 and 1: where each lies between the least and the largest. All 0 when they are one."""
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(high - low):  # the whole range of float64 is wider than float64
+        values, low, high = values / 2, low / 2, high / 2
+    return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
 def shares(column: Column) -> list[tuple[str, int]]:
@@ -88,33 +111,41 @@ def shares(column: Column) -> list[tuple[str, int]]:
 
 
 def printed(number: float, *, decimals: int) -> str:
-    """A number for people: thousands apart, a real minus sign, the dash for none."""
+    """A number for people: a real minus sign, the dash for none. Never grouped, as it may be a year or an id."""
     if not np.isfinite(number):
         return EMPTY if np.isnan(number) else ("∞" if number > 0 else MINUS + "∞")
     size = abs(number)
-    if size >= 1e12 or 0 < size < 10**-MAX_DECIMALS:  # noqa: PLR2004 - beyond this no column is wide enough
-        return f"{number:.3g}".replace("-", MINUS)
-    return f"{round(number, decimals) + 0.0:,.{decimals}f}".replace("-", MINUS)  # + 0.0: no negative nought
+    if size >= 1e15 or 0 < size < 10**-MAX_DECIMALS:  # noqa: PLR2004 - beyond this float64 has no decimals
+        return f"{number:.6g}".replace("-", MINUS)
+    return f"{round(number, decimals) + 0.0:.{decimals}f}".replace("-", MINUS)  # + 0.0: no negative nought
 
 
-def _column(name: str, cells: pa.ChunkedArray) -> Column:
-    kind = cells.type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        numbers = cells.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
-        numbers = np.where(np.isinf(numbers), np.nan, numbers)
-        decimals = 0 if pa.types.is_integer(kind) else _decimals(numbers)
-        return Column(
-            name=name, cells=[printed(one, decimals=decimals) for one in numbers], numbers=numbers, decimals=decimals
-        )
-    return Column(name=name, cells=[EMPTY if cell is None else str(cell) for cell in cells.to_pylist()], numbers=None)
+def _column(name: str, given: pa.Array, kind: Kind) -> Column:
+    cells = [cell or EMPTY for cell in given.to_pylist()]
+    if kind not in NUMERIC:
+        empty = converted(given, ARROW[kind]).null_count if kind in ARROW else sum(cell == EMPTY for cell in cells)
+        return Column(name=name, cells=cells, numbers=None, empty=empty)
+    numbers = converted(given, pa.float64())
+    values = numbers.to_numpy(zero_copy_only=False).astype(np.float64)
+    values = np.where(np.isinf(values), np.nan, values)
+    cells = [cell.strip() for cell in cells]
+    present = [cell for cell, value in zip(cells, values, strict=True) if not np.isnan(value)]
+    return Column(
+        name=name,
+        cells=cells,
+        numbers=values,
+        decimals=_decimals(present),
+        empty=numbers.null_count,
+        least=min(present, key=Decimal, default=EMPTY),
+        largest=max(present, key=Decimal, default=EMPTY),
+    )
 
 
-def _decimals(numbers: Numbers) -> int:
-    present = numbers[~np.isnan(numbers)]
-    for decimals in range(MAX_DECIMALS):
-        if np.allclose(np.round(present, decimals), present, rtol=1e-9, atol=1e-9):
-            return decimals
-    return MAX_DECIMALS
+def _decimals(present: list[str]) -> int:
+    """Return how many places the longest of these numbers has, up to the most that are printed."""
+    if any("e" in cell.lower() for cell in present):
+        return MAX_DECIMALS
+    return min(MAX_DECIMALS, max((len(cell.partition(".")[2]) for cell in present), default=0))
 
 
 def _category(columns: list[Column]) -> Column | None:
@@ -130,8 +161,10 @@ def _correlations(numeric: list[Column]) -> Numbers:
         assert one is not None
         assert other is not None
         both = ~(np.isnan(one) | np.isnan(other))
-        x, y = one[both], other[both]
-        if x.size > 1 and x.std() > 0 and y.std() > 0:
+        if both.sum() < 2:  # noqa: PLR2004 - a pair has no direction
+            continue
+        x, y = unit(one[both]), unit(other[both])
+        if x.std() > 0 and y.std() > 0:
             r[i, j] = np.corrcoef(x, y)[0, 1]
     return r
 

@@ -40,8 +40,10 @@ class Entry(msgspec.Struct, frozen=True):
     mark: str
 
 
-def cover(sheet: Sheet, facts: Facts, *, title: str, source: str, contents: Sequence[Entry]) -> None:
-    """Title, key figures, the table at one look, contents."""
+def cover(
+    sheet: Sheet, facts: Facts, *, title: str, source: str, contents: Sequence[Entry], notes: Sequence[str] = ()
+) -> None:
+    """Title, what is to be known about the reading (`notes`), key figures, the table at one look, contents."""
     sheet.box(LEFT, HEIGHT - 84, 34, 3.2, colour=ACCENT)
     sheet.text(LEFT, HEIGHT - 108, "TABLE REPORT", face=STRONG, size=7.5, colour=ACCENT, spacing=1.6)
     y = HEIGHT - 152
@@ -49,6 +51,9 @@ def cover(sheet: Sheet, facts: Facts, *, title: str, source: str, contents: Sequ
         sheet.text(LEFT - 1.5, y, line, face=LIGHT, size=38)
         y -= 43
     sheet.text(LEFT, y + 14, source, size=10.5, colour=GREY, max_width=MEASURE)
+    for note in notes:
+        y -= 14
+        sheet.text(LEFT, y + 12, note, size=8.5, colour=ACCENT, max_width=MEASURE)
     _key_figures(sheet, facts, y - 48)
     contents_y = 62 + 15.5 * len(contents)
     if facts.numeric:
@@ -103,7 +108,8 @@ def statistics(sheet: Sheet, facts: Facts, columns: Sequence[Column], *, with_gr
         sheet.text(LEFT + 6, base, spoken(column.name), size=8.6, max_width=stops[0] - LEFT - 58)
         for figure, stop in zip(_figures(column), stops, strict=True):
             quiet = figure in {"0", facts_room.EMPTY}
-            sheet.text(stop, base, figure, size=8.6, align="right", colour=FAINT if quiet else INK)
+            size = 8.6 * min(1.0, 56 / max(1.0, width_of(figure, size=8.6)))  # a long id is set small, not cut
+            sheet.text(stop, base, figure, size=size, align="right", colour=FAINT if quiet else INK)
     if with_groups and facts.category is not None:
         _groups(sheet, facts.category, y - 19 - len(columns) * 15.5 - 34)
 
@@ -163,16 +169,16 @@ def _contents(sheet: Sheet, contents: Sequence[Entry], y: float) -> None:
 
 def _figures(column: Column) -> tuple[str, ...]:
     none = facts_room.EMPTY
-    empty = f"{sum(cell == none for cell in column.cells):,}"
+    empty = f"{column.empty:,}"
     if column.numbers is None or column.present.size == 0:
         return (none, none, none, none, none, empty)
     values = column.present
     return (
         column.printed(float(values.mean()), more=1),
         column.printed(float(values.std()), more=1),
-        column.printed(float(values.min())),
+        column.least,
         column.printed(float(np.median(values)), more=1),
-        column.printed(float(values.max())),
+        column.largest,
         empty,
     )
 

@@ -1,6 +1,7 @@
 """Report_sheet: the paper of a report: its grid, its type and its colours."""
 
 import unicodedata
+from collections.abc import Iterable
 from importlib.resources import as_file, files
 from typing import Literal
 
@@ -90,6 +91,8 @@ class Sheet:
         max_width: float | None = None,
     ) -> None:
         """One line of type on the base line `y`; cut with an ellipsis where it is wider than `max_width` points."""
+        if max_width is not None:
+            line = line[: _most_characters(max_width, size)]
         line = printable(line)
         if max_width is not None:
             line = fitted(line, max_width, face=face, size=size)
@@ -145,8 +148,7 @@ def width_of(line: str, *, face: str = BODY, size: float = 9.0) -> float:
 
 def fitted(line: str, max_width: float, *, face: str = BODY, size: float = 9.0) -> str:
     """`line`, or as much of it with an ellipsis as fits into `max_width` points."""
-    # No glyph that matters is narrower than a fifth of its size: what is beyond needs no measuring.
-    line = line[: int(max_width / size * 5) + 2]
+    line = line[: _most_characters(max_width, size)]
     if width_of(line, face=face, size=size) <= max_width:
         return line
     while line and width_of(line + "…", face=face, size=size) > max_width:
@@ -156,7 +158,15 @@ def fitted(line: str, max_width: float, *, face: str = BODY, size: float = 9.0) 
 
 def printable(line: str) -> str:
     """`line` on one line: what controls a terminal or a text's direction has no place in print."""
-    return "".join(" " if unicodedata.category(one) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else one for one in line)
+    return "".join(" " if _is_space_in_print(one) else one for one in line)
+
+
+def unprinted(text: Iterable[str]) -> list[str]:
+    """Return the characters of `text` that the faces have no glyph for, in the order of their code points."""
+    register_faces()
+    glyphs = pdfmetrics.getFont(BODY).face.charToGlyph
+    found = {one for line in text for one in line}
+    return sorted(one for one in found if ord(one) not in glyphs and not _is_space_in_print(one))
 
 
 def mixed(start: Color, end: Color, share: float) -> Color:
@@ -167,6 +177,15 @@ def mixed(start: Color, end: Color, share: float) -> Color:
 def faded(colour: Color, alpha: float) -> Color:
     """`colour`, letting what lies below it through."""
     return Color(*colour.rgb(), alpha=alpha)
+
+
+def _is_space_in_print(one: str) -> bool:
+    return unicodedata.category(one) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def _most_characters(max_width: float, size: float) -> int:
+    # No glyph that matters is narrower than a fifth of its size: what is beyond needs no measuring.
+    return int(max_width / size * 5) + 2
 
 
 def register_faces() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
 from reportlab.pdfgen.canvas import Canvas
@@ -12,10 +12,11 @@ from resultstore import Artifact, Store
 from resultstore.backends.celery import store_of
 from tasks.app import app
 from tasks.arguments import checked, file_stem, naming
+from tasks.csv_dialect import Encoding, Header
 from tasks.csvfile import Table
 from tasks.documents import drawn_cover
 from tasks.report_sheet import BODY, GREY, HAIR, INK, PAPER, STRONG, ZEBRA, fitted, register_faces
-from tasks.tables import BLOCK_SIZE_BYTES, CAPS, kept_as_parquet
+from tasks.tables import CAPS, halved, kept_as_parquet
 
 TIME_LIMIT_S: Final = 900
 ROWS: Final = 20
@@ -35,11 +36,13 @@ class Head(msgspec.Struct, frozen=True):
 
 @app.task(name="tables.preview", time_limit=TIME_LIMIT_S)
 @checked
-def preview(source: Artifact) -> list[Artifact]:
+def preview(source: Artifact, header: Header = "auto", encoding: Encoding = "auto") -> list[Artifact]:
     """Convert a CSV table to Parquet, and show its first rows.
 
     Args:
-        source: CSV in UTF-8 with a header row; delimited by comma, semicolon, tab or bar.
+        source: CSV, delimited by comma, semicolon, tab or bar, of up to 10,000 columns and 64 GiB.
+        header: whether the first row holds the columns' names; `auto` refuses a table where that is not clear.
+        encoding: of the text; `auto` is UTF-8, or else Windows-1252 where it looks like that.
 
     Returns a picture (JPEG) and a JSON document of the first rows, then the Parquet file.
 
@@ -47,25 +50,34 @@ def preview(source: Artifact) -> list[Artifact]:
     """
     store = store_of(app)
     stem = file_stem(source, "table")
+
+    def report(done: float, total: float, note: str) -> None:
+        store.progress(done, total or source.size_bytes, note)
+
     with naming("table", source), store.open(source) as stream:
-        head = head_of(stream)
-        facts = {"columns": len(head.columns)}
+        table = Table(stream, caps=CAPS, header=header, encoding=encoding, report=halved(report))
+        head = head_of(table)
+        facts = {"columns": len(head.columns), **table.notes()}
         shown = [
             _kept_picture(store, head, name=f"{stem}-head.jpg", facts=facts),
             store.put(
                 msgspec.json.encode(head), name=f"{stem}-head.json", media_type="application/json", metadata=facts
             ),
         ]
-        return [*shown, kept_as_parquet(store, source, stream, types={})]
+        return [*shown, kept_as_parquet(store, source, table, report=report)]
 
 
-def head_of(stream: BinaryIO) -> Head:
-    """The first 20 rows of the CSV in `stream`. Raises BadInput for what is no table."""
-    table = Table(stream, caps=CAPS, block_size_bytes=BLOCK_SIZE_BYTES)
-    first = next(iter(table.batches()), None)
-    columns = [] if first is None else [column.slice(0, ROWS).to_pylist() for column in first.columns]
-    rows = [[_cell(value) for value in row] for row in zip(*columns, strict=True)]
-    return Head(list(table.schema.names), [str(one) for one in table.schema.types], rows)
+def head_of(table: Table) -> Head:
+    """Return the first 20 rows of a table, their cells as they stand in it."""
+    columns: list[list[str | None]] = [[] for _ in table.names]
+    for batch in table.texts():
+        for column, cells in zip(columns, batch.columns, strict=True):
+            column += [_cell(one.as_py()) for one in cells.slice(0, ROWS - len(column))]
+        if len(columns[0]) >= ROWS:
+            break
+    return Head(
+        table.names, [str(one) for one in table.schema.types], [list(row) for row in zip(*columns, strict=True)]
+    )
 
 
 def draw(head: Head, out: Path) -> None:
@@ -98,7 +110,7 @@ def _line(canvas: Canvas, cells: Sequence[str | None], y: float, *, face: str) -
         canvas.drawString(_EDGE + number * width + 4, y + 6, text)
 
 
-def _kept_picture(store: Store, head: Head, *, name: str, facts: dict[str, int]) -> Artifact:
+def _kept_picture(store: Store, head: Head, *, name: str, facts: dict[str, str | int]) -> Artifact:
     with TemporaryDirectory(prefix="resultstore-") as folder:
         page = Path(folder) / "head.pdf"
         draw(head, page)
@@ -107,5 +119,5 @@ def _kept_picture(store: Store, head: Head, *, name: str, facts: dict[str, int])
         return store.put(picture, name=name, media_type="image/jpeg", metadata={**facts, **size})
 
 
-def _cell(value: object) -> str | None:
-    return None if value is None else str(value)[:CELL_MAX_CHARS]
+def _cell(text: str | None) -> str | None:
+    return None if text is None else text[:CELL_MAX_CHARS]

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from resultstore import BadInput, BlobStoreUnavailable
-from tasks import csvfile, tables
+from tasks import csv_chunks, csv_dialect, tables
 
 
 class Pipe:
@@ -46,7 +46,7 @@ def test_every_cell_of_a_real_table_arrives(wine):
 
 
 def test_rows_come_in_groups_and_progress_is_told_in_bytes(monkeypatch):
-    monkeypatch.setattr(tables, "BLOCK_SIZE_BYTES", 10_000)
+    monkeypatch.setattr(csv_chunks, "BLOCK_BYTES", 10_000)
     monkeypatch.setattr(tables, "ROW_GROUP_BYTES", 30_000)
     content = b"n,word\n" + b"".join(b"%d,w%d\n" % (n, n) for n in range(10_000))
     told: list[float] = []
@@ -62,7 +62,7 @@ def test_rows_come_in_groups_and_progress_is_told_in_bytes(monkeypatch):
     assert told[-1] == len(content)
 
 
-@pytest.mark.parametrize("delimiter", csvfile.DELIMITERS)
+@pytest.mark.parametrize("delimiter", csv_dialect.DELIMITERS)
 def test_the_delimiter_is_found(delimiter):
     assert converted(f"a{delimiter}b\n1{delimiter}x\n".encode()).to_pydict() == {"a": [1], "b": ["x"]}
 
@@ -72,20 +72,27 @@ def test_a_byte_order_mark_quotes_and_line_breaks_in_cells_are_understood():
 
 
 def test_a_column_that_is_empty_at_first_takes_whatever_comes(monkeypatch):
-    monkeypatch.setattr(tables, "BLOCK_SIZE_BYTES", 200)
+    monkeypatch.setattr(csv_chunks, "BLOCK_BYTES", 200)
     content = b"n,note\n" + b"1,\n" * 200 + b"2,late\n"
 
     assert converted(content)["note"].to_pylist()[-1] == "late"
 
 
-def test_a_cell_that_does_not_fit_is_named_and_the_remedy_in_the_message_works(monkeypatch):
-    monkeypatch.setattr(tables, "BLOCK_SIZE_BYTES", 200)
+def test_a_type_is_one_that_fits_every_row(monkeypatch):
+    monkeypatch.setattr(csv_chunks, "BLOCK_BYTES", 200)
+    content = b"n,zip,v\n" + b"1,10115,5\n" * 200 + b"2,SW1A,1.5\n"
+
+    table = converted(content)
+
+    assert table["zip"].to_pylist()[-2:] == ["10115", "SW1A"]
+    assert table["v"].to_pylist()[-2:] == [5.0, 1.5]
+
+
+def test_a_cell_that_does_not_fit_a_wanted_type_is_named():
     content = b"n,zip\n" + b"1,10115\n" * 200 + b"2,SW1A\n"
 
-    with pytest.raises(BadInput, match=r"row 202, column 'zip': .*types=\{'zip': 'string'\}"):
-        converted(content)
-
-    assert converted(content, types={"zip": "string"})["zip"].to_pylist()[-1] == "SW1A"
+    with pytest.raises(BadInput, match=r"row 202, column 'zip': 'SW1A' is no int64; .*types=\{'zip': 'string'\}"):
+        converted(content, types={"zip": "int64"})
 
 
 BODY = b"a,b\n" + b"1,2\n" * 500
@@ -94,17 +101,21 @@ BODY = b"a,b\n" + b"1,2\n" * 500
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "it is empty; send CSV in UTF-8 with a header row"),
+        (b"", "it is empty; send CSV with a header row"),
         (b" \n\n ", "it is empty"),
         (os.urandom(5000) + b"\0", "it holds NUL bytes: it is binary"),
         (BODY + b"3,\0\n", "it holds NUL bytes"),
         (b"PK\x03\x04" + b"x" * 50, "a ZIP archive or a spreadsheet"),
         (b"PAR1" + b"x" * 50, "a Parquet file already"),
         ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
-        (BODY + b"1,2,3\n", "row 502 has 3 columns, the header 2"),
-        (BODY + b"1\n", "row 502 has 1 columns, the header 2"),
-        (b"a,name\n1,x\n2,M\xfcller\n", "is not UTF-8; save the table as UTF-8"),
-        (b"a,\xfc\n1,2\n", "its header is not UTF-8"),
+        (BODY + b"1,2,3\n", "row 502 has 3 columns, row 1 has 2"),
+        (BODY + b"1,\x8fx\n", "row 502 is not UTF-8; name its encoding"),
+        ("a,b\n1,Привет мир\n".encode("windows-1251"), "row 2 is not UTF-8; name its encoding"),
+        (BODY + '1,"é"\n2,é\n'.encode() + b"3,\xe9t\xe9\n", "row 504 is not UTF-8"),
+        (BODY + b'1,"2"3\n', "row 502: text follows a closing quote"),
+        (BODY + b"1,2\r3,4\n", "row 502 ends with a carriage return or line feed alone"),
+        (b"5.1,3.5,Iris-setosa\n4.9,3.0,Iris-setosa\n", r"may hold values, not names \(5.1, 3.5\): say header='no'"),
+        (b",".join(b"c%d" % n for n in range(100)) + b"\n" + b"1\n" * 11_000, "too many rows are shorter than row 1"),
         (b"a,b,a\n1,2,3\n", "the column 'a' stands more than once"),
         (b",".join(b"c%d" % n for n in range(10_001)) + b"\n", "10,001 columns, over the cap of 10,000"),
     ],
@@ -115,7 +126,7 @@ def test_what_is_no_table_is_refused_with_the_reason(content, reason):
 
 
 def test_a_quote_that_is_never_closed_does_not_swallow_the_rest(monkeypatch):
-    monkeypatch.setattr(tables, "BLOCK_SIZE_BYTES", 4096)
+    monkeypatch.setattr(csv_chunks, "BLOCK_BYTES", 4096)
 
     with pytest.raises(BadInput, match="a quote is not closed"):
         converted(BODY + b'1,"2\n' + BODY * 10)

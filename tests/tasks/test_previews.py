@@ -10,9 +10,11 @@ from reportlab.pdfgen.canvas import Canvas
 
 from resultstore import BadInput
 from tasks import ffmpeg, ffprobe
+from tasks.csvfile import Table
 from tasks.documents import drawn_cover
 from tasks.ffprobe import looked_at
 from tasks.table_head import draw, head_of
+from tasks.tables import CAPS
 
 FFMPEG = ["ffmpeg", "-v", "error", "-y"]
 
@@ -144,7 +146,7 @@ def test_a_video_that_was_cut_short_or_says_absurd_things_is_refused(tmp_path, c
 
 
 def test_the_head_of_a_table_is_told_and_drawn(tmp_path, wine):
-    head = head_of(io.BytesIO(wine))
+    head = head_of(Table(io.BytesIO(wine), caps=CAPS))
     draw(head, tmp_path / "head.pdf")
     picture, cover = drawn_cover(tmp_path / "head.pdf", width=960)
 
@@ -157,7 +159,7 @@ def test_the_head_of_a_table_is_told_and_drawn(tmp_path, wine):
 def test_hostile_cells_are_only_text(tmp_path):
     csv = 'a,"<script>alert(1)</script>"\n' + "=cmd|' /C calc'!A0," + "x" * 5000 + "\n,\u202eabc\n"
 
-    head = head_of(io.BytesIO(csv.encode()))
+    head = head_of(Table(io.BytesIO(csv.encode()), caps=CAPS))
     draw(head, tmp_path / "head.pdf")
 
     assert head.rows[0] == ["=cmd|' /C calc'!A0", "x" * 200]

@@ -62,8 +62,8 @@ def test_the_figures_are_the_tables_own():
 
     text = " ".join(pages)
     assert "r = \N{MINUS SIGN}1.00" in text
-    assert "3,000.0" in text  # the mean of the weight
-    assert "2,990" in text  # its minimum
+    assert "3000.0" in text  # the mean of the weight
+    assert "2990" in text  # its minimum
 
 
 def test_contents_link_to_sections_and_the_viewer_gets_an_outline(wine):
@@ -135,7 +135,7 @@ def test_a_table_too_wide_for_the_page_goes_on_with_its_next_columns():
     assert len(table) % 2 == 0
     assert "columns 1 of" in table[0]
     assert sum(page.count("measurement") for page in table if "rows 1 to" in page) == 40
-    assert f"{39 * 59:,}" in table[-1]
+    assert f"{39 * 59}" in table[-1]
 
 
 @pytest.mark.parametrize(

@@ -92,10 +92,14 @@ ROWS = "".join(f"{n},{n % 3},{'ab'[n % 2]}\n" for n in range(40))
     ("table", "target", "reason"),
     [
         ("x,y,c\n" + ROWS, "quality", "no column 'quality' to predict; its columns are: x, y, c"),
-        ("x,y,c\n" + ROWS, "x", "the column 'c' holds string, not numbers"),
-        ("x,y\n" + "".join(f"{n},{n}\n" for n in range(300)), "x", "'x' has 300 different values; a classifier takes"),
+        ("x,y,c\n" + ROWS, "x", "the column 'c' holds text, not numbers"),
+        (
+            "x,y\n" + "".join(f"{n},{n}\n" for n in range(300)),
+            "x",
+            "'x' has more than 100 different values; a classifier takes",
+        ),
         ("x,y\n" + "1,2\n" * 20, "y", "'y' has 1 different values"),
-        ("x,y,c\n" + ROWS + "1,,a\n", "c", "the column 'y' has 1 empty cells; fill or drop"),
+        ("x,y,c\n" + ROWS + "1,,a\n", "c", "the column 'y' has empty cells; fill or drop"),
         ("x,y,c\n" + ROWS + "1,1,z\n", "c", "the class 'z' of 'c' has 1 rows; give each class 4"),
         ("x,y,c\n" + ROWS.replace("7,1,b", "7,inf,b"), "c", "the column 'y' has a NaN or an infinity"),
         ("c\na\nb\n", "c", "no column beside 'c'"),

@@ -164,8 +164,8 @@ BAD = {
     "empty.jpg": ("images.resize", b"", "the file is empty"),
     "eps.jpg": ("images.resize", b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
     "junk.csv": ("pdf.report", b"\0" * 5000, "binary"),
-    "ragged.csv": ("tables.convert", b"a,b\n" + b"1,2\n" * 9 + b"3\n", "row 11 has 1 columns"),
-    "late.csv": ("tables.convert", b"a,b\n" + b"1,2\n" * 3_000_000 + b"x,2\n", "row 3000002, column 'a'"),
+    "ragged.csv": ("tables.convert", b"a,b\n" + b"1,2\n" * 9 + b"3,4,5\n", "row 11 has 3 columns"),
+    "late.csv": ("tables.convert", b"a,b\n" + b"1,2\n" * 3_000_000 + b"x,2,3\n", "row 3000002 has 3 columns"),
 }
 
 

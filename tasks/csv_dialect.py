@@ -1,0 +1,173 @@
+"""Dialect: how a delimited text is written, as its first bytes show."""
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from typing import BinaryIO, Final, Literal
+
+import msgspec
+
+from resultstore import BadInput
+
+DELIMITERS: Final = (",", ";", "\t", "|")
+"""Those that are looked for; `sep=` in the first line may name another one."""
+
+Encoding = Literal[
+    "auto",
+    "utf-8",
+    "windows-1252",
+    "windows-1250",
+    "windows-1251",
+    "iso-8859-1",
+    "iso-8859-2",
+    "iso-8859-15",
+    "shift_jis",
+    "gb18030",
+]
+"""What a table may be written in; `auto` is UTF-8, or else Windows-1252 where the text looks like it."""
+
+Header = Literal["auto", "yes", "no"]
+"""Whether the first row holds the columns' names; `auto` refuses a table whose first row may be values."""
+
+FALLBACK: Final = "windows-1252"
+HEAD_BYTES: Final = 64 * 1024
+AS_CSV: Final = "send CSV with a header row"
+_NOT_TEXT: Final = {
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet",
+    b"PAR1": "a Parquet file already",
+    b"\x1f\x8b": "compressed by gzip",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+# The line that Excel reads a delimiter from. Letters, digits, quotes and line ends cannot be one.
+_SEP_LINE: Final = re.compile(r"""sep=([^\w"'\r\n\0])[ \t]*(?:\r\n|\r|\n|$)""", re.IGNORECASE | re.ASCII)
+_LOOKED_AT_ROWS: Final = 200
+# A word of Western Europe in Windows-1252: its letters are ASCII, with few of À to ÿ, Š, š, Ž, ž, Œ, œ, Ÿ among them.
+_WORD: Final = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+_LETTERS: Final = frozenset(b"\x8a\x8c\x8e\x9a\x9c\x9e\x9f") | (frozenset(range(0xC0, 0x100)) - {0xD7, 0xF7})
+# Quotes, dashes, dots, the euro, and signs that are written next to words and numbers.
+_SIGNS: Final = frozenset(b"\x80\x82\x84\x85\x91\x92\x93\x94\x95\x96\x97\x99\xa0\xa1\xa3\xa7\xa9\xab\xae\xb0\xb2\xb3")
+# What a letter of Western Europe is in UTF-8; in Windows-1252 it would be a capital with a sign behind it.
+_UTF8_LETTER: Final = re.compile(rb"[\xc2\xc3][\x80-\xbf]")
+_MORE_SIGNS: Final = frozenset(b"\xb1\xb4\xb5\xb7\xba\xbb\xbd\xbf\xd7\xf7")
+
+
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """How a table is written.
+
+    Args:
+        delimiter: one character.
+        encoding: as Python names it.
+        skipped_bytes: of a byte order mark and a `sep=` line, before the first row.
+    """
+
+    delimiter: str
+    encoding: str
+    skipped_bytes: int
+
+
+def read_dialect(stream: BinaryIO, *, encoding: str, max_bytes: int | None) -> Dialect:
+    """Return how a text is written, judged by its first 64 KiB.
+
+    Args:
+        stream: seekable.
+        encoding: one of `Encoding`; `auto` is taken for UTF-8 here.
+        max_bytes: the cap on the whole text; None where there is none.
+
+    Raises BadInput when the text is empty, over the cap, or no text.
+    """
+    if max_bytes is not None and stream.seek(0, io.SEEK_END) > max_bytes:
+        raise BadInput(f"it is over the cap of {max_bytes:,} bytes of this task; send a smaller table")
+    stream.seek(0)
+    head = _filled(stream, HEAD_BYTES)
+    _refuse_what_is_no_text(head)
+    encoding = "utf-8" if encoding == "auto" else encoding
+    skipped_bytes = len(codecs.BOM_UTF8) if encoding == "utf-8" and head.startswith(codecs.BOM_UTF8) else 0
+    text = head[skipped_bytes:].decode(encoding, errors="replace")
+    if named := _SEP_LINE.match(text):
+        skipped_bytes += len(named[0].encode(encoding))
+        delimiter = named[1]
+        if ord(delimiter) > 127:  # noqa: PLR2004 - the reader takes one byte
+            raise BadInput(f"its first line names the delimiter {delimiter!r}; use a comma, semicolon, tab or bar")
+    else:
+        delimiter = _delimiter(text, whole=len(head) < HEAD_BYTES)
+    return Dialect(delimiter=delimiter, encoding=encoding, skipped_bytes=skipped_bytes)
+
+
+def looks_western(sample: bytes) -> bool:
+    """Return True when text that is not UTF-8 may be Windows-1252.
+
+    Every byte above 127 must be a letter in a word that is mostly ASCII, or a sign that people use. Text in Cyrillic,
+    Greek, Chinese or Japanese does not pass. Central European text in Windows-1250 may: the caller reports the guess.
+    """
+    if _UTF8_LETTER.search(sample):
+        return False  # two encodings in one text
+    found = _WORD.findall(sample)
+    for word in found:
+        high = [one for one in word if one > 127]  # noqa: PLR2004 - above ASCII
+        letters = sum(one in _LETTERS for one in high)
+        if any(one not in _LETTERS and one not in _SIGNS and one not in _MORE_SIGNS for one in high):
+            return False
+        if letters > max(1, (len(word) + 1) // 2):
+            return False
+    return bool(found)
+
+
+def _filled(stream: BinaryIO, size_bytes: int) -> bytes:
+    # A raw stream may give less than was asked for.
+    pieces: list[bytes] = []
+    missing_bytes = size_bytes
+    while missing_bytes > 0 and (piece := stream.read(missing_bytes)):
+        pieces.append(piece)
+        missing_bytes -= len(piece)
+    return b"".join(pieces)
+
+
+def _refuse_what_is_no_text(head: bytes) -> None:
+    if not head.removeprefix(codecs.BOM_UTF8).strip():
+        raise BadInput(f"it is empty; {AS_CSV}")
+    kind = next((kind for magic, kind in _NOT_TEXT.items() if head.startswith(magic)), None)
+    if kind is not None:
+        raise BadInput(f"it is {kind}, not CSV; {AS_CSV}")
+    refuse_nul(head)
+
+
+def refuse_nul(text: bytes) -> None:
+    """Raise BadInput when there is a NUL byte in `text`."""
+    if b"\0" in text:
+        raise BadInput(f"it holds NUL bytes: it is binary, not CSV; {AS_CSV}")
+
+
+def _delimiter(text: str, *, whole: bool) -> str:
+    """Return the delimiter by which most rows have as many cells as the first; a comma when none splits it."""
+    judged = [(_agreement(text, one, whole=whole), -at, one) for at, one in enumerate(DELIMITERS)]
+    (agreeing, columns), _, best = max(judged)
+    return best if agreeing and columns > 1 else ","
+
+
+def _agreement(text: str, delimiter: str, *, whole: bool) -> tuple[float, int]:
+    """Return which share of the first rows has the most frequent count of cells, and that count; (0, 0) if it is 1."""
+    counts = _cell_counts(text, delimiter)
+    if not whole and len(counts) > 1:
+        counts.pop()  # it was cut at the end of the head
+    if not counts or counts[0] < 2:  # noqa: PLR2004 - it does not split the first row
+        return 0.0, 0
+    columns, rows = Counter(counts).most_common(1)[0]
+    return (rows / len(counts), columns) if columns > 1 else (0.0, 0)
+
+
+def _cell_counts(text: str, delimiter: str) -> list[int]:
+    counts: list[int] = []
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        for cells in rows:
+            if cells:
+                counts.append(len(cells))
+            if len(counts) >= _LOOKED_AT_ROWS:
+                break
+    except csv.Error:  # a cell over csv.field_size_limit: what came before counts
+        pass
+    return counts
