@@ -97,6 +97,9 @@ class Settings:
     gateway_host: str = _setting("127.0.0.1")
     gateway_port: int = _setting(8080, ge=0, le=65_535)
     gateway_url: str = _setting("", "how browsers reach the gateway; empty: from host and port")
+    connections_per_address: int = _setting(
+        1_000, "open connections from one address (IPv6: /64); behind a proxy, what it needs", gt=0
+    )
     bytes_host: str = _setting("127.0.0.1")
     bytes_port: int = _setting(8081, ge=0, le=65_535)
     bytes_url: str = _setting("", "how browsers reach local blobs; empty: from host and port")

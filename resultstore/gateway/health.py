@@ -17,6 +17,7 @@ from resultstore.model.errors import BlobMissing, ResultStoreError
 from resultstore.store import Store
 
 PROBE_LIMIT_S = 2.0
+FRESH_S = 1.0  # however many ask meanwhile, each dependency is asked once
 PROBE_ID = "readyz-probe"
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -51,6 +52,9 @@ class HealthRoutes:
         self._needed = frozenset(self._probes)
         if isinstance(dispatcher, Probed):
             self._probes["broker"] = dispatcher.probe
+        self._asking: asyncio.Task[dict[str, Dependency]] | None = None
+        self._known: dict[str, Dependency] = {}
+        self._known_until = 0.0
 
     def router(self) -> APIRouter:
         """GET and HEAD of both."""
@@ -65,12 +69,31 @@ class HealthRoutes:
         return JSONResponse({"live": True}, headers=_NO_STORE)
 
     async def ready(self) -> JSONResponse:
-        """Whether each dependency answers in time, and after how long; 503 when nothing can be looked up."""
-        found = await asyncio.gather(*(_probed(name, probe) for name, probe in self._probes.items()))
-        told = dict(zip(self._probes, found, strict=True))
+        """Whether each dependency answers in time, and after how long; 503 when nothing can be looked up.
+
+        An answer counts for a second.
+        """
+        told = await self._told()
         answer = Readiness(ready=all(told[name].ok for name in self._needed), dependencies=told)
         status = HTTPStatus.OK if answer.ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse(answer.model_dump(), status, headers=_NO_STORE)
+
+    async def _told(self) -> dict[str, Dependency]:
+        """Return what is known of the last second; whoever asks meanwhile waits for the same answer."""
+        if time.monotonic() < self._known_until:
+            return self._known
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+        return await asyncio.shield(self._asking)  # one client that goes away takes nothing from the others
+
+    async def _ask(self) -> dict[str, Dependency]:
+        try:
+            found = await asyncio.gather(*(_probed(name, probe) for name, probe in self._probes.items()))
+            self._known = dict(zip(self._probes, found, strict=True))
+            self._known_until = time.monotonic() + FRESH_S
+            return self._known
+        finally:
+            self._asking = None
 
 
 async def _probed(name: str, probe: Callable[[], object]) -> Dependency:

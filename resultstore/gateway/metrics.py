@@ -1,12 +1,11 @@
 """Metrics: what Prometheus reads of a gateway, on a port of its own."""
 
 import functools
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import socket
+from collections.abc import Iterable
 from typing import Final
 
-import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics_core import Metric
@@ -23,8 +22,6 @@ from resultstore.settings import Settings
 
 _BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
-
-_log = structlog.get_logger(__name__)
 
 
 class Metrics:
@@ -69,29 +66,20 @@ class Metrics:
         self.registry.register(_Running(hub, background))
 
 
-@contextmanager
-def serving_metrics(metrics: Metrics, settings: Settings) -> Iterator[None]:
-    """Answer `/metrics` on a listener and a thread of its own; nothing where no port is set.
+def metrics_listener(settings: Settings) -> socket.socket | None:
+    """Return a listening socket for `/metrics`; None where no port is set.
 
     Raises Misconfigured when something else listens there.
     """
     if not settings.metrics_port:
-        yield
-        return
+        return None
     host, port = settings.metrics_host, settings.metrics_port
     try:
-        server, thread = start_http_server(port, addr=host, registry=metrics.registry)
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise Misconfigured(
             f"cannot listen on {host}:{port} ({error.strerror}): set RESULTSTORE_METRICS_PORT to a free one"
         ) from error
-    _log.info("listening", listener="metrics", address=f"{host}:{port}")
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class _Running(Collector):

@@ -5,18 +5,22 @@ import signal
 import socket
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from typing import cast
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client import make_asgi_app
 from starlette.types import ASGIApp
 
 from resultstore.blobs.localurls import LocalSigner
 from resultstore.connect import connect
+from resultstore.gateway.front.connections import Connections, connections_of
 from resultstore.gateway.front.guard import page_origins
 from resultstore.gateway.front.patience import ImpatientProtocol
 from resultstore.gateway.identity.identities import check_exposure
-from resultstore.gateway.metrics import serving_metrics
+from resultstore.gateway.metrics import metrics_listener
 from resultstore.gateway.served.bytes_app import create_bytes_app
 from resultstore.gateway.stream.hub import Hub
 from resultstore.model.errors import Misconfigured
@@ -48,19 +52,23 @@ def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Seque
     inherited = [socket.socket(fileno=fd) for fd in fds]
     sockets = inherited or [_listening(*place) for place, _ in zip(places, apps, strict=False)]
     bound_senders(sockets[0])
+    for one in sockets:
+        bound_stalls(one)
     check_exposure(settings, host=_host(sockets[0]))
+    named = list(zip(("gateway", "bytes"), apps, sockets, strict=False))
+    if (at := metrics_listener(settings)) is not None:
+        named.append(("metrics", make_asgi_app(gateway.state.metrics.registry), at))
     loop_factory = _config(gateway).get_loop_factory()  # uvloop's, where it is installed
-    with suppress(KeyboardInterrupt), _beside(gateway, store), asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(_serve(list(zip(apps, sockets, strict=False)), gateway.state.hub))
+    with suppress(KeyboardInterrupt), _beside(gateway), asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(_serve(named, gateway.state.hub, connections_of(settings.connections_per_address)))
 
 
 @contextmanager
-def _beside(gateway: FastAPI, store: Store) -> Generator[None, None, None]:
+def _beside(gateway: FastAPI) -> Generator[None, None, None]:
     """What this process does while it serves."""
     with ExitStack() as running:
         running.enter_context(gateway.state.background.running())
         running.enter_context(gateway.state.tracing)
-        running.enter_context(serving_metrics(gateway.state.metrics, store.settings))
         yield
 
 
@@ -92,24 +100,29 @@ def _listening(host: str, port: int) -> socket.socket:
 def bound_senders(listener: socket.socket) -> None:
     """Bound what each connection that is accepted here may hold for a reader who takes nothing, and for how long."""
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    bound_stalls(listener)
+
+
+def bound_stalls(listener: socket.socket) -> None:
+    """Bound for how long each connection that is accepted here may wait for a reader who takes nothing."""
     if hasattr(socket, "TCP_USER_TIMEOUT") and listener.family != socket.AF_UNIX:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
 
 
-async def _serve(listeners: Sequence[tuple[ASGIApp, socket.socket]], hub: Hub) -> None:
-    servers = [_Server(_config(app)) for app, _ in listeners]
+async def _serve(listeners: Sequence[tuple[str, ASGIApp, socket.socket]], hub: Hub, connections: Connections) -> None:
+    servers = [_Server(_config(app, connections)) for _, app, _ in listeners]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _end, servers, hub)
-    for name, (_, one) in zip(("gateway", "bytes"), listeners, strict=False):
+    for name, _, one in listeners:
         _log.info("listening", listener=name, address="{}:{}".format(*one.getsockname()[:2]))
-    await asyncio.gather(*(server.serve(sockets=[one]) for server, (_, one) in zip(servers, listeners, strict=True)))
+    await asyncio.gather(*(server.serve(sockets=[one]) for server, (_, _, one) in zip(servers, listeners, strict=True)))
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
+def _config(app: ASGIApp, connections: Connections | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=ImpatientProtocol,
+        http=cast("type[asyncio.Protocol]", partial(ImpatientProtocol, connections=connections)),
         log_config=None,
         access_log=False,  # ours leaves the query out, where signatures stand
         server_header=False,

@@ -1,7 +1,11 @@
 """Health: each dependency with its time, and which of them a gateway cannot do without."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from resultstore.gateway import health
 from resultstore.model.errors import BlobStoreUnavailable
 
 
@@ -34,3 +38,27 @@ def test_without_its_object_store_it_is_not_ready(served, monkeypatch, method):
 
     assert answer.status_code == 503
     assert "minio.internal" not in answer.text
+
+
+def test_many_who_ask_at_once_cost_one_look(served, orders, monkeypatch):
+    asked = []
+    look = served.store.index.peek
+    monkeypatch.setattr(served.store.index, "peek", lambda one: (asked.append(one), look(one))[1])
+    monkeypatch.setattr(health, "FRESH_S", 3600.0)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: served.gateway.get("/readyz"), range(40)))
+
+    assert {one.status_code for one in answers} == {200}
+    assert asked == [health.PROBE_ID]
+
+
+def test_what_was_found_is_soon_looked_at_again(served, orders, monkeypatch):
+    monkeypatch.setattr(health, "FRESH_S", 0.05)
+    assert served.gateway.get("/readyz").json()["dependencies"]["broker"]["ok"]
+
+    orders.away = True
+
+    end = time.monotonic() + 30
+    while served.gateway.get("/readyz").json()["dependencies"]["broker"]["ok"]:
+        assert time.monotonic() < end

@@ -46,9 +46,9 @@ def made(
 
 
 @contextmanager
-def plainly_served(app: FastAPI, **config: object) -> Iterator[str]:
-    """`app` under uvicorn as it is; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def plainly_served(app: FastAPI, *, host: str = "127.0.0.1", **config: object) -> Iterator[str]:
+    """`app` under uvicorn as it is, listening on `host`; its address on loopback."""
+    with socket.create_server((host, 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, **config))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
         thread.start()

@@ -7,6 +7,7 @@ import threading
 import httpx
 import pytest
 
+from tests.gateway.test_own_server import made, plainly_served
 from tests.security import hostile
 
 EVIL = "evil.example"
@@ -146,3 +147,20 @@ def test_a_report_of_hostile_cells_reaches_for_nothing(target, attack):
         assert b"/EmbeddedFile" not in body
         assert came == []
         seen.harmless()
+
+
+def test_an_open_app_is_closed_to_other_addresses(attack, tmp_path):
+    # given an address of this machine that is not loopback: requests to it come from it
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("203.0.113.1", 9))  # sends nothing
+        address = probe.getsockname()[0]
+    assert not address.startswith("127."), "this machine has no other address"
+
+    with attack("an open gateway from another address", max_s=30) as seen:
+        with plainly_served(made(tmp_path), host="0.0.0.0") as url:
+            outside = url.replace("127.0.0.1", address)
+            for host in ("localhost", "127.0.0.1", EVIL):
+                for path in ("/", "/v1/session", "/v1/results", "/v1/openapi.json", "/readyz"):
+                    assert httpx.get(outside + path, headers={"Host": host}).status_code == 403
+            assert httpx.get(f"{url}/v1/session").status_code == 200
+        seen.refused()
