@@ -119,6 +119,14 @@ class Line(Protocol):
 
 
 @runtime_checkable
+class ChecksIds(Protocol):
+    """The further power of telling an id that this index cannot store, before it is asked for together with others."""
+
+    def check_id(self, result_id: str) -> None:
+        """Raise BadReference for an id that cannot be stored here."""
+
+
+@runtime_checkable
 class HasLine(Protocol):
     """The further power of hearing many ids over one connection."""
 

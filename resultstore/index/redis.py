@@ -235,6 +235,10 @@ class RedisIndex:
         mine = self._processes.get(os.getpid())
         return mine or self._processes.setdefault(os.getpid(), self._open())
 
+    def check_id(self, result_id: str) -> None:
+        """Raise BadReference for an id that has no slot in a Redis Cluster."""
+        self._record(result_id)
+
     def _record(self, result_id: str) -> str:
         if result_id.startswith("}") and self._is_cluster:
             raise BadReference(f"the id {result_id!r} begins with a brace: a Redis Cluster has no slot for it")

@@ -8,6 +8,7 @@ import re
 import secrets
 
 from resultstore.model.errors import BadReference
+from resultstore.model.ids import id_of
 
 OBJECT_FORMAT = 1
 RECORD_FORMAT = 1
@@ -149,12 +150,12 @@ def channel(result_id: str) -> str:
 
 def group_key(group_id: str, part: str = "") -> str:
     """Redis: what a door keeps of a group or a chord; `part` is Celery's suffix (`.j`, `.s` ...), "" the group."""
-    return f"rs:group:{{{group_id}}}{part}"
+    return f"rs:group:{{{id_of(group_id)}}}{part}"
 
 
 def workflow_key(root_id: str) -> str:
     """Redis: the set of ids that came of one root."""
-    return f"rs:workflow:{{{root_id}}}"
+    return f"rs:workflow:{{{id_of(root_id)}}}"
 
 
 def outbox_key(senders: str) -> str:

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BadReference
+from resultstore.model.ids import id_of
 from resultstore.model.result import Progress, Result, State
 from resultstore.store.keeping import DEFAULT, Allowance, Keeping
 
@@ -41,12 +42,12 @@ class Attempt:
         retries: int = 0,
         keeping: Keeping = DEFAULT,
     ) -> None:
-        self.id = result_id
+        self.id = id_of(result_id)
         self.task = task
         self.owner = owner
         self.retries = retries
         self.keeping = keeping
-        self.allowance = Allowance(result_id, keeping.max_bytes)
+        self.allowance = Allowance(self.id, keeping.max_bytes)
         self._nonce: dict[str, str] = {}
         self.started_at = time.time()
         self.progress: Progress | None = None

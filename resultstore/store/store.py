@@ -22,6 +22,7 @@ from resultstore.model.errors import (
     ResultMissing,
     ResultStoreError,
 )
+from resultstore.model.ids import id_of
 from resultstore.model.result import Progress, Result, State
 from resultstore.settings import Settings
 from resultstore.store import attempt as attempts
@@ -222,35 +223,35 @@ class Store:
 
     def load(self, result_id: str) -> Result | None:
         """The Result, from its record or from its seal; None when the id is unknown."""
-        return self._lookup.find(result_id)
+        return self._lookup.find(id_of(result_id))
 
     def outcome(self, result_id: str) -> Result | None:
         """Read the seal, and return the sealed Result with its record put back; None where none can be read."""
-        return self.load(result_id) if self._lookup.restore(result_id) else None
+        return self.load(result_id) if self._lookup.restore(id_of(result_id)) else None
 
     def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """Many Results in one round trip, in the order of their ids."""
-        return self._lookup.find_many(result_ids)
+        return self._lookup.find_many(list(map(id_of, result_ids)))
 
     def known_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """Of many ids the Results that the index alone can tell, never asking the object store; None for the others."""
-        return self._lookup.known_many(result_ids)
+        return self._lookup.known_many(list(map(id_of, result_ids)))
 
     def peek(self, result_id: str) -> Result | None:
         """State and progress only: never reads a value or a list of Artifacts, whatever their size."""
-        return self._lookup.poll(result_id)
+        return self._lookup.poll(id_of(result_id))
 
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """The same for many in one round trip, in the order of their ids."""
-        return self._lookup.poll_many(result_ids)
+        return self._lookup.poll_many(list(map(id_of, result_ids)))
 
     def wait(self, result_id: str, *, timeout_s: float | None = None) -> Result:
         """The Result once its state is terminal. Raises TimeoutError after `timeout_s` (None: wait for ever)."""
-        return wait_for(self.index, self.load, result_id, timeout_s=timeout_s)
+        return wait_for(self.index, self.load, id_of(result_id), timeout_s=timeout_s)
 
     def watch(self, result_id: str) -> AbstractContextManager[Watch]:
         """Subscribe to the changes of an id."""
-        return self.index.watch(result_id)
+        return self.index.watch(id_of(result_id))
 
     def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
         """Up to `limit` ids that the index knows, newest first where an owner is named."""
@@ -279,7 +280,7 @@ class Store:
 
         A crash in between leaves blobs that nobody can find, which lifecycle collects.
         """
-        self._deleting.delete(result_id)
+        self._deleting.delete(id_of(result_id))
 
     def _show(self, result: Result) -> None:
         """Write a record that is a convenience: the seal, or the next record, tells the same."""

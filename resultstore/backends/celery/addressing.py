@@ -8,6 +8,7 @@ from celery.backends.base import BaseKeyValueStoreBackend
 from resultstore.backends.celery import urls
 from resultstore.model import layout
 from resultstore.model.errors import Unavailable
+from resultstore.model.ids import id_of
 from resultstore.store import Store
 
 
@@ -33,8 +34,8 @@ class NamesPlaces(BaseKeyValueStoreBackend):
 
     def get_key_for_task(self, task_id: str, key: str = "") -> bytes:
         """Where the record of a task stands in Redis."""
-        return (self.store.settings.index_prefix + layout.record_key(str(task_id)) + key).encode()
+        return (self.store.settings.index_prefix + layout.record_key(id_of(task_id)) + key).encode()
 
     def get_key_for_group(self, group_id: str, key: str = "") -> bytes:
         """Where a group or a part of a chord stands in Redis."""
-        return (self.store.settings.index_prefix + layout.group_key(str(group_id), key)).encode()
+        return (self.store.settings.index_prefix + layout.group_key(id_of(group_id), key)).encode()

@@ -13,6 +13,7 @@ from celery.result import AsyncResult, ResultSet
 
 from resultstore.backends.celery.record.meta import Meta
 from resultstore.model.errors import Misconfigured, ResultStoreError
+from resultstore.model.ids import id_of
 
 
 class Completion(msgspec.Struct, frozen=True):
@@ -68,7 +69,7 @@ async def as_ended(
 
     Raises as `get` does.
     """
-    wanted = {one.id: one for one in _leaves(results)}
+    wanted = {id_of(one.id): one for one in _leaves(results)}
     if not wanted:
         return
     told: asyncio.Queue[tuple[str, Meta | ResultStoreError]] = asyncio.Queue()
@@ -109,7 +110,7 @@ async def completion(group: ResultSet) -> Completion:
 
 def completion_of(group: ResultSet) -> Completion:
     """The same without a loop: `GroupResult.completed_count()` asks for each task by itself."""
-    ids = [one.id for one in _leaves(group)]
+    ids = [id_of(one.id) for one in _leaves(group)]
     if not ids:
         return Completion(0, 0, 0)
     found = _backend(next(_leaves(group))).store.peek_many(ids)

@@ -6,7 +6,6 @@ from functools import cached_property, partial
 from typing import Any, Final
 
 from celery import Celery, states
-from celery.backends.asynchronous import AsyncBackendMixin
 from celery.backends.base import Backend, compress_payload
 from celery.exceptions import BackendStoreError
 from celery.result import AsyncResult
@@ -30,10 +29,12 @@ from resultstore.backends.celery.thrift import Thrift
 from resultstore.backends.celery.wait.announcing import AnnouncesTasks
 from resultstore.backends.celery.wait.awaiting import IsAwaited
 from resultstore.backends.celery.wait.consumer import ResultConsumer
+from resultstore.backends.celery.wait.pending import TakesAnyId
 from resultstore.capturing import sealed_record
 from resultstore.connect import connect
 from resultstore.index.index import HasLine, Hints, Line
 from resultstore.model.errors import Misconfigured, Unavailable
+from resultstore.model.ids import id_of
 from resultstore.model.result import Result
 from resultstore.spilling import Spills
 from resultstore.store import Store
@@ -51,7 +52,7 @@ NO_PICKLE: Final = (
 )
 
 
-class ResultStoreBackend(NamesPlaces, KeepsGroups, AnnouncesTasks, IsAwaited, AsyncBackendMixin):
+class ResultStoreBackend(TakesAnyId, NamesPlaces, KeepsGroups, AnnouncesTasks, IsAwaited):
     """State and small values in Redis, large values and Artifacts in the object store.
 
     Args:
@@ -174,18 +175,18 @@ class ResultStoreBackend(NamesPlaces, KeepsGroups, AnnouncesTasks, IsAwaited, As
 
     def _plain(self, task_id: str, result: object, *, state: str, request: Any) -> Result:  # noqa: ANN401 - Celery's Context
         value = self.encoded(result)
-        if request is not None and getattr(request, "id", None) == task_id:
+        if _is_own(task_id, request):
             request.resultstore_value_bytes = len(value)
         large = len(value) > self.store.settings.inline_max_bytes
         if large and state == states.SUCCESS and self.store.blobs is not None:
-            attempt = Attempt(task_id, task=getattr(request, "task", None) or "", owner=owner_of(request))
+            attempt = Attempt(task_id, task=getattr(request, "task", None) or "", owner=self._owner(task_id, request))
             return sealed_record(self.store, attempt, value=value)
         if len(value) > _REDIS_VALUE_MAX_BYTES:
             raise BackendStoreError(f"the value of {task_id} is over 512 MB: set RESULTSTORE_BLOBS_URL to keep such")
         return Result(id=task_id, value=value, failure=failure_of(result) if state in states.EXCEPTION_STATES else None)
 
     def _owner(self, task_id: str, request: object) -> str:
-        if getattr(request, "id", None) == task_id:
+        if _is_own(task_id, request):
             return owner_of(request)
         # Somebody speaks of a task that is not his own (a chord's failure, `update_state`): it stays its owner's.
         found = self.store.index.peek(task_id)
@@ -211,12 +212,12 @@ class ResultStoreBackend(NamesPlaces, KeepsGroups, AnnouncesTasks, IsAwaited, As
 
     def get_state(self, task_id: str) -> str:
         """The state alone: no value is read, whatever its size."""
-        found = self.store.peek(task_id)
+        found = self.store.peek(id_of(task_id))
         return states.PENDING if found is None else str(found.state)
 
     def task_result_exists(self, task_id: str) -> bool:
         """Whether anything is known of the id."""
-        return self.store.peek(task_id) is not None
+        return self.store.peek(id_of(task_id)) is not None
 
     def meta_from_decoded(self, meta: dict[str, Any]) -> dict[str, Any]:
         """`meta` with its exception restored; a Meta does that by itself."""
@@ -240,10 +241,11 @@ class ResultStoreBackend(NamesPlaces, KeepsGroups, AnnouncesTasks, IsAwaited, As
             most=max_iterations,
             between=on_interval,
         )
-        for meta in self.reading.as_ready(task_ids, rounds, ready_states=READY_STATES):
+        asked = {id_of(one): one for one in task_ids}
+        for meta in self.reading.as_ready(asked, rounds, ready_states=READY_STATES):
             if on_message is not None:
                 on_message(meta)
-            yield str(meta["task_id"]), meta
+            yield asked[str(meta["task_id"])], meta
 
     def wait_for_pending(
         self,
@@ -280,8 +282,13 @@ class ResultStoreBackend(NamesPlaces, KeepsGroups, AnnouncesTasks, IsAwaited, As
 
     def forget(self, task_id: str) -> None:
         """Delete the result, and stop hearing of it."""
-        super().forget(task_id)
-        self.result_consumer.cancel_for(task_id)
+        super().forget(id_of(task_id))
+        self.result_consumer.cancel_for(id_of(task_id))
 
     def _forget(self, task_id: str) -> None:
         self.store.delete(task_id)
+
+
+def _is_own(task_id: str, request: Any) -> bool:  # noqa: ANN401 - Celery's Context
+    """Return whether `request` is that of the task itself, and not of another one that speaks of it."""
+    return getattr(request, "id", None) is not None and id_of(request.id) == task_id

@@ -16,6 +16,7 @@ from resultstore.backends.celery.spill.amqp import spilling_of
 from resultstore.backends.celery.spill.lazy import lazy_parameters
 from resultstore.capture import capture
 from resultstore.capturing import run_captured
+from resultstore.model.ids import id_of
 from resultstore.model.layout import DAY_S
 from resultstore.store.attempt import Attempt, current
 
@@ -94,6 +95,7 @@ def _run_captured(
     kwargs: dict[str, object],
 ) -> object:
     backend = task.backend
+    request.id = id_of(request.id)  # a sender without this package may have sent a UUID
     check_start(request, backend.store.index, life_s=backend.header_life_s or DAY_S)
     sealed = sealed_before(request, backend.store)
     if sealed is not None:

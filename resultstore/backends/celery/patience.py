@@ -17,7 +17,9 @@ def is_worker(request: Any) -> bool:  # noqa: ANN401 - Celery's Context, or None
     """Return whether a worker is writing: nobody waits for its answer, and nobody else has what it writes."""
     if get_current_worker_task() is not None:
         return True
-    return request is not None and not request.called_directly and not request.is_eager
+    # Not every request is a Context: a worker makes smaller ones, for a message that it cannot read for example.
+    is_elsewhere = getattr(request, "called_directly", False) or getattr(request, "is_eager", False)
+    return request is not None and not is_elsewhere
 
 
 def patiently(write: Callable[[], bool], *, policy: Mapping[str, float | None]) -> bool:

@@ -9,6 +9,7 @@ from celery import Celery
 from resultstore.backends.celery.setup import store_of
 from resultstore.index.index import Index, Keeps, Notes
 from resultstore.model import layout
+from resultstore.model.ids import id_of
 from resultstore.model.result import Result
 
 
@@ -66,7 +67,7 @@ def forget_workflow(app: Celery, root_id: str) -> Forgotten:
 
     Raises IndexUnavailable and BlobStoreUnavailable: call it again then. The root and the notes are removed last.
     """
-    store, backend = store_of(app), app.backend
+    store, backend, root_id = store_of(app), app.backend, id_of(root_id)
     found: dict[str, Result | None] = {}
     groups: set[str] = set()
     noted = layout.workflow_key(root_id)
@@ -104,6 +105,6 @@ def _children(backend: Any, result: Result | None) -> Iterator[tuple[str, bool]]
 def _ids(plain: Any) -> Iterator[tuple[str, bool]]:  # noqa: ANN401 - what `AsyncResult.as_tuple` gives
     """The ids in a result's tuple `((id, parent), [results of a group] or None)`, and whether each is a group's."""
     (own_id, parent), members = plain
-    yield own_id, members is not None
+    yield id_of(own_id), members is not None
     for one in (*(members or ()), *([parent] if parent else [])):
         yield from _ids(one)

@@ -16,6 +16,7 @@ from resultstore.backends.taskiq.waiting import Waiters
 from resultstore.connect import connect
 from resultstore.index.index import Over
 from resultstore.model.errors import ResultMissing, WrongType
+from resultstore.model.ids import id_of
 from resultstore.model.result import Failure, Progress, Result, State
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt, current
@@ -87,7 +88,7 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
 
     def announce(self, task_id: str, *, task: str, owner: str = "") -> None:
         """Write the PENDING record at dispatch, so that polls of known work never ask the object store."""
-        known = Result(id=task_id, task=task, owner=owner, created_at=time.time())
+        known = Result(id=id_of(task_id), task=task, owner=owner, created_at=time.time())
         self.store.save(known, over=Over.NOTHING, ttl_s=self._ttl_s)
 
     def outcome(self, attempt: Attempt, payload: bytes) -> Result:
@@ -143,7 +144,7 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
         )
 
     def _show(self, task_id: str, extra: bytes, progress: Progress | None) -> None:
-        running = current()
+        task_id, running = id_of(task_id), current()
         if running is not None and running.id == task_id:
             running.extra, running.progress = extra, progress or running.progress
             self.store.save(running.result(), ttl_s=self._ttl_s)

@@ -12,6 +12,7 @@ from celery import Celery, states
 from resultstore.backends.celery import forget_workflow
 from resultstore.backends.celery.chord.header import Stage, header_of
 from resultstore.model import layout
+from resultstore.model.errors import BadReference
 from tests.backends.celery.test_chords import Body, part_ended
 from tests.rediscluster import redis_cluster
 
@@ -88,3 +89,10 @@ def test_a_cluster_that_is_not_there_is_named_without_its_password():
         app.backend.store.index.peek("one")
     assert "Secr3t" not in str(error.value)
     assert isinstance(error.value.__cause__, redis.ConnectionError)
+
+
+def test_id_without_a_slot_fails_alone(client: Celery):
+    with pytest.raises(BadReference):
+        client.AsyncResult("}x").get(timeout=5)
+    client.backend.store_result("of-another", "fine", states.SUCCESS)
+    assert client.AsyncResult("of-another").get(timeout=30) == "fine"

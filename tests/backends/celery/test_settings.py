@@ -14,6 +14,7 @@ import redis
 from celery import Celery, states
 from celery.app.task import Context
 from celery.result import AsyncResult
+from celery.utils.objects import Bunch
 
 from resultstore.backends.celery import backend as backends, urls
 from resultstore.model import layout
@@ -190,14 +191,17 @@ def test_client_does_not_outwait_an_absent_redis(made: Made, monkeypatch: pytest
     assert len(tries) == 1
 
 
-def test_worker_outwaits_an_absent_redis(made: Made, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    "of_a_worker",
+    [request("by-a-worker", called_directly=False), Bunch(id="by-a-worker", chord=None, root_id=None)],
+    ids=["running", "unreadable"],
+)
+def test_worker_outwaits_an_absent_redis(made: Made, monkeypatch: pytest.MonkeyPatch, of_a_worker: object):
     app, tries = made(), []
     monkeypatch.setattr(app.backend.store.index, "save", partial(_away, tries))
     monkeypatch.setattr("time.sleep", lambda _: None)
     with pytest.raises(IndexUnavailable):
-        app.backend.store_result(
-            "by-a-worker", 1, states.SUCCESS, request=request("by-a-worker", called_directly=False)
-        )
+        app.backend.store_result("by-a-worker", 1, states.SUCCESS, request=of_a_worker)
     assert len(tries) == 1 + backends.MAX_RETRIES
 
 

@@ -14,6 +14,7 @@ from resultstore.backends.celery.record.timing import mark_sent
 from resultstore.backends.celery.wait.consumer import ResultConsumer
 from resultstore.backends.celery.workflows import Workflows
 from resultstore.index.index import Hints, Over
+from resultstore.model.ids import id_of
 from resultstore.model.result import Result, State
 from resultstore.store import Store
 
@@ -40,7 +41,7 @@ class AnnouncesTasks(BaseKeyValueStoreBackend):
 
         With `track_sent` a record says SENT, and the server is waited for: an id without one was not sent.
         """
-        self._announced.id = task_id
+        self._announced.id = task_id = id_of(task_id)
         self._announced.says_sent = self.tracks_sent and self._say_sent(task_id, inherited(), over=Over.NOTHING)
 
     def _announce(self, headers: Headers, body: object) -> None:

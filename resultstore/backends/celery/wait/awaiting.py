@@ -54,6 +54,8 @@ class Watching:
     def enter(self, task_ids: Iterable[str], told: Told) -> None:
         """Call `told` from the thread, once for each id: with its meta when it is ready, or with why it cannot be."""
         asked = list(task_ids)
+        for one in asked:
+            self._backend.check_id(one)  # one that cannot be looked up would fail the look-up of all
         with self._lock:
             for one in asked:
                 self._waiting.setdefault(one, []).append(told)

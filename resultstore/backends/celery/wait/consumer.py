@@ -18,6 +18,7 @@ from resultstore.index.index import Line
 from resultstore.logs import Log
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.event import Announcement
+from resultstore.model.ids import id_of
 from resultstore.store.attempt import current
 from resultstore.store.waiting import PATIENCE_S, RECHECK_S
 
@@ -274,7 +275,7 @@ def _unready_ids(result: Any) -> Iterator[str]:  # noqa: ANN401 - Celery's Async
         for one in result.results:
             yield from _unready_ids(one)
     elif not result._cache:  # noqa: SLF001 - what `result.ready()` would ask the backend for
-        yield result.id
+        yield id_of(result.id)
 
 
 def _emptied(ids: set[str]) -> Iterator[str]:
