@@ -76,10 +76,10 @@ def connect_forgers(settings: Settings) -> "Mapping[str, Forger]":
     from resultstore.blobs.chain import CredentialChain
     from resultstore.blobs.forgery import Forger
 
-    signers: dict[str, CredentialSource] = {"uploads": CredentialChain()}
-    readers = _readers(settings)
-    if readers is not None:
-        signers["reads"] = readers
+    own = CredentialChain()
+    signers = {"uploads": _uploaders(settings) or own, "reads": _readers(settings) or own}
+    if signers["uploads"] is signers["reads"]:
+        signers = {"uploads and reads": own}
     return {name: Forger(_target(settings), credentials=source) for name, source in signers.items()}
 
 
@@ -119,23 +119,43 @@ def _s3(settings: Settings) -> tuple[SealStore, Signer]:
 
     target, chain = _target(settings), CredentialChain()
     blobs = S3Blobs(target, credentials=chain)
-    readers = _readers(settings)
-    window_s = settings.url_window_s
-    return blobs, S3Signer(target, credentials=chain, read_credentials=readers, now=near(blobs.now), window_s=window_s)
+    signer = S3Signer(
+        target,
+        credentials=_uploaders(settings) or chain,
+        read_credentials=_readers(settings) or chain,
+        now=near(blobs.now),
+        window_s=settings.url_window_s,
+    )
+    return blobs, signer
 
 
 def _readers(settings: Settings) -> "CredentialSource | None":
     """What signs URLs to read where that is another identity than the process's own."""
+    return _identity(
+        settings.s3_sign_access_key, settings.s3_sign_secret_key, profile=settings.s3_sign_profile, name="S3_SIGN"
+    )
+
+
+def _uploaders(settings: Settings) -> "CredentialSource | None":
+    """What signs URLs to upload where that is another identity than the process's own."""
+    return _identity(
+        settings.s3_upload_sign_access_key,
+        settings.s3_upload_sign_secret_key,
+        profile=settings.s3_upload_sign_profile,
+        name="S3_UPLOAD_SIGN",
+    )
+
+
+def _identity(access_key: str, secret_key: str, *, profile: str, name: str) -> "CredentialSource | None":
     from resultstore.blobs.chain import CredentialChain
     from resultstore.blobs.credentials import Credentials
 
-    secret_key = settings.s3_sign_secret_key
-    if bool(settings.s3_sign_access_key) != bool(secret_key):
-        raise Misconfigured("RESULTSTORE_S3_SIGN_ACCESS_KEY and RESULTSTORE_S3_SIGN_SECRET_KEY go together: set both")
+    if bool(access_key) != bool(secret_key):
+        raise Misconfigured(f"RESULTSTORE_{name}_ACCESS_KEY and RESULTSTORE_{name}_SECRET_KEY go together: set both")
     if secret_key:
-        pair = Credentials(settings.s3_sign_access_key, secret_key)
+        pair = Credentials(access_key, secret_key)
         return lambda: pair
-    return CredentialChain(settings.s3_sign_profile) if settings.s3_sign_profile else None
+    return CredentialChain(profile) if profile else None
 
 
 def _target(settings: Settings) -> "S3Target":

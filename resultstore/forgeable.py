@@ -28,8 +28,10 @@ def refuse_forgeable_signing(settings: Settings) -> None:
     """Raise Misconfigured if whoever has seen a presigned URL can write more than uploads.
 
     The id of the access key that signs stands in each URL. On a store that carries out unsigned writes it is all that
-    a write needs. With `accept_forgeable_store` this is a warning.
+    a write needs. Does nothing with `accept_forgeable_store`.
     """
+    if settings.accept_forgeable_store:
+        return
     for signs, forger in connect_forgers(settings).items():
         reach = forger.reach()
         if not reach:
@@ -38,6 +40,4 @@ def refuse_forgeable_signing(settings: Settings) -> None:
             f"the store carries out writes that nobody signed (CVE-2026-41145), and the access key {forger.key_id!r} "
             f"that signs {signs} may write to {', '.join(reach)}: whoever has seen one URL can overwrite results"
         )
-        if not settings.accept_forgeable_store:
-            raise Misconfigured(f"{text}; {_SIGN_WITH_LESS}, {FORGERY_REMEDY}, or set {_ACCEPT}")
-        _log.warning("forgeable_store_accepted", detail=text)
+        raise Misconfigured(f"{text}; {_SIGN_WITH_LESS}, {FORGERY_REMEDY}, or set {_ACCEPT}")

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from resultstore.blobs.policies import Policy, deleting_gateway_policy, gateway_policy, worker_policy
+from resultstore.accounts import account_name, given_accounts, new_secret
+from resultstore.blobs.credentials import Credentials
+from resultstore.blobs.policies import Policy, policies
 from resultstore.blobs.target import S3Target
 from resultstore.connect import connect_minio
 from resultstore.model.errors import Misconfigured
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 # A ticket is open for a day; MinIO looks every 6 hours. A lifecycle rule cannot say it: MinIO drops it without a word.
 _STALE: Final = {"stale_uploads_expiry": "24h"}
-_SECRET_BYTES: Final = 30  # 40 characters, the most that MinIO takes
 _NOTHING: Final = "stands already"
 
 
@@ -136,36 +136,62 @@ def _publishing(asked: Furnishing) -> Mapping[str, str]:
 
 
 def _accounts(asked: Furnishing, minio: "MinioServer", target: S3Target) -> Iterator[_Step]:
-    """One identity for workers, one for the gateway; their names tell stores of one MinIO apart."""
-    at = hashlib.sha256(f"{target.bucket}/{target.prefix}".encode()).hexdigest()[:8]
-    gateway = deleting_gateway_policy(target) if asked.gateway_deletes else gateway_policy(target)
-    policies = {f"rs-worker-{at}": worker_policy(target), f"rs-gateway-{at}": gateway}
-    standing = {key: minio.policy_of(key) for key in policies}
-    fresh = {key for key, found in standing.items() if found is None or asked.renew}
-    made = {key: secrets.token_urlsafe(_SECRET_BYTES) for key in policies if key in fresh}
+    """One identity for each role; their names tell stores of one MinIO apart."""
+    rights = policies(target, gateway_deletes=asked.gateway_deletes)
+    given = given_accounts(asked.settings)
+    accounts = [_Account(minio, role, policy, given.get(role), target) for role, policy in rights.items()]
+    made = {one.role: one for one in accounts if one.given is None and (one.standing is None or asked.renew)}
 
     def write() -> None:
-        _write_profiles(asked.credentials_file, made, target)
+        pairs = {role: Credentials(one.key, one.secret) for role, one in made.items()}
+        _write_profiles(asked.credentials_file, pairs, target)
 
     yield _Step(name="credentials", missing=f"secrets written to {asked.credentials_file}" if made else "", act=write)
-    for key, policy in policies.items():
-        found = standing[key]
-        if found is None:
-            act: Callable[[], object] = partial(minio.add_account, key, made[key], name=_role(key), policy=policy)
-            missing = f"{key} made"
-        else:
-            act = partial(minio.change_account, key, policy=policy, secret_key=made.get(key, ""))
-            changes = [] if _same(found, policy) else ["gets our policy"]
-            missing = " and ".join([key, *changes, *(["gets another secret"] if key in made else [])])
-            missing = "" if missing == key else missing
-        yield _Step(name=_role(key), missing=missing, act=act)
+    for one in accounts:
+        yield one.step(renewed=one.role in made)
 
 
-def _role(key: str) -> str:
-    return f"resultstore-{key.split('-')[1]}"
+class _Account:
+    """The account of one role: as it is on the server, and as it shall be.
+
+    Args:
+        minio: the server.
+        role: whose account it is.
+        policy: what it may do.
+        given: the key that the settings name for it; None for one of ours.
+        target: the bucket and the root, which name an account of ours.
+    """
+
+    def __init__(
+        self, minio: "MinioServer", role: str, policy: Policy, given: Credentials | None, target: S3Target
+    ) -> None:
+        self.role = role
+        self.given = given
+        at = hashlib.sha256(f"{target.bucket}/{target.prefix}".encode()).hexdigest()[:8]
+        self.key = f"rs-{role}-{at}" if given is None else given.access_key
+        self.secret = new_secret() if given is None else given.secret_key
+        self.standing = minio.policy_of(self.key)
+        self._minio = minio
+        self._policy = policy
+
+    def step(self, *, renewed: bool) -> _Step:
+        """What is to be done about it; `renewed` says whether it gets another secret."""
+        act: Callable[[], object]
+        if self.standing is None:
+            act = partial(
+                self._minio.add_account, self.key, self.secret, name=account_name(self.role), policy=self._policy
+            )
+            return _Step(name=account_name(self.role), missing=f"{self.key} made", act=act)
+        # Nobody can read a secret back: one that is given is written again.
+        secret = self.secret if renewed or self.given is not None else ""
+        changes = [] if _same(self.standing, self._policy) else ["gets our policy"]
+        changes += ["gets another secret"] if renewed else ["gets the secret that is given"] if secret else []
+        act = partial(self._minio.change_account, self.key, policy=self._policy, secret_key=secret)
+        missing = " and ".join([self.key, *changes]) if changes else ""
+        return _Step(name=account_name(self.role), missing=missing, act=act)
 
 
-def _write_profiles(path: Path, made: Mapping[str, str], target: S3Target) -> None:
+def _write_profiles(path: Path, made: Mapping[str, Credentials], target: S3Target) -> None:
     """Write what no one can read again, for its owner alone. Raises Misconfigured rather than write over a file."""
     try:
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -175,8 +201,9 @@ def _write_profiles(path: Path, made: Mapping[str, str], target: S3Target) -> No
         file.write(
             f"# For s3://{target.bucket}/{target.prefix}. Give each machine its own profile, and nobody the file.\n"
         )
-        for key, secret in made.items():
-            file.write(f"\n[{_role(key)}]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
+        for role, pair in made.items():
+            keys = f"aws_access_key_id = {pair.access_key}\naws_secret_access_key = {pair.secret_key}\n"
+            file.write(f"\n[{account_name(role)}]\n{keys}")
         file.flush()
         os.fsync(file.fileno())
 

@@ -64,6 +64,12 @@ class Settings:
     s3_sign_access_key: str = _setting("", "signs URLs to read, instead of what the process itself uses")
     s3_sign_secret_key: str = _setting("", "goes with s3_sign_access_key", secret=True)
     s3_sign_profile: str = _setting("", "an AWS profile that signs URLs to read; renewed before it ends")
+    s3_upload_sign_access_key: str = _setting("", "signs URLs to upload, instead of what the process itself uses")
+    s3_upload_sign_secret_key: str = _setting("", "goes with s3_upload_sign_access_key", secret=True)
+    s3_upload_sign_profile: str = _setting("", "an AWS profile that signs URLs to upload; renewed before it ends")
+    setup_accounts: str = _setting(
+        "", "accounts that `setup minio` makes with keys of yours: role=key:secret, by spaces", secret=True
+    )
     accept_forgeable_store: bool = _setting(
         default=False, about="use a store that carries out writes which nobody signed (docs/how-to/minio.md)"
     )

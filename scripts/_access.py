@@ -4,6 +4,8 @@ import secrets
 from dataclasses import dataclass
 
 USER = "resultstore"
+# MinIO is built from its last upstream source, which has CVE-2026-41145. It listens on loopback alone.
+FORGEABLE = {"RESULTSTORE_ACCEPT_FORGEABLE_STORE": "true"}
 
 
 class Failed(Exception):
@@ -28,6 +30,7 @@ class Access:
             "RS_TEST_S3_ENDPOINT": self.s3_endpoint,
             "RS_TEST_S3_ACCESS_KEY": self.s3_access_key,
             "RS_TEST_S3_SECRET_KEY": self.s3_secret_key,
+            **FORGEABLE,
         }
 
     def for_settings(self) -> dict[str, str]:
@@ -41,8 +44,7 @@ class Access:
             "RESULTSTORE_S3_PUBLIC_ENDPOINT": self.s3_endpoint,
             "RESULTSTORE_RETENTION": "30d",
             "RESULTSTORE_LOG_JSON": "true",
-            # Built from MinIO's last upstream source, which has CVE-2026-41145; it listens on loopback alone.
-            "RESULTSTORE_ACCEPT_FORGEABLE_STORE": "true",
+            **FORGEABLE,
             "AWS_ACCESS_KEY_ID": self.s3_access_key,
             "AWS_SECRET_ACCESS_KEY": self.s3_secret_key,
         }

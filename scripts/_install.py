@@ -17,7 +17,8 @@ from _local import Programs
 MINIO = "github.com/minio/minio"
 MINIO_VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"  # the last source that its makers published
 # Debian's wrapper on PATH switches to the user `rabbitmq`, who cannot write to a checkout: the plain one comes first.
-TEST_PROGRAMS = {"chromium": "chromium", "ffmpeg": "ffmpeg", "ffprobe": "ffmpeg"}  # program: Debian's package
+TEST_PROGRAMS = {"chromium": "chromium", "ffmpeg": "ffmpeg", "ffprobe": "ffmpeg", "nginx": "nginx"}  # its package
+TEST_FOLDERS = (*os.get_exec_path(), "/usr/sbin")  # where nginx is, and not on everybody's PATH
 RABBITMQ_FOLDERS = ("/usr/lib/rabbitmq/bin", *os.get_exec_path(), "/usr/local/sbin", "/opt/homebrew/sbin")
 
 
@@ -36,10 +37,10 @@ def programs() -> Programs:
 
 
 def test_programs() -> None:
-    """Bring what the tests run beside the servers: a browser and ffmpeg; raises Failed where it cannot."""
-    if missing := _absent(TEST_PROGRAMS):
+    """Bring what the tests run beside the servers: a browser, ffmpeg, nginx; raises Failed where it cannot."""
+    if missing := _absent(TEST_PROGRAMS, folders=TEST_FOLDERS):
         _apt_install(missing)
-    if missing := _absent(TEST_PROGRAMS):
+    if missing := _absent(TEST_PROGRAMS, folders=TEST_FOLDERS):
         raise Failed(f"{' '.join(missing)} not found: (as root) apt-get install {' '.join(missing)}, and try again")
 
 

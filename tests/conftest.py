@@ -13,9 +13,6 @@ from resultstore.blobs.credentials import Credentials, CredentialSource
 from resultstore.blobs.s3 import S3Blobs
 from resultstore.blobs.target import S3Target
 
-# The MinIO of the tests is the last upstream source, which carries out writes that nobody signed (CVE-2026-41145).
-os.environ.setdefault("RESULTSTORE_ACCEPT_FORGEABLE_STORE", "true")
-
 
 @dataclass(frozen=True)
 class S3Server:

@@ -6,6 +6,7 @@ FLOORS = (
     {"blobs", "index", "logs", "settings"},
     {"store"},
     {
+        "accounts",
         "addresses",
         "capture",
         "capturing",

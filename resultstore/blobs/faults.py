@@ -94,6 +94,12 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         return cls._read(status=status, code=code[1] if code else "", text=text)
 
     @classmethod
+    def of_answer(cls, status: int, text: str) -> "Fault":
+        """What an answer says: its status, and the document in it."""
+        code = _CODE.search(text)
+        return cls._read(status=status, code=code[1] if code else "", text=text)
+
+    @classmethod
     def _read(cls, *, status: int | None, code: str, text: str) -> "Fault":
         told = next((remedy for mark, remedy in _CONNECTION if mark in text), _ANY)
         if status is None and _REGION in text:

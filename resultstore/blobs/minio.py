@@ -154,6 +154,16 @@ class MinioServer:
         except (MinioAdminException, urllib3.exceptions.HTTPError) as error:
             raise self._told(error, f"changing the account {access_key}") from error
 
+    def remove_account(self, access_key: str) -> None:
+        """Remove a service account; one that does not exist is no error."""
+        try:
+            self._admin.delete_service_account(access_key)
+        except MinioAdminException as error:
+            if error._code != _UNKNOWN:  # noqa: SLF001 - the SDK gives it nowhere else
+                raise self._told(error, f"removing the account {access_key}") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise self._told(error, f"removing the account {access_key}") from error
+
     def _config_text(self, area: str) -> str:
         try:
             return self._admin.config_get(area)

@@ -46,6 +46,35 @@ def deleting_gateway_policy(target: S3Target) -> Policy:
     )
 
 
+def reader_policy(target: S3Target) -> Policy:
+    """What signs URLs to read: it reads content, and writes nothing."""
+    return _policy(_objects(target, "ReadContent", ["s3:GetObject"], ("blobs", "uploads")))
+
+
+def uploader_policy(target: S3Target) -> Policy:
+    """What signs URLs to upload: it writes below `uploads/`, and reads nothing.
+
+    The id of its key stands in every such URL. Since it reads nothing, a URL to write cannot be made to tell whether
+    some other object exists (`x-amz-copy-source`).
+    """
+    return _policy(_objects(target, "SendUploads", ["s3:PutObject"], ("uploads",)))
+
+
+def policies(target: S3Target, *, gateway_deletes: bool) -> Mapping[str, Policy]:
+    """The policy of each role: worker, gateway, reader and uploader.
+
+    Args:
+        target: the bucket, and the root in it.
+        gateway_deletes: whether the gateway's callers may delete results.
+    """
+    return {
+        "worker": worker_policy(target),
+        "gateway": deleting_gateway_policy(target) if gateway_deletes else gateway_policy(target),
+        "reader": reader_policy(target),
+        "uploader": uploader_policy(target),
+    }
+
+
 def _policy(*statements: Mapping[str, object]) -> Policy:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 

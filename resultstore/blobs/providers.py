@@ -22,7 +22,9 @@ class BotoChain:
         try:
             session = boto3.session.Session(profile_name=profile or None)
         except botocore.exceptions.ProfileNotFound as error:
-            raise Misconfigured(f"{error}: see RESULTSTORE_S3_SIGN_PROFILE and AWS_PROFILE") from error
+            raise Misconfigured(
+                f"{error}: see RESULTSTORE_S3_SIGN_PROFILE, RESULTSTORE_S3_UPLOAD_SIGN_PROFILE and AWS_PROFILE"
+            ) from error
         try:
             found = session.get_credentials()
         except botocore.exceptions.BotoCoreError as error:  # half of a pair, a role that cannot be assumed

@@ -2,11 +2,16 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from http import HTTPStatus
 
 import structlog
+from anyio import to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from resultstore.gateway.problems import problem
+from resultstore.gateway.signing_check import SigningCheck
+from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.uploads.reconcile import Reconciler
@@ -36,25 +41,36 @@ class Background:
         self._reconciler = reconciler
         self._webhooks = webhooks
         self._view = view
+        self._signing = SigningCheck(store.settings)
         self._running: ExitStack | None = None
         self._stopped = False
         self._lock = threading.Lock()
         self.sending: Sending | None = None
 
+    @property
+    def refusal(self) -> str:
+        """Why nothing may be served; "" when nothing is known against it."""
+        return self._signing.refusal
+
     def start(self) -> None:
-        """Start the threads, unless they run."""
+        """Start the threads, unless they run. Raises Misconfigured, as `SigningCheck` does."""
         with self._lock:
             self._stopped = False
             self._start()
 
     def start_once(self) -> None:
-        """Start the threads, unless they run or were stopped."""
-        if self._running is not None or self._stopped:
+        """Start the threads, unless they run, were stopped or may not run."""
+        if not self.waits:
             return
-        with self._lock:
-            if self._running is None and not self._stopped:
+        with self._lock, suppress(Misconfigured):  # `refusal` says it
+            if self.waits:
                 _log.info("background_started", reason="first request: the server runs no lifespan of this app")
                 self._start()
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing has started the threads yet."""
+        return self._running is None and not self._stopped and not self.refusal
 
     def stop(self) -> None:
         """End the threads, within 15 s; only `start` starts them again."""
@@ -77,6 +93,8 @@ class Background:
         if self._running is not None:
             return
         with ExitStack() as begun:
+            self._signing.start()
+            begun.callback(self._signing.stop)
             if self._reconciler is not None:
                 begun.enter_context(self._reconciler.running())
             self.sending = begun.enter_context(sending_webhooks(self._webhooks, self._store, self._view))
@@ -84,7 +102,7 @@ class Background:
 
 
 class StartsBackground:
-    """ASGI middleware: the first request starts what no lifespan has started.
+    """ASGI middleware: the first request starts what no lifespan has started; none is served that must not be.
 
     Args:
         app: the application.
@@ -98,5 +116,10 @@ class StartsBackground:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         if scope["type"] == "http":
-            self._background.start_once()
+            if self._background.waits:
+                await to_thread.run_sync(self._background.start_once)
+            if self._background.refusal:  # its text names keys: it is in the log
+                detail = "the object store cannot be used safely: see the gateway's log"
+                await problem(HTTPStatus.SERVICE_UNAVAILABLE, "store-forgeable", detail)(scope, receive, send)
+                return
         await self._app(scope, receive, send)

@@ -78,6 +78,7 @@ _OWN: Mapping[str, HTTPStatus] = {
     "cross-site": HTTPStatus.FORBIDDEN,
     "scope-missing": HTTPStatus.FORBIDDEN,
     "local-only": HTTPStatus.FORBIDDEN,
+    "store-forgeable": HTTPStatus.SERVICE_UNAVAILABLE,
     "no-such-path": HTTPStatus.NOT_FOUND,
     "method-not-allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "too-slow": HTTPStatus.REQUEST_TIMEOUT,

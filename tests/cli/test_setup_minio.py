@@ -1,18 +1,10 @@
 """Setup of a MinIO, on a real one of our own: events, expiry, and accounts that can do what they must and no more."""
 
-import configparser
 import json
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote_plus
 
-import boto3
 import httpx
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 from kombu import Connection
 
 from resultstore import Settings
@@ -20,88 +12,12 @@ from resultstore.backends.celery.bucket_events import events_queue
 from resultstore.embedded import free_port
 from resultstore.retention import rules
 from tasks.samples import photos
-from tests.cli.conftest import Done, run_in
+from tests.cli.conftest import ROOT, client, refused
 from tests.contract.steps import MIB
 from tests.uploads.conftest import send, send_parts, serving
-from tests.uploads.telling import Worker, events_waiting, own_minio, until
+from tests.uploads.telling import Worker, events_waiting, until
 
 pytestmark = pytest.mark.timeout(240)
-ROOT = "some/root"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with own_minio(tmp_path_factory.mktemp("minio")) as one:
-        yield one
-
-
-@dataclass
-class Set:
-    """A place on which `resultstore setup minio` has run."""
-
-    settings: Settings
-    run: Callable[..., Done]
-    folder: Path
-    dry: Done
-    buckets_after_dry: list[str]
-    first: Done
-
-    @property
-    def bucket(self) -> str:
-        return self.settings.blobs_url.split("/")[2]
-
-    def profiles(self) -> dict[str, dict[str, str]]:
-        read = configparser.ConfigParser()
-        read.read_string((self.folder / "minio-credentials.ini").read_text())
-        return {name: dict(read[name]) for name in read.sections()}
-
-
-@pytest.fixture(scope="module")
-def set_up(server, redis_url, amqp_url, tmp_path_factory) -> Iterator[Set]:
-    """A dry run, then a true one, on a bucket and an exchange of our own."""
-    name, folder = uuid.uuid4().hex, tmp_path_factory.mktemp("setup")
-    settings = Settings(
-        index_url=redis_url,
-        broker_url=amqp_url,
-        broker_queue=f"queue-{name}",
-        blobs_url=f"s3://{name}/{ROOT}",
-        s3_endpoint=server.endpoint,
-        secret_key="k" * 32,
-        bucket_events_exchange=f"events-{name}",
-    )
-
-    def run(*args: str, **more: str) -> Done:
-        asked = ("blobs_url", "s3_endpoint", "broker_url", "broker_queue", "bucket_events_exchange")
-        variables = {f"RESULTSTORE_{one.upper()}": getattr(settings, one) for one in asked} | {
-            "AWS_ACCESS_KEY_ID": server.access_key,
-            "AWS_SECRET_ACCESS_KEY": server.secret_key,
-        }
-        return run_in(folder, {**variables, **more}, "setup", "minio", *args)
-
-    dry = run("--dry-run", "--json")
-    buckets = [one["Name"] for one in server.s3.list_buckets()["Buckets"]]
-    yield Set(settings, run, folder, dry, buckets, run())
-    with Connection(amqp_url) as connection:
-        bound = events_queue(settings)(connection.default_channel)
-        bound.delete()
-        bound.exchange.delete()
-
-
-def client(server, profile: dict[str, str]):
-    return boto3.client(
-        "s3",
-        endpoint_url=server.endpoint,
-        region_name="us-east-1",
-        config=Config(s3={"addressing_style": "path"}),
-        **profile,
-    )
-
-
-def refused(call) -> str:
-    """The code with which a request is refused."""
-    with pytest.raises(ClientError) as caught:
-        call()
-    return caught.value.response["Error"]["Code"]
 
 
 def accounts_of(server) -> list[dict[str, object]]:
@@ -123,7 +39,7 @@ def test_a_dry_run_changes_nothing_and_neither_does_a_second_one(set_up, server)
         assert {text.rpartition(" ")[2] for text in later.told.values()} == {"already"}, later.told
     assert set(again.told) == {
         *("bucket", "lifecycle", "layout", "unfinished uploads", "events", "notification"),
-        *("credentials", "resultstore-worker", "resultstore-gateway"),
+        *("credentials", "resultstore-worker", "resultstore-gateway", "resultstore-reader", "resultstore-uploader"),
     }
     assert server.admin.config_get("notify_amqp") == config
     assert accounts_of(server) == accounts
@@ -134,7 +50,7 @@ def test_secrets_stand_in_a_file_of_their_owner_alone_and_nowhere_else(set_up):
     path = set_up.folder / "minio-credentials.ini"
     before, known = path.read_text(), set_up.profiles()
     assert path.stat().st_mode & 0o777 == 0o600
-    assert set(known) == {"resultstore-worker", "resultstore-gateway"}
+    assert set(known) == {f"resultstore-{role}" for role in ("worker", "gateway", "reader", "uploader")}
 
     refused_to_renew = set_up.run("--renew")
     renewed = set_up.run("--renew", "--credentials", "second.ini")
@@ -147,7 +63,7 @@ def test_secrets_stand_in_a_file_of_their_owner_alone_and_nowhere_else(set_up):
     (set_up.folder / "second.ini").rename(path)
     now = set_up.profiles()
     secrets = [one["aws_secret_access_key"] for one in (*known.values(), *now.values())]
-    assert len(set(secrets)) == 4
+    assert len(set(secrets)) == 8
     assert not [one for one in (*secrets, set_up.settings.broker_url) if one in said]
 
 
@@ -261,6 +177,11 @@ def test_a_gateway_and_a_worker_do_all_their_work_with_these_credentials(set_up,
     monkeypatch.setenv("RESULTSTORE_GATEWAY_PORT", str(free_port()))
     for name, value in set_up.profiles()["resultstore-gateway"].items():
         monkeypatch.setenv(name.upper(), value)
+    monkeypatch.setenv("RESULTSTORE_ACCEPT_FORGEABLE_STORE", "false")  # these accounts need no such thing
+    for setting, role in (("S3_SIGN", "reader"), ("S3_UPLOAD_SIGN", "uploader")):
+        pair = set_up.profiles()[f"resultstore-{role}"]
+        monkeypatch.setenv(f"RESULTSTORE_{setting}_ACCESS_KEY", pair["aws_access_key_id"])
+        monkeypatch.setenv(f"RESULTSTORE_{setting}_SECRET_KEY", pair["aws_secret_access_key"])
     of_worker = {name.upper(): value for name, value in set_up.profiles()["resultstore-worker"].items()}
     settings, photo = Settings(), photos()[0].content
     worker = Worker(settings, tmp_path / "log", app="tests.uploads.small_app", pool="solo", **of_worker)

@@ -59,6 +59,7 @@ def environment(redis_url, amqp_url, s3_server, bucket) -> dict[str, str]:
         "RESULTSTORE_S3_ENDPOINT": s3_server.endpoint,
         "RESULTSTORE_S3_PUBLIC_ENDPOINT": s3_server.endpoint,
         "RESULTSTORE_SECRET_KEY": "k" * 32,
+        "RESULTSTORE_ACCEPT_FORGEABLE_STORE": "true",  # scripts/_access.py says why
         "RESULTSTORE_GATEWAY_PORT": str(free_port()),
         "RESULTSTORE_BYTES_PORT": str(free_port()),
     }

@@ -32,9 +32,21 @@ class Checking(BaseHTTPRequestHandler):
         """The tests say what is worth saying."""
 
 
+class CheckingQueries(Checking):
+    """A store that checks the signatures in queries, and none of an archive (CVE-2026-40344 alone)."""
+
+    def do_PUT(self):
+        if "x-amz-meta-snowball-auto-extract" not in self.headers:
+            return super().do_PUT()
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        return self.end_headers()
+
+
 @pytest.fixture
-def checking():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Checking)
+def checking(request):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), getattr(request, "param", Checking))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     yield S3Target(bucket="results", endpoint_url=f"http://127.0.0.1:{server.server_port}")
@@ -107,6 +119,15 @@ def test_a_store_that_checks_signatures_is_not_forgeable(checking):
     assert not forger.by_query(UPLOAD_KEY)
     assert not forger.by_archive(UPLOAD_KEY)
     assert forger.reach() == ()
+
+
+@pytest.mark.parametrize("checking", [CheckingQueries], indirect=True)
+def test_a_store_that_unpacks_unsigned_archives_is_found(checking):
+    forger = Forger(checking, credentials=lambda: Credentials("known", "secret"))
+
+    assert not forger.by_query(UPLOAD_KEY)
+    assert forger.by_archive(UPLOAD_KEY)
+    assert forger.reach() == ("blobs/",)
 
 
 def test_a_missing_bucket_is_not_taken_for_forgeable(s3_target, s3_credentials):
