@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 import httpx
+import idna
 
 from resultstore.model.errors import AddressRefused, Misconfigured
 from resultstore.settings import Settings
@@ -22,6 +23,10 @@ _TRIED_ADDRESSES: Final = 3
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 # What only looks like a name: inet_aton(3) takes one to four numbers, in octal and hexadecimal too.
 _NUMBERS: Final = re.compile(r"(0[xX][0-9a-fA-F]*|[0-9]+)(\.(0[xX][0-9a-fA-F]*|[0-9]+)){0,3}\.?\Z")
+# RFC 1035, section 2.3.4; underscores are no host's, and are in many (container networks, RFC 8552).
+_LABEL: Final = re.compile(r"[0-9a-z_](?:[0-9a-z_-]{0,61}[0-9a-z_])?\Z", re.IGNORECASE)
+_NAME_MAX_CHARS: Final = 253
+_ALABEL: Final = "xn--"
 # Beyond what `is_global` and `is_multicast` know (RFC 6890): addresses that hold another one, which a translator or a
 # relay on the way may reach for us, and the deprecated site-local ones.
 _TUNNELS: Final = tuple(
@@ -61,15 +66,16 @@ class Addresses:
             raise AddressRefused(f"a URL has up to {MAX_URL_CHARS} printable ASCII characters, without spaces")
         try:
             parsed = httpx.URL(url)
-            port = parsed.port or _DEFAULT_PORTS.get(parsed.scheme)
+            port = _DEFAULT_PORTS.get(parsed.scheme) if parsed.port is None else parsed.port
+            host = parsed.raw_host.decode("ascii")
         except (httpx.InvalidURL, ValueError) as error:
             raise AddressRefused("this is no URL: write https://host/path") from error
-        if port is None or not parsed.host:
+        if parsed.scheme not in _DEFAULT_PORTS or port is None or not host:
             raise AddressRefused("a URL begins with http:// or https:// and a host")
         if parsed.userinfo:
             raise AddressRefused("a URL here has no user and no password")
         self._check_port(port)
-        self._check_host(parsed.host)
+        self._check_host(host)
         return parsed
 
     def check_addresses(self, host: str, found: Sequence[str]) -> list[Address]:
@@ -92,6 +98,7 @@ class Addresses:
         except ValueError:
             if _NUMBERS.match(host) or "%" in host or ":" in host:
                 raise AddressRefused("the host is an address in an unusual form: write it plainly") from None
+            _check_name(host)
 
     def _is_reachable(self, address: Address) -> bool:
         if any(address in network for network in self._private if network.version == address.version):
@@ -99,6 +106,20 @@ class Addresses:
         if any(address in network for network in _TUNNELS if network.version == address.version):
             return False
         return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def _check_name(host: str) -> None:
+    """Raise AddressRefused for a name that no resolver takes: RFC 1035's lengths and letters, IDNA 2008's A-labels."""
+    name = host.removesuffix(".")
+    labels = name.split(".")
+    if len(name) > _NAME_MAX_CHARS or not all(_LABEL.match(one) for one in labels):
+        raise AddressRefused("the host is no name: labels of 1 to 63 letters, digits and hyphens, with dots between")
+    try:
+        for one in labels:
+            if one.lower().startswith(_ALABEL):
+                idna.ulabel(one)
+    except idna.IDNAError as error:
+        raise AddressRefused(f"the host is no international name ({error}): write it as `xn--...`, encoded") from error
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
@@ -160,7 +181,7 @@ async def system_addresses(host: str, port: int) -> list[str]:
     """What the system's resolver says. Raises httpx.ConnectError when it knows no such host."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise httpx.ConnectError(f"the host {host} is not known") from error
     return list(dict.fromkeys(str(one[4][0]) for one in found))
 

@@ -78,7 +78,7 @@ THIRD_PARTY = {
     "resultstore.uploads": CORE | {"magic", "pylibmagic"},
     "resultstore.logs": {"msgspec", "structlog"},
     "resultstore.offers": {"pydantic", "msgspec"},
-    "resultstore.addresses": CORE | {"httpx"},
+    "resultstore.addresses": CORE | {"httpx", "idna"},
     "resultstore.webhooks": CORE | {"httpx", "anyio"},
     "resultstore.gateway": CORE
     | {"fastapi", "pydantic", "starlette", "anyio", "uvicorn", "httpx", "jwt", "prometheus_client", "structlog"},

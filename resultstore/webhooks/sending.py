@@ -15,7 +15,7 @@ from anyio import to_thread
 
 from resultstore.addresses import Addresses, GuardedTransport
 from resultstore.logs import Log
-from resultstore.model.errors import AddressRefused, ResultStoreError
+from resultstore.model.errors import AddressRefused, ResultStoreError, Unavailable
 from resultstore.model.result import Result, State
 from resultstore.store import Store
 from resultstore.webhooks.outbox import Hook, Outbox
@@ -104,13 +104,24 @@ class Sending:
     async def _send(self, client: httpx.AsyncClient, hook: Hook) -> None:
         """One try, and what follows from it. When Redis or the store is away, the lease ends and it is tried again."""
         try:
-            body = hook.body or await to_thread.run_sync(self._body, hook)
-            outcome = await self._tried(client, hook, body) if body else "given up"
+            body, outcome = await self._outcome(client, hook)
             self.sent_total[outcome] += 1
             _log.info("webhook", id=hook.id, outcome=outcome, tries=hook.tries + 1)
             await to_thread.run_sync(self._settle, hook, body, outcome)
         except ResultStoreError as error:
             _log.warning("webhook_not_settled", id=hook.id, error=str(error))
+
+    async def _outcome(self, client: httpx.AsyncClient, hook: Hook) -> tuple[bytes, str]:
+        """Return the message and how the try went; every error counts as one, whatever it is."""
+        body = hook.body
+        try:
+            body = body or await to_thread.run_sync(self._body, hook)
+            return body, await self._tried(client, hook, body) if body else "given up"
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - a hook that always fails must not be tried for ever
+            _log.warning("webhook_failed", id=hook.id, error=type(error).__name__)
+            return body, "failed"
 
     async def _tried(self, client: httpx.AsyncClient, hook: Hook, body: bytes) -> str:
         """How it went: "delivered", "failed" (try again), or "given up": it is not wanted, or may not be reached."""

@@ -97,6 +97,8 @@ def test_an_address_that_is_not_public_is_refused_in_every_spelling(host):
         "https://example.com\\@127.0.0.1/",
         "https://example.com/" + "x" * 2048,
         "https://exämple.com/",
+        "https://example.com:0/",
+        "ftp://example.com:80/",
     ],
 )
 def test_what_is_no_plain_url_of_a_web_server_is_refused(url):
@@ -114,6 +116,13 @@ def test_what_is_no_plain_url_of_a_web_server_is_refused(url):
         "https://[2606:2800:220:1::1]/x",
         "https://xn--exmple-cua.com/",
         "https://example.com:443/",
+        "https://example.com./",
+        "https://EXAMPLE.com/",
+        "https://xn--fa-hia.de/",
+        "http://my_service/",
+        "https://r3---sn-4g5e.example.com/",
+        "https://1.example.com/",
+        "https://" + "a" * 63 + ".com/",
     ],
 )
 def test_a_plain_url_of_a_public_place_is_taken(url):

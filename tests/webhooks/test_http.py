@@ -76,11 +76,20 @@ def test_an_app_alone_sends_webhooks(made, receiver, lifespan):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://10.0.0.1/", "http://169.254.169.254/latest/", "file:///etc/passwd", "http://[::1]:22/"]
+    "url",
+    [
+        "http://10.0.0.1/",
+        "http://169.254.169.254/latest/",
+        "file:///etc/passwd",
+        "http://[::1]:22/",
+        "http://xn--:{port}/",
+        "http://a..b:{port}/",
+        "http://{long}.com:{port}/",
+    ],
 )
-def test_an_address_that_may_not_be_reached_starts_nothing(served, url):
+def test_an_address_that_may_not_be_reached_starts_nothing(served, receiver, url):
     _, dispatcher, client = served
-    answer = start(client, webhook_url=url)
+    answer = start(client, webhook_url=url.format(port=receiver.server_port, long="a" * 64))
     assert (answer.status_code, answer.json()["slug"]) == (422, "address-refused")
     assert dispatcher.sent == []
 

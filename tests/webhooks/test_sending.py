@@ -12,10 +12,11 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from resultstore.gateway.views import ResultView
 from resultstore.model import layout
-from resultstore.model.errors import AddressRefused, Misconfigured
+from resultstore.model.errors import AddressRefused, Damaged, Misconfigured
 from resultstore.model.result import Failure, Result, State
 from resultstore.webhooks import sending
 from resultstore.webhooks.outbox import Hook, Outbox
+from resultstore.webhooks.running import sending_webhooks
 from resultstore.webhooks.sending import pause
 from resultstore.webhooks.signing import Signing
 from tests.webhooks.conftest import SECRET, running, soon, with_status
@@ -117,6 +118,33 @@ def test_after_a_day_it_is_given_up(quick, gateway, receiver, one, monkeypatch):
     count = len(receiver.got)
     time.sleep(0.3)
     assert len(receiver.got) == count
+
+
+@pytest.mark.parametrize(
+    "url", ["http://xn--:{port}/", "http://a..b:{port}/", "http://{long}:{port}/", "::", "http://["]
+)
+def test_an_address_kept_before_it_was_checked_ends(quick, gateway, receiver, one, url):
+    address = url.format(port=receiver.server_port, long="a" * 64)
+    gateway.webhooks.outbox.watch(Hook(id=one.id, url=address, owner="ann"))
+    gateway.store.save(one.moved(State.SUCCESS))
+
+    soon(lambda: gateway.sending.sent_total["given up"] + gateway.sending.sent_total["failed"])
+
+
+@pytest.mark.parametrize("error", [RuntimeError("unforeseen"), KeyError("kind"), Damaged("the seal of x is damaged")])
+def test_every_error_counts_as_a_try(quick, made, receiver, one, *, monkeypatch, error):
+    monkeypatch.setattr(sending, "LAST_TRY_S", 0.3)
+
+    def view(_result):
+        raise error
+
+    gateway = made()
+    with sending_webhooks(gateway.webhooks, gateway.store, view) as tried:
+        gateway.webhooks.watch(one.id, receiver.url, "ann")
+        gateway.store.save(one.moved(State.SUCCESS))
+
+        soon(lambda: tried.sent_total["failed"] > 1)
+        soon(lambda: not gateway.store.index.client.keys(f"{gateway.store.index._prefix}rs:{{webhooks}}*"))
 
 
 def test_pauses_grow_to_hours_and_differ():
