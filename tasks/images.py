@@ -37,7 +37,8 @@ def resize(source: Artifact, widths: Widths = (1600, 800, 200), format: Format =
     Args:
         source: a JPEG, PNG, WebP, AVIF or GIF (its first frame) of up to 256 MiB.
         widths: in pixels, 1 to 8192, at most 12 of them; none is made larger than the picture itself.
-        format: what the copies are encoded as.
+        format: what the copies are encoded as. WebP holds sides of up to 16,383 pixels, AVIF of 16,384: a copy that
+            would be higher is made narrower.
 
     Returns the copies, widest first, named `<name>-<width>.<suffix>`, with `width` and `height` in their metadata. They
     are made the other way round: a small one is there to be looked at while the large ones are still encoded.

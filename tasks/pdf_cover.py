@@ -3,6 +3,7 @@
 It runs by itself (tasks/confined.py): PDFium is written in C++, and reads what strangers send.
 """
 
+import contextlib
 import json
 import sys
 
@@ -19,6 +20,8 @@ def main() -> None:
     except pypdfium2.PdfiumError as error:
         reason = "it is encrypted" if "password" in str(error).lower() else "it is no PDF, or damaged"
         sys.exit(reason)
+    with contextlib.suppress(pypdfium2.PdfiumError):  # damaged forms: the page is drawn without
+        document.init_forms()  # before a page is counted; this build of PDFium runs no script of a form
     pages = len(document)
     if not 1 <= pages <= max_pages:
         sys.exit(f"it has {pages:,} pages; the cap is {max_pages:,}")
@@ -27,7 +30,7 @@ def main() -> None:
     if page_width < 1 or page_height < 1:
         sys.exit("its first page has no size")
     cut = max(0.0, page_height - MAX_HEIGHT_RATIO * page_width)
-    drawn = page.render(scale=width / page_width, crop=(0, cut, 0, 0), may_draw_forms=False)
+    drawn = page.render(scale=width / page_width, crop=(0, cut, 0, 0))
     drawn.to_pil().convert("RGB").save(picture, "JPEG", quality=85, optimize=True)
     print(json.dumps({"pages": pages, "width": drawn.width, "height": drawn.height}))  # noqa: T201 - this is its answer
 

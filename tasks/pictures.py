@@ -15,6 +15,8 @@ MAX_FRAMES = 1_000
 MAX_OUTPUT_PIXELS = 40_000_000
 
 SUFFIXES = {"webp": ".webp", "jpeg": ".jpg", "avif": ".avif"}
+MAX_SIDES = {"webp": 16_383, "jpeg": 65_500, "avif": 16_384}
+"""In pixels, of what the encoders make: RFC 9649 (14 bits), libjpeg, libheif."""
 MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg", "avif": "image/avif"}
 
 # Content that says what it is in its first bytes, whatever the file is called.
@@ -37,7 +39,9 @@ _NOT_TAKEN = {
     b"PK\x03\x04": "ZIP",
 }
 _AVIF_BRANDS = (b"avif", b"avis")
-_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
+_HEIF_BRANDS = (b"mif1", b"msf1")  # of the structure alone: the others say the codec
+_HEAD_BYTES = 512
 _ASKED = "send a JPEG, PNG, WebP, AVIF or GIF"
 
 
@@ -52,13 +56,13 @@ class Picture(msgspec.Struct, frozen=True):
 def sniffed(stream: BinaryIO) -> str:
     """The kind of picture that the first bytes show. Raises BadInput for any that is not taken."""
     stream.seek(0)
-    head = stream.read(32)
+    head = stream.read(_HEAD_BYTES)
     if not head:
         raise BadInput("the file is empty; send it again")
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
     if head[4:8] == b"ftyp":
-        return _sniffed_brand(head[8:12])
+        return _sniffed_brand(head)
     for magic, kind in _TAKEN.items():
         if head.startswith(magic):
             return kind
@@ -67,14 +71,17 @@ def sniffed(stream: BinaryIO) -> str:
     raise BadInput(f"its content is {kind}, whatever its name says; {_ASKED}")
 
 
-def planned(size: tuple[int, int], widths: Sequence[int]) -> list[tuple[int, int]]:
+def planned(size: tuple[int, int], widths: Sequence[int], *, max_side: int) -> list[tuple[int, int]]:
     """Sizes (width, height) to make of a picture of `size`, widest first, each once, none larger than it.
 
-    Every height comes from the original: to derive it from the next larger copy would add up rounding errors.
+    Every height comes from the original: to derive it from the next larger copy would add up rounding errors. A copy
+    that would be higher than `max_side`, which is the most that its format holds, is made narrower.
     """
     full_width, full_height = size
-    wanted = sorted({min(width, full_width) for width in widths}, reverse=True)
-    sizes = [(width, max(1, round(full_height * width / full_width))) for width in wanted]
+    most = min(full_width, max(1, full_width * max_side // full_height))
+    wanted = sorted({min(width, most) for width in widths}, reverse=True)
+    heights = (min(max_side, max(1, round(full_height * width / full_width))) for width in wanted)
+    sizes = list(zip(wanted, heights, strict=True))
     if sizes[0][0] * sizes[0][1] > MAX_OUTPUT_PIXELS:
         raise BadInput(
             f"a copy of {sizes[0][0]} x {sizes[0][1]} pixels is over the cap of {MAX_OUTPUT_PIXELS // 10**6}"
@@ -96,9 +103,13 @@ def check_header(kind: str, pixels: int, *, frames: int, interlaced: bool) -> No
         )
 
 
-def _sniffed_brand(brand: bytes) -> str:
-    if brand in _AVIF_BRANDS:
-        return "AVIF"
-    if brand in _HEIC_BRANDS:
+def _sniffed_brand(head: bytes) -> str:
+    """The kind of an ISO media file, by its first brand and those that it is compatible with."""
+    size_bytes = min(len(head), int.from_bytes(head[:4], "big"))
+    first, *others = [head[8:12], *(head[at : at + 4] for at in range(16, size_bytes, 4))]
+    brands = (first, *others) if first in _HEIF_BRANDS else (first,)
+    if any(one in _HEIC_BRANDS for one in brands):
         raise BadInput(f"its content is HEIC, whose codec is not part of this build; {_ASKED}")
-    raise BadInput(f"its content is a film or a sound (ISO media, brand {brand!r}); {_ASKED}")
+    if any(one in _AVIF_BRANDS for one in brands) or first in _HEIF_BRANDS:
+        return "AVIF"
+    raise BadInput(f"its content is a film or a sound (ISO media, brand {first!r}); {_ASKED}")

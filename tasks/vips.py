@@ -4,13 +4,18 @@ Import this in the process that does the work, never in one that forks afterward
 child that inherits its locks hangs (2 of 12 did). `images.engine` is the one place that does so.
 """
 
+import io
+import os
+import re
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import pyvips
 
 from resultstore import BadInput
-from tasks.pictures import SUFFIXES, Picture, check_header, planned, sniffed
+from tasks import cicp, vips_colors
+from tasks.cicp import Cicp
+from tasks.pictures import MAX_SIDES, SUFFIXES, Picture, check_header, planned, sniffed
 
 # One thread a picture: the worker has a process a core, and a long-lived one stays at half the memory.
 pyvips.concurrency_set(1)
@@ -30,6 +35,52 @@ _SAVE_OPTIONS: dict[str, dict[str, object]] = {
 }
 
 
+_NO_END = "premature end of JPEG image"  # libvips/foreign/jpeg2vips.c
+
+
+_END = b"\xff\xd9"
+_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+_LAST_BYTES = 4 * 1024 * 1024
+# Coded bits of no meaning, and the same turned round: the first bit that is missing is 1 in one, and 0 in the other.
+_BITS = [bytes.fromhex(one) for one in ("b5694bd2a7593e86c96d1b72e4952d5a", "8d26f14c5ea3907b3ce81d62b94a75d0")]
+_BITS += [bytes(byte ^ 0xFF for byte in one) for one in _BITS]
+
+
+class _EndMissing(BadInput):
+    """A JPEG whose bytes end before its end marker."""
+
+
+class _Ended(io.RawIOBase):
+    """A JPEG stream with something behind it, which ends it."""
+
+    def __init__(self, stream: BinaryIO, end: bytes = _END) -> None:
+        super().__init__()
+        self._stream = stream
+        self._end = end
+        self._size_bytes = stream.seek(0, os.SEEK_END)
+        self._at = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to this place; raises ValueError for one before the beginning."""
+        end = self._size_bytes + len(self._end)
+        at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: end}[whence]
+        if at < 0:
+            raise ValueError(f"cannot seek to {at}")
+        self._at = at
+        return at
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes."""
+        if self._at < self._size_bytes:
+            self._stream.seek(self._at)
+            some = self._stream.read(size)
+        else:
+            start = self._at - self._size_bytes
+            some = self._end[start : None if size < 0 else start + size]
+        self._at += len(some)
+        return some
+
+
 class _Feed:
     """Hands a stream to libvips, keeping the stream's own error: C code would turn it into a picture's."""
 
@@ -47,6 +98,10 @@ class _Feed:
         made.on_seek(self._seek)
         self._alive.append(made)
         return made
+
+    def opened(self) -> pyvips.Image:
+        """The picture of the stream; its pixels are decoded when they are asked for."""
+        return pyvips.Image.new_from_source(self.source(), "", access="sequential", fail_on="error")
 
     def _read(self, size_bytes: int) -> bytes | None:
         try:
@@ -82,23 +137,56 @@ def copies(stream: BinaryIO, widths: Sequence[int], *, format: str) -> Iterator[
     Raises BadInput with the reason and the remedy when the picture is damaged, of a type that is not taken, or over
     a cap. What the stream itself raises passes through.
     """
-    feed = _Feed(stream)
     kind = sniffed(stream)
+    colors = cicp.said(stream, kind)
+    feed = _Feed(stream)
     with _Reasoned(feed):
-        header = pyvips.Image.new_from_source(feed.source(), "", access="sequential", fail_on="error")
+        header = feed.opened()
         interlaced = header.get_typeof("interlaced") != 0 and bool(header.get("interlaced"))
-        frames = header.get_n_pages()
-        check_header(kind, header.width * header.height, frames=frames, interlaced=interlaced)
-        sizes = planned(_upright_size(header), widths)
+        check_header(kind, header.width * header.height, frames=header.get_n_pages(), interlaced=interlaced)
+        sizes = planned(_upright_size(header), widths, max_side=MAX_SIDES[format])
+    if header.get_typeof("icc-profile-data"):
+        colors = None  # the profile says it, and more exactly
     for some in _decoded_together(kind, sizes):
-        with _Reasoned(feed):
-            # Shrunk while it is read; the smaller copies are made from the widest one.
-            widest = _shrunk(feed, some[0])
+        try:
+            widest = _shrunk(feed, some[0], colors)
+        except _EndMissing:
+            if interlaced:  # of its scans, the last ones may be missing altogether
+                raise
+            feed = _whole_but_for_its_end(stream)
+            widest = _shrunk(feed, some[0], colors)
         for width, height in reversed(some):
-            with _Reasoned(feed):
-                copy = widest.thumbnail_image(width, height=height, size="force")
-                encoded = copy.write_to_buffer(SUFFIXES[format], keep="none", **_SAVE_OPTIONS[format])
-            yield Picture(width, height, encoded)
+            copy = widest.thumbnail_image(width, height=height, size="force")
+            yield Picture(width, height, copy.write_to_buffer(SUFFIXES[format], keep="none", **_SAVE_OPTIONS[format]))
+
+
+def _whole_but_for_its_end(stream: BinaryIO) -> _Feed:
+    """Return the JPEG with an end marker. Raises BadInput where anything else is missing.
+
+    A decoder makes up the pixels that are missing, and only warns of it. So it decodes with other bits behind the
+    last byte as well: every pixel is the same only where none of them was asked for.
+    """
+    ended = _Feed(cast("BinaryIO", _Ended(stream)))
+    following = _next_restart(stream)
+    stream.seek(-1, os.SEEK_END)
+    first = b"\0" if stream.read(1) == b"\xff" else b""  # else it would begin a marker
+    for bits in _BITS:
+        # The same behind each marker that may come next (ITU-T T.81, B.2.1), in their order.
+        marked = b"".join(bytes([0xFF, 0xD0 + (following + number) % 8]) + bits * 4 for number in range(8))
+        longer = _Feed(cast("BinaryIO", _Ended(stream, first + bits * 4 + marked + _END)))
+        with _Reasoned(ended), _Reasoned(longer):
+            if (ended.opened() - longer.opened()).abs().max():
+                raise BadInput("it is damaged or cut short; send the whole file")
+    return ended
+
+
+def _next_restart(stream: BinaryIO) -> int:
+    """The number of the restart marker that would follow the last one."""
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LAST_BYTES))
+    last = b""
+    for found in _RESTART.finditer(stream.read(_LAST_BYTES)):
+        last = found[1]
+    return (last[0] - 0xD0 + 1) % 8 if last else 0
 
 
 def _decoded_together(kind: str, sizes: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
@@ -123,22 +211,33 @@ class _Reasoned:
         if self._feed.error is not None:
             raise self._feed.error
         if isinstance(error, pyvips.Error):
-            raise BadInput(
+            raise (_EndMissing if _NO_END in str(error) else BadInput)(
                 f"it cannot be decoded ({_last_word(error)}): it is damaged or cut short; send the whole file"
             ) from error
 
 
-def _shrunk(feed: _Feed, size: tuple[int, int]) -> pyvips.Image:
-    # `fail_on` as an argument is accepted here and ignored (libvips issue 5195): half a file would make a plausible
-    # picture. As a loader's option it holds.
-    return pyvips.Image.thumbnail_source(
-        feed.source(),
-        size[0],
-        height=size[1],
-        size="force",
-        output_profile="srgb",
-        option_string="fail_on=error",
-    ).copy_memory()
+def _shrunk(feed: _Feed, size: tuple[int, int], colors: Cicp | None) -> pyvips.Image:
+    """Return the picture in sRGB and at this size, shrunk while it is read."""
+    with _Reasoned(feed):
+        if colors is not None and not colors.is_usual:
+            return _shrunk_and_pressed(feed, size, colors)
+        # `fail_on` as an argument is accepted here and ignored (libvips issue 5195): half a file would make a
+        # plausible picture. As a loader's option it holds.
+        return pyvips.Image.thumbnail_source(
+            feed.source(),
+            size[0],
+            height=size[1],
+            size="force",
+            output_profile="srgb",
+            option_string="fail_on=error",
+        ).copy_memory()
+
+
+def _shrunk_and_pressed(feed: _Feed, size: tuple[int, int], colors: Cicp) -> pyvips.Image:
+    image = feed.opened()
+    width, height = size if _upright_size(image) == (image.width, image.height) else size[::-1]
+    small = image.resize(width / image.width, vscale=height / image.height).copy_memory()
+    return vips_colors.to_srgb(small, colors).autorot().copy_memory()
 
 
 def _upright_size(header: pyvips.Image) -> tuple[int, int]:

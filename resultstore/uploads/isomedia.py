@@ -11,7 +11,7 @@ _BRAND_BYTES: Final = 4
 _AVIF: Final = frozenset({b"avif", b"avis"})
 _HEIC: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 # Of the structure alone, which says nothing of the codec (ISO/IEC 23008-12).
-_HEIF: Final = frozenset({b"mif1", b"mif2", b"msf1", b"miaf"})
+_HEIF: Final = frozenset({b"mif1", b"msf1"})
 _SOUND: Final = frozenset({b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "})
 _BY_START: Final = {
     b"qt  ": "video/quicktime",

@@ -15,14 +15,18 @@ from tests.tasks.films import (
     CORNERS,
     FFMPEG,
     NEAR,
+    TO_2020,
     X264,
     X265,
     bars,
     colors,
     corners,
     film,
+    hlg,
+    linear,
     off,
     pieces,
+    pq,
     streams,
     turned,
 )
@@ -60,27 +64,6 @@ def test_the_bars_of_a_broadcaster_keep_their_colours(tmp_path):
         yellow, red = picture[100, 200], picture[100, 450]
         assert np.abs(yellow - (180, 180, 12)).max() <= 14  # SMPTE RP 219: 75 % bars
         assert np.abs(red - (180, 12, 12)).max() <= 14
-
-
-def pq(light: np.ndarray) -> np.ndarray:
-    """cd/m² as numbers (SMPTE ST 2084, equation 5)."""
-    part = np.power(light / 10_000, 2610 / 16384)
-    return np.power((0.8359375 + 18.8515625 * part) / (1 + 18.6875 * part), 78.84375)
-
-
-def hlg(light: np.ndarray) -> np.ndarray:
-    """Scene light (0 to 1) as numbers (ARIB STD-B67)."""
-    high = 0.17883277 * np.log(np.maximum(12 * light - 0.28466892, 1e-9)) + 0.55991073
-    return np.where(light <= 1 / 12, np.sqrt(3 * light), high)
-
-
-# Linear BT.709 to linear BT.2020 (ITU-R BT.2087, table 4).
-TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
-
-
-def linear(picture: np.ndarray) -> np.ndarray:
-    """By the inverse of BT.709's curve."""
-    return np.where(picture < 0.081, picture / 4.5, np.power((picture + 0.099) / 1.099, 1 / 0.45))
 
 
 @pytest.mark.parametrize("curve", ["smpte2084", "arib-std-b67"])

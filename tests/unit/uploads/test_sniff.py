@@ -98,7 +98,7 @@ BRANDS = {
     "video/3gpp": [iso(b"3gp4"), iso(b"3gp6", b"isom"), iso(b"3ge7")],
     "video/3gpp2": [iso(b"3g2a", b"isom")],
     "audio/mp4": [iso(b"M4A ", b"isom")],
-    "image/avif": [iso(b"avif"), iso(b"avis"), iso(b"mif1", b"avif"), iso(b"miaf", b"mif1", b"avif")],
+    "image/avif": [iso(b"avif"), iso(b"avis"), iso(b"mif1", b"avif"), iso(b"msf1", b"mif1", b"avif")],
     "image/heic": [iso(b"heic"), iso(b"mif1", b"heic"), iso(b"msf1", b"hevc")],
     "image/heif": [iso(b"mif1"), iso(b"mif1", b"jpeg")],
     "image/jp2": [iso(b"jp2 ")],
