@@ -1,5 +1,8 @@
 # make demo [ONCE=1] [STACK=real]   the main job on real input
 # make test [ARGS=...]              all tests, on real servers
+# make quick                       the tests that need no server, no root and no network
+# make coverage [ARGS=...]         which lines the tests run, those of subprocesses too: build/coverage
+# make mutants [ONLY="NAME ..."]   whether the tests notice deliberate faults: tests/mutants.toml
 # make attacks                     what strangers may try, and what came of it: docs/security.md
 # make faults                      what happens when servers, lines and processes fail
 # make uppy                         docs/how-to/uppy.md in Chromium, with the published Uppy 5 and 6 (needs npm)
@@ -18,7 +21,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --n
 PROGRAMS := scripts/services
 
 .DELETE_ON_ERROR:
-.PHONY: demo test attacks faults conformance uppy lint format typecheck bench docs constraints clean
+.PHONY: demo test quick coverage mutants attacks faults conformance uppy lint format typecheck bench docs constraints clean
 
 ifeq ($(STACK),real)
 demo: .venv/demo.stamp
@@ -31,6 +34,21 @@ endif
 test: .venv/dev.stamp
 	$(SERVICES) programs
 	$(SERVICES) run -- $(BIN)/python -m pytest $(ARGS)
+
+quick: .venv/dev.stamp
+	$(BIN)/python -m pytest -m "not servers" tests/unit tests/contract tests/test_*.py $(ARGS)
+
+coverage: .venv/dev.stamp
+	$(SERVICES) programs
+	$(BIN)/coverage erase
+	$(SERVICES) run -- $(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet
+	$(BIN)/coverage report
+
+# Each fault is put into a copy of the source, by itself; the tests that are named beside it must fail there.
+mutants: .venv/dev.stamp
+	$(SERVICES) run -- $(BIN)/python scripts/mutants.py $(ONLY)
 
 # What strangers may try, against a real gateway and worker; build/attacks.json says what came of each.
 attacks: .venv/dev.stamp

@@ -23,6 +23,26 @@ class S3Server:
     secret_key: str = field(repr=False)
 
 
+# A test that uses one of these fixtures, directly or through another, needs a server or a program beyond Python.
+SERVER_FIXTURES = frozenset(
+    {
+        *("redis_url", "amqp_url", "s3_server", "cluster_url", "broker_url", "server"),
+        *("private_server", "guarded_redis", "tls_redis", "redis_server", "new_checkout"),
+        *("small_disk", "validator"),  # root, to mount a file system; a program that Go builds
+    }
+)
+SERVER_PARAMETERS = ("s3", "redis", "minio")  # how the parameters of fixtures begin that start one by its name
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test that needs a server, so that `make quick` leaves it out; its fixtures tell, not its author."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
+        named = any(isinstance(one, str) and one.startswith(SERVER_PARAMETERS) for one in parameters)
+        if named or SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.servers)
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> str:
     """A real Redis. Other tests use it too: keep to keys of your own."""
