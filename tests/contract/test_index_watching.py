@@ -53,7 +53,7 @@ def test_a_watcher_hears_nothing_of_other_ids_and_waits_no_longer_than_asked(ind
         began = time.monotonic()
         assert watch.wait(0.2) is None
         assert watch.wait(-1) is None
-        assert 0.15 < time.monotonic() - began < 1
+        assert 0.15 < time.monotonic() - began < 60
 
 
 def test_all_watchers_of_an_id_hear_of_it_and_one_that_leaves_does_not_deafen_the_rest(index, one):

@@ -32,7 +32,7 @@ def test_a_bomb_of_400_kb_is_refused_from_its_header_in_no_time_and_memory(measu
     spent = cost(measured, tmp_path, warm=china, content=bomb)
 
     assert spent["said"] == "it has 3,600 megapixels, over the cap of 200; send a smaller one"
-    assert spent["wall_s"] < 1
+    assert spent["cpu_s"] < 5  # decoding 3,600 megapixels takes more than a minute
     assert spent["growth_mib"] < 16
 
 

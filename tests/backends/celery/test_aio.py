@@ -16,6 +16,7 @@ from resultstore.backends.celery import aio
 from resultstore.model import layout
 from resultstore.model.errors import Misconfigured
 from tests.backends.celery.conftest import Made
+from tests.backends.celery.waiters import WOKEN_S, hear_announcements_only
 from tests.unit.index.conftest import PrivateRedis
 
 
@@ -35,30 +36,24 @@ def watchers() -> set[threading.Thread]:
     return {one for one in threading.enumerate() if one.name == "resultstore-awaiting"}
 
 
-def test_what_is_there_already_is_given_at_once(client: Celery, task_id: str):
+def test_what_is_there_already_is_given_unasked(client: Celery, task_id: str, monkeypatch: pytest.MonkeyPatch):
+    hear_announcements_only(monkeypatch)
     client.backend.mark_as_done(task_id, {"large": "v" * 50_000})
-    began = time.monotonic()
-    assert asyncio.run(aio.get(client.AsyncResult(task_id))) == {"large": "v" * 50_000}
-    assert time.monotonic() - began < 1
+    assert asyncio.run(aio.get(client.AsyncResult(task_id), timeout_s=WOKEN_S)) == {"large": "v" * 50_000}
 
 
-def test_a_waiter_is_woken_within_fifty_milliseconds(client: Celery):
-    async def took() -> float:
+def test_an_announcement_alone_wakes_a_coroutine(client: Celery, monkeypatch: pytest.MonkeyPatch):
+    hear_announcements_only(monkeypatch)
+
+    async def woken() -> object:
         (one,) = results(client, 1)
-        ended = []
+        threading.Timer(0.1, client.backend.mark_as_done, [one.id, 1]).start()
+        return await aio.get(one, timeout_s=WOKEN_S)
 
-        def work() -> None:
-            ended.append(time.monotonic())
-            client.backend.mark_as_done(one.id, 1)
+    async def all_woken() -> list[object]:
+        return [await woken() for _ in range(9)]
 
-        threading.Timer(0.1, work).start()
-        await aio.get(one, timeout_s=5)
-        return time.monotonic() - ended[0]
-
-    async def all_took() -> list[float]:
-        return [await took() for _ in range(9)]
-
-    assert sorted(asyncio.run(all_took()))[4] < 0.05
+    assert asyncio.run(all_woken()) == [1] * 9
 
 
 def test_five_hundred_coroutines_of_two_loops_share_a_thread_and_leave_no_channel(client: Celery, raw: redis.Redis):
@@ -119,10 +114,8 @@ def test_an_error_is_raised_or_given(client: Celery, task_id: str):
 
 
 def test_time_runs_out_for_a_result_that_does_not_come(client: Celery, task_id: str):
-    began = time.monotonic()
     with pytest.raises(CeleryTimeoutError):
-        asyncio.run(aio.get(client.AsyncResult(task_id), timeout_s=0.2))
-    assert time.monotonic() - began < 1
+        asyncio.run(asyncio.wait_for(aio.get(client.AsyncResult(task_id), timeout_s=0.2), 60))
 
 
 def test_a_coroutine_that_is_cancelled_is_not_told_any_more(client: Celery, task_id: str):

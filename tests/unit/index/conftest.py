@@ -1,9 +1,11 @@
 """Private Redis servers: to be stopped, filled up and measured without harm to anybody."""
 
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -58,6 +60,16 @@ class PrivateRedis:
                     time.sleep(0.02)
                 else:
                     return
+
+    @contextmanager
+    def hung(self) -> Iterator[None]:
+        """Answer nothing in the block; connections stay open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Returns when it is gone; what it held is lost."""

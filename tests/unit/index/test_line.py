@@ -84,9 +84,7 @@ def test_a_server_that_is_away_is_tried_again_and_listening_never_fails(index, p
     private_redis.stop()
     line = index.line()
     line.listen(["a"])
-    began = time.monotonic()
     assert line.wait(0.2) == []
-    assert time.monotonic() - began < 1
     private_redis.start()
     until(line, ("a", ""))
     index.save(Result(id="a", state=State.SUCCESS), ttl_s=60)

@@ -15,6 +15,7 @@ from resultstore.model.event import Event
 from resultstore.model.result import Progress, Result, State
 
 SOON_S = 5.0
+LONG_S = 60.0  # a wait that nothing ends lasts this long; one that is ended is over by its half on any machine
 
 
 def test_a_thousand_watchers_share_a_connection_and_their_channels_are_gone_afterwards(index, raw):
@@ -37,14 +38,16 @@ def test_a_channel_is_gone_as_soon_as_the_block_is_left_even_by_an_error(index, 
         assert raw.pubsub_channels() == []
 
 
-def test_a_redis_that_hangs_holds_up_those_who_stop_waiting_no_more_than_once(index, raw, monkeypatch):
-    monkeypatch.setattr("resultstore.index.watcher._UNSUBSCRIBE_TIMEOUT_S", 0.3)
-    with ExitStack() as stack:
-        for n in range(20):
-            stack.enter_context(index.watch(f"id-{n}"))
-        raw.execute_command("CLIENT", "PAUSE", "1500")
-        began = time.monotonic()
-    assert time.monotonic() - began < 1.5
+def test_a_hung_redis_delays_those_who_leave_once(index, private_redis, monkeypatch):
+    monkeypatch.setattr("resultstore.index.watcher._UNSUBSCRIBE_TIMEOUT_S", 2.0)
+    with ExitStack() as hanging:
+        with ExitStack() as watches:
+            for n in range(20):
+                watches.enter_context(index.watch(f"id-{n}"))
+            hanging.enter_context(private_redis.hung())
+            began = time.monotonic()
+        took_s = time.monotonic() - began
+    assert took_s < 20  # twenty waits of 2 s each would take twice as long
 
 
 def test_a_hundred_threads_may_come_and_go_on_the_same_few_ids(index, raw):
@@ -86,8 +89,8 @@ def test_a_waiter_is_told_to_check_again_after_a_restart_of_redis_and_hears_on(i
         private_redis.stop()
         private_redis.start()
         began = time.monotonic()
-        assert watch.wait(SOON_S) is None
-        assert time.monotonic() - began < 3
+        assert watch.wait(LONG_S) is None
+        assert time.monotonic() - began < LONG_S / 2
         assert index.load("a") is None
         index.save(Result(id="a", state=State.SUCCESS), ttl_s=60)
         assert watch.wait(SOON_S) == Event("a", "SUCCESS")
@@ -97,8 +100,8 @@ def test_a_waiter_whose_connection_alone_is_cut_is_told_to_check_again_at_once(i
     with index.watch("a") as watch:
         assert raw.client_kill_filter(_type="pubsub") == 1
         began = time.monotonic()
-        assert watch.wait(SOON_S) is None
-        assert time.monotonic() - began < 0.5
+        assert watch.wait(LONG_S) is None
+        assert time.monotonic() - began < LONG_S / 2
         index.save(Result(id="a", state=State.SUCCESS), ttl_s=60)
         assert watch.wait(SOON_S) == Event("a", "SUCCESS")
 
@@ -133,23 +136,19 @@ def test_a_redis_that_is_down_is_given_up_after_a_few_seconds(private_redis, act
     assert time.monotonic() - began < 5
 
 
-def test_a_redis_that_does_not_answer_is_named_within_its_time_limits(private_redis, raw, monkeypatch):
+def test_a_redis_that_does_not_answer_is_named(private_redis, monkeypatch):
     monkeypatch.setattr("resultstore.index.redis._RETRY_BUDGET_S", 0.5)
     index = RedisIndex(f"{private_redis.url}?socket_timeout=0.3")
-    raw.execute_command("CLIENT", "PAUSE", "1500")
-    began = time.monotonic()
-    with pytest.raises(IndexUnavailable, match=f"127.0.0.1:{private_redis.port}"):
-        index.peek("a")
-    assert time.monotonic() - began < 1.5
+    with private_redis.hung(), pytest.raises(IndexUnavailable, match=f"127.0.0.1:{private_redis.port}"):
+        index.peek("a")  # the server answers again only behind the block
 
 
-def test_a_wrong_password_is_told_at_once(guarded_redis):
-    began = time.monotonic()
+def test_a_wrong_password_is_told_without_another_try(guarded_redis, monkeypatch):
+    monkeypatch.setattr("resultstore.index.redis._RETRY_BUDGET_S", 3_600.0)
     for url in (guarded_redis.url, guarded_redis.url.replace("//", "//:Wr0ngWord@")):
         with pytest.raises(IndexUnavailable, match="password") as caught:
             RedisIndex(url).peek("a")
         assert "Wr0ngWord" not in "".join(traceback.format_exception(caught.value))
-    assert time.monotonic() - began < 1
     index = RedisIndex(guarded_redis.url.replace("//", "//:Secr3t@"))
     with index.watch("a") as watch:
         index.save(Result(id="a"), ttl_s=60)
@@ -202,8 +201,8 @@ def test_strangers_on_our_channel_wake_the_waiter_to_check_again(index, raw):
     with index.watch("a") as watch:
         raw.publish(layout.channel("a"), b"hello")
         began = time.monotonic()
-        assert watch.wait(SOON_S) is None
-        assert time.monotonic() - began < 1
+        assert watch.wait(LONG_S) is None
+        assert time.monotonic() - began < LONG_S / 2
 
 
 def ask(index, act):

@@ -85,15 +85,14 @@ def test_without_the_index_what_is_sealed_is_still_found(store: Store):
         store.load("unknown")
 
 
-def test_a_waiter_wakes_when_the_result_is_there(store: Store):
+def test_a_waiter_wakes_when_the_result_is_there(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(waiting, "RECHECK_S", 3_600.0)
     timer = threading.Timer(0.2, lambda: store.save(Result(id="job", state=State.SUCCESS, value=b"1")))
     timer.start()
 
-    began = time.monotonic()
-    found = store.wait("job", timeout_s=10)
+    found = store.wait("job", timeout_s=30)
 
     assert found.value == b"1"
-    assert time.monotonic() - began < 1.0
 
 
 def test_a_lost_announcement_costs_one_slow_check(store: Store, monkeypatch: pytest.MonkeyPatch):
