@@ -1,6 +1,6 @@
 # One image for the gateway, the worker and the set-up; the command decides.
 
-FROM python:3.13-slim AS build
+FROM python:3.13.15-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285 AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 WORKDIR /src
@@ -12,7 +12,7 @@ COPY resultstore resultstore
 COPY tasks tasks
 RUN /opt/venv/bin/pip install --no-deps --no-build-isolation .
 
-FROM python:3.13-slim
+FROM python:3.13.15-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 # The worker's libvips: one thread a task, and no heap per thread, halve its memory.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 VIPS_CONCURRENCY=1 MALLOC_ARENA_MAX=2
 # The worker reads strangers' videos with it, each in a program of its own (tasks/confined.py).

@@ -25,7 +25,7 @@ PROGRAMS := scripts/services
 
 ifeq ($(STACK),real)
 demo: .venv/demo.stamp
-	$(SERVICES) run --export-settings -- $(BIN)/resultstore demo --stack real $(if $(ONCE),--once)
+	$(SERVICES) run --export-settings -- env -u RS_TEST_S3_SECRET_KEY $(BIN)/resultstore demo --stack real $(if $(ONCE),--once)
 else
 demo: .venv/demo.stamp
 	$(BIN)/resultstore demo $(if $(ONCE),--once)
@@ -87,7 +87,7 @@ docs: .venv/dev.stamp
 # What docker-compose.yml reads, with random passwords; never written over.
 .env:
 	@umask 077; $(PYTHON) -c 'import re, secrets; \
-	print(re.sub(r"(?m)^\w+=$$", lambda m: m[0] + secrets.token_hex(24), open(".env.example").read()), end="")' > $@
+	print(re.sub(r"(?m)^\w+=$$", lambda m: m[0] + secrets.token_hex(20), open(".env.example").read()), end="")' > $@
 
 # The two lists of everything that is installed, with hashes: after a change of pyproject.toml.
 constraints: $(UV)

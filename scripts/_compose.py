@@ -13,6 +13,11 @@ from _tethered import Tethered
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("docker-compose.yml", "deploy/compose.services.yml")
 SERVERS = ("redis", "rabbitmq", "minio")
+ROLES = ("GATEWAY", "WORKER", "READER", "UPLOADER")
+OF_OTHERS = (
+    *("GATEWAY_TOKEN", "RESULTSTORE_SECRET_KEY"),
+    *(f"{role}_STORE_{kind}_KEY" for role in ROLES for kind in ("ACCESS", "SECRET")),
+)
 ENGINE_TIMEOUT_S = 3.0
 PULL_TIMEOUT_S = 600.0
 # In the foreground: the signal that ends `up` ends the servers, and then what remains of them is cleared away.
@@ -54,8 +59,7 @@ def variables(folder: Path, passwords: dict[str, str], ports: dict[str, int]) ->
         "RABBITMQ_PASSWORD": passwords["rabbitmq"],
         "STORE_ACCESS_KEY": USER,
         "STORE_SECRET_KEY": passwords["minio"],
-        "GATEWAY_TOKEN": "asked for, and of no use to these three",
-        "RESULTSTORE_SECRET_KEY": "asked for, and of no use to these three",
+        **dict.fromkeys(OF_OTHERS, "asked for, and of no use to these three"),
     }
 
 

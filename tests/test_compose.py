@@ -16,15 +16,25 @@ import _compose
 import _install
 import _local
 from _access import Access
-from resultstore.settings import settings_known
+from _server import free_ports, redis_answers
+from resultstore.accounts import ROLES, given_accounts
+from resultstore.settings import Settings, settings_known
+from tests.uploads.telling import until
 
 HERE = Path(__file__).resolve().parent.parent
 # The validator of the specification's own authors.
 VALIDATOR, VALIDATOR_VERSION = "github.com/compose-spec/compose-go/v2/cmd", "v2.16.2"
 # Where a gateway listens, and for whom, is its place's own affair; the demo (resultstore/cli/stack.py) sets it itself.
 PLACE = {f"RESULTSTORE_{name}" for name in ("GATEWAY_HOST", "GATEWAY_URL", "AUTH", "AUTH_TOKENS_FILE")}
+# So are the accounts of a store: the demo makes its own.
+SIGNERS = [f"RESULTSTORE_{name}" for name in ("S3_SIGN", "S3_UPLOAD_SIGN")]
+PLACE |= {f"{name}_{kind}_KEY" for name in SIGNERS for kind in ("ACCESS", "SECRET")} | {"RESULTSTORE_SETUP_ACCOUNTS"}
 # The alternative store, of which nothing runs here.
 NOT_RUN_HERE = "rustfs"
+
+
+# Redis gets it as a line of its configuration: so does the local one, in a file.
+BY_STDIN = {"REDIS_PASSWORD"}
 
 
 class Recorder:
@@ -113,11 +123,11 @@ def test_without_passwords_nothing_starts_and_the_remedy_is_named(validator, pro
 def test_no_password_is_committed_and_each_new_one_is_random(project):
     committed = settings_of(project, ".env.example")
     secret = {name for name in committed if name.endswith(("PASSWORD", "SECRET_KEY", "TOKEN"))}
-    assert len(secret) == 5
+    assert len(secret) == 9
     assert not any(committed[name] for name in secret)
 
     made = settings_of(project)
-    assert all(re.fullmatch("[0-9a-f]{48}", made[name]) for name in secret)
+    assert all(re.fullmatch("[0-9a-f]{40}", made[name]) for name in secret)
     assert len({made[name] for name in secret}) == len(secret)
     assert {name: made[name] for name in made.keys() - secret} == {n: committed[n] for n in committed.keys() - secret}
     assert (project / ".env").stat().st_mode & 0o077 == 0
@@ -140,11 +150,74 @@ def test_what_runs_for_long_has_a_health_check_and_starts_again_and_waits_for_wh
 
 def test_every_image_is_pinned_and_only_what_browsers_need_is_published_and_on_loopback(services):
     for name, service in services.items():
-        assert re.fullmatch(r"[a-z]+(/[a-z]+)?:[A-Za-z.-]*\d[\w.-]*", service["image"]), name
+        digest = "" if "build" in service else "@sha256:[0-9a-f]{64}"
+        assert re.fullmatch(rf"[a-z]+(/[a-z]+)?:[A-Za-z.-]*\d[\w.-]*{digest}", service["image"]), name
         for port in service.get("ports", []):
             assert port["host_ip"] == "127.0.0.1", name
     published = {port["target"] for service in services.values() for port in service.get("ports", [])}
     assert published == {8080, 9000, 15672}
+
+
+def test_base_images_are_pinned_by_digest():
+    bases = re.findall(r"(?m)^FROM (\S+)", (HERE / "Dockerfile").read_text())
+    assert len(bases) == 2
+    assert all(re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", one) for one in bases)
+
+
+def test_no_secret_is_on_a_command_line(services, project):
+    secret = [value for name, value in settings_of(project).items() if re.fullmatch("[0-9a-f]{40}", value)]
+    assert len(secret) == 9
+    for name, service in services.items():
+        words = [service.get("command"), service.get("entrypoint"), service.get("healthcheck", {}).get("test")]
+        assert not [one for one in secret if one in json.dumps(words)], name
+
+
+def test_only_the_store_and_setup_have_its_root_key(services, project):
+    root = settings_of(project)["STORE_SECRET_KEY"]
+    having = {name for name, service in services.items() if root in json.dumps(service)}
+    assert having == {"setup", "minio", "rustfs"}
+
+
+def test_gateway_worker_and_signers_have_accounts_of_their_own(services):
+    def pairs(name: str) -> set[str]:
+        ids = ("AWS_ACCESS_KEY_ID", *(f"{one}_ACCESS_KEY" for one in SIGNERS))
+        return {services[name]["environment"][one] for one in ids}
+
+    assert pairs("gateway") & pairs("worker") == {"resultstore-reader", "resultstore-uploader"}
+    assert pairs("gateway") | pairs("worker") == {
+        f"resultstore-{role}" for role in ("gateway", "worker", "reader", "uploader")
+    }
+    given = Settings(setup_accounts=services["setup"]["environment"]["RESULTSTORE_SETUP_ACCOUNTS"])
+    assert {role: pair.access_key for role, pair in given_accounts(given).items()} == {
+        role: f"resultstore-{role}" for role in ROLES
+    }
+    assert all(len(one.access_key) <= 20 for one in given_accounts(given).values())  # the most that MinIO takes
+    assert all(len(one.secret_key) <= 40 for one in given_accounts(given).values())
+
+
+def test_redis_takes_its_password_from_stdin(services, tmp_path):
+    # given the command of the image, whose entrypoint passes it on
+    shell, flag, script = services["redis"]["command"]
+    entrypoint = tmp_path / "docker-entrypoint.sh"
+    entrypoint.write_text('#!/bin/sh\nexec "$@"\n')
+    entrypoint.chmod(0o700)
+    [port] = free_ports(1)
+    place = f"{HERE}/deploy/redis.conf --port {port} --dir {tmp_path}"
+    script = script.replace("$$", "$").replace("/etc/redis/redis.conf", place)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"} | services["redis"]["environment"]
+
+    process = subprocess.Popen([shell, flag, script], env=env, stdout=subprocess.DEVNULL)
+    try:
+        password = env["REDIS_PASSWORD"]
+        until(lambda: redis_answers(port, password), "Redis answers")
+        said = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        with redis.Redis(port=port) as client, pytest.raises(redis.AuthenticationError):
+            client.ping()
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert b"redis-server" in said
+    assert password.encode() not in said
 
 
 def test_every_variable_is_explained_in_the_example_and_given_by_the_tests_own_services(tmp_path):
@@ -179,13 +252,13 @@ def test_every_setting_of_the_servers_is_one_that_the_local_servers_run_with(ser
         started[name] = Recorder()
         start(_local.room(tmp_path / name, started[name]))
     local = {name: " ".join([*map(str, one.argv), *one.env.values()]) for name, one in started.items()}
-    local["redis"] += (tmp_path / "redis/own.conf").read_text().replace("\nrequirepass", " --requirepass")
+    local["redis"] += (tmp_path / "redis/own.conf").read_text()
 
     # then each variable, each file that is laid in, and each flag is there too
     servers = {name: one for name, one in services.items() if one["image"] != services["gateway"]["image"]}
     assert set(servers) - {NOT_RUN_HERE} == set(started)
     for name, recorded in started.items():
-        assert set(servers[name].get("environment", {})) <= set(recorded.env), name
+        assert set(servers[name].get("environment", {})) - BY_STDIN <= set(recorded.env), name
         laid_in = [volume["source"] for volume in servers[name]["volumes"] if volume["type"] == "bind"]
         assert all(f"{HERE}/deploy/{Path(source).name}" in local[name] for source in laid_in), name
         flags = [word for word in servers[name].get("command") or [] if word.startswith("--")]

@@ -12,10 +12,12 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from resultstore.blobs.credentials import Credentials
 from resultstore.cli.kinds import StackKind
+from resultstore.cli.rooms import enter
 from resultstore.cli.serve import WORKER_ENVIRONMENT, worker_argv
 from resultstore.embedded import claim, start_embedded
-from resultstore.model.errors import Unavailable
+from resultstore.model.errors import Misconfigured, Unavailable
 from resultstore.processes import Processes
 from resultstore.settings import Settings
 
@@ -50,18 +52,39 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
 def running_stack(folder: Path, kind: StackKind, *, token: str) -> Iterator[Stack]:
     """Start a stack with its data in `folder`, and end all of it when the block is left, or when this process dies.
 
+    On a MinIO whose administrator we are, gateway and worker get accounts of their own for as long as they run.
     Raises Misconfigured when another demo runs in that folder.
     """
     with ExitStack() as ending:
         lock = claim(folder)
         ending.callback(os.close, lock)
+        accounts = _accounts(ending, token) if kind is StackKind.REAL else {}
         processes = Processes(keep_fds=[lock])
         ending.callback(processes.stop, grace_s=STOP_GRACE_S)
         sockets = [ending.enter_context(_listener()) for _ in range(2)]
-        yield _started(folder, kind, processes, sockets=sockets, token=token)
+        yield _started(folder, kind, processes, sockets=sockets, token=token, accounts=accounts)
 
 
-def _started(folder: Path, kind: StackKind, processes: Processes, *, sockets: list[socket.socket], token: str) -> Stack:
+def _accounts(ending: ExitStack, token: str) -> Mapping[str, Credentials]:
+    """The keys of accounts that are removed at the end, by role; none where the store makes us none."""
+    settings = _settings(_real_variables())
+    try:
+        made = enter("resultstore.accounts", extra="minio").temporary_accounts(settings, token=token)
+        accounts: Mapping[str, Credentials] = ending.enter_context(made)
+    except Misconfigured:  # no MinIO, or no administrator of it: the keys that we were given are used as they are
+        return {}
+    return accounts
+
+
+def _started(
+    folder: Path,
+    kind: StackKind,
+    processes: Processes,
+    *,
+    sockets: list[socket.socket],
+    token: str,
+    accounts: Mapping[str, Credentials],
+) -> Stack:
     watched: dict[Path, subprocess.Popen[bytes]] = {}
     if kind is StackKind.EMBEDDED:
         embedded = start_embedded(folder, processes)
@@ -75,16 +98,34 @@ def _started(folder: Path, kind: StackKind, processes: Processes, *, sockets: li
     fds = [one.fileno() for one in sockets]
     watched[folder / "gateway.log"] = processes.start(
         [sys.executable, "-P", "-m", "resultstore.cli", "gateway", *(f"--fd={fd}" for fd in fds)],
-        env=environment,
+        env=environment | _signing(accounts) | _own(accounts, "gateway"),
         log=folder / "gateway.log",
         cwd=folder,
         pass_fds=fds,
     )
     watched[folder / "worker.log"] = processes.start(
-        worker_argv(concurrency=2), env=environment, log=folder / "worker.log", cwd=folder
+        worker_argv(concurrency=2),
+        env=environment | _signing(accounts) | _own(accounts, "worker"),
+        log=folder / "worker.log",
+        cwd=folder,
     )
     _write_environment(folder / "env", variables)
     return Stack(kind=kind, folder=folder, settings=_settings(variables), watched=watched)
+
+
+def _own(accounts: Mapping[str, Credentials], role: str) -> dict[str, str]:
+    """What a process of this role sends its own requests with, where it has an account."""
+    if role not in accounts:
+        return {}
+    return {"AWS_ACCESS_KEY_ID": accounts[role].access_key, "AWS_SECRET_ACCESS_KEY": accounts[role].secret_key}
+
+
+def _signing(accounts: Mapping[str, Credentials]) -> dict[str, str]:
+    """What signs URLs, where there are accounts for that."""
+    roles = {"S3_SIGN": "reader", "S3_UPLOAD_SIGN": "uploader"}
+    pairs = {name: accounts[role] for name, role in roles.items() if role in accounts}
+    keys = {f"{PREFIX}{name}_ACCESS_KEY": pair.access_key for name, pair in pairs.items()}
+    return keys | {f"{PREFIX}{name}_SECRET_KEY": pair.secret_key for name, pair in pairs.items()}
 
 
 def _listener() -> socket.socket:
