@@ -82,7 +82,7 @@ class Settings:
         "30d", "class of values that travel as references: how long a message may wait"
     )
     max_runs: int = _setting(
-        3, "runs of one Celery task that may lose their worker process before it fails; 0: no limit", ge=0
+        3, "runs of one task (Celery; Dramatiq over RabbitMQ) that may lose their worker process; 0: no limit", ge=0
     )
     commit_budget_s: float = _setting(30.0, "how long an unclear seal is pursued", gt=0)
     url_expires_s: int = _setting(900, "life of a presigned URL", gt=0, le=604_800)

@@ -20,6 +20,7 @@ FLOORS = (
         "offers",
         "provision",
         "retention",
+        "run_counts",
         "spilling",
         "sweep",
         "tokens",

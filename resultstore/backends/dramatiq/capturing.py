@@ -3,7 +3,8 @@
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from dramatiq import Actor, Broker, Message, Middleware, Worker, get_encoder
 from dramatiq.broker import MessageProxy
@@ -15,8 +16,9 @@ from resultstore.backends.dramatiq.backend import OWNER, ResultStoreBackend, Sen
 from resultstore.capturing import run_captured
 from resultstore.index.index import Over
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import Misconfigured
+from resultstore.model.errors import Misconfigured, ResultStoreError
 from resultstore.model.result import Result, State
+from resultstore.run_counts import RunCounts, lost_message
 from resultstore.store.attempt import Attempt, current
 
 Body = Callable[..., object]
@@ -24,6 +26,10 @@ Body = Callable[..., object]
 
 class EncoderUnfit(Misconfigured, MiddlewareError):
     """Dramatiq's encoder cannot write Artifacts. A MiddlewareError: Dramatiq ignores what else a hook raises."""
+
+
+class WorkerLost(ResultStoreError):
+    """The worker process of an actor was lost in each of its runs; it is not run once more."""
 
 
 class Capture(Middleware):
@@ -130,6 +136,26 @@ class Capture(Middleware):
         return message
 
     def _run(self, broker: Broker, message: MessageProxy, body: Callable[[], object]) -> object:
+        with self._counted(message):
+            return self._run_once(broker, message, body)
+
+    @contextmanager
+    def _counted(self, message: MessageProxy) -> Iterator[None]:
+        """Count this run of a message that RabbitMQ delivers again. Raises WorkerLost, which is not retried."""
+        most = self._store.settings.max_runs
+        if not most or not getattr(message, "redelivered", False):  # other brokers do not say it
+            yield
+            return
+        counts = RunCounts(self._store.index)
+        try:
+            if counts.begin(message.message_id) > most:
+                message.options["throws"] = WorkerLost  # of this delivery: Dramatiq retries nothing that is named there
+                raise WorkerLost(lost_message(message.actor_name, message.message_id, runs=most))
+            yield
+        finally:
+            counts.end(message.message_id)
+
+    def _run_once(self, broker: Broker, message: MessageProxy, body: Callable[[], object]) -> object:
         ttl_ms = _ttl_ms(broker, message)
         retries = message.options.get("retries", 0)
         captured = run_captured(

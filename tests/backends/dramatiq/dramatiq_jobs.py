@@ -1,6 +1,7 @@
 """The module of the test worker: one actor for each way of returning something."""
 
 import os
+import signal
 import tempfile
 import time
 import uuid
@@ -151,3 +152,8 @@ def calls_another() -> str:
 @actor(store_results=False)
 def without_a_result() -> Output:
     return Output(data=b"kept all the same")
+
+
+@dramatiq.actor(store_results=True, min_backoff=1, max_backoff=1)
+def dies() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
