@@ -1,6 +1,7 @@
 """Idempotency: a request that comes twice under one key does its work once."""
 
 import hashlib
+import re
 from http import HTTPStatus
 from typing import Final
 
@@ -13,6 +14,7 @@ from resultstore.model import layout
 MAX_KEY_CHARS: Final = 255
 IN_FLIGHT_S: Final = 30  # after so long without an end, a key is free again: its first request is dead
 KEPT_S: Final = layout.DAY_S
+_ENTRY: Final = re.compile(rb"([0-9a-f]{64}) ([A-Za-z0-9_-]{1,64}) (begun|done)\Z")
 
 
 class Idempotency:
@@ -36,16 +38,15 @@ class Idempotency:
         if len(key) > MAX_KEY_CHARS or not key.isprintable():
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "Idempotency-Key: too long, unprintable")
         place, digest = _place(owner, key), _digest(said)
-        if self._claims.claim(place, f"{digest} {id} begun", ttl_s=IN_FLIGHT_S):
-            return id
-        words = (self._keeps.kept(place) or b"").decode().split()
-        if len(words) < 2 or words[-1] == "begun":  # noqa: PLR2004  it is gone this moment, or its work is under way
-            detail = "the first request with this Idempotency-Key has not ended: ask again"
-            raise Problem(HTTPStatus.CONFLICT, "in-flight", detail, headers={"Retry-After": "1"})
-        if words[0] != digest:
-            detail = "this Idempotency-Key came with another request before: use a new one"
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "key-reused", detail)
-        return words[1]
+        for _ in range(2):
+            if self._claims.claim(place, f"{digest} {id} begun", ttl_s=IN_FLIGHT_S):
+                return id
+            kept = self._keeps.kept(place)
+            if (found := _Entry.read(kept)) is not None:
+                return found.answer(digest)
+            if kept is not None:  # no gateway wrote that
+                self._keeps.drop(place)
+        raise _in_flight()
 
     def done(self, owner: str, key: str, *, said: object, id: str) -> None:
         """The work is done: for a day the same request is answered with the same id."""
@@ -56,6 +57,34 @@ class Idempotency:
         """Nothing was done: the same key may try again."""
         if key and self._keeps is not None:
             self._keeps.drop(_place(owner, key))
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """What is kept of a key: a digest of the first request, the id that it got, and whether its work is done."""
+
+    digest: str
+    id: str
+    done: bool
+
+    @classmethod
+    def read(cls, kept: bytes | None) -> "_Entry | None":
+        """Return the entry, or None for nothing, and for what no gateway wrote."""
+        found = _ENTRY.match(kept or b"")
+        return None if found is None else cls(found[1].decode(), found[2].decode(), found[3] == b"done")
+
+    def answer(self, digest: str) -> str:
+        """Return the id for a request of this digest. Raises Problem 409 or 422."""
+        if not self.done:
+            raise _in_flight()
+        if self.digest != digest:
+            detail = "this Idempotency-Key came with another request before: use a new one"
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "key-reused", detail)
+        return self.id
+
+
+def _in_flight() -> Problem:
+    detail = "the first request with this Idempotency-Key has not ended: ask again"
+    return Problem(HTTPStatus.CONFLICT, "in-flight", detail, headers={"Retry-After": "1"})
 
 
 def _place(owner: str, key: str) -> str:

@@ -87,7 +87,7 @@ class Quotas:
     def _counted(self, owner: str) -> int:
         key = layout.quota_key(owner, STORED)
         known = self._index.kept(key) if isinstance(self._index, Keeps) else None
-        if known is not None:
+        if known is not None and known.isdigit():  # anything else was not written by us
             return int(known)
         kept = (result for result in self._owned(owner) if not is_refused(result))
         size_bytes = sum(one.stored_bytes for result in kept for one in result.artifacts)

@@ -16,6 +16,7 @@ from typing import Annotated
 import httpx
 import pytest
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi import FastAPI
 from pydantic import Field
 from starlette.types import ASGIApp
@@ -33,6 +34,7 @@ from resultstore.model.errors import BrokerUnavailable
 from resultstore.settings import Settings
 from resultstore.store import Store
 from resultstore.tokens import Grant, append, new_token, token_hash
+from tests.gateway.issuer import Issuer
 
 SECRET = b"a secret of the tests, 32 bytes."
 STOPS_WITHIN_S = 30
@@ -42,6 +44,22 @@ STOPS_WITHIN_S = 30
 def anyio_backend() -> str:
     """Coroutines of tests run in asyncio's loop, as the gateway does."""
     return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def rsa_key():
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture
+def issuer():
+    with Issuer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.free.set()
+        server.shutdown()
+        thread.join()
 
 
 @dataclass

@@ -3,9 +3,7 @@
 import hashlib
 import hmac
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import jwt
 import pytest
@@ -15,17 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from resultstore.gateway.identity import jwks
 from resultstore.gateway.identity.identities import identities_of
 from resultstore.gateway.problems import Problem
-from resultstore.model.errors import Misconfigured, Unavailable
+from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
+from tests.gateway.issuer import public_jwk
 
 ISSUER, AUDIENCE, SECRET = "https://issuer.example", "resultstore", "s" * 32
 HS256 = {"jwt_secret": SECRET}
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def rsa_key():
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 @pytest.fixture(scope="module")
@@ -175,31 +169,6 @@ async def test_a_key_that_turns_is_fetched_and_the_old_one_is_forgotten(issuer, 
     assert await refused(identities, old)
 
 
-async def test_made_up_key_names_do_not_make_the_issuer_busy(issuer, rsa_key):
-    issuer.publish(a=rsa_key)
-    identities = known(jwt_jwks_url=issuer.url)
-
-    for number in range(20):
-        assert await refused(identities, signed(rsa_key, "RS256", {"kid": f"made-up-{number}"}))
-
-    assert issuer.asked == 1
-
-
-async def test_known_keys_hold_while_the_issuer_is_away_and_not_for_ever(issuer, rsa_key, monkeypatch):
-    monkeypatch.setattr(jwks, "ASK_AGAIN_S", 0.0)
-    monkeypatch.setattr(jwks, "FRESH_S", 0.0)
-    issuer.publish(a=rsa_key)
-    identities, token = known(jwt_jwks_url=issuer.url), signed(rsa_key, "RS256", {"kid": "a"})
-    await identities.caller("Bearer " + token)
-
-    issuer.says = b"<html>"
-    assert (await identities.caller("Bearer " + token)).owner.endswith(" ann")
-    monkeypatch.setattr(jwks, "STALE_S", 0.0)
-
-    with pytest.raises(Unavailable):
-        await identities.caller("Bearer " + token)
-
-
 async def test_a_secret_in_the_issuers_public_set_is_no_key(issuer):
     issuer.says = json.dumps({"keys": [{"kty": "oct", "kid": "a", "k": "c" * 43}]}).encode()
 
@@ -222,45 +191,6 @@ async def test_half_a_configuration_does_not_start(settings):
     given = {"auth": "jwt", "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE} | settings
     with pytest.raises(Misconfigured, match="RESULTSTORE_JWT"):
         identities_of(Settings(**given))
-
-
-class Issuer(HTTPServer):
-    """An issuer's keys over HTTP; counts how often it was asked."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.url = f"http://127.0.0.1:{self.server_port}/keys"
-        self.keys, self.says, self.asked = [], b"{}", 0
-
-    def publish(self, **keys):
-        self.keys = [public_jwk(kid, key) for kid, key in keys.items()]
-        self.says = json.dumps({"keys": self.keys}).encode()
-
-
-class Answer(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.asked += 1
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(self.server.says)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def issuer():
-    with Issuer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def public_jwk(kid, key):
-    kind = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.OKPAlgorithm
-    return json.loads(kind.to_jwk(key.public_key())) | {"kid": kid, "use": "sig"}
 
 
 def forged(key, head):

@@ -1,12 +1,15 @@
 """Starting by HTTP: what is offered, what is refused, and that a request that comes twice does its work once."""
 
 import threading
+from hashlib import sha256
 
 import pytest
 
+from resultstore.model import layout
 from resultstore.model.result import Result, State
 
 GREET = {"arguments": {"name": "ann"}}
+PICTURE = {"name": "a.png", "size_bytes": 5, "media_type": "image/png", "task": "shrink"}
 
 
 def test_offers_are_told_with_their_arguments(served):
@@ -187,3 +190,69 @@ def test_running_work_has_a_quota(tmp_path, orders, serving):
     assert answers[2].json()["slug"] == "quota"
     assert int(answers[2].headers["retry-after"]) > 0
     assert len(orders.sent) == 2
+
+
+POISON = [
+    b"\xff\xfe x done",
+    b"",
+    b"x",
+    b"a b c d done",
+    b"a" * 64 + b" " + b"x" * 5_000 + b" done",
+    b"a" * 64 + b" ../x done",
+    b"a" * 64 + b" x later",
+    b"x" * 1_000_000,
+]
+
+
+@pytest.mark.parametrize("poison", POISON, ids=range(len(POISON)))
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [("/v1/tasks/greet", GREET, 202), ("/v1/uploads", PICTURE, 201)],
+)
+def test_a_poisoned_key_does_its_work_once(served, poison, path, body, status):
+    place = layout.idempotency_key("local", sha256(b"k").hexdigest())
+    served.store.index.keep(place, poison, ttl_s=60)
+
+    answers = [served.gateway.post(path, json=body, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+
+    assert [one.status_code for one in answers] == [status, status]
+    assert len({one.json()["id"] for one in answers}) == 1
+
+
+def test_a_key_that_names_anothers_result_shows_nothing(served):
+    served.store.save(Result(id="foreign", owner="bob", state=State.SUCCESS))
+    assert served.gateway.post("/v1/tasks/greet", json=GREET, headers={"Idempotency-Key": "k"}).status_code == 202
+    place = layout.idempotency_key("local", sha256(b"k").hexdigest())
+    kept = served.store.index.kept(place).split()
+    answers = []
+    for named in (b"foreign", b"unknown"):
+        served.store.index.keep(place, b" ".join([kept[0], named, kept[2]]), ttl_s=60)
+        answers.append(served.gateway.post("/v1/tasks/greet", json=GREET, headers={"Idempotency-Key": "k"}))
+
+    assert [one.status_code for one in answers] == [404, 404]
+    assert answers[0].text.replace("foreign", "unknown") == answers[1].text
+
+
+def test_a_poisoned_count_is_counted_anew(served):
+    served.store.index.keep(layout.quota_key("local", "stored"), b"junk", ttl_s=60)
+
+    assert served.gateway.post("/v1/uploads", json=PICTURE).status_code == 201
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**300], ids=["above", "below", "far"])
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}], ids=["no key", "key"])
+def test_a_number_beyond_64_bits_is_refused(served, orders, number, headers):
+    answer = served.gateway.post(
+        "/v1/tasks/greet", json={"arguments": {"name": "ann", "times": number}}, headers=headers
+    )
+
+    assert (answer.status_code, answer.json()["slug"]) == (422, "invalid-request")
+    assert orders.sent == []
+
+
+@pytest.mark.parametrize("number", [2**64 - 1, -(2**63)])
+def test_a_number_of_64_bits_is_taken(served, orders, number):
+    answer = served.gateway.post("/v1/tasks/greet", json={"arguments": {"name": "ann", "times": number}})
+
+    assert answer.status_code == 202
+    assert orders.sent[0].arguments["times"] == number

@@ -14,6 +14,7 @@ from resultstore.gateway.problems import Problem, problem
 MAX_BODY_BYTES: Final = 1024 * 1024
 BODY_LIMIT_S: Final = 10.0
 MAX_DEPTH: Final = 32
+_LEAST_INT, _LARGEST_INT = -(2**63), 2**64 - 1  # of MessagePack, in which an order is kept
 MARK: Final = "__type__"  # how kombu's JSON, and ours in every door, marks what is more than a plain value
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE: Final = frozenset({"", "same-origin", "none"})  # none: typed into the address bar, or a program
@@ -118,7 +119,7 @@ async def _read(receive: Receive) -> bytes:
 
 
 def check_document(body: bytes) -> None:
-    """Raises Problem 422 for what is no JSON, for what is nested too deep, and for our own marks anywhere in it."""
+    """Raises Problem 422 for what is no JSON, is nested too deep, or holds our own marks or numbers beyond 64 bits."""
     try:
         ahead = [(msgspec.json.decode(body), 0)]
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -135,6 +136,9 @@ def check_document(body: bytes) -> None:
             ahead += [(value, depth + 1) for value in one.values()]
         elif isinstance(one, list):
             ahead += [(value, depth + 1) for value in one]
+        elif isinstance(one, int) and not _LEAST_INT <= one <= _LARGEST_INT:
+            detail = "a whole number is larger than 64 bits hold: send it as text"
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail)
 
 
 def _too_large() -> Problem:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 import httpx
@@ -15,7 +16,8 @@ from resultstore.model.errors import Unavailable
 FRESH_S: Final = 600.0
 STALE_S: Final = 3600.0  # how long known keys are believed when the issuer does not answer
 ASK_AGAIN_S: Final = 10.0  # not sooner, however many tokens name keys that nobody has
-TIMEOUT_S: Final = 5.0
+TIMEOUT_S: Final = 5.0  # for all of an answer, however slowly it comes
+FRESHEN_S: Final = 1.0  # how long whoever notices that known keys are old waits for new ones
 MAX_BYTES: Final = 256 * 1024
 # Which algorithm a key's kind stands for. A key never chooses one of another kind, and no secret stands in a JWKS.
 ALGORITHM_OF: Final[Mapping[str, str]] = {"RSA": "RS256", "OKP": "EdDSA"}
@@ -35,33 +37,45 @@ class Jwks:
         self._keys: Mapping[str, jwt.PyJWK] = {}
         self._fetched_at = -STALE_S
         self._asked_at = -ASK_AGAIN_S
-        self._lock = asyncio.Lock()
+        self._flight: asyncio.Task[None] | None = None
 
     async def key(self, kid: str) -> jwt.PyJWK | None:
         """The key of that name; None when the issuer has none. "" is the only key of an issuer that names none.
 
+        A known key is given at once while a new look at the issuer is under way, however slow that is: only a key that
+        is not known, or known from too long ago, has to wait for it.
         Raises Unavailable when the issuer does not answer and nothing is known of it that is young enough.
         """
-        if time.monotonic() - self._fetched_at > FRESH_S or kid not in self._keys:
-            async with self._lock:
-                await self._refresh(kid)
+        age_s = time.monotonic() - self._fetched_at
+        if kid not in self._keys or age_s > STALE_S:
+            await self._refreshed(TIMEOUT_S)
+        elif age_s > FRESH_S and self._flight is None:
+            await self._refreshed(FRESHEN_S)
         if time.monotonic() - self._fetched_at > STALE_S:
             raise Unavailable("the issuer of tokens does not answer: see RESULTSTORE_JWT_JWKS_URL")
         return self._keys.get(kid)
 
-    async def _refresh(self, kid: str) -> None:
-        """Ask again, unless somebody has while we waited for the lock, or just before in vain."""
-        now = time.monotonic()
-        known = now - self._fetched_at <= FRESH_S and kid in self._keys
-        if known or now - self._asked_at < ASK_AGAIN_S:
-            return
-        self._asked_at = now
+    async def _refreshed(self, limit_s: float) -> None:
+        """Wait for the answer that is under way, or for a new one, unless the issuer was asked just before."""
+        if self._flight is None:
+            now = time.monotonic()
+            if now - self._asked_at < ASK_AGAIN_S:
+                return
+            self._asked_at = now
+            self._flight = asyncio.create_task(self._refresh())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await asyncio.shield(self._flight)  # whoever gives up leaves it to the others
+
+    async def _refresh(self) -> None:
         try:
-            self._keys = _by_name(await _fetched(self._url))
-        except (httpx.HTTPError, jwt.PyJWTError, ValueError, RecursionError) as error:
+            async with asyncio.timeout(TIMEOUT_S):
+                self._keys = _by_name(await _fetched(self._url))
+            self._fetched_at = time.monotonic()
+        except (httpx.HTTPError, jwt.PyJWTError, ValueError, RecursionError, TimeoutError) as error:
             _log.warning("keys of the issuer not fetched", error=type(error).__name__)
-            return
-        self._fetched_at = now
+        finally:
+            self._flight = None
 
 
 async def _fetched(url: str) -> Mapping[str, object]:
