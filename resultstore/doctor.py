@@ -11,12 +11,14 @@ import msgspec
 
 from resultstore.blobs.blobstore import BlobStore, Created, Taken
 from resultstore.index.index import Index
+from resultstore.lifecycle import HasRules, misses_tag
 from resultstore.model import layout
 from resultstore.model.errors import BlobMissing, ResultStoreError
-from resultstore.provision import read_marker
+from resultstore.model.mac import Macs
 from resultstore.settings import Settings
 from resultstore.store import Store
 from resultstore.store.sealing import SealStore
+from resultstore.store.traits import read_marker
 
 PROBE_ID = "doctor-probe"
 PROBE_CLASS = "1d"  # what a doctor that is killed leaves behind, lifecycle collects
@@ -116,9 +118,14 @@ def store_probes(store: Store) -> dict[str, Probe]:
     return found | {
         "blobs": lambda: blobs_keep(blobs),
         "write once": lambda: first_wins(blobs),
-        "layout": lambda: layout_marker(blobs),
+        "layout": lambda: layout_marker(blobs, store.trust.macs),
         "clock": lambda: clock_agrees(blobs),
     }
+
+
+def bucket_probes(bucket: HasRules, *, root: str) -> dict[str, Probe]:
+    """What can be asked of a bucket's configuration."""
+    return {"seal rules": lambda: seal_rules_choose(bucket, root=root)}
 
 
 def trait_probes(probes: ProbesTraits, *, accepted: Collection[str] = ()) -> dict[str, Probe]:
@@ -200,16 +207,27 @@ def first_wins(blobs: SealStore) -> str | Wrong:
     return Wrong(f"of {RIVALS} writers {won} won and {lost} were told", "use a store that honours If-None-Match: *")
 
 
-def layout_marker(blobs: SealStore) -> str | Wrong:
-    """Whether this place was set up, in a format that this version reads."""
+def layout_marker(blobs: SealStore, macs: Macs) -> str | Wrong:
+    """Whether this place was set up, in a format that this version reads, by somebody who has our key."""
     try:
-        marker = read_marker(blobs)
+        marker = read_marker(blobs, macs)
     except BlobMissing:
         return Wrong(f"no {layout.LAYOUT_KEY}: this place was not set up", "run `resultstore setup`", Verdict.WARNING)
     if marker.format != layout.OBJECT_FORMAT:
         text = f"the store holds format {marker.format}, this version reads {layout.OBJECT_FORMAT}"
         return Wrong(text, "use the version of resultstore that set it up, or another prefix")
+    if marker.traits is None:
+        text = f"format {marker.format}; what the store keeps is not noted, or by nobody who has our key"
+        return Wrong(text, "run `resultstore setup` again", Verdict.WARNING)
     return f"format {marker.format}"
+
+
+def seal_rules_choose(bucket: HasRules, *, root: str) -> str | Wrong:
+    """Whether the lifecycle rules for seals choose by tag: without their tags they delete every seal after 4 days."""
+    if misses_tag(bucket, root=root):
+        text = "a lifecycle rule deletes seals whatever their tag: all results are lost after its days"
+        return Wrong(text, "run `resultstore setup`: it removes such rules")
+    return "no rule deletes seals before their time"
 
 
 def clock_agrees(blobs: SealStore) -> str | Wrong:

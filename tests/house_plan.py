@@ -16,6 +16,7 @@ FLOORS = (
         "embedded",
         "forgeable",
         "furnish",
+        "lifecycle",
         "loops",
         "offers",
         "provision",

@@ -106,6 +106,18 @@ class CreatesOnce(Protocol):
 
 
 @runtime_checkable
+class Negotiated(Protocol):
+    """A store that others make, and that may keep less than its protocol promises: what it keeps is found by trying.
+
+    `layout.json` notes what set-up found (`model.marker.Traits`).
+    """
+
+    @property
+    def where(self) -> str:
+        """How errors name this store."""
+
+
+@runtime_checkable
 class Replaces(Protocol):
     """The one exception from write-once: a tombstone over a seal."""
 

@@ -10,6 +10,7 @@ from resultstore.model.errors import (
     BlobStoreFull,
     BlobStoreUnavailable,
     BlobUnreadable,
+    NotSupported,
     ResultStoreError,
     TooLarge,
 )
@@ -30,6 +31,7 @@ _BAD_REQUEST = 400
 _FORBIDDEN = 403
 _MOVED = 301
 _NOT_IMPLEMENTED = 501
+_METHOD_NOT_ALLOWED = 405
 _SERVER_ERRORS = 500
 
 _KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile or role in use"
@@ -152,6 +154,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         return self.status == _INSUFFICIENT_STORAGE or self.code in _FULL
 
     @property
+    def unsupported(self) -> bool:
+        """Whether the store lacks what was asked of it, whoever asks."""
+        return self.status in {_NOT_IMPLEMENTED, _METHOD_NOT_ALLOWED}
+
+    @property
     def summary(self) -> str:
         """A few words for people."""
         if self.status is None:
@@ -165,6 +172,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
             return BlobStoreFull(f"no room for {what} in {where} ({self.summary}): free space or raise the quota")
         if self.code == "EntityTooLarge":
             return TooLarge(f"{what} is larger than {where} takes in one upload")
+        if self.unsupported:
+            return NotSupported(f"{what}: {where} does not support this ({self.summary}): see `resultstore doctor`")
         return BlobStoreUnavailable(f"{what}: {where} failed ({self.summary}): {self.remedy}")
 
     def missing_error(self, target: S3Target, key: str) -> ResultStoreError:

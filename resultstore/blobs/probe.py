@@ -23,7 +23,7 @@ from resultstore.blobs.credentials import CredentialSource
 from resultstore.blobs.faults import Fault
 from resultstore.blobs.forgery import BY_ARCHIVE, BY_QUERY, FORGERY_REMEDY, Forger, probe_keys
 from resultstore.blobs.presign import S3Signer
-from resultstore.model.errors import BlobMissing, ResultStoreError
+from resultstore.model.errors import BlobMissing, NotSupported, ResultStoreError
 
 _CREATORS = 8
 _TORN_BYTES = 64 * 1024
@@ -143,23 +143,25 @@ class S3Probes:
                 self._bucket.client().get_bucket_lifecycle_configuration(Bucket=self._target.bucket)
         except ClientError as error:
             if _code(error) != "NoSuchLifecycleConfiguration":
-                remedy = "delete what has expired yourself: this store collects nothing"
+                remedy = "run `resultstore sweep` once a day: this store collects nothing"
                 return Trait(name="lifecycle", ok=False, detail=f"not supported ({_code(error)})", remedy=remedy)
         return Trait(name="lifecycle", ok=True, detail="rules are supported")
 
     def keeps_tags(self) -> Trait:
         """Rules for seals choose by tag."""
         with self._key() as key:
-            self._blobs.create(key, _BODY, tags={"rs-class": "1d"})
             try:
+                self._blobs.create(key, _BODY, tags={"rs-class": "1d"})
                 answer = self._bucket.client().get_object_tagging(
                     Bucket=self._target.bucket, Key=self._target.object_key(key)
                 )
                 seen = str({tag["Key"]: tag["Value"] for tag in answer["TagSet"]})
             except ClientError as error:
                 seen = _code(error)
+            except NotSupported:
+                seen = "501 NotImplemented"
         ok = seen == str({"rs-class": "1d"})
-        remedy = "" if ok else "use one root for each retention class: rules cannot choose by tag here"
+        remedy = "" if ok else "run `resultstore sweep` once a day: rules cannot choose seals by tag here"
         return Trait(
             name="tags", ok=ok, detail="tags are kept" if ok else f"asked for a tag, got {seen}", remedy=remedy
         )

@@ -26,7 +26,7 @@ _TAKEN = frozenset({409, 412})
 
 
 class S3Blobs:
-    """Bytes by key in a bucket: BlobStore, CreatesOnce, Replaces, HasClock, TakesParts.
+    """Bytes by key in a bucket: BlobStore, CreatesOnce, Replaces, HasClock, TakesParts, Negotiated.
 
     Threads share it, forks inherit it.
 
@@ -53,6 +53,11 @@ class S3Blobs:
         self._listing = S3Listing(self._connection, self._bucket)
         self._parts = S3Parts(self._bucket, self.stat)
         self._clock = StoreClock(target, timeout_s=limits.idle_s, retries=retries)
+
+    @property
+    def where(self) -> str:
+        """How errors name this store: its bucket and endpoint."""
+        return f"bucket {self._target.bucket} at {self._target.origin}"
 
     def put(self, key: str, chunks: Iterable[Chunk], *, media_type: str, size_hint_bytes: int | None = None) -> Stored:
         """Store all of `chunks` under `key`, or nothing. Memory: 4 parts in flight, one in the making.

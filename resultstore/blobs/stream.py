@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -108,6 +108,22 @@ def whole(chunks: Iterable[Chunk]) -> Chunk:
     for chunk in chain([second], ahead):
         grown += chunk
     return grown
+
+
+def read_whole(chunks: Iterable[Chunk], *, max_bytes: int, error: Callable[[], Exception]) -> bytes:
+    """Join a small document that somebody else may have replaced by a huge one.
+
+    Args:
+        chunks: what the store sends; no more of it is taken than `max_bytes` and one chunk.
+        max_bytes: the most that it may have.
+        error: makes what is raised when it has more.
+    """
+    read = bytearray()
+    for chunk in chunks:
+        read += chunk
+        if len(read) > max_bytes:
+            raise error()
+    return bytes(read)
 
 
 def verified_blocks(chunks: Iterable[bytes], *, table: bytes, first_block: int, what: str) -> Iterator[bytes]:

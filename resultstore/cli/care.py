@@ -10,8 +10,8 @@ from rich.table import Table
 
 from resultstore.cli.output import err, out, print_json
 from resultstore.cli.rooms import enter
-from resultstore.connect import connect, connect_probes
-from resultstore.doctor import Finding, Probe, Verdict, Wrong, examine, store_probes, trait_probes
+from resultstore.connect import connect, connect_bucket, connect_probes
+from resultstore.doctor import Finding, Probe, Verdict, Wrong, bucket_probes, examine, store_probes, trait_probes
 from resultstore.model.errors import Misconfigured
 from resultstore.provision import provision
 from resultstore.settings import Settings
@@ -22,6 +22,7 @@ MARKS = {Verdict.OK: "[green]ok[/]", Verdict.WARNING: "[yellow]warning[/]", Verd
 CREDENTIALS_FILE = Path("minio-credentials.ini")
 
 App = Annotated[str, typer.Option("--app", help="A Celery app to examine too, named as for `celery -A`.")]
+Mend = Annotated[bool, typer.Option("--mend", help="Write layout.json anew where somebody replaced it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
@@ -35,10 +36,13 @@ def add_to(app: typer.Typer) -> None:
     app.command(name="sweep")(sweep_now)
 
 
-def setup(context: typer.Context, json: Json = False) -> None:  # noqa: FBT002
-    """Make the place for blobs: bucket, lifecycle rules (others' are left alone), layout marker. Safe to run again."""
+def setup(context: typer.Context, mend: Mend = False, json: Json = False) -> None:  # noqa: FBT002
+    """Make the place for blobs: bucket, lifecycle rules (others' are left alone), layout marker. Safe to run again.
+
+    Tries what the object store keeps and says what it lacks. Refuses a store without conditional create.
+    """
     if context.invoked_subcommand is None:
-        _show(provision(Settings()), json=json)
+        _show(provision(Settings(), mend=mend), json=json)
 
 
 def minio(
@@ -114,9 +118,11 @@ def sweep_now(json: Json = False) -> None:  # noqa: FBT002
 
 def _probes(settings: Settings) -> dict[str, Probe]:
     of_store = store_probes(connect(settings))
-    probes = connect_probes(settings)
+    probes, bucket = connect_probes(settings), connect_bucket(settings)
     accepted = {"refuses_unsigned_writes"} if settings.accept_forgeable_store else set()
     of_bucket = {} if probes is None else trait_probes(probes, accepted=accepted)
+    if bucket is not None:
+        of_bucket |= bucket_probes(bucket, root=bucket.target.prefix)
     return of_store | of_bucket | {"broker": lambda: _broker(settings)}
 
 

@@ -4,8 +4,8 @@ ResultStoreError
 +-- NotThere          ResultMissing, ArtifactMissing, ArtifactExpired, BlobMissing, TaskMissing
 +-- Refused           TooLarge, WrongType, NotYours, BadReference, BadInput, Misconfigured
 |   +-- UploadIncomplete, UploadRejected, AddressRefused, BadSetting (a Misconfigured)
-+-- Damaged           ChecksumMismatch, SealUnreadable, RecordUnreadable, BlobUnreadable
-+-- Unavailable       BlobStoreUnavailable, BlobStoreFull, IndexUnavailable, BrokerUnavailable
++-- Damaged           ChecksumMismatch, SealUnreadable, RecordUnreadable, BlobUnreadable, LayoutUnreadable
++-- Unavailable       BlobStoreUnavailable, BlobStoreFull, NotSupported, IndexUnavailable, BrokerUnavailable
 +-- CommitUnknown
 """
 
@@ -102,6 +102,10 @@ class BlobUnreadable(Damaged):
     """The object store has this blob and does not give it to us: it was encrypted with another's key, or archived."""
 
 
+class LayoutUnreadable(Damaged):
+    """The store's `layout.json` is not one that this resultstore wrote, or not with our key."""
+
+
 class Unavailable(ResultStoreError):
     """A server cannot be reached within its time limits; the same call may succeed later."""
 
@@ -112,6 +116,10 @@ class BlobStoreUnavailable(Unavailable):
 
 class BlobStoreFull(BlobStoreUnavailable):
     """The object store has no room left."""
+
+
+class NotSupported(BlobStoreUnavailable):
+    """The object store does not have what was asked of it; asking again will not help."""
 
 
 class IndexUnavailable(Unavailable):

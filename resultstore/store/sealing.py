@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, HasClock, Replaces
+from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, HasClock, Replaces, Taken, Unknown
 from resultstore.model import layout, seal as documents
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import (
@@ -19,11 +19,13 @@ from resultstore.model.errors import (
     ChecksumMismatch,
     CommitUnknown,
     Damaged,
+    NotSupported,
 )
 from resultstore.model.mac import Macs
 from resultstore.model.result import State
 from resultstore.model.seal import Moved, Seal
 from resultstore.store.attempt import Attempt
+from resultstore.store.traits import StoreTraits
 
 
 class SealStore(BlobStore, CreatesOnce, Replaces, HasClock, Protocol):
@@ -43,6 +45,7 @@ class Seals:
         self._blobs = blobs
         self._macs = macs
         self._budget_s = budget_s
+        self._traits = StoreTraits(blobs, macs)
 
     def commit(self, attempt: Attempt, *, value: bytes | None, retention: str) -> Seal:
         """Seal `attempt` with `value`; the seal that stands afterwards, ours or the one that was there before.
@@ -53,8 +56,10 @@ class Seals:
         sealed Result, which every look-up finds.
 
         Raises CommitUnknown when the store gives no clear answer in time, or one that cannot be read (nothing is
-        deleted then), and BlobStoreUnavailable when it definitely refuses.
+        deleted then), BlobStoreUnavailable when it definitely refuses, and Misconfigured for a store without
+        conditional create.
         """
+        self.check_sealing()
         longest = longest_class([artifact.retention for artifact in attempt.artifacts] or [retention])
         draft = self._drafted(attempt, value=value, retention=longest)
         fitted = self._fitted(draft, attempt, retention=longest)
@@ -63,7 +68,7 @@ class Seals:
         reason = "the budget was spent before the first try"
         for number in _tries(self._budget_s):
             try:
-                outcome = self._blobs.create(key, document, tags={"rs-class": longest})
+                outcome = self._created(key, document, retention=longest)
             except BlobStoreUnavailable as error:
                 if number == 0:
                     raise
@@ -89,12 +94,17 @@ class Seals:
             f"look {attempt.id} up later, or run the task again under the same id"
         )
 
+    def check_sealing(self) -> None:
+        """Raise Misconfigured where nothing can be sealed; the store is asked once a process."""
+        self._traits.check_sealing()
+
     def read(self, result_id: str) -> Seal | None:
         """The seal of an id with its moved sections other than the value put back, or None when there is none.
 
         Raises SealUnreadable or ChecksumMismatch when what stands there is damaged or foreign, ArtifactExpired when
-        only the seal is left of it.
+        only the seal is left of it, Misconfigured when the store holds a newer format.
         """
+        self._traits.check_format()
         seal = self._document(result_id)
         return None if seal is None else self._with_artifacts(seal)
 
@@ -112,7 +122,23 @@ class Seals:
     def bury(self, result_id: str) -> None:
         """Put a tombstone where the seal of this id stands or would stand."""
         stone = documents.tombstone(result_id, nonce=layout.new_nonce(), now=self._blobs.now())
-        self._blobs.replace(layout.seal_key(result_id), documents.encode(stone, self._macs), tags={"rs-class": "1d"})
+        key, document = layout.seal_key(result_id), documents.encode(stone, self._macs)
+        self._traits.check_format()
+        try:
+            self._blobs.replace(key, document, tags=self._traits.tags("1d"))
+        except NotSupported:
+            if not self._traits.refuse_tags():
+                raise
+            self._blobs.replace(key, document, tags={})
+
+    def _created(self, key: str, document: bytes, *, retention: str) -> Created | Taken | Unknown:
+        """Create a seal, without its tag where the store refuses tags: then a sweep collects it."""
+        try:
+            return self._blobs.create(key, document, tags=self._traits.tags(retention))
+        except NotSupported:
+            if not self._traits.refuse_tags():
+                raise
+            return self._blobs.create(key, document, tags={})
 
     def _standing(self, ours: Seal) -> Seal | None:
         """Read the seal that is stored under the id of `ours`; `ours` itself where it has the same nonce."""

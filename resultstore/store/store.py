@@ -103,6 +103,7 @@ class Store:
             BlobStoreUnavailable, BlobStoreFull: the store cannot take it; nothing of it stays readable.
             CommitUnknown: it was stored, and whether it is sealed only a later look-up tells.
             BadReference: the name or the id is taken or malformed.
+            Misconfigured: there is no object store, or one without conditional create.
         """
         around = attempts.current()
         running = around if id is None else None
@@ -118,6 +119,7 @@ class Store:
             artifact = _needed(self._intake).take(running, data, label, size_hint_bytes=size_hint_bytes)
             self._show(running.result())
             return artifact
+        _needed(self._seals).check_sealing()  # before any byte is sent
         own = Attempt(str(uuid.uuid4()) if id is None else id, owner="" if around is None else around.owner)
         artifact = _needed(self._intake).take(own, data, label, size_hint_bytes=size_hint_bytes)
         sealed = self.seal(own)
@@ -135,9 +137,9 @@ class Store:
         retention: str | None = None,
         compress: bool = False,
     ) -> Iterator[Writer]:
-        """A write-only, non-seekable file: what is written streams into the store.
+        """A write-only, non-seekable file, which streams into the store; nothing stays when its block raises.
 
-        When the block ends the Artifact is in `.artifact`; when it is left by an exception, nothing stays.
+        When the block ends the Artifact is in `.artifact`.
         Arguments and errors are those of `put`; `metadata` is read when the block ends: counts can be filled in late.
         """
         kept = partial(self.put, name=name, media_type=media_type, id=id, metadata=metadata, retention=retention)
@@ -159,11 +161,12 @@ class Store:
         """Bind what `attempt` made, with its plain `value`, for good; gives the Result as it is sealed.
 
         When another attempt was first, its outcome is given and the blobs of this one are deleted.
-        Raises CommitUnknown (nothing was deleted), BlobStoreUnavailable, or ResultMissing when the id was deleted.
+        Raises CommitUnknown (nothing was deleted), BlobStoreUnavailable, Misconfigured as `put` does, or ResultMissing
+        when the id was deleted.
         """
         try:
             seal = _needed(self._seals).commit(attempt, value=value, retention=retention or self.settings.retention)
-        except BlobStoreUnavailable:  # a definite refusal: nothing was sealed
+        except (BlobStoreUnavailable, Misconfigured):  # a definite refusal: nothing was sealed
             self.discard(attempt)
             raise
         if seal.nonce != attempt.nonce:
@@ -276,10 +279,7 @@ class Store:
         return self.index.save(stamped, ttl_s=length_s or None, over=over)
 
     def delete(self, result_id: str) -> None:
-        """Delete a Result: tombstone over its seal, then its record, then its blobs; watchers are told.
-
-        A crash in between leaves blobs that nobody can find, which lifecycle collects.
-        """
+        """Delete a Result: tombstone over its seal, record, blobs. A crash leaves blobs that lifecycle collects."""
         self._deleting.delete(id_of(result_id))
 
     def _show(self, result: Result) -> None:

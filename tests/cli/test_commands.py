@@ -7,7 +7,7 @@ import uuid
 import msgspec
 import pytest
 
-from resultstore.model import layout
+from resultstore.model import layout, marker
 from resultstore.model.result import Failure, Result, State
 
 BODY = os.urandom(3_000_000)
@@ -163,12 +163,58 @@ def test_setup_marks_the_place_once(run):
 
 
 def test_setup_refuses_a_place_of_another_format(place, run):
-    place.store().blobs.create(layout.LAYOUT_KEY, b'{"format": 99}', tags={})
+    store = place.store()
+    newer = marker.encode(marker.Marker(format=99), store.trust.macs)
+    store.blobs.create(layout.LAYOUT_KEY, newer, tags={})
 
     done = run("setup")
 
     assert done.code == 1
     assert "99" in done.err
+
+
+@pytest.mark.parametrize(
+    "document", [b'{"format": 99}', b"no JSON", b'{"format":1,"digest":"hmac-sha256:%b"}' % (b"0" * 64)]
+)
+def test_replaced_layout_is_named_and_mended(place, run, document):
+    run("setup")
+    blobs = place.store().blobs
+    blobs.replace(layout.LAYOUT_KEY, document, tags={})
+
+    refused, examined = run("setup"), run("doctor", "--json")
+    put, mended, again = (
+        run("put", "-", "--json", stdin=b"content"),
+        run("setup", "--mend", "--json"),
+        run("setup", "--json"),
+    )
+
+    assert refused.code == 5
+    assert "layout.json" in refused.err
+    assert "setup --mend" in refused.err
+    found = next(one for one in examined.told if one["name"] == "layout")
+    assert (found["verdict"], "layout.json" in found["text"]) == ("wrong", True)
+    assert put.code == 0, "nobody is stopped by it"
+    assert mended.told["layout"] == "format 1 marked anew: what stood there was not ours"
+    assert again.told["layout"] == "format 1 stands already"
+
+
+def test_layout_of_an_earlier_version_is_signed(place, run):
+    place.store().blobs.create(layout.LAYOUT_KEY, b'{"format":1}', tags={})
+
+    examined, first, second = run("doctor", "--json"), run("setup", "--json"), run("setup", "--json")
+
+    assert next(one["verdict"] for one in examined.told if one["name"] == "layout") == "warning"
+    assert first.told["layout"] == "format 1 stands, what the store keeps noted anew"
+    assert second.told["layout"] == "format 1 stands already"
+
+
+def test_layout_longer_than_any_of_ours_is_not_read(place, run):
+    place.store().blobs.create(layout.LAYOUT_KEY, b'{"format":1}' + b" " * 70_000, tags={})
+
+    done = run("setup")
+
+    assert done.code == 5
+    assert "longer" in done.err
 
 
 def test_the_doctor_finds_all_well(run):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from resultstore import Settings, Store, connect
+from resultstore.provision import provision
 from tests.faults.proxy import Proxy, proxy_before
 
 
@@ -23,13 +24,18 @@ def credentials(s3_server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(proxy: Proxy, bucket: str, redis_url: str, credentials: None) -> Settings:
-    return Settings(
+    """A place that was set up: what the store keeps is noted, and no request of a test goes to find it out."""
+    settings = Settings(
         index_url=redis_url,
         blobs_url=f"s3://{bucket}/root",
         s3_endpoint=proxy.url,
         secret_key="k" * 32,
         commit_budget_s=3,
+        accept_forgeable_store=True,
     )
+    provision(settings)
+    proxy.seen.clear()
+    return settings
 
 
 @pytest.fixture

@@ -143,9 +143,10 @@ class ProxyServer(ThreadingHTTPServer):
     """Listens on a free loopback port and works by the rules of `proxy`."""
 
     daemon_threads = True
+    handler: type[Handler] = Handler
 
     def __init__(self, proxy: Proxy, endpoint: str) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), self.handler)
         self.proxy = proxy
         self.upstream = urlsplit(endpoint)
         proxy.url = f"http://127.0.0.1:{self.server_port}"

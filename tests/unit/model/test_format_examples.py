@@ -15,11 +15,12 @@ import zstandard
 from resultstore import Settings, State, connect
 from resultstore.blobs import frames
 from resultstore.blobs.stream import Meter
-from resultstore.model import layout, record, seal
+from resultstore.model import layout, marker, record, seal
 from resultstore.model.event import Event
 from resultstore.model.mac import Macs
+from resultstore.model.marker import Marker, Traits
 from resultstore.model.result import Progress, Result
-from resultstore.provision import Marker, provision
+from resultstore.provision import provision
 from resultstore.store.attempt import Attempt, running
 
 SPECIFICATION = (Path(__file__).resolve().parents[3] / "docs" / "format.md").read_text()
@@ -241,7 +242,8 @@ def test_the_tombstone_that_is_shown_is_no_success():
 
 def test_the_layout_marker_is_what_set_up_writes():
     [(_, document)] = examples("layout")
-    assert msgspec.json.encode(Marker(format=layout.OBJECT_FORMAT)).decode() == document
+    ours = Marker(format=layout.OBJECT_FORMAT, traits=Traits())
+    assert marker.encode(ours, Macs(SECRET.encode())).decode() == document
 
 
 def test_the_keys_that_are_shown_are_those_of_the_layout():
