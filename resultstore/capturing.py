@@ -6,12 +6,15 @@ from typing import Protocol
 import msgspec
 
 from resultstore.capture import capture
+from resultstore.logs import Log
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import BadInput
+from resultstore.model.errors import BadInput, Damaged, Unavailable
 from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt, running
 from resultstore.uploads.rejecting import check_digest, rejected
+
+_log = Log(__name__)
 
 
 class Codec(Protocol):
@@ -78,6 +81,21 @@ def run_captured(
         sealed = sealed_record(store, attempt, value=payload, retention=retention)
     mine = sealed.nonce == attempt.nonce
     return Captured(value if mine else codec.decoded(store.value(sealed)), sealed)
+
+
+def still_wanted(store: Store, result_id: str) -> bool:
+    """Whether a worker shall begin this work: nobody has cancelled or deleted it while it waited.
+
+    While a server is away the answer is yes: what was deleted is refused again when the outcome is stored.
+    """
+    try:
+        wanted = store.is_wanted(result_id)
+    except (Unavailable, Damaged) as error:
+        _log.warning("cancellation_not_checked", id=result_id, error=str(error))
+        return True
+    if not wanted:
+        _log.info("work_not_started", id=result_id, reason="it was cancelled or deleted")
+    return wanted
 
 
 def sealed_record(store: Store, attempt: Attempt, *, value: bytes, retention: str | None = None) -> Result:

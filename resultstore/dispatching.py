@@ -10,7 +10,7 @@ import msgspec
 from resultstore.index.index import Keeps, Over
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import BadReference
+from resultstore.model.errors import BadReference, ResultDeleted
 from resultstore.model.result import Result, State
 from resultstore.store import Store
 
@@ -44,6 +44,8 @@ class Dispatcher(Protocol):
     def send(self, order: Order) -> None:
         """Announce the work, then publish it and wait until the queue has confirmed it.
 
+        Raises ResultDeleted for an id that was deleted: it cannot be used again.
+
         The PENDING record with its owner stands before any worker can see the message. After Unavailable the record
         is again what it was; the message may still have got through, and then the task runs all the same: sending
         the same order again is harmless.
@@ -64,15 +66,19 @@ class Probed(Protocol):
 def announce(store: Store, order: Order) -> None:
     """Keep `order` for a retry, and write the PENDING record with its owner, which begins the owner's list and stream.
 
-    It replaces nothing that has ended.
+    It replaces nothing that has ended. Raises ResultDeleted for an id that was deleted.
     """
+    key = layout.order_key(order.id)
     if isinstance(store.index, Keeps):
-        key = layout.order_key(order.id)
         store.index.keep(key, _sealed_order(store, order), ttl_s=store.settings.result_expires_s)
     own = order.source is not None and order.source.id == order.id  # a retry has another's upload
     artifacts = (order.source,) if order.source is not None and own else ()
     pending = Result(id=order.id, task=order.task, owner=order.owner, artifacts=artifacts, created_at=time.time())
-    store.save(pending.moved(State.PENDING), over=Over.UNFINISHED)
+    written = store.save(pending.moved(State.PENDING), over=Over.UNFINISHED)
+    if not written and store.was_deleted(order.id):
+        if isinstance(store.index, Keeps):
+            store.index.drop(key)
+        raise ResultDeleted.of(order.id)
 
 
 def withdraw(store: Store, order: Order, *, before: Result | None) -> None:

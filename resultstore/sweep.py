@@ -17,7 +17,7 @@ from resultstore.retention import BLOB_GRACE_DAYS, SEAL_GRACE_DAYS
 _log = Log(__name__)
 
 BATCH_KEYS = 1_000  # what S3's DeleteObjects takes at once
-_TOMBSTONE_LENGTH_S = layout.DAY_S
+_OLD_TOMBSTONE_S = layout.DAY_S  # of those that name no end: earlier versions wrote them
 
 
 class Swept(msgspec.Struct, frozen=True):
@@ -70,7 +70,9 @@ def _ended_at(blobs: Sweepable, macs: Macs, key: str) -> float | None:
         seal = documents.parse(b"".join(blobs.get(key)), macs, of=key)
     except (BlobMissing, Damaged):
         return None  # another sweep took it, or `resultstore show` will say what is wrong with it
-    return seal.sealed_at + _TOMBSTONE_LENGTH_S if seal.state == documents.DELETED else seal.expires_at
+    if seal.state == documents.DELETED and seal.expires_at is None:
+        return seal.sealed_at + _OLD_TOMBSTONE_S
+    return seal.expires_at
 
 
 def _deleted(blobs: Sweepable, keys: Iterable[str]) -> int:

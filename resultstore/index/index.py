@@ -11,7 +11,7 @@ from resultstore.model.spill import Spill
 
 
 class Over(StrEnum):
-    """What a save may replace. SUCCESS is never replaced, whatever is asked for."""
+    """What a save may replace. SUCCESS and tombstones are never replaced, whatever is asked for."""
 
     ANYTHING = "anything"  # a transition: over everything but SUCCESS
     UNFINISHED = "unfinished"  # putting a sealed Result back: over nothing or a non-terminal state
@@ -30,7 +30,10 @@ class Watch(Protocol):
 
 @runtime_checkable
 class Index(Protocol):
-    """Results by id, each transition atomic. Raises IndexUnavailable when the server cannot be reached."""
+    """Results by id, each transition atomic. Raises IndexUnavailable when the server cannot be reached.
+
+    Where an index also `Buries`, `peek` and `load` return a tombstone as a Result that is `deleted`.
+    """
 
     def peek(self, result_id: str) -> Result | None:
         """The small record alone: state, progress, times, a small value; what lies beside it is left at its default."""
@@ -46,10 +49,21 @@ class Index(Protocol):
         """
 
     def delete(self, result_id: str) -> None:
-        """Remove the record and what lies beside it; no error when there is none."""
+        """Remove the record and what lies beside it, but not a tombstone; no error when there is none."""
 
     def watch(self, result_id: str) -> AbstractContextManager[Watch]:
         """Subscribe to an id; the channel is gone when the block is left."""
+
+
+@runtime_checkable
+class Buries(Protocol):
+    """The further power of keeping what was deleted from coming back."""
+
+    def bury(self, result_id: str, *, owner: str, ttl_s: int) -> None:
+        """Write a tombstone over the record, whatever it says, and announce the deletion to those who watch the id.
+
+        For `ttl_s` seconds every save of this id is refused.
+        """
 
 
 @runtime_checkable
@@ -174,7 +188,7 @@ class Streams(Protocol):
         """What was told behind the place `after`; None when `after` is not (or no longer) in the stream."""
 
     def tell_gone(self, result_id: str, *, owner: str) -> None:
-        """Tell that a Result was deleted (state `seal.DELETED`), and take it off its owner's list."""
+        """Tell the owner that a Result was deleted (state `seal.DELETED`), and take it off the owner's list."""
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from resultstore.index.mailbox import Mailbox
 from resultstore.index.memorystreams import MemoryFeed, MemoryStreams
 from resultstore.model import record
 from resultstore.model.event import Announcement, Event, Told
-from resultstore.model.result import Result
+from resultstore.model.result import Result, State
 from resultstore.model.seal import DELETED
 
 
@@ -92,9 +92,22 @@ class MemoryIndex:
         return frozenset((self.kept(key) or b"").decode().splitlines())
 
     def delete(self, result_id: str) -> None:
-        """Remove the record and what lies beside it; no error when there is none."""
+        """Remove the record and what lies beside it, but not a tombstone; no error when there is none."""
         with self._lock:
-            self._entries.pop(result_id, None)
+            before = self._entries.get(result_id)
+            if before is not None and not record.is_tombstone(before.main):
+                del self._entries[result_id]
+
+    def bury(self, result_id: str, *, owner: str, ttl_s: int) -> None:
+        """Write a tombstone over the record, and announce the deletion to those who watch the id."""
+        gone = Result(id=result_id, state=State.REVOKED, owner=owner, deleted=True)
+        entry = _entry(gone, ttl_s)
+        with self._lock:
+            self._drop_expired()
+            self._entries[result_id] = entry
+            heapq.heappush(self._ends, (entry.ends_at, result_id))
+            for box in self._boxes.get(result_id, ()):
+                box.put(_event(gone))
 
     @contextmanager
     def watch(self, result_id: str) -> Iterator[Mailbox]:
@@ -123,12 +136,8 @@ class MemoryIndex:
         return self._streams.missed(owner, after=after)
 
     def tell_gone(self, result_id: str, *, owner: str) -> None:
-        """Tell that a Result was deleted."""
-        event = Event(result_id, DELETED)
-        with self._lock:
-            for box in self._boxes.get(result_id, ()):
-                box.put(event)
-            self._streams.tell(owner, event)
+        """Tell the owner that a Result was deleted."""
+        self._streams.tell(owner, Event(result_id, DELETED))
 
     def kept(self, key: str) -> bytes | None:
         """What was kept under `key`, or None."""
@@ -157,7 +166,8 @@ class MemoryIndex:
             self._drop_expired()
             entries = list(self._entries.items())
         entries.sort(key=lambda item: item[1].made_at, reverse=True)
-        return islice((key for key, entry in entries if owner is None or entry.owner == owner), limit)
+        live = ((key, one) for key, one in entries if not record.is_tombstone(one.main))
+        return islice((key for key, entry in live if owner is None or entry.owner == owner), limit)
 
     def _enter(self, result_id: str, box: Mailbox) -> None:
         with self._lock:
@@ -239,7 +249,7 @@ def _event(result: Result) -> Event:
 
 
 def _allows(over: Over, before: _Entry, after: _Entry) -> bool:
-    if over is Over.NOTHING:
+    if over is Over.NOTHING or record.is_tombstone(before.main):
         return False
     if (before.main, before.beside) == (after.main, after.beside):
         return True

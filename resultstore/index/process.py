@@ -23,6 +23,7 @@ def _text(name: str) -> str:
 
 
 _SAVE: Final = _text("save.lua")
+_DELETE: Final = _text("delete.lua")
 _OWN: Final = _text("own.lua")
 _CLAIM: Final = _text("claim.lua")
 
@@ -61,6 +62,10 @@ class Process:
         """One transition."""
         return self.script(_SAVE, keys, args)
 
+    def delete(self, keys: Sequence[str]) -> object:
+        """Remove one record."""
+        return self.script(_DELETE, keys, [])
+
     def own(self, keys: Sequence[str], args: Sequence[Word]) -> object:
         """What an owner hears of it."""
         return self.script(_OWN, keys, args)
@@ -95,12 +100,14 @@ class Process:
         page = cast("list[bytes]", self.client.zrevrange(key, start, start + _OWNED_PAGE - 1))
         return [one.decode() for one in page]
 
-    def exist(self, *, keys: list[str]) -> list[int]:
-        """For each key 1 when it is there, else 0."""
+    def heads(self, *, keys: list[str]) -> list[bytes]:
+        """The first four bytes of each record; b"" where there is none."""
+        if not keys:
+            return []
         questions = self.client.pipeline(transaction=False)
         for key in keys:
-            questions.exists(key)
-        return cast("list[int]", questions.execute())
+            questions.getrange(key, 0, 3)
+        return cast("list[bytes]", questions.execute())
 
     def unlist(self, *, key: str, ids: list[str]) -> None:
         """Take ids off a sorted set."""

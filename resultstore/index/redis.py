@@ -103,11 +103,10 @@ class RedisIndex:
         if not result.artifacts and len(main) + len(beside or b"") <= _TOLD_MAX_BYTES:
             told = record.encode_event(result, main=main, beside=beside)
         life_ms = b"" if ttl_s is None else b"%d" % max(1, ttl_s * 1000)
-        keys = [self._record(result.id), self._beside(result.id)]
         unowned = b"" if result.owner else self._owner_channel("").encode()
         said: list[Word] = [main, beside or b"", life_ms, self._channel(result.id), told, unowned]
         again = chain([b"0"], repeat(b"1"))  # a retry may meet its own first try
-        written = bool(self._asked(lambda of: of.save(keys, [str(over), next(again), *said])))
+        written = bool(self._asked(lambda of: of.save(self._pair(result.id), [str(over), next(again), *said])))
         if written and result.owner:
             self._enlist(result, life_ms, event)
         return written
@@ -134,9 +133,15 @@ class RedisIndex:
         return frozenset(self._asked(lambda of: of.members(self._prefix + key)))
 
     def delete(self, result_id: str) -> None:
-        """Remove the record and what lies beside it; an owner's list drops the id when it is read."""
-        keys = [self._record(result_id), self._beside(result_id)]
-        self._asked(lambda of: of.client.unlink(*keys))
+        """Remove the record and what lies beside it, but not a tombstone; an owner's list drops the id when read."""
+        self._asked(lambda of: of.delete(self._pair(result_id)))
+
+    def bury(self, result_id: str, *, owner: str, ttl_s: int) -> None:
+        """Write a tombstone over the record, and announce the deletion to those who watch the id."""
+        gone = Result(id=result_id, state=State.REVOKED, owner=owner, deleted=True)
+        event, channel = record.encode_event(gone), self._channel(result_id)
+        said: list[Word] = ["all", b"0", record.encode(gone)[0], b"", ttl_s * 1000, channel, event, b""]
+        self._asked(lambda of: of.save(self._pair(result_id), said))
 
     def watch(self, result_id: str) -> AbstractContextManager[Mailbox]:
         """Subscribe to an id; all watches of a process share one connection and one thread.
@@ -171,9 +176,8 @@ class RedisIndex:
         return self._asked(lambda of: since(of.client, self._stream(owner), owner=owner, after=after))
 
     def tell_gone(self, result_id: str, *, owner: str) -> None:
-        """Tell that a Result was deleted, and take it off its owner's list."""
+        """Tell the owner that a Result was deleted, and take it off the owner's list."""
         event = record.encode_event(Result(id=result_id, state=DELETED))
-        self._asked(lambda of: of.client.publish(self._channel(result_id), event))
         if owner:
             self._own(owner, [result_id, "", layout.DAY_S * 1000, event])
         else:
@@ -215,21 +219,25 @@ class RedisIndex:
         for _ in range(_SCAN_ROUNDS):
             cursor, keys = self._asked(_then(cursor, lambda of, at: of.scan(pattern=self._record("*"), cursor=at)))
             names = (key.decode(errors="replace").removeprefix(self._prefix) for key in keys)
-            found = {layout.id_of_record_key(name) for name in names}
-            yield from (one for one in found if one is not None and one not in seen)
-            seen.update(one for one in found if one is not None)
+            named = (layout.id_of_record_key(name) for name in names)
+            found = list({one for one in named if one is not None and one not in seen})
+            seen.update(found)
+            yield from (one for one, head in zip(found, self._heads(found), strict=True) if record.is_live(head))
             if cursor == 0:
                 return
 
     def _owned_by(self, owner: str) -> Iterator[str]:
         key, start = self._prefix + layout.owner_key(owner), 0
         while page := self._asked(_then(start, lambda of, at: of.newest(key=key, start=at))):
-            exist = self._asked(_then(page, lambda of, ids: of.exist(keys=[self._record(one) for one in ids])))
-            gone = [one for one, exists in zip(page, exist, strict=True) if not exists]
+            heads = self._heads(page)
+            gone = [one for one, head in zip(page, heads, strict=True) if not head]
             if gone:
                 self._asked(_then(gone, lambda of, ids: of.unlist(key=key, ids=ids)))
             start += len(page) - len(gone)
-            yield from (one for one, exists in zip(page, exist, strict=True) if exists)
+            yield from (one for one, head in zip(page, heads, strict=True) if record.is_live(head))
+
+    def _heads(self, result_ids: Sequence[str]) -> list[bytes]:
+        return self._asked(lambda of: of.heads(keys=[self._record(one) for one in result_ids]))
 
     def _process(self) -> Process:
         mine = self._processes.get(os.getpid())
@@ -246,6 +254,9 @@ class RedisIndex:
 
     def _beside(self, result_id: str) -> str:
         return self._prefix + layout.beside_key(result_id)
+
+    def _pair(self, result_id: str) -> list[str]:
+        return [self._record(result_id), self._beside(result_id)]
 
     def _channel(self, result_id: str) -> str:
         return self._prefix + layout.channel(result_id)

@@ -1,11 +1,11 @@
 -- One transition of one Result: compare, write, expire, announce. Atomic, one Cluster slot.
 -- KEYS  the record, what lies beside it
--- ARGV  over ("anything", "unfinished", "nothing"); "1" when the same call may have been carried out before;
+-- ARGV  over ("anything", "unfinished", "nothing"; "all": a tombstone); "1" when the same call may have been carried out before;
 --       record; beside ("" for none); life in ms ("" for ever); channel; event;
 --       the channel of what nobody owns ("" for a Result with an owner)
 -- Returns 1 when what was asked for now stands, else 0.
 local over, again, record, beside, life_ms, channel, event, unowned = unpack(ARGV)
-local SUCCESS, FIRST_TERMINAL, BESIDE = 127, 64, 4
+local SUCCESS, FIRST_TERMINAL, BESIDE, REVOKED, DELETED = 127, 64, 4, 64, 32
 
 local function put(key, bytes, ...)
   if life_ms == '' then
@@ -22,10 +22,12 @@ if not put(KEYS[1], record, 'NX') then
   local head = redis.call('GETRANGE', KEYS[1], 0, 3)
   local code, flags = string.byte(head, 3), string.byte(head, 4)
   if flags then
+    local is_tombstone = code == REVOKED and math.floor(flags / DELETED) % 2 == 1
     local refused = over == 'nothing'
       or code == SUCCESS
+      or is_tombstone
       or (over == 'unfinished' and code >= FIRST_TERMINAL)
-    if refused then
+    if refused and over ~= 'all' then
       -- A client that lost the answer asks again: it must not take its own record for somebody else's.
       if over == 'nothing' and again ~= '1' then
         return 0

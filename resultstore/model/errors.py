@@ -2,6 +2,7 @@
 
 ResultStoreError
 +-- NotThere          ResultMissing, ArtifactMissing, ArtifactExpired, BlobMissing, TaskMissing
+|   +-- ResultDeleted (a ResultMissing)
 +-- Refused           TooLarge, WrongType, NotYours, BadReference, BadInput, Misconfigured
 |   +-- UploadIncomplete, UploadRejected, AddressRefused, BadSetting (a Misconfigured)
 +-- Damaged           ChecksumMismatch, SealUnreadable, RecordUnreadable, BlobUnreadable, LayoutUnreadable
@@ -20,6 +21,15 @@ class NotThere(ResultStoreError):
 
 class ResultMissing(NotThere):
     """No Result is known under this id."""
+
+
+class ResultDeleted(ResultMissing):
+    """The Result of this id was deleted; the id cannot be used again."""
+
+    @classmethod
+    def of(cls, result_id: str) -> "ResultDeleted":
+        """The error for this id."""
+        return cls(f"result {result_id} was deleted: run the work under a new id")
 
 
 class ArtifactMissing(NotThere):

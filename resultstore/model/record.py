@@ -10,6 +10,7 @@ from resultstore.model.errors import BadReference, RecordUnreadable
 from resultstore.model.event import Announcement, Event
 from resultstore.model.layout import RECORD_FORMAT
 from resultstore.model.result import Failure, Progress, Result, State
+from resultstore.model.seal import DELETED
 from resultstore.model.spill import Spill
 
 # The third byte of every record. From 64 on a state is terminal, 127 is never replaced: save.lua compares no more.
@@ -28,7 +29,7 @@ SUCCESS_CODE: Final = 127
 _CUSTOM_CODE: Final = 63
 _STATE_OF_CODE: Final = {code: state for state, code in CODE_OF_STATE.items()}
 
-_SEALED, _EPHEMERAL, _BESIDE, _VALUE_BESIDE, _EXTRA_BESIDE = 1, 2, 4, 8, 16
+_SEALED, _EPHEMERAL, _BESIDE, _VALUE_BESIDE, _EXTRA_BESIDE, _DELETED = 1, 2, 4, 8, 16, 32
 _EVENT_LEAST: Final = 3  # an Event has its progress, be it none
 _STATE_AT, _FLAGS_AT, _HEAD_BYTES, _NONCE_BYTES = 2, 3, 4, 16
 
@@ -139,6 +140,7 @@ def decode(result_id: str, record: bytes, beside: bytes | None) -> Result:
         worker=main.worker,
         retries=main.retries,
         extra=aside.extra or main.extra,
+        deleted=bool(main.flags & _DELETED),
         unread=_unread(main.flags) if beside is None else frozenset(),
     )
 
@@ -153,12 +155,24 @@ def state_code(record: bytes) -> int:
     return record[_STATE_AT]
 
 
+def is_tombstone(record: bytes) -> bool:
+    """Whether this record says that its Result was deleted: told without decoding, as save.lua tells it."""
+    begins_as_one = len(record) >= _HEAD_BYTES and record[0] & 0xF0 == 0x90  # noqa: PLR2004  as in `_check_head`
+    return begins_as_one and record[_STATE_AT] == CODE_OF_STATE[State.REVOKED] and bool(record[_FLAGS_AT] & _DELETED)
+
+
+def is_live(head: bytes) -> bool:
+    """Whether these first bytes of a record are those of one, and of no tombstone."""
+    return bool(head) and not is_tombstone(head)
+
+
 def encode_event(
     result: Result, *, main: bytes = b"", beside: bytes | None = None, early: Spill | None = None
 ) -> bytes:
     """The announcement of `result`: the Event that watchers of its id receive, with what more of an Announcement."""
     result = _printable(result)
-    said = [result.id, str(result.state), result.progress, len(result.artifacts), main, beside or b"", early]
+    state = DELETED if result.deleted else str(result.state)
+    said = [result.id, state, result.progress, len(result.artifacts), main, beside or b"", early]
     while not said[-1] and len(said) > _EVENT_LEAST:
         said.pop()
     return msgspec.msgpack.encode(said)
@@ -193,12 +207,13 @@ def _too_big(result: Result) -> _Beside:
 
 
 def _flags(result: Result, beside: _Beside) -> int:
-    sealed = _SEALED if result.sealed else 0
-    ephemeral = _EPHEMERAL if result.ephemeral else 0
+    flags = _SEALED if result.sealed else 0
+    flags |= _EPHEMERAL if result.ephemeral else 0
+    flags |= _DELETED if result.deleted else 0
     if beside == _NOTHING_BESIDE:
-        return sealed | ephemeral
+        return flags
     value = 0 if beside.value is None else _VALUE_BESIDE
-    return sealed | ephemeral | _BESIDE | value | (_EXTRA_BESIDE if beside.extra else 0)
+    return flags | _BESIDE | value | (_EXTRA_BESIDE if beside.extra else 0)
 
 
 def _unread(flags: int) -> frozenset[str]:

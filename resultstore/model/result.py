@@ -85,6 +85,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         worker: the host name of the worker that ran it.
         retries: how often it was tried again.
         extra: what a door keeps beside (children, arguments ...), encoded by that door.
+        deleted: a tombstone: the Result was deleted, and nothing is written over it. Look-ups never return one.
         unread: which of "value", "extra" and "rest" lie beside the record and were left out by a peek.
     """
 
@@ -108,6 +109,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     worker: str = ""
     retries: int = 0
     extra: bytes = b""
+    deleted: bool = False
     unread: frozenset[str] = frozenset()
 
     @property

@@ -14,7 +14,7 @@ import msgspec
 
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import SealUnreadable
-from resultstore.model.layout import OBJECT_FORMAT
+from resultstore.model.layout import OBJECT_FORMAT, expiry
 from resultstore.model.mac import Macs
 from resultstore.model.result import Result
 
@@ -23,6 +23,7 @@ VALUE_MAX_BYTES = 48 * 1024
 TABLES_MAX_BYTES = 16 * 1024
 
 DELETED = "DELETED"  # the state of a tombstone
+TOMBSTONE_CLASS = "30d"  # how long one is kept
 
 _PURPOSE = "seal"
 _TAIL = re.compile(rb',"digest":"(hmac-sha256|sha256):([0-9a-f]{64})"}\Z')
@@ -141,8 +142,12 @@ def parse(document: bytes, macs: Macs, *, of: str) -> Seal:
 
 
 def tombstone(id: str, *, nonce: str, now: float) -> Seal:
-    """What is put over a seal when its Result is deleted, so that a late attempt meets it."""
-    return Seal(format=OBJECT_FORMAT, id=id, state=DELETED, nonce=nonce, sealed_at=now)
+    """What is put over a seal when its Result is deleted, so that a late attempt meets it.
+
+    Kept as long as a message with a spilled argument may wait: until then its work may still be begun.
+    """
+    expires_at = expiry(TOMBSTONE_CLASS, start=now)
+    return Seal(format=OBJECT_FORMAT, id=id, state=DELETED, nonce=nonce, sealed_at=now, expires_at=expires_at)
 
 
 class _Head(msgspec.Struct):

@@ -51,6 +51,7 @@ class Attempt:
         self._nonce: dict[str, str] = {}
         self.started_at = time.time()
         self.progress: Progress | None = None
+        self.wanted = True  # False: it was cancelled or deleted before it began, and stores nothing
         self.extra = b""  # what its door keeps beside the record while it runs
         self._artifacts: dict[str, Artifact] = {}
         self._tables: dict[str, bytes] = {}

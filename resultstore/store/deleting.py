@@ -1,16 +1,28 @@
-"""Deleting: ends a Result for good, in the order that makes a crash dull."""
+"""Deleting: ends a Result for good, and keeps whatever comes late from bringing it back."""
 
 from collections.abc import Callable
 
-from resultstore.index.index import Index, Keeps, Streams
+from resultstore.index.index import Buries, Index, Keeps, Streams
+from resultstore.logs import Log
 from resultstore.model import layout
-from resultstore.model.errors import Damaged, NotThere, Refused
-from resultstore.model.result import Result
+from resultstore.model.errors import BlobStoreUnavailable, Damaged, NotThere, Refused
+from resultstore.model.result import Result, State
+from resultstore.store.lookup import BURIED_S
 from resultstore.store.sealing import Seals, SealStore
+
+_log = Log(__name__)
+
+# How long the index's tombstone is kept where the object store has none: as long as a message may wait in a queue.
+ALONE_S = 7 * layout.DAY_S
+# A success that was never sealed and that nobody owns: only a duplicate of its message can come late, and programs
+# that forget each of millions of small results count on Redis being empty then.
+SPENT_S = 3_600
 
 
 class Deleting:
-    """Tombstone over the seal, then the record, then the blobs; then those who watch are told.
+    """Write a tombstone over the seal, one over the record, delete the blobs, then tell the owner.
+
+    Whatever an attempt still writes meets a tombstone: its seal the first, its record the second.
 
     Args:
         index: the records.
@@ -27,20 +39,59 @@ class Deleting:
         self._find = find
 
     def delete(self, result_id: str) -> None:
-        """Delete a Result. A crash in between leaves blobs that nobody can find, which lifecycle collects."""
+        """Delete a Result, whatever there is of it. May be repeated, and continues where an earlier call failed.
+
+        Before the record's tombstone a look-up finds the whole Result, from then on none. A crash after it leaves
+        blobs that nobody can find, which the next call or lifecycle collects.
+        """
         known, damaged = self._known(result_id)
+        owner = self._owner(known, result_id)
+        spent = _is_spent(known)
+        buried = not spent and self._buried(result_id, must=damaged or self._may_have_content(known))
+        self._bury_record(result_id, owner=owner, ttl_s=BURIED_S if buried else SPENT_S if spent else ALONE_S)
         if isinstance(self._index, Keeps):
             self._index.drop(layout.order_key(result_id))
-        blobs, seals = self._blobs, self._seals
-        if blobs is None or seals is None or not (damaged or self._may_have_content(known, result_id)):
-            self._index.delete(result_id)
-        else:
-            seals.bury(result_id)
-            self._index.delete(result_id)
+        if self._blobs is not None and not spent:
             for prefix in layout.content_prefixes(result_id):
-                blobs.delete([stored.key for stored in blobs.list(prefix)])
-        if known is not None and isinstance(self._index, Streams):
-            self._index.tell_gone(result_id, owner=known.owner)
+                self._blobs.delete([stored.key for stored in self._blobs.list(prefix)])
+        if (known is not None or owner) and isinstance(self._index, Streams):
+            self._index.tell_gone(result_id, owner=owner)
+
+    def bury(self, result_id: str, *, owner: str) -> None:
+        """End an id of which nothing is stored, and nothing was sealed: an upload that is given up."""
+        self._bury_record(result_id, owner=owner, ttl_s=ALONE_S)
+        if isinstance(self._index, Streams):
+            self._index.tell_gone(result_id, owner=owner)
+
+    def _buried(self, result_id: str, *, must: bool) -> bool:
+        """Whether a tombstone is now in the object store. Raises BlobStoreUnavailable where there `must` be one."""
+        if self._seals is None:
+            return False
+        try:
+            self._seals.bury(result_id)
+        except BlobStoreUnavailable as error:
+            # A gateway that may not write seals can still end what holds nothing: a cancelled piece of work.
+            if must:
+                raise
+            _log.warning("seal_not_buried", id=result_id, error=str(error))
+            return False
+        return True
+
+    def _bury_record(self, result_id: str, *, owner: str, ttl_s: int) -> None:
+        if isinstance(self._index, Buries):
+            self._index.bury(result_id, owner=owner, ttl_s=ttl_s)
+        else:
+            self._index.delete(result_id)
+
+    def _owner(self, known: Result | None, result_id: str) -> str:
+        """Whose it is; an earlier deletion that failed has left that in its tombstone."""
+        if known is not None:
+            return known.owner
+        try:
+            record = self._index.peek(result_id)
+        except Damaged:
+            return ""
+        return "" if record is None else record.owner
 
     def _known(self, result_id: str) -> tuple[Result | None, bool]:
         """The Result, and whether something stands there that cannot be read or believed: that can still be buried."""
@@ -49,11 +100,13 @@ class Deleting:
         except (Damaged, NotThere, Refused):
             return None, True
 
-    def _may_have_content(self, known: Result | None, result_id: str) -> bool:
-        if known is not None:
-            # An upload stands there before there is a seal, whatever became of it.
-            return known.sealed or not known.terminal or bool(known.artifacts)
-        try:
-            return self._seals is not None and self._seals.read(result_id) is not None
-        except (Damaged, NotThere, Refused):
-            return True
+    def _may_have_content(self, known: Result | None) -> bool:
+        # An upload is stored before there is a seal, whatever became of it.
+        return known is not None and (known.sealed or not known.terminal or bool(known.artifacts))
+
+
+def _is_spent(known: Result | None) -> bool:
+    """Whether its outcome was a small value of nobody's, which was never anywhere but in the index."""
+    if known is None or known.owner or known.sealed or known.artifacts:
+        return False
+    return known.state == State.SUCCESS

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from threading import Lock
 
-from resultstore.index.index import Index, LoadsMany, Over
+from resultstore.index.index import Buries, Index, LoadsMany, Over
 from resultstore.logs import Log
 from resultstore.model.errors import (
     BadReference,
@@ -15,10 +15,12 @@ from resultstore.model.errors import (
     CommitUnknown,
     Damaged,
     IndexUnavailable,
+    RecordUnreadable,
     Refused,
     ResultStoreError,
 )
-from resultstore.model.result import Result
+from resultstore.model.layout import DAY_S
+from resultstore.model.result import Result, State
 from resultstore.model.seal import DELETED
 from resultstore.settings import Settings
 from resultstore.store.sealing import Seals
@@ -31,6 +33,7 @@ MISS_FIRST_S = 2.0
 MISS_LONGEST_S = 60.0
 MISSES_KEPT = 10_000
 SEALS_AT_ONCE = 8
+BURIED_S = DAY_S  # how long the index knows of a deletion that the object store knows of too
 
 
 class Lookup:
@@ -55,11 +58,41 @@ class Lookup:
 
         A record with Artifacts that we did not make for it is no record; where no seal tells better: BadReference.
         """
-        return self._found(self._index.load, result_id)
+        return _unless_deleted(self._found(self._index.load, result_id))
 
     def poll(self, result_id: str) -> Result | None:
         """The same rules over the small record alone: a state poll never reads a value."""
-        return self._found(self._index.peek, result_id)
+        return _unless_deleted(self._found(self._index.peek, result_id))
+
+    def was_deleted(self, result_id: str) -> bool:
+        """Whether there is a tombstone of this id: in the index, or as its seal where there is no record."""
+        found = self._record(result_id)
+        return self._is_buried(result_id) if found is None else found.deleted
+
+    def deleted_many(self, result_ids: Sequence[str]) -> list[str]:
+        """Those of many ids of which a tombstone is known without asking the object store."""
+        peeked = self._peek_many(result_ids)
+        return [
+            one
+            for one, found in zip(result_ids, peeked, strict=True)
+            if (self._misses.deleted(one) if found is None else found.deleted)
+        ]
+
+    def is_wanted(self, result_id: str) -> bool:
+        """Whether work of this id is still to be done: it was neither cancelled nor deleted."""
+        found = self._record(result_id)
+        return not self._is_buried(result_id) if found is None else found.state != State.REVOKED
+
+    def _record(self, result_id: str) -> Result | None:
+        try:
+            return self._index.peek(result_id)
+        except RecordUnreadable:
+            return None
+
+    def _is_buried(self, result_id: str) -> bool:
+        if not self._misses.known(result_id):
+            self._sealed_or(None, result_id)
+        return self._misses.deleted(result_id)
 
     def _found(self, ask: Callable[[str], Result | None], result_id: str) -> Result | None:
         try:
@@ -69,7 +102,7 @@ class Lookup:
             sealed = self._from_seal(result_id)
             if sealed is None:
                 raise
-            return _unless_deleted(sealed)
+            return sealed
         if result is not None and not self._trust.vouches(result):
             return self._told_by_seal(result_id)
         if result is not None and (_is_settled(result) or _is_fresh(result)):
@@ -83,7 +116,7 @@ class Lookup:
             raise BadReference(
                 f"the record of {result_id} names artifacts that this store did not make for it: delete {result_id}"
             )
-        return _unless_deleted(sealed)
+        return sealed
 
     def find_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """`find` for each id, the records in one round trip; seals are asked for a few of them at a time only.
@@ -95,13 +128,14 @@ class Lookup:
 
     def poll_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """The same over the small records alone."""
-        index = self._index
-        peeked = index.peek_many(result_ids) if isinstance(index, LoadsMany) else list(map(index.peek, result_ids))
-        return self._found_many(result_ids, peeked)
+        return self._found_many(result_ids, self._peek_many(result_ids))
 
     def _found_many(self, result_ids: Sequence[str], results: list[Result | None]) -> list[Result | None]:
         asked = 0
         for at, (result_id, result) in enumerate(zip(result_ids, results, strict=True)):
+            if result is not None and result.deleted:
+                results[at] = None
+                continue
             if result is not None and not self._trust.vouches(result):
                 _log.warning("record_not_ours", id=result_id)
                 result = results[at] = None  # noqa: PLW2901 - from here on there is no record
@@ -118,7 +152,12 @@ class Lookup:
         return [one if one is not None and self._answers(one) else None for one in results]
 
     def _answers(self, result: Result) -> bool:
-        return (_is_settled(result) or _is_fresh(result)) and self._trust.vouches(result)
+        is_answer = _is_settled(result) or _is_fresh(result)
+        return is_answer and not result.deleted and self._trust.vouches(result)
+
+    def _peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        index = self._index
+        return index.peek_many(result_ids) if isinstance(index, LoadsMany) else list(map(index.peek, result_ids))
 
     def _load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         if isinstance(self._index, LoadsMany):
@@ -128,21 +167,24 @@ class Lookup:
     def _one_of_many(self, result: Result | None, result_id: str) -> Result | None:
         """`_sealed_or`; the record as it is where the seal cannot be read: the other ids are answered all the same."""
         try:
-            return self._sealed_or(result, result_id)
+            return _unless_deleted(self._sealed_or(result, result_id))
         except (Damaged, Refused, BlobStoreUnavailable) as error:
             _log.warning("seal_not_read", id=result_id, error=str(error))
             return result
 
     def restore(self, result_id: str) -> bool:
-        """Put the record of a sealed success back; whether there is one. A store that is away cannot tell: False."""
+        """Whether the seal says how this id ended: a success, whose record is put back, or a tombstone.
+
+        A store that is away cannot tell: False.
+        """
         try:
             sealed = self._from_seal(result_id)
         except ResultStoreError as error:
             _log.warning("seal_not_read", id=result_id, error=str(error))
             return False
-        if sealed is None or sealed.state == DELETED:
+        if sealed is None:
             return False
-        self._restore(sealed, over=Over.UNFINISHED)
+        self.put_back(sealed)
         return True
 
     def _sealed_or(self, result: Result | None, result_id: str) -> Result | None:
@@ -150,51 +192,72 @@ class Lookup:
             return result
         sealed = self._from_seal(result_id)
         if sealed is None or (result is None and sealed.state == DELETED):
-            self._misses.remember(result_id)
+            self._misses.remember(result_id, deleted=sealed is not None)
             return result
         # A failure that could not tell whether it had sealed is the one terminal state that a seal corrects.
-        self._restore(sealed, over=Over.ANYTHING if result is not None and result.terminal else Over.UNFINISHED)
-        return _unless_deleted(sealed)
+        self.put_back(sealed, over=Over.ANYTHING if result is not None and result.terminal else Over.UNFINISHED)
+        return sealed
 
     def _from_seal(self, result_id: str) -> Result | None:
         seal = None if self._seals is None else self._seals.read(result_id)
         return None if seal is None else seal.result()
 
-    def _restore(self, sealed: Result, *, over: Over) -> None:
+    def put_back(self, sealed: Result, *, over: Over = Over.UNFINISHED) -> None:
+        """Let the index say what the seal says: the success, or that it was deleted."""
+        try:
+            if sealed.state == DELETED:
+                self._bury(sealed)
+            else:
+                self._put_back(sealed, over=over)
+        except IndexUnavailable as error:
+            _log.warning("record_not_restored", id=sealed.id, error=str(error))
+
+    def _bury(self, sealed: Result) -> None:
+        if isinstance(self._index, Buries):
+            self._index.bury(sealed.id, owner=sealed.owner, ttl_s=BURIED_S)
+
+    def _put_back(self, sealed: Result, *, over: Over) -> None:
         left_s = math.inf if sealed.expires_at is None else sealed.expires_at - time.time()
-        if sealed.state == DELETED or left_s < 1:
+        if left_s < 1:
             return
         if sealed.value is not None and len(sealed.value) > self._settings.inline_max_bytes:
             sealed = sealed.moved(sealed.state, value=None)  # as at first: `Store.value` finds it in the seal
-        try:
-            self._index.save(sealed, ttl_s=int(min(left_s, self._settings.result_expires_s)), over=over)
-        except IndexUnavailable as error:
-            _log.warning("record_not_restored", id=sealed.id, error=str(error))
+        self._index.save(sealed, ttl_s=int(min(left_s, self._settings.result_expires_s)), over=over)
 
 
 class _Misses:
     """Ids that were lately not found, each remembered for 2, 4, ... 60 s with jitter, in this process only."""
 
     def __init__(self) -> None:
-        self._until: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._until: OrderedDict[str, tuple[float, float, bool]] = OrderedDict()
         self._lock = Lock()
 
     def known(self, result_id: str) -> bool:
-        until, _ = self._until.get(result_id, (0.0, 0.0))
+        until, *_ = self._until.get(result_id, (0.0, 0.0))
         return time.monotonic() < until
 
-    def remember(self, result_id: str) -> None:
+    def deleted(self, result_id: str) -> bool:
+        """Whether it was missed because of a tombstone, which nothing replaces."""
+        *_, deleted = self._until.get(result_id, (False,))
+        return bool(deleted)
+
+    def remember(self, result_id: str, *, deleted: bool) -> None:
         with self._lock:
-            _, last_s = self._until.pop(result_id, (0.0, MISS_FIRST_S / 2))
+            _, last_s, _ = self._until.pop(result_id, (0.0, MISS_FIRST_S / 2, False))
             length_s = min(MISS_LONGEST_S, last_s * 2)
             jittered_s = length_s * random.uniform(0.75, 1.0)  # noqa: S311 - jitter, no secret
-            self._until[result_id] = (time.monotonic() + jittered_s, length_s)
+            self._until[result_id] = (time.monotonic() + jittered_s, length_s, deleted)
             while len(self._until) > MISSES_KEPT:
                 self._until.popitem(last=False)
 
 
-def _unless_deleted(result: Result) -> Result | None:
-    return None if result.state == DELETED else result
+def _unless_deleted(result: Result | None) -> Result | None:
+    return None if result is None or _is_tombstone(result) else result
+
+
+def _is_tombstone(result: Result) -> bool:
+    """Whether this is a tombstone of the index or, as a Result, one of the object store."""
+    return result.deleted or (result.sealed and result.state == DELETED)
 
 
 def _is_settled(result: Result) -> bool:

@@ -125,7 +125,7 @@ class Seals:
         key, document = layout.seal_key(result_id), documents.encode(stone, self._macs)
         self._traits.check_format()
         try:
-            self._blobs.replace(key, document, tags=self._traits.tags("1d"))
+            self._blobs.replace(key, document, tags=self._traits.tags(documents.TOMBSTONE_CLASS))
         except NotSupported:
             if not self._traits.refuse_tags():
                 raise

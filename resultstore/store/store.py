@@ -1,8 +1,6 @@
 """Store: blobs, index and signer together; the one noun that users hold."""
 
 import io
-import sys
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -17,9 +15,8 @@ from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import (
     BlobStoreUnavailable,
-    IndexUnavailable,
     Misconfigured,
-    ResultMissing,
+    ResultDeleted,
     ResultStoreError,
 )
 from resultstore.model.ids import id_of
@@ -33,6 +30,7 @@ from resultstore.store.keeping import DEFAULT
 from resultstore.store.linking import Links
 from resultstore.store.lookup import Lookup
 from resultstore.store.outlet import Outlet
+from resultstore.store.recording import RecordWriter
 from resultstore.store.sealing import Seals, SealStore
 from resultstore.store.trust import Trust
 from resultstore.store.waiting import wait_for
@@ -70,6 +68,7 @@ class Store:
         self._outlet = None if blobs is None or self._seals is None else Outlet(blobs, self._seals, self.trust)
         self._links = Links(self._outlet, signer, length_s=self.settings.url_expires_s) if self._outlet else None
         self._lookup = Lookup(index, self._seals, self.trust, settings=self.settings)
+        self._records = RecordWriter(index, self._lookup, settings=self.settings)
         self._deleting = Deleting(index, blobs=blobs, seals=self._seals, find=self.load)
 
     def put(
@@ -117,13 +116,13 @@ class Store:
         )
         if running is not None:
             artifact = _needed(self._intake).take(running, data, label, size_hint_bytes=size_hint_bytes)
-            self._show(running.result())
+            self._records.show(running.result())
             return artifact
         _needed(self._seals).check_sealing()  # before any byte is sent
         own = Attempt(str(uuid.uuid4()) if id is None else id, owner="" if around is None else around.owner)
         artifact = _needed(self._intake).take(own, data, label, size_hint_bytes=size_hint_bytes)
         sealed = self.seal(own)
-        self._show(sealed)
+        self._records.show(sealed)
         return artifact if sealed.nonce == own.nonce else standing(sealed, artifact)
 
     @contextmanager
@@ -155,13 +154,13 @@ class Store:
         """Tell watchers how far the running task is; at most ten times a second is written. Outside a task: nothing."""
         running = attempts.current()
         if running is not None and running.report(Progress(done, total, note)):
-            self._show(running.result())
+            self._records.show(running.result())
 
     def seal(self, attempt: Attempt, *, value: bytes | None = None, retention: str | None = None) -> Result:
         """Bind what `attempt` made, with its plain `value`, for good; gives the Result as it is sealed.
 
         When another attempt was first, its outcome is given and the blobs of this one are deleted.
-        Raises CommitUnknown (nothing was deleted), BlobStoreUnavailable, Misconfigured as `put` does, or ResultMissing
+        Raises CommitUnknown (nothing was deleted), BlobStoreUnavailable, Misconfigured as `put` does, or ResultDeleted
         when the id was deleted.
         """
         try:
@@ -173,7 +172,8 @@ class Store:
             self.discard(attempt)
         result = seal.result()
         if result.state != State.SUCCESS:
-            raise ResultMissing(f"result {attempt.id} was deleted while it was made: run it under a new id")
+            self._lookup.put_back(result)
+            raise ResultDeleted.of(attempt.id)
         return result
 
     def discard(self, attempt: Attempt) -> None:
@@ -249,8 +249,27 @@ class Store:
         return self._lookup.poll_many(list(map(id_of, result_ids)))
 
     def wait(self, result_id: str, *, timeout_s: float | None = None) -> Result:
-        """The Result once its state is terminal. Raises TimeoutError after `timeout_s` (None: wait for ever)."""
-        return wait_for(self.index, self.load, id_of(result_id), timeout_s=timeout_s)
+        """The Result once its state is terminal.
+
+        Raises TimeoutError after `timeout_s` (None: wait for ever), ResultDeleted when it was deleted.
+        """
+        return wait_for(self.index, self.load, id_of(result_id), timeout_s=timeout_s, deleted=self.was_deleted)
+
+    def bury(self, result_id: str, *, owner: str) -> None:
+        """End an id of which nothing is stored yet, an upload that is given up: what comes late is refused."""
+        self._deleting.bury(result_id, owner=owner)
+
+    def was_deleted(self, result_id: str) -> bool:
+        """Whether this id was deleted. For a month nothing is stored under it, by whatever worker."""
+        return self._lookup.was_deleted(id_of(result_id))
+
+    def deleted_many(self, result_ids: Sequence[str]) -> list[str]:
+        """Those of many ids that are known to be deleted, in one round trip; the object store is not asked."""
+        return self._lookup.deleted_many(list(map(id_of, result_ids)))
+
+    def is_wanted(self, result_id: str) -> bool:
+        """Whether work of this id is still to be done: it was neither cancelled nor deleted. Reads no value."""
+        return self._lookup.is_wanted(id_of(result_id))
 
     def watch(self, result_id: str) -> AbstractContextManager[Watch]:
         """Subscribe to the changes of an id."""
@@ -263,31 +282,16 @@ class Store:
         return self.index.ids(owner=owner, limit=limit)
 
     def save(self, result: Result, *, over: Over = Over.ANYTHING, ttl_s: int | None = None) -> bool:
-        """Write the record and announce it; whether it was written (SUCCESS is never overwritten).
+        """Write the record and announce it; whether it was written (a SUCCESS or a deletion is never overwritten).
 
         A failure asks for the seal first: where one stands, an earlier attempt succeeded, and its outcome is written.
         The record lives `ttl_s` (0: for ever), by default `Settings.result_expires_s`, and not beyond the Result.
         """
-        now = time.time()
-        length_s = self.settings.result_expires_s if ttl_s is None else ttl_s
-        if result.expires_at is not None:
-            length_s = max(1, min(length_s or sys.maxsize, int(result.expires_at - now)))
-        may_be_sealed = result.terminal and result.state != State.SUCCESS and not result.ephemeral
-        if may_be_sealed and self._lookup.restore(result.id):
-            return False
-        stamped = result.moved(result.state, changed_at=now)
-        return self.index.save(stamped, ttl_s=length_s or None, over=over)
+        return self._records.save(result, over=over, ttl_s=ttl_s)
 
     def delete(self, result_id: str) -> None:
-        """Delete a Result: tombstone over its seal, record, blobs. A crash leaves blobs that lifecycle collects."""
+        """Delete a Result: tombstones over seal and record, then its blobs. May be called again after a failure."""
         self._deleting.delete(id_of(result_id))
-
-    def _show(self, result: Result) -> None:
-        """Write a record that is a convenience: the seal, or the next record, tells the same."""
-        try:
-            self.save(result)
-        except IndexUnavailable as error:
-            _log.warning("record_not_saved", id=result.id, state=result.state, error=str(error))
 
 
 def _needed(part: Part | None) -> Part:

@@ -5,18 +5,26 @@ import time
 from collections.abc import Callable
 
 from resultstore.index.index import Index
-from resultstore.model.errors import Unavailable
+from resultstore.model.errors import ResultDeleted, Unavailable
 from resultstore.model.result import Result
 
 RECHECK_S = 2.0
 PATIENCE_S = 30.0  # how long a server that is away is waited for before the waiter is told
 
 
-def wait_for(index: Index, find: Callable[[str], Result | None], result_id: str, *, timeout_s: float | None) -> Result:
+def wait_for(
+    index: Index,
+    find: Callable[[str], Result | None],
+    result_id: str,
+    *,
+    timeout_s: float | None,
+    deleted: Callable[[str], bool],
+) -> Result:
     """The Result of `result_id` once its state is terminal.
 
     Subscribes, checks, waits; and all three again after the index or the object store was away.
-    Raises TimeoutError after `timeout_s`, Unavailable when one of them stays away for `PATIENCE_S`.
+    Raises TimeoutError after `timeout_s`, ResultDeleted when it was `deleted`, Unavailable when one of the servers
+    stays away for `PATIENCE_S`.
     """
     end = None if timeout_s is None else time.monotonic() + timeout_s
     patient_until = time.monotonic() + PATIENCE_S
@@ -27,6 +35,8 @@ def wait_for(index: Index, find: Callable[[str], Result | None], result_id: str,
                     found = find(result_id)
                     if found is not None and found.terminal:
                         return found
+                    if found is None and deleted(result_id):
+                        raise ResultDeleted.of(result_id)
                     patient_until = time.monotonic() + PATIENCE_S
                     watch.wait(_pause_s(end, result_id))
         except Unavailable:

@@ -8,7 +8,7 @@ import msgspec
 
 from resultstore.blobs.blobstore import Stored, TakesParts
 from resultstore.dispatching import Dispatcher, Order
-from resultstore.index.index import Claims, Keeps, Over, Streams
+from resultstore.index.index import Claims, Keeps, Over
 from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
@@ -77,11 +77,9 @@ class Completion:
 
     def abandon(self, ticket: Ticket) -> None:
         """Forget an upload that is still open, with all that arrived; what comes later by its URLs is collected."""
+        self._store.bury(ticket.id, owner=ticket.owner)
         self._discard(ticket)
-        self._store.index.delete(ticket.id)
         self._tickets.forget(ticket.id)
-        if isinstance(self._store.index, Streams):
-            self._store.index.tell_gone(ticket.id, owner=ticket.owner)
 
     def _completed(self, ticket: Ticket) -> Result:
         result = self._found(ticket)

@@ -1,9 +1,10 @@
 """Sweep: what has expired goes, later; nothing goes before its time."""
 
+import msgspec
 import pytest
 
 from resultstore import Settings, Store, connect
-from resultstore.model import layout
+from resultstore.model import layout, seal as documents
 from resultstore.model.errors import BlobStoreUnavailable
 from resultstore.sweep import Swept, sweep
 
@@ -61,6 +62,16 @@ def test_the_blobs_of_an_attempt_that_was_killed_go_too(store):
 
 def test_a_tombstone_goes_when_no_attempt_can_meet_it_any_more(store):
     store.delete(store.put(b"content").id)
+
+    assert after(store, 32.9) == Swept(0, 0)
+    assert after(store, 33.1) == Swept(0, 1)
+
+
+def test_a_tombstone_without_an_end_goes_after_four_days(store):
+    """As earlier versions wrote them."""
+    stone = documents.tombstone("job", nonce=layout.new_nonce(), now=store.blobs.now())
+    stone = msgspec.structs.replace(stone, expires_at=None)
+    store.blobs.replace(layout.seal_key("job"), documents.encode(stone, store.trust.macs), tags={})
 
     assert after(store, 3.9) == Swept(0, 0)
     assert after(store, 4.1) == Swept(0, 1)

@@ -20,7 +20,7 @@ from resultstore.backends.celery.record.legacy import Legacy, LegacyStore
 from resultstore.backends.celery.record.meta import Meta
 from resultstore.backends.celery.record.reading import Reading, Rounds
 from resultstore.backends.celery.record.recording import failure_of, recorded
-from resultstore.backends.celery.record.serializing import JSON
+from resultstore.backends.celery.record.serializing import JSON, NO_PICKLE, PICKLED
 from resultstore.backends.celery.record.timing import Timing
 from resultstore.backends.celery.spill.pieces import read_text, written_text
 from resultstore.backends.celery.spill.prefetching import Prefetching
@@ -33,7 +33,7 @@ from resultstore.backends.celery.wait.pending import TakesAnyId
 from resultstore.capturing import sealed_record
 from resultstore.connect import connect
 from resultstore.index.index import HasLine, Hints, Line
-from resultstore.model.errors import Misconfigured, Unavailable
+from resultstore.model.errors import Misconfigured, ResultDeleted, Unavailable
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result
 from resultstore.spilling import Spills
@@ -41,14 +41,9 @@ from resultstore.store import Store
 from resultstore.store.attempt import Attempt, current
 
 _REDIS_VALUE_MAX_BYTES: Final = 512 << 20
-_PICKLED: Final = "application/x-python-serialize"
 NO_BLOBS: Final = (
     "no object store is configured, so large results stay in Redis: set RESULTSTORE_BLOBS_URL (or ?blobs= in the "
     "backend's URL) to s3://bucket/prefix"
-)
-NO_PICKLE: Final = (
-    "result_serializer pickle is refused: whoever can write into Redis or the bucket could run code where a result is "
-    "read; use json (the default), yaml or msgpack"
 )
 
 
@@ -69,7 +64,7 @@ class ResultStoreBackend(TakesAnyId, NamesPlaces, KeepsGroups, AnnouncesTasks, I
 
     def __init__(self, app: Celery, url: str | None = None, **kwargs: object) -> None:
         super().__init__(app=app, url=url, expires_type=int, **kwargs)
-        if self.content_type == _PICKLED:
+        if self.content_type == PICKLED:
             raise Misconfigured(NO_PICKLE)
         self.thread_safe = True
         self.max_retries: float = min(
@@ -156,9 +151,12 @@ class ResultStoreBackend(TakesAnyId, NamesPlaces, KeepsGroups, AnnouncesTasks, I
     ) -> object:
         """One transition: a success that stands is never written over, and no other record is read for it."""
         meta = self._get_result_meta(result, state, traceback, request, format_date=False, encode=False)
-        plain = getattr(request, "resultstore_sealed", None) or self._plain(
-            task_id, result, state=state, request=request
-        )
+        try:
+            plain = getattr(request, "resultstore_sealed", None) or self._plain(
+                task_id, result, state=state, request=request
+            )
+        except ResultDeleted:  # while it was made: nothing of it is stored
+            return result
         life_s = self._life_s(state, request)
 
         def write() -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from celery import Celery, Task
 from celery.app.registry import TaskRegistry
 
+from resultstore.backends.celery.cancelled import check_wanted
 from resultstore.backends.celery.chord.sending import check_start
 from resultstore.backends.celery.keeping import keeping_of
 from resultstore.backends.celery.owners import owner_of
@@ -96,6 +97,7 @@ def _run_captured(
 ) -> object:
     backend = task.backend
     request.id = id_of(request.id)  # a sender without this package may have sent a UUID
+    check_wanted(request, backend.store)
     check_start(request, backend.store.index, life_s=backend.header_life_s or DAY_S)
     sealed = sealed_before(request, backend.store)
     if sealed is not None:

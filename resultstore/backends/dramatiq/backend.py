@@ -13,7 +13,7 @@ from dramatiq.results.backend import DEFAULT_TIMEOUT
 from resultstore.backends.dramatiq.artifacts import around
 from resultstore.capturing import sealed_record
 from resultstore.connect import connect
-from resultstore.model.errors import Misconfigured
+from resultstore.model.errors import Misconfigured, ResultDeleted
 from resultstore.model.layout import RETENTION_S
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
@@ -68,7 +68,7 @@ class ResultStoreBackend(ResultBackend):
             timeout: milliseconds to wait at most; 10 seconds by default.
 
         Raises:
-            ResultMissing: it is not there (yet, or it has expired, or it was deleted), and `block` is False.
+            ResultMissing: it is not there (yet, or it has expired), and `block` is False; or it was deleted.
             ResultTimeout: it was not there in time.
             ResultFailure: the actor failed for good.
             ArtifactExpired: a large plain value was kept for its class and is not any more.
@@ -82,7 +82,9 @@ class ResultStoreBackend(ResultBackend):
         raise ResultFailure(f"actor raised {why.type}: {why.message}", why.type, why.message)
 
     def store_result(self, message: Sent, result: object, ttl: int) -> None:
-        """Keep what the actor returned, for `ttl` milliseconds."""
+        """Keep what the actor returned, for `ttl` milliseconds; nothing for a message that was not run."""
+        if getattr(message, "resultstore_unwanted", False):  # by Capture; Dramatiq stores None for what it skips
+            return
         sealed: Result | None = getattr(message, "resultstore_sealed", None)  # by Capture, inside the actor's call
         record = sealed or self._kept(_record(message), result, ttl)
         self._save(_with_facts(record, message, State.SUCCESS), ttl)
@@ -99,6 +101,8 @@ class ResultStoreBackend(ResultBackend):
             return self.store.wait(self.build_message_key(message), timeout_s=timeout_s)
         except TimeoutError as error:
             raise ResultTimeout(message) from error
+        except ResultDeleted as error:
+            raise ResultMissing(message) from error
 
     def _store(self, message_key: str, result: object, ttl: int) -> None:
         self._save(self._kept(Result(id=message_key), result, ttl).moved(State.SUCCESS), ttl)

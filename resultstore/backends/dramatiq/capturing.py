@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dramatiq import Actor, Broker, Message, Middleware, Worker, get_encoder
 from dramatiq.broker import MessageProxy
 from dramatiq.errors import ActorNotFound
-from dramatiq.middleware import MiddlewareError
+from dramatiq.middleware import MiddlewareError, SkipMessage
 from dramatiq.results import Results
 
 from resultstore.backends.dramatiq.backend import OWNER, ResultStoreBackend, Sent, owner_of, retention_for
-from resultstore.capturing import run_captured
+from resultstore.capturing import run_captured, still_wanted
 from resultstore.index.index import Over
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import Misconfigured, ResultStoreError
+from resultstore.model.errors import Misconfigured, ResultDeleted, ResultStoreError
 from resultstore.model.result import Result, State
 from resultstore.run_counts import RunCounts, lost_message
 from resultstore.store.attempt import Attempt, current
@@ -30,6 +30,10 @@ class EncoderUnfit(Misconfigured, MiddlewareError):
 
 class WorkerLost(ResultStoreError):
     """The worker process of an actor was lost in each of its runs; it is not run once more."""
+
+
+class MessageDeleted(ResultDeleted, MiddlewareError):
+    """The message's id was deleted. A MiddlewareError: Dramatiq ignores what else a hook raises."""
 
 
 class Capture(Middleware):
@@ -67,6 +71,7 @@ class Capture(Middleware):
     def before_enqueue(self, broker: Broker, message: Message[object], delay: int) -> None:
         """Write the PENDING record at dispatch, so that polls of known work never ask the object store.
 
+        Raises MessageDeleted for an id that was deleted: a message of that id would store nothing.
         What a running actor sends belongs to the owner of its own message; so does the next message of its pipeline.
         """
         attempt = current()
@@ -83,13 +88,17 @@ class Capture(Middleware):
         )
         retries = message.options.get("retries", 0)
         if not retries:
-            self._store.save(known, over=Over.NOTHING)
+            if not self._store.save(known, over=Over.NOTHING) and self._store.was_deleted(known.id):
+                raise MessageDeleted(str(ResultDeleted.of(known.id)))
             return
         told = message.options.get("traceback") or ""
         self._store.save(known.moved(State.RETRY, retries=retries, traceback=told), over=Over.UNFINISHED)
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        """Remember which message this thread is about to run."""
+        """Remember which message this thread is about to run. Raises SkipMessage for cancelled or deleted work."""
+        if _ttl_ms(broker, message) is not None and not still_wanted(self._store, message.message_id):
+            message.resultstore_unwanted = True  # type: ignore[attr-defined]  # this delivery's own object
+            raise SkipMessage(f"{message.message_id} was cancelled or deleted while it waited")
         message.resultstore_started_at = time.time()  # type: ignore[attr-defined]  # this delivery's own object
         self._here.message = message
         self._here.owner = owner_of(message)  # until this thread's next one: pipelines send on behind this one's end

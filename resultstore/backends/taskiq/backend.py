@@ -86,10 +86,13 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
         done = found.progress
         return TaskProgress(state=found.state, meta={"done": done.done, "total": done.total, "note": done.note})
 
-    def announce(self, task_id: str, *, task: str, owner: str = "") -> None:
-        """Write the PENDING record at dispatch, so that polls of known work never ask the object store."""
+    def announce(self, task_id: str, *, task: str, owner: str = "") -> bool:
+        """Write the PENDING record at dispatch, so that polls of known work never ask the object store.
+
+        Whether it was written: no record of this id was there, and no tombstone.
+        """
         known = Result(id=id_of(task_id), task=task, owner=owner, created_at=time.time())
-        self.store.save(known, over=Over.NOTHING, ttl_s=self._ttl_s)
+        return self.store.save(known, over=Over.NOTHING, ttl_s=self._ttl_s)
 
     def outcome(self, attempt: Attempt, payload: bytes) -> Result:
         """How `attempt` ends with its encoded value: sealed where there is something to outlive Redis.
@@ -115,6 +118,8 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
     def _save(
         self, attempt: Attempt, result: "TaskiqResult[Returned]", *, beside: Beside, record: Result | None
     ) -> None:
+        if not attempt.wanted:
+            return
         if result.is_err:
             record = _failed(attempt, result.error)
         elif record is None:

@@ -18,10 +18,12 @@ from resultstore.backends.taskiq.ending import Ending
 from resultstore.backends.taskiq.hints import is_captured
 from resultstore.backends.taskiq.streams import is_stream
 from resultstore.backends.taskiq.threads import Threads
+from resultstore.capturing import still_wanted
 from resultstore.index.index import Over
 from resultstore.logs import Log
-from resultstore.model.errors import IndexUnavailable
+from resultstore.model.errors import IndexUnavailable, ResultDeleted
 from resultstore.model.result import State
+from resultstore.store import Store
 from resultstore.store.attempt import Attempt, current
 
 _log = Log(__name__)
@@ -56,6 +58,7 @@ class CapturingMiddleware(TaskiqMiddleware):
     async def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
         """Write the PENDING record; without the index the task is sent all the same.
 
+        Raises ResultDeleted for an id that was deleted: work of that id would store nothing.
         What a running task sends belongs to the owner of its own message.
         """
         attempt = current()
@@ -63,7 +66,9 @@ class CapturingMiddleware(TaskiqMiddleware):
             message.labels.setdefault(OWNER, attempt.owner)
         announce = functools.partial(self._backend.announce, task=message.task_name, owner=_owner(message))
         try:
-            await asyncio.to_thread(announce, message.task_id)
+            written = await asyncio.to_thread(announce, message.task_id)
+            if not written and not _sendings(message) and await self._asked(Store.was_deleted, message):
+                raise ResultDeleted.of(message.task_id)
         except IndexUnavailable as error:
             _log.warning("record_not_saved", id=message.task_id, state=State.PENDING, error=str(error))
         return message
@@ -74,6 +79,7 @@ class CapturingMiddleware(TaskiqMiddleware):
         if task is not None:
             self._prepare(task)
         attempt = Attempt(message.task_id, task=message.task_name, owner=_owner(message), retries=_sendings(message))
+        attempt.wanted = await self._asked(still_wanted, message)
         call = Call(attempt, self._backend)
         call.until_ended.enter_context(calling(call))
         return message
@@ -91,6 +97,9 @@ class CapturingMiddleware(TaskiqMiddleware):
         finally:
             call.until_ended.close()
         ending.hand_over(Ending(result, call.attempt, call.record))
+
+    async def _asked(self, question: Callable[[Store, str], bool], message: TaskiqMessage) -> bool:
+        return await asyncio.to_thread(question, self._backend.store, message.task_id)
 
     async def finish(self, call: Call, returned: object) -> object:
         """What travels in the place of what an async task returned."""
@@ -164,8 +173,13 @@ def _wrapped(body: Body, task: str, finish: Callable[[Call, object], Awaitable[o
 
 
 def _taken(task: str) -> Call | None:
+    """The receiver's call of `task`. Raises ResultDeleted where it was cancelled or deleted before it began."""
     call = called()
-    return call if call is not None and call.take(task) else None
+    if call is None or not call.take(task):
+        return None
+    if not call.attempt.wanted:
+        raise ResultDeleted(f"{call.attempt.id} was cancelled or deleted while it waited: it is not run")
+    return call
 
 
 def _owner(message: TaskiqMessage) -> str:

@@ -191,5 +191,6 @@ def test_a_forgotten_result_is_gone_and_so_is_its_channel(client: Celery, raw: r
     assert result.exists()
     result.forget()
     silent(raw)
-    assert raw.keys() == []
+    assert raw.keys() == [f"rs:{{{task_id}}}".encode()], "its tombstone alone"
+    assert 0 < raw.pttl(f"rs:{{{task_id}}}") <= 3_600_000
     assert not client.AsyncResult(task_id).exists()

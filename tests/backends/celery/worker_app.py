@@ -130,6 +130,17 @@ def long() -> None:
 
 
 @app.task
+def waits_for(key: str, outcome: str) -> object:
+    """Runs until somebody sets `key`, then ends as `outcome` says; how often it was begun stands under `key:runs`."""
+    app.backend.client.incr(key + ":runs")
+    while not app.backend.client.exists(key):
+        time.sleep(0.02)
+    if outcome == "fails":
+        raise ValueError(outcome)
+    return Output(data=b"late", name="late.txt") if outcome == "artifact" else outcome
+
+
+@app.task
 def size_of(artifact: Artifact) -> int:
     with store_of(app).open(artifact) as content:
         return len(content.read())

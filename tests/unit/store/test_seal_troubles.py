@@ -244,7 +244,7 @@ def test_polls_of_a_deleted_id_do_not_ask_the_object_store_each_time(store: Stor
         assert store.load(artifact.id) is None
 
     assert len(reads) <= 1
-    assert store.index.peek(artifact.id) is None
+    assert store.index.peek(artifact.id).deleted
 
 
 def test_a_folder_without_an_index_of_redis_serves_what_another_process_sealed(tmp_path):

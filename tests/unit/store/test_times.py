@@ -88,12 +88,12 @@ def test_a_part_that_is_kept_keeps_its_seal(store: Store, tags):
     assert tags[layout.seal_key("job")] == {"rs-class": "keep"}
 
 
-def test_a_tombstone_is_collected_with_the_shortest_class(store: Store, tags):
+def test_a_tombstone_outlives_every_waiting_message(store: Store, tags):
     store.put(b"x", id="job")
 
     store.delete("job")
 
-    assert tags[layout.seal_key("job")] == {"rs-class": "1d"}
+    assert tags[layout.seal_key("job")] == {"rs-class": store.settings.spill_keep}
 
 
 def test_a_url_works_for_as_long_as_was_asked_and_never_longer_than_its_artifact(tmp_path):

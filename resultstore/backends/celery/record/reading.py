@@ -15,8 +15,13 @@ from resultstore.backends.celery.record.recording import encoded_failure
 from resultstore.model import record
 from resultstore.model.errors import ResultMissing
 from resultstore.model.event import Announcement
-from resultstore.model.result import Result
+from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
+
+
+def _as_revoked(task_id: str) -> Result:
+    why = Failure("TaskRevokedError", f"result {task_id} was deleted", "celery.exceptions")
+    return Result(id=task_id, state=State.REVOKED, failure=why)
 
 
 class Rounds(msgspec.Struct, frozen=True):
@@ -64,6 +69,11 @@ class Reading:
         asked = list(dict.fromkeys(task_ids))
         return [Meta(found, self) for found in self._store.load_many(asked) if found is not None]
 
+    def deletions(self, task_ids: Iterable[str]) -> list[Meta]:
+        """A meta for each of these that was deleted: whoever waits for it gets TaskRevokedError."""
+        asked = list(task_ids)
+        return [Meta(_as_revoked(one), self) for one in self._store.deleted_many(asked)] if asked else []
+
     def told(self, events: Iterable[Announcement]) -> list[Meta]:
         """What announcements say of their ids, where they carry the record."""
         return [Meta(record.decode(one.id, one.record, one.beside or None), self) for one in events if one.record]
@@ -74,7 +84,9 @@ class Reading:
         end = math.inf if rounds.timeout_s is None else time.monotonic() + rounds.timeout_s
         looked = 0
         while left:
-            for meta in self.metas(left):
+            metas = self.metas(left)
+            unknown = left.difference(str(meta["task_id"]) for meta in metas)
+            for meta in [*metas, *self.deletions(unknown)]:
                 if meta["status"] in ready_states:
                     left.discard(str(meta["task_id"]))
                     yield meta

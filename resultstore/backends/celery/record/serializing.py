@@ -14,6 +14,11 @@ from resultstore.model.errors import BadReference
 from resultstore.model.spill import Spill
 
 JSON: Final = "application/json"
+PICKLED: Final = "application/x-python-serialize"
+NO_PICKLE: Final = (
+    "result_serializer pickle is refused: whoever can write into Redis or the bucket could run code where a result is "
+    "read; use json (the default), yaml or msgpack"
+)
 # What may be read back. Not pickle: whoever could write into the bucket could run code where a value is read.
 READABLE: Final = frozenset({JSON, "application/x-yaml", "application/x-msgpack"})
 _CHAR_MAX_BYTES: Final = 12  # JSON writes a character beyond the first plane as two escapes of six

@@ -15,8 +15,10 @@ from celery import states
 from resultstore.backends.celery.record.meta import Meta
 from resultstore.index.index import Line
 from resultstore.model.errors import ResultStoreError, Unavailable
+from resultstore.model.seal import DELETED
 from resultstore.store.waiting import PATIENCE_S, RECHECK_S
 
+_ENDED: Final = states.READY_STATES | {DELETED}
 _IDLE_S: Final = 5.0  # how long the thread outlives the last waiter, for the next one
 
 Told = Callable[[str, Meta | ResultStoreError], None]
@@ -87,7 +89,7 @@ class Watching:
             with self._lock:
                 idle_since = math.inf if self._waiting else min(idle_since, time.monotonic())
                 due = time.monotonic() >= check_at
-                heard = {one.id for one in events if not one.state or one.state in states.READY_STATES}
+                heard = {one.id for one in events if not one.state or one.state in _ENDED}
                 asked = [one for one in self._waiting if due or one in heard]
             if due:
                 check_at = time.monotonic() + RECHECK_S * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
@@ -105,6 +107,7 @@ class Watching:
     def _look(self, task_ids: list[str]) -> None:
         try:
             metas = self._backend.reading.metas(task_ids)
+            metas += self._backend.reading.deletions({*task_ids} - {str(one["task_id"]) for one in metas})
         except Unavailable as error:
             self._away_since = self._away_since or time.monotonic()
             if time.monotonic() - self._away_since > PATIENCE_S:

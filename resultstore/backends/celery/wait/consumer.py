@@ -5,7 +5,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from resultstore.logs import Log
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.event import Announcement
 from resultstore.model.ids import id_of
+from resultstore.model.seal import DELETED
 from resultstore.store.attempt import current
 from resultstore.store.waiting import PATIENCE_S, RECHECK_S
 
@@ -27,6 +28,7 @@ _log = Log(__name__)
 _FIRST_CHECK_S: Final = 0.05  # a waiter that was not woken by then looks for itself, once
 _SENT_CHECK_S: Final = 0.5  # the same where all ids are heard already: little can have been missed
 _DRAIN_S: Final = 1.0
+_ENDED: Final = states.READY_STATES | {DELETED}
 
 
 class _Here:
@@ -204,10 +206,12 @@ class ResultConsumer(PromptConsumer):
         for meta in self.backend.reading.told(wanted):
             self._tell(meta)
         worth = {event.id for event in wanted if not event.record}
+        gone = {event.id for event in wanted if event.state == DELETED}
         if time.monotonic() >= here.check_at:
-            worth.update(self._waited_for())
+            worth.update(waited := self._waited_for())
+            gone |= waited
             here.check_at = _later() if worth else math.inf
-        self._fetch(here, worth)
+        self._fetch(here, worth, maybe_deleted=gone)
 
     def _leave(self, here: _Here) -> None:
         gone = list(_emptied(here.leaving))
@@ -226,7 +230,7 @@ class ResultConsumer(PromptConsumer):
             return False
         if event.state in states.READY_STATES and not waited:
             self.cancel_for(event.id)  # whoever waits for it later looks first
-        return waited and (event.state in states.READY_STATES or self.on_message is not None)
+        return waited and (event.state in _ENDED or self.on_message is not None)
 
     def _waited_for(self) -> set[str]:
         return {task_id for waiting in self._pending_results for task_id in list(waiting)}
@@ -235,13 +239,14 @@ class ResultConsumer(PromptConsumer):
         # A group's values are read one after the other, and by tasks (which have owners) elsewhere.
         return sum(map(len, self._pending_results)) == 1 and self._waited_for() == {task_id} and current() is None
 
-    def _fetch(self, here: _Here, task_ids: Iterable[str]) -> None:
+    def _fetch(self, here: _Here, task_ids: Iterable[str], *, maybe_deleted: Collection[str] = ()) -> None:
         """Look these up and tell those who wait; an index that is away is asked again by the next check."""
         asked = list(task_ids)
         if not asked:
             return
         try:
             metas = self.backend.reading.metas(asked)
+            metas += self.backend.reading.deletions({*maybe_deleted} - {meta["task_id"] for meta in metas})
         except IndexUnavailable:
             here.check_at = min(here.check_at, _later())
             if self._lost_patience(here):

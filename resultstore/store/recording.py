@@ -1,0 +1,47 @@
+"""RecordWriter: writes the record of a Result, for as long as it is to live and over what it may replace."""
+
+import sys
+import time
+
+from resultstore.index.index import Index, Over
+from resultstore.logs import Log
+from resultstore.model.errors import IndexUnavailable
+from resultstore.model.result import Result, State
+from resultstore.settings import Settings
+from resultstore.store.lookup import Lookup
+
+_log = Log(__name__)
+
+
+class RecordWriter:
+    """Writes records into an index.
+
+    Args:
+        index: the records.
+        lookup: reads seals, which a failure must not contradict.
+        settings: how long a record lives.
+    """
+
+    def __init__(self, index: Index, lookup: Lookup, *, settings: Settings) -> None:
+        self._index = index
+        self._lookup = lookup
+        self._settings = settings
+
+    def save(self, result: Result, *, over: Over = Over.ANYTHING, ttl_s: int | None = None) -> bool:
+        """See `Store.save`."""
+        now = time.time()
+        length_s = self._settings.result_expires_s if ttl_s is None else ttl_s
+        if result.expires_at is not None:
+            length_s = max(1, min(length_s or sys.maxsize, int(result.expires_at - now)))
+        may_be_sealed = result.terminal and result.state != State.SUCCESS and not result.ephemeral
+        if may_be_sealed and self._lookup.restore(result.id):
+            return False
+        stamped = result.moved(result.state, changed_at=now)
+        return self._index.save(stamped, ttl_s=length_s or None, over=over)
+
+    def show(self, result: Result) -> None:
+        """Write a record that is a convenience: the seal, or the next record, says the same."""
+        try:
+            self.save(result)
+        except IndexUnavailable as error:
+            _log.warning("record_not_saved", id=result.id, state=result.state, error=str(error))
