@@ -3,10 +3,10 @@
 import unicodedata
 from urllib.parse import quote
 
+from resultstore.model.names import is_harmful
+
 MAX_NAME_CHARS = 150
 _NAMELESS = "download"
-# Control, format (bidi overrides that disguise an extension), surrogate and line-breaking characters.
-_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _SEPARATORS = frozenset('/\\:"*?<>|')  # of paths, of header values, and what Windows refuses in a name
 # attr-char of RFC 8187 section 3.2.1, beside letters and digits.
 _ATTR_CHARS = "!#$&+-.^_`|~"
@@ -45,7 +45,7 @@ def safe_file_name(file_name: str) -> str:
 
 
 def _unsafe(char: str) -> bool:
-    return char in _SEPARATORS or unicodedata.category(char) in _UNPRINTABLE
+    return char in _SEPARATORS or is_harmful(char)
 
 
 def _shortened(name: str) -> str:

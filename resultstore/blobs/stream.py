@@ -1,11 +1,14 @@
 """Stream: anything that holds bytes becomes measured, hashed chunks."""
 
 import hashlib
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from inspect import GEN_CLOSED, getgeneratorstate
 from itertools import chain
 from pathlib import Path
+from types import GeneratorType
 from typing import BinaryIO, cast
 
 import msgspec
@@ -31,7 +34,10 @@ class Opened(msgspec.Struct, frozen=True):
 def opened(source: Source) -> Iterator[Opened]:
     """Make chunks of `source`; a Path is opened here and closed again, a file or an iterator stays the caller's.
 
-    Raises WrongType for text and everything else that holds no bytes, BadInput when a Path cannot be read.
+    A file is read from its position on. One that is at its end, as it is after it was written, is read from its
+    beginning: nothing else could be meant.
+    Raises WrongType for text, a generator that has ended, and everything else that holds no bytes; BadInput when a
+    Path cannot be read.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         view = memoryview(source).cast("B")
@@ -39,8 +45,12 @@ def opened(source: Source) -> Iterator[Opened]:
     elif isinstance(source, Path):
         with _file(source) as file:
             yield Opened(_reads(file), os.fstat(file.fileno()).st_size, _shown(source.name))
+    elif isinstance(source, io.TextIOBase):
+        raise WrongType("cannot store a text file: open it in binary mode")
     elif hasattr(source, "read"):
         yield Opened(_reads(cast("BinaryIO", source)), _size_ahead(cast("BinaryIO", source)), _name_of(source))
+    elif isinstance(source, GeneratorType) and getgeneratorstate(source) == GEN_CLOSED:
+        raise WrongType("cannot store a generator that has ended: its bytes were taken by somebody else; make another")
     elif isinstance(source, Iterable) and not isinstance(source, str):
         yield Opened(source)
     else:
@@ -175,11 +185,13 @@ def _reads(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _size_ahead(file: BinaryIO) -> int | None:
+    """How many bytes will be read; a file at its end is rewound."""
     try:
         if not file.seekable():
             return None
         here = file.tell()
         end = file.seek(0, os.SEEK_END)
+        here = 0 if here >= end else here
         file.seek(here)
     except (AttributeError, OSError, ValueError):
         return None  # a pipe, or a file-like object without a position: its length is learned by reading

@@ -11,6 +11,7 @@ from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BadReference
 from resultstore.model.ids import id_of
+from resultstore.model.names import is_artifact_name
 from resultstore.model.result import Progress, Result, State
 from resultstore.store.keeping import DEFAULT, Allowance, Keeping
 
@@ -171,14 +172,10 @@ def current() -> Attempt | None:
     return _running.get()
 
 
-NAME_MAX_CHARS = 255
-
-
 def checked_name(name: str, *, id: str) -> str:
-    """`name` itself when it can name an Artifact of `id`: 1 to 255 printable characters, no slash, not `.` or `..`."""
-    fits = 1 <= len(name) <= NAME_MAX_CHARS and name.isprintable()
-    if not fits or name in {".", ".."} or "/" in name or "\\" in name:
+    """`name` itself when it can name an Artifact of `id` (`model.names`). Raises BadReference."""
+    if not is_artifact_name(name):
         raise BadReference(
-            f"{name[:40]!r} cannot name an artifact of {id}: use 1 to 255 printable characters, no slash"
+            f"{name[:40]!a} cannot name an artifact of {id}: use 1 to 255 characters, no control, no slash"
         )
     return name

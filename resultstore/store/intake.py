@@ -14,6 +14,7 @@ from resultstore.blobs.stream import Meter, Opened, Source, opened
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import BadReference, BlobStoreUnavailable, WrongType
+from resultstore.model.names import NAME_MAX_CHARS, artifact_name_of
 from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt
 from resultstore.store.trust import Trust
@@ -64,7 +65,8 @@ class Intake:
         checked_metadata(label.metadata, id=attempt.id)
         with opened(source) as ready:
             attempt.allowance.check(ready.size_hint_bytes or 0)
-            name = label.name or ready.file_name or DEFAULT_NAME
+            # After its work is done, no task fails for the name of a file.
+            name = label.name or artifact_name_of(ready.file_name) or DEFAULT_NAME
             attempt.reserve(name)
             try:
                 return self._stored(attempt, name, ready, label=label, size_hint_bytes=size_hint_bytes)
@@ -76,7 +78,8 @@ class Intake:
         self, attempt: Attempt, name: str, ready: Opened, *, label: Label, size_hint_bytes: int | None
     ) -> Artifact:
         key = attempt.new_key(label.retention)
-        media_type = label.media_type or media_type_of(ready.file_name or name)
+        file_name = shown_name(label.name, artifact_name_of(ready.file_name)) or name
+        media_type = label.media_type or media_type_of(file_name, ready.file_name)
         content = Meter(ready.chunks, with_table=not label.compress)
         allowed = attempt.allowance.through(content)
         packed = Meter(frames.compress(allowed)) if label.compress else None
@@ -92,7 +95,7 @@ class Intake:
         artifact = Artifact(
             id=attempt.id,
             name=name,
-            file_name=ready.file_name or name,
+            file_name=file_name,
             key=key,
             etag=stored.etag,
             size_bytes=content.size_bytes,
@@ -108,6 +111,18 @@ class Intake:
         signed = self._trust.signed(artifact)
         attempt.add(signed, written.table)
         return signed
+
+
+def shown_name(given: str, file_name: str) -> str:
+    """What a download is called: as the caller named it, with the file's ending where that name has none.
+
+    The file may be a temporary one, whose name says nothing: only its ending is worth something.
+    """
+    if not given:
+        return file_name
+    ending = PurePosixPath(file_name).suffix
+    is_complete = bool(PurePosixPath(given).suffix) or len(given + ending) > NAME_MAX_CHARS
+    return given if is_complete else given + ending
 
 
 def checked_metadata(metadata: Mapping[str, Scalar], *, id: str) -> dict[str, Scalar]:
@@ -127,10 +142,14 @@ def checked_media_type(media_type: str, *, id: str) -> str:
     return media_type
 
 
-def media_type_of(file_name: str) -> str:
-    """The media type that a file name's ending stands for; `application/octet-stream` when it stands for none."""
-    ending = PurePosixPath(file_name.lower()).suffix
-    return MEDIA_TYPES.get(ending) or mimetypes.guess_type("name" + ending)[0] or DEFAULT_MEDIA_TYPE
+def media_type_of(*file_names: str) -> str:
+    """The media type that a file name's ending stands for; `application/octet-stream` when none stands for one."""
+    for file_name in file_names:
+        ending = PurePosixPath(file_name.lower()).suffix
+        found = MEDIA_TYPES.get(ending) or mimetypes.guess_type("name" + ending)[0]
+        if found:
+            return found
+    return DEFAULT_MEDIA_TYPE
 
 
 def standing(sealed: Result, made: Artifact) -> Artifact:

@@ -13,6 +13,7 @@ from resultstore.blobs.blobstore import Part, SignedForm, SignedUrl, Signer, Sig
 from resultstore.index.index import Over
 from resultstore.model import layout
 from resultstore.model.errors import BadInput, Misconfigured, ResultMissing, TaskMissing, TooLarge, WrongType
+from resultstore.model.names import NAME_MAX_CHARS, without_harm
 from resultstore.model.result import Result
 from resultstore.offers import Offer, Offers
 from resultstore.store import Store
@@ -23,7 +24,6 @@ from resultstore.uploads.ticket import RECORD_LIFE_S, UPLOADING, Asked, Ticket, 
 
 URLS_AT_ONCE: Final = 100
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
-_NAME_MAX_CHARS: Final = 255
 NO_FORMS: Final = "this store takes no forms: leave `method` out and send the file by PUT"
 
 
@@ -199,10 +199,10 @@ def new_upload_id() -> str:
 
 
 def file_name(name: str) -> str:
-    """A stranger's file name as people may see it: its last segment, printable, at most 255 characters."""
+    """An untrusted client's file name as people may see it: its last segment, at most 255 characters."""
     last = name.replace("\\", "/").rpartition("/")[2]
-    shown = "".join(char for char in last if char.isprintable()).strip()
-    return shown[-_NAME_MAX_CHARS:] if shown.strip(".") else "upload"
+    shown = without_harm(last).strip()
+    return shown[-NAME_MAX_CHARS:] if shown.strip(".") else "upload"
 
 
 def _taken(asked: Asked, offer: Offer) -> str:
