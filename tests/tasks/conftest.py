@@ -7,6 +7,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 # Runs a body in a process of its own and says what it cost: growth of the peak over what stood after the imports.
 _YARDSTICK = """
-import json, time
+import json, resource, time
 {imports}
 def peak_bytes():
     # Not getrusage: its ru_maxrss is inherited through fork and exec, and a large parent would hide the growth.
@@ -26,24 +27,28 @@ base, began, cpu = peak_bytes(), time.monotonic(), time.process_time()
 said = None
 {body}
 print(json.dumps({{"said": said, "wall_s": time.monotonic() - began, "cpu_s": time.process_time() - cpu,
-                   "growth_mib": (peak_bytes() - base) / 2**20}}))
+                   "growth_mib": (peak_bytes() - base) / 2**20,
+                   "children_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024}}))
 """
 
-Measured = dict[str, float | str | None]
+Measured = dict[str, Any]
 
 
 @pytest.fixture
-def measured() -> Callable[[str, str], Measured]:
-    """`measured(imports, body)` runs Python in a fresh process: seconds, MiB of growth, and what `said` was set to."""
+def measured() -> Callable[..., Measured]:
+    """`measured(imports, body)` runs Python in a fresh process: seconds, MiB of growth, and what `said` was set to.
 
-    def run(imports: str, body: str) -> Measured:
+    `children_mib` is the peak of its largest child, or its own at the moment of the fork if that was more.
+    """
+
+    def run(imports: str, body: str, *, timeout_s: float = 100) -> Measured:
         program = _YARDSTICK.format(imports=imports, body=body)
         done = subprocess.run(
             [sys.executable, "-c", program],
             capture_output=True,
             text=True,
             cwd=REPOSITORY,
-            timeout=100,
+            timeout=timeout_s,
             check=False,
             env={**os.environ, "MALLOC_ARENA_MAX": "2"},
         )
