@@ -1,7 +1,8 @@
 """Sniff: which media type the first bytes of a file show; the declared one is never trusted."""
 
+import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Self
 
 import pylibmagic  # noqa: F401 - it tells python-magic where the library is: first, therefore
 
@@ -38,8 +39,16 @@ _FAMILIES: Final = (
     frozenset({"video/mp4", "video/quicktime", "video/3gpp", "video/3gpp2", "audio/mp4"}),
     frozenset({"video/webm", "video/x-matroska"}),
 )
-# What text shows itself as, when it is a table all the same. Markup is not among them: a browser would run it.
-_AS_TABLE: Final = frozenset({"text/csv", "text/plain", "text/tab-separated-values"})
+# Names of libmagic for text of any kind; UTF-16, which `_is_plain_text` does not know, is among them.
+_PLAIN: Final = frozenset({"text/csv", "text/plain", "text/tab-separated-values"})
+# Text that is declared by another name than text/...
+_TEXTUAL: Final = frozenset({"application/json", "application/x-ndjson", "application/yaml", "application/sql"})
+# A browser would run it: it is never taken for text, and text is never taken for it.
+_MARKUP: Final = frozenset({"text/html", "text/xml", "application/xml", "application/xhtml+xml", "image/svg+xml"})
+_NO_TEXT: Final = _MARKUP | {"application/pdf"}
+_TAGS: Final = re.compile(rb"<\s*(?:!doctype\s+html|html|script|svg|iframe)\b|<\?xml\b", re.IGNORECASE)
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+_DOS_END: Final = b"\x1a"
 # The folder of a ZIP archive that tells what kind of document it is (ECMA-376 part 2).
 _INSIDE: Final[Mapping[bytes, str]] = {
     b"word/": _OFFICE + "wordprocessingml.document",
@@ -51,16 +60,30 @@ _ENTRY_HEAD_BYTES: Final = 30  # APPNOTE.TXT 4.3.7: the name's length stands at 
 _LONGEST_SAFETENSORS_HEADER: Final = 100_000_000  # as their own reader (safetensors/src/tensor.rs)
 
 
+class Shown(str):
+    """The media type that a file shows, and whether it is plain text by all its characters, whatever its words are."""
+
+    __slots__ = ("is_text",)
+    is_text: bool
+
+    def __new__(cls, media_type: str, *, is_text: bool) -> Self:
+        """Make a media type that knows whether it is text."""
+        made = super().__new__(cls, media_type)
+        made.is_text = is_text
+        return made
+
+
 class Sniffer:
     """libmagic, and what it does not know. Threads may share it."""
 
     def __init__(self) -> None:
         self._magic = magic.Magic(mime=True)
 
-    def sniff(self, head: bytes) -> str:
-        """The media type of the file that begins with `head` (its first 4 KiB, or all of it)."""
-        own = _own(head)
-        return own or canonical(str(self._magic.from_buffer(head)))
+    def sniff(self, head: bytes) -> Shown:
+        """Return the media type of the file that begins with `head` (its first 4 KiB, or all of it)."""
+        shown = _own(head) or canonical(str(self._magic.from_buffer(head)))
+        is_text = shown not in _NO_TEXT and not _TAGS.search(head) and (shown in _PLAIN or _is_plain_text(head))
+        return Shown(shown, is_text=is_text)
 
 
 def canonical(media_type: str) -> str:
@@ -69,11 +92,21 @@ def canonical(media_type: str) -> str:
     return _SAME.get(bare, bare)
 
 
-def agrees(*, declared: str, shown: str) -> bool:
-    """Whether bytes that show themselves as `shown` may be of the type that was `declared`."""
-    if declared in {"text/csv", "text/tab-separated-values"}:
-        return shown in _AS_TABLE
+def agrees(*, declared: str, shown: Shown) -> bool:
+    """Return True when bytes that show themselves as `shown` may be of the type that was `declared`.
+
+    Plain text may be of any kind of text: libmagic judges by words, and takes a table with a column `From: ` for a
+    letter, and one of code for a program.
+    """
+    if declared not in _MARKUP and (declared.startswith("text/") or declared in _TEXTUAL):
+        return shown.is_text or declared == shown
     return declared == shown or any({declared, shown} <= family for family in _FAMILIES)
+
+
+def _is_plain_text(head: bytes) -> bool:
+    """Return True for characters without controls. Bytes above 127 may be of any encoding."""
+    head = head.removesuffix(_DOS_END)
+    return bool(head) and not _CONTROLS.search(head)
 
 
 def _own(head: bytes) -> str:

@@ -64,13 +64,57 @@ def test_the_first_bytes_tell_the_type(sniffer, media_type):
         (b"a,b\n<script>alert(1)</script>,1\n", False),
         (b"<html><body>a,b</body></html>", False),
         (KINDS["image/svg+xml"], False),
-        (b'{"a": 1}', False),
+        (b'{"a": 1}', True),
+        ("n\n1,é\n".encode("latin-1"), True),
+        ("a,b\n1,2\n".encode("utf-16"), True),
+        (b"<?xml version='1.0'?><a/>", False),
+        (b"a,b\n1,2\n<IFRAME src=x>\n", False),
+        (b"\x80\x04\x95\x10\x00", False),
         (b"PK\x03\x04", False),
         (b"", False),
     ],
 )
 def test_a_table_is_plain_text_and_never_markup(sniffer, head, is_table):
     assert agrees(declared="text/csv", shown=sniffer.sniff(head)) == is_table
+
+
+TEXTS = {
+    "snippets": 'id,code\n1,"import os\ndef f(x):\n    return x"\n',
+    "letters": "From: ,To: ,Subject: \na@example.org,b@example.org,hi\n",
+    "dates": "Date: x,y\n1,2\n",
+    "JSON in a cell": '{"a": 1},x\n',
+    "the end of a DOS file": "a,b\r\n1,2\r\n\x1a",
+    "one byte": "1",
+    "Python": "import os\n\ndef f():\n    pass\n",
+    "shell": "#!/bin/sh\necho\n",
+    "C": "#include <stdio.h>\nint main(void) { return 0; }\n",
+    "a patch": "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n",
+    "PostScript": "%!PS-Adobe-3.0\n",
+    "a playlist": "#EXTM3U\n#EXTINF:1,\na.mp3\n",
+    "an INI file": "[a]\nb=c\n",
+    "subtitles": "1\n00:00:00,000 --> 00:00:01,000\nhello\n",
+    "long JSON": '[{"a": 1}' + ', {"a": 1}' * 1000,
+}
+
+
+@pytest.mark.parametrize("declared", ["text/csv", "text/tab-separated-values", "text/plain", "text/markdown"])
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_is_text_whatever_its_words_are(sniffer, declared, text):
+    assert agrees(declared=declared, shown=sniffer.sniff(TEXTS[text].encode()[:4096]))
+
+
+@pytest.mark.parametrize("declared", ["image/png", "video/mp4", "application/pdf", "text/html", "image/svg+xml"])
+def test_text_is_nothing_else_than_text(sniffer, declared):
+    assert [name for name, text in TEXTS.items() if agrees(declared=declared, shown=sniffer.sniff(text.encode()))] == []
+
+
+def test_json_cut_at_the_head_is_json(sniffer):
+    assert agrees(declared="application/json", shown=sniffer.sniff(TEXTS["long JSON"].encode()[:4096]))
+
+
+@pytest.mark.parametrize("media_type", [one for one in KINDS if one != "application/postscript"])
+def test_other_kinds_are_no_text(sniffer, media_type):
+    assert not agrees(declared="text/plain", shown=sniffer.sniff(KINDS[media_type]))
 
 
 def test_a_pickle_is_nothing_that_any_offer_takes(sniffer):
