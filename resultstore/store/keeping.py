@@ -16,12 +16,14 @@ class Keeping(msgspec.Struct, frozen=True, kw_only=True):
         compress: True stores Artifacts as zstd too, False stores large values raw; None is the default: large values
             as zstd, Artifacts raw.
         durable: whether a small plain value is sealed too.
+        spill: whether large plain values travel as references.
     """
 
     retention: str | None = None
     max_bytes: int | None = None
     compress: bool | None = None
     durable: bool = False
+    spill: bool = True
 
 
 DEFAULT = Keeping()

@@ -25,6 +25,7 @@ from resultstore.backends.celery.record.timing import Timing
 from resultstore.backends.celery.spill.pieces import read_text, written_text
 from resultstore.backends.celery.spill.prefetching import Prefetching
 from resultstore.backends.celery.spill.resolving import Resolver
+from resultstore.backends.celery.spill.returned import HandsOnReferences
 from resultstore.backends.celery.thrift import Thrift
 from resultstore.backends.celery.wait.announcing import AnnouncesTasks
 from resultstore.backends.celery.wait.awaiting import IsAwaited
@@ -47,7 +48,7 @@ NO_BLOBS: Final = (
 )
 
 
-class ResultStoreBackend(TakesAnyId, NamesPlaces, KeepsGroups, AnnouncesTasks, IsAwaited):
+class ResultStoreBackend(TakesAnyId, HandsOnReferences, NamesPlaces, KeepsGroups, AnnouncesTasks, IsAwaited):
     """State and small values in Redis, large values and Artifacts in the object store.
 
     Args:

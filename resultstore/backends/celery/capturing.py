@@ -13,8 +13,12 @@ from resultstore.backends.celery.keeping import keeping_of
 from resultstore.backends.celery.owners import owner_of
 from resultstore.backends.celery.resend import sealed_before
 from resultstore.backends.celery.run_limit import counted_run
+from resultstore.backends.celery.spill import given as givens
 from resultstore.backends.celery.spill.amqp import spilling_of
+from resultstore.backends.celery.spill.given import HANDING_ON, given_of
 from resultstore.backends.celery.spill.lazy import lazy_parameters
+from resultstore.backends.celery.spill.returned import as_seen
+from resultstore.backends.celery.spill.watched import watches_end
 from resultstore.capture import capture
 from resultstore.capturing import run_captured
 from resultstore.model.ids import id_of
@@ -25,8 +29,6 @@ Body = Callable[..., Any]
 
 _MARK: Final = "_resultstore_captured"
 _ENTERING: Final = "resultstore_entering"
-# These hand on their positional arguments: the values of those references need not come here.
-_HANDING_ON: Final = frozenset({"celery.accumulate"})
 
 
 class CapturingTasks(TaskRegistry):
@@ -45,6 +47,7 @@ class CapturingTasks(TaskRegistry):
             setattr(task, attribute, _captured(task, body))
         if _has_own_call(task) and not is_captured(type(task).__call__):
             task.__class__ = _captured_call(type(task))
+        givens.install(task)
         super().__setitem__(name, task)
 
 
@@ -102,19 +105,19 @@ def _run_captured(
     sealed = sealed_before(request, backend.store)
     if sealed is not None:
         request.resultstore_sealed = sealed
-        return backend.decoded(backend.store.value(sealed))
+        if (given := given_of(request)) is not None and watches_end(task):
+            givens.show_values(task, given, owner=owner_of(request))
+        return as_seen(task, request, backend.decoded(backend.store.value(sealed)))
     keeping = keeping_of(task)
     attempt = Attempt(
         request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0, keeping=keeping
     )
 
     def called() -> object:
-        if task.name in _HANDING_ON:
+        if task.name in HANDING_ON:
             _, options = backend.resolver.bound((), kwargs, lazy={}, owner=attempt.owner)
             return body(*args, **options)
-        lazy = lazy_parameters(getattr(task, "_orig_run", task.run))
-        values, named = backend.resolver.bound(args, kwargs, lazy=lazy, owner=attempt.owner)
-        return body(*values, **named)
+        return _called_with_values(task, attempt, body, args, kwargs)
 
     spilled = functools.partial(spilling_of(task.app).returned, task, attempt)
     with counted_run(task, request, backend.store.index, max_runs=backend.store.settings.max_runs):
@@ -129,7 +132,26 @@ def _run_captured(
             spilled=spilled,
         )
     request.resultstore_sealed = captured.sealed
-    return captured.value
+    return as_seen(task, request, captured.value)
+
+
+def _called_with_values(
+    task: Task, attempt: Attempt, body: Body, args: tuple[object, ...], kwargs: dict[str, object]
+) -> object:
+    """Call `body`; it, `request.args` and the hooks of an error see the values of references."""
+    given = given_of(task.request)
+    given = given if given is not None and given.is_passed(args, kwargs) else None
+    if given is not None and given.filled:
+        return body(*args, **kwargs)
+    lazy = lazy_parameters(getattr(task, "_orig_run", task.run))
+    values, named = task.backend.resolver.bound(args, kwargs, lazy=lazy, owner=attempt.owner)
+    if given is None:
+        return body(*values, **named)
+    given.fill(values, named)
+    returned = body(*values, **named)
+    if not watches_end(task):
+        given.empty()
+    return returned
 
 
 def _is_tracers(request: Any) -> bool:  # noqa: ANN401 - Celery's Context

@@ -19,6 +19,7 @@ def keeps(
     max_bytes: int | None = None,
     compress: bool | None = None,
     durable: bool = False,
+    spill: bool = True,
 ) -> Callable[[Made], Made]:
     """Say how the outputs of a task are kept, where an `Output` does not say otherwise.
 
@@ -33,11 +34,13 @@ def keeps(
         max_bytes: the most that one run may store, unpacked; above it the task fails with TooLarge and stores nothing.
         compress: True stores Artifacts as zstd too, False stores large values raw.
         durable: whether a small value is sealed too, so that it survives the loss of Redis.
+        spill: False lets the task's arguments and its value travel whole, whatever their size: for one that other
+            programs send or receive without this package. Its arguments do so where the sender has registered it.
 
     Raises BadReference for an unknown class.
     """
     chosen = None if retention is None else layout.checked_class(retention)
-    keeping = Keeping(retention=chosen, max_bytes=max_bytes, compress=compress, durable=durable)
+    keeping = Keeping(retention=chosen, max_bytes=max_bytes, compress=compress, durable=durable, spill=spill)
 
     def mark(made: Made) -> Made:
         setattr(made, _KEPT, keeping)

@@ -10,8 +10,8 @@ HEADER: Final = "resultstore_owner"  # a header of the message, and so an attrib
 
 
 def owner_of(request: object) -> str:
-    """The owner that the message named; "" for none."""
-    owner = getattr(request, HEADER, None)
+    """The owner that the message named, by its request, or by the dict that a tracer is given; "" for none."""
+    owner = request.get(HEADER) if isinstance(request, dict) else getattr(request, HEADER, None)
     return owner if isinstance(owner, str) else ""
 
 

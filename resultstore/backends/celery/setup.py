@@ -1,5 +1,6 @@
 """Setup: one call that lets an app's tasks take and return what is large."""
 
+from functools import partial
 from typing import Literal
 
 from celery import Celery
@@ -9,6 +10,7 @@ from resultstore.backends.celery.spill import amqp
 from resultstore.backends.celery.wait import results
 from resultstore.model.errors import Misconfigured
 from resultstore.store import Store
+from resultstore.store.attempt import current
 
 
 def setup(app: Celery, *, spill: bool = True, delivery: Literal["at-least-once"] | None = None) -> None:
@@ -35,6 +37,29 @@ def setup(app: Celery, *, spill: bool = True, delivery: Literal["at-least-once"]
     resend.install(app)
     if delivery == "at-least-once":
         confirming.install(app)
+
+
+def resolve(app: Celery, value: object) -> object:
+    """Return what the references in `value` stand for.
+
+    A task and its hooks see values already. This is for code that looks at messages: `before_task_publish`,
+    `task_received`, a `Request` class of your own.
+
+    Args:
+        app: its result backend is resultstore.
+        value: a reference, a task's arguments as a list or a dict, or anything else, which is returned as it is.
+
+    Raises:
+        BadReference: a reference was not made by this store.
+        NotYours: it belongs to another owner than the running task's.
+        ArtifactExpired, ArtifactMissing: its value is not stored any more.
+        ChecksumMismatch: the stored value is damaged.
+    """
+    store_of(app)
+    running = current()
+    bound = partial(app.backend.resolver.bound, lazy={}, owner=None if running is None else running.owner)
+    (found,), _ = bound([value], {})
+    return bound([], found)[1] if isinstance(found, dict) else found
 
 
 def store_of(app: Celery) -> Store:

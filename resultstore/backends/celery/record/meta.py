@@ -2,9 +2,11 @@
 
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from datetime import datetime, tzinfo
-from typing import Protocol
+from typing import Final, Protocol
 
 from resultstore.model.result import Result, State
+
+_ARGUMENTS: Final = frozenset({"args", "kwargs"})
 
 
 class Reads(Protocol):
@@ -23,6 +25,9 @@ class Reads(Protocol):
     def extras(self, found: Result) -> Mapping[str, object]:
         """What the backend keeps of a task beyond its record."""
 
+    def arguments(self, kept: object) -> object:
+        """The values of a task's arguments, which `result_extended` keeps; what cannot be read stays a reference."""
+
 
 class Meta(dict[str, object]):
     """A dict whose larger entries are read at first use: a poll of the state downloads no value, whatever its size.
@@ -38,6 +43,7 @@ class Meta(dict[str, object]):
         self._found = found
         self._reads = reads
         self._has_extras = False
+        self._arguments: dict[str, object] = {}  # as they were sent
 
     def __missing__(self, key: str) -> object:
         if key == "result":
@@ -50,8 +56,10 @@ class Meta(dict[str, object]):
             self._has_extras = True
             named = {"name": self._found.task, "worker": self._found.worker, "retries": self._found.retries}
             for name, value in {"children": [], **named, **self._reads.extras(self._with({"extra"}))}.items():
-                self.setdefault(name, value)
+                (self._arguments if name in _ARGUMENTS else self).setdefault(name, value)
             return self[key]
+        elif key in self._arguments:
+            self[key] = self._reads.arguments(self._arguments.pop(key))
         else:
             raise KeyError(key)
         return dict.__getitem__(self, key)
@@ -104,6 +112,8 @@ class Meta(dict[str, object]):
 
     def _complete(self) -> "Meta":
         for key in ("result", "traceback", "children"):
+            self[key]
+        for key in list(self._arguments):
             self[key]
         return self
 

@@ -12,11 +12,14 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 
 from resultstore.backends.celery.record.meta import Meta
 from resultstore.backends.celery.record.recording import encoded_failure
+from resultstore.logs import Log
 from resultstore.model import record
-from resultstore.model.errors import ResultMissing
+from resultstore.model.errors import ResultMissing, ResultStoreError
 from resultstore.model.event import Announcement
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
+
+_log = Log(__name__)
 
 
 def _as_revoked(task_id: str) -> Result:
@@ -123,3 +126,13 @@ class Reading:
         """What the backend keeps of a task beyond its record."""
         kept: dict[str, object] = self._decode(found.extra) if found.extra else {}
         return kept
+
+    def arguments(self, kept: object) -> object:
+        """The values of a task's arguments, which `result_extended` keeps; what cannot be read stays a reference."""
+        try:
+            if isinstance(kept, dict):
+                return {name: self._resolved(one) for name, one in kept.items()}
+            return self._resolved(kept)
+        except ResultStoreError as error:
+            _log.warning("arguments_not_read", error=repr(error))
+            return kept

@@ -12,18 +12,20 @@ _COMPOSED: Final = frozenset({"group", "chain", "chord"})
 _FOLLOWING: Final = ("link", "link_error", "chord")
 
 
-def swapped(body: Body, swap: Swap) -> Body:
+def swapped(body: Body, swap: Swap, *, own: Swap | None = None) -> Body:
     """A copy of a message's body with `swap` called on each argument: the task's own, and those of every signature
     that travels with it (callbacks, errbacks, chain, chord), however deep.
 
     Args:
         body: arguments, keyword arguments and the signatures, as protocol 2 has them.
         swap: gives what shall stand in an argument's place.
+        own: the same for the task's own arguments, where that is another.
     """
     args, kwargs, following = body
-    own = [swap(_through(one, swap)) for one in args]
-    named = {name: swap(_through(one, swap)) for name, one in kwargs.items()}
-    return type(args)(own), named, {name: _through(one, swap) for name, one in following.items()}
+    mine = own or swap
+    values = [mine(_through(one, swap)) for one in args]
+    named = {name: mine(_through(one, swap)) for name, one in kwargs.items()}
+    return type(args)(values), named, {name: _through(one, swap) for name, one in following.items()}
 
 
 def _through(value: object, swap: Swap) -> object:

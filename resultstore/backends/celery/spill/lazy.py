@@ -32,6 +32,11 @@ class LazyParts(Sequence[object]):
     def __len__(self) -> int:
         return len(self._parts)
 
+    @property
+    def references(self) -> Sequence[object]:
+        """The parts as they were sent: what travels when they are sent on."""
+        return self._parts
+
     def __iter__(self) -> Iterator[object]:
         return (self._resolved(part) for part in self._parts)
 

@@ -18,7 +18,7 @@ from resultstore.spilling import Spills
 
 _log = Log(__name__)
 
-_PLAIN: Final = frozenset({bool, float, int, str, type(None)})  # neither references nor anything that holds some
+PLAIN: Final = frozenset({bool, float, int, str, type(None)})  # neither references nor anything that holds some
 _MAY_HOLD: Final = frozenset({Spill, list, tuple})
 _DEEPEST: Final = 16  # lists in lists: groups in groups
 _AT_ONCE: Final = 4  # values that are fetched side by side
@@ -61,7 +61,7 @@ class Resolver:
         return tuple(parts) if kind is tuple else parts
 
     def bound(
-        self, args: Sequence[object], kwargs: Mapping[str, object], *, lazy: Mapping[str, int], owner: str
+        self, args: Sequence[object], kwargs: Mapping[str, object], *, lazy: Mapping[str, int], owner: str | None
     ) -> tuple[list[object], dict[str, object]]:
         """A task's arguments with what their references stand for.
 
@@ -69,9 +69,9 @@ class Resolver:
             args: as they were decoded.
             kwargs: the same.
             lazy: name and position of each parameter that is annotated LazyParts.
-            owner: the running task's.
+            owner: the running task's; None outside a task.
         """
-        if all(type(one) in _PLAIN for one in (*args, *kwargs.values())):
+        if all(type(one) in PLAIN for one in (*args, *kwargs.values())):
             return list(args), dict(kwargs)
 
         def value_of(value: object, *, lazily: bool) -> object:
@@ -105,7 +105,7 @@ class Resolver:
             return read(self._spills.payload(value, owner=owner, cached=cached), value.media_type)
         return read_pieces(self._spills.pieces(value, owner=owner), value.media_type)
 
-    def _parts(self, value: object, owner: str) -> object:
+    def _parts(self, value: object, owner: str | None) -> object:
         opened = self.opened(value, owner=owner, cached=False)
         if not isinstance(opened, list | tuple):
             return self.resolved(opened, owner=owner)

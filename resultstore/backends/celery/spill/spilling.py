@@ -5,16 +5,19 @@ from datetime import datetime
 from typing import Any
 
 from celery import Celery, Task
-from celery._state import get_current_worker_task
 from celery.app.task import get_actual_ignore_result
 from celery.utils.time import maybe_make_aware
 from kombu.exceptions import EncodeError
 
 from resultstore.backends.celery.artifacts import marked
+from resultstore.backends.celery.keeping import keeping_of
 from resultstore.backends.celery.owners import HEADER, inherited
 from resultstore.backends.celery.record.serializing import JSON, READABLE, fits_at_sight, media_type_of, outgrown
-from resultstore.backends.celery.spill.arguments import Body, swapped
+from resultstore.backends.celery.spill.arguments import Body, Swap, swapped
+from resultstore.backends.celery.spill.lazy import LazyParts
 from resultstore.backends.celery.spill.resolving import Resolver
+from resultstore.backends.celery.spill.returned import remember, returned_here
+from resultstore.backends.celery.spill.watched import watches_end
 from resultstore.index.index import TellsEarly
 from resultstore.model.spill import Spill
 from resultstore.spilling import Spills
@@ -45,7 +48,8 @@ class Spilling:
         if is_json and (spills is None or _surely_light(body, spills.limit_bytes)):
             return message
         if spills is not None:
-            body = swapped(body, self._swap(spills, message.headers, options, serializer))
+            swap = self._swap(spills, message.headers, options, serializer)
+            body = swapped(body, swap, own=swap if self._spills_to(message.headers["task"]) else _whole(spills))
         # kombu's JSON knows references by itself. A handler of `before_task_publish` may use another one.
         if is_json or media_type_of(serializer) in READABLE:
             body = tuple(marked(part) for part in body)
@@ -54,7 +58,7 @@ class Spilling:
     def returned(self, task: Task, attempt: Attempt, value: object) -> object:
         """What travels in place of what `task` returned: a reference, stored as a part of `attempt`, or the value."""
         spills = self._spills
-        if spills is None or fits_at_sight(value, spills.limit_bytes):
+        if spills is None or not attempt.keeping.spill or fits_at_sight(value, spills.limit_bytes):
             return value
         request = task.request
         # Eager mode sends nothing. An ignored value goes to callbacks at most, as one of their arguments.
@@ -72,9 +76,9 @@ class Spilling:
             return value  # Celery says so where it encodes it itself
         if isinstance(index := backend.store.index, TellsEarly) and not (request.chord or request.chain):
             index.tell_early(attempt.id, spill)
-        if backend.serializer != self._app.conf.task_serializer:
-            # Its next task gets what its own message's serializer makes of the value, not what the result's does.
-            request.resultstore_returned = (spill, value)
+        # Its next task gets what its own message's serializer makes of the value, not what the result's does.
+        if backend.serializer != self._app.conf.task_serializer or watches_end(task):
+            remember(request, spill, value)
         return spill
 
     def _swap(
@@ -84,13 +88,19 @@ class Spilling:
         owner = (options.get("headers") or {}).get(HEADER) or inherited()
 
         def light(value: object) -> object:
+            returned = returned_here()
+            if isinstance(value, LazyParts):
+                return [light(one) for one in value.references]
+            if returned is not None and value is returned.value:
+                value = returned.spill
             if isinstance(value, Spill):
                 media_type = media_type_of(serializer)
                 foreign = media_type != value.media_type and media_type in READABLE
                 if not foreign and spills.lasts(value, until=until):
                     return value
                 # Written by another serializer, or gone before it is used: as if its value were sent.
-                value = _returned_here(value) or Resolver(spills).opened(value)
+                is_here = returned is not None and returned.spill == value
+                value = returned.value if is_here else Resolver(spills).opened(value)  # type: ignore[union-attr]
             outgrew = outgrown(value, spills.limit_bytes, serializer)
             if outgrew is None:
                 return value
@@ -102,6 +112,11 @@ class Spilling:
 
         return light
 
+    def _spills_to(self, name: str) -> bool:
+        """Return whether a task takes references, as far as this process knows the task."""
+        task = self._app._tasks.get(name)  # noqa: SLF001 - `app.tasks` would finalize the app
+        return task is None or keeping_of(task).spill
+
     @property
     def _spills(self) -> Spills | None:
         """Where values are kept; None where none are: by setting, without an object store, or with another backend."""
@@ -109,18 +124,15 @@ class Spilling:
         return spills if spills is not None and spills.able else None
 
 
+def _whole(spills: Spills) -> Swap:
+    return lambda value: Resolver(spills).resolved(value.references if isinstance(value, LazyParts) else value)
+
+
 def _surely_light(body: Body, limit_bytes: int) -> bool:
     """Whether one look at each argument tells that none is too big, and no signature travels with them."""
     args, kwargs, following = body
     fits = all(fits_at_sight(one, limit_bytes) for one in (*args, *kwargs.values()))
     return fits and not any(following.values())
-
-
-def _returned_here(spill: Spill) -> object:
-    """What the task that runs here has returned, where `spill` stands for that."""
-    task = get_current_worker_task()
-    known, value = getattr(task.request, "resultstore_returned", (None, None)) if task else (None, None)
-    return value if known == spill else None
 
 
 def _moment(text: str | None) -> float:
