@@ -29,6 +29,7 @@ from resultstore.gateway.app import create_app
 from resultstore.gateway.front.patience import ImpatientProtocol
 from resultstore.gateway.identity import tokens
 from resultstore.gateway.served.bytes_app import create_bytes_app
+from resultstore.index.index import Index
 from resultstore.index.memory import MemoryIndex
 from resultstore.model.errors import BrokerUnavailable
 from resultstore.settings import Settings
@@ -155,14 +156,16 @@ def orders() -> Orders:
 
 
 @contextmanager
-def serving(tmp_path: Path, orders: Orders | None = None, **settings: str) -> Iterator[Served]:
+def serving(
+    tmp_path: Path, orders: Orders | None = None, *, index: Index | None = None, **settings: str
+) -> Iterator[Served]:
     """Both listeners for the length of the block."""
     gateway_socket, bytes_socket = _bound(), _bound()
     blobs = LocalBlobs(tmp_path / "blobs")
     signer = LocalSigner(SECRET, _url(bytes_socket))
     port = gateway_socket.getsockname()[1]
     chosen = Settings(index_url="memory://", url_expires_s=60, gateway_port=port, **settings)
-    store = Store(index=MemoryIndex(), blobs=blobs, signer=signer, settings=chosen)
+    store = Store(index=index or MemoryIndex(), blobs=blobs, signer=signer, settings=chosen)
     if orders is not None:
         orders.store = store
     with (
