@@ -1,13 +1,12 @@
 """App: the Celery application of the shipped worker (`celery -A tasks.app worker`)."""
 
-import logging
-
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import worker_init, worker_ready
 
 from resultstore import Settings
 from resultstore.backends.celery import bucket_events, setup, trace_worker
-from tasks.confined import is_without_network
+from tasks.confined import hide_this_process
+from tasks.fences import tell_what_decoders_reach
 
 # Kept below RabbitMQ's `consumer_timeout` (30 minutes unacknowledged): with late acknowledgement a longer task
 # would lose its channel and run again, for ever.
@@ -56,13 +55,16 @@ def _transport_options(broker_url: str) -> dict[str, object]:
     return {"visibility_timeout": 2 * TASK_TIME_LIMIT_S}
 
 
+@worker_init.connect
+def _keep_decoders_out(**_: object) -> None:
+    """Before the pool is made: its processes are this one's children, and hidden with it."""
+    hide_this_process()
+
+
 @worker_ready.connect
 def _tell_what_decoders_reach(**_: object) -> None:
-    """A kernel that refuses to take their network from them is a fact about this machine: said once, at the start."""
-    if not is_without_network():
-        logging.getLogger(__name__).warning(
-            "decoders have network (docs/security.md): allow unshare(2), or fence the worker in"
-        )
+    """What a kernel cannot take from decoders is a fact about this machine: said once, at the start."""
+    tell_what_decoders_reach()
 
 
 app = make_app(Settings())

@@ -11,12 +11,13 @@ from resultstore.backends.celery import store_of
 from tasks import pdf_cover
 from tasks.app import app
 from tasks.arguments import checked, file_stem, naming
-from tasks.confined import Bounds, python, run, workplace
+from tasks.confined import Bounds, check_made, python, run, workplace
 
 MAX_INPUT_BYTES: Final = 256 * 1024 * 1024
 MAX_PAGES: Final = 5_000
+MAX_COVER_BYTES: Final = 64 * 1024 * 1024
 TIME_LIMIT_S: Final = 120
-BOUNDS: Final = Bounds(memory_mib=1024, cpu_s=20, wall_s=40)
+BOUNDS: Final = Bounds(memory_mib=1024, cpu_s=20, wall_s=40, written_mib=64)
 
 Width = Annotated[int, Field(strict=True, ge=64, le=2000)]
 
@@ -61,4 +62,5 @@ def drawn_cover(path: Path, *, width: int) -> tuple[Path, Cover]:
     picture = path.with_name("cover.jpg")
     command = python(pdf_cover.__file__, path.name, picture.name, str(width), str(MAX_PAGES))
     answer = run(command, folder=path.parent, bounds=BOUNDS)
+    check_made(picture, max_bytes=MAX_COVER_BYTES)
     return picture, msgspec.json.decode(answer, type=Cover)

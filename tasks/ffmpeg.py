@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Final, Literal
 
 from resultstore import BadInput
-from tasks.confined import Bounds, OverBounds, installed, run
+from tasks.confined import Bounds, OverBounds, check_made, installed, run
 from tasks.ffprobe import SAFELY, Colors, Video
 
 MAX_HEIGHT: Final = 4352
 """Of what is made: a film as narrow as a tape is made narrower still."""
-_WORK: Final = Bounds(memory_mib=2048, cpu_s=300, wall_s=300)
+MAX_POSTER_BYTES: Final = 64 * 1024 * 1024
+MAX_PREVIEW_BYTES: Final = 1024 * 1024 * 1024
+_WORK: Final = Bounds(memory_mib=2048, cpu_s=300, wall_s=300, written_mib=1024)
 
 Format = Literal["mp4", "webm"]
 
@@ -35,7 +37,8 @@ def poster(path: Path, video: Video, *, width: int) -> Path:
         where = ("-ss", f"{moment_s:.3f}", "-i", path.name, "-map", f"0:{video.picture}", "-frames:v", "1")
         options = (*where, "-vf", shape, *_BARE, "-q:v", "4", "-f", "mjpeg", made.name)
         _ffmpeg(path.parent, options)
-        if made.exists() and made.stat().st_size:
+        if made.exists() and made.stat(follow_symlinks=False).st_size:
+            check_made(made, max_bytes=MAX_POSTER_BYTES)
             return made
     raise BadInput("it has no frame that can be decoded: it is damaged or cut short; send the whole file")
 
@@ -57,15 +60,15 @@ def preview(
         where = ("-t", f"{seconds:.3f}", "-i", path.name, "-map", f"0:{video.picture}", *sound)
         _ffmpeg(path.parent, (*where, *shape, *coded, "-progress", "pipe:1", "-f", format, made.name), heard)
 
-    if video.sound is None:
-        encode(())
-        return made
     try:
-        encode(("-map", f"0:{video.sound}"))
+        encode(() if video.sound is None else ("-map", f"0:{video.sound}"))
     except OverBounds:
         raise
-    except BadInput:  # sound that cannot be decoded takes no picture from anybody
-        encode(())
+    except BadInput:
+        if video.sound is None:
+            raise
+        encode(())  # sound that cannot be decoded takes no picture from anybody
+    check_made(made, max_bytes=MAX_PREVIEW_BYTES)
     return made
 
 

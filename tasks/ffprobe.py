@@ -16,8 +16,8 @@ MAX_STREAMS: Final = 64
 MAX_PLAYED_STREAMS: Final = 16
 """Of pictures and sound. Films carry more than that of subtitles, which are not read."""
 MAX_FRAMES_PER_S: Final = 240
-_LOOK: Final = Bounds(memory_mib=1024, cpu_s=15, wall_s=30)
-_READ_THROUGH: Final = Bounds(memory_mib=1024, cpu_s=120, wall_s=240)
+_LOOK: Final = Bounds(memory_mib=1024, cpu_s=15, wall_s=30, written_mib=1)
+_READ_THROUGH: Final = Bounds(memory_mib=1024, cpu_s=120, wall_s=240, written_mib=1)
 
 # By the names of their codecs: the decoders that may read them.
 PICTURES: Final = {
@@ -150,7 +150,7 @@ def looked_at(path: Path) -> Video:
     first = next((one for one in pictures if one.codec_name in PICTURES), pictures[0])
     if first.codec_name not in PICTURES:
         raise BadInput(
-            f"its picture is coded as {first.codec_name or 'something unknown'}, which is not read here; "
+            f"its picture is coded as {first.codec_name[:40] or 'something unknown'}, which is not read here; "
             "send H.264, HEVC, VP9, AV1 or ProRes"
         )
     sound = next((one.index for one in found.streams if one.codec_name in SOUNDS), None)
