@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from resultstore.blobs.blobstore import Created
+from resultstore.blobs.stream import read_whole
 from resultstore.connect import connect, connect_bucket, connect_probes
 from resultstore.forgeable import refuse_forgeable
 from resultstore.lifecycle import rules_stand, write_rules
@@ -137,9 +138,18 @@ def _marked(blobs: SealStore, macs: Macs, traits: Traits, *, standing: Marker | 
             raise no_conditional_create(blobs, f"it accepted a second creation of {layout.LAYOUT_KEY}")
         return f"format {ours.format} marked"
     # Taken, or not known: what stands there tells.
-    if b"".join(blobs.get(layout.LAYOUT_KEY)) == document:
+    if _reads_as(blobs, document):
         return f"format {ours.format} stands already"
     blobs.replace(layout.LAYOUT_KEY, document, tags={})
     if standing is None:
         return f"format {ours.format} marked anew: what stood there was not ours"
     return f"format {ours.format} stands, what the store keeps noted anew"
+
+
+def _reads_as(blobs: SealStore, document: bytes) -> bool:
+    """Whether exactly this marker is stored; no more of it is read than it has bytes."""
+    try:
+        found = read_whole(blobs.get(layout.LAYOUT_KEY), max_bytes=len(document), error=lambda: LayoutUnreadable(""))
+    except (BlobMissing, LayoutUnreadable):
+        return False
+    return found == document

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from resultstore.blobs import frames
 from resultstore.blobs.blobstore import Chunk
 from resultstore.blobs.frames import FrameTable
-from resultstore.blobs.stream import Meter, whole
+from resultstore.blobs.stream import Meter, limited, whole
 from resultstore.model import layout
 from resultstore.model.errors import (
     ArtifactExpired,
@@ -200,11 +200,15 @@ class Spills:
 
     def _content(self, spill: Spill) -> Iterator[bytes]:
         """The content, behind zstd frames or as it is. Raises BlobMissing and ChecksumMismatch."""
-        stored = self._needed.get(spill.key)
+        what = f"the value of {spill.id}"
+
+        def longer() -> ChecksumMismatch:
+            return ChecksumMismatch(f"{what} is longer in the store than it was: run the task that made it again")
+
+        stored = limited(self._needed.get(spill.key), max_bytes=spill.stored_bytes, error=longer)
         if not spill.encoding:
             yield from stored
             return
-        what = f"the value of {spill.id}"
         if spill.stored_bytes <= _AT_ONCE_BYTES:  # to ask for the table by itself would cost more than it saves
             read_table = read = _slices(whole(stored))
         else:

@@ -13,6 +13,7 @@ from resultstore.model import layout, seal as documents
 from resultstore.model.errors import BlobMissing, Damaged, ResultStoreError
 from resultstore.model.mac import Macs
 from resultstore.retention import BLOB_GRACE_DAYS, SEAL_GRACE_DAYS
+from resultstore.store.sealing import read_document
 
 _log = Log(__name__)
 
@@ -67,7 +68,7 @@ def _old_seals(blobs: Sweepable, macs: Macs, now: float) -> Iterator[str]:
 def _ended_at(blobs: Sweepable, macs: Macs, key: str) -> float | None:
     """When the Result of this seal expired; None when it is kept, or when nobody can tell."""
     try:
-        seal = documents.parse(b"".join(blobs.get(key)), macs, of=key)
+        seal = documents.parse(read_document(blobs, key, of=key), macs, of=key)
     except (BlobMissing, Damaged):
         return None  # another sweep took it, or `resultstore show` will say what is wrong with it
     if seal.state == documents.DELETED and seal.expires_at is None:

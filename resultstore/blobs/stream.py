@@ -9,7 +9,7 @@ from inspect import GEN_CLOSED, getgeneratorstate
 from itertools import chain
 from pathlib import Path
 from types import GeneratorType
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 import msgspec
 
@@ -19,6 +19,7 @@ from resultstore.model.errors import BadInput, ChecksumMismatch, WrongType
 BLOCK_BYTES = 1 << 20  # what one entry of a digest table covers
 DIGEST_BYTES = 16  # of sha256, for each block: enough against chance and against a chosen second preimage (2^128)
 
+Piece = TypeVar("Piece", bound=Chunk)
 Source = bytes | bytearray | memoryview | Path | BinaryIO | Iterable[Chunk]
 
 
@@ -128,12 +129,17 @@ def read_whole(chunks: Iterable[Chunk], *, max_bytes: int, error: Callable[[], E
         max_bytes: the most that it may have.
         error: makes what is raised when it has more.
     """
-    read = bytearray()
+    return bytes(whole(limited(chunks, max_bytes=max_bytes, error=error)))
+
+
+def limited(chunks: Iterable[Piece], *, max_bytes: int, error: Callable[[], Exception]) -> Iterator[Piece]:
+    """Hand `chunks` on, and raise `error()` before the one that makes them more than `max_bytes`."""
+    taken_bytes = 0
     for chunk in chunks:
-        read += chunk
-        if len(read) > max_bytes:
+        taken_bytes += len(chunk)
+        if taken_bytes > max_bytes:
             raise error()
-    return bytes(read)
+        yield chunk
 
 
 def verified_blocks(chunks: Iterable[bytes], *, table: bytes, first_block: int, what: str) -> Iterator[bytes]:

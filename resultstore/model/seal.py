@@ -21,6 +21,7 @@ from resultstore.model.result import Result
 SEAL_MAX_BYTES = 64 * 1024
 VALUE_MAX_BYTES = 48 * 1024
 TABLES_MAX_BYTES = 16 * 1024
+READ_MAX_BYTES = 512 * 1024  # escapes and base64 may make a document longer than its sections
 
 DELETED = "DELETED"  # the state of a tombstone
 TOMBSTONE_CLASS = "30d"  # how long one is kept

@@ -18,6 +18,7 @@ from resultstore.model.errors import (
     RecordUnreadable,
     Refused,
     ResultStoreError,
+    SealUnreadable,
 )
 from resultstore.model.layout import DAY_S
 from resultstore.model.result import Result, State
@@ -28,6 +29,7 @@ from resultstore.store.trust import Trust
 
 _log = Log(__name__)
 
+_IN_DOUBT = frozenset({CommitUnknown.__name__, SealUnreadable.__name__})  # failures behind which there may be a seal
 STALE_AFTER_S = 30.0  # a record that is not terminal and has not changed for this long is no answer
 MISS_FIRST_S = 2.0
 MISS_LONGEST_S = 60.0
@@ -175,10 +177,20 @@ class Lookup:
     def restore(self, result_id: str) -> bool:
         """Whether the seal says how this id ended: a success, whose record is put back, or a tombstone.
 
-        A store that is away cannot tell: False.
+        A store that is away cannot tell, nor can a seal that cannot be read: False.
         """
         try:
+            return self.restore_readable(result_id)
+        except Damaged as error:
+            _log.warning("seal_not_read", id=result_id, error=str(error))
+            return False
+
+    def restore_readable(self, result_id: str) -> bool:
+        """`restore`, but a seal that is stored and cannot be read raises Damaged: something was sealed."""
+        try:
             sealed = self._from_seal(result_id)
+        except Damaged:
+            raise
         except ResultStoreError as error:
             _log.warning("seal_not_read", id=result_id, error=str(error))
             return False
@@ -261,7 +273,7 @@ def _is_tombstone(result: Result) -> bool:
 
 
 def _is_settled(result: Result) -> bool:
-    in_doubt = result.failure is not None and result.failure.type == CommitUnknown.__name__
+    in_doubt = result.failure is not None and result.failure.type in _IN_DOUBT
     return result.terminal and not in_doubt
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from resultstore.blobs.blobstore import BlobStore, HasClock
 from resultstore.blobs.frames import FrameTable, decompress
-from resultstore.blobs.stream import BLOCK_BYTES, DIGEST_BYTES, Meter, verified_blocks
+from resultstore.blobs.stream import BLOCK_BYTES, DIGEST_BYTES, Meter, limited, verified_blocks
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactExpired, BadReference, ChecksumMismatch, ResultMissing
@@ -109,12 +109,16 @@ class Outlet:
 
     def _measured(self, artifact: Artifact) -> Meter:
         """Read a part that no seal binds yet once through, to verify it as a whole and learn its table."""
-        meter = Meter(self._blobs.get(artifact.key))
+
+        def damaged() -> ChecksumMismatch:
+            return ChecksumMismatch(f"{_called(artifact)} is damaged in the store: run its task again")
+
+        meter = Meter(limited(self._blobs.get(artifact.key), max_bytes=artifact.stored_bytes, error=damaged))
         for _ in meter:
             pass
         changed = artifact.sha256 not in {"", meter.sha256} or meter.size_bytes != artifact.size_bytes
         if not artifact.encoding and changed:
-            raise ChecksumMismatch(f"{_called(artifact)} is damaged in the store: run its task again")
+            raise damaged()
         return meter
 
     def adopt(self, artifact: Artifact, attempt: Attempt) -> None:

@@ -5,8 +5,8 @@ import time
 
 from resultstore.index.index import Index, Over
 from resultstore.logs import Log
-from resultstore.model.errors import IndexUnavailable
-from resultstore.model.result import Result, State
+from resultstore.model.errors import Damaged, IndexUnavailable, SealUnreadable
+from resultstore.model.result import Failure, Result, State
 from resultstore.settings import Settings
 from resultstore.store.lookup import Lookup
 
@@ -34,8 +34,13 @@ class RecordWriter:
         if result.expires_at is not None:
             length_s = max(1, min(length_s or sys.maxsize, int(result.expires_at - now)))
         may_be_sealed = result.terminal and result.state != State.SUCCESS and not result.ephemeral
-        if may_be_sealed and self._lookup.restore(result.id):
-            return False
+        if may_be_sealed:
+            try:
+                if self._lookup.restore_readable(result.id):
+                    return False
+            except Damaged as error:
+                _log.warning("seal_not_readable", id=result.id, error=str(error))
+                result = _hidden_by(error, result)
         stamped = result.moved(result.state, changed_at=now)
         return self._index.save(stamped, ttl_s=length_s or None, over=over)
 
@@ -45,3 +50,12 @@ class RecordWriter:
             self.save(result)
         except IndexUnavailable as error:
             _log.warning("record_not_saved", id=result.id, state=result.state, error=str(error))
+
+
+def _hidden_by(error: Damaged, result: Result) -> Result:
+    """The failure that tells of a seal that cannot be read: an earlier attempt succeeded, whatever this one says.
+
+    Look-ups read the seal again for as long as it is the record, so that a restored one is found.
+    """
+    why = Failure(SealUnreadable.__name__, str(error), SealUnreadable.__module__)
+    return result.moved(State.FAILURE, failure=why)

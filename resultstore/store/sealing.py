@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, HasClock, Replaces, Taken, Unknown
+from resultstore.blobs.stream import read_whole
 from resultstore.model import layout, seal as documents
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import (
@@ -20,6 +21,8 @@ from resultstore.model.errors import (
     CommitUnknown,
     Damaged,
     NotSupported,
+    SealUnreadable,
+    TooLarge,
 )
 from resultstore.model.mac import Macs
 from resultstore.model.result import State
@@ -64,7 +67,7 @@ class Seals:
         draft = self._drafted(attempt, value=value, retention=longest)
         fitted = self._fitted(draft, attempt, retention=longest)
         seal = msgspec.structs.replace(fitted, artifacts=draft.artifacts)  # a longer list is in a blob by now
-        key, document = layout.seal_key(attempt.id), documents.encode(fitted, self._macs)
+        key, document = layout.seal_key(attempt.id), self._document_of(fitted)
         reason = "the budget was spent before the first try"
         for number in _tries(self._budget_s):
             try:
@@ -150,7 +153,7 @@ class Seals:
     def _document(self, result_id: str) -> Seal | None:
         """Read the document alone, without the sections that were moved out of it."""
         try:
-            document = b"".join(self._blobs.get(layout.seal_key(result_id)))
+            document = read_document(self._blobs, layout.seal_key(result_id), of=result_id)
         except BlobMissing:
             return None
         return documents.decode(document, self._macs, id=result_id)
@@ -196,21 +199,46 @@ class Seals:
             seal = msgspec.structs.replace(seal, artifacts=(), artifacts_at=at)
         return seal
 
+    def _document_of(self, seal: Seal) -> bytes:
+        """Write `seal`. Raises TooLarge when no reader would accept it."""
+        document = documents.encode(seal, self._macs)
+        if len(document) > documents.READ_MAX_BYTES:
+            raise TooLarge(
+                f"the seal of {seal.id[:100]} would have {len(document)} bytes, over {documents.READ_MAX_BYTES}: "
+                "shorten its id, its owner or the name of its task"
+            )
+        return document
+
     def _move(self, section: bytes, attempt: Attempt, *, retention: str) -> Moved:
         key = attempt.new_key(retention)
         self._blobs.put(key, [section], media_type="application/octet-stream", size_hint_bytes=len(section))
         return Moved(key=key, size_bytes=len(section), sha256=hashlib.sha256(section).hexdigest())
 
     def _section(self, at: Moved, *, seal: Seal) -> bytes:
+        def damaged() -> ChecksumMismatch:
+            return ChecksumMismatch(f"a section of the seal of {seal.id} is damaged in the store: run the task again")
+
         try:
-            section = b"".join(self._blobs.get(at.key))
+            section = read_whole(self._blobs.get(at.key), max_bytes=at.size_bytes, error=damaged)
         except BlobMissing as error:
             if seal.expires_at is not None and self._blobs.now() >= seal.expires_at:
                 raise ArtifactExpired(f"result {seal.id} has expired: run the task again") from error
             raise ChecksumMismatch(f"a section of the seal of {seal.id} is gone: run the task again") from error
         if hashlib.sha256(section).hexdigest() != at.sha256:
-            raise ChecksumMismatch(f"a section of the seal of {seal.id} is damaged in the store: run the task again")
+            raise damaged()
         return section
+
+
+def read_document(blobs: BlobStore, key: str, *, of: str) -> bytes:
+    """Read the bytes of a seal, which somebody may have replaced by a huge object.
+
+    Raises BlobMissing, and SealUnreadable, which calls it the seal of `of`, when it is longer than any seal.
+    """
+    text = (
+        f"the seal of {of} is longer than {documents.READ_MAX_BYTES} bytes: somebody overwrote it; restore it from a "
+        f"backup, or delete {of}"
+    )
+    return read_whole(blobs.get(key), max_bytes=documents.READ_MAX_BYTES, error=lambda: SealUnreadable(text))
 
 
 def longest_class(classes: list[str]) -> str:

@@ -13,12 +13,7 @@ from resultstore.index.index import Index, Lists, Over, Watch
 from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
-from resultstore.model.errors import (
-    BlobStoreUnavailable,
-    Misconfigured,
-    ResultDeleted,
-    ResultStoreError,
-)
+from resultstore.model.errors import BlobStoreUnavailable, Misconfigured, ResultDeleted, ResultStoreError, TooLarge
 from resultstore.model.ids import id_of
 from resultstore.model.result import Progress, Result, State
 from resultstore.settings import Settings
@@ -165,7 +160,7 @@ class Store:
         """
         try:
             seal = _needed(self._seals).commit(attempt, value=value, retention=retention or self.settings.retention)
-        except (BlobStoreUnavailable, Misconfigured):  # a definite refusal: nothing was sealed
+        except (BlobStoreUnavailable, Misconfigured, TooLarge):  # a definite refusal: nothing was sealed
             self.discard(attempt)
             raise
         if seal.nonce != attempt.nonce:
