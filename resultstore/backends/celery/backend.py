@@ -18,6 +18,7 @@ from resultstore.backends.celery.owners import inherited, owner_of
 from resultstore.backends.celery.patience import MAX_RETRIES, is_worker, patiently
 from resultstore.backends.celery.record.legacy import Legacy, LegacyStore
 from resultstore.backends.celery.record.meta import Meta
+from resultstore.backends.celery.record.readable import Readable
 from resultstore.backends.celery.record.reading import Reading, Rounds
 from resultstore.backends.celery.record.recording import failure_of, recorded
 from resultstore.backends.celery.record.serializing import JSON, NO_PICKLE, PICKLED
@@ -86,7 +87,8 @@ class ResultStoreBackend(TakesAnyId, HandsOnReferences, NamesPlaces, KeepsGroups
         self.listens, self.tracks_sent, index = True, place.track_sent, self.store.index
         self.hints = index if isinstance(index, Hints) and self.store.blobs is not None else None
         self.spills = Spills(self.store)
-        self.resolver = Resolver(self.spills)
+        readable = Readable((*(self.accept or ()), *(app.conf.accept_content or ())))
+        self.resolver = Resolver(self.spills, readable=readable)
         self.prefetching = Prefetching(partial(self.resolver.opened, cached=False))
         self.reading = Reading(
             self.store,

@@ -1,11 +1,11 @@
 """Serializing: plain values to bytes and back, as Celery's serializers write them; never pickle."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import chain
 from typing import Final, cast
 
 from kombu.exceptions import EncodeError
-from kombu.serialization import dumps, loads
+from kombu.serialization import dumps, loads, registry
 
 from resultstore.backends.celery.artifacts import marked, unmarked
 from resultstore.backends.celery.spill.pieces import json_pieces, read_text
@@ -21,6 +21,7 @@ NO_PICKLE: Final = (
 )
 # What may be read back. Not pickle: whoever could write into the bucket could run code where a value is read.
 READABLE: Final = frozenset({JSON, "application/x-yaml", "application/x-msgpack"})
+_TEXTS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _CHAR_MAX_BYTES: Final = 12  # JSON writes a character beyond the first plane as two escapes of six
 _NUMBER_MAX_BYTES: Final = 32
 _AROUND_BYTES: Final = 64  # quotes, separators, the marker of bytes
@@ -44,14 +45,26 @@ def media_type_of(serializer: str) -> str:
     return written(None, serializer)[1]
 
 
-def read(payload: Chunk, media_type: str) -> object:
+def read(payload: Chunk, media_type: str, *, readable: Container[str] = READABLE) -> object:
     """What `written` or `outgrown` was given. Raises BadReference for a content type that may not be read."""
-    if media_type not in READABLE:
-        raise BadReference(f"a value of type {media_type} is not read: use json, yaml or msgpack as serializer")
+    if media_type not in readable:
+        raise BadReference(
+            f"a value of type {media_type} is not read: use json, yaml or msgpack as serializer, or register your own "
+            "and name it in accept_content"
+        )
     if media_type == JSON and (text := read_text(payload)) is not None:
         return text
+    if media_type not in READABLE:
+        return unmarked(_read_by_own(payload, media_type))
     value = loads(bytes(payload), media_type, "utf-8", accept=READABLE)  # type: ignore[no-untyped-call]  # the same
     return value if media_type == JSON else unmarked(value)
+
+
+def _read_by_own(payload: Chunk, media_type: str) -> object:
+    """What a serializer that the user registered makes of `payload`; a text for one that writes text, as AMQP does."""
+    encoding = str(registry._encoders[registry.type_to_name[media_type]][1]).lower()  # noqa: SLF001 - no public way
+    content: str | bytes = str(payload, encoding) if encoding in _TEXTS else bytes(payload)
+    return loads(content, media_type, encoding, accept={media_type})  # type: ignore[no-untyped-call]  # the same
 
 
 def fits_at_sight(value: object, limit_bytes: int) -> bool:
@@ -81,7 +94,7 @@ def outgrown(value: object, limit_bytes: int, serializer: str) -> tuple[Iterator
             left -= len(head[-1])
     except (EncodeError, StopIteration):
         return None
-    return (chain(_drained(head), pieces), media_type) if media_type in READABLE else None
+    return chain(_drained(head), pieces), media_type
 
 
 def _in_pieces(value: object, serializer: str) -> tuple[str, Iterator[Chunk]]:

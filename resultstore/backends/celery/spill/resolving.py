@@ -1,6 +1,6 @@
 """Resolving: gives whoever uses a reference the value that it stands for."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, cast
@@ -8,7 +8,7 @@ from typing import Final, cast
 from celery.canvas import Signature
 
 from resultstore.backends.celery.artifacts import is_reference, unmarked
-from resultstore.backends.celery.record.serializing import read
+from resultstore.backends.celery.record.serializing import READABLE, read
 from resultstore.backends.celery.spill.lazy import LazyParts
 from resultstore.backends.celery.spill.texts import read_pieces
 from resultstore.logs import Log
@@ -30,10 +30,12 @@ class Resolver:
 
     Args:
         spills: fetches and checks them.
+        readable: the content types that a value may be read in.
     """
 
-    def __init__(self, spills: Spills) -> None:
+    def __init__(self, spills: Spills, *, readable: Container[str] = READABLE) -> None:
         self._spills = spills
+        self.readable = readable
 
     def resolved(
         self, value: object, *, owner: str | None = None, cached: bool = True, deepest: int = _DEEPEST
@@ -102,8 +104,9 @@ class Resolver:
             return value
         # Without frames nothing tells of damage before the end: no reader is to meet it first.
         if cached or not value.encoding:
-            return read(self._spills.payload(value, owner=owner, cached=cached), value.media_type)
-        return read_pieces(self._spills.pieces(value, owner=owner), value.media_type)
+            payload = self._spills.payload(value, owner=owner, cached=cached)
+            return read(payload, value.media_type, readable=self.readable)
+        return read_pieces(self._spills.pieces(value, owner=owner), value.media_type, readable=self.readable)
 
     def _parts(self, value: object, owner: str | None) -> object:
         opened = self.opened(value, owner=owner, cached=False)

@@ -1,8 +1,9 @@
 """Spilling: replaces what is too big for a message by a reference."""
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Container, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from celery import Celery, Task
 from celery.app.task import get_actual_ignore_result
@@ -12,16 +13,29 @@ from kombu.exceptions import EncodeError
 from resultstore.backends.celery.artifacts import marked
 from resultstore.backends.celery.keeping import keeping_of
 from resultstore.backends.celery.owners import HEADER, inherited
-from resultstore.backends.celery.record.serializing import JSON, READABLE, fits_at_sight, media_type_of, outgrown
-from resultstore.backends.celery.spill.arguments import Body, Swap, swapped
+from resultstore.backends.celery.record.serializing import (
+    JSON,
+    PICKLED,
+    READABLE,
+    fits_at_sight,
+    media_type_of,
+    outgrown,
+)
+from resultstore.backends.celery.spill.arguments import Body, swapped
 from resultstore.backends.celery.spill.lazy import LazyParts
 from resultstore.backends.celery.spill.resolving import Resolver
 from resultstore.backends.celery.spill.returned import remember, returned_here
 from resultstore.backends.celery.spill.watched import watches_end
+from resultstore.blobs.blobstore import Chunk
 from resultstore.index.index import TellsEarly
 from resultstore.model.spill import Spill
 from resultstore.spilling import Spills
 from resultstore.store.attempt import Attempt
+
+NOT_SPILLED: Final = (
+    "values over {limit_bytes} bytes travel whole in the serializer {serializer}: name it in accept_content, and they "
+    "are stored in the object store; one that makes objects of any class, as pickle does, is never read from there"
+)
 
 
 class Spilling:
@@ -49,9 +63,9 @@ class Spilling:
             return message
         if spills is not None:
             swap = self._swap(spills, message.headers, options, serializer)
-            body = swapped(body, swap, own=swap if self._spills_to(message.headers["task"]) else _whole(spills))
+            body = swapped(body, swap, own=swap if self._spills_to(message.headers["task"]) else self._whole)
         # kombu's JSON knows references by itself. A handler of `before_task_publish` may use another one.
-        if is_json or media_type_of(serializer) in READABLE:
+        if is_json or media_type_of(serializer) in self._readable:
             body = tuple(marked(part) for part in body)
         return message if body is message.body else message._replace(body=body)
 
@@ -66,7 +80,7 @@ class Spilling:
         if request.is_eager or ignored:
             return value
         backend = self._app.backend
-        outgrew = outgrown(backend.prepare_value(value), spills.limit_bytes, backend.serializer)
+        outgrew = self._outgrown(backend.prepare_value(value), spills.limit_bytes, backend.serializer)
         if outgrew is None:
             return value
         pieces, media_type = outgrew
@@ -95,13 +109,13 @@ class Spilling:
                 value = returned.spill
             if isinstance(value, Spill):
                 media_type = media_type_of(serializer)
-                foreign = media_type != value.media_type and media_type in READABLE
+                foreign = media_type not in {value.media_type, PICKLED}
                 if not foreign and spills.lasts(value, until=until):
                     return value
                 # Written by another serializer, or gone before it is used: as if its value were sent.
                 is_here = returned is not None and returned.spill == value
-                value = returned.value if is_here else Resolver(spills).opened(value)  # type: ignore[union-attr]
-            outgrew = outgrown(value, spills.limit_bytes, serializer)
+                value = returned.value if is_here else self._whole(value)  # type: ignore[union-attr]
+            outgrew = self._outgrown(value, spills.limit_bytes, serializer)
             if outgrew is None:
                 return value
             try:
@@ -111,6 +125,26 @@ class Spilling:
             return spills.keep_argument(payload, media_type=outgrew[1], owner=owner, until=until)
 
         return light
+
+    def _outgrown(self, value: object, limit_bytes: int, serializer: str) -> tuple[Iterator[Chunk], str] | None:
+        """As `outgrown`; None with a warning for a serializer whose values may not be read back."""
+        outgrew = outgrown(value, limit_bytes, serializer)
+        if outgrew is None or outgrew[1] in self._readable:
+            return outgrew
+        if outgrew[1] != PICKLED:
+            warnings.warn(NOT_SPILLED.format(serializer=serializer, limit_bytes=limit_bytes), UserWarning, stacklevel=2)
+        return None
+
+    def _whole(self, value: object) -> object:
+        resolved: object = self._app.backend.resolver.resolved(
+            value.references if isinstance(value, LazyParts) else value
+        )
+        return resolved
+
+    @property
+    def _readable(self) -> Container[str]:
+        resolver: Resolver | None = getattr(self._app.backend, "resolver", None)
+        return READABLE if resolver is None else resolver.readable
 
     def _spills_to(self, name: str) -> bool:
         """Return whether a task takes references, as far as this process knows the task."""
@@ -122,10 +156,6 @@ class Spilling:
         """Where values are kept; None where none are: by setting, without an object store, or with another backend."""
         spills: Spills | None = getattr(self._app.backend, "spills", None) if self.produces else None
         return spills if spills is not None and spills.able else None
-
-
-def _whole(spills: Spills) -> Swap:
-    return lambda value: Resolver(spills).resolved(value.references if isinstance(value, LazyParts) else value)
 
 
 def _surely_light(body: Body, limit_bytes: int) -> bool:

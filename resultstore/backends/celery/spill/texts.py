@@ -1,13 +1,13 @@
 """Texts: a long JSON text, read a piece at a time, so that memory holds it once."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import chain
 from typing import Final
 
 import msgspec
 
-from resultstore.backends.celery.record.serializing import JSON, read
+from resultstore.backends.celery.record.serializing import JSON, READABLE, read
 from resultstore.blobs.blobstore import Chunk
 from resultstore.blobs.stream import whole
 
@@ -17,16 +17,16 @@ _ESCAPE_BYTES: Final = 12  # the longest: a pair of surrogates, \ud83d\ude00
 _TAIL_BYTES: Final = 4_096  # how far back a place to cut is looked for
 
 
-def read_pieces(pieces: Iterable[Chunk], media_type: str) -> object:
+def read_pieces(pieces: Iterable[Chunk], media_type: str, *, readable: Container[str] = READABLE) -> object:
     """What `read` makes of the whole. A JSON text by itself is never held as bytes."""
     ahead = iter(pieces)
     first, second = bytes(next(ahead, b"")), next(ahead, None)
     if second is None:
-        return read(first, media_type)
+        return read(first, media_type, readable=readable)
     following = chain([second], ahead)
     if media_type == JSON and first[:1] == _QUOTE:
         return _text(first, following)
-    return read(whole(chain([first], following)), media_type)
+    return read(whole(chain([first], following)), media_type, readable=readable)
 
 
 def _text(first: bytes, following: Iterator[Chunk]) -> str:
