@@ -2,7 +2,7 @@
 
 # From the ground up; an import may only point to a lower floor.
 FLOORS = (
-    {"model", "processes", "redaction"},
+    {"escapes", "model", "processes", "redaction"},
     {"blobs", "index", "logs", "settings"},
     {"store"},
     {

@@ -1,5 +1,6 @@
 """App: the `resultstore` command; turns every error into one line and an exit code."""
 
+import io
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -39,6 +40,8 @@ def main() -> None:
 def run_command(argv: Sequence[str]) -> int:
     """Run one command; gives its exit code."""
     json = "--json" in argv
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a character that the terminal does not have is written as its code
+        sys.stdout.reconfigure(errors="backslashreplace")
     configure_logs(json=False)  # stdout is for what was asked for alone
     try:
         code = make_app()(args=list(argv), standalone_mode=True)

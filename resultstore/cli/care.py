@@ -7,8 +7,9 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from resultstore.cli.output import err, out, print_json
+from resultstore.cli.output import err, marked, out, print_json
 from resultstore.cli.rooms import enter
 from resultstore.connect import connect, connect_bucket, connect_probes
 from resultstore.doctor import Finding, Probe, Verdict, Wrong, bucket_probes, examine, store_probes, trait_probes
@@ -17,7 +18,7 @@ from resultstore.provision import provision
 from resultstore.settings import Settings
 from resultstore.sweep import sweep
 
-MARKS = {Verdict.OK: "[green]ok[/]", Verdict.WARNING: "[yellow]warning[/]", Verdict.WRONG: "[bold red]wrong[/]"}
+MARKS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "bold red"}
 
 CREDENTIALS_FILE = Path("minio-credentials.ini")
 
@@ -99,7 +100,7 @@ def doctor(app: App = "", json: Json = False) -> None:  # noqa: FBT002
     else:
         out().print(_table(findings))
         if all(one.verdict is Verdict.OK for one in findings):
-            err().print("[green]all is well[/]")
+            err().print(marked("[green]all is well[/]"))
     if any(one.verdict is Verdict.WRONG for one in findings):
         raise typer.Exit(1)
 
@@ -145,5 +146,5 @@ def _table(findings: list[Finding]) -> Table:
     table = Table("", "Probe", "Found", "What to do", "ms", box=None, pad_edge=False, header_style="dim")
     table.columns[-1].justify = "right"
     for one in findings:
-        table.add_row(MARKS[one.verdict], one.name, one.text, one.remedy, f"{one.ms:.0f}")
+        table.add_row(Text(one.verdict, MARKS[one.verdict]), one.name, one.text, one.remedy, f"{one.ms:.0f}")
     return table

@@ -6,7 +6,7 @@ import msgspec
 import typer
 from rich.table import Table
 
-from resultstore.cli.output import out, print_json, state_text
+from resultstore.cli.output import marked, out, print_json, state_text
 from resultstore.cli.rooms import enter
 from resultstore.model.errors import ResultMissing
 
@@ -43,9 +43,9 @@ def chord(
 
 
 def _show(header: Any) -> None:  # noqa: ANN401 - of a room that needs an extra
-    out().print(f"[bold]{header.id}[/]  {header.stage}")
+    out().print(marked("[bold]{}[/]  {}", header.id, header.stage))
     if header.lease_s:
-        out().print(f"[dim]another worker takes over in {header.lease_s:.0f} s[/]")
+        out().print(marked("[dim]another worker takes over in {} s[/]", f"{header.lease_s:.0f}"))
     if header.size:
         out().print(f"{len(header.present)} of {header.size} parts are in")
     if not header.present and not header.missing:

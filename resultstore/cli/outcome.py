@@ -73,7 +73,7 @@ def _row(
     if outcome.made:
         size.append(f"\n→ {size_text(sum(one.size_bytes for one in outcome.made))}")
     ran_s = Text("-" if result.run_time_s is None else f"{result.run_time_s:.2f} s")
-    return task, Text.from_markup(state_text(result.state)), size, ran_s, _made(outcome, gateway_url, faults)
+    return task, state_text(result.state), size, ran_s, _made(outcome, gateway_url, faults)
 
 
 def _made(outcome: Outcome, gateway_url: str | None, faults: Mapping[tuple[str, str], str] | None) -> Text:

@@ -5,9 +5,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
+from resultstore.escapes import visible, visible_json, visible_line
 from resultstore.model.artifact import Artifact
 from resultstore.model.result import Result, State
 
@@ -23,30 +27,63 @@ STATE_STYLES: Mapping[str, str] = {
 
 
 def out() -> Console:
-    """Where results go."""
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, soft_wrap=False)
+    """Where results go: text is no markup there (`marked` is), and controls no terminal."""
+    return _console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, stderr=False)
 
 
 def err() -> Console:
-    """Where progress, hints and errors go."""
-    return Console(width=None if sys.stderr.isatty() else PLAIN_WIDTH, stderr=True, highlight=False)
+    """Where progress, hints and errors go, in the same way."""
+    return _console(width=None if sys.stderr.isatty() else PLAIN_WIDTH, stderr=True)
+
+
+def _console(*, width: int | None, stderr: bool) -> Console:
+    console = Console(width=width, stderr=stderr, highlight=False, soft_wrap=False, markup=False, emoji=False)
+    console.push_render_hook(_NoControls())
+    return console
+
+
+class _NoControls(RenderHook):
+    """Makes control characters visible in whatever a console prints, so that no place can forget to."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """Wrap each of them."""
+        return [one if isinstance(one, _Visible) else _Visible(one) for one in renderables]
+
+
+class _Visible:
+    """Something printed with its control characters visible; what styles and moves the cursor is left as it is."""
+
+    def __init__(self, inner: ConsoleRenderable) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Give the segments of what is inside."""
+        for text, style, control in console.render(self._inner, options):
+            yield Segment(text if control else visible(text), style, control)
+
+
+def marked(markup: str, *values: object) -> Text:
+    """Return styled text: `markup` is ours, with a `{}` for each of `values`, which are printed as they are."""
+    return Text.from_markup(markup.format(*(escape(visible(str(value))) for value in values)), emoji=False)
 
 
 def print_json(value: object) -> None:
     """One JSON document on stdout."""
-    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    sys.stdout.buffer.write(_json(value))
     sys.stdout.buffer.flush()
+
+
+def _json(value: object) -> bytes:
+    return visible_json(msgspec.json.encode(value).decode()).encode() + b"\n"
 
 
 def say_error(*, name: str, message: str, code: int, json: bool) -> None:
     """One line on stderr that says what is wrong and the way out."""
     if json:
-        sys.stderr.write(msgspec.json.encode({"error": name, "message": message, "exit_code": code}).decode() + "\n")
+        sys.stderr.buffer.write(_json({"error": name, "message": message, "exit_code": code}))
+        sys.stderr.buffer.flush()
         return
-    line = " ".join(message.split())
-    console = err()
-    console.print("[bold red]error[/]", end=" ")
-    console.print(line, markup=False, soft_wrap=True)
+    err().print(marked("[bold red]error[/] {}", " ".join(message.split())), soft_wrap=True)
 
 
 def size_text(size_bytes: float) -> str:
@@ -63,10 +100,9 @@ def time_text(epoch_s: float | None) -> str:
     return "-" if epoch_s is None else datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def state_text(state: str) -> str:
-    """A state in its colour, as rich markup."""
-    style = STATE_STYLES.get(state, "cyan")
-    return f"[{style}]{state}[/]"
+def state_text(state: str) -> Text:
+    """A state in its colour."""
+    return Text(visible_line(state), STATE_STYLES.get(state, "cyan"))
 
 
 def plain_artifact(artifact: Artifact) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from resultstore.blobs.disposition import safe_file_name
 from resultstore.cli.output import (
     artifact_table,
     err,
+    marked,
     out,
     plain_artifact,
     plain_result,
@@ -26,6 +28,7 @@ from resultstore.cli.output import (
     time_text,
 )
 from resultstore.connect import connect
+from resultstore.escapes import visible_line
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactMissing, ChecksumMismatch, ResultMissing
 from resultstore.model.result import Result
@@ -68,7 +71,7 @@ def ls(
         size = size_text(sum(part.size_bytes for part in one.artifacts)) if one.artifacts else "-"
         count = str(len(one.artifacts) or "-")
         table.add_row(one.id, state_text(one.state), one.task or "-", count, size, time_text(one.changed_at))
-    out().print(table if found else "[dim]the index knows no results[/]")
+    out().print(table if found else marked("[dim]the index knows no results[/]"))
 
 
 def show(id: Id, json: Json = False) -> None:  # noqa: FBT002
@@ -78,15 +81,15 @@ def show(id: Id, json: Json = False) -> None:  # noqa: FBT002
         print_json(plain_result(result))
         return
     console = out()
-    console.print(f"{state_text(result.state)}  [bold]{result.id}[/]  {result.task}")
+    console.print(state_text(result.state), marked(" [bold]{}[/]  {}", result.id, result.task))
     for label, moment in (("started", result.started_at), ("ended", result.ended_at), ("expires", result.expires_at)):
         if moment is not None:
-            console.print(f"[dim]{label:<8}[/] {time_text(moment)}")
+            console.print(marked("[dim]{}[/] {}", f"{label:<8}", time_text(moment)))
     if result.progress is not None and not result.terminal:
-        console.print(f"[dim]progress[/] {result.progress.done:g} of {result.progress.total:g} {result.progress.note}")
+        at = result.progress
+        console.print(marked("[dim]progress[/] {} of {} {}", f"{at.done:g}", f"{at.total:g}", at.note))
     if result.failure is not None:
-        console.print("[bold red]failure [/]", end=" ")
-        console.print(f"{result.failure.type}: {result.failure.message}", markup=False)
+        console.print(marked("[bold red]failure [/] {}: {}", result.failure.type, result.failure.message))
     if result.artifacts:
         console.print(artifact_table(result.artifacts))
 
@@ -109,9 +112,8 @@ def get(
     if json:
         print_json(plain_artifact(artifact) | {"path": str(path)})
     else:
-        out().print(
-            f"[green]saved[/] {path}  {size_text(artifact.size_bytes)}  sha256 {artifact.sha256}", soft_wrap=True
-        )
+        size = size_text(artifact.size_bytes)
+        out().print(marked("[green]saved[/] {}  {}  sha256 {}", path, size, artifact.sha256), soft_wrap=True)
 
 
 def url(
@@ -141,7 +143,8 @@ def _loaded(store: Store, id: str) -> Result:
 def _chosen(result: Result, name: str | None) -> Artifact:
     names = ", ".join(one.name for one in result.artifacts) or "none"
     if name is None and len(result.artifacts) > 1:
-        raise typer.BadParameter(f"{result.id} has several artifacts, name one of: {names}", param_hint="NAME")
+        said = visible_line(f"{result.id} has several artifacts, name one of: {names}")
+        raise typer.BadParameter(said, param_hint="NAME")
     found = result.artifact(name) if name is not None else next(iter(result.artifacts), None)
     if found is None:
         raise ArtifactMissing(f"result {result.id} ({result.state}) has no artifact {name or ''}; it has: {names}")
@@ -155,31 +158,55 @@ def _target(artifact: Artifact, output: str | None) -> Path:
         return path
     path /= safe_file_name(artifact.file_name)
     if path.exists():
-        raise typer.BadParameter(f"{path} exists: name it with -o to replace it", param_hint="-o")
+        raise typer.BadParameter(visible_line(f"{path} exists: name it with -o to replace it"), param_hint="-o")
     return path
 
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file beside `path` that takes its place when the block ends well, and is gone when it does not."""
+    """Give a file next to `path` that takes its place when the block ends well, and is gone when it does not.
+
+    A symbolic link is followed, and the file that it names is replaced. What is no regular file (a device, a FIFO) is
+    written to, never replaced: its reader may see bytes of a download that fails.
+    """
+    if _is_written_in_place(path):
+        with path.open("wb") as file:
+            yield file
+        return
+    path = path.resolve()
+    mode = _mode(path)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(draft).chmod(0o666 & ~mask)  # mkstemp makes it private; a download is an ordinary file
+        Path(draft).chmod(mode)
         Path(draft).replace(path)
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
 
 
+def _is_written_in_place(path: Path) -> bool:
+    """Return True for what must not be replaced: no regular file, or a name of an open one (/dev/stdout)."""
+    if path.absolute().is_relative_to("/dev") or path.absolute().is_relative_to("/proc"):
+        return path.exists()
+    return path.exists() and not path.is_file()
+
+
+def _mode(path: Path) -> int:
+    """Return the mode of the file that is replaced, or that of any new file: mkstemp makes it private."""
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
 def _copy(store: Store, artifact: Artifact, file: BinaryIO, *, quiet: bool) -> None:
     digest = hashlib.sha256()
     console = err()
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),

@@ -5,23 +5,28 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
 )
 from rich.rule import Rule
+from rich.text import Text
 
 from resultstore.cli.check import Checked
 from resultstore.cli.jobs import Job
 from resultstore.cli.kinds import StackKind
 from resultstore.cli.outcome import Outcome, artifact_url, closing_table
-from resultstore.cli.output import err, out, size_text, state_text
+from resultstore.cli.output import err, marked, out, size_text, state_text
 from resultstore.cli.stack import Stack
+from resultstore.escapes import visible_line
 from resultstore.model.result import Result, State
 
 OTHER_COLUMNS = 56  # what the table needs beside its URLs
@@ -42,16 +47,16 @@ class Scene:
     def opening(self, stack: Stack) -> None:
         """Name the stack and where its data is."""
         self._console.print(
-            Rule(f"[bold]resultstore demo[/]  [dim]{STACKS[stack.kind]}[/]", style="cyan", align="left")
+            Rule(marked("[bold]resultstore demo[/]  [dim]{}[/]", STACKS[stack.kind]), style="cyan", align="left")
         )
-        self._console.print(f"  [dim]data and logs in {stack.folder}[/]", soft_wrap=True)
+        self._console.print(marked("  [dim]data and logs in {}[/]", stack.folder), soft_wrap=True)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Something short that is done before the work starts."""
         began = time.monotonic()
         yield
-        self._console.print(f"  [green]✓[/] {name} [dim]{time.monotonic() - began:.1f} s[/]")
+        self._console.print(marked("  [green]✓[/] {} [dim]{} s[/]", name, f"{time.monotonic() - began:.1f}"))
 
     @contextmanager
     def progress(self, jobs: Sequence[Job]) -> Iterator[Show]:
@@ -65,13 +70,15 @@ class Scene:
             BarColumn(bar_width=28, complete_style="cyan", finished_style="green"),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}", style="dim"),
+            _NoteColumn(),
         )
         with Progress(*columns, console=self._console) as live:
             width = max(len(job.task) for job in jobs)
             rows = {
                 job.id: live.add_task(
-                    f"[bold]{job.task:<{width}}[/] {job.file_name:<16}", total=None, note="waiting for a worker"
+                    f"[bold]{escape(f'{job.task:<{width}}')}[/] {escape(f'{job.file_name:<16}')}",
+                    total=None,
+                    note="waiting for a worker",
                 )
                 for job in jobs
             }
@@ -98,13 +105,13 @@ class Scene:
 
     def entrance(self, url: str) -> None:
         """Where the page is, from the moment that it answers."""
-        self._console.print(
-            f"  [bold cyan]→[/] [bold]open [link={url}]{url}[/][/] [dim]and drop a file[/]", soft_wrap=True
-        )
+        link = Text(url, f"bold link {url}")
+        line = Text.assemble("  ", ("→", "bold cyan"), (" open ", "bold"), link, (" and drop a file", "dim"))
+        self._console.print(line, soft_wrap=True)
 
     def farewell(self) -> None:
         """Everything is being stopped."""
-        self._console.print("  [dim]stopping every process of the demo[/]")
+        self._console.print(marked("  [dim]stopping every process of the demo[/]"))
 
     def _sum_up(self, outcomes: Sequence[Outcome], checked: Sequence[Checked], *, stack: Stack) -> None:
         total = time.monotonic() - self._began
@@ -112,19 +119,26 @@ class Scene:
         done = sum(outcome.result.state == State.SUCCESS for outcome in outcomes)
         size = size_text(sum(one.size_bytes for one in made))
         style = "green" if done == len(outcomes) else "bold red"
-        self._console.print(
-            f"  [{style}]{done} of {len(outcomes)} tasks succeeded[/]: {len(made)} artifacts, {size}, {total:.1f} s"
-        )
+        succeeded = Text(f"{done} of {len(outcomes)} tasks succeeded", style)
+        self._console.print(Text.assemble("  ", succeeded, f": {len(made)} artifacts, {size}, {total:.1f} s"))
         if checked:
             good = sum(one.ok for one in checked)
             style = "green" if good == len(checked) else "bold red"
-            self._console.print(f"  [{style}]{good} of {len(checked)} URLs gave the promised size and sha256[/]")
+            self._console.print(Text(f"  {good} of {len(checked)} URLs gave the promised size and sha256", style))
             return
         self.entrance(f"{stack.settings.gateway_url}/")
-        self._console.print(
-            f"  [dim]from another terminal: . {stack.folder / 'env'} && resultstore ls[/]", soft_wrap=True
-        )
-        self._console.print("  [bold]Ctrl-C ends the demo[/] [dim]and every process of it[/]")
+        env = stack.folder / "env"
+        self._console.print(marked("  [dim]from another terminal: . {} && resultstore ls[/]", env), soft_wrap=True)
+        self._console.print(marked("  [bold]Ctrl-C ends the demo[/] [dim]and every process of it[/]"))
+
+
+class _NoteColumn(ProgressColumn):
+    """What a job says about itself: text of others, and never markup."""
+
+    def render(self, task: Task) -> Text:
+        """Give the note."""
+        note = task.fields["note"]
+        return note if isinstance(note, Text) else Text(visible_line(note), "dim")
 
 
 class _Lines:
@@ -138,12 +152,12 @@ class _Lines:
         if self._shown.get(job.id) == seen.state:
             return
         self._shown[job.id] = seen.state
-        self._console.print(f"  {job.task:<16}{job.file_name:<18}{state_text(seen.state)}")
+        self._console.print(Text.assemble(f"  {job.task:<16}{job.file_name:<18}", state_text(seen.state)))
 
 
 def _as_row(seen: Result) -> dict[str, object]:
     if seen.terminal:
-        note = state_text(seen.state) if seen.state != State.SUCCESS else "[green]done[/]"
+        note = state_text(seen.state) if seen.state != State.SUCCESS else Text("done", "green")
         return {"total": 1, "completed": 1, "note": note}
     if seen.progress is None:
         return {"note": "waiting for a worker" if seen.state == State.PENDING else "started"}

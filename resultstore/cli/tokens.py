@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from resultstore.cli.output import err, out, print_json
+from resultstore.cli.output import err, marked, out, print_json
 from resultstore.model.errors import BadInput, Misconfigured
 from resultstore.settings import Settings
 from resultstore.tokens import SCOPES, Grant, append, checked_owner, checked_scopes, new_token, token_hash
@@ -43,7 +43,7 @@ def new(
         print_json({"token": token, "owner": grant.owner, "scopes": sorted(grant.scopes)})
     else:
         out().print(token, soft_wrap=True, highlight=False)
-        err().print(f"[dim]for {grant.owner}; only its hash is kept, in {_file(file)}[/]", soft_wrap=True)
+        err().print(marked("[dim]for {}; only its hash is kept, in {}[/]", grant.owner, _file(file)), soft_wrap=True)
 
 
 def add(
@@ -56,7 +56,7 @@ def add(
     if len(token) < MIN_TOKEN_CHARS:
         raise BadInput(f"a token of fewer than {MIN_TOKEN_CHARS} random characters could be guessed")
     append(_file(file), Grant(token_hash(token), checked_owner(owner), checked_scopes(scopes)))
-    err().print(f"[dim]for {owner}; only its hash is kept, in {_file(file)}[/]", soft_wrap=True)
+    err().print(marked("[dim]for {}; only its hash is kept, in {}[/]", owner, _file(file)), soft_wrap=True)
 
 
 def _about() -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
+from rich.markup import escape
 from rich.progress import Progress
 
-from resultstore.cli.output import artifact_table, err, out, plain_artifact, print_json
+from resultstore.cli.output import artifact_table, err, marked, out, plain_artifact, print_json
 from resultstore.connect import connect
+from resultstore.escapes import visible_line
 from resultstore.model.artifact import Artifact
 from resultstore.model.layout import RETENTION_S
 
@@ -39,12 +41,15 @@ def put(  # noqa: PLR0917  typer reads options from parameters
         path = Path(file)
         if not path.is_file():
             raise typer.BadParameter(f"{file} is not a file", param_hint="FILE")
-        with _shown(path, quiet=json) as progress, progress.open(path, "rb", description=path.name) as stream:
+        with (
+            _shown(path, quiet=json) as progress,
+            progress.open(path, "rb", description=escape(visible_line(path.name))) as stream,
+        ):
             artifact = _stored(stream, name or path.name, media_type=media_type, id=id, retention=retention)
     if json:
         print_json(plain_artifact(artifact))
     else:
-        out().print(f"[green]sealed[/] [bold]{artifact.id}[/]")
+        out().print(marked("[green]sealed[/] [bold]{}[/]", artifact.id))
         out().print(artifact_table([artifact]))
 
 

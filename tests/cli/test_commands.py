@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 import uuid
 
 import msgspec
@@ -80,6 +81,47 @@ def test_a_download_never_leaves_its_folder_and_never_replaces_by_itself(place, 
     assert (place.folder / "a.txt").read_text() == "old"
     assert safe.code == 0
     assert not (place.folder.parent / "evil").exists()
+
+
+def test_a_fifo_is_written_to(place, run):
+    made = fresh()
+    place.store().put(BODY, name="a.bin", id=made)
+    fifo = place.folder / "fifo"
+    os.mkfifo(fifo)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(fifo.read_bytes()), daemon=True)
+    reader.start()
+
+    done = run("get", made, "-o", "fifo")
+    reader.join(60)
+
+    assert (done.code, read) == (0, [BODY])
+    assert fifo.is_fifo()
+
+
+def test_an_open_file_is_written_to(place, run):
+    made = fresh()
+    place.store().put(b"hello", name="a.txt", id=made)
+
+    done = run("get", made, "-o", "/proc/self/fd/1")  # what /dev/stdout is a link to
+
+    assert done.code == 0
+    assert done.out.startswith(b"hello")
+
+
+def test_a_link_is_followed_and_a_mode_is_kept(place, run):
+    made = fresh()
+    place.store().put(b"new", name="a.txt", id=made)
+    target, link, ahead = (place.folder / name for name in ("target", "link", "ahead"))
+    target.write_bytes(b"old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    ahead.symlink_to("not-yet-there")
+
+    assert [run("get", made, "-o", name).code for name in ("link", "ahead")] == [0, 0]
+
+    assert (link.is_symlink(), target.read_bytes(), target.stat().st_mode & 0o777) == (True, b"new", 0o640)
+    assert (ahead.is_symlink(), (place.folder / "not-yet-there").read_bytes()) == (True, b"new")
 
 
 def test_damaged_bytes_are_an_error_and_leave_no_file(place, run):

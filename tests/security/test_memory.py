@@ -15,6 +15,7 @@ def test_every_task_that_reads_files_has_a_bound():
     assert {case.task for case in (REFUSED | TAKEN | LARGE).values()} == set(bounds_mib())
 
 
+@pytest.mark.timeout(2600)
 @pytest.mark.parametrize("name", LARGE)
 def test_the_largest_input_keeps_its_memory_bound(measured, name):
     case = LARGE[name]

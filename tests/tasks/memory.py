@@ -88,7 +88,7 @@ def preview(size, codec):
         subprocess.run(command, check=True)
         video = looked_at(path)
         ffmpeg.poster(path, video, width=1920)
-        ffmpeg.preview(path, seconds=1, width=1920, format="mp4", report=lambda _: None)
+        ffmpeg.preview(path, video, seconds=1, width=1920, format="mp4", report=lambda _: None)
         return video.width
 """
 
@@ -175,7 +175,7 @@ LARGE = {
         "models.train", TABLES, "given = noise(8_000, 999, 100)", "train(given, 'logistic')"
     ),
     "a forest of 100 classes": Case("models.train", TABLES, "given = noise(100_000, 2, 100)", "train(given, 'forest')"),
-    "a forest of 500,000 rows": Case("models.train", TABLES, "given = noise(500_000, 2, 2)", "train(given, 'forest')"),
+    "a forest of 200,000 rows": Case("models.train", TABLES, "given = noise(200_000, 2, 2)", "train(given, 'forest')"),
     "a JPEG of 200 megapixels": Case(
         "images.resize", PICTURES, "given = made(20_000, 10_000, '.jpg')", "resize(given, [1600], 'webp')"
     ),
