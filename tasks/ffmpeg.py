@@ -12,6 +12,8 @@ MAX_HEIGHT: Final = 4352
 """Of what is made: a film as narrow as a tape is made narrower still."""
 MAX_POSTER_BYTES: Final = 64 * 1024 * 1024
 MAX_PREVIEW_BYTES: Final = 1024 * 1024 * 1024
+# A decoder holds frames for each thread, and takes one for each core unless it is told: 16 of 8K are gigabytes.
+_THREADS: Final = ("-filter_threads", "2", "-threads", "2")
 _WORK: Final = Bounds(memory_mib=2048, cpu_s=300, wall_s=300, written_mib=1024)
 
 Format = Literal["mp4", "webm"]
@@ -77,7 +79,7 @@ _BARE: Final = ("-map_metadata", "-1", "-map_chapters", "-1", "-sn", "-dn")
 
 
 def _ffmpeg(folder: Path, options: tuple[str, ...], heard: Callable[[bytes], None] | None = None) -> None:
-    command = [installed("ffmpeg"), "-v", "error", "-nostdin", "-y", *SAFELY, *options]
+    command = [installed("ffmpeg"), "-v", "error", "-nostdin", "-y", *_THREADS, *SAFELY, *options]
     run(command, folder=folder, bounds=_WORK, heard=heard)
 
 

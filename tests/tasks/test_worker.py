@@ -24,6 +24,7 @@ from resultstore.backends.celery import store_of
 from resultstore.model import layout
 from tasks import samples
 from tasks.app import make_app
+from tests.tasks.films import BT709, X264, bars, film, turned
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -136,6 +137,22 @@ def test_a_table_becomes_a_model_and_its_folds_are_told_while_it_is_fitted(app, 
     assert model.metadata["accuracy"] > 0.9
     loaded = skops.io.loads(fetched(store, model), trusted=["sklearn.tree._tree.Tree"])
     assert set(loaded.classes_) == {"class_0", "class_1", "class_2"}
+
+
+def test_a_phones_film_becomes_a_poster_and_a_preview(app, store, tmp_path):
+    flat = film(tmp_path / "flat.3gp", bars(320, 180), *X264, *BT709, "-f", "3gp", matrix="bt709")
+    upright = turned(flat.read_bytes(), (0, 1, -1, 0))
+    source = store.put(upright, name="holiday.3gp")
+
+    poster, preview = app.send_task("video.preview", (source,), {"width": 1920, "format": "webm"}).get(timeout=60)
+
+    facts = {"width": 180, "height": 320, "duration_s": 1.0, "codec": "h264"}
+    assert [(one.name, one.media_type, one.metadata) for one in (poster, preview)] == [
+        ("holiday-poster.jpg", "image/jpeg", facts),
+        ("holiday-preview.webm", "video/webm", facts),
+    ]
+    assert Image.open(io.BytesIO(fetched(store, poster))).size == (180, 320)
+    assert fetched(store, preview).startswith(b"\x1aE\xdf\xa3")
 
 
 def test_a_table_becomes_parquet(app, store):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.uploads.conftest import send
+from tests.uploads.conftest import once, send
 
 
 def test_a_photo_is_sent_by_a_signed_url_and_its_task_is_started(place, photo):
@@ -120,6 +120,23 @@ def test_bytes_that_are_not_what_they_were_declared_are_refused_and_deleted(plac
         assert "text/html" in one.json()["failure"]["message"]
     assert list(place.store.blobs.list("uploads/")) == []
     assert place.waiting() == 0
+
+
+@once
+def test_files_of_one_family_are_taken_under_any_of_its_types(place):
+    families = [
+        ("video/mp4", b"3gp6", b"isom", "video.preview"),
+        ("video/quicktime", b"isom", b"mp42", "video.preview"),
+        ("video/3gpp", b"3gp4", b"isom", "video.preview"),
+        ("image/avif", b"mif1", b"avif", "images.resize"),
+    ]
+    for media_type, major, other, task in families:
+        body = (b"\0\0\0\x18ftyp" + major + bytes(4) + major + other).ljust(200, b"\0")
+        ticket = place.ticket(name="a", media_type=media_type, task=task, size_bytes=len(body))
+        send(ticket, body)
+
+        assert place.complete(ticket).json()["state"] == "PENDING", media_type
+    assert place.waiting() == len(families)
 
 
 def test_an_upload_that_is_given_up_leaves_nothing(place, photo):
