@@ -97,6 +97,11 @@ def checked_class(retention: str) -> str:
     return retention
 
 
+def first_class(*given: str | None) -> str:
+    """The first class that was given, not None. Raises BadReference when it is not a known one, as "" is not."""
+    return checked_class(next(one for one in given if one is not None))
+
+
 def expiry(retention: str, *, start: float) -> int | None:
     """When something of this class that began at `start` (epoch seconds) expires, or None."""
     length_s = RETENTION_S[checked_class(retention)]

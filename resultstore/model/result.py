@@ -1,5 +1,6 @@
 """Result: the record of one piece of work."""
 
+import math
 from enum import StrEnum
 
 import msgspec
@@ -20,6 +21,8 @@ class State(StrEnum):
     SUCCESS = "SUCCESS"
 
 
+_INT_BITS = 64  # with its sign: what MessagePack holds
+
 TERMINAL = frozenset({State.SUCCESS, State.FAILURE, State.REVOKED})
 
 
@@ -30,10 +33,28 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     total: float = 0
     note: str = ""
 
+    @classmethod
+    def of(cls, done: object, total: object = 0, note: object = "") -> "Progress":
+        """What a task reports, as a record can hold it: any number, and its note as text.
+
+        No task fails for what it reports: what is no finite number counts as 0, as "unknown" does.
+        """
+        return cls(_count(done), _count(total), "" if note is None else str(note))
+
     @property
     def percent(self) -> float | None:
         """0 to 100, or None when the total is unknown."""
         return min(100.0, 100.0 * self.done / self.total) if self.total > 0 else None
+
+
+def _count(number: object) -> int | float:
+    if type(number) is int and number.bit_length() < _INT_BITS:
+        return number
+    try:
+        plain = float(number)  # type: ignore[arg-type]  # any number, of numpy too; what is none raises
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return plain if math.isfinite(plain) else 0
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):

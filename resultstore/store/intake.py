@@ -17,6 +17,7 @@ from resultstore.model.errors import BadReference, BlobStoreUnavailable, WrongTy
 from resultstore.model.names import NAME_MAX_CHARS, artifact_name_of
 from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt
+from resultstore.store.metadata import checked_metadata
 from resultstore.store.trust import Trust
 
 DEFAULT_NAME = "output"
@@ -85,7 +86,7 @@ class Intake:
         packed = Meter(frames.compress(allowed)) if label.compress else None
         written = content if packed is None else packed
         stored = self._blobs.put(
-            key, packed or allowed, media_type=media_type, size_hint_bytes=size_hint_bytes or ready.size_hint_bytes
+            key, packed or allowed, media_type=media_type, size_hint_bytes=_hint_of(size_hint_bytes, ready)
         )
         if stored.size_bytes != written.size_bytes:
             raise BlobStoreUnavailable(
@@ -113,6 +114,10 @@ class Intake:
         return signed
 
 
+def _hint_of(given: int | None, ready: Opened) -> int | None:
+    return ready.size_hint_bytes if given is None else given
+
+
 def shown_name(given: str, file_name: str) -> str:
     """What a download is called: as the caller named it, with the file's ending where that name has none.
 
@@ -123,16 +128,6 @@ def shown_name(given: str, file_name: str) -> str:
     ending = PurePosixPath(file_name).suffix
     is_complete = bool(PurePosixPath(given).suffix) or len(given + ending) > NAME_MAX_CHARS
     return given if is_complete else given + ending
-
-
-def checked_metadata(metadata: Mapping[str, Scalar], *, id: str) -> dict[str, Scalar]:
-    """A copy as a seal gives it back. Raises WrongType for what JSON's scalars cannot hold: it could not be read."""
-    try:
-        return msgspec.json.decode(msgspec.json.encode(dict(metadata)), type=dict[str, Scalar])
-    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
-        raise WrongType(
-            f"the metadata of an artifact of {id} is not text, numbers, booleans and None by name: {error}"
-        ) from error
 
 
 def checked_media_type(media_type: str, *, id: str) -> str:

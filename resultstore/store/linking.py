@@ -38,7 +38,7 @@ class Links:
         shown = inline and not encoded and may_be_inline(artifact.media_type)
         return self._signer.sign_get(
             artifact.key,
-            expires_in_s=expires_in_s or self._usual_s(artifact, shown=shown),
+            expires_in_s=self._usual_s(artifact, shown=shown) if expires_in_s is None else int(expires_in_s),
             not_after=artifact.expires_at,
             file_name=artifact.file_name + (".zst" if encoded else ""),
             media_type="application/zstd" if encoded else artifact.media_type,

@@ -106,7 +106,7 @@ class Store:
             name=name or "",
             media_type=media_type or "",
             metadata={} if metadata is None else metadata,
-            retention=layout.checked_class(retention or keeping.retention or self.settings.retention),
+            retention=layout.first_class(retention, keeping.retention, self.settings.retention),
             compress=compress or bool(keeping.compress),
         )
         if running is not None:
@@ -148,7 +148,7 @@ class Store:
     def progress(self, done: float, total: float = 0, note: str = "") -> None:
         """Tell watchers how far the running task is; at most ten times a second is written. Outside a task: nothing."""
         running = attempts.current()
-        if running is not None and running.report(Progress(done, total, note)):
+        if running is not None and running.report(Progress.of(done, total, note)):
             self._records.show(running.result())
 
     def seal(self, attempt: Attempt, *, value: bytes | None = None, retention: str | None = None) -> Result:
@@ -159,7 +159,8 @@ class Store:
         when the id was deleted.
         """
         try:
-            seal = _needed(self._seals).commit(attempt, value=value, retention=retention or self.settings.retention)
+            chosen = layout.first_class(retention, self.settings.retention)
+            seal = _needed(self._seals).commit(attempt, value=value, retention=chosen)
         except (BlobStoreUnavailable, Misconfigured, TooLarge):  # a definite refusal: nothing was sealed
             self.discard(attempt)
             raise

@@ -37,5 +37,5 @@ def patiently(write: Callable[[], bool], *, policy: Mapping[str, float | None]) 
             return write()
         except IndexUnavailable:
             time.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
-            pause_s = min(longest_s or 1.0, pause_s + (step_s or 0.0))
+            pause_s = min(1.0 if longest_s is None else longest_s, pause_s + (step_s or 0.0))
     return write()

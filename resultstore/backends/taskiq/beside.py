@@ -68,7 +68,7 @@ def counted(meta: object) -> Progress | None:
     if not isinstance(meta, Mapping):
         return None
     try:
-        return Progress(*msgspec.convert([meta["done"], meta.get("total", 0), meta.get("note", "")], _COUNTS))
+        return Progress.of(*msgspec.convert([meta["done"], meta.get("total", 0), meta.get("note", "")], _COUNTS))
     except (KeyError, msgspec.ValidationError):
         return None
 

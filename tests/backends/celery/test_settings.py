@@ -214,6 +214,19 @@ def test_client_waits_as_its_own_policy_says(made: Made, monkeypatch: pytest.Mon
     assert len(tries) == 3
 
 
-def _away(tries: list[object], result: object, **_: object) -> bool:
+@pytest.mark.parametrize(("longest_s", "most_s"), [(0, 0), (0.5, 0.5), (None, 1)])
+def test_longest_pause_of_zero_is_no_pause(longest_s: float | None, most_s: float, monkeypatch: pytest.MonkeyPatch):
+    policy = {"max_retries": 4, "interval_start": 0, "interval_step": 5, "interval_max": longest_s}
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr("random.uniform", lambda _, most: most)
+
+    with pytest.raises(IndexUnavailable):
+        backends.patiently(partial(_away, []), policy=policy)
+
+    assert pauses == [0, most_s, most_s, most_s]
+
+
+def _away(tries: list[object], result: object = None, **_: object) -> bool:
     tries.append(result)
     raise IndexUnavailable("away")

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from resultstore import ArtifactExpired, Settings, Store, connect
+from resultstore import ArtifactExpired, BadReference, Settings, Store, connect
 from resultstore.blobs.clock import near
 from resultstore.blobs.localurls import LocalSigner
 from resultstore.model.errors import BlobStoreUnavailable
@@ -52,6 +52,17 @@ def test_within_a_window_it_is_the_same_url_that_works_ten_to_fifteen_minutes(st
     assert first.expires_at == START + 900
     clock.now_s = START + WINDOW_S
     assert store.link(artifact, inline=True).expires_at == START + WINDOW_S + 900
+
+
+@pytest.mark.parametrize("asked_s", [0, -1, 0.9, 604_801])
+def test_no_life_stands_for_the_default(store, asked_s):
+    """Who computes a rest of life that has run out must not hand out access."""
+    with pytest.raises(BadReference, match="lives 1 to 604800 seconds"):
+        store.link(kept(store), expires_in_s=asked_s)
+
+
+def test_part_of_a_second_is_cut_off(store):
+    assert store.link(kept(store), expires_in_s=61.7).expires_at == START + 7 + 61
 
 
 @pytest.mark.parametrize("left_s", [30, 299, 500, 880])
