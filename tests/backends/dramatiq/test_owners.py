@@ -125,3 +125,14 @@ def test_a_retry_keeps_its_owner(broker, store, done):
     done()
 
     assert (len(runs), store.load(message_id).owner) == (2, "ann")
+
+
+def test_message_keeps_its_own_owner(broker, store, done):
+    ids: list[str] = []
+    whose = dramatiq.actor(lambda: 1, actor_name="whose")
+    sends = dramatiq.actor(lambda: ids.extend([sent(whose, owner="bob"), sent(whose)]), actor_name="sends")
+
+    sent(sends, owner="ann")
+    done()
+
+    assert [store.load(one).owner for one in ids] == ["bob", "ann"]

@@ -102,3 +102,17 @@ async def test_a_retry_keeps_its_owner(broker, store):
     task_id, value = await run(task, owner="ann")
 
     assert (value, store.load(task_id).owner) == (2, "ann")
+
+
+async def test_message_keeps_its_own_owner(broker, store):
+    async def whose() -> int:
+        return 1
+
+    async def sends() -> list[str]:
+        bobs = await asked.kicker().with_labels(**{OWNER: "bob"}).kiq()
+        return [bobs.task_id, (await asked.kiq()).task_id]
+
+    asked = broker.register_task(whose)
+    _, ids = await run(broker.register_task(sends), owner="ann")
+
+    assert [store.load(one).owner for one in ids] == ["bob", "ann"]
