@@ -16,6 +16,7 @@ FLOORS = (
         "embedded",
         "forgeable",
         "furnish",
+        "index_rights",
         "lifecycle",
         "loops",
         "offers",

@@ -16,6 +16,7 @@ from botocore.credentials import Credentials
 from tests.faults.proxy import Handler, Proxy, ProxyServer
 
 _REFUSED = b"<Error><Code>NotImplemented</Code><Message>Not implemented.</Message></Error>"
+_CONFLICT = b"<Error><Code>OperationAborted</Code><Message>A conflicting operation is in progress.</Message></Error>"
 _KEPT_HEADERS = {"content-type", "content-length", "range", "if-match"}
 
 
@@ -28,6 +29,8 @@ class Lack(StrEnum):
     RULE_TAGS = "lifecycle rules come back without their tags (Garage 2.5)"
     LIFECYCLE = "lifecycle is answered with 501 (versitygw)"
     LIFECYCLE_WRITING = "lifecycle rules can be read and not written"
+    RULE_CONFLICT = "writing lifecycle rules is answered with 409"
+    RANGES = "a bounded Range is ignored (rclone serve s3)"
 
 
 @dataclass
@@ -47,6 +50,8 @@ class Weak(Proxy):
             Lack.RULE_TAGS: method == "GET" and query.startswith("lifecycle"),
             Lack.LIFECYCLE: query.startswith("lifecycle"),
             Lack.LIFECYCLE_WRITING: method == "PUT" and query.startswith("lifecycle"),
+            Lack.RULE_CONFLICT: method == "PUT" and query.startswith("lifecycle"),
+            Lack.RANGES: method == "GET" and "range" in headers,
         }
         found = next((one for one in sorted(self.lacks) if has[one]), None)
         if found is not None:
@@ -66,7 +71,11 @@ class WeakHandler(Handler):
         lack = weak.lacking(self.command, urlsplit(self.path).query, headers)
         if lack in {Lack.TAGS, Lack.LIFECYCLE, Lack.LIFECYCLE_WRITING, Lack.CONDITION_REFUSED}:
             return 501, [("content-type", "application/xml")], b"" if self.command == "HEAD" else _REFUSED
-        if lack is Lack.CONDITION:
+        if lack is Lack.RULE_CONFLICT:
+            return 409, [("content-type", "application/xml")], _CONFLICT
+        if lack is Lack.RANGES:
+            del headers["range"]
+        if lack in {Lack.CONDITION, Lack.RANGES}:
             self._sign_again(headers, body)
         status, answered, answer = super()._forward(body)
         if lack is Lack.RULE_TAGS:

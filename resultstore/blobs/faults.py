@@ -19,6 +19,7 @@ from resultstore.model.errors import (
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _REGION = "incorrectly configured region"
+_WHOLE = "non-partial response when range requested"
 
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _FULL = frozenset({"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded"})
@@ -30,6 +31,7 @@ _NOT_FOUND = 404
 _BAD_REQUEST = 400
 _FORBIDDEN = 403
 _MOVED = 301
+_OK = 200
 _NOT_IMPLEMENTED = 501
 _METHOD_NOT_ALLOWED = 405
 _SERVER_ERRORS = 500
@@ -45,6 +47,7 @@ _REMEDIES = {
     "RequestTimeTooSkewed": "set this machine's clock: it is more than 15 minutes off the store's",
     "AuthorizationHeaderMalformed": "set RESULTSTORE_S3_REGION to the bucket's region",
     "PermanentRedirect": "set RESULTSTORE_S3_REGION to the bucket's region",
+    "RangeIgnored": "the store ignores ranges; look for a proxy that drops the Range header, or use another store",
     "AccessDenied": f"allow it in the policy of these credentials, or {_KEYS}",
 }
 # Found in the text of a connection that failed; the first that fits speaks.
@@ -106,6 +109,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         told = next((remedy for mark, remedy in _CONNECTION if mark in text), _ANY)
         if status is None and _REGION in text:
             status = _MOVED
+        if status is None and _WHOLE in text:
+            status, code = _OK, "RangeIgnored"
         if status == _FORBIDDEN:
             told = _REMEDIES["AccessDenied"]
         return cls(status=status, code="" if code.isdigit() else code, remedy=_REMEDIES.get(code, told))

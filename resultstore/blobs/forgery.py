@@ -6,14 +6,17 @@ import re
 import secrets
 import tarfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 from resultstore.blobs.credentials import CredentialSource
 from resultstore.blobs.faults import Fault
 from resultstore.blobs.target import S3Target
+from resultstore.blobs.url_client import connect_to
 from resultstore.model import layout
+from resultstore.model.errors import ResultStoreError
 
 BY_QUERY: Final = "CVE-2026-41145"
 BY_ARCHIVE: Final = "CVE-2026-40344"
@@ -22,7 +25,6 @@ FORGERY_REMEDY: Final = (
     "update the store to a build that has the fix, or put the rule of docs/how-to/minio.md before it"
 )
 
-_TIMEOUT_S: Final = 10.0
 _ANSWER_BYTES: Final = 4096
 _CARRIED_OUT: Final = range(200, 300)
 # What a store answers only to a request that it would carry out but for its condition.
@@ -127,8 +129,7 @@ class Forger:
     def _send(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         target = self._target
         place = urlsplit(target.origin if target.path_style else target.in_host(target.origin))
-        kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-        connection = kind(place.netloc, timeout=_TIMEOUT_S)
+        connection = connect_to(place.scheme, place.netloc)
         try:
             connection.request("PUT", path, body=body, headers=dict(headers))
             answer = connection.getresponse()
@@ -141,6 +142,23 @@ class Forger:
         if fault.transient:  # it says neither yes nor no
             raise fault.error(target, "a probe")
         return status, text
+
+
+def carried_out(forger: Forger, *, delete: Callable[[str], None]) -> list[str]:
+    """Return the advisories by which the store writes what nobody signed.
+
+    Args:
+        forger: sends the writes.
+        delete: removes what was written. Where it may not, lifecycle does: the class is 1d.
+    """
+    found = []
+    for cve, forge in ((BY_QUERY, forger.by_query), (BY_ARCHIVE, forger.by_archive)):
+        written = next((key for key in probe_keys() if forge(key)), None)
+        if written is not None:
+            found.append(cve)
+            with suppress(ResultStoreError):
+                delete(written)
+    return found
 
 
 def probe_keys() -> tuple[str, str]:

@@ -5,32 +5,32 @@ import hashlib
 import http.client
 import secrets
 import time
-import urllib.error
-import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Protocol
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, HasClock, SignedUrl, Taken
+from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, HasClock, Taken
 from resultstore.blobs.bucket import S3Bucket
 from resultstore.blobs.credentials import CredentialSource
 from resultstore.blobs.faults import Fault
-from resultstore.blobs.forgery import BY_ARCHIVE, BY_QUERY, FORGERY_REMEDY, Forger, probe_keys
+from resultstore.blobs.forgery import FORGERY_REMEDY, Forger, carried_out
 from resultstore.blobs.presign import S3Signer
-from resultstore.model.errors import BlobMissing, NotSupported, ResultStoreError
+from resultstore.blobs.url_client import send_half, status_of
+from resultstore.model.errors import BlobMissing, NotSupported
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef
 
 _CREATORS = 8
 _TORN_BYTES = 64 * 1024
 _SKEW_S = 60.0
 _HOUR_S = 3600.0
 _LIFE_S = 60
-_TIMEOUT_S = 10.0
 _REFUSED = range(400, 500)
 _LOOKS = 10
 _BETWEEN_LOOKS_S = 0.1
@@ -123,9 +123,7 @@ class S3Probes:
     def drops_torn_uploads(self) -> Trait:
         """What a sender that goes away in mid-body leaves behind must not be readable."""
         with self._key() as key:
-            self._send_half(
-                self._signer().sign_put(key, expires_in_s=_LIFE_S, size_bytes=_TORN_BYTES, media_type="a/b")
-            )
+            send_half(self._signer().sign_put(key, expires_in_s=_LIFE_S, size_bytes=_TORN_BYTES, media_type="a/b"))
             kept_bytes = self._kept_bytes(key)
             if kept_bytes is None:
                 return Trait(name="torn uploads", ok=True, detail="half an upload is dropped")
@@ -137,15 +135,30 @@ class S3Probes:
         )
 
     def knows_lifecycle(self) -> Trait:
-        """Without lifecycle rules nobody collects what has expired."""
+        """Without lifecycle rules nobody collects what has expired. The rules that stand are written once more."""
+        name, bucket, client = "lifecycle", self._target.bucket, self._bucket.client()
         try:
             with self._asking():
-                self._bucket.client().get_bucket_lifecycle_configuration(Bucket=self._target.bucket)
+                standing = self._rules()
+                rules = standing or [_probe_rule(self._target.object_key(f"blobs/1d/{secrets.token_hex(16)}/"))]
+                client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+                if not standing:
+                    client.delete_bucket_lifecycle(Bucket=bucket)
+        except ClientError as error:
+            remedy = "run `resultstore sweep` once a day: this store collects nothing"
+            if _code(error) == "AccessDenied":
+                remedy = "run this with the credentials of the set-up to find out"
+            return Trait(name=name, ok=False, detail=f"rules cannot be written ({_code(error)})", remedy=remedy)
+        return Trait(name=name, ok=True, detail="rules can be written")
+
+    def _rules(self) -> "list[LifecycleRuleOutputTypeDef]":
+        try:
+            answer = self._bucket.client().get_bucket_lifecycle_configuration(Bucket=self._target.bucket)
         except ClientError as error:
             if _code(error) != "NoSuchLifecycleConfiguration":
-                remedy = "run `resultstore sweep` once a day: this store collects nothing"
-                return Trait(name="lifecycle", ok=False, detail=f"not supported ({_code(error)})", remedy=remedy)
-        return Trait(name="lifecycle", ok=True, detail="rules are supported")
+                raise
+            return []
+        return answer.get("Rules", [])
 
     def keeps_tags(self) -> Trait:
         """Rules for seals choose by tag."""
@@ -193,7 +206,7 @@ class S3Probes:
             self._blobs.put(source, [_BODY], media_type="a/b")
             signed = self._signer().sign_put(key, expires_in_s=_LIFE_S, size_bytes=len(_BODY), media_type="a/b")
             more = {"x-amz-copy-source": f"/{self._target.bucket}/{self._target.object_key(source)}"}
-            status = _status(signed, body=_BODY, more=more)
+            status = status_of(signed, body=_BODY, more=more)
         ok = status in _REFUSED
         remedy = "" if ok else "update the store: whoever may upload can read every object (CVE-2026-54330)"
         return Trait(name="smuggled copies", ok=ok, detail=f"answered with {status}", remedy=remedy)
@@ -204,8 +217,7 @@ class S3Probes:
         It is tried where a worker may write, and where a gateway may. Nothing is left of it.
         """
         forger = Forger(self._target, credentials=self._credentials)
-        tries = {BY_QUERY: forger.by_query, BY_ARCHIVE: forger.by_archive}
-        found = [cve for cve, forge in tries.items() if any(self._forged(forge, key) for key in probe_keys())]
+        found = carried_out(forger, delete=lambda key: self._blobs.delete([key]))
         detail = f"the store carries out writes that nobody signed ({', '.join(found)})"
         return Trait(
             name="unsigned writes",
@@ -214,34 +226,15 @@ class S3Probes:
             remedy=FORGERY_REMEDY if found else "",
         )
 
-    def _forged(self, forge: Callable[[str], bool], key: str) -> bool:
-        if not forge(key):
-            return False
-        with suppress(ResultStoreError):  # whoever may write and not delete leaves it to lifecycle: its class is 1d
-            self._blobs.delete([key])
-        return True
-
     def _status_of_url(self, *, dated_s: float) -> int:
         with self._key() as key:
             self._blobs.put(key, [_BODY], media_type="a/b")
             signer = self._signer(now=lambda: self._blobs.now() + dated_s)
             signed = signer.sign_get(key, expires_in_s=_LIFE_S, file_name="probe", media_type="a/b")
-            return _status(signed, body=None, more={})
+            return status_of(signed, body=None, more={})
 
     def _signer(self, *, now: Callable[[], float] = time.time) -> S3Signer:
         return S3Signer(self._target, credentials=self._credentials, now=now)
-
-    def _send_half(self, signed: SignedUrl) -> None:
-        parts = urlsplit(signed.url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        line = kind(parts.netloc, timeout=_TIMEOUT_S)
-        try:
-            line.putrequest("PUT", f"{parts.path}?{parts.query}")
-            for name, value in signed.headers.items():
-                line.putheader(name, value)
-            line.endheaders(bytes(_TORN_BYTES // 2))
-        finally:
-            line.close()
 
     def _kept_bytes(self, key: str) -> int | None:
         """The length of what stands there within a second; a server needs a moment to notice that a line is closed."""
@@ -270,17 +263,8 @@ class S3Probes:
             raise Fault.of(error).error(self._target, "a probe") from error
 
 
-def _status(signed: SignedUrl, *, body: bytes | None, more: dict[str, str]) -> int:
-    # S310: S3Target allows http:// and https:// only.
-    request = urllib.request.Request(  # noqa: S310
-        signed.url, data=body, headers={**signed.headers, **more}, method=signed.method
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-            return int(answer.status)
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return refusal.code
+def _probe_rule(prefix: str) -> "LifecycleRuleOutputTypeDef":
+    return {"ID": "rs-probe", "Status": "Enabled", "Filter": {"Prefix": prefix}, "Expiration": {"Days": 1}}
 
 
 def _code(error: ClientError) -> str:

@@ -13,6 +13,7 @@ from resultstore.cli.output import err, marked, out, print_json
 from resultstore.cli.rooms import enter
 from resultstore.connect import connect, connect_bucket, connect_probes
 from resultstore.doctor import Finding, Probe, Verdict, Wrong, bucket_probes, examine, store_probes, trait_probes
+from resultstore.index_rights import index_probes
 from resultstore.model.errors import Misconfigured
 from resultstore.provision import provision
 from resultstore.settings import Settings
@@ -118,7 +119,8 @@ def sweep_now(json: Json = False) -> None:  # noqa: FBT002
 
 
 def _probes(settings: Settings) -> dict[str, Probe]:
-    of_store = store_probes(connect(settings))
+    store = connect(settings)
+    of_store = store_probes(store) | index_probes(store.index)
     probes, bucket = connect_probes(settings), connect_bucket(settings)
     accepted = {"refuses_unsigned_writes"} if settings.accept_forgeable_store else set()
     of_bucket = {} if probes is None else trait_probes(probes, accepted=accepted)

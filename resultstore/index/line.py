@@ -1,6 +1,7 @@
 """RedisLine: one connection that hears many ids or owners, read by the thread that waits."""
 
 import contextlib
+import logging
 import random
 import select
 import threading
@@ -12,6 +13,8 @@ from typing import Final, Generic, TypeVar
 import redis
 
 from resultstore.index.watcher import Connection
+
+_log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
@@ -47,6 +50,7 @@ class RedisLine(Generic[_Word]):
         self._failures = 0
         self._retry_at = 0.0
         self._called = threading.Event()
+        self._refused = False
 
     def listen(self, result_ids: Sequence[str]) -> None:
         """Begin to hear these ids; while the server is away they are remembered."""
@@ -149,9 +153,18 @@ class RedisLine(Generic[_Word]):
                 event = self._event(connection.read_response())
                 if event is not None:
                     events.append(event)
+        except redis.exceptions.NoPermissionError as error:
+            self._warn_refused(error)
+            self._hang_up()
         except (redis.RedisError, OSError):
             self._hang_up()
         return events
+
+    def _warn_refused(self, error: redis.RedisError) -> None:
+        """Say once that waiters are woken by their next look alone."""
+        if not self._refused:
+            _log.warning("channels_refused reason=%r remedy=%r", str(error), "add &rs:* to the ACL rule of this user")
+        self._refused = True
 
     def _event(self, message: list[bytes]) -> _Word | None:
         kind, channel = message[0], message[1].decode()

@@ -1,0 +1,35 @@
+"""Doctor, on a folder and a Redis: all well, or what is away by its name."""
+
+
+def test_the_doctor_finds_all_well(run):
+    run("setup")
+
+    done = run("doctor", "--json")
+
+    assert {one["name"]: one["verdict"] for one in done.told} == dict.fromkeys(
+        ("secret key", "index", "index rights", "index channels", "blobs", "write once", "layout", "clock", "broker"),
+        "ok",
+    )
+    assert done.code == 0
+
+
+def test_the_doctor_names_each_server_that_is_away_and_what_to_do(run):
+    away = {
+        "RESULTSTORE_INDEX_URL": "redis://127.0.0.1:1/0",
+        "RESULTSTORE_BROKER_URL": "amqp://a:hunter2@127.0.0.1:1//",
+    }
+
+    done = run("doctor", "--json", **away)
+
+    wrong = {one["name"]: one for one in done.told if one["verdict"] == "wrong"}
+    assert done.code == 1
+    assert wrong.keys() == {"index", "broker"}
+    assert all(one["remedy"] for one in wrong.values())
+    assert "hunter2" not in done.out.decode() + done.err
+
+
+def test_the_doctor_survives_a_broker_of_an_unknown_kind(run):
+    done = run("doctor", "--json", RESULTSTORE_BROKER_URL="pigeon://coop")
+
+    assert done.code == 1
+    assert "pigeon" in next(one["text"] for one in done.told if one["name"] == "broker")

@@ -1,0 +1,91 @@
+"""Doctor, on a Redis whose ACL users may do too little, or exactly what the page says."""
+
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from celery import Celery
+
+from tests.uploads.telling import until
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/deploy.md"
+[RULE] = re.findall(r"^ACL SETUSER resultstore on >password (.+)$", PAGE.read_text(), re.MULTILINE)
+
+
+@pytest.fixture
+def user(redis_url) -> Iterator[Callable[[str], str]]:
+    """Make a user with such a rule; the URL to come in by."""
+    client, place = redis.Redis.from_url(redis_url), urlsplit(redis_url)
+    name = f"doctor{secrets.token_hex(4)}"
+
+    def make(rule: str) -> str:
+        client.execute_command("ACL", "SETUSER", name, "reset", "on", ">pw", *rule.split())
+        return f"redis://{name}:pw@{place.hostname}:{place.port}/0"
+
+    yield make
+    client.execute_command("ACL", "DELUSER", name)
+    client.close()
+
+
+@pytest.fixture
+def findings(run) -> Callable[[str], dict[str, dict]]:
+    """What doctor finds wrong with such an index, by its name; how all probes of the index ended."""
+
+    def findings(url: str) -> dict[str, dict]:
+        done = run("doctor", "--json", RESULTSTORE_INDEX_URL=url)
+        assert done.code == (1 if any(one["verdict"] == "wrong" for one in done.told) else 0)
+        return {one["name"]: one for one in done.told if one["name"].startswith("index")}
+
+    return findings
+
+
+@pytest.mark.parametrize("rule", ["allkeys resetchannels +@all -@dangerous", "allkeys &other:* +@all"])
+def test_a_user_without_channels_is_found(user, findings, rule):
+    found = findings(user(rule))
+
+    assert found["index"]["verdict"] == "ok"
+    for name in ("index rights", "index channels"):
+        assert found[name]["verdict"] == "wrong"
+        assert "&rs:*" in found[name]["remedy"]
+    assert "not heard" in found["index channels"]["text"]
+
+
+@pytest.mark.parametrize("missing", ["+@write", "+@scripting", "+time"])
+def test_a_user_with_too_few_rights_is_found(user, findings, missing):
+    assert missing in RULE
+
+    found = findings(user(RULE.replace(missing, "")))
+
+    assert found["index rights"]["verdict"] == "wrong"
+    assert "docs/how-to/deploy.md" in found["index rights"]["remedy"]
+
+
+def test_the_rights_of_the_page_suffice(user, findings):
+    found = findings(user(RULE))
+
+    assert {one["verdict"] for one in found.values()} == {"ok"}
+    assert re.search(r"arrive in \d", found["index channels"]["text"])
+
+
+def test_nothing_of_the_doctor_stays(user, findings, redis_url):
+    findings(user(RULE))
+
+    with redis.Redis.from_url(redis_url) as client:
+        kept = [key for key in client.scan_iter("*doctor-probe*") if client.ttl(key) < 0]
+    assert kept == []
+
+
+def test_a_waiter_says_that_channels_are_refused(user, caplog):
+    app = Celery("waits", broker="memory://", backend=f"resultstore+{user('allkeys resetchannels +@all')}")
+
+    with caplog.at_level(logging.WARNING, logger="resultstore"):
+        with pytest.raises(app.AsyncResult("x").TimeoutError):
+            app.AsyncResult(secrets.token_hex(8)).get(timeout=0.5)
+        until(lambda: "channels_refused" in caplog.text, "it is said")
+    assert "&rs:*" in caplog.text
+    assert caplog.text.count("channels_refused") == 1
