@@ -31,6 +31,7 @@ class Lack(StrEnum):
     LIFECYCLE_WRITING = "lifecycle rules can be read and not written"
     RULE_CONFLICT = "writing lifecycle rules is answered with 409"
     RANGES = "a bounded Range is ignored (rclone serve s3)"
+    LAST_PART = "a multipart upload is completed without its last part"
 
 
 @dataclass
@@ -52,6 +53,7 @@ class Weak(Proxy):
             Lack.LIFECYCLE_WRITING: method == "PUT" and query.startswith("lifecycle"),
             Lack.RULE_CONFLICT: method == "PUT" and query.startswith("lifecycle"),
             Lack.RANGES: method == "GET" and "range" in headers,
+            Lack.LAST_PART: method == "POST" and query.startswith("uploadId="),
         }
         found = next((one for one in sorted(self.lacks) if has[one]), None)
         if found is not None:
@@ -75,7 +77,10 @@ class WeakHandler(Handler):
             return 409, [("content-type", "application/xml")], _CONFLICT
         if lack is Lack.RANGES:
             del headers["range"]
-        if lack in {Lack.CONDITION, Lack.RANGES}:
+        if lack is Lack.LAST_PART:
+            head, _, tail = body.rpartition(b"<Part>")
+            body = head + tail.partition(b"</Part>")[2]
+        if lack in {Lack.CONDITION, Lack.RANGES, Lack.LAST_PART}:
             self._sign_again(headers, body)
         status, answered, answer = super()._forward(body)
         if lack is Lack.RULE_TAGS:
@@ -84,7 +89,8 @@ class WeakHandler(Handler):
         return status, answered, answer
 
     def _sign_again(self, headers: dict[str, str], body: bytes) -> None:
-        """The condition is signed: without it the request needs a signature of its own."""
+        """What was changed was signed: now the request needs a signature of its own."""
+        headers = headers | {"content-length": str(len(body))}
         kept = {name: value for name, value in headers.items() if name in _KEPT_HEADERS | {"x-amz-tagging"}}
         url = f"{self.server.upstream.scheme}://{self.server.upstream.netloc}{self.path}"
         request = AWSRequest(self.command, url, headers=kept, data=body)

@@ -27,7 +27,6 @@ from resultstore.store.attempt import Attempt, running
         {1: "a"},
         {"\udc80": "a"},
     ],
-    ids=str,
 )
 def test_metadata_that_no_seal_holds_is_refused(store: Store, metadata):
     with pytest.raises(WrongType, match="metadata"):
@@ -100,7 +99,6 @@ def test_numbers_of_numpy_are_numbers(store: Store):
         ((True, None, None), (1, 0, "")),
         (("many", [], "\udc80"), (0, 0, "\\udc80")),
     ],
-    ids=str,
 )
 def test_no_task_fails_for_what_it_reports(store: Store, reported: tuple[object, ...], shown: tuple[object, ...]):
     with running(Attempt("job")):
