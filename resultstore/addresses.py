@@ -136,7 +136,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._addresses = addresses
         self._resolve = resolve or system_addresses
         limits = httpx.Limits(max_keepalive_connections=0)
-        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=limits, retries=0)
+        authorities = httpx.create_ssl_context()  # with those of SSL_CERT_FILE, which `trust_env=False` would ignore
+        self._inner = httpx.AsyncHTTPTransport(verify=authorities, trust_env=False, limits=limits, retries=0)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Ask, under the URL's own name in Host and in TLS. Raises AddressRefused before anything is sent."""

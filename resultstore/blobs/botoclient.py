@@ -9,6 +9,7 @@ import boto3.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from resultstore.blobs.authorities import for_boto
 from resultstore.blobs.credentials import Credentials
 from resultstore.blobs.target import S3Target
 
@@ -39,4 +40,4 @@ def made(target: S3Target, credentials: Credentials) -> "S3Client":
         aws_session_token=credentials.session_token or None,
         region_name=target.region,
     )
-    return cast("S3Client", session.client("s3", endpoint_url=target.origin, config=config))
+    return cast("S3Client", session.client("s3", endpoint_url=target.origin, config=config, verify=for_boto()))

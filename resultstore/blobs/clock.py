@@ -1,6 +1,7 @@
 """Clock: the object store's own time, told by the Date header of its answers."""
 
 import os
+import ssl
 import threading
 import time
 import urllib.error
@@ -10,6 +11,7 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 
+from resultstore.blobs.authorities import tls_context
 from resultstore.blobs.faults import Fault
 from resultstore.blobs.retry import Retries
 from resultstore.blobs.target import S3Target
@@ -97,11 +99,14 @@ class StoreClock:
                     raise Fault.of(error).error(self._target, "the store's clock") from error
                 time.sleep(pause_s)
 
+    def _tls(self) -> ssl.SSLContext | None:
+        return tls_context() if self._target.origin.startswith("https:") else None
+
     def _date(self) -> str:
         # S310: S3Target allows http:// and https:// only.
         request = urllib.request.Request(f"{self._target.origin}/", method="HEAD")  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=self._timeout_s, context=self._tls()) as answer:  # noqa: S310
                 return str(answer.headers.get("Date", ""))
         except urllib.error.HTTPError as refusal:  # it does not know us, yet it tells the time
             with refusal:

@@ -10,7 +10,8 @@ from typing import TypedDict, TypeVar
 
 import msgspec
 
-from resultstore.blobs.credentials import CredentialSource
+from resultstore.blobs.authorities import for_obstore
+from resultstore.blobs.credentials import Credentials, CredentialSource
 from resultstore.blobs.faults import Fault
 from resultstore.blobs.retry import Retries
 from resultstore.blobs.runtime import live_obstore
@@ -102,7 +103,7 @@ class Connection:
 
     def _made(self, idle_s: float, *, tries: int) -> object:
         self._credentials()  # a missing key is our error here, and would be hidden in obstore's own later
-        target = self.target
+        target, authorities = self.target, for_obstore()
         return self.library._store.S3Store(  # noqa: SLF001  obstore.store wraps this class with the functions that are called here
             target.bucket,
             endpoint=target.origin if target.path_style else target.in_host(target.origin),
@@ -126,6 +127,7 @@ class Connection:
                 "connect_timeout": timedelta(seconds=self.limits.connect_s),
                 "read_timeout": timedelta(seconds=idle_s),
                 "timeout": _NO_LIMIT,  # of a whole request, 30 s unless set: it would cut every long stream
+                **({} if authorities is None else {"root_certificate": authorities}),
             },
         )
 
@@ -135,5 +137,13 @@ class Connection:
             "access_key_id": now.access_key,
             "secret_access_key": now.secret_key,
             "token": now.session_token or None,
-            "expires_at": datetime.now(UTC) + _CREDENTIALS_LIVE if now.session_token else None,
+            "expires_at": _asked_again_at(now),
         }
+
+
+def _asked_again_at(credentials: Credentials) -> datetime | None:
+    """When obstore asks for credentials again; None for those that stay."""
+    soon = datetime.now(UTC) + _CREDENTIALS_LIVE
+    if credentials.expires_at is not None:
+        return min(soon, datetime.fromtimestamp(credentials.expires_at, UTC))
+    return soon if credentials.session_token else None

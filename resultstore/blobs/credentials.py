@@ -6,11 +6,19 @@ import msgspec
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """One access key: id, secret, and the session token that temporary ones carry ("" for none)."""
+    """One access key.
+
+    Args:
+        access_key: its id.
+        secret_key: its secret.
+        session_token: what temporary ones carry; "" for none.
+        expires_at: when temporary ones end, in seconds since the epoch; None where that is not known.
+    """
 
     access_key: str
     secret_key: str
     session_token: str = ""
+    expires_at: float | None = None
 
     def __repr__(self) -> str:
         """The access key's id alone: a secret never reaches a log."""

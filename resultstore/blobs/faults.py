@@ -50,18 +50,16 @@ _REMEDIES = {
     "RangeIgnored": "the store ignores ranges; look for a proxy that drops the Range header, or use another store",
     "AccessDenied": f"allow it in the policy of these credentials, or {_KEYS}",
 }
+_UNTRUSTED = (
+    "its certificate is not trusted: name a file with that of its authority in SSL_CERT_FILE, "
+    "or correct RESULTSTORE_S3_ENDPOINT"
+)
 # Found in the text of a connection that failed; the first that fits speaks.
 _CONNECTION = (
     ("InvalidContentType", "it does not speak TLS: write http:// in RESULTSTORE_S3_ENDPOINT"),
     ("WRONG_VERSION_NUMBER", "it does not speak TLS: write http:// in RESULTSTORE_S3_ENDPOINT"),
-    (
-        "ertificate",
-        "its certificate is not trusted: add its authority (SSL_CERT_FILE), or correct RESULTSTORE_S3_ENDPOINT",
-    ),
-    (
-        "CERTIFICATE",
-        "its certificate is not trusted: add its authority (SSL_CERT_FILE), or correct RESULTSTORE_S3_ENDPOINT",
-    ),
+    ("ertificate", _UNTRUSTED),
+    ("CERTIFICATE", _UNTRUSTED),
     ("dns error", "its host name is not known: correct RESULTSTORE_S3_ENDPOINT"),
     ("Name or service not known", "its host name is not known: correct RESULTSTORE_S3_ENDPOINT"),
     ("refused", "nothing listens there: start the store, or correct RESULTSTORE_S3_ENDPOINT"),

@@ -13,6 +13,7 @@ from minio.credentials.providers import Provider
 from minio.error import MinioAdminException, MinioException
 from minio.notificationconfig import NotificationConfig, PrefixFilterRule, QueueConfig
 
+from resultstore.blobs.authorities import tls_context
 from resultstore.blobs.credentials import CredentialSource
 from resultstore.blobs.policies import Policy
 from resultstore.blobs.target import S3Target
@@ -52,7 +53,7 @@ class MinioServer:
 
     def __init__(self, target: S3Target, *, credentials: CredentialSource) -> None:
         parts = urlsplit(target.origin)
-        wire = urllib3.PoolManager(timeout=_TIMEOUT_S, retries=urllib3.Retry(0), cert_reqs="CERT_REQUIRED")
+        wire = urllib3.PoolManager(timeout=_TIMEOUT_S, retries=urllib3.Retry(0), ssl_context=tls_context())
         secure, provider = parts.scheme == "https", _Provided(credentials)
         self._target = target
         self._admin = MinioAdmin(

@@ -16,7 +16,7 @@ from resultstore.blobs.credentials import Credentials, CredentialSource
 from resultstore.blobs.disposition import content_disposition
 from resultstore.blobs.keys import checked_key
 from resultstore.blobs.target import S3Target
-from resultstore.model.errors import BadReference
+from resultstore.model.errors import BadReference, BlobStoreUnavailable
 from resultstore.model.mac import hmac_sha256
 
 # Amazon S3 API reference, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)".
@@ -52,11 +52,24 @@ class _Moment(msgspec.Struct, frozen=True):
     key: bytes
     query: str
 
+    def life_s(self, wanted_s: int) -> int:
+        """Return `wanted_s`, or how long the credentials live from this second on, if that is less.
+
+        Raises BlobStoreUnavailable when they have ended.
+        """
+        end = self.credentials.expires_at
+        if end is None:
+            return wanted_s
+        left_s = int(end) - self.second
+        if left_s < 1:
+            raise BlobStoreUnavailable("the credentials that sign URLs have ended: see why they are not renewed")
+        return min(wanted_s, left_s)
+
 
 class S3Signer:
     """Signs for the public endpoint, without a request.
 
-    A URL ends with the session token that signed it, if that is sooner.
+    A URL ends with the credentials that signed it, if that is sooner, and says so.
 
     Args:
         target: the bucket, and the endpoint that stands in the URLs.
@@ -105,7 +118,7 @@ class S3Signer:
         time cannot be had.
         """
         moment = self._moment(self._read_credentials, expires_in_s)
-        life_s = expires_in_s if not_after is None else min(expires_in_s, not_after - moment.second)
+        life_s = moment.life_s(expires_in_s if not_after is None else min(expires_in_s, not_after - moment.second))
         kept_s = self._window_s if life_s >= 2 * self._window_s else 0
         overrides = _overrides(file_name, media_type=media_type, inline=inline, kept_s=kept_s)
         return self._signed("GET", key, moment, expires_in_s=life_s, overrides=overrides, headers={})
@@ -122,7 +135,8 @@ class S3Signer:
         if checksum_sha256 is not None:
             headers["x-amz-checksum-sha256"] = checksum_sha256
         moment = self._moment(self._credentials, expires_in_s)
-        return self._signed("PUT", key, moment, expires_in_s=expires_in_s, overrides="", headers=headers)
+        life_s = moment.life_s(expires_in_s)
+        return self._signed("PUT", key, moment, expires_in_s=life_s, overrides="", headers=headers)
 
     def sign_part(self, key: str, *, expires_in_s: int, upload_id: str, number: int, size_bytes: int) -> SignedUrl:
         """A URL that sends part `number` (1 to 10,000) of a multipart upload: exactly `size_bytes`.
@@ -132,7 +146,8 @@ class S3Signer:
         asked = f"partNumber={number}&uploadId={_quoted(upload_id)}"
         headers = {"content-length": str(size_bytes), **self._guard}
         moment = self._moment(self._credentials, expires_in_s)
-        return self._signed("PUT", key, moment, expires_in_s=expires_in_s, overrides=asked, headers=headers)
+        life_s = moment.life_s(expires_in_s)
+        return self._signed("PUT", key, moment, expires_in_s=life_s, overrides=asked, headers=headers)
 
     def sign_form(
         self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None
@@ -154,7 +169,7 @@ class S3Signer:
             fields["x-amz-security-token"] = moment.credentials.session_token
         if checksum_sha256 is not None:
             fields["x-amz-checksum-sha256"] = checksum_sha256
-        expires_at = moment.second + expires_in_s
+        expires_at = moment.second + moment.life_s(expires_in_s)
         policy = {
             "expiration": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(expires_at)),
             "conditions": [

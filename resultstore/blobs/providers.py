@@ -1,5 +1,7 @@
 """Providers: what boto3's provider chain finds: profile, container, instance role."""
 
+from datetime import datetime
+
 import boto3.session
 import botocore.exceptions
 
@@ -36,12 +38,21 @@ class BotoChain:
     def __call__(self) -> Credentials:
         """The credentials now. Raises BlobStoreUnavailable when they cannot be renewed."""
         try:
-            frozen = self._found.get_frozen_credentials()
+            while True:  # another thread may renew them between two looks
+                end = self._end()
+                frozen = self._found.get_frozen_credentials()
+                if end == self._end():
+                    break
         except botocore.exceptions.BotoCoreError as error:
             raise _not_had(error) from error
         if not frozen.access_key or not frozen.secret_key:
             raise BlobStoreUnavailable(f"the credentials of the object store are empty: {_REMEDY}")
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "", end)
+
+    def _end(self) -> float | None:
+        """When they end; None for those that stay. botocore has no public name for it (credentials.py, 428)."""
+        end: datetime | None = getattr(self._found, "_expiry_time", None)
+        return None if end is None else end.timestamp()
 
 
 def _not_had(error: Exception) -> BlobStoreUnavailable:

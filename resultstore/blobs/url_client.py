@@ -1,12 +1,14 @@
 """URL client: uses presigned URLs as whoever was given them would, to see what the store answers."""
 
 import http.client
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from resultstore.blobs.authorities import tls_context
 from resultstore.blobs.blobstore import SignedUrl
 
 _TIMEOUT_S: Final = 10.0
@@ -19,7 +21,7 @@ def status_of(signed: SignedUrl, *, body: bytes | None, more: Mapping[str, str])
         signed.url, data=body, headers={**signed.headers, **more}, method=signed.method
     )
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=_context(signed.url)) as answer:  # noqa: S310
             return int(answer.status)
     except urllib.error.HTTPError as refusal:
         with refusal:
@@ -41,5 +43,10 @@ def send_half(signed: SignedUrl) -> None:
 
 def connect_to(scheme: str, place: str) -> http.client.HTTPConnection:
     """Return a connection to `host[:port]`, which opens with its first request."""
-    kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
-    return kind(place, timeout=_TIMEOUT_S)
+    if scheme == "https":
+        return http.client.HTTPSConnection(place, timeout=_TIMEOUT_S, context=tls_context())
+    return http.client.HTTPConnection(place, timeout=_TIMEOUT_S)
+
+
+def _context(url: str) -> ssl.SSLContext | None:
+    return tls_context() if url.startswith("https:") else None

@@ -13,6 +13,7 @@ import pytest
 from resultstore.addresses import Addresses, GuardedTransport, allowed_addresses, system_addresses
 from resultstore.model.errors import AddressRefused, Misconfigured
 from resultstore.settings import Settings
+from tests.unit.index.conftest import self_signed
 
 PUBLIC = Addresses(ports=frozenset({80, 443}))
 
@@ -249,6 +250,21 @@ def test_tls_is_spoken_with_the_name_and_not_with_the_address():
             get(GuardedTransport(loopback(port), resolve=here), f"https://named.test:{port}/")
         thread.join(5)
     assert names == ["named.test"]
+
+
+def test_an_authority_of_ssl_cert_file_is_trusted(site, tmp_path, monkeypatch):
+    key, certificate = self_signed(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    site.socket = context.wrap_socket(site.socket, server_side=True)
+    url = f"https://127.0.0.1:{site.server_port}/"
+
+    with pytest.raises(httpx.ConnectError):
+        get(GuardedTransport(loopback(site.server_port)), url)
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    (answer,) = get(GuardedTransport(loopback(site.server_port)), url)
+
+    assert answer.status_code == 200
 
 
 def test_names_of_this_machine_are_refused_when_they_are_looked_up():

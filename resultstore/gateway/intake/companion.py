@@ -1,5 +1,6 @@
 """Companion: the `/s3` contract of Uppy's own server, so that Uppy uploads to this store without one."""
 
+import time
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -10,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from resultstore.blobs.blobstore import SignedUrl
 from resultstore.gateway.front.writes import check_document
 from resultstore.gateway.identity.caller import Caller, needs
 from resultstore.gateway.intake.desk import UploadDesk
@@ -103,7 +105,6 @@ class CompanionRoutes:
     def __init__(self, store: Store, desk: UploadDesk) -> None:
         self._uploads = UppyUploads(store, desk)
         self._desk = desk
-        self._expires_s = store.settings.upload_url_expires_s
 
     def router(self) -> APIRouter:
         """What Companion serves for uploads from the browser itself."""
@@ -149,7 +150,9 @@ class CompanionRoutes:
         ticket = self._uploads.begin(caller, _wanted(said), name=filename, media_type=type, in_parts=False)
         whole = self._desk.issuer.links(ticket).whole
         assert whole is not None  # it was begun as one PUT
-        return TargetView(url=whole.url, headers=sendable(whole), expires=self._expires_s, fields={"key": ticket.id})
+        return TargetView(
+            url=whole.url, headers=sendable(whole), expires=_seconds_left(whole), fields={"key": ticket.id}
+        )
 
     def begin(self, asked: BeginParts, caller: _Uploader, response: Response) -> BegunView:
         """A ticket for a file in parts."""
@@ -171,7 +174,7 @@ class CompanionRoutes:
         """Where one part goes, with `headers` as they stand."""
         response.headers.update(NO_STORE)
         [link] = self._links(self._uploads.mine(caller, key, upload_id), [number])
-        return TargetView(url=link.signed.url, headers=sendable(link.signed), expires=self._expires_s)
+        return TargetView(url=link.signed.url, headers=sendable(link.signed), expires=_seconds_left(link.signed))
 
     def batch(
         self,
@@ -208,6 +211,11 @@ class CompanionRoutes:
 
     def _links(self, ticket: Ticket, numbers: list[int]) -> tuple[Link, ...]:
         return self._desk.issuer.parts(ticket, numbers)
+
+
+def _seconds_left(signed: SignedUrl) -> int:
+    """For how long a URL works: as long as it was asked for, or as the credentials live that signed it."""
+    return max(0, signed.expires_at - int(time.time()))
 
 
 def _wanted(said: dict[str, JsonValue] | dict[str, str]) -> UppyUpload:
