@@ -34,6 +34,11 @@ SERVER_FIXTURES = frozenset(
 SERVER_PARAMETERS = ("s3", "redis", "minio")  # how the parameters of fixtures begin that start one by its name
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker here too: the conformance suites run by their projects' own configuration."""
+    config.addinivalue_line("markers", "servers: needs a server or another program")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test that needs a server, so that `make quick` leaves it out; its fixtures tell, not its author."""
     for item in items:

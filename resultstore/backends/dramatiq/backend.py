@@ -14,6 +14,7 @@ from resultstore.backends.dramatiq.artifacts import around
 from resultstore.capturing import sealed_record
 from resultstore.connect import connect
 from resultstore.model.errors import Misconfigured, ResultDeleted
+from resultstore.model.ids import id_of
 from resultstore.model.layout import RETENTION_S
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
@@ -57,7 +58,7 @@ class ResultStoreBackend(ResultBackend):
 
     def build_message_key(self, message: Sent) -> str:
         """The message's id: one id all the way, so that the gateway and the command line know it too."""
-        return message.message_id
+        return id_of(message.message_id)
 
     def get_result(self, message: Sent, *, block: bool = False, timeout: int | None = None) -> object:
         """What the actor returned.
@@ -131,7 +132,7 @@ def owner_of(message: Sent) -> str:
 
 
 def _record(message: Sent) -> Result:
-    return Result(id=message.message_id, task=message.actor_name, owner=owner_of(message))
+    return Result(id=id_of(message.message_id), task=message.actor_name, owner=owner_of(message))
 
 
 def _with_facts(record: Result, message: Sent, state: State) -> Result:

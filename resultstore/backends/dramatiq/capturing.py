@@ -17,6 +17,7 @@ from resultstore.capturing import run_captured, still_wanted
 from resultstore.index.index import Over
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import Misconfigured, ResultDeleted, ResultStoreError
+from resultstore.model.ids import id_of
 from resultstore.model.result import Result, State
 from resultstore.run_counts import RunCounts, lost_message
 from resultstore.store.attempt import Attempt, current
@@ -81,7 +82,7 @@ class Capture(Middleware):
         if _ttl_ms(broker, message) is None:
             return
         known = Result(
-            id=message.message_id,
+            id=id_of(message.message_id),
             task=message.actor_name,
             owner=owner_of(message),
             created_at=message.message_timestamp / 1000,
