@@ -10,6 +10,7 @@ from resultstore.blobs.policies import policies
 from resultstore.blobs.target import S3Target
 from resultstore.connect import connect_minio
 from resultstore.model.errors import Misconfigured
+from resultstore.redaction import Secret
 from resultstore.settings import Settings
 
 ROLES: Final = ("worker", "gateway", "reader", "uploader")
@@ -23,7 +24,7 @@ def account_name(role: str) -> str:
 
 def new_secret() -> str:
     """Return a random secret key."""
-    return secrets.token_urlsafe(_SECRET_BYTES)
+    return Secret(secrets.token_urlsafe(_SECRET_BYTES))
 
 
 def given_accounts(settings: Settings) -> Mapping[str, Credentials]:

@@ -108,7 +108,8 @@ def _local(folder: Path, settings: Settings) -> tuple[SealStore, Signer]:
 
     base_url = settings.bytes_url or f"http://{settings.bytes_host}:{settings.bytes_port}"
     secret = settings.secret_key.encode() or folder_secret(folder)
-    return LocalBlobs(folder), LocalSigner(secret, base_url, window_s=settings.url_window_s)
+    blobs = LocalBlobs(folder, for_group=settings.blobs_for_group)
+    return blobs, LocalSigner(secret, base_url, window_s=settings.url_window_s)
 
 
 def _s3(settings: Settings) -> tuple[SealStore, Signer]:

@@ -15,6 +15,7 @@ import redis
 
 from resultstore.model.errors import IndexUnavailable, Misconfigured
 from resultstore.processes import Processes
+from resultstore.redaction import Secret
 
 START_LIMIT_S = 10.0
 PORT_TRIES = 3
@@ -83,7 +84,7 @@ def start_embedded(folder: Path, processes: Processes) -> Embedded:
     program = server_program()
     secret_key = kept_secret(folder / "secret")
     for _ in range(PORT_TRIES):  # somebody else may take the port in between
-        port, password = free_port(), secrets.token_hex(24)
+        port, password = free_port(), Secret(secrets.token_hex(24))
         process = processes.start(
             [str(program), str(_written_config(folder, port=port, password=password))],
             env={"PATH": os.defpath},
@@ -116,7 +117,7 @@ def kept_secret(path: Path) -> str:
             file.write(secrets.token_hex(32))
     except FileExistsError:
         pass
-    return path.read_text().strip()
+    return Secret(path.read_text().strip())
 
 
 def free_port() -> int:

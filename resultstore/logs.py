@@ -12,9 +12,24 @@ from typing import Any
 
 import msgspec
 
+from resultstore.escapes import visible, visible_json, visible_line
 from resultstore.redaction import redacted
 
 _OURS = "resultstore"
+_OF_MANY_LINES = frozenset({"event", "exception", "stack"})
+
+
+class EscapeControls(logging.Filter):
+    """Lets every record through, with the control characters of its message and traceback written out."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the record, so that no formatter prints what a terminal would obey."""
+        record.msg, record.args = visible(record.getMessage()), ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = visible(record.exc_text)
+        return True
 
 
 class Log:
@@ -48,6 +63,7 @@ def configure_logs(*, json: bool, level: int = logging.INFO) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         redacted,
+        _escaped,
     ]
     last: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(serializer=_json)
@@ -61,12 +77,20 @@ def configure_logs(*, json: bool, level: int = logging.INFO) -> None:
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[_with_details, *shared],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redacted, last],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redacted, _escaped, last],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     logging.getLogger(_OURS).setLevel(level)
+
+
+def _escaped(_logger: object, _method: str, line: MutableMapping[str, object]) -> MutableMapping[str, object]:
+    """A processor of structlog that writes control characters out; one value cannot begin a line of its own either."""
+    for name, value in line.items():
+        if isinstance(value, str) and not value.isprintable():
+            line[name] = visible(value) if name in _OF_MANY_LINES else visible_line(value)
+    return line
 
 
 def _with_details(_logger: object, _method: str, line: MutableMapping[str, object]) -> MutableMapping[str, object]:
@@ -80,6 +104,7 @@ def _with_details(_logger: object, _method: str, line: MutableMapping[str, objec
 def _json(line: object, default: Callable[[object], object], **_options: object) -> str:
     """By msgspec, which takes a third of json's time; integers beyond 64 bits are for json alone."""
     try:
-        return msgspec.json.encode(line, enc_hook=default).decode()
+        document = msgspec.json.encode(line, enc_hook=default).decode()
     except (OverflowError, ValueError, TypeError):
-        return json.dumps(line, default=default)
+        document = json.dumps(line, default=default)
+    return visible_json(document)

@@ -3,6 +3,8 @@
 import functools
 import re
 from collections.abc import Mapping, MutableMapping
+from typing import SupportsIndex
+from urllib.parse import SplitResult, urlsplit
 
 _CUT = "***"
 # A parameter that lets its holder read or write (ours, SigV4's, temporary credentials), in a URL, encoded in another
@@ -19,8 +21,64 @@ _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 # One of these is in whatever the others find: one look tells that most texts hold nothing to cut.
 _PERHAPS = re.compile(r"(?i)signature|credential|token|bearer|basic|aws4|://|whsec_|rst_|eyj")
 _SECRET_NAMES = re.compile(r"(?i)(?:^|_|-)(authorization|cookie|password|secret|secret_key|token|signature)$")
+# All that stands before the last "@" of a URL's authority: a password need not be percent-encoded to be accepted.
+_USER = re.compile(r"(?<=://).*@|^[^/@]*@", re.DOTALL)
+_QUERY_SECRET = re.compile(r"(?i)(\b\w*(?:pass|secret|token|key)\w*=)[^&]*")
 _DEEPEST = 6
 _NUMBERS = frozenset({int, float})
+
+
+class Secret(str):
+    """Text with a secret in it, as a key or a URL with a password: it is that text, and its repr shows no secret.
+
+    A traceback that shows local variables, a debugger and an error tracker show the repr.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return a URL without user, password and secret parameters, and nothing of any other text."""
+        return repr(_shown(self))
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> "SecretBytes":
+        """Return its bytes, whose repr shows nothing either."""
+        return SecretBytes(super().encode(encoding, errors))
+
+    def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> list[str]:
+        """Return its parts, each a Secret."""
+        return [Secret(one) for one in super().split(sep, maxsplit)]
+
+
+class SecretBytes(bytes):
+    """A key: its repr shows nothing of it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return what stands for a key."""
+        return repr(_CUT.encode() if self else b"")
+
+
+def secret_url(url: str) -> str:
+    """Return `url` as a Secret when there is one in it."""
+    return Secret(url) if _shown(url) != url else url
+
+
+def split_secret(url: str) -> SplitResult:
+    """Return urlsplit(url), with its authority and query as Secrets where there is a user or a password."""
+    parts = urlsplit(url)
+    if "@" in url and "@" not in parts.netloc:  # a password with a slash: its pieces are anywhere
+        return SplitResult(*map(Secret, parts))
+    netloc = Secret(parts.netloc) if "@" in parts.netloc else parts.netloc
+    query = Secret(parts.query) if _QUERY_SECRET.search(parts.query) else parts.query
+    return parts._replace(netloc=netloc, query=query)
+
+
+def _shown(text: str) -> str:
+    """Return what may be seen of a secret text. A bare authority (user:password@host) is a URL too."""
+    if "://" not in text and "@" not in text:
+        return _CUT if text else ""
+    return _QUERY_SECRET.sub(rf"\1{_CUT}", _USER.sub(f"{_CUT}@", text))
 
 
 def redacted(_logger: object, _method: str, line: MutableMapping[str, object]) -> MutableMapping[str, object]:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from resultstore.model.errors import BadSetting
+from resultstore.redaction import Secret, secret_url
 
 GIB = 1024**3
 DEFAULT_PART_SIZE_BYTES = 8 * 1024 * 1024
@@ -23,11 +24,12 @@ class _Setting(msgspec.Struct, frozen=True):
     default: object
     about: str
     bounds: dict[str, Any]
+    secret: bool = False
 
 
 def _setting(default: _Value, about: str = "", *, secret: bool = False, **bounds: float) -> _Value:
     """A field. `about` says in the documents what it is for; `bounds` are msgspec.Meta's."""
-    return cast("_Value", field(default=_Setting(default, about, bounds), repr=not secret))
+    return cast("_Value", field(default=_Setting(default, about, bounds, secret), repr=not secret))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,9 @@ class Settings:
     )
     index_prefix: str = _setting("", "what all keys and channels in Redis begin with; without braces")
     blobs_url: str = _setting("", "s3://bucket/prefix, file:///folder or memory://; empty: no object store")
+    blobs_for_group: bool = _setting(
+        default=False, about="files in a folder of blobs are for its group too (0660), not for their owner alone (0600)"
+    )
     broker_url: str = _setting("amqp://guest:guest@127.0.0.1:5672//", "the shipped worker's broker")
     broker_queue: str = _setting("celery", "where the gateway sends work, and the shipped worker takes it")
     secret_key: str = _setting(
@@ -155,11 +160,21 @@ class Settings:
             if isinstance(given, _Setting):
                 given = os.environ.get(_PREFIX + name.upper(), setting.default)
             try:
-                object.__setattr__(self, name, msgspec.convert(given, wanted, strict=False))
+                taken = msgspec.convert(given, wanted, strict=False)
+                object.__setattr__(self, name, _guarded(taken, setting))
             except msgspec.ValidationError as error:  # it tells types and bounds, never the value
                 wrong.append(f"{_PREFIX}{name.upper()}: {error}")
         if wrong:
             raise BadSetting(f"a setting is wrong: {'; '.join(wrong)}")
+
+
+def _guarded(value: object, setting: _Setting) -> object:
+    """Return text with a secret in it as a Secret: frames of a traceback and their local variables show its repr."""
+    if not isinstance(value, str):
+        return value
+    if setting.secret:
+        return Secret(value)
+    return secret_url(value) if "://" in value else value
 
 
 @cache

@@ -4,7 +4,7 @@ from celery import Celery
 from celery.signals import worker_init, worker_ready
 
 from resultstore import Settings
-from resultstore.backends.celery import bucket_events, setup, trace_worker
+from resultstore.backends.celery import bucket_events, escape_worker_logs, setup, trace_worker
 from tasks.confined import hide_this_process
 from tasks.fences import tell_what_decoders_reach
 
@@ -68,4 +68,5 @@ def _tell_what_decoders_reach(**_: object) -> None:
 
 
 app = make_app(Settings())
+escape_worker_logs()
 trace_worker(Settings())

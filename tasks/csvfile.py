@@ -217,9 +217,13 @@ class Table:
 
 
 def listed(names: list[str], *, most: int = 12) -> str:
-    """Names for a message: not more than `most` of them, each cut short."""
-    shown = ", ".join(name[:40] for name in names[:most])
+    """Names for a message: not more than `most` of them, each cut short and on the line."""
+    shown = ", ".join(_printable(name[:40]) for name in names[:most])
     return f"{shown} ... ({len(names)} in all)" if len(names) > most else shown
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def _check_fits(cells: pa.Array, name: str, kind: Kind, first_row: int) -> None:

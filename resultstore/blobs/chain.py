@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from resultstore.blobs.credentials import Credentials, CredentialSource
+from resultstore.redaction import Secret
 
 
 class CredentialChain:
@@ -37,7 +38,7 @@ class CredentialChain:
 
 def _of_environment(variables: Mapping[str, str]) -> Credentials | None:
     """What the first provider of boto3's chain finds, where it is a plain pair that stays; else None."""
-    pair = variables.get("AWS_ACCESS_KEY_ID", ""), variables.get("AWS_SECRET_ACCESS_KEY", "")
+    pair = variables.get("AWS_ACCESS_KEY_ID", ""), Secret(variables.get("AWS_SECRET_ACCESS_KEY", ""))
     if not all(pair) or "AWS_CREDENTIAL_EXPIRATION" in variables or "AWS_SECURITY_TOKEN" in variables:
         return None
     return Credentials(*pair, variables.get("AWS_SESSION_TOKEN", ""))

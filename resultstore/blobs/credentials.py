@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from resultstore.redaction import Secret
+
 
 class Credentials(msgspec.Struct, frozen=True):
     """One access key.
@@ -19,6 +21,11 @@ class Credentials(msgspec.Struct, frozen=True):
     secret_key: str
     session_token: str = ""
     expires_at: float | None = None
+
+    def __post_init__(self) -> None:
+        """Keep what is secret as Secrets, wherever it came from."""
+        msgspec.structs.force_setattr(self, "secret_key", Secret(self.secret_key))
+        msgspec.structs.force_setattr(self, "session_token", Secret(self.session_token))
 
     def __repr__(self) -> str:
         """The access key's id alone: a secret never reaches a log."""

@@ -19,12 +19,14 @@ class Drafts:
     """The drafts of one folder, in `.drafts` inside it: the same file system, so that a link is enough to publish.
 
     A writer holds a lock on its draft. A draft that nobody locks was left by a writer that was killed; the first
-    draft that a process opens here removes those. `mode` is the files' mode, before the umask.
+    draft that a process opens here removes those.
+
+    Files and folders are for their owner alone (0600, 0700), or also for their group (0660, 0770) whatever the umask.
     """
 
-    def __init__(self, root: Path, *, mode: int = 0o666) -> None:
+    def __init__(self, root: Path, *, for_group: bool = False) -> None:
         self._root = root
-        self._mode = mode
+        self._for_group = for_group
         self._folder = root / _FOLDER
         self._swept_by_pid = 0
 
@@ -32,7 +34,7 @@ class Drafts:
     def opened(self) -> Iterator["Draft"]:
         """A new, empty draft; whatever happens in the block, no draft is left after it."""
         with disk_errors(self._root):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.make_folder(self._folder)
             if self._swept_by_pid != os.getpid():
                 self._sweep()
                 self._swept_by_pid = os.getpid()
@@ -42,13 +44,30 @@ class Drafts:
         finally:
             draft.discard()
 
+    def make_folder(self, folder: Path) -> None:
+        """Make `folder`, and what is missing above it; the store's own folders are as private as its files."""
+        if folder.is_dir():
+            return
+        if folder == self._root:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            self.make_folder(folder.parent)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            if self._for_group:
+                folder.chmod(0o770)
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+
     def _new(self) -> "Draft":
         while True:
             path = self._folder / secrets.token_hex(16)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            if self._for_group:
+                os.fchmod(descriptor, 0o660)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink:
-                return Draft(self._root, path, descriptor)
+                return Draft(self._root, path, descriptor, make_folder=self.make_folder)
             os.close(descriptor)  # a sweep took it for abandoned before it was locked
 
     def _sweep(self) -> None:
@@ -61,8 +80,9 @@ class Drafts:
 class Draft:
     """One locked file below `.drafts`, being written."""
 
-    def __init__(self, root: Path, path: Path, descriptor: int) -> None:
+    def __init__(self, root: Path, path: Path, descriptor: int, *, make_folder: Callable[[Path], None]) -> None:
         self._root = root
+        self._make_folder = make_folder
         self._path = path
         self._descriptor = descriptor
 
@@ -101,9 +121,19 @@ class Draft:
             os.fsync(self._descriptor)
             for _ in range(_PUBLISH_TRIES):
                 with suppress(FileNotFoundError):  # the folder was pruned by a delete: make it again
-                    _make_folder(path.parent)
+                    self._make(path.parent)
                     return step(self._path, path)
         raise BlobStoreUnavailable(f"no file can be made in {path.parent}: it is removed again and again")
+
+    def _make(self, folder: Path) -> None:
+        try:
+            self._make_folder(folder)
+        except (FileExistsError, NotADirectoryError) as error:
+            if any(place.is_file() for place in (folder, *folder.parents)):
+                raise BadReference(
+                    f"{folder} cannot be a folder, a blob stands there: no key may begin another"
+                ) from error
+            # else a delete took it between two steps: the next one will find it missing
 
     @property
     def status(self) -> os.stat_result:
@@ -140,15 +170,6 @@ def _translated(error: OSError, folder: Path) -> ResultStoreError:
         f"{folder}: {error.strerror}: the folder must be mounted, writable for user id {os.geteuid()}, and on a "
         "file system with hard links; or set RESULTSTORE_BLOBS_URL to another"
     )
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        if any(place.is_file() for place in (folder, *folder.parents)):
-            raise BadReference(f"{folder} cannot be a folder, a blob stands there: no key may begin another") from error
-        # else a delete took it between mkdir's own two steps: the next one will find it missing
 
 
 def _linked(draft: Path, path: Path) -> bool:

@@ -24,11 +24,16 @@ class LocalBlobs:
 
     The folder is made at the first write. Threads, forks and other processes may share it. Names that begin with a
     dot are the driver's own: no key can name them and no listing shows them.
+
+    Args:
+        root: the folder.
+        for_group: files and folders that are made are for the folder's group too (0660, 0770), instead of for their
+            owner alone (0600, 0700). The folder itself stays as it is where it exists.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, for_group: bool = False) -> None:
         self._root = root.absolute()
-        self._drafts = Drafts(self._root)
+        self._drafts = Drafts(self._root, for_group=for_group)
         self._parts = LocalParts(self._root, self._drafts)
 
     def put(

@@ -16,6 +16,7 @@ from resultstore.blobs.disposition import content_disposition
 from resultstore.blobs.drafts import Drafts, disk_errors
 from resultstore.blobs.keys import checked_key, is_key
 from resultstore.model.errors import BadReference, Misconfigured
+from resultstore.redaction import SecretBytes
 
 _PURPOSE = "resultstore local url 1"  # keeps these signatures apart from others made with the same secret
 _MIN_SECRET_BYTES = 16
@@ -160,13 +161,13 @@ def folder_secret(root: Path) -> bytes:
     path = root / ".secret"
     with disk_errors(root):
         if not path.exists():
-            with Drafts(root, mode=0o600).opened() as draft:
+            with Drafts(root).opened() as draft:
                 draft.write(secrets.token_hex(sha256().digest_size).encode())
                 if draft.publish(path):  # else another process was first: its secret is the folder's
                     draft.settle(path)
         if path.stat().st_mode & 0o077:
             raise Misconfigured(f"{path} may be read by others: chmod 600 it, or remove it to invalidate all URLs")
-        secret = path.read_bytes()
+        secret = SecretBytes(path.read_bytes())
     if len(secret) != 2 * sha256().digest_size:
         raise Misconfigured(f"{path} is damaged: remove it (URLs that were signed with it become invalid)")
     return secret

@@ -13,6 +13,7 @@ from resultstore.index.hints import Hints
 from resultstore.index.pool import CLUSTER_SCHEMES, REDIS_PORT, Options, hosts, with_limits
 from resultstore.index.process import Process, connected
 from resultstore.index.watcher import Connection
+from resultstore.redaction import Secret, split_secret
 
 _SCANNED_MOST: Final = 100_000  # a listing looks at no more keys, whatever else lives there
 _SCAN_BATCH: Final = 1_000
@@ -91,9 +92,9 @@ class ClusterProcess(Process):
 
 
 def _opened(url: str, options: Options) -> RedisCluster:
-    parts = urlsplit(url)
-    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
-    named = {"username": unquote(user), "password": unquote(password)}
+    parts = split_secret(url)
+    user, _, password = map(Secret, parts.netloc.rpartition("@")[0].partition(":"))
+    named = {"username": unquote(user), "password": Secret(unquote(password))}
     chosen = with_limits(options) | dict(parse_qsl(parts.query)) | {name: said for name, said in named.items() if said}
     tls = parts.scheme == "rediss-cluster" or chosen.get("connection_class") is redis.SSLConnection
     for name in _NOT_TAKEN:

@@ -10,6 +10,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from resultstore.model.errors import Misconfigured
+from resultstore.redaction import Secret, split_secret
 
 SOCKET_TIMEOUT_S: Final = 5.0
 _CONNECT_TIMEOUT_S: Final = 2.0
@@ -61,7 +62,7 @@ def with_limits(options: Options) -> dict[str, object]:
 def address(url: str) -> str:
     """Host and port, or the socket's path: what messages may say of `url`. Raises Misconfigured when it is none."""
     try:
-        parts = urlsplit(url)
+        parts = split_secret(url)
         _check_database(parts)
         if parts.scheme == "sentinel":
             return "the master of the sentinels " + ", ".join(f"{host}:{port}" for host, port in _sentinels(parts))
@@ -91,15 +92,15 @@ def _check_database(parts: SplitResult) -> None:
 
 
 def _sentinel_pool(url: str, options: dict[str, object]) -> redis.ConnectionPool:
-    parts = urlsplit(url)
+    parts = split_secret(url)
     options.pop("host", None)
     options.pop("port", None)
     options |= dict(parse_qsl(parts.query))
     name = options.pop("master_name", None)
     if not isinstance(name, str) or not name:
         raise Misconfigured(f"sentinel:// names no master: {_FORMS}, or set master_name in the transport options")
-    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
-    named = {"username": unquote(user), "password": unquote(password), "db": int(parts.path.strip("/") or 0)}
+    user, _, password = map(Secret, parts.netloc.rpartition("@")[0].partition(":"))
+    named = {"username": unquote(user), "password": Secret(unquote(password)), "db": int(parts.path.strip("/") or 0)}
     options |= {key: value for key, value in named.items() if value}
     at_least = int(str(options.pop("min_other_sentinels", 0)))
     theirs = options.pop("sentinel_kwargs", None) or {}

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 
@@ -100,3 +101,37 @@ def test_secrets_are_cut_out_of_values_of_every_kind(value):
 
 def test_logging_of_libraries_begins_at_warnings():
     assert logging.getLogger("botocore").getEffectiveLevel() >= logging.WARNING
+
+
+CONTROLS = """
+import logging, structlog
+from celery import Celery
+from resultstore.backends.celery import escape_worker_logs
+from resultstore.logs import Log, configure_logs
+{setup}
+hostile = "a" + chr(27) + "[31m" + chr(0x9b) + "2J" + chr(0x202e) + chr(13) + "b"
+{ours}
+Log("resultstore.store").info("below", task=hostile, forged="x\\ny")
+logging.getLogger("celery.task").warning("task %s", hostile)
+try:
+    raise ValueError(hostile)
+except ValueError:
+    logging.getLogger("theirs").exception("failed")
+"""
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
+WORKER = """
+escape_worker_logs()
+Celery(set_as_current=False).log.setup(loglevel="INFO", redirect_stdouts=False, colorize=False)
+"""
+
+
+@pytest.mark.parametrize("setup", ["configure_logs(json=False)", "configure_logs(json=True)", WORKER])
+def test_no_line_controls_a_terminal(setup):
+    ours = "" if setup is WORKER else 'structlog.get_logger().info("ours", task=hostile)'
+    program = CONTROLS.format(setup=setup, ours=ours)
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+    lines = told.stderr.decode().splitlines()
+    assert sum("[31m" in line for line in lines) >= 3
+    assert [line for line in lines if OBEYED.search(line)] == []
+    assert not [line for line in lines if line.startswith("y")]

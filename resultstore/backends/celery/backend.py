@@ -38,6 +38,7 @@ from resultstore.index.index import HasLine, Hints, Line
 from resultstore.model.errors import Misconfigured, ResultDeleted, Unavailable
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result
+from resultstore.redaction import secret_url
 from resultstore.spilling import Spills
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt, current
@@ -65,6 +66,7 @@ class ResultStoreBackend(TakesAnyId, HandsOnReferences, NamesPlaces, KeepsGroups
     supports_failure_expires = True
 
     def __init__(self, app: Celery, url: str | None = None, **kwargs: object) -> None:
+        url = url and secret_url(url)
         super().__init__(app=app, url=url, expires_type=int, **kwargs)
         if self.content_type == PICKLED:
             raise Misconfigured(NO_PICKLE)

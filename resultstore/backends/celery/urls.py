@@ -1,7 +1,7 @@
 """URLs: what a backend URL and Celery's settings say of our servers."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -11,6 +11,7 @@ from celery.app.defaults import DEFAULTS
 from kombu.utils.imports import symbol_by_name
 
 from resultstore.model.errors import Misconfigured
+from resultstore.redaction import Secret, secret_url, split_secret
 from resultstore.settings import Settings, settings_known
 
 PREFIX: Final = "resultstore+"  # what makes a URL of Redis one of this backend
@@ -56,12 +57,13 @@ def place(url: str | None, conf: Any) -> Place:  # noqa: ANN401 - Celery's setti
 
     Raises Misconfigured, which names the setting, for a scheme that is not served.
     """
-    transport: Mapping[str, Any] = conf.get("result_backend_transport_options") or {}
+    url, conf = url and secret_url(url), _Unseen(conf)
+    transport = _Unseen(conf.get("result_backend_transport_options") or {})
     chosen: dict[str, object] = {}
-    for name in settings_known():
+    for name, (_, setting) in settings_known().items():
         value = transport.get(name, conf.get(f"resultstore_{name}"))
         if value is not None:
-            chosen[name] = value
+            chosen[name] = Secret(value) if setting.secret and isinstance(value, str) else value
     prefix = str(transport.get("global_keyprefix") or "")
     if prefix:
         chosen["index_prefix"] = prefix if prefix[-1] in _PREFIX_ENDS else prefix + "_"
@@ -74,6 +76,13 @@ def place(url: str | None, conf: Any) -> Place:  # noqa: ANN401 - Celery's setti
     if any(said[name] for name in _LEGACY) and settings.index_url.startswith("memory"):
         raise Misconfigured("legacy_redis and publish_legacy need Redis: use redis:// in the backend's URL")
     return Place(settings, _redis_options(url or "", conf, transport), **said)
+
+
+class _Unseen:
+    """Settings of Celery, which hold passwords and would show them in the local variables of a traceback."""
+
+    def __init__(self, settings: Any) -> None:  # noqa: ANN401 - Celery's settings have no type
+        self.get: Callable[..., Any] = settings.get
 
 
 def hidden(url: str) -> str:
@@ -94,9 +103,10 @@ def _shown(url: str) -> str:
 
 def _index_url(url: str) -> tuple[str, dict[str, str]]:
     """The URL of the index, and the query that is not for it."""
-    url = url.removeprefix(PREFIX)
-    first, *others = url.split(";")  # Celery writes sentinels so: sentinel://a:26379/0;sentinel://b:26379/0
-    parts = urlsplit(first)
+    url = secret_url(url.removeprefix(PREFIX))
+    # Celery writes sentinels so: sentinel://a:26379/0;sentinel://b:26379/0
+    first, *others = map(secret_url, url.split(";"))
+    parts = split_secret(first)
     query = dict(parse_qsl(parts.query))
     if parts.scheme == "memory":
         return "memory://", query
@@ -120,17 +130,19 @@ def _index_url(url: str) -> tuple[str, dict[str, str]]:
         first_host = first_host.rpartition("@")[2]
     hosts = [first_host, *(urlsplit(other).netloc.rpartition("@")[2] for other in others)]
     options = f"?{urlencode(query)}" if query else ""
-    return f"{_SCHEMES[parts.scheme]}://{','.join(hosts)}{parts.path}{options}", ours
+    return secret_url(f"{_SCHEMES[parts.scheme]}://{','.join(hosts)}{parts.path}{options}"), ours
 
 
-def _redis_options(url: str, conf: Any, transport: Mapping[str, Any]) -> dict[str, object]:  # noqa: ANN401 - as above
+def _redis_options(url: str, conf: _Unseen, transport: _Unseen) -> dict[str, object]:
     options: dict[str, object] = {}
     for setting, argument in _ARGUMENTS.items():
         value = conf.get(setting)
         # Celery waits two minutes for an answer by default; ours is in resultstore.index.pool.
         if value not in (None, "", False) and value != _DEFAULTS.get(setting):
+            value = Secret(value) if argument == "password" and isinstance(value, str) else value
             options[argument] = float(value) if argument.endswith("timeout") else value
-    options |= {name: transport[name] for name in _SENTINEL_OPTIONS if name in transport}
+    found = {name: transport.get(name) for name in _SENTINEL_OPTIONS}
+    options |= {name: value for name, value in found.items() if value is not None}
     options |= _tls(conf.get("redis_backend_use_ssl"), url)
     provider = _credential_provider(
         conf.get("redis_backend_credential_provider") or dict(parse_qsl(urlsplit(url).query)).get("credential_provider")
