@@ -78,3 +78,8 @@ def test_arguments_that_a_task_does_not_take_are_refused_and_named(arguments):
     wrong = list(arguments)[-1]
     with pytest.raises(WrongType, match=wrong):
         offers["images.resize"].checked(arguments)
+
+
+@pytest.mark.parametrize("task", ["tables.convert", "tables.preview", "pdf.report", "models.train"])
+def test_tables_may_be_sent_as_tabs(task):
+    assert set(offers[task].takes) == {"text/csv", "text/tab-separated-values"}

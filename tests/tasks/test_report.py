@@ -181,3 +181,43 @@ report(50)
     assert spent["said"] > 200
     assert spent["cpu_s"] < 60  # of the 300 s that the task may take
     assert spent["growth_mib"] < 400
+
+
+def test_cells_are_printed_as_they_are():
+    ids = "id,year,zip,lat\n9007199254740993,2014,01234,35.689487\n9007199254740995,2015,02139,30.044420\n"
+    pages = pages_of(written(ids.encode()))
+
+    rows = [line.split()[1:] for line in pages[-1].splitlines() if line.startswith(("1 ", "2 "))]
+    assert rows == [
+        ["9007199254740993", "2014", "01234", "35.689487"],
+        ["9007199254740995", "2015", "02139", "30.044420"],
+    ]
+    text = " ".join(pages)
+    assert "2,01" not in text
+    assert "9007199254740993" in pages[-2]  # the least id among the statistics, with all its digits
+
+
+def test_identifiers_longer_than_int64_make_a_report():
+    pages = pages_of(written(b"id,x\n12345678901234567890,1\n12345678901234567891,2\n"))
+
+    assert "12345678901234567891" in pages[-1]
+
+
+def test_the_cover_says_what_was_read_otherwise_or_is_missing():
+    table = "city,n,m\n東京,1,2\n\u0627\u0644,2\n"
+    western = "name,n\nMüller,1\nMeier,2\n".encode("latin-1")
+
+    cover = " ".join(pages_of(written(table.encode()))[0].split())
+
+    assert "cannot print, shown as boxes: U+0627" in cover
+    assert "U+6771" in cover
+    assert "fewer cells than row 1, filled up with empty ones: 1." in cover
+    assert "Read as windows-1252" in pages_of(written(western))[0]
+    assert "boxes" not in pages_of(written(western))[0]
+
+
+@pytest.mark.parametrize("number", ["1.7e308", "5e-324", "9007199254740993"])
+def test_numbers_at_the_ends_of_float64_make_a_report(number):
+    content = f"x,y\n{number},1\n-{number},2\n0,3\n".encode()
+
+    assert len(pages_of(written(content))) >= 3
