@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -97,8 +97,24 @@ def ordered(store: Store, result_id: str) -> Order | None:
     Raises BadReference when it was not written by somebody who knows the secret key.
     """
     kept = store.index.kept(layout.order_key(result_id)) if isinstance(store.index, Keeps) else None
-    if kept is None:
-        return None
+    return None if kept is None else _read_order(store, result_id, kept)
+
+
+def ordered_many(store: Store, result_ids: Sequence[str]) -> list[Order | None]:
+    """Return what `ordered` gives for each id, by one look-up; None also for what it does not believe."""
+    if not result_ids or not isinstance(store.index, Keeps):
+        return [None] * len(result_ids)
+    found: list[Order | None] = []
+    kept = store.index.kept_many([layout.order_key(one) for one in result_ids])
+    for result_id, one in zip(result_ids, kept, strict=True):
+        try:
+            found.append(None if one is None else _read_order(store, result_id, one))
+        except (BadReference, msgspec.MsgspecError):
+            found.append(None)
+    return found
+
+
+def _read_order(store: Store, result_id: str, kept: bytes) -> Order:
     mac, document = kept[:_MAC_BYTES].decode(errors="replace"), kept[_MAC_BYTES:]
     macs = store.trust.macs
     if macs and not macs.agrees(mac, _PURPOSE, result_id, hashlib.sha256(document).hexdigest()):

@@ -26,6 +26,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         takes: the media types of its upload; () when it takes none and is started by its arguments alone.
         max_bytes: the largest upload.
         arguments: the model that checks its arguments, and gives their JSON Schema.
+        webhook_url: hears of the end where the client names none, uploads from the page too; "" for the setting's.
     """
 
     task: str
@@ -34,6 +35,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     takes: tuple[str, ...] = ()
     max_bytes: int = DEFAULT_MAX_BYTES
     arguments: type[pydantic.BaseModel] = Options
+    webhook_url: str = ""
 
     def checked(self, arguments: Mapping[str, object]) -> dict[str, object]:
         """`arguments` as JSON values, those that were given; the task's own defaults stand for the others.

@@ -52,6 +52,9 @@ class Settings:
     )
     broker_url: str = _setting("amqp://guest:guest@127.0.0.1:5672//", "the shipped worker's broker")
     broker_queue: str = _setting("celery", "where the gateway sends work, and the shipped worker takes it")
+    offers: str = _setting(
+        "", "what the gateway offers: `module:name` of Offers by their tasks; empty: what a worker has registered"
+    )
     secret_key: str = _setting(
         "", "signs seals, Artifacts and local URLs; the same for all processes, 16 bytes or more", secret=True
     )
@@ -132,6 +135,9 @@ class Settings:
     quota_tickets: int = _setting(200, "open uploads of one owner", ge=0)
     quota_streams: int = _setting(20, "open event streams of one owner", ge=0)
 
+    webhook_url: str = _setting(
+        "", "where word of every end is sent for which neither client nor offer names another; empty: nowhere"
+    )
     webhook_secret: str = _setting(
         "", "signs webhooks: whsec_ and base64 (several, by spaces, while one follows another)", secret=True
     )

@@ -21,6 +21,7 @@ FLOORS = (
         "loops",
         "offers",
         "provision",
+        "registrations",
         "retention",
         "run_counts",
         "spilling",

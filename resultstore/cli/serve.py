@@ -15,6 +15,7 @@ from resultstore.connect import connect
 from resultstore.dispatching import Dispatcher
 from resultstore.logs import configure_logs
 from resultstore.model.errors import Misconfigured
+from resultstore.registrations import Registrations
 from resultstore.settings import Settings
 from resultstore.store import Store
 
@@ -65,12 +66,21 @@ def _gateway_of(store: Store) -> object:
     except Misconfigured as error:
         get_logger(__name__).warning("gateway_only_reads", reason=str(error))
         return create_app(store)
-    app = create_app(store, dispatcher=dispatcher, offers=enter("tasks.offers", extra="celery,tasks").offers)
+    app = create_app(store, dispatcher=dispatcher, offers=_offers_of(store))
     if store.settings.tracing:
         provider = enter("resultstore.tracing", extra="tracing").open_provider("resultstore-gateway")
         enter("resultstore.backends.celery.spans", extra="tracing").Publishing(provider).start()
         app.state.tracing = enter("resultstore.gateway.tracing", extra="tracing").tracing_requests(app, provider)
     return app
+
+
+def _offers_of(store: Store) -> object:
+    """What is configured; else the shipped tasks that a worker has registered. Raises Misconfigured."""
+    offering = enter("resultstore.gateway.registered", extra="gateway")
+    if store.settings.offers:
+        return offering.configured_offers(store.settings.offers)
+    registrations = Registrations(store.index, store.settings.broker_queue)
+    return offering.RegisteredOffers(enter("tasks.offers", extra="celery,tasks").offers, registrations)
 
 
 def _dispatcher_of(store: Store) -> Dispatcher:

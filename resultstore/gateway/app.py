@@ -22,16 +22,19 @@ from resultstore.gateway.intake.signing import SIGNED_PATH, SigningRoutes
 from resultstore.gateway.intake.uploads import UploadRoutes
 from resultstore.gateway.metrics import Metrics
 from resultstore.gateway.page import PageRoutes
+from resultstore.gateway.prefix import LearnsPrefix, Prefix
 from resultstore.gateway.problems import install_problems
 from resultstore.gateway.quick import QuickLookups
 from resultstore.gateway.quotas import Quotas
+from resultstore.gateway.registered import RegisteredOffers
+from resultstore.gateway.repeats import Repeats
+from resultstore.gateway.result_views import ResultViews
 from resultstore.gateway.results import ResultRoutes
 from resultstore.gateway.session import SessionRoutes, bytes_origin
 from resultstore.gateway.starting import Starting
 from resultstore.gateway.stream.events import EventRoutes
 from resultstore.gateway.stream.hub import Hub
 from resultstore.gateway.tasks import TaskRoutes
-from resultstore.gateway.views import result_json, result_view
 from resultstore.offers import NO_OFFERS, Offers
 from resultstore.store import Store
 from resultstore.uploads.completion import Completion
@@ -71,23 +74,24 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.state.store, app.state.dispatcher, app.state.offers = store, dispatcher, offers
     app.state.metrics = metrics = Metrics()
     app.state.tracing = nullcontext()  # whoever composes the app may trace it; whoever serves it enters this
-    app.state.webhooks = Webhooks(store)  # what starts work for a client tells it where to send word
-    app.state.hub = hub = Hub(store, result_view)  # closed when the server stops, so that streams end
+    app.state.webhooks = webhooks = _webhooks(store, offers)
+    app.state.prefix = prefix = Prefix(store.settings)
+    repeats = Repeats(store, offers)
+    app.state.views = views = ResultViews(repeats, prefix)
+    app.state.hub = hub = Hub(store, views)  # closed when the server stops, so that streams end
     identities = identities_of(store.settings)
     app.state.identities = identities  # where the dependency `needs` finds it
     quotas = Quotas(store.index, store.settings)
-    starting = Starting(store, dispatcher=dispatcher, offers=offers, quotas=quotas, webhooks=app.state.webhooks)
-    results = ResultRoutes(store, starting=starting, quotas=quotas)
+    starting = Starting(store, dispatcher=dispatcher, offers=offers, quotas=quotas, webhooks=webhooks, repeats=repeats)
+    results = ResultRoutes(store, starting=starting, quotas=quotas, views=views, prefix=prefix)
     app.include_router(results.router())
     app.include_router(SessionRoutes(store, identities, offers).router())
-    app.include_router(TaskRoutes(starting, offers).router())
-    app.include_router(EventRoutes(store, hub, result_view, quotas=quotas).router())
+    app.include_router(TaskRoutes(starting, offers, views=views, prefix=prefix).router())
+    app.include_router(EventRoutes(store, hub, views, quotas=quotas).router())
     app.state.reconciler = None
     if dispatcher is not None and store.blobs is not None:
         _take_uploads(app, store, dispatcher, offers=offers, quotas=quotas)
-    app.state.background = Background(
-        store, reconciler=app.state.reconciler, webhooks=app.state.webhooks, view=result_json
-    )
+    app.state.background = Background(store, reconciler=app.state.reconciler, webhooks=webhooks, view=views.json)
     metrics.watch(hub, app.state.background)
     app.include_router(HealthRoutes(store, dispatcher).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
@@ -96,6 +100,13 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     install_problems(app)
     _guard(app, store, results, metrics=metrics)
     return app
+
+
+def _webhooks(store: Store, offers: Offers) -> Webhooks:
+    """Keeps where word of an end is to be sent: by the client, the offer, or the setting."""
+    known = offers.known if isinstance(offers, RegisteredOffers) else offers
+    addresses = {task: offer.webhook_url for task, offer in known.items()}
+    return Webhooks(store, addresses=addresses, default=store.settings.webhook_url)
 
 
 @asynccontextmanager
@@ -114,9 +125,10 @@ def _take_uploads(app: FastAPI, store: Store, dispatcher: Dispatcher, *, offers:
     app.state.reconciler = Reconciler(store, completion)
     issuer = Issuer(store, offers=offers)
     desk = UploadDesk(store, completion, issuer=issuer, quotas=quotas, webhooks=app.state.webhooks)
-    app.include_router(UploadRoutes(store, desk).router())
-    app.include_router(CompanionRoutes(store, desk).router())
-    app.include_router(SigningRoutes(store, desk).router())
+    views, prefix = app.state.views, app.state.prefix
+    app.include_router(UploadRoutes(store, desk, views=views, prefix=prefix).router())
+    app.include_router(CompanionRoutes(store, desk, prefix).router())
+    app.include_router(SigningRoutes(store, desk, prefix).router())
 
 
 def _guard(app: FastAPI, store: Store, results: ResultRoutes, *, metrics: Metrics) -> None:
@@ -126,6 +138,7 @@ def _guard(app: FastAPI, store: Store, results: ResultRoutes, *, metrics: Metric
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
     if store.settings.auth == "open":
         app.add_middleware(LocalOnly, behind_proxy=store.settings.open_behind_proxy)
+    app.add_middleware(LearnsPrefix, prefix=app.state.prefix)
     app.add_middleware(StartsBackground, background=app.state.background)
     # Added last: it sees what the guard refuses.
     app.add_middleware(AccessLog, listener="gateway", observe=metrics.observer("gateway"))

@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resultstore.gateway.identity.caller import Caller, needs
+from resultstore.gateway.prefix import route_path
 from resultstore.gateway.problems import Problem, answer_to
 from resultstore.model.errors import ResultStoreError
 
@@ -63,7 +64,7 @@ def _words(scope: Scope) -> list[str]:
     """What the path names: an id, or an id and a name; nothing where the usual way is to be gone."""
     if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"]:
         return []
-    path: str = scope["path"]
+    path = route_path(scope)
     if not path.startswith(PREFIX):
         return []
     match path[len(PREFIX) :].split("/"):

@@ -12,10 +12,12 @@ from resultstore.gateway.cursors import Cursors
 from resultstore.gateway.identity.caller import Caller, needs, short, visible
 from resultstore.gateway.listing import Filters, Listing
 from resultstore.gateway.lookups import Lookups
+from resultstore.gateway.prefix import Prefix
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import Kind, Quotas
+from resultstore.gateway.result_views import ResultViews
 from resultstore.gateway.starting import Starting
-from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView, result_json, result_view, seen
+from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactMissing
 from resultstore.model.result import Result
@@ -33,10 +35,12 @@ _Word = Annotated[str, Query(max_length=200)]
 class ResultRoutes:
     """`/v1/results` of one Store. Plain functions, which FastAPI runs on its thread pool: the Store is synchronous."""
 
-    def __init__(self, store: Store, *, starting: Starting, quotas: Quotas) -> None:
+    def __init__(self, store: Store, *, starting: Starting, quotas: Quotas, views: ResultViews, prefix: Prefix) -> None:
         self._store = store
         self._starting = starting
         self._quotas = quotas
+        self._views = views
+        self._prefix = prefix
         self._lookups = Lookups(store)
         self._has_signed = False
         self._listing = Listing(store)
@@ -74,12 +78,12 @@ class ResultRoutes:
         after = self._cursors.read(cursor, owner=caller.owner, question=question) if cursor else None
         page = self._listing.page(caller, Filters(state, task, q), limit=limit, after=after)
         goes_on = None if page.next is None else self._cursors.written(page.next, owner=caller.owner, question=question)
-        view = PageView(items=seen(result_view, page.results), next=goes_on, complete=page.complete)
+        view = PageView(items=self._views.many(page.results), next=goes_on, complete=page.complete)
         return _said(view.model_dump_json())
 
     async def result(self, result_id: str, caller: _Reader) -> Response:
         """State, progress, failure and Artifacts of one piece of work."""
-        return _said(result_json(await self._lookups.visible(caller, result_id)))
+        return _said(await self._views.json_soon(await self._lookups.visible(caller, result_id)))
 
     async def artifact(
         self,
@@ -99,12 +103,12 @@ class ResultRoutes:
 
     def cancel(self, result_id: str, caller: _Runner) -> Response:
         """Ask the workers to leave it; what has ended already stays as it is."""
-        return _accepted(result_view(self._starting.cancel(caller, result_id)))
+        return self._accepted(self._views.one(self._starting.cancel(caller, result_id)))
 
     def retry(self, result_id: str, caller: _Runner, *, key: _Key = "") -> Response:
         """Start the same work again: a new Result, whose `retry_of` is this one."""
         made = self._starting.again(caller, result_id, key=key)
-        return _accepted(result_view(made, retry_of=result_id))
+        return self._accepted(self._views.one(made, retry_of=result_id))
 
     def delete(self, result_id: str, caller: _Deleter) -> Response:
         """Delete it for good, with its Artifacts."""
@@ -116,6 +120,10 @@ class ResultRoutes:
         self._quotas.leave(Kind.RUNNING, caller.owner, found.id)
         self._quotas.recount(caller.owner)
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=NO_STORE)
+
+    def _accepted(self, view: ResultView) -> Response:
+        location = self._prefix.link(f"/v1/results/{view.id}")
+        return _said(view.model_dump_json(), status=HTTPStatus.ACCEPTED, headers={"Location": location})
 
     async def _signed(self, artifact: Artifact, *, inline: bool) -> LinkView:
         """The first asks the store for its time, on a thread of its own; then nobody is asked any more."""
@@ -139,7 +147,3 @@ def _said(
 ) -> Response:
     """JSON as it stands: what pydantic has written needs no second look by FastAPI."""
     return Response(document, status, headers={**NO_STORE, **(headers or {})}, media_type="application/json")
-
-
-def _accepted(view: ResultView) -> Response:
-    return _said(view.model_dump_json(), status=HTTPStatus.ACCEPTED, headers={"Location": f"/v1/results/{view.id}"})

@@ -39,7 +39,7 @@ class SessionRoutes:
     def __init__(self, store: Store, identities: Identities, offers: Offers) -> None:
         self._store = store
         self._mode = identities.mode
-        self._offers = offers_view(offers).offers
+        self._offers = offers
         self._limits = LimitsView(
             upload_max_bytes=store.settings.upload_max_bytes,
             single_put_max_bytes=SINGLE_PUT_MAX_BYTES,
@@ -60,7 +60,7 @@ class SessionRoutes:
             owner=caller.owner,
             scopes=sorted(caller.scopes),
             limits=self._limits,
-            offers=self._offers,
+            offers=offers_view(self._offers).offers,
             bytes_origin=bytes_origin(self._store),
         )
 

@@ -6,12 +6,13 @@ from http import HTTPStatus
 
 import msgspec
 
-from resultstore.dispatching import Dispatcher, Order, ordered
+from resultstore.dispatching import Dispatcher, Order
 from resultstore.gateway.idempotency import Idempotency
 from resultstore.gateway.identity.caller import Caller, short, visible
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import Kind, Quotas
-from resultstore.model.errors import BadReference, WrongType
+from resultstore.gateway.repeats import Repeats
+from resultstore.model.errors import WrongType
 from resultstore.model.result import Result
 from resultstore.offers import Offers
 from resultstore.store import Store
@@ -28,10 +29,18 @@ class Starting:
         offers: what may be started.
         quotas: what an owner may have.
         webhooks: keeps where word of the end is to be sent.
+        repeats: finds out what can be made again.
     """
 
     def __init__(
-        self, store: Store, *, dispatcher: Dispatcher | None, offers: Offers, quotas: Quotas, webhooks: Webhooks
+        self,
+        store: Store,
+        *,
+        dispatcher: Dispatcher | None,
+        offers: Offers,
+        quotas: Quotas,
+        webhooks: Webhooks,
+        repeats: Repeats,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
@@ -39,6 +48,7 @@ class Starting:
         self._quotas = quotas
         self._webhooks = webhooks
         self._idempotency = Idempotency(store.index)
+        self._repeats = repeats
 
     def start(
         self, caller: Caller, task: str, arguments: Mapping[str, object], *, key: str, webhook_url: str = ""
@@ -49,7 +59,8 @@ class Starting:
         """
         offer = self._offers.get(task)
         if offer is None:
-            raise Problem(HTTPStatus.NOT_FOUND, "task-missing", f"no task {short(task)} is offered; see GET /v1/tasks")
+            detail = f"no task {short(task)} is offered, or no worker has registered it; see GET /v1/tasks"
+            raise Problem(HTTPStatus.NOT_FOUND, "task-missing", detail)
         if offer.takes:
             detail = f"{task} takes a file: begin with POST /v1/uploads"
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail)
@@ -65,8 +76,8 @@ class Starting:
     def again(self, caller: Caller, result_id: str, *, key: str) -> Result:
         """A new Result of the same task, source and arguments. Raises Problem 409 when that is not possible."""
         found = visible(self._store, caller, result_id)
-        order = _order_of(self._store, found)
-        if order is None or order.task not in self._offers:
+        order = self._repeats.order(found)
+        if order is None:
             detail = f"the order of result {short(result_id)} was not kept: start it anew"
             raise Problem(HTTPStatus.CONFLICT, "not-repeatable", detail)
         if order.source is not None:
@@ -100,6 +111,7 @@ class Starting:
         return visible(self._store, caller, order.id)
 
     def _sent(self, dispatcher: Dispatcher, order: Order, *, webhook_url: str) -> None:
+        webhook_url = self._webhooks.address(order.task, webhook_url)
         size_bytes = 0 if order.source is None else order.source.stored_bytes
         life_s = self._store.settings.result_expires_s
         self._quotas.take(Kind.RUNNING, order.owner, order.id, ttl_s=life_s, size_bytes=size_bytes)
@@ -118,14 +130,6 @@ class Starting:
             detail = "this gateway only reads: it has no workers to speak to"
             raise Problem(HTTPStatus.NOT_IMPLEMENTED, "only-reads", detail)
         return self._dispatcher
-
-
-def _order_of(store: Store, result: Result) -> Order | None:
-    try:
-        order = ordered(store, result.id)
-    except BadReference:  # somebody else wrote it there
-        return None
-    return order if order is not None and order.owner == result.owner else None
 
 
 def _new_id() -> str:

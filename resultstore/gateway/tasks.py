@@ -1,5 +1,6 @@
 """Tasks: what may be started, and the start of it."""
 
+import functools
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header
@@ -7,8 +8,10 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from resultstore.gateway.identity.caller import Caller, identified, needs
+from resultstore.gateway.prefix import Prefix
+from resultstore.gateway.result_views import ResultViews
 from resultstore.gateway.starting import Starting
-from resultstore.gateway.views import NO_STORE, ResultView, result_view
+from resultstore.gateway.views import NO_STORE, ResultView
 from resultstore.offers import Offer, Offers
 
 
@@ -41,9 +44,11 @@ class OffersView(BaseModel):
 class TaskRoutes:
     """`/v1/tasks`. Plain functions, which FastAPI runs on its thread pool."""
 
-    def __init__(self, starting: Starting, offers: Offers) -> None:
+    def __init__(self, starting: Starting, offers: Offers, *, views: ResultViews, prefix: Prefix) -> None:
         self._starting = starting
-        self._offers = offers_view(offers)
+        self._offers = offers
+        self._views = views
+        self._prefix = prefix
 
     def router(self) -> APIRouter:
         """GET of the offers, POST of a start."""
@@ -54,10 +59,10 @@ class TaskRoutes:
         )
         return router
 
-    async def offered(self, _caller: Annotated[Caller, Depends(identified)], response: Response) -> OffersView:
+    def offered(self, _caller: Annotated[Caller, Depends(identified)], response: Response) -> OffersView:
         """The tasks that may be started."""
         response.headers.update(NO_STORE)
-        return self._offers
+        return offers_view(self._offers)
 
     def start(
         self,
@@ -71,8 +76,8 @@ class TaskRoutes:
         """Start a task that takes no upload. Its Result is PENDING until a worker takes it."""
         webhook_url = asked.webhook_url or ""
         result = self._starting.start(caller, task, asked.arguments, key=idempotency_key, webhook_url=webhook_url)
-        response.headers.update({**NO_STORE, "Location": f"/v1/results/{result.id}"})
-        return result_view(result)
+        response.headers.update({**NO_STORE, "Location": self._prefix.link(f"/v1/results/{result.id}")})
+        return self._views.one(result)
 
 
 def offers_view(offers: Offers) -> OffersView:
@@ -80,6 +85,7 @@ def offers_view(offers: Offers) -> OffersView:
     return OffersView(offers=[_offer_view(one) for one in offers.values()])
 
 
+@functools.lru_cache(maxsize=256)  # a JSON Schema is made of each model
 def _offer_view(offer: Offer) -> OfferView:
     return OfferView(
         task=offer.task,

@@ -1,21 +1,17 @@
 """Views: what the gateway says of a Result. Never a key, an entity tag, a nonce or a traceback."""
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
 from pydantic import BaseModel
 
 from resultstore.blobs.disposition import may_be_inline
-from resultstore.logs import Log
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.result import Result
 from resultstore.uploads.ticket import OPEN_STATES, input_of, is_refused, upload_of
-
-_log = Log(__name__)
-Shown = TypeVar("Shown", bound=BaseModel)
 
 # What every answer says to caches, to browsers that guess types, and to the pages that its links lead to.
 NO_STORE: Final[Mapping[str, str]] = {
@@ -58,7 +54,7 @@ class FailureView(BaseModel):
 
 
 class ArtifactView(BaseModel):
-    """One large output; `link` is the path below this gateway that leads to its bytes."""
+    """One large output; `link` is the path on this gateway's host that leads to its bytes."""
 
     name: str
     file_name: str
@@ -118,8 +114,17 @@ class LinkView(BaseModel):
     expires_at: int
 
 
-def result_view(result: Result, *, retry_of: str | None = None) -> ResultView:
-    """What whoever may see it sees of it; `retry_of` is told to whoever has just started it again."""
+def result_view(
+    result: Result, *, retry_of: str | None = None, prefix: str = "", repeatable: bool = False
+) -> ResultView:
+    """What whoever may see it sees of it.
+
+    Args:
+        result: what is shown.
+        retry_of: for who has just started it again.
+        prefix: the path below which the gateway is reached.
+        repeatable: it can be made again.
+    """
     source, upload = input_of(result), upload_of(result)
     return ResultView(
         id=result.id,
@@ -127,8 +132,8 @@ def result_view(result: Result, *, retry_of: str | None = None) -> ResultView:
         task=result.task,
         progress=_progress_view(result),
         failure=_failure_view(result),
-        artifacts=[artifact_view(one) for one in result.artifacts if one is not source],
-        input=None if source is None or is_refused(result) else artifact_view(source),
+        artifacts=[artifact_view(one, prefix=prefix) for one in result.artifacts if one is not source],
+        input=None if source is None or is_refused(result) else artifact_view(source, prefix=prefix),
         upload=None if upload is None else FileView(**msgspec.structs.asdict(upload)),
         retries=result.retries,
         worker=result.worker,
@@ -140,19 +145,8 @@ def result_view(result: Result, *, retry_of: str | None = None) -> ResultView:
         queue_time_s=_between(result.created_at, result.started_at),
         run_time_s=_between(result.started_at, result.ended_at),
         retry_of=retry_of,
-        actions=_actions(result),
+        actions=_actions(result, repeatable=repeatable),
     )
-
-
-def seen(view: Callable[[Result], Shown], results: Iterable[Result]) -> list[Shown]:
-    """What may be seen of each Result; one that cannot be shown is left out."""
-    views: list[Shown] = []
-    for one in results:
-        try:
-            views.append(view(one))
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others are shown
-            _log.warning("result_not_shown", id=one.id, error=repr(error))
-    return views
 
 
 def result_json(result: Result) -> bytes:
@@ -160,7 +154,7 @@ def result_json(result: Result) -> bytes:
     return result_view(result).model_dump_json().encode()
 
 
-def artifact_view(artifact: Artifact) -> ArtifactView:
+def artifact_view(artifact: Artifact, *, prefix: str = "") -> ArtifactView:
     """An Artifact without where its blob stands."""
     return ArtifactView(
         name=artifact.name,
@@ -170,7 +164,7 @@ def artifact_view(artifact: Artifact) -> ArtifactView:
         sha256=artifact.sha256,
         expires_at=artifact.expires_at,
         metadata=dict(artifact.metadata),
-        link=artifact_path(artifact.id, artifact.name),
+        link=prefix + artifact_path(artifact.id, artifact.name),
         previewable=not artifact.encoding and may_be_inline(artifact.media_type),
     )
 
@@ -195,9 +189,9 @@ def _failure_view(result: Result) -> FailureView | None:
     return None if why is None else FailureView(type=why.type, message=why.message, hint=_HINTS.get(why.type, ""))
 
 
-def _actions(result: Result) -> list[str]:
+def _actions(result: Result, *, repeatable: bool) -> list[str]:
     if result.terminal:
-        return ["retry", "delete"] if result.owner else ["delete"]
+        return ["retry", "delete"] if repeatable else ["delete"]
     # No worker knows of an upload that is still open: DELETE of the upload ends it.
     return [] if result.state in OPEN_STATES else ["cancel"]
 

@@ -198,6 +198,9 @@ class Keeps(Protocol):
     def kept(self, key: str) -> bytes | None:
         """What was kept under `key`, or None."""
 
+    def kept_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what `kept` gives for each key."""
+
     def keep(self, key: str, content: bytes, *, ttl_s: int | None) -> None:
         """Keep `content` for `ttl_s` (None: for ever) in place of what stood there."""
 

@@ -144,6 +144,10 @@ class MemoryIndex:
         content, ends_at = self._kept.get(key, (None, 0.0))
         return content if time.monotonic() < ends_at else None
 
+    def kept_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what `kept` gives for each key."""
+        return [self.kept(one) for one in keys]
+
     def keep(self, key: str, content: bytes, *, ttl_s: int | None) -> None:
         """Keep `content` for `ttl_s` (None: for ever) in place of what stood there."""
         self._kept[key] = (content, math.inf if ttl_s is None else time.monotonic() + ttl_s)

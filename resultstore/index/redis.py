@@ -31,7 +31,7 @@ _G = TypeVar("_G")
 _FIRST_PAUSE_S: Final = 0.02
 _RETRY_BUDGET_S: Final = 3.0  # no try begins later than this; rides out a restart, not an outage
 _SCAN_ROUNDS: Final = 1_000  # a listing looks at a million keys at most, whatever else lives in this database
-_LOADED_AT_ONCE: Final = 1_000
+_READ_AT_ONCE: Final = 2_000  # even: a record and what lies beside it are read together
 _OWNED_MAX: Final = 10_000
 _TOLD_MAX_BYTES: Final = 1024  # Redis cuts a subscriber whose unread announcements reach 32 MB
 _OWNER_EVENTS_MAX: Final = 1_000
@@ -72,24 +72,14 @@ class RedisIndex:
 
     def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """What `load` gives for each id: one MGET for up to 1,000 of them; in a Cluster, one for each slot."""
-        loaded: list[Result | None] = []
-        for start in range(0, len(result_ids), _LOADED_AT_ONCE):
-            batch = result_ids[start : start + _LOADED_AT_ONCE]
-            keys = [key for one in batch for key in (self._record(one), self._beside(one))]
-            found = self._asked(_then(keys, lambda of, keys: of.mget(keys)))
-            loaded += map(_decoded, batch, found[::2], found[1::2])
-        return loaded
+        found = self._read([key for one in result_ids for key in (self._record(one), self._beside(one))])
+        return list(map(_decoded, result_ids, found[::2], found[1::2]))
 
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """What `peek` gives for each id: one MGET for up to 1,000 of them."""
-        peeked: list[Result | None] = []
-        for start in range(0, len(result_ids), _LOADED_AT_ONCE):
-            batch = result_ids[start : start + _LOADED_AT_ONCE]
-            found = self._asked(_then(batch, lambda of, ids: of.mget([self._record(one) for one in ids])))
-            peeked += [
-                main if main is None else record.decode(one, main, None) for one, main in zip(batch, found, strict=True)
-            ]
-        return peeked
+        """What `peek` gives for each id: one MGET for up to 2,000 of them."""
+        found = self._read([self._record(one) for one in result_ids])
+        pairs = zip(result_ids, found, strict=True)
+        return [main if main is None else record.decode(one, main, None) for one, main in pairs]
 
     def save(self, result: Result, *, ttl_s: int | None, over: Over = Over.ANYTHING) -> bool:
         """Write the record if `over` allows, let it expire after `ttl_s` seconds, and announce it: one round trip.
@@ -187,6 +177,10 @@ class RedisIndex:
         """What was kept under `key`, or None."""
         return self._asked(lambda of: of.get(self._prefix + key))
 
+    def kept_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what `kept` gives for each key, by the MGET that `load_many` uses."""
+        return self._read([self._prefix + one for one in keys])
+
     def keep(self, key: str, content: bytes, *, ttl_s: int | None) -> None:
         """Keep `content` for `ttl_s` (None: for ever) in place of what stood there."""
         self._asked(lambda of: of.client.set(self._prefix + key, content, ex=ttl_s))
@@ -225,6 +219,12 @@ class RedisIndex:
             yield from (one for one, head in zip(found, self._heads(found), strict=True) if record.is_live(head))
             if cursor == 0:
                 return
+
+    def _read(self, keys: list[str]) -> list[bytes | None]:
+        found: list[bytes | None] = []
+        for start in range(0, len(keys), _READ_AT_ONCE):
+            found += self._asked(_then(keys[start : start + _READ_AT_ONCE], lambda of, some: of.mget(some)))
+        return found
 
     def _owned_by(self, owner: str) -> Iterator[str]:
         key, start = self._prefix + layout.owner_key(owner), 0

@@ -188,6 +188,11 @@ def quota_key(owner: str, kind: str) -> str:
     return f"rs:quota:{{{owner}}}:{kind}"
 
 
+def registered_key(queue: str) -> str:
+    """Redis: which tasks the workers of a queue have registered, by the queue's digest."""
+    return f"rs:{{tasks}}:{hashlib.sha256(queue.encode()).hexdigest()[:32]}"
+
+
 def idempotency_key(owner: str, digest: str) -> str:
     """Redis: which id an owner's Idempotency-Key stands for, by the key's digest."""
     return f"rs:once:{{{owner}}}:{digest}"

@@ -1,11 +1,11 @@
 """Webhooks: what the routes that start work say when the client left an address."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from resultstore.addresses import allowed_addresses
 from resultstore.index.index import RunsScripts
-from resultstore.model.errors import AddressRefused
+from resultstore.model.errors import AddressRefused, Misconfigured
 from resultstore.model.mac import Macs
 from resultstore.store import Store
 from resultstore.webhooks.outbox import Hook, Outbox
@@ -19,11 +19,13 @@ class Webhooks:
 
     Args:
         store: whose Results; its settings name the secret and what may be reached.
+        addresses: where word goes of which task when its client names no address; `default` for all others.
+        default: "" for nowhere.
 
     Raises Misconfigured when a setting is not what it should be.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, addresses: Mapping[str, str] | None = None, default: str = "") -> None:
         settings = store.settings
         secret = settings.webhook_secret
         self.addresses = allowed_addresses(settings)
@@ -31,6 +33,14 @@ class Webhooks:
         macs = Macs(settings.secret_key.encode())
         self._hear: Callable[[str], None] = _nobody_hears
         self.outbox = Outbox(store.index, macs) if isinstance(store.index, RunsScripts) else None
+        self._of_tasks = {task: url for task, url in (addresses or {}).items() if url}
+        self._default = default
+        for one in {*self._of_tasks.values(), default} - {""}:
+            self._check_configured(one)
+
+    def address(self, task: str, given: str | None) -> str:
+        """Return where word of this task's end goes: where its client says, else as configured; "" for nowhere."""
+        return given or self._of_tasks.get(task, self._default)
 
     def check(self, url: str) -> None:
         """Raise AddressRefused unless word can be sent to `url`; its host is looked up only when it is sent."""
@@ -57,6 +67,12 @@ class Webhooks:
         """Send nothing: the work was not dispatched after all. Raises IndexUnavailable."""
         if self.outbox is not None:
             self.outbox.done(result_id)
+
+    def _check_configured(self, url: str) -> None:
+        try:
+            self.check(url)
+        except AddressRefused as error:
+            raise Misconfigured(f"RESULTSTORE_WEBHOOK_URL, or an offer's webhook_url: {error}") from error
 
 
 def _nobody_hears(_result_id: str) -> None:

@@ -123,6 +123,7 @@ def _gateway(embedded: Embedded, folder: Path, processes: Processes) -> Gateway:
         "RESULTSTORE_GATEWAY_URL": f"http://localhost:{page}",
         "RESULTSTORE_BYTES_PORT": str(blobs),
         "RESULTSTORE_BYTES_URL": f"http://127.0.0.1:{blobs}",
+        "RESULTSTORE_OFFERS": "tasks.offers:offers",  # a page may be there before the worker is
     }
     return Gateway(variables, folder, processes)
 

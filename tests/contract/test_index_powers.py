@@ -178,6 +178,15 @@ def test_what_is_kept_is_there_until_it_is_dropped(index):
     assert index.kept(key) is None
 
 
+def test_many_keys_are_read_in_their_order(index):
+    keys = [f"rs:test:{{{number}}}:{uuid.uuid4().hex}" for number in range(5)]
+    for one in keys[::2]:
+        index.keep(one, one.encode(), ttl_s=60)
+
+    assert index.kept_many(keys) == [keys[0].encode(), None, keys[2].encode(), None, keys[4].encode()]
+    assert index.kept_many([]) == []
+
+
 def test_what_is_kept_for_a_second_is_gone_then(index):
     key = f"rs:test:{uuid.uuid4().hex}"
     index.keep(key, b"one", ttl_s=1)

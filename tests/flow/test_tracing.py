@@ -98,7 +98,7 @@ def soon(question):
 
 
 def test_request_message_and_task_have_one_trace(traced: str, collector: ThreadingHTTPServer):
-    soon(lambda: answers(traced))
+    soon(lambda: offers(traced))
 
     started = httpx.post(
         f"{traced}/v1/tasks/examples.report", json={"arguments": {"title": "a"}}, headers={"Origin": traced}, timeout=30
@@ -114,9 +114,10 @@ def test_request_message_and_task_have_one_trace(traced: str, collector: Threadi
     assert publish[0].parent_span_id == ours[0].span_id
 
 
-def answers(url: str) -> bool:
+def offers(url: str) -> bool:
+    """Whether the gateway answers, and the worker has registered its tasks."""
     try:
-        return httpx.get(f"{url}/livez").is_success
+        return bool(httpx.get(f"{url}/v1/tasks").json()["offers"])
     except httpx.TransportError:
         return False
 

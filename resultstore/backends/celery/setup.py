@@ -5,7 +5,7 @@ from typing import Literal
 
 from celery import Celery
 
-from resultstore.backends.celery import artifacts, capturing, confirming, resend
+from resultstore.backends.celery import artifacts, capturing, confirming, registering, resend
 from resultstore.backends.celery.spill import amqp
 from resultstore.backends.celery.wait import results
 from resultstore.model.errors import Misconfigured
@@ -35,6 +35,7 @@ def setup(app: Celery, *, spill: bool = True, delivery: Literal["at-least-once"]
     capturing.install(app)
     results.install(app)
     resend.install(app)
+    registering.install(app, partial(store_of, app))
     if delivery == "at-least-once":
         confirming.install(app)
 

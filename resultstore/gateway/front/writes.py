@@ -9,6 +9,7 @@ import msgspec
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from resultstore.gateway.prefix import route_path
 from resultstore.gateway.problems import Problem, problem
 
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -46,7 +47,7 @@ class WriteGuard:
             _check_site(scope["method"], headers)
             if scope["method"] not in _READS:
                 self._check_origin(headers)
-                thrown_away = bool(self._unread) and scope["path"].startswith(self._unread)
+                thrown_away = bool(self._unread) and route_path(scope).startswith(self._unread)
                 receive = await (_drained_body if thrown_away else _checked_body)(headers, receive)
         except Problem as why:
             # The connection ends with it: the rest of the body may still be on its way.

@@ -17,6 +17,7 @@ from resultstore.gateway.identity.caller import Caller, needs
 from resultstore.gateway.intake.desk import UploadDesk
 from resultstore.gateway.intake.uploads import sendable
 from resultstore.gateway.intake.uppy import UppyUpload, UppyUploads
+from resultstore.gateway.prefix import Prefix
 from resultstore.gateway.problems import Problem, answer_to
 from resultstore.gateway.views import NO_STORE
 from resultstore.model.errors import BadInput, ResultStoreError
@@ -102,8 +103,8 @@ class _ToldRoute(APIRoute):
 class CompanionRoutes:
     """`/s3` (@uppy/companion 6.2, server/controllers/s3.js), as @uppy/aws-s3 calls it."""
 
-    def __init__(self, store: Store, desk: UploadDesk) -> None:
-        self._uploads = UppyUploads(store, desk)
+    def __init__(self, store: Store, desk: UploadDesk, prefix: Prefix) -> None:
+        self._uploads = UppyUploads(store, desk, prefix)
         self._desk = desk
 
     def router(self) -> APIRouter:

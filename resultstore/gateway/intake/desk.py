@@ -59,8 +59,8 @@ class UploadDesk:
         except Exception:
             self._quotas.leave(Kind.TICKETS, owner, new_id)
             raise
-        if webhook_url is not None:
-            self._webhooks.watch(new_id, webhook_url, owner)
+        if address := self._webhooks.address(checked.task, webhook_url):
+            self._webhooks.watch(new_id, address, owner)
         return ticket
 
     def mine(self, caller: Caller, upload_id: str) -> tuple[Ticket, str]:

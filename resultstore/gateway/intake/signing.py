@@ -20,6 +20,7 @@ from resultstore.gateway.intake.desk import UploadDesk
 from resultstore.gateway.intake.s3documents import begun, completed, listed
 from resultstore.gateway.intake.uploads import sendable
 from resultstore.gateway.intake.uppy import UppyUpload, UppyUploads, checked_id
+from resultstore.gateway.prefix import Prefix
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.served.refusals import Refusal, refusal_of, refused
 from resultstore.gateway.views import NO_STORE
@@ -92,8 +93,8 @@ class _XmlRoute(APIRoute):
 class SigningRoutes:
     """`/v1/uppy`: the endpoint, and where its URLs lead."""
 
-    def __init__(self, store: Store, desk: UploadDesk) -> None:
-        self._uploads = UppyUploads(store, desk)
+    def __init__(self, store: Store, desk: UploadDesk, prefix: Prefix) -> None:
+        self._uploads = UppyUploads(store, desk, prefix)
         self._desk = desk
         self._macs = store.trust.macs
         self._expires_s = store.settings.upload_url_expires_s

@@ -10,8 +10,10 @@ from resultstore.blobs.blobstore import SignedUrl
 from resultstore.gateway.idempotency import Idempotency
 from resultstore.gateway.identity.caller import Caller, needs, visible
 from resultstore.gateway.intake.desk import UploadDesk
+from resultstore.gateway.prefix import Prefix
 from resultstore.gateway.problems import Problem
-from resultstore.gateway.views import NO_STORE, ResultView, result_view
+from resultstore.gateway.result_views import ResultViews
+from resultstore.gateway.views import NO_STORE, ResultView
 from resultstore.store import Store
 from resultstore.uploads.issuing import Links, new_upload_id
 from resultstore.uploads.ticket import OPEN_STATES, UPLOADING, Asked, Ticket
@@ -87,9 +89,11 @@ class UploadView(BaseModel):
 class UploadRoutes:
     """`/v1/uploads` of one Store. Plain functions, which FastAPI runs on its thread pool."""
 
-    def __init__(self, store: Store, desk: UploadDesk) -> None:
+    def __init__(self, store: Store, desk: UploadDesk, *, views: ResultViews, prefix: Prefix) -> None:
         self._store = store
         self._desk = desk
+        self._views = views
+        self._prefix = prefix
         self._idempotency = Idempotency(store.index)
 
     def router(self) -> APIRouter:
@@ -117,7 +121,7 @@ class UploadRoutes:
         wanted = Asked(**plain, sha256=asked.sha256 or "", form=asked.method == "POST")
         checked, new_id = self._desk.checked(wanted, webhook_url=asked.webhook_url), new_upload_id()
         upload_id = self._idempotency.begin(owner, idempotency_key, said=said, id=new_id)
-        response.headers.update({**NO_STORE, "Location": f"/v1/uploads/{upload_id}"})
+        response.headers.update({**NO_STORE, "Location": self._prefix.link(f"/v1/uploads/{upload_id}")})
         if upload_id != new_id:
             return self.upload(upload_id, caller, response)
         try:
@@ -138,11 +142,11 @@ class UploadRoutes:
 
     def complete(self, upload_id: str, caller: _Uploader, response: Response) -> ResultView:
         """All bytes are sent: start the task. Any number of calls start one."""
-        response.headers.update({**NO_STORE, "Location": f"/v1/results/{upload_id}"})
+        response.headers.update({**NO_STORE, "Location": self._prefix.link(f"/v1/results/{upload_id}")})
         ticket, _ = self._desk.mine(caller, upload_id)
         if not ticket.closed:
             self._desk.start(ticket)
-        return result_view(visible(self._store, caller, upload_id))
+        return self._views.one(visible(self._store, caller, upload_id))
 
     def abandon(self, upload_id: str, caller: _Uploader) -> Response:
         """Forget the upload and what has arrived of it."""

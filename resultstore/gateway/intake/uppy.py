@@ -4,6 +4,7 @@ import math
 import time
 from http import HTTPStatus
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from structlog import get_logger
@@ -11,6 +12,7 @@ from structlog import get_logger
 from resultstore.blobs.blobstore import Part
 from resultstore.gateway.identity.caller import Caller, short
 from resultstore.gateway.intake.desk import UploadDesk
+from resultstore.gateway.prefix import Prefix
 from resultstore.gateway.problems import Problem
 from resultstore.model.errors import ResultMissing, Unavailable
 from resultstore.store import Store
@@ -46,10 +48,12 @@ class UppyUploads:
     Args:
         store: whose uploads.
         desk: gives out tickets.
+        prefix: the path below which the gateway is reached.
     """
 
-    def __init__(self, store: Store, desk: UploadDesk) -> None:
+    def __init__(self, store: Store, desk: UploadDesk, prefix: Prefix) -> None:
         self._store = store
+        self._prefix = prefix
         self._desk = desk
         self._tickets = Tickets(store)
 
@@ -124,7 +128,8 @@ class UppyUploads:
 
     def url(self, path: str) -> str:
         """`path` of the gateway, as its page reaches it."""
-        return self._store.settings.gateway_url.rstrip("/") + path
+        at = urlsplit(self._store.settings.gateway_url)
+        return (f"{at.scheme}://{at.netloc}" if at.netloc else "") + self._prefix.link(path)
 
     def _joined(self, ticket: Ticket) -> None:
         for pause_s in _AGAIN_AFTER_S:

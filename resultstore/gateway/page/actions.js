@@ -58,7 +58,7 @@ export class Actions {
   /** Hide it at once; delete it when nobody has taken that back. */
   remove = (view) => this.#told(async () => {
     const unfinished = view.state === "UPLOADING" || view.state === "VERIFYING";
-    const path = unfinished ? `/v1/uploads/${encodeURIComponent(view.id)}` : resultPath(view.id);
+    const path = unfinished ? `v1/uploads/${encodeURIComponent(view.id)}` : resultPath(view.id);
     this.#results.hide(view.id);
     this.#leaving.set(view.id, path);
     const back = await this.#toasts.show(`${nameOf(view)} deleted.`, { undo: "Undo" });

@@ -2,6 +2,9 @@
 
 const TOKEN = "resultstore.token";
 
+/** The gateway's own root, which may lie below a path of its host. */
+export const ROOT = new URL("..", import.meta.url);
+
 /** What the gateway refused (RFC 9457), or that it could not be reached (status 0). */
 export class Problem extends Error {
   constructor(status, slug, detail, retryAfterSeconds = null) {
@@ -43,12 +46,12 @@ export class Api extends EventTarget {
     return this.#json(path, { method: "DELETE", keepalive });
   }
 
-  /** A fetch with the token. Raises Problem. */
+  /** A fetch with the token; a path without a slash at its beginning is one below the gateway. Raises Problem. */
   async request(path, { headers = {}, ...init } = {}) {
     const signed = this.token ? { ...headers, authorization: `Bearer ${this.token}` } : headers;
     let answer;
     try {
-      answer = await fetch(path, { ...init, headers: signed, credentials: "omit", cache: "no-store" });
+      answer = await fetch(new URL(path, ROOT), { ...init, headers: signed, credentials: "omit", cache: "no-store" });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new Problem(0, "unreachable", "the gateway cannot be reached");
@@ -78,7 +81,7 @@ export class Api extends EventTarget {
 
 /** The path of a Result or of what lies below it. */
 export function resultPath(id, ...below) {
-  return ["/v1/results", ...[id, ...below].map(encodeURIComponent)].join("/");
+  return ["v1/results", ...[id, ...below].map(encodeURIComponent)].join("/");
 }
 
 /** A key that makes a POST safe to repeat; 128 random bits. */

@@ -1,5 +1,6 @@
 // Drawer: all about one Result: a closer look, its timeline, every Artifact, why it failed, and how a program gets it.
 
+import { ROOT } from "./api.js";
 import { buttonsOf } from "./card.js";
 import { closeUpOf, ended, inputOf, mainOf, nameOf, outputs, percentOf, playable, previewOf, shapeOf, sizesOf, stateText, tone } from "./describe.js";
 import { h, icon, iconButton, say } from "./dom.js";
@@ -190,7 +191,7 @@ export class Drawer {
   }
 
   #program(view) {
-    const snippets = snippetsOf(view, { origin: location.origin, token: Boolean(this.#tools.api.token) });
+    const snippets = snippetsOf(view, { root: ROOT, token: Boolean(this.#tools.api.token) });
     const code = h("code", {}, snippets[0].code);
     let shown = snippets[0];
     const tabs = snippets.map((one, n) => h("button", { type: "button", class: "chip", "aria-pressed": String(n === 0), on: { click: (event) => {

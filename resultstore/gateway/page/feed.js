@@ -64,7 +64,7 @@ export class Feed extends EventTarget {
     let silence = setTimeout(() => broken.abort(), SILENCE_SECONDS * 1000);
     try {
       const headers = { accept: "text/event-stream", ...(this.#lastId ? { "last-event-id": this.#lastId } : {}) };
-      const answer = await this.#api.request("/v1/events", { headers, signal: broken.signal });
+      const answer = await this.#api.request("v1/events", { headers, signal: broken.signal });
       opened();
       for await (const event of eventsOf(answer.body)) {
         clearTimeout(silence);
@@ -104,7 +104,7 @@ export class Feed extends EventTarget {
 
   /** The newest page, and each Result beyond it that is still under way here. */
   async #list() {
-    const page = await this.#api.get("/v1/results", { limit: PAGE_SIZE });
+    const page = await this.#api.get("v1/results", { limit: PAGE_SIZE });
     this.#results.settle(page.items, { whole: !page.next, complete: page.complete });
     const listed = new Set(page.items.map((view) => view.id));
     const open = this.#results.all().filter((view) => !ended(view) && !listed.has(view.id));
@@ -125,7 +125,7 @@ export class Feed extends EventTarget {
     let cursor = "";
     try {
       do {
-        const page = await this.#api.get("/v1/results", { limit: PAGE_SIZE, cursor });
+        const page = await this.#api.get("v1/results", { limit: PAGE_SIZE, cursor });
         page.items.forEach((view) => this.#results.put(view));
         cursor = page.next ?? "";
       } while (cursor && this.#results.all().length < MOST_RESULTS && !this.#ending.signal.aborted);

@@ -1,5 +1,6 @@
 // Health: a dot for the live stream and for each server behind the gateway.
 
+import { ROOT } from "./api.js";
 import { h, say } from "./dom.js";
 
 const EVERY_MS = 15_000;
@@ -32,7 +33,7 @@ export class Health {
 
   async #ask() {
     try {
-      const answer = await fetch("/readyz", { cache: "no-store", credentials: "omit" });
+      const answer = await fetch(new URL("readyz", ROOT), { cache: "no-store", credentials: "omit" });
       const { dependencies = {} } = await answer.json();
       this.#show("gateway", "good", "answers");
       for (const [name, { ok, ms }] of Object.entries(dependencies)) {

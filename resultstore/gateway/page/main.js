@@ -19,6 +19,8 @@ import { Toasts } from "./toasts.js";
 import { Transfers } from "./transfers.js";
 import { say } from "./dom.js";
 
+const RENEW_SECONDS = 15; // until a worker has registered something to offer
+
 const at = (id) => document.getElementById(id);
 
 const api = new Api();
@@ -32,7 +34,7 @@ const transfers = new Transfers({ api, results, toasts }, { section: at("transfe
 const health = new Health(at("health"));
 const sheet = new Sheet(at("sheet"));
 const searchServer = debounced(async (text) => {
-  const found = await api.get("/v1/results", { q: text, limit: 100 });
+  const found = await api.get("v1/results", { q: text, limit: 100 });
   found.items.forEach((view) => results.put(view));
 }, 300);
 const gallery = new Gallery(results,
@@ -97,7 +99,7 @@ async function begin() {
   if (allowed.kept) allowed = promised();
   for (let failures = 0; ; failures += 1) {
     try {
-      const session = await api.get("/v1/session");
+      const session = await api.get("v1/session");
       settle(session);
       break;
     } catch (error) {
@@ -116,6 +118,8 @@ async function begin() {
   feed.start();
 }
 
+let renewal = 0;
+
 function settle(session) {
   at("banner").hidden = true;
   scopes = new Set(session.scopes);
@@ -127,6 +131,16 @@ function settle(session) {
   at("choose").disabled = !scopes.has("upload") || !offers.takesFiles;
   gallery.refresh();
   allowed.keep();
+  clearTimeout(renewal);
+  if (!session.offers.length) renewal = setTimeout(renew, RENEW_SECONDS * 1000); // no worker has been there yet
+}
+
+async function renew() {
+  try {
+    settle(await api.get("v1/session"));
+  } catch {
+    renewal = setTimeout(renew, RENEW_SECONDS * 1000); // the feed says what is wrong
+  }
 }
 
 const told = new Map();
@@ -150,7 +164,7 @@ api.addEventListener("unauthenticated", () => {
 });
 
 at("start").addEventListener("click", async () => {
-  const made = await sheet.forTask(offers.free, (task, given) => api.post(`/v1/tasks/${encodeURIComponent(task)}`, { arguments: given }, { key: idempotencyKey() }));
+  const made = await sheet.forTask(offers.free, (task, given) => api.post(`v1/tasks/${encodeURIComponent(task)}`, { arguments: given }, { key: idempotencyKey() }));
   if (!made) return;
   results.put(made);
   toasts.show(`${offers.title(made.task) || made.task} is on its way.`);

@@ -4,9 +4,9 @@ import { resultPath } from "./api.js";
 import { mainOf } from "./describe.js";
 
 /** [{name, code}] for a Result; with `token` a place for one is shown, never the token itself. */
-export function snippetsOf(view, { origin, token }) {
+export function snippetsOf(view, { root, token }) {
   const first = mainOf(view);
-  const url = origin + (first ? resultPath(view.id, "artifacts", first.name) : resultPath(view.id));
+  const url = new URL(first ? resultPath(view.id, "artifacts", first.name) : resultPath(view.id), root).href;
   return [
     { name: "curl", code: curl(url, first, token) },
     { name: "Python", code: python(url, first, token) },

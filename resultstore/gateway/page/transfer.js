@@ -84,7 +84,7 @@ export class Transfer extends EventTarget {
     this.#move("cancelled");
     if (!this.id) return;
     try {
-      await this.#api.delete(`/v1/uploads/${encodeURIComponent(this.id)}`);
+      await this.#api.delete(`v1/uploads/${encodeURIComponent(this.id)}`);
     } catch (error) {
       if (!(error instanceof Problem)) throw error; // what stays is collected by the reconciler
     }
@@ -95,17 +95,17 @@ export class Transfer extends EventTarget {
     const ticket = await this.#patient(signal, () => this.#ticket(signal));
     await this.#send(ticket, signal);
     this.#move("finishing");
-    this.view = await this.#patient(signal, () => this.#api.post(`/v1/uploads/${encodeURIComponent(this.id)}/complete`));
+    this.view = await this.#patient(signal, () => this.#api.post(`v1/uploads/${encodeURIComponent(this.id)}/complete`));
     this.#run = null;
     this.#move("done");
   }
 
   async #ticket(signal) {
-    if (this.id) return this.#api.get(`/v1/uploads/${encodeURIComponent(this.id)}`);
+    if (this.id) return this.#api.get(`v1/uploads/${encodeURIComponent(this.id)}`);
     const sha256 = await digestOf(this.file, this.#limits.single_put_max_bytes ?? 0);
     signal.throwIfAborted();
     const asked = { name: this.file.name, size_bytes: this.file.size, media_type: typeOf(this.file), ...this.#order };
-    const ticket = await this.#api.post("/v1/uploads", sha256 ? { ...asked, sha256 } : asked, { key: this.#key });
+    const ticket = await this.#api.post("v1/uploads", sha256 ? { ...asked, sha256 } : asked, { key: this.#key });
     this.id = ticket.id;
     return ticket;
   }

@@ -11,7 +11,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from resultstore.gateway.identity.caller import Caller, needs
 from resultstore.gateway.quotas import Quotas
-from resultstore.gateway.stream.frames import RESET, View
+from resultstore.gateway.result_views import ResultViews
+from resultstore.gateway.stream.frames import RESET
 from resultstore.gateway.stream.hub import Hub
 from resultstore.gateway.stream.past import Past
 from resultstore.gateway.stream.seats import Seat
@@ -36,12 +37,12 @@ class EventRoutes:
     Args:
         store: where the Results are.
         hub: what tells of changes.
-        view: what a caller may see of a Result.
+        views: shows what a caller may see of a Result.
         quotas: how many streams an owner may have open.
     """
 
-    def __init__(self, store: Store, hub: Hub, view: View, *, quotas: Quotas) -> None:
-        self._past = Past(store, view)
+    def __init__(self, store: Store, hub: Hub, views: ResultViews, *, quotas: Quotas) -> None:
+        self._past = Past(store, views)
         self._hub = hub
         self._quotas = quotas
 

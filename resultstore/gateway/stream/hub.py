@@ -8,7 +8,8 @@ from typing import Final
 
 from anyio import to_thread
 
-from resultstore.gateway.stream.frames import Frame, View
+from resultstore.gateway.result_views import ResultViews
+from resultstore.gateway.stream.frames import Frame
 from resultstore.gateway.stream.newsroom import Newsroom
 from resultstore.gateway.stream.viewer import Viewer
 from resultstore.index.index import Streams
@@ -34,12 +35,12 @@ class Hub:
 
     Args:
         store: where the Results are.
-        view: what a viewer may see of one.
+        views: shows what a viewer may see of one.
     """
 
-    def __init__(self, store: Store, view: View) -> None:
+    def __init__(self, store: Store, views: ResultViews) -> None:
         self._store = store
-        self._view = view
+        self._views = views
         self._audiences: dict[str, _Audience] = {}
         self._newsroom: Newsroom | None = None
         self._ticking: asyncio.Task[None] | None = None
@@ -116,7 +117,7 @@ class Hub:
                 with suppress(RuntimeError):  # the loop has ended meanwhile
                     loop.call_soon_threadsafe(self._deliver, frames)
 
-            self._newsroom = Newsroom(self._store, index, self._view, deliver=deliver)
+            self._newsroom = Newsroom(self._store, index, self._views, deliver=deliver)
             self._loop, self._ticking = loop, loop.create_task(self._tick())
         return self._newsroom
 

@@ -4,15 +4,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
+from resultstore.gateway.result_views import ResultViews
 from resultstore.gateway.stream.frames import (
     Frame,
-    View,
     change_message,
     place_of,
     removed_message,
     result_message,
 )
-from resultstore.gateway.views import seen
 from resultstore.logs import Log
 from resultstore.model.errors import Damaged, Refused
 from resultstore.model.event import Event, Told
@@ -33,12 +32,12 @@ class News:
 
     Args:
         store: where the Results are.
-        view: what a viewer may see of one.
+        views: shows what a viewer may see of one.
     """
 
-    def __init__(self, store: Store, view: View) -> None:
+    def __init__(self, store: Store, views: ResultViews) -> None:
         self._store = store
-        self._view = view
+        self._views = views
         self._shown: OrderedDict[_Key, _Shown] = OrderedDict()  # state and number of Artifacts, as last sent
 
     def frames(self, told: Sequence[Told]) -> list[Frame]:
@@ -87,7 +86,7 @@ class News:
         # Whoever can write to Redis can name any id in anybody's stream: the record says whose it is.
         if result is None or result.owner != owner:
             return None
-        views = seen(self._view, [result])
+        views = self._views.many([result])
         if not views:
             return None
         self._shown[key] = (str(result.state), len(result.artifacts))

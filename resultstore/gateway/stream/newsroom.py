@@ -8,7 +8,8 @@ from typing import Final
 
 import structlog
 
-from resultstore.gateway.stream.frames import Frame, View, place_of
+from resultstore.gateway.result_views import ResultViews
+from resultstore.gateway.stream.frames import Frame, place_of
 from resultstore.gateway.stream.news import News
 from resultstore.index.index import Feed, Streams
 from resultstore.loops import IN_A_ROW
@@ -30,13 +31,15 @@ class Newsroom:
     Args:
         store: where the Results are.
         index: the same store's index, which streams.
-        view: what a viewer may see of a Result.
+        views: shows what a viewer may see of a Result.
         deliver: takes the frames; the first of each owner is empty and says that he is heard.
     """
 
-    def __init__(self, store: Store, index: Streams, view: View, *, deliver: Callable[[Sequence[Frame]], None]) -> None:
+    def __init__(
+        self, store: Store, index: Streams, views: ResultViews, *, deliver: Callable[[Sequence[Frame]], None]
+    ) -> None:
         self._index = index
-        self._news = News(store, view)
+        self._news = News(store, views)
         self._deliver = deliver
         self._feed: Feed = index.feed()
         self._places: dict[str, str] = {}

@@ -5,10 +5,10 @@ from typing import Final
 
 from anyio import CapacityLimiter, to_thread
 
-from resultstore.gateway.stream.frames import HEARTBEAT, RESET, View, place_of, result_message, snapshot_message
+from resultstore.gateway.result_views import ResultViews
+from resultstore.gateway.stream.frames import HEARTBEAT, RESET, place_of, result_message, snapshot_message
 from resultstore.gateway.stream.news import News
 from resultstore.gateway.stream.viewer import Viewer
-from resultstore.gateway.views import seen
 from resultstore.index.index import Streams
 from resultstore.model.result import Result
 from resultstore.store import Store
@@ -24,12 +24,12 @@ class Past:
 
     Args:
         store: where the Results are.
-        view: what a viewer may see of one.
+        views: shows what a viewer may see of one.
     """
 
-    def __init__(self, store: Store, view: View) -> None:
+    def __init__(self, store: Store, views: ResultViews) -> None:
         self._store = store
-        self._view = view
+        self._views = views
         self._limiter = CapacityLimiter(_SNAPSHOTS_AT_ONCE)
 
     async def since(self, viewer: Viewer, last_id: str) -> bytes:
@@ -51,11 +51,11 @@ class Past:
         if missed is None:
             return None
         viewer.begin(place_of(missed[-1].at) if missed else place)
-        frames = News(self._store, self._view).frames(missed)
+        frames = News(self._store, self._views).frames(missed)
         since = place[0] / 1000 - _CLOCK_SLACK_S
         unowned = [one for one in self._unowned(viewer)[0] if (one.changed_at or 0) > since]
         messages = [frame.message for frame in frames]
-        messages += [result_message(one, at="") for one in seen(self._view, unowned)]
+        messages += [result_message(one, at="") for one in self._views.many(unowned)]
         return b"".join(messages) or HEARTBEAT
 
     def _snapshot(self, viewer: Viewer) -> bytes:
@@ -68,7 +68,7 @@ class Past:
         unowned, all_seen = self._unowned(viewer)
         complete = all_seen and len(ids) <= SNAPSHOT_RESULTS and len(owned) + len(unowned) <= SNAPSHOT_RESULTS
         newest = nlargest(SNAPSHOT_RESULTS, [*owned, *unowned], key=_age)
-        return snapshot_message(seen(self._view, newest), at=at, complete=complete)
+        return snapshot_message(self._views.many(newest), at=at, complete=complete)
 
     def _unowned(self, viewer: Viewer) -> tuple[list[Result], bool]:
         """What nobody owns, for a viewer who may see it; and whether these are all."""

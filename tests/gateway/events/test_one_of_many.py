@@ -25,8 +25,7 @@ def choosy(redis_url, owner, monkeypatch) -> Iterator[Watched]:
             raise ValueError("it cannot be shown")
         return result_view(result, **more)
 
-    for module in ("app", "results"):
-        monkeypatch.setattr(f"resultstore.gateway.{module}.result_view", view)
+    monkeypatch.setattr("resultstore.gateway.result_views.result_view", view)
     yield from serving(RedisIndex(redis_url, prefix=f"{owner}:"))
 
 
