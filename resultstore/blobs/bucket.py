@@ -10,7 +10,7 @@ from resultstore.blobs.credentials import Credentials, CredentialSource
 from resultstore.blobs.faults import Fault
 from resultstore.blobs.retry import Retries
 from resultstore.blobs.target import S3Target
-from resultstore.model.errors import ResultStoreError
+from resultstore.model.errors import NotSupported, ResultStoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,6 +23,7 @@ RuleDocument = Mapping[str, object]
 
 _US_EAST_1 = "us-east-1"  # the one region that must not be named when a bucket is made
 _NOT_FOUND = 404
+_CONFLICT = 409
 
 
 class S3Bucket:
@@ -79,13 +80,21 @@ class S3Bucket:
         """Read all rules, let `merge` say what shall stand, write that; whether anything had to be written.
 
         The configuration is one document: `merge` must hand on what is not ours, and what somebody else writes between
-        our reading and our writing is lost. Raises BlobStoreUnavailable.
+        our reading and our writing is lost. Raises BlobStoreUnavailable; NotSupported where the store has no rules, or
+        answers 409 to theirs.
         """
         standing = self.lifecycle()
         wanted = merge(standing)
         if sorted(map(_identity, wanted)) == sorted(map(_identity, standing)):
             return False
-        self.run(lambda client: self._write_rules(client, wanted), what="writing of the lifecycle rules")
+        what = "writing of the lifecycle rules"
+        try:
+            self.send(lambda client: self._write_rules(client, wanted))
+        except Refusal as refusal:
+            if refusal.fault.status == _CONFLICT:
+                where, summary = f"bucket {self.target.bucket} at {self.target.origin}", refusal.fault.summary
+                raise NotSupported(f"{what}: {where} refuses it ({summary}): see `resultstore doctor`") from refusal
+            raise refusal.told(self.target, what) from refusal
         return True
 
     def abort_uploads(self, key: str) -> int:
