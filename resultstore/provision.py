@@ -9,7 +9,14 @@ from resultstore.connect import connect, connect_bucket, connect_probes
 from resultstore.forgeable import refuse_forgeable
 from resultstore.lifecycle import rules_stand, write_rules
 from resultstore.model import layout, marker as documents
-from resultstore.model.errors import BlobMissing, LayoutUnreadable, Misconfigured, NotSupported, ResultStoreError
+from resultstore.model.errors import (
+    BlobMissing,
+    Damaged,
+    LayoutUnreadable,
+    Misconfigured,
+    NotSupported,
+    ResultStoreError,
+)
 from resultstore.model.mac import Macs
 from resultstore.model.marker import Marker, Traits
 from resultstore.retention import SEAL_TAG, rules
@@ -121,6 +128,10 @@ def _standing(blobs: SealStore, macs: Macs, *, mend: bool) -> Marker | None:
         if not mend:
             raise
         return None
+    except Damaged as error:
+        if not mend:
+            raise LayoutUnreadable(f"{error}; run `resultstore setup --mend` to write it anew") from error
+        return None
     if found.format != layout.OBJECT_FORMAT:
         raise Misconfigured(
             f"the store holds format {found.format}, this version writes {layout.OBJECT_FORMAT}: use another prefix"
@@ -150,6 +161,6 @@ def _reads_as(blobs: SealStore, document: bytes) -> bool:
     """Whether exactly this marker is stored; no more of it is read than it has bytes."""
     try:
         found = read_whole(blobs.get(layout.LAYOUT_KEY), max_bytes=len(document), error=lambda: LayoutUnreadable(""))
-    except (BlobMissing, LayoutUnreadable):
+    except (BlobMissing, Damaged):
         return False
     return found == document

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from resultstore.dispatching import Dispatcher, Probed
 from resultstore.model import layout
-from resultstore.model.errors import BlobMissing, ResultStoreError
+from resultstore.model.errors import BlobMissing, Damaged, ResultStoreError
 from resultstore.store import Store
 
 PROBE_LIMIT_S = 2.0
@@ -113,5 +113,5 @@ async def _probed(name: str, probe: Callable[[], object]) -> Dependency:
 def _answers(probe: Callable[[], object]) -> None:
     try:
         probe()
-    except BlobMissing:
-        return  # the store answered; that its marker is missing is for `resultstore doctor`
+    except (BlobMissing, Damaged):
+        return  # the store answered; that its marker is missing or was replaced is for `resultstore doctor`

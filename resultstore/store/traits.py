@@ -10,6 +10,7 @@ from resultstore.model import layout, marker as documents
 from resultstore.model.errors import (
     BlobMissing,
     BlobStoreUnavailable,
+    Damaged,
     LayoutUnreadable,
     Misconfigured,
     NotSupported,
@@ -92,7 +93,7 @@ class StoreTraits:
             return read_marker(self._blobs, self._macs)
         except (BlobMissing, BlobStoreUnavailable):  # where listing is not allowed, AWS answers 403 for what is missing
             return None
-        except LayoutUnreadable as error:
+        except Damaged as error:  # replaced by what is none of ours, or by what nobody can read
             _log.warning("layout_not_ours", key=layout.LAYOUT_KEY, error=str(error))
             return None
 

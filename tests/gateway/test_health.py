@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from resultstore.gateway import health
-from resultstore.model.errors import BlobStoreUnavailable
+from resultstore.model.errors import BlobMissing, BlobStoreUnavailable, BlobUnreadable
 
 
 def test_ready_tells_how_long_each_dependency_took(served):
@@ -38,6 +38,16 @@ def test_without_its_object_store_it_is_not_ready(served, monkeypatch, method):
 
     assert answer.status_code == 503
     assert "minio.internal" not in answer.text
+
+
+@pytest.mark.parametrize("error", [BlobUnreadable("encrypted with another's key"), BlobMissing("never set up")])
+def test_replaced_layout_does_not_stop_a_gateway(served, monkeypatch, error):
+    def replaced(key):
+        raise error
+
+    monkeypatch.setattr(served.store.blobs, "stat", replaced)
+
+    assert served.gateway.get("/readyz").status_code == 200
 
 
 def test_many_who_ask_at_once_cost_one_look(served, orders, monkeypatch):

@@ -6,8 +6,10 @@ from contextlib import ExitStack
 import boto3
 import pytest
 
-from resultstore import Misconfigured, Settings, State, Store, connect
+from resultstore import BlobUnreadable, LayoutUnreadable, Misconfigured, Settings, State, Store, connect
+from resultstore.blobs.s3 import S3Blobs
 from resultstore.model import layout, marker as documents
+from resultstore.model.mac import Macs
 from resultstore.provision import provision
 from resultstore.retention import rules
 from resultstore.store.attempt import Attempt, running
@@ -177,6 +179,64 @@ def test_store_is_asked_once_a_process(weak: Setting):
     asked = [path for method, path in proxy.seen if path.endswith(layout.LAYOUT_KEY)]
     assert len(asked) == 1
     assert not [path for method, path in proxy.seen if "/probe/" in path]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [b'{"format":99}', b"junk", documents.encode(documents.Marker(format=99), Macs(b"o" * 32)), b"x" * 100_000],
+)
+def test_replaced_layout_stops_nobody(
+    weak: Setting, client, bucket: str, document: bytes, caplog: pytest.LogCaptureFixture
+):
+    # given
+    settings, _ = weak()
+    provision(settings)
+    connect(settings).put(b"content", id="before")
+    client.put_object(Bucket=bucket, Key=f"{ROOT}/{layout.LAYOUT_KEY}", Body=document)
+
+    # when
+    store = connect(settings)
+    store.put(b"content", id="after")
+
+    # then
+    assert [store.load(one).state for one in ("before", "after")] == [State.SUCCESS] * 2
+    told = [one.getMessage() for one in caplog.records if "layout_not_ours" in one.getMessage()]
+    assert len(told) == 1, "it is named once a process"
+    assert "layout.json" in told[0]
+    with pytest.raises(LayoutUnreadable, match="setup --mend"):
+        provision(settings)
+    assert "marked anew" in provision(settings, mend=True)["layout"]
+    assert noted(client, bucket, settings) == documents.Traits()
+
+
+def test_layout_that_nobody_can_read_is_mended(weak: Setting, monkeypatch: pytest.MonkeyPatch):
+    """Encrypted with a key that its writer kept, as whoever can write one object may do."""
+    settings, _ = weak()
+    provision(settings)
+    get = S3Blobs.get
+
+    def unreadable(blobs: S3Blobs, key: str, **options: int) -> Iterator[bytes]:
+        if key == layout.LAYOUT_KEY:
+            raise BlobUnreadable(f"the blob {key} is not given to us")
+        return get(blobs, key, **options)
+
+    monkeypatch.setattr(S3Blobs, "get", unreadable)
+
+    assert connect(settings).put(b"content", id="job").size_bytes == 7
+    with pytest.raises(LayoutUnreadable, match=r"layout\.json .*setup --mend"):
+        provision(settings)
+    assert "marked anew" in provision(settings, mend=True)["layout"]
+
+
+def test_newer_layout_of_ours_is_refused(weak: Setting, client, bucket: str):
+    settings, _ = weak()
+    newer = documents.encode(documents.Marker(format=2), connect(settings).trust.macs)
+    client.put_object(Bucket=bucket, Key=f"{ROOT}/{layout.LAYOUT_KEY}", Body=newer)
+    store = connect(settings)
+
+    for ask in (lambda: store.load("job"), lambda: store.put(b"content"), lambda: provision(settings)):
+        with pytest.raises(Misconfigured, match="format 2"):
+            ask()
 
 
 def test_store_that_was_not_set_up_is_tried(weak: Setting, client, bucket: str):
