@@ -221,3 +221,14 @@ class ReceivesParts(Protocol):
 
     def put_part(self, key: str, *, upload_id: str, number: int, chunks: Iterable[Chunk]) -> Part:
         """Keep all of `chunks` as this part, or nothing. Raises BlobMissing when the upload is over."""
+
+
+@runtime_checkable
+class ShowsExtras(Protocol):
+    """The further power of showing what a sender added to an upload that its URL was not signed for."""
+
+    def extras(self, key: str) -> tuple[str, ...]:
+        """Return the names of headers that are kept with the blob and that no process of ours sends.
+
+        Raises BlobMissing.
+        """

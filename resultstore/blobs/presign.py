@@ -30,6 +30,7 @@ _DAY_CHARS = len("20261121")
 # we can read into their own key (CVE-2026-54330; the last upstream source does it). A condition that no source fulfils,
 # signed, stops the copy and means nothing to an upload. AWS checks all `x-amz-` headers itself.
 _NO_COPIES = {"x-amz-copy-source-if-match": "none"}
+_SENDERS_CACHING = "private, no-store"  # in place of what came with an upload: nobody signs Cache-Control
 _CHECKS_ALL_HEADERS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
@@ -117,10 +118,11 @@ class S3Signer:
         Raises BadReference for a malformed key or a life outside 1 s to 7 days, BlobStoreUnavailable when the store's
         time cannot be had.
         """
-        moment = self._moment(self._read_credentials, expires_in_s)
+        moment = self._moment(self._read_credentials, _life(expires_in_s))
         life_s = moment.life_s(expires_in_s if not_after is None else min(expires_in_s, not_after - moment.second))
         kept_s = self._window_s if life_s >= 2 * self._window_s else 0
-        overrides = _overrides(file_name, media_type=media_type, inline=inline, kept_s=kept_s)
+        caching = f"private, max-age={kept_s}" if kept_s else _SENDERS_CACHING if key.startswith("uploads/") else ""
+        overrides = _overrides(file_name, media_type=media_type, inline=inline, caching=caching)
         return self._signed("GET", key, moment, expires_in_s=life_s, overrides=overrides, headers={})
 
     def sign_put(
@@ -237,11 +239,11 @@ class S3Signer:
 
 
 @functools.lru_cache(maxsize=4096)  # a page asks for the same few names at every refresh
-def _overrides(file_name: str, *, media_type: str, inline: bool, kept_s: int) -> str:
+def _overrides(file_name: str, *, media_type: str, inline: bool, caching: str) -> str:
     """What the answer's headers shall say, ready for the URL."""
     disposition = content_disposition(file_name, media_type=media_type, inline=inline)
-    caching = f"response-cache-control={_quoted(f'private, max-age={kept_s}')}&" if kept_s else ""
-    return f"{caching}response-content-disposition={_quoted(disposition)}&response-content-type={_quoted(media_type)}"
+    cached = f"response-cache-control={_quoted(caching)}&" if caching else ""
+    return f"{cached}response-content-disposition={_quoted(disposition)}&response-content-type={_quoted(media_type)}"
 
 
 def _life(expires_in_s: int) -> int:

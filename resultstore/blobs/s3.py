@@ -15,6 +15,7 @@ from resultstore.blobs.download import Download
 from resultstore.blobs.faults import Fault
 from resultstore.blobs.keys import checked_key
 from resultstore.blobs.retry import Retries
+from resultstore.blobs.s3extras import S3Extras
 from resultstore.blobs.s3listing import S3Listing, stored
 from resultstore.blobs.s3parts import S3Parts
 from resultstore.blobs.target import S3Target
@@ -26,7 +27,7 @@ _TAKEN = frozenset({409, 412})
 
 
 class S3Blobs:
-    """Bytes by key in a bucket: BlobStore, CreatesOnce, Replaces, HasClock, TakesParts, Negotiated.
+    """Bytes by key in a bucket: BlobStore, CreatesOnce, Replaces, HasClock, TakesParts, Negotiated, ShowsExtras.
 
     Threads share it, forks inherit it.
 
@@ -52,6 +53,7 @@ class S3Blobs:
         self._bucket = S3Bucket(target, credentials=credentials, retries=retries)
         self._listing = S3Listing(self._connection, self._bucket)
         self._parts = S3Parts(self._bucket, self.stat)
+        self._extras = S3Extras(self._bucket)
         self._clock = StoreClock(target, timeout_s=limits.idle_s, retries=retries)
 
     @property
@@ -145,6 +147,10 @@ class S3Blobs:
     def abort_parts(self, key: str, *, upload_id: str) -> None:
         """Drop a multipart upload; one that is over is no error."""
         self._parts.abort(key, upload_id=upload_id)
+
+    def extras(self, key: str) -> tuple[str, ...]:
+        """Return the names of headers that a sender added to an upload. Raises BlobMissing."""
+        return self._extras.of(key)
 
     def now(self) -> float:
         """Seconds since the epoch by the store's clock, measured every five minutes."""

@@ -6,7 +6,7 @@ from typing import Final, cast
 
 import msgspec
 
-from resultstore.blobs.blobstore import Stored, TakesParts
+from resultstore.blobs.blobstore import ShowsExtras, Stored, TakesParts
 from resultstore.dispatching import Dispatcher, Order
 from resultstore.index.index import Claims, Keeps, Over
 from resultstore.logs import Log
@@ -98,12 +98,15 @@ class Completion:
             stored = arrived(self._blobs, ticket)
             self._store.save(opened(ticket, VERIFYING), over=Over.UNFINISHED, ttl_s=RECORD_LIFE_S)
             head = b"".join(self._blobs.get(ticket.key, size_bytes=HEAD_BYTES))
+            extras = self._blobs.extras(ticket.key) if isinstance(self._blobs, ShowsExtras) else ()
         except BlobUnreadable as error:
             raise UploadRejected(
                 f"{name} was stored so that only its sender can read it: send it with the headers of its ticket alone"
             ) from error
         if is_misdated(stored, since=ticket.created_at, now=self._blobs.now()):
             raise UploadRejected(f"{name} was stored under a date that is not today's: send it without one")
+        if extras:
+            raise UploadRejected(f"{name} was sent with more headers than its ticket has ({', '.join(extras)})")
         declared, shown = ticket.asked.media_type, self._sniffer.sniff(head)
         if not agrees(declared=declared, shown=shown):
             raise UploadRejected(f"{name} was declared as {declared} and is {shown}: send a file of the declared type")

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import secrets
 import time
+from contextlib import contextmanager
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from minio.credentials import StaticProvider
 from minio.minioadmin import MinioAdmin
 
 from resultstore.blobs.credentials import Credentials
+from resultstore.blobs.policies import reader_policy, uploader_policy
 from resultstore.blobs.presign import S3Signer
 from resultstore.blobs.s3 import S3Blobs
 from tests.unit.blobs.signed import KEY, PDF
@@ -40,6 +42,24 @@ def send():
 
     yield send
     http.clear()
+
+
+@contextmanager
+def account(s3_server, policy):
+    """An account of the real server that may do this."""
+    provider = StaticProvider(s3_server.access_key, s3_server.secret_key)
+    admin = MinioAdmin(endpoint=s3_server.endpoint.partition("://")[2], credentials=provider, secure=False)
+    made = Credentials(f"scoped{secrets.token_hex(4)}", secrets.token_hex(16))
+    admin.add_service_account(access_key=made.access_key, secret_key=made.secret_key, policy=policy)
+    yield made
+    admin.delete_service_account(made.access_key)
+
+
+def writing(signer, kind, upload_id, *, key=KEY):
+    """A URL to write five bytes: a whole blob, or a part of one."""
+    if kind == "put":
+        return signer.sign_put(key, expires_in_s=60, size_bytes=5, media_type="image/png")
+    return signer.sign_part(key, expires_in_s=60, upload_id=upload_id, number=1, size_bytes=5)
 
 
 @pytest.mark.parametrize(("asked", "media_type"), [(False, "image/png"), (True, "image/png"), (True, "text/html")])
@@ -130,16 +150,57 @@ def test_minio_refuses_an_upload_elsewhere_or_too_late(s3_blobs, on_minio, send)
     assert list(s3_blobs.list("")) == []
 
 
-def test_a_url_to_write_cannot_be_turned_into_a_copy_of_another_blob(s3_target, s3_blobs, on_minio, send):
+@pytest.mark.parametrize("kind", ["put", "part"])
+def test_no_url_to_write_becomes_a_copy(s3_target, s3_blobs, on_minio, send, kind):
     s3_blobs.put(KEY + "1", [b"somebody else's"], media_type="text/plain")
     source = f"/{s3_target.bucket}/{s3_target.object_key(KEY)}1"
-    signed = on_minio().sign_put(KEY, expires_in_s=60, size_bytes=5, media_type="image/png")
+    upload = s3_blobs.begin_parts(KEY, media_type="a/b")
+    signed = writing(on_minio(), kind, upload)
 
-    for more in ({}, {"x-amz-metadata-directive": "REPLACE"}):
+    for more in ({}, {"x-amz-metadata-directive": "REPLACE"}, {"x-amz-copy-source-range": "bytes=0-4"}):
         answer = send(signed, b"12345", headers={**signed.headers, "x-amz-copy-source": source, **more})
 
         assert answer.status == 412
     assert [stored.key for stored in s3_blobs.list("")] == [KEY + "1"]
+    assert s3_blobs.parts(KEY, upload_id=upload) == ()
+    s3_blobs.abort_parts(KEY, upload_id=upload)
+
+
+@pytest.mark.parametrize("kind", ["put", "part"])
+def test_an_uploader_learns_nothing_of_other_objects(s3_target, s3_blobs, s3_server, send, kind):
+    s3_blobs.put(KEY + "1", [b"somebody else's"], media_type="text/plain")
+    upload_key = "uploads/1d/ab/x/" + "0" * 32
+    upload = s3_blobs.begin_parts(upload_key, media_type="a/b")
+    with account(s3_server, uploader_policy(s3_target)) as uploader:
+        signed = writing(S3Signer(s3_target, credentials=lambda: uploader), kind, upload, key=upload_key)
+        sources = [f"{s3_target.object_key(KEY)}1", f"{s3_target.object_key(KEY)}2", "nothing/of/ours"]
+        answers = [
+            send(signed, b"12345", headers={**signed.headers, "x-amz-copy-source": f"/{bucket}/{one}"})
+            for one in sources
+            for bucket in (s3_target.bucket, "another-bucket")
+        ]
+        honest = send(signed, b"12345")
+
+    assert {one.status for one in answers} == {403}
+    assert honest.status == 200, "what it is for"
+    s3_blobs.abort_parts(upload_key, upload_id=upload)
+
+
+@pytest.mark.parametrize("kind", ["put", "part"])
+@pytest.mark.parametrize("changed", ["key", "length", "time", "signature"])
+def test_every_url_to_write_is_held_to_its_word(s3_blobs, on_minio, send, kind, changed):
+    upload = s3_blobs.begin_parts(KEY, media_type="a/b")
+    late = {"now": lambda: time.time() - 61} if changed == "time" else {}
+    signed = writing(on_minio(**late), kind, upload)
+    url = {"key": signed.url.replace(KEY, KEY + "1"), "signature": signed.url[:-4] + "0000"}.get(changed, signed.url)
+    headers = signed.headers | ({"content-length": "6"} if changed == "length" else {})
+
+    answer = send(signed, b"123456"[: int(headers["content-length"])], url=url, headers=headers)
+
+    assert answer.status in REFUSED
+    assert s3_blobs.parts(KEY, upload_id=upload) == ()
+    assert list(s3_blobs.list("")) == []
+    s3_blobs.abort_parts(KEY, upload_id=upload)
 
 
 def test_minio_verifies_the_checksum_that_was_signed(s3_blobs, on_minio, send):
@@ -169,26 +230,18 @@ def test_a_url_of_a_window_is_kept_by_browsers_and_works_to_its_end(s3_blobs, on
 def test_urls_to_read_are_signed_by_an_identity_that_can_do_nothing_else(
     s3_blobs, s3_target, s3_credentials, s3_server, send
 ):
-    # given: an account of the real server that may read blobs below the root
-    provider = StaticProvider(s3_server.access_key, s3_server.secret_key)
-    admin = MinioAdmin(endpoint=s3_server.endpoint.partition("://")[2], credentials=provider, secure=False)
-    where = f"arn:aws:s3:::{s3_target.bucket}/{s3_target.object_key('')}*"
-    allowed = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [where]}
-    policy = {"Version": "2012-10-17", "Statement": [allowed]}
-    reader = Credentials(f"reader{secrets.token_hex(4)}", secrets.token_hex(16))
-    admin.add_service_account(access_key=reader.access_key, secret_key=reader.secret_key, policy=policy)
+    # given: the account of the real server that may read blobs below the root
     s3_blobs.put(KEY, [b"content"], media_type="text/plain")
+    with account(s3_server, reader_policy(s3_target)) as reader:
+        # when
+        signer = S3Signer(s3_target, credentials=s3_credentials, read_credentials=lambda: reader)
+        read = signer.sign_get(KEY, expires_in_s=60, **PDF)
+        write = signer.sign_put(KEY + "1", expires_in_s=60, size_bytes=3, media_type="text/plain")
+        stolen = S3Signer(s3_target, credentials=lambda: reader)
+        forged = stolen.sign_put(KEY + "2", expires_in_s=60, size_bytes=3, media_type="text/plain")
 
-    # when
-    signer = S3Signer(s3_target, credentials=s3_credentials, read_credentials=lambda: reader)
-    read = signer.sign_get(KEY, expires_in_s=60, **PDF)
-    write = signer.sign_put(KEY + "1", expires_in_s=60, size_bytes=3, media_type="text/plain")
-    stolen = S3Signer(s3_target, credentials=lambda: reader)
-    forged = stolen.sign_put(KEY + "2", expires_in_s=60, size_bytes=3, media_type="text/plain")
-
-    # then
-    assert f"X-Amz-Credential={reader.access_key}%2F" in read.url
-    assert send(read).status == 200
-    assert send(write, b"new").status == 200
-    assert send(forged, b"new").status == 403
-    admin.delete_service_account(reader.access_key)
+        # then
+        assert f"X-Amz-Credential={reader.access_key}%2F" in read.url
+        assert send(read).status == 200
+        assert send(write, b"new").status == 200
+        assert send(forged, b"new").status == 403

@@ -9,7 +9,10 @@ import pytest
 
 from resultstore import ArtifactExpired, BadReference, Settings, Store, connect
 from resultstore.blobs.clock import near
+from resultstore.blobs.credentials import Credentials
 from resultstore.blobs.localurls import LocalSigner
+from resultstore.blobs.presign import S3Signer
+from resultstore.blobs.target import S3Target
 from resultstore.model.errors import BlobStoreUnavailable
 
 WINDOW_S = 300
@@ -31,11 +34,16 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def store(tmp_path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Store:
+@pytest.fixture(params=["local", "s3"])
+def store(request, tmp_path, clock: Clock) -> Store:
+    """Blobs in a folder, and URLs by each signer."""
     made = connect(Settings(index_url="memory://", blobs_url=tmp_path.as_uri(), secret_key="k" * 32))
     made.blobs.now = clock
-    signer = LocalSigner(b"k" * 32, "http://127.0.0.1:1", clock, window_s=WINDOW_S)
+    if request.param == "local":
+        signer = LocalSigner(b"k" * 32, "http://127.0.0.1:1", clock, window_s=WINDOW_S)
+    else:
+        target, pair = S3Target(bucket="results", endpoint_url="http://127.0.0.1:1"), Credentials("id", "secret")
+        signer = S3Signer(target, credentials=lambda: pair, now=clock, window_s=WINDOW_S)
     return Store(index=made.index, blobs=made.blobs, signer=signer, settings=made.settings)
 
 
@@ -102,7 +110,9 @@ def test_a_short_life_is_counted_from_now(store, clock):
 @pytest.mark.parametrize("media_type", ["text/html", "image/svg+xml", "application/pdf"])
 def test_what_runs_is_a_download_whoever_asks(store, media_type):
     url = store.url(kept(store, media_type=media_type), inline=True)
-    assert parse_qs(urlsplit(url).query)["disposition"][0].startswith("attachment; ")
+    query = parse_qs(urlsplit(url).query)
+    [said] = query.get("disposition") or query["response-content-disposition"]
+    assert said.startswith("attachment; ")
 
 
 @pytest.mark.parametrize(("skew_s", "signs"), [(0, True), (299, True), (-299, True), (301, False), (-301, False)])
