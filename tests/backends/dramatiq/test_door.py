@@ -6,7 +6,7 @@ import dramatiq
 import pytest
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import SkipMessage
-from dramatiq.results import ResultFailure, Results
+from dramatiq.results import ResultFailure, ResultMissing, Results
 from dramatiq.results.backends import StubBackend
 
 from resultstore import Artifact, Misconfigured, Output, Settings, State, Store, connect
@@ -264,9 +264,7 @@ def test_a_message_that_is_skipped_when_it_comes_again_keeps_its_outcome(broker:
     assert message.get_result(block=True).size_bytes == 6
 
 
-def test_a_result_that_is_deleted_while_it_is_made_is_a_failure_and_leaves_no_bytes(
-    broker: StubBroker, store: Store, run
-):
+def test_a_result_deleted_while_made_is_missing(broker: StubBroker, store: Store, run):
     setup(broker, store=store)
 
     def deletes() -> Output:
@@ -276,7 +274,7 @@ def test_a_result_that_is_deleted_while_it_is_made_is_a_failure_and_leaves_no_by
 
     message = run(deletes)
 
-    with pytest.raises(ResultFailure, match="was deleted while it was made"):
+    with pytest.raises(ResultMissing):
         message.get_result()
     assert list(store.blobs.list("blobs/")) == []
 
