@@ -92,7 +92,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     if dispatcher is not None and store.blobs is not None:
         _take_uploads(app, store, dispatcher, offers=offers, quotas=quotas)
     app.state.background = Background(store, reconciler=app.state.reconciler, webhooks=webhooks, view=views.json)
-    metrics.watch(hub, app.state.background)
+    metrics.watch(hub, app.state.background, store.index)
     app.include_router(HealthRoutes(store, dispatcher).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
     describe_webhooks(app)

@@ -57,25 +57,28 @@ class Listing:
         """Up to `limit` Results behind `after` that the caller may see; his own, and for `admin` what nobody owns."""
         ids = list(self._store.ids(owner=caller.owner, limit=LISTED_MAX))
         unowned, all_seen = self._unowned(caller)
-        ahead = heapq.merge(self._owned(caller, _behind(ids, after)), unowned, key=_newest_first)
+        left_out: list[str] = []
+        ahead = heapq.merge(self._owned(caller, _behind(ids, after), left_out), unowned, key=_newest_first)
         chosen: list[Result] = []
         last: Place | None = None
         for read, result in enumerate(ahead):
             if after is not None and _newest_first(result) <= (-after.made_at, after.id):
                 continue
             if len(chosen) == limit or read >= READ_MAX:
-                return Page(tuple(chosen), last, complete=all_seen and len(ids) < LISTED_MAX)
+                return Page(tuple(chosen), last, complete=all_seen and not left_out and len(ids) < LISTED_MAX)
             last = Place(_made_at(result), result.id)
             if filters.fit(result):
                 chosen.append(result)
-        return Page(tuple(chosen), None, complete=all_seen and len(ids) < LISTED_MAX)
+        return Page(tuple(chosen), None, complete=all_seen and not left_out and len(ids) < LISTED_MAX)
 
-    def _owned(self, caller: Caller, ids: list[str]) -> Iterator[Result]:
+    def _owned(self, caller: Caller, ids: list[str], left_out: list[str]) -> Iterator[Result]:
         left = iter(ids)
         while some := list(islice(left, _READ_AT_ONCE)):
             # Whoever can write to Redis can put any id on anybody's list: the record says whose it is.
-            found = [one for one in self._store.load_many(some) if one is not None and one.owner == caller.owner]
-            yield from sorted(found, key=_newest_first)
+            found = self._store.load_many(some)
+            left_out += [one for one, result in zip(some, found, strict=True) if result is None]
+            mine = [one for one in found if one is not None and one.owner == caller.owner]
+            yield from sorted(mine, key=_newest_first)
 
     def _unowned(self, caller: Caller) -> tuple[list[Result], bool]:
         if "admin" not in caller.scopes:

@@ -17,6 +17,7 @@ from starlette.types import Scope
 from resultstore.gateway.background import Background
 from resultstore.gateway.front.access import Observe
 from resultstore.gateway.stream.hub import Hub
+from resultstore.index.index import Index, LoadsMany
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 
@@ -61,9 +62,9 @@ class Metrics:
 
         return observe
 
-    def watch(self, hub: Hub, background: Background) -> None:
-        """Show what these two know."""
-        self.registry.register(_Running(hub, background))
+    def watch(self, hub: Hub, background: Background, index: Index) -> None:
+        """Show what these know."""
+        self.registry.register(_Running(hub, background, index))
 
 
 def metrics_listener(settings: Settings) -> socket.socket | None:
@@ -85,15 +86,22 @@ def metrics_listener(settings: Settings) -> socket.socket | None:
 class _Running(Collector):
     """Reads, when it is asked, what is counted elsewhere."""
 
-    def __init__(self, hub: Hub, background: Background) -> None:
+    def __init__(self, hub: Hub, background: Background, index: Index) -> None:
         self._hub = hub
         self._background = background
+        self._index = index
 
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily("resultstore_event_viewers", "Open event streams.", value=self._hub.viewers)
         yield CounterMetricFamily(
             "resultstore_event_viewers_dropped", "Event streams whose readers were too slow.", self._hub.dropped_total
         )
+        if isinstance(self._index, LoadsMany):
+            yield CounterMetricFamily(
+                "resultstore_records_unreadable",
+                "Records that were skipped because they could not be read.",
+                self._index.unreadable_total,
+            )
         if (sending := self._background.sending) is not None:
             tries = CounterMetricFamily("resultstore_webhook_tries", "Webhooks that were sent.", labels=["outcome"])
             for outcome, count in sending.sent_total.items():

@@ -11,11 +11,12 @@ from resultstore.model.spill import Spill
 
 
 class Over(StrEnum):
-    """What a save may replace. SUCCESS and tombstones are never replaced, whatever is asked for."""
+    """What a save may replace. A SUCCESS that can be read, and a tombstone, are never replaced."""
 
     ANYTHING = "anything"  # a transition: over everything but SUCCESS
     UNFINISHED = "unfinished"  # putting a sealed Result back: over nothing or a non-terminal state
     NOTHING = "nothing"  # announcing work at dispatch: only where no record stands
+    UNREADABLE = "unreadable"  # a record that the caller could not read: over everything but a tombstone
 
 
 class Watch(Protocol):
@@ -76,13 +77,20 @@ class Lists(Protocol):
 
 @runtime_checkable
 class LoadsMany(Protocol):
-    """The further power of finding many Results in one round trip."""
+    """The further power of finding many Results in one round trip.
+
+    A record that cannot be read is skipped: logged, counted in `unreadable_total`, and given as None.
+    """
 
     def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """What `load` gives for each id, in their order."""
+        """What `load` gives for each id, in their order; None also for a record that cannot be read."""
 
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """What `peek` gives for each id, in their order."""
+        """What `peek` gives for each id, in their order; None also for a record that cannot be read."""
+
+    @property
+    def unreadable_total(self) -> int:
+        """How many records this process has skipped because it could not read them."""
 
 
 @runtime_checkable

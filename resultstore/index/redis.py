@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import redis
 
 from resultstore.index.cluster import ClusterProcess, is_cluster
+from resultstore.index.decoding import RecordReader
 from resultstore.index.index import Over
 from resultstore.index.line import RedisLine
 from resultstore.index.mailbox import Mailbox
@@ -59,27 +60,32 @@ class RedisIndex:
         kind = ClusterProcess if self._is_cluster else Process
         self._open = partial(kind, url, self._where, options or {})
         self._processes = {os.getpid(): self._open()}
+        self._reader = RecordReader()
         self._process().check()
 
     def peek(self, result_id: str) -> Result | None:
         """The small record alone: one GET, whatever the size of the value."""
-        main = self._asked(lambda of: of.get(self._record(result_id)))
-        return None if main is None else record.decode(result_id, main, None)
+        return self._reader.small(result_id, self._asked(lambda of: of.get(self._record(result_id))))
 
     def load(self, result_id: str) -> Result | None:
         """The record with what lies beside it: one MGET. None as well where Redis evicted the part beside."""
-        return self.load_many([result_id])[0]
+        main, beside = self._asked(lambda of: of.mget(self._pair(result_id)))
+        return self._reader.whole(result_id, main, beside)
 
     def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """What `load` gives for each id: one MGET for up to 1,000 of them; in a Cluster, one for each slot."""
-        found = self._read([key for one in result_ids for key in (self._record(one), self._beside(one))])
-        return list(map(_decoded, result_ids, found[::2], found[1::2]))
+        found = self._read([key for one in result_ids for key in self._pair(one)])
+        return self._reader.whole_of_many(zip(result_ids, found[::2], found[1::2], strict=True))
 
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """What `peek` gives for each id: one MGET for up to 2,000 of them."""
         found = self._read([self._record(one) for one in result_ids])
-        pairs = zip(result_ids, found, strict=True)
-        return [main if main is None else record.decode(one, main, None) for one, main in pairs]
+        return self._reader.small_of_many(zip(result_ids, found, strict=True))
+
+    @property
+    def unreadable_total(self) -> int:
+        """How many records this process has skipped because it could not read them."""
+        return self._reader.unreadable_total
 
     def save(self, result: Result, *, ttl_s: int | None, over: Over = Over.ANYTHING) -> bool:
         """Write the record if `over` allows, let it expire after `ttl_s` seconds, and announce it: one round trip.
@@ -292,9 +298,3 @@ class RedisIndex:
 def _then(given: _G, question: Callable[[Process, _G], _T]) -> Callable[[Process], _T]:
     """A question about `given` as it is now: a loop may go on to the next before it is asked."""
     return lambda of: question(of, given)
-
-
-def _decoded(result_id: str, main: bytes | None, beside: bytes | None) -> Result | None:
-    if main is None or (beside is None and record.has_beside(main)):
-        return None
-    return record.decode(result_id, main, beside)

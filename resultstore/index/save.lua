@@ -1,6 +1,6 @@
 -- One transition of one Result: compare, write, expire, announce. Atomic, one Cluster slot.
 -- KEYS  the record, what lies beside it
--- ARGV  over ("anything", "unfinished", "nothing"; "all": a tombstone); "1" when the same call may have been carried out before;
+-- ARGV  over ("anything", "unfinished", "nothing"; "unreadable": what Python could not read; "all": a tombstone); "1" when the same call may have been carried out before;
 --       record; beside ("" for none); life in ms ("" for ever); channel; event;
 --       the channel of what nobody owns ("" for a Result with an owner)
 -- Returns 1 when what was asked for now stands, else 0.
@@ -24,7 +24,7 @@ if not put(KEYS[1], record, 'NX') then
   if flags then
     local is_tombstone = code == REVOKED and math.floor(flags / DELETED) % 2 == 1
     local refused = over == 'nothing'
-      or code == SUCCESS
+      or (code == SUCCESS and over ~= 'unreadable')
       or is_tombstone
       or (over == 'unfinished' and code >= FIRST_TERMINAL)
     if refused and over ~= 'all' then

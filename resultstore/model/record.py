@@ -151,8 +151,11 @@ def has_beside(record: bytes) -> bool:
 
 
 def state_code(record: bytes) -> int:
-    """The third byte: the state's code, comparable without decoding (`FIRST_TERMINAL_CODE`, `SUCCESS_CODE`)."""
-    return record[_STATE_AT]
+    """The third byte: the state's code, comparable without decoding (`FIRST_TERMINAL_CODE`, `SUCCESS_CODE`).
+
+    0 for what is too short to be a record.
+    """
+    return record[_STATE_AT] if len(record) >= _HEAD_BYTES else 0
 
 
 def is_tombstone(record: bytes) -> bool:

@@ -1,11 +1,8 @@
 """Lookup: finds an id by the rules of docs/format.md: its record first, its seal where the record is no answer."""
 
 import math
-import random
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from threading import Lock
 
 from resultstore.index.index import Buries, Index, LoadsMany, Over
 from resultstore.logs import Log
@@ -24,6 +21,7 @@ from resultstore.model.layout import DAY_S
 from resultstore.model.result import Result, State
 from resultstore.model.seal import DELETED
 from resultstore.settings import Settings
+from resultstore.store.misses import Misses
 from resultstore.store.sealing import Seals
 from resultstore.store.trust import Trust
 
@@ -31,9 +29,6 @@ _log = Log(__name__)
 
 _IN_DOUBT = frozenset({CommitUnknown.__name__, SealUnreadable.__name__})  # failures behind which there may be a seal
 STALE_AFTER_S = 30.0  # a record that is not terminal and has not changed for this long is no answer
-MISS_FIRST_S = 2.0
-MISS_LONGEST_S = 60.0
-MISSES_KEPT = 10_000
 SEALS_AT_ONCE = 8
 BURIED_S = DAY_S  # how long the index knows of a deletion that the object store knows of too
 
@@ -53,7 +48,7 @@ class Lookup:
         self._seals = seals
         self._trust = trust
         self._settings = settings
-        self._misses = _Misses()
+        self._misses = Misses()
 
     def find(self, result_id: str) -> Result | None:
         """The Result with everything that lies beside its record, or None when the id is unknown.
@@ -99,6 +94,12 @@ class Lookup:
     def _found(self, ask: Callable[[str], Result | None], result_id: str) -> Result | None:
         try:
             result = ask(result_id)
+        except RecordUnreadable:
+            sealed = self._from_seal(result_id)
+            if sealed is None:
+                raise
+            self.put_back(sealed)
+            return sealed
         except IndexUnavailable:
             # What is sealed survives the loss of Redis; what is not, nobody else can know.
             sealed = self._from_seal(result_id)
@@ -234,33 +235,17 @@ class Lookup:
             return
         if sealed.value is not None and len(sealed.value) > self._settings.inline_max_bytes:
             sealed = sealed.moved(sealed.state, value=None)  # as at first: `Store.value` finds it in the seal
-        self._index.save(sealed, ttl_s=int(min(left_s, self._settings.result_expires_s)), over=over)
+        ttl_s = int(min(left_s, self._settings.result_expires_s))
+        if not self._index.save(sealed, ttl_s=ttl_s, over=over):
+            self.heal(sealed, ttl_s=ttl_s)
 
-
-class _Misses:
-    """Ids that were lately not found, each remembered for 2, 4, ... 60 s with jitter, in this process only."""
-
-    def __init__(self) -> None:
-        self._until: OrderedDict[str, tuple[float, float, bool]] = OrderedDict()
-        self._lock = Lock()
-
-    def known(self, result_id: str) -> bool:
-        until, *_ = self._until.get(result_id, (0.0, 0.0))
-        return time.monotonic() < until
-
-    def deleted(self, result_id: str) -> bool:
-        """Whether it was missed because of a tombstone, which nothing replaces."""
-        *_, deleted = self._until.get(result_id, (False,))
-        return bool(deleted)
-
-    def remember(self, result_id: str, *, deleted: bool) -> None:
-        with self._lock:
-            _, last_s, _ = self._until.pop(result_id, (0.0, MISS_FIRST_S / 2, False))
-            length_s = min(MISS_LONGEST_S, last_s * 2)
-            jittered_s = length_s * random.uniform(0.75, 1.0)  # noqa: S311 - jitter, no secret
-            self._until[result_id] = (time.monotonic() + jittered_s, length_s, deleted)
-            while len(self._until) > MISSES_KEPT:
-                self._until.popitem(last=False)
+    def heal(self, result: Result, *, ttl_s: int | None) -> bool:
+        """Write a terminal record that was refused over one that cannot be read; whether it was written."""
+        try:
+            broken = self._index.load(result.id) is None
+        except RecordUnreadable:
+            broken = True
+        return broken and self._index.save(result, ttl_s=ttl_s, over=Over.UNREADABLE)
 
 
 def _unless_deleted(result: Result | None) -> Result | None:

@@ -42,7 +42,10 @@ class RecordWriter:
                 _log.warning("seal_not_readable", id=result.id, error=str(error))
                 result = _hidden_by(error, result)
         stamped = result.moved(result.state, changed_at=now)
-        return self._index.save(stamped, ttl_s=length_s or None, over=over)
+        written = self._index.save(stamped, ttl_s=length_s or None, over=over)
+        if written or over is Over.NOTHING or not result.terminal:
+            return written
+        return self._lookup.heal(stamped, ttl_s=length_s or None)
 
     def show(self, result: Result) -> None:
         """Write a record that is a convenience: the seal, or the next record, says the same."""

@@ -54,7 +54,7 @@ def test_a_peek_has_the_small_fields_and_leaves_out_what_is_big(index, one):
     assert index.load(other.id) == other
 
 
-@pytest.mark.parametrize("over", Over)
+@pytest.mark.parametrize("over", [one for one in Over if one is not Over.UNREADABLE])
 @pytest.mark.parametrize("later", [*UNFINISHED, *TERMINAL])
 def test_success_is_never_overwritten(index, one, over, later):
     index.save(one.moved(State.SUCCESS, value=b"first"), ttl_s=60)

@@ -35,7 +35,7 @@ from resultstore.backends.celery.wait.pending import TakesAnyId
 from resultstore.capturing import sealed_record
 from resultstore.connect import connect
 from resultstore.index.index import HasLine, Hints, Line
-from resultstore.model.errors import Misconfigured, ResultDeleted, Unavailable
+from resultstore.model.errors import Misconfigured, RecordUnreadable, ResultDeleted, Unavailable
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result
 from resultstore.redaction import secret_url
@@ -192,7 +192,10 @@ class ResultStoreBackend(TakesAnyId, HandsOnReferences, NamesPlaces, KeepsGroups
         if _is_own(task_id, request):
             return owner_of(request)
         # Somebody speaks of a task that is not his own (a chord's failure, `update_state`): it stays its owner's.
-        found = self.store.index.peek(task_id)
+        try:
+            found = self.store.index.peek(task_id)
+        except RecordUnreadable:
+            found = None
         return inherited() if found is None else found.owner
 
     def _life_s(self, state: str, request: object) -> int:

@@ -64,9 +64,16 @@ class Past:
         at = index.latest(owner) if isinstance(index, Streams) else ""
         viewer.begin(place_of(at))
         ids = list(self._store.ids(owner=owner, limit=SNAPSHOT_RESULTS + 1))
-        owned = [one for one in self._store.load_many(ids[:SNAPSHOT_RESULTS]) if one is not None and one.owner == owner]
-        unowned, all_seen = self._unowned(viewer)
-        complete = all_seen and len(ids) <= SNAPSHOT_RESULTS and len(owned) + len(unowned) <= SNAPSHOT_RESULTS
+        found = self._store.load_many(ids[:SNAPSHOT_RESULTS])
+        owned = [one for one in found if one is not None and one.owner == owner]
+        all_seen = None not in found
+        unowned, all_unowned_seen = self._unowned(viewer)
+        complete = (
+            all_seen
+            and all_unowned_seen
+            and len(ids) <= SNAPSHOT_RESULTS
+            and len(owned) + len(unowned) <= SNAPSHOT_RESULTS
+        )
         newest = nlargest(SNAPSHOT_RESULTS, [*owned, *unowned], key=_age)
         return snapshot_message(self._views.many(newest), at=at, complete=complete)
 

@@ -16,7 +16,7 @@ from resultstore.backends.celery import setup, store_of
 from resultstore.blobs.blobstore import Unknown
 from resultstore.model import layout
 from resultstore.model.result import Result
-from resultstore.store import lookup
+from resultstore.store import misses
 from resultstore.store.attempt import Attempt
 
 URL = "resultstore+memory://?blobs=memory://"
@@ -249,7 +249,7 @@ def test_what_celery_knows_of_a_task_comes_back(app: Celery, store: Store):
 
 def test_a_commit_in_doubt_is_a_failure_until_the_seal_can_be_read(monkeypatch: pytest.MonkeyPatch):
     # given: the store commits, and nothing of it is heard or seen for a while
-    monkeypatch.setattr(lookup, "MISS_FIRST_S", 0.0)
+    monkeypatch.setattr(misses, "MISS_FIRST_S", 0.0)
     monkeypatch.setenv("RESULTSTORE_COMMIT_BUDGET_S", "0.1")
     app = Celery("door", broker="memory://", backend=URL, set_as_current=False)
     setup(app)

@@ -13,7 +13,7 @@ import pytest
 from resultstore import BadReference, State, Store, WrongType
 from resultstore.model.errors import BlobStoreUnavailable
 from resultstore.model.result import Result
-from resultstore.store import lookup as rules, waiting
+from resultstore.store import lookup as rules, misses, waiting
 from resultstore.store.attempt import Attempt, running
 
 MIB = 1 << 20
@@ -47,7 +47,7 @@ def test_a_reader_that_was_interrupted_reads_on(store: Store):
 def test_a_waiter_outlasts_an_object_store_that_blinks(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(waiting, "RECHECK_S", 0.05)
     monkeypatch.setattr(rules, "STALE_AFTER_S", 0.0)
-    monkeypatch.setattr(rules, "MISS_FIRST_S", 0.01)
+    monkeypatch.setattr(misses, "MISS_FIRST_S", 0.01)
     store.save(Result(id="job", state=State.STARTED))
     get, down = store.blobs.get, threading.Event()
     fired: list[str] = []

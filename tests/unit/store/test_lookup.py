@@ -8,7 +8,7 @@ import pytest
 from resultstore import State, Store
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.result import Result
-from resultstore.store import lookup as rules, waiting
+from resultstore.store import lookup as rules, misses, waiting
 from resultstore.store.attempt import Attempt
 
 
@@ -97,7 +97,7 @@ def test_a_waiter_wakes_when_the_result_is_there(store: Store, monkeypatch: pyte
 
 def test_a_lost_announcement_costs_one_slow_check(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(waiting, "RECHECK_S", 0.3)
-    monkeypatch.setattr(rules, "MISS_FIRST_S", 0.1)
+    monkeypatch.setattr(misses, "MISS_FIRST_S", 0.1)
     attempt = Attempt("job")
     threading.Timer(0.1, lambda: store.seal(attempt, value=b"1")).start()  # sealed, and nobody announces it
 

@@ -11,7 +11,7 @@ from resultstore import Settings, State, Store, connect
 from resultstore.model import layout
 from resultstore.model.errors import BlobStoreUnavailable, IndexUnavailable
 from resultstore.model.result import Result
-from resultstore.store import lookup as rules, waiting
+from resultstore.store import lookup as rules, misses, waiting
 from resultstore.store.attempt import Attempt, running
 
 HOUR_S = 3_600
@@ -151,7 +151,7 @@ def test_an_unknown_id_is_asked_for_again_ever_later_but_within_a_minute(store: 
 
 
 def test_the_memory_of_unknown_ids_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(rules, "MISSES_KEPT", 5)
+    monkeypatch.setattr(misses, "MISSES_KEPT", 5)
     for number in range(20):
         store.load(f"nobody-{number}")
 
