@@ -99,6 +99,8 @@ def examine(probes: Mapping[str, Probe]) -> Iterator[Finding]:
             answer = probe()
         except ResultStoreError as error:
             answer = Wrong(*_split(str(error)))
+        except Exception as error:  # noqa: BLE001 - whatever it is: a doctor that ends here says nothing of the rest
+            answer = Wrong(f"the probe failed: {error!r}", "report it, with what `resultstore doctor --json` prints")
         ms = round(1000 * (time.monotonic() - began), 1)
         if isinstance(answer, Wrong):
             yield Finding(name=name, verdict=answer.verdict, text=answer.text, remedy=answer.remedy, ms=ms)

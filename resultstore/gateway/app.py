@@ -81,7 +81,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.state.hub = hub = Hub(store, views)  # closed when the server stops, so that streams end
     identities = identities_of(store.settings)
     app.state.identities = identities  # where the dependency `needs` finds it
-    quotas = Quotas(store.index, store.settings)
+    quotas = Quotas(store.index, store.settings, counting=store.counting)
     starting = Starting(store, dispatcher=dispatcher, offers=offers, quotas=quotas, webhooks=webhooks, repeats=repeats)
     results = ResultRoutes(store, starting=starting, quotas=quotas, views=views, prefix=prefix)
     app.include_router(results.router())

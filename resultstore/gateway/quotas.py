@@ -10,11 +10,11 @@ from resultstore.index.leases import Leases
 from resultstore.model import layout
 from resultstore.model.result import Result
 from resultstore.settings import Settings
-from resultstore.uploads.ticket import is_refused
+from resultstore.store.counting import Counting
 
 RETRY_AFTER_S: Final = 30
-STORED_KNOWN_S: Final = 60  # counting reads every record of the owner: not for each ticket
-STORED: Final = "stored"
+SEEDED: Final = "seeded"
+SEEDED_S: Final = layout.DAY_S  # counting reads every record of the owner: not for each ticket
 COUNTED_MAX: Final = 10_000  # as many as an owner's list holds
 
 
@@ -32,11 +32,13 @@ class Quotas:
     Args:
         index: where it is counted, and where the owner's Results are listed.
         settings: the limits (`quota_*`).
+        counting: counts the bytes; that of the Store, where there is one.
     """
 
-    def __init__(self, index: Index, settings: Settings) -> None:
+    def __init__(self, index: Index, settings: Settings, *, counting: Counting | None = None) -> None:
         self._index = index
         self._leases = Leases(index)
+        self._counting = counting or Counting(index)
         self._stored_most_bytes = settings.quota_stored_bytes
         self._most = {
             Kind.TICKETS: settings.quota_tickets,
@@ -44,17 +46,14 @@ class Quotas:
             Kind.STREAMS: settings.quota_streams,
         }
 
-    def take(self, kind: Kind, owner: str, member: str, *, ttl_s: float, size_bytes: int = 0) -> None:
+    def take(self, kind: Kind, owner: str, member: str, *, ttl_s: float) -> None:
         """Count `member` (a Result's id, or a name for a stream) for `ttl_s`, or until `leave`.
 
-        Taking again is no second one, and makes it last: streams do so at each heartbeat. `size_bytes` counts as
-        stored: what an upload will bring, until its Result lists it. Raises Problem 429 `quota`.
+        Taking again is no second one, and makes it last: streams do so at each heartbeat. Raises Problem 429 `quota`.
         """
-        if size_bytes:
-            self._check_room(owner, member, size_bytes=size_bytes)
         key, most = layout.quota_key(owner, kind), self._most[kind]
         for _ in range(2):
-            if self._leases.take(key, member, ttl_s=ttl_s, most=most, weight=size_bytes):
+            if self._leases.take(key, member, ttl_s=ttl_s, most=most):
                 return
             if kind is Kind.STREAMS or not self._swept(key):
                 break
@@ -64,36 +63,34 @@ class Quotas:
         """Count it no longer. Work that has ended need not say so: it is found out when the places run short."""
         self._leases.leave(layout.quota_key(owner, kind), member)
 
+    def take_room(self, owner: str, member: str, *, size_bytes: int, ttl_s: float) -> None:
+        """Count bytes that an upload or a piece of work will bring within `ttl_s`, until its Result counts its own.
+
+        Taking again is no second one. Raises Problem 429 `quota` when there is no room; then nothing was counted.
+        """
+        self._seed(owner)
+        room, most_bytes = self._counting.room, self._stored_most_bytes
+        if not room.expect(owner, member, size_bytes=size_bytes, ttl_s=ttl_s, most_bytes=most_bytes):
+            raise _over(f"this would be more than the {most_bytes} bytes that one owner may store")
+
+    def leave_room(self, owner: str, member: str) -> None:
+        """Count no bytes of it any more that might come."""
+        self._counting.room.drop_expected(owner, member)
+
     def stored_bytes(self, owner: str) -> int:
-        """What the owner's Artifacts take (known for a minute), with what open uploads and running work will bring."""
-        return self._counted(owner) + sum(self._coming(owner).values())
+        """What the owner's Artifacts take, with what open uploads and running work will bring."""
+        self._seed(owner)
+        return self._counting.room.total_bytes(owner)
 
-    def recount(self, owner: str) -> None:
-        """Count what is stored anew: something of it was deleted."""
-        if isinstance(self._index, Keeps):
-            self._index.drop(layout.quota_key(owner, STORED))
-
-    def _check_room(self, owner: str, member: str, *, size_bytes: int) -> None:
-        coming = self._coming(owner)
-        others = self._counted(owner) + sum(coming.values()) - coming.get(member, 0)
-        if others + size_bytes > self._stored_most_bytes:
-            raise _over(f"this would be more than the {self._stored_most_bytes} bytes that one owner may store")
-
-    def _coming(self, owner: str) -> dict[str, int]:
-        """What each open upload and each running piece of work will bring; one that is both counts once."""
-        held = [self._leases.held(layout.quota_key(owner, one)) for one in (Kind.TICKETS, Kind.RUNNING)]
-        return {**held[0], **held[1]}
-
-    def _counted(self, owner: str) -> int:
-        key = layout.quota_key(owner, STORED)
-        known = self._index.kept(key) if isinstance(self._index, Keeps) else None
-        if known is not None and known.isdigit():  # anything else was not written by us
-            return int(known)
-        kept = (result for result in self._owned(owner) if not is_refused(result))
-        size_bytes = sum(one.stored_bytes for result in kept for one in result.artifacts)
-        if isinstance(self._index, Keeps):
-            self._index.keep(key, b"%d" % size_bytes, ttl_s=STORED_KNOWN_S)
-        return size_bytes
+    def _seed(self, owner: str) -> None:
+        """Count what the index lists: what was stored before it was counted, or before the index was lost."""
+        key = layout.quota_key(owner, SEEDED)
+        if not isinstance(self._index, Keeps) or self._index.kept(key) is not None:
+            return
+        for result in self._owned(owner):
+            if result.owner == owner and result.artifacts:
+                self._counting.count(result)
+        self._index.keep(key, b"1", ttl_s=SEEDED_S)
 
     def _owned(self, owner: str) -> list[Result]:
         if not isinstance(self._index, Lists) or not isinstance(self._index, LoadsMany):

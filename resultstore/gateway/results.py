@@ -18,10 +18,12 @@ from resultstore.gateway.quotas import Kind, Quotas
 from resultstore.gateway.result_views import ResultViews
 from resultstore.gateway.starting import Starting
 from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView
+from resultstore.index.index import Keeps
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactMissing
 from resultstore.model.result import Result
 from resultstore.store import Store
+from resultstore.uploads.late import LateBytes
 
 MAX_PAGE = 200
 
@@ -41,6 +43,7 @@ class ResultRoutes:
         self._quotas = quotas
         self._views = views
         self._prefix = prefix
+        self._late = LateBytes(store) if isinstance(store.index, Keeps) else None
         self._lookups = Lookups(store)
         self._has_signed = False
         self._listing = Listing(store)
@@ -116,9 +119,10 @@ class ResultRoutes:
         if not found.terminal:
             detail = f"result {short(result_id)} has not ended: cancel it, or its upload, first"
             raise Problem(HTTPStatus.CONFLICT, "not-finished", detail)
+        if self._late is not None:
+            self._late.expect_of(found.id)
         self._store.delete(found.id)
-        self._quotas.leave(Kind.RUNNING, caller.owner, found.id)
-        self._quotas.recount(caller.owner)
+        self._quotas.leave(Kind.RUNNING, found.owner, found.id)
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=NO_STORE)
 
     def _accepted(self, view: ResultView) -> Response:

@@ -114,13 +114,16 @@ class Starting:
         webhook_url = self._webhooks.address(order.task, webhook_url)
         size_bytes = 0 if order.source is None else order.source.stored_bytes
         life_s = self._store.settings.result_expires_s
-        self._quotas.take(Kind.RUNNING, order.owner, order.id, ttl_s=life_s, size_bytes=size_bytes)
         try:
+            self._quotas.take(Kind.RUNNING, order.owner, order.id, ttl_s=life_s)
+            if size_bytes:
+                self._quotas.take_room(order.owner, order.id, size_bytes=size_bytes, ttl_s=life_s)
             if webhook_url:
                 self._webhooks.watch(order.id, webhook_url, order.owner)
             dispatcher.send(order)
         except Exception:
             self._quotas.leave(Kind.RUNNING, order.owner, order.id)
+            self._quotas.leave_room(order.owner, order.id)
             if webhook_url:
                 self._webhooks.forget(order.id)
             raise

@@ -26,6 +26,7 @@ RETENTION_S: dict[str, int | None] = {
 LAYOUT_KEY = "layout.json"
 OPEN_UPLOADS_KEY = "rs:{uploads}"  # Redis: the ids of all uploads that have not ended
 UNTOLD_UPLOADS_KEY = "rs:{uploads}:untold"  # Redis: those of them whose senders may never say that they are done
+LATE_UPLOADS_KEY = "rs:{uploads}:late"  # Redis: those whose bytes were deleted, by when their URLs have ended
 GLANCING_KEY = "rs:{uploads}:glance"  # Redis: who looks at those in this moment
 RECONCILING_KEY = "rs:{uploads}:round"  # Redis: who looks at them in this minute
 COLLECTING_KEY = "rs:{uploads}:collecting"  # Redis: who looks at all bytes today

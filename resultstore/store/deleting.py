@@ -28,15 +28,23 @@ class Deleting:
         index: the records.
         blobs, seals: the bytes and what binds them; None where there is no object store.
         find: looks an id up, seals included.
+        uncount: called with owner and id when nothing is stored any more.
     """
 
     def __init__(
-        self, index: Index, *, blobs: SealStore | None, seals: Seals | None, find: Callable[[str], Result | None]
+        self,
+        index: Index,
+        *,
+        blobs: SealStore | None,
+        seals: Seals | None,
+        find: Callable[[str], Result | None],
+        uncount: Callable[[str, str], None],
     ) -> None:
         self._index = index
         self._blobs = blobs
         self._seals = seals
         self._find = find
+        self._uncount = uncount
 
     def delete(self, result_id: str) -> None:
         """Delete a Result, whatever there is of it. May be repeated, and continues where an earlier call failed.
@@ -54,6 +62,7 @@ class Deleting:
         if self._blobs is not None and not spent:
             for prefix in layout.content_prefixes(result_id):
                 self._blobs.delete([stored.key for stored in self._blobs.list(prefix)])
+        self._uncount(owner, result_id)
         if (known is not None or owner) and isinstance(self._index, Streams):
             self._index.tell_gone(result_id, owner=owner)
 

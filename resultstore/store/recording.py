@@ -8,6 +8,7 @@ from resultstore.logs import Log
 from resultstore.model.errors import Damaged, IndexUnavailable, SealUnreadable
 from resultstore.model.result import Failure, Result, State
 from resultstore.settings import Settings
+from resultstore.store.counting import Counting
 from resultstore.store.lookup import Lookup
 
 _log = Log(__name__)
@@ -20,12 +21,14 @@ class RecordWriter:
         index: the records.
         lookup: reads seals, which a failure must not contradict.
         settings: how long a record lives.
+        counting: counts the bytes of what has ended.
     """
 
-    def __init__(self, index: Index, lookup: Lookup, *, settings: Settings) -> None:
+    def __init__(self, index: Index, lookup: Lookup, *, settings: Settings, counting: Counting) -> None:
         self._index = index
         self._lookup = lookup
         self._settings = settings
+        self._counting = counting
 
     def save(self, result: Result, *, over: Over = Over.ANYTHING, ttl_s: int | None = None) -> bool:
         """See `Store.save`."""
@@ -43,9 +46,9 @@ class RecordWriter:
                 result = _hidden_by(error, result)
         stamped = result.moved(result.state, changed_at=now)
         written = self._index.save(stamped, ttl_s=length_s or None, over=over)
-        if written or over is Over.NOTHING or not result.terminal:
-            return written
-        return self._lookup.heal(stamped, ttl_s=length_s or None)
+        if not written and over is not Over.NOTHING and result.terminal:
+            written = self._lookup.heal(stamped, ttl_s=length_s or None)
+        return self._counting.note(stamped, written=written)
 
     def show(self, result: Result) -> None:
         """Write a record that is a convenience: the seal, or the next record, says the same."""

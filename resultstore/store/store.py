@@ -19,6 +19,7 @@ from resultstore.model.result import Progress, Result, State
 from resultstore.settings import Settings
 from resultstore.store import attempt as attempts
 from resultstore.store.attempt import Attempt
+from resultstore.store.counting import Counting
 from resultstore.store.deleting import Deleting
 from resultstore.store.intake import Intake, Label, standing
 from resultstore.store.keeping import DEFAULT
@@ -62,9 +63,10 @@ class Store:
         self._intake = None if blobs is None else Intake(blobs, self.trust)
         self._outlet = None if blobs is None or self._seals is None else Outlet(blobs, self._seals, self.trust)
         self._links = Links(self._outlet, signer, length_s=self.settings.url_expires_s) if self._outlet else None
+        self.counting = Counting(index)
         self._lookup = Lookup(index, self._seals, self.trust, settings=self.settings)
-        self._records = RecordWriter(index, self._lookup, settings=self.settings)
-        self._deleting = Deleting(index, blobs=blobs, seals=self._seals, find=self.load)
+        self._records = RecordWriter(index, self._lookup, settings=self.settings, counting=self.counting)
+        self._deleting = Deleting(index, blobs=blobs, seals=self._seals, find=self.load, uncount=self.counting.forget)
 
     def put(
         self,

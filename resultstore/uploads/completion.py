@@ -2,13 +2,15 @@
 
 import time
 import uuid
-from typing import Final, cast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 import msgspec
 
 from resultstore.blobs.blobstore import ShowsExtras, Stored, TakesParts
 from resultstore.dispatching import Dispatcher, Order
-from resultstore.index.index import Claims, Keeps, Over
+from resultstore.index.index import Claims, Over
 from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
@@ -16,6 +18,7 @@ from resultstore.model.errors import BlobUnreadable, Misconfigured, ResultMissin
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
 from resultstore.uploads.arrival import Receives, arrived, is_misdated, standing
+from resultstore.uploads.late import LateBytes, discard
 from resultstore.uploads.rejecting import DECLARED_SHA256
 from resultstore.uploads.sniff import HEAD_BYTES, Sniffer, agrees
 from resultstore.uploads.ticket import INPUT, OPEN_STATES, RECORD_LIFE_S, VERIFYING, Ticket, Tickets, opened
@@ -45,6 +48,7 @@ class Completion:
         self._dispatcher = dispatcher
         self._sniffer = Sniffer()
         self._tickets = Tickets(store)
+        self._late = LateBytes(store)
 
     def complete(self, ticket: Ticket) -> Result:
         """Look at what has arrived and send the task, once, however often and from wherever this is called.
@@ -54,15 +58,11 @@ class Completion:
         broker's confirmation and our note of it sends the same order again, whose outcome is the first one's.
         Raises UploadIncomplete, and Unavailable when a server is away; the next call may try.
         """
-        key = layout.claim_key(ticket.id)
-        life_s = CLAIM_S + ticket.asked.size_bytes // _JOINED_BYTES_PER_S
-        if ticket.closed or not self._claims.claim(key, uuid.uuid4().hex, ttl_s=life_s):
+        if ticket.closed:
             return self._found(ticket)
-        try:
+        with self._claimed(ticket) as is_ours:
             # Somebody may have done it all between our reading of the ticket and our claim.
-            return self._completed(self._tickets.find(ticket.id) or ticket)
-        finally:
-            cast("Keeps", self._store.index).drop(key)
+            return self._completed(self._tickets.ended(ticket.id) or ticket) if is_ours else self._found(ticket)
 
     def joined(self, ticket: Ticket) -> Stored:
         """Bring the bytes to rest and start nothing: for a sender who has to hear of that alone.
@@ -75,17 +75,42 @@ class Completion:
         """What has come to rest; None while nothing has."""
         return standing(self._blobs, ticket)
 
-    def abandon(self, ticket: Ticket) -> None:
-        """Forget an upload that is still open, with all that arrived; what comes later by its URLs is collected."""
-        self._store.bury(ticket.id, owner=ticket.owner)
-        self._discard(ticket)
-        self._tickets.forget(ticket.id)
+    def abandon(self, ticket: Ticket) -> bool:
+        """Forget an upload that is still open, with all that arrived; False when it is being completed, or is over.
+
+        What comes later by its URLs is counted, and deleted when they have ended. A crash at any step leaves an upload
+        that the reconciler gives up after a day.
+        """
+        with self._claimed(ticket) as is_ours:
+            known = self._tickets.find(ticket.id)
+            if not is_ours or (known is not None and known.closed):
+                return False
+            self._late.expect(ticket)
+            self._store.bury(ticket.id, owner=ticket.owner)
+            self._discard(ticket)
+            self._tickets.give_up(ticket)
+        return True
+
+    @contextmanager
+    def _claimed(self, ticket: Ticket) -> Iterator[bool]:
+        """Whether this upload is ours for the length of the block; the claim is given back however that ends."""
+        key, holder = layout.claim_key(ticket.id), uuid.uuid4().hex
+        life_s = CLAIM_S + ticket.asked.size_bytes // _JOINED_BYTES_PER_S
+        if not self._claims.claim(key, holder, ttl_s=life_s):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self._claims.unclaim(key, holder)
 
     def _completed(self, ticket: Ticket) -> Result:
         result = self._found(ticket)
         if not ticket.closed and result.state in _SENDABLE:
             try:
-                self._send(ticket, self._inspected(ticket))
+                source = self._inspected(ticket)
+                self._count(ticket, source)
+                self._send(ticket, source)
             except UploadRejected as reason:
                 self._reject(ticket, reason)
         self._tickets.keep(msgspec.structs.replace(ticket, closed=True))
@@ -137,6 +162,11 @@ class Completion:
         )
         return self._store.trust.signed(made)
 
+    def _count(self, ticket: Ticket, source: Artifact) -> None:
+        """Count what has arrived as stored: before the task is sent, whose end counts what it has made as well."""
+        arrived_as = opened(ticket, VERIFYING).moved(VERIFYING, artifacts=(source,))
+        self._store.counting.count(arrived_as)
+
     def _send(self, ticket: Ticket, source: Artifact) -> None:
         asked = ticket.asked
         order = Order(id=ticket.id, task=asked.task, owner=ticket.owner, arguments=asked.options, source=source)
@@ -146,15 +176,15 @@ class Completion:
         """FAILURE with the reason, and the bytes deleted. A crash in between leaves bytes for the reconciler."""
         why = Failure(type(reason).__name__, str(reason), type(reason).__module__)
         failed = opened(ticket, State.FAILURE).moved(State.FAILURE, failure=why, ended_at=time.time())
+        self._late.expect(ticket)
         self._store.save(failed, over=Over.UNFINISHED)
         self._discard(ticket)
 
     def _discard(self, ticket: Ticket) -> None:
-        """Delete what arrived. Best effort: the reconciler comes by."""
+        """Delete what arrived. Best effort: the reconciler does it again when no URL works any more."""
         try:
-            if ticket.upload_id:
-                self._blobs.abort_parts(ticket.key, upload_id=ticket.upload_id)
-            self._blobs.delete([ticket.key])
+            discard(self._blobs, ticket)
+            self._late.deleted(ticket)
         except ResultStoreError as error:
             _log.warning("upload_not_discarded", id=ticket.id, error=str(error))
 

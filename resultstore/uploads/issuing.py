@@ -10,7 +10,7 @@ from typing import Final, Protocol, TypedDict
 import msgspec
 
 from resultstore.blobs.blobstore import Part, SignedForm, SignedUrl, Signer, SignsForms, SignsParts, TakesParts
-from resultstore.index.index import Over
+from resultstore.index.index import Over, Streams
 from resultstore.model import layout
 from resultstore.model.errors import BadInput, Misconfigured, ResultMissing, TaskMissing, TooLarge, WrongType
 from resultstore.model.names import NAME_MAX_CHARS, without_harm
@@ -139,6 +139,18 @@ class Issuer:
         result = opened(ticket, UPLOADING)
         self._store.save(result, over=Over.NOTHING, ttl_s=RECORD_LIFE_S)
         return ticket, result
+
+    def withdraw(self, upload_id: str, *, owner: str) -> None:
+        """Undo `begin` of an upload of which nobody got a URL. A part of it that failed leaves what ends by itself."""
+        ticket = self._tickets.find(upload_id)
+        if ticket is None:
+            return
+        if ticket.upload_id:
+            self._blobs.abort_parts(ticket.key, upload_id=ticket.upload_id)
+        self._store.index.delete(upload_id)
+        self._tickets.forget(upload_id)
+        if isinstance(self._store.index, Streams):
+            self._store.index.tell_gone(upload_id, owner=owner)
 
     def ticket(self, upload_id: str) -> Ticket:
         """The ticket of an upload. Raises ResultMissing."""

@@ -23,6 +23,7 @@ from resultstore.model.result import State
 from resultstore.store import Store
 from resultstore.uploads.arrival import DATES_DIFFER_S
 from resultstore.uploads.completion import Completion
+from resultstore.uploads.late import LateBytes
 from resultstore.uploads.ticket import OPEN_FOR_S, Ticket, Tickets
 
 EVERY_S: Final = 60.0
@@ -60,10 +61,12 @@ class Reconciler:
         self._store = store
         self._completion = completion
         self._tickets = Tickets(store)
+        self._late = LateBytes(store)
 
     def run(self) -> Reconciled:
         """Look at every open upload, and at all bytes. May run beside clients, gateways and another run."""
         found = self._all_settled(self._tickets.open_ids())
+        self._late.settle()
         return Reconciled(
             completed=found.count("completed"), given_up=found.count("given up"), orphans=self._collected()
         )
@@ -74,8 +77,10 @@ class Reconciler:
             return Reconciled()
         minute = int(time.time() // EVERY_S)
         found = self._all_settled(self._tickets.open_ids(), due=partial(_due, minute=minute))
-        orphans = self._collected() if self._claimed(layout.COLLECTING_KEY, _ORPHANS_EVERY_S) else 0
-        return Reconciled(completed=found.count("completed"), given_up=found.count("given up"), orphans=orphans)
+        self._late.settle()
+        return Reconciled(
+            completed=found.count("completed"), given_up=found.count("given up"), orphans=self._collected_today()
+        )
 
     def glance(self) -> Reconciled:
         """Look for what nobody may ever tell us of; one process of all that share the index does it at a time."""
@@ -122,10 +127,13 @@ class Reconciler:
 
     def _settled(self, upload_id: str, *, due: Callable[[Ticket], bool] | None) -> str:
         """Complete the upload if all of it is there, give it up if its time is over; what was done, in a word."""
-        ticket = self._tickets.find(upload_id)
+        ticket = self._tickets.ended(upload_id)
         if ticket is None:
             self._tickets.forget(upload_id)
             return "given up"
+        if ticket.closed:
+            self._tickets.keep(ticket)  # a crash has left it on the list of those that are open
+            return "left"
         if due is not None and not due(ticket):
             return "left"
         return self._completed(ticket)
@@ -140,8 +148,19 @@ class Reconciler:
             pass  # its record was deleted or has expired: nobody can ask for it any more
         else:
             return "completed"
-        self._completion.abandon(ticket)
-        return "given up"
+        return "given up" if self._completion.abandon(ticket) else "left"
+
+    def _collected_today(self) -> int:
+        """`_collected` once a day; again soon when it could not be done."""
+        key, holder = layout.COLLECTING_KEY, uuid.uuid4().hex
+        claims = cast("Claims", self._store.index)
+        if not claims.claim(key, holder, ttl_s=_ORPHANS_EVERY_S):
+            return 0
+        try:
+            return self._collected()
+        except BaseException:
+            claims.unclaim(key, holder)
+            raise
 
     def _collected(self) -> int:
         """Delete bytes of a week ago that no ticket, record or seal knows; how many there were."""

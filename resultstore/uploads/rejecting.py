@@ -9,6 +9,7 @@ from resultstore.model.errors import BadInput, ResultStoreError, UploadRejected
 from resultstore.model.result import text_of
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt
+from resultstore.uploads.late import LateBytes
 
 _log = Log(__name__)
 
@@ -36,6 +37,8 @@ def rejected(store: Store, attempt: Attempt, reason: BadInput) -> BadInput | Upl
     if not keys or store.blobs is None:
         return reason
     try:
+        if isinstance(store.index, Keeps):
+            LateBytes(store).expect_of(attempt.id)
         store.blobs.delete(keys)
         if isinstance(store.index, Keeps):
             store.index.drop(layout.order_key(attempt.id))  # nothing is left to do it again with

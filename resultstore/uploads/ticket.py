@@ -11,6 +11,7 @@ from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BadReference, Misconfigured, RecordUnreadable
 from resultstore.model.result import Result
+from resultstore.settings import Settings
 from resultstore.store import Store
 from resultstore.uploads.plan import Plan
 
@@ -22,6 +23,8 @@ INPUT: Final = "input"  # the name of an upload among the Artifacts of its Resul
 OPEN_FOR_S: Final = layout.DAY_S  # what has not arrived by then is given up
 RECORD_LIFE_S: Final = 2 * layout.DAY_S
 _KEPT_FOR_S: Final = 3 * layout.DAY_S  # so that the reconciler meets a ticket that nobody completed
+# A store's clock may differ from ours by this much (S3 refuses more), and a request may take its time.
+GRACE_S: Final = 15 * 60
 _MOST_OPEN: Final = 1_000_000
 _PURPOSE: Final = "ticket"
 _MAC_BYTES: Final = 32  # hex digits
@@ -59,9 +62,10 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
         key: where the bytes go; nobody else writes there.
         created_at: seconds since the epoch.
         upload_id: of the multipart upload; "" for one PUT.
-        closed: the task was sent, or the upload refused: nothing is left to do.
+        closed: the task was sent, the upload refused or given up: nothing is left to do.
         part_size_bytes: how its sender cuts it; 0 for one PUT whatever its size, None where we say how.
         untold: its sender may never say that all has been sent: the reconciler looks for it soon.
+        given_up: nobody can ask for it any more; it is remembered for as long as its URLs may bring bytes.
     """
 
     id: str
@@ -73,6 +77,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     closed: bool = False
     part_size_bytes: int | None = None
     untold: bool = False
+    given_up: bool = False
 
     @property
     def plan(self) -> Plan:
@@ -102,11 +107,13 @@ class Tickets:
         self._index = store.index
         self._macs = store.trust.macs
         self._open = Leases(store.index)
+        self._kept_for_s = max(_KEPT_FOR_S, room_life_s(store.settings))
 
     def keep(self, ticket: Ticket) -> None:
         """Remember it, and list it as open for as long as it is."""
         document = msgspec.msgpack.encode(ticket)
-        self._index.keep(layout.ticket_key(ticket.id), self._mac(ticket.id, document) + document, ttl_s=_KEPT_FOR_S)
+        signed = self._mac(ticket.id, document) + document
+        self._index.keep(layout.ticket_key(ticket.id), signed, ttl_s=self._kept_for_s)
         if ticket.closed:
             self._left(ticket.id)
             return
@@ -120,6 +127,11 @@ class Tickets:
 
     def find(self, upload_id: str) -> Ticket | None:
         """The ticket of an upload, or None. Raises BadReference when it was not written by us, RecordUnreadable."""
+        found = self.ended(upload_id)
+        return None if found is None or found.given_up else found
+
+    def ended(self, upload_id: str) -> Ticket | None:
+        """The same, also of an upload that was given up."""
         kept = self._index.kept(layout.ticket_key(upload_id))
         if kept is None:
             return None
@@ -133,6 +145,10 @@ class Tickets:
             raise RecordUnreadable(
                 f"the ticket of {upload_id} is damaged, or of a newer resultstore ({error}): begin the upload anew"
             ) from error
+
+    def give_up(self, ticket: Ticket) -> None:
+        """Let nobody find it any more, and remember where its URLs lead."""
+        self.keep(msgspec.structs.replace(ticket, closed=True, given_up=True))
 
     def forget(self, upload_id: str) -> None:
         """Remember nothing of it any more."""
@@ -155,6 +171,11 @@ class Tickets:
         if not self._macs:
             return b"-" * _MAC_BYTES
         return self._macs.sign(_PURPOSE, upload_id, hashlib.sha256(document).hexdigest()).encode()
+
+
+def room_life_s(settings: Settings) -> int:
+    """For how long the bytes of an upload may come: it is open for a day, then its last URL ends, and is looked for."""
+    return OPEN_FOR_S + settings.upload_url_expires_s + GRACE_S + layout.DAY_S
 
 
 def opened(ticket: Ticket, state: str) -> Result:

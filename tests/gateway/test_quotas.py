@@ -1,16 +1,23 @@
 """Quotas: how much one owner may have, and that others do not suffer for it."""
 
+import time
 import uuid
 
 import pytest
 
+from resultstore.blobs.memory import MemoryBlobs
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import Kind, Quotas
 from resultstore.index.memory import MemoryIndex
 from resultstore.index.redis import RedisIndex
+from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.result import Failure, Result, State
 from resultstore.settings import Settings
+from resultstore.store import Store
+from resultstore.store.counting import Counting
+from tests.contract.steps import at_once
+from tests.uploads.telling import until
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -23,8 +30,8 @@ def owner():
     return f"owner-{uuid.uuid4().hex}"
 
 
-def limited(index, **most):
-    return Quotas(index, Settings(**{f"quota_{name}": value for name, value in most.items()}))
+def limited(index, *, counting=None, **most):
+    return Quotas(index, Settings(**{f"quota_{name}": value for name, value in most.items()}), counting=counting)
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -66,35 +73,84 @@ def test_stored_bytes_are_what_artifacts_take_and_what_uploads_will_bring(index,
     quotas = limited(index, stored_bytes=1000)
     made = Result(id=uuid.uuid4().hex, owner=owner, state=State.SUCCESS, artifacts=(artifact(stored_bytes=600),))
     index.save(made, ttl_s=60)
-    quotas.take(Kind.TICKETS, owner, "up", ttl_s=60, size_bytes=300)
+    quotas.take_room(owner, "up", ttl_s=60, size_bytes=300)
 
     with pytest.raises(Problem):
-        quotas.take(Kind.TICKETS, owner, "more", ttl_s=60, size_bytes=101)
+        quotas.take_room(owner, "more", ttl_s=60, size_bytes=101)
 
     assert quotas.stored_bytes(owner) == 900
-    quotas.take(Kind.TICKETS, owner, "less", ttl_s=60, size_bytes=100)
+    quotas.take_room(owner, "less", ttl_s=60, size_bytes=100)
 
 
-def test_an_upload_that_becomes_work_counts_once(index, owner):
-    quotas = limited(index, stored_bytes=1000)
-    quotas.take(Kind.TICKETS, owner, "up", ttl_s=60, size_bytes=900)
-
-    quotas.take(Kind.RUNNING, owner, "up", ttl_s=60, size_bytes=900)
-    quotas.leave(Kind.TICKETS, owner, "up")
-
+def test_an_upload_that_is_stored_counts_once(index, owner):
+    counting = Counting(index)
+    quotas = limited(index, stored_bytes=1000, counting=counting)
+    quotas.take_room(owner, "up", ttl_s=60, size_bytes=900)
+    quotas.take_room(owner, "up", ttl_s=60, size_bytes=900)
     assert quotas.stored_bytes(owner) == 900
+
+    counting.count(Result(id="up", owner=owner, state=State.STARTED, artifacts=(artifact(stored_bytes=900),)))
+    assert quotas.stored_bytes(owner) == 900
+
+    counting.count(Result(id="up", owner=owner, state=State.SUCCESS, artifacts=(artifact(stored_bytes=950),)))
+    assert quotas.stored_bytes(owner) == 950
 
 
 def test_what_was_deleted_makes_room_at_once(index, owner):
-    quotas = limited(index, stored_bytes=1000)
+    store = Store(index=index, blobs=MemoryBlobs(), signer=None, settings=Settings(quota_stored_bytes=1000))
+    quotas = Quotas(index, store.settings, counting=store.counting)
     made = Result(id=uuid.uuid4().hex, owner=owner, state=State.SUCCESS, artifacts=(artifact(stored_bytes=1000),))
-    index.save(made, ttl_s=60)
+    store.save(made)
     assert quotas.stored_bytes(owner) == 1000
 
-    index.delete(made.id)
-    quotas.recount(owner)
+    store.delete(made.id)
 
     assert quotas.stored_bytes(owner) == 0
+    quotas.take_room(owner, "more", ttl_s=60, size_bytes=1000)
+
+
+def test_bytes_count_for_longer_than_their_record(index, owner):
+    store = Store(index=index, blobs=MemoryBlobs(), signer=None, settings=Settings(quota_stored_bytes=1000))
+    quotas = Quotas(index, store.settings, counting=store.counting)
+    made = Result(id=uuid.uuid4().hex, owner=owner, state=State.SUCCESS, artifacts=(artifact(stored_bytes=900),))
+    store.save(made)
+
+    index.delete(made.id)  # as when its life is over
+
+    with pytest.raises(Problem):
+        quotas.take_room(owner, "more", ttl_s=60, size_bytes=101)
+
+
+def test_expired_bytes_count_until_they_are_collected(index, owner):
+    counting, now = Counting(index), time.time()
+    quotas = limited(index, stored_bytes=1000, counting=counting)
+    for one, expires_at in (("lately", now - 3600), ("collected", now - 2 * 86_400)):
+        made = artifact(stored_bytes=300, expires_at=int(expires_at))
+        counting.count(Result(id=one, owner=owner, state=State.SUCCESS, artifacts=(made,)))
+    until(lambda: quotas.stored_bytes(owner) == 300, "only what is not collected yet counts")
+
+
+@pytest.mark.parametrize("size_bytes", [0, 7])
+def test_what_was_stored_before_it_was_counted_counts(index, owner, size_bytes):
+    for number in range(3):
+        made = Result(id=f"{owner}-{number}", owner=owner, artifacts=(artifact(stored_bytes=size_bytes),))
+        index.save(made.moved(State.SUCCESS), ttl_s=60)
+
+    assert limited(index).stored_bytes(owner) == 3 * size_bytes
+
+
+def test_room_is_never_given_twice_by_two_gateways(redis_url, owner):
+    gateways = [limited(RedisIndex(redis_url), stored_bytes=1000) for _ in range(2)]
+
+    def taken(number: int) -> bool:
+        try:
+            gateways[number % 2].take_room(owner, f"up-{number}", ttl_s=60, size_bytes=300)
+        except Problem:
+            return False
+        return True
+
+    assert sum(at_once(20, taken)) == 3
+    assert gateways[0].stored_bytes(owner) == 900
 
 
 def test_a_refused_upload_whose_bytes_are_gone_takes_no_room(index, owner):
@@ -105,7 +161,7 @@ def test_a_refused_upload_whose_bytes_are_gone_takes_no_room(index, owner):
     assert quotas.stored_bytes(owner) == 0
 
 
-def artifact(*, stored_bytes):
+def artifact(*, stored_bytes, expires_at=None):
     return Artifact(
         id="x",
         name="a",
@@ -116,4 +172,19 @@ def artifact(*, stored_bytes):
         media_type="text/plain",
         sha256="0" * 64,
         stored_bytes=stored_bytes,
+        expires_at=expires_at,
     )
+
+
+@pytest.mark.parametrize("kind", ["coming", "coming:bytes", "kept", "kept:bytes"])
+@pytest.mark.parametrize("harm", ["another kind of value", "no number"])
+def test_what_others_wrote_there_counts_as_nothing(redis_url, owner, kind, harm):
+    index = RedisIndex(redis_url)
+    key, quotas = layout.quota_key(owner, kind), limited(index, stored_bytes=1000)
+    quotas.take_room(owner, "up", ttl_s=60, size_bytes=900)
+    if harm == "no number":
+        index.client.hset(layout.quota_key(owner, "kept:bytes"), "theirs", "nan?")
+    else:
+        index.client.set(key, "theirs")
+
+    quotas.take_room(owner, "less", ttl_s=60, size_bytes=100)

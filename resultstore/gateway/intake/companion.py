@@ -149,7 +149,7 @@ class CompanionRoutes:
             if name.startswith(_META)
         }
         ticket = self._uploads.begin(caller, _wanted(said), name=filename, media_type=type, in_parts=False)
-        whole = self._desk.issuer.links(ticket).whole
+        whole = self._desk.first_links(ticket).whole
         assert whole is not None  # it was begun as one PUT
         return TargetView(
             url=whole.url, headers=sendable(whole), expires=_seconds_left(whole), fields={"key": ticket.id}

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 from resultstore.gateway.identity.caller import Caller, visible
+from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import Kind, Quotas
 from resultstore.store import Store
 from resultstore.uploads.completion import Completion
-from resultstore.uploads.issuing import Issuer, new_upload_id
-from resultstore.uploads.ticket import OPEN_FOR_S, OPEN_STATES, Asked, Ticket
+from resultstore.uploads.issuing import Issuer, Links, new_upload_id
+from resultstore.uploads.ticket import OPEN_FOR_S, OPEN_STATES, Asked, Ticket, room_life_s
 from resultstore.webhooks.hooks import Webhooks
 
 
@@ -51,17 +53,34 @@ class UploadDesk:
     ) -> Ticket:
         """A ticket for what was `checked`, the rest as `Ticket` has it. Raises Problem 429 `quota`."""
         new_id = upload_id or new_upload_id()
-        self._quotas.take(Kind.TICKETS, owner, new_id, ttl_s=OPEN_FOR_S, size_bytes=checked.size_bytes)
         try:
+            self._quotas.take(Kind.TICKETS, owner, new_id, ttl_s=OPEN_FOR_S)
+            life_s = room_life_s(self._store.settings)
+            self._quotas.take_room(owner, new_id, size_bytes=checked.size_bytes, ttl_s=life_s)
             ticket, _ = self.issuer.begin(
                 checked, owner=owner, upload_id=new_id, part_size_bytes=part_size_bytes, untold=untold
             )
+            if address := self._webhooks.address(checked.task, webhook_url):
+                self._webhooks.watch(new_id, address, owner)
         except Exception:
-            self._quotas.leave(Kind.TICKETS, owner, new_id)
+            self.withdraw(owner, new_id)
             raise
-        if address := self._webhooks.address(checked.task, webhook_url):
-            self._webhooks.watch(new_id, address, owner)
         return ticket
+
+    def first_links(self, ticket: Ticket) -> Links:
+        """The URLs of a new ticket; one whose URLs cannot be signed is taken back."""
+        try:
+            return self.issuer.links(ticket)
+        except Exception:
+            self.withdraw(ticket.owner, ticket.id)
+            raise
+
+    def withdraw(self, owner: str, upload_id: str) -> None:
+        """Undo `begin`, wherever it has failed, for an upload of which no URL was given to anybody."""
+        self._quotas.leave(Kind.TICKETS, owner, upload_id)
+        self._quotas.leave_room(owner, upload_id)
+        self.issuer.withdraw(upload_id, owner=owner)
+        self._webhooks.forget(upload_id)
 
     def mine(self, caller: Caller, upload_id: str) -> tuple[Ticket, str]:
         """The ticket and the Result's state, if this caller may see it; else as if there were none."""
@@ -78,9 +97,8 @@ class UploadDesk:
     @contextmanager
     def room(self, ticket: Ticket) -> Iterator[None]:
         """Count its task as running, unless the block fails. Raises Problem 429 `quota`."""
-        owner, size_bytes = ticket.owner, ticket.asked.size_bytes
-        life_s = self._store.settings.result_expires_s
-        self._quotas.take(Kind.RUNNING, owner, ticket.id, ttl_s=life_s, size_bytes=size_bytes)
+        owner, life_s = ticket.owner, self._store.settings.result_expires_s
+        self._quotas.take(Kind.RUNNING, owner, ticket.id, ttl_s=life_s)
         try:
             yield
         except Exception:
@@ -88,7 +106,9 @@ class UploadDesk:
             raise
 
     def abandon(self, ticket: Ticket) -> None:
-        """Forget an open upload, with all that arrived."""
-        self.completion.abandon(ticket)
+        """Forget an open upload, with all that arrived. Raises Problem 409 while it is completed."""
+        if not self.completion.abandon(ticket):
+            detail = "it is being completed at this moment: look at the result of the same id"
+            raise Problem(HTTPStatus.CONFLICT, "upload-over", detail)
         self._quotas.leave(Kind.TICKETS, ticket.owner, ticket.id)
         self._webhooks.forget(ticket.id)

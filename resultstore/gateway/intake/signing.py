@@ -156,7 +156,7 @@ class SigningRoutes:
         ticket = self._uploads.begin(caller, new, name=new.name, media_type=new.media_type, in_parts=in_parts)
         if in_parts:
             return self._ours("begun", ticket)
-        whole = self._desk.issuer.links(ticket).whole
+        whole = self._desk.first_links(ticket).whole
         assert whole is not None  # it was begun as one PUT
         return SignedView(url=whole.url, key=ticket.id, headers=sendable(whole))
 

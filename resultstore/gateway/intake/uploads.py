@@ -126,11 +126,12 @@ class UploadRoutes:
             return self.upload(upload_id, caller, response)
         try:
             begun = self._desk.begin(checked, owner=owner, upload_id=upload_id, webhook_url=asked.webhook_url)
-            view = upload_view(begun, UPLOADING, self._desk.issuer.links(begun))
+            view = upload_view(begun, UPLOADING, self._desk.first_links(begun))
+            self._idempotency.done(owner, idempotency_key, said=said, id=upload_id)
         except Exception:
+            self._desk.withdraw(owner, upload_id)
             self._idempotency.failed(owner, idempotency_key)
             raise
-        self._idempotency.done(owner, idempotency_key, said=said, id=upload_id)
         return view
 
     def upload(self, upload_id: str, caller: _Uploader, response: Response) -> UploadView:

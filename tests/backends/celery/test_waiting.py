@@ -4,6 +4,7 @@ import threading
 import time
 import uuid
 
+import msgspec
 import pytest
 import redis
 from celery import Celery, states
@@ -194,3 +195,13 @@ def test_a_forgotten_result_is_gone_and_so_is_its_channel(client: Celery, raw: r
     assert raw.keys() == [f"rs:{{{task_id}}}".encode()], "its tombstone alone"
     assert 0 < raw.pttl(f"rs:{{{task_id}}}") <= 3_600_000
     assert not client.AsyncResult(task_id).exists()
+
+
+def test_an_announcement_that_cannot_be_read_stops_no_waiter(client: Celery, raw: redis.Redis):
+    task_id = uuid.uuid4().hex
+    waiter = Waiter(client, task_id)
+    listening(raw, task_id)
+    newer = msgspec.msgpack.encode([task_id, "SUCCESS", None, 0, b"\x92\x7fnewer"])
+    raw.publish(layout.channel(task_id), newer)
+    client.backend.store_result(task_id, "whole", states.SUCCESS)
+    assert waiter.within(LOST_S) == "whole"

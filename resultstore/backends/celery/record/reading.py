@@ -14,7 +14,7 @@ from resultstore.backends.celery.record.meta import Meta
 from resultstore.backends.celery.record.recording import encoded_failure
 from resultstore.logs import Log
 from resultstore.model import record
-from resultstore.model.errors import ResultMissing, ResultStoreError
+from resultstore.model.errors import RecordUnreadable, ResultMissing, ResultStoreError
 from resultstore.model.event import Announcement
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
@@ -78,8 +78,8 @@ class Reading:
         return [Meta(_as_revoked(one), self) for one in self._store.deleted_many(asked)] if asked else []
 
     def told(self, events: Iterable[Announcement]) -> list[Meta]:
-        """What announcements say of their ids, where they carry the record."""
-        return [Meta(record.decode(one.id, one.record, one.beside or None), self) for one in events if one.record]
+        """What announcements say of their ids, where they carry a record that can be read."""
+        return [Meta(found, self) for found in map(_carried, events) if found is not None]
 
     def as_ready(self, task_ids: Iterable[str], rounds: Rounds, *, ready_states: frozenset[str]) -> Iterator[Meta]:
         """Each id's meta once it is ready: one round trip a round. Raises celery.exceptions.TimeoutError."""
@@ -136,3 +136,10 @@ class Reading:
         except ResultStoreError as error:
             _log.warning("arguments_not_read", error=repr(error))
             return kept
+
+
+def _carried(event: Announcement) -> Result | None:
+    try:
+        return record.decode(event.id, event.record, event.beside or None) if event.record else None
+    except RecordUnreadable:  # whoever can publish can send anything
+        return None

@@ -203,9 +203,10 @@ class ResultConsumer(PromptConsumer):
             if event.early is not None and self._is_all_that_is_waited_for(event.id):
                 self.backend.prefetching.begin(event.early)
         wanted = [event for event in events if self._is_worth_fetching(here, event)]
+        worth = {event.id for event in wanted}
         for meta in self.backend.reading.told(wanted):
             self._tell(meta)
-        worth = {event.id for event in wanted if not event.record}
+            worth.discard(meta["task_id"])
         gone = {event.id for event in wanted if event.state == DELETED}
         if time.monotonic() >= here.check_at:
             worth.update(waited := self._waited_for())

@@ -1,0 +1,37 @@
+"""Due: names whose time has come, on either index."""
+
+import uuid
+
+import pytest
+
+from resultstore.index.due import Due
+
+
+@pytest.fixture
+def due(index):
+    return Due(index, f"rs:{{{uuid.uuid4().hex}}}:late")
+
+
+def test_only_what_is_due_is_named_the_oldest_first(due):
+    due.add("later", after_s=60)
+    due.add("second", after_s=-5)
+    due.add("first", after_s=-50)
+
+    assert due.names(count=10) == ["first", "second"]
+    assert due.names(count=1) == ["first"]
+
+
+def test_a_name_is_never_due_earlier_than_it_was(due):
+    due.add("a", after_s=60)
+    due.add("a", after_s=-5)
+
+    assert due.names(count=10) == []
+
+
+def test_what_was_removed_is_not_named(due):
+    due.add("a", after_s=-5)
+
+    due.remove("a")
+    due.remove("never there")
+
+    assert due.names(count=10) == []
