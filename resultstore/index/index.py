@@ -226,9 +226,6 @@ class Claims(Protocol):
         Only one holder has a key at a time. Asking again is harmless: a lost answer costs nothing.
         """
 
-    def unclaim(self, key: str, holder: str) -> None:
-        """Let others have `key`, if `holder` has it."""
-
 
 @runtime_checkable
 class RunsScripts(Protocol):

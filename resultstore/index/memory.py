@@ -171,12 +171,6 @@ class MemoryIndex:
             self.keep(key, holder.encode(), ttl_s=ttl_s)
         return True
 
-    def unclaim(self, key: str, holder: str) -> None:
-        """Let others have `key`, if `holder` has it."""
-        with self._lock:
-            if self.kept(key) == holder.encode():
-                self.drop(key)
-
     def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
         """Up to `limit` ids, the newest first."""
         with self._lock:

@@ -26,7 +26,6 @@ _SAVE: Final = _text("save.lua")
 _DELETE: Final = _text("delete.lua")
 _OWN: Final = _text("own.lua")
 _CLAIM: Final = _text("claim.lua")
-_UNCLAIM: Final = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
 
 
 class Process:
@@ -74,10 +73,6 @@ class Process:
     def claim(self, keys: Sequence[str], args: Sequence[Word]) -> object:
         """One of many gets a key."""
         return self.script(_CLAIM, keys, args)
-
-    def unclaim(self, keys: Sequence[str], args: Sequence[Word]) -> object:
-        """Its holder gives it back."""
-        return self.script(_UNCLAIM, keys, args)
 
     def script(self, script: str, keys: Sequence[str], args: Sequence[Word]) -> list[object]:
         """Run a script that was registered once."""

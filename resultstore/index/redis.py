@@ -199,10 +199,6 @@ class RedisIndex:
         """Whether `holder` has `key` from now on, for `ttl_s` seconds."""
         return bool(self._asked(lambda of: of.claim([self._prefix + key], [holder, ttl_s])))
 
-    def unclaim(self, key: str, holder: str) -> None:
-        """Let others have `key`, if `holder` has it."""
-        self._asked(lambda of: of.unclaim([self._prefix + key], [holder]))
-
     def run_script(self, script: str, *, keys: Sequence[str], args: Sequence[Word]) -> list[object]:
         """Run `script` over `keys`, which lie in one Cluster slot. A lost answer repeats it."""
         prefixed = [self._prefix + key for key in keys]

@@ -10,6 +10,7 @@ import msgspec
 
 from resultstore.blobs.blobstore import ShowsExtras, Stored, TakesParts
 from resultstore.dispatching import Dispatcher, Order
+from resultstore.index.claims import give_back
 from resultstore.index.index import Claims, Over
 from resultstore.logs import Log
 from resultstore.model import layout
@@ -102,7 +103,7 @@ class Completion:
         try:
             yield True
         finally:
-            self._claims.unclaim(key, holder)
+            give_back(self._store.index, key, holder)
 
     def _completed(self, ticket: Ticket) -> Result:
         result = self._found(ticket)

@@ -14,6 +14,7 @@ from typing import Final, cast
 import msgspec
 
 from resultstore.blobs.blobstore import Stored
+from resultstore.index.claims import give_back
 from resultstore.index.index import Claims
 from resultstore.logs import Log
 from resultstore.loops import Tolerance
@@ -153,13 +154,12 @@ class Reconciler:
     def _collected_today(self) -> int:
         """`_collected` once a day; again soon when it could not be done."""
         key, holder = layout.COLLECTING_KEY, uuid.uuid4().hex
-        claims = cast("Claims", self._store.index)
-        if not claims.claim(key, holder, ttl_s=_ORPHANS_EVERY_S):
+        if not cast("Claims", self._store.index).claim(key, holder, ttl_s=_ORPHANS_EVERY_S):
             return 0
         try:
             return self._collected()
         except BaseException:
-            claims.unclaim(key, holder)
+            give_back(self._store.index, key, holder)
             raise
 
     def _collected(self) -> int:

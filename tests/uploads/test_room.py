@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from resultstore.gateway.quotas import Kind, Quotas
+from resultstore.index.claims import give_back
 from resultstore.model import layout
 from resultstore.model.errors import BadInput, BlobStoreUnavailable, IndexUnavailable
 from resultstore.model.result import Failure, State
@@ -168,7 +169,7 @@ def test_an_upload_that_is_being_completed_cannot_be_given_up(place, photo):
     refused = place.gateway.delete(f"/v1/uploads/{ticket['id']}")
 
     assert (refused.status_code, refused.json()["slug"]) == (409, "upload-over")
-    place.store.index.unclaim(layout.claim_key(ticket["id"]), "another gateway")
+    give_back(place.store.index, layout.claim_key(ticket["id"]), "another gateway")
     assert place.complete(ticket).json()["state"] == "PENDING"
 
 
@@ -177,7 +178,7 @@ def test_a_claim_that_is_another_ones_by_now_is_left_to_them(place):
     index, key = place.store.index, layout.claim_key("x")
     index.claim(key, "another", ttl_s=60)
 
-    index.unclaim(key, "me")
+    give_back(index, key, "me")
 
     assert not index.claim(key, "me", ttl_s=60)
 
@@ -185,7 +186,7 @@ def test_a_claim_that_is_another_ones_by_now_is_left_to_them(place):
 class Failing:
     """Lets the nth call of the index fail, before or after it was carried out."""
 
-    STEPS = ("run_script", "keep", "kept", "drop", "save", "load", "delete", "claim", "unclaim", "tell_gone")
+    STEPS = ("run_script", "keep", "kept", "drop", "save", "load", "delete", "claim", "tell_gone")
 
     def __init__(self, index, patch, *, nth: int, after: bool) -> None:
         self.left, self.fired = nth, False
