@@ -61,6 +61,9 @@ class Settings:
     secret_key_old: str = _setting(
         "", "keys that were in use before, by spaces: what they signed is still believed", secret=True
     )
+    system_tasks: str = _setting(
+        "", "tasks that may read for any owner (`on_behalf_of`), by commas; `reports.*` names all that begin so"
+    )
     accept_unsigned: bool = _setting(
         default=False, about="believe what bears no signature, while a store is changed over to a secret key"
     )

@@ -26,8 +26,8 @@ from resultstore.model.errors import (
 from resultstore.model.spill import Spill
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt
+from resultstore.store.needed import NO_BLOBS
 from resultstore.store.sealing import SealStore, longest_class
-from resultstore.store.store import NO_BLOBS
 
 PURPOSE: Final = "spill"
 SLACK_S: Final = 7 * layout.DAY_S  # a message may wait this long beyond the time for which it was meant

@@ -1,5 +1,6 @@
 """Attempt: one run of one piece of work, and what it has made so far."""
 
+import os
 import platform
 import threading
 import time
@@ -21,6 +22,9 @@ PROGRESS_EVERY_S = 0.1  # ten reports a second are more than an eye can follow
 # outside a `running` block. A thread that a task starts itself begins outside: `contextvars.copy_context().run` takes
 # it along.
 _running: ContextVar["Attempt | None"] = ContextVar("resultstore_attempt", default=None)
+# All that run in this process, by identity: a thread without that context belongs to one of them.
+_live: dict[int, "Attempt"] = {}
+os.register_at_fork(after_in_child=_live.clear)
 
 
 class Attempt:
@@ -161,15 +165,37 @@ class Attempt:
 def running(attempt: Attempt) -> Iterator[Attempt]:
     """Make `attempt` the current one: what is stored inside the block becomes a part of it."""
     token = _running.set(attempt)
+    _live[id(attempt)] = attempt
     try:
         yield attempt
     finally:
+        _live.pop(id(attempt), None)  # a fork inside the block has none
         _running.reset(token)
 
 
 def current() -> Attempt | None:
     """The attempt that runs here, or None outside a task."""
     return _running.get()
+
+
+def around() -> tuple[Attempt, ...]:
+    """Return the attempt that runs here, or those that a thread without its context may belong to; () outside a task.
+
+    A thread that a task has started may be any running attempt's; mostly one runs in a process. The main thread is
+    started by none.
+    """
+    here = _running.get()
+    if here is not None:
+        return (here,)
+    if threading.current_thread() is threading.main_thread():
+        return ()
+    return tuple(_live.values())
+
+
+def inherited_owner() -> str:
+    """Return the owner of what is stored here under an id of its own: the running task's, in its threads too."""
+    owners = {run.owner for run in around()}
+    return owners.pop() if len(owners) == 1 else ""
 
 
 def checked_name(name: str, *, id: str) -> str:

@@ -26,9 +26,11 @@ class Links:
         self._signer = signer
         self._length_s = length_s
 
-    def link(self, artifact: Artifact, *, expires_in_s: int | None, inline: bool) -> SignedUrl:
+    def link(
+        self, artifact: Artifact, *, expires_in_s: int | None, inline: bool, on_behalf_of: str | None = None
+    ) -> SignedUrl:
         """See `Store.link`."""
-        if self._outlet.seconds_left(artifact) < SHORTEST_S:
+        if self._outlet.seconds_left(artifact, on_behalf_of=on_behalf_of) < SHORTEST_S:
             raise ArtifactExpired(
                 f"artifact {artifact.name} of {artifact.id} expires in less than {SHORTEST_S} s: run the task again"
             )

@@ -35,22 +35,22 @@ class Outlet:
         self._trust = trust
         self._seals = seals
 
-    def reader(self, artifact: Artifact) -> io.RawIOBase:
+    def reader(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> io.RawIOBase:
         """A seekable reader of the Artifact's content; it makes its first request at its first read.
 
         Raises what `seconds_left` raises.
         """
-        self.seconds_left(artifact)
+        self.seconds_left(artifact, on_behalf_of=on_behalf_of)
         stored = self._stored_reader(artifact)
         return stored if not artifact.encoding else _decoded(stored, artifact)
 
-    def seconds_left(self, artifact: Artifact) -> float:
+    def seconds_left(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> float:
         """How long the Artifact may still be read, in seconds by the store's clock.
 
         Raises ArtifactExpired when its time is over, BadReference when this store did not make it or its key is not one
         of its content, NotYours inside a task of another owner.
         """
-        self._trust.check(artifact)
+        self._trust.check(artifact, on_behalf_of=on_behalf_of)
         if not layout.is_content_key(artifact.key):
             raise BadReference(f"{_called(artifact)} names a key outside this store: look it up again")
         if artifact.expires_at is None:

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import BinaryIO, TypeVar, cast
+from typing import BinaryIO, cast
 
 from resultstore.blobs.blobstore import SignedUrl, Signer
 from resultstore.blobs.stream import Source
@@ -25,6 +25,7 @@ from resultstore.store.intake import Intake, Label, standing
 from resultstore.store.keeping import DEFAULT
 from resultstore.store.linking import Links
 from resultstore.store.lookup import Lookup
+from resultstore.store.needed import needed
 from resultstore.store.outlet import Outlet
 from resultstore.store.recording import RecordWriter
 from resultstore.store.sealing import Seals, SealStore
@@ -33,9 +34,6 @@ from resultstore.store.waiting import wait_for
 from resultstore.store.writer import Writer
 
 _log = Log(__name__)
-Part = TypeVar("Part")
-
-NO_BLOBS = "no object store is configured: set RESULTSTORE_BLOBS_URL to s3://bucket/prefix or file:///folder"
 
 
 class Store:
@@ -101,8 +99,7 @@ class Store:
             BadReference: the name or the id is taken or malformed.
             Misconfigured: there is no object store, or one without conditional create.
         """
-        around = attempts.current()
-        running = around if id is None else None
+        running = attempts.current() if id is None else None
         keeping = DEFAULT if running is None else running.keeping
         label = Label(
             name=name or "",
@@ -112,12 +109,12 @@ class Store:
             compress=compress or bool(keeping.compress),
         )
         if running is not None:
-            artifact = _needed(self._intake).take(running, data, label, size_hint_bytes=size_hint_bytes)
+            artifact = needed(self._intake).take(running, data, label, size_hint_bytes=size_hint_bytes)
             self._records.show(running.result())
             return artifact
-        _needed(self._seals).check_sealing()  # before any byte is sent
-        own = Attempt(str(uuid.uuid4()) if id is None else id, owner="" if around is None else around.owner)
-        artifact = _needed(self._intake).take(own, data, label, size_hint_bytes=size_hint_bytes)
+        needed(self._seals).check_sealing()  # before any byte is sent
+        own = Attempt(str(uuid.uuid4()) if id is None else id, owner=attempts.inherited_owner())
+        artifact = needed(self._intake).take(own, data, label, size_hint_bytes=size_hint_bytes)
         sealed = self.seal(own)
         self._records.show(sealed)
         return artifact if sealed.nonce == own.nonce else standing(sealed, artifact)
@@ -135,8 +132,7 @@ class Store:
     ) -> Iterator[Writer]:
         """A write-only, non-seekable file, which streams into the store; nothing stays when its block raises.
 
-        When the block ends the Artifact is in `.artifact`.
-        Arguments and errors are those of `put`; `metadata` is read when the block ends: counts can be filled in late.
+        Then the Artifact is in `.artifact`. Arguments and errors are those of `put`; `metadata` is read at the end.
         """
         kept = partial(self.put, name=name, media_type=media_type, id=id, metadata=metadata, retention=retention)
         writer = Writer(partial(kept, compress=compress))
@@ -148,21 +144,25 @@ class Store:
             raise
 
     def progress(self, done: float, total: float = 0, note: str = "") -> None:
-        """Tell watchers how far the running task is; at most ten times a second is written. Outside a task: nothing."""
-        running = attempts.current()
-        if running is not None and running.report(Progress.of(done, total, note)):
-            self._records.show(running.result())
+        """Show watchers how far the running task is, at most ten times a second. Outside a task: nothing.
+
+        A thread of the task reports for it; where several tasks run in the process, it needs its context.
+        """
+        runs = attempts.around()
+        if len(runs) > 1:
+            _log.warning("progress_not_shown", reason="start the thread with contextvars.copy_context().run")
+        elif runs and runs[0].report(Progress.of(done, total, note)):
+            self._records.show(runs[0].result())
 
     def seal(self, attempt: Attempt, *, value: bytes | None = None, retention: str | None = None) -> Result:
         """Bind what `attempt` made, with its plain `value`, for good; gives the Result as it is sealed.
 
         When another attempt was first, its outcome is given and the blobs of this one are deleted.
-        Raises CommitUnknown (nothing was deleted), BlobStoreUnavailable, Misconfigured as `put` does, or ResultDeleted
-        when the id was deleted.
+        Raises CommitUnknown (nothing was deleted), BlobStoreUnavailable, Misconfigured as `put` does, ResultDeleted.
         """
         try:
             chosen = layout.first_class(retention, self.settings.retention)
-            seal = _needed(self._seals).commit(attempt, value=value, retention=chosen)
+            seal = needed(self._seals).commit(attempt, value=value, retention=chosen)
         except (BlobStoreUnavailable, Misconfigured, TooLarge):  # a definite refusal: nothing was sealed
             self.discard(attempt)
             raise
@@ -183,15 +183,17 @@ class Store:
         except ResultStoreError as error:
             _log.warning("attempt_not_discarded", id=attempt.id, error=str(error))
 
-    def open(self, artifact: Artifact) -> BinaryIO:
+    def open(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> BinaryIO:
         """A seekable file that streams the Artifact's content; every byte it gives was verified.
+
+        `on_behalf_of` names the owner to act for, inside a task that `Settings.system_tasks` names.
 
         Raises:
             ArtifactExpired: its time is over.
-            BadReference: this store did not make it. NotYours: inside a task, it is another owner's.
+            BadReference: this store did not make it. NotYours: inside a task and its threads, it is another owner's.
             BlobMissing, ChecksumMismatch: at a read, when the store lost or damaged it.
         """
-        reader = _needed(self._outlet).reader(artifact)
+        reader = needed(self._outlet).reader(artifact, on_behalf_of=on_behalf_of)
         return cast("BinaryIO", io.BufferedReader(reader, buffer_size=1 << 20))
 
     def adopt(self, artifact: Artifact, attempt: Attempt) -> None:
@@ -199,28 +201,36 @@ class Store:
 
         Raises BadReference when it is no upload of this id and owner, ChecksumMismatch when other bytes stand there.
         """
-        _needed(self._outlet).adopt(artifact, attempt)
+        needed(self._outlet).adopt(artifact, attempt)
 
     def url(self, artifact: Artifact, *, expires_in_s: int | None = None, inline: bool = False) -> str:
         """A presigned URL of the Artifact: see `link`."""
         return self.link(artifact, expires_in_s=expires_in_s, inline=inline).url
 
-    def link(self, artifact: Artifact, *, expires_in_s: int | None = None, inline: bool = False) -> SignedUrl:
+    def link(
+        self,
+        artifact: Artifact,
+        *,
+        expires_in_s: int | None = None,
+        inline: bool = False,
+        on_behalf_of: str | None = None,
+    ) -> SignedUrl:
         """A presigned URL of the Artifact, with the moment from which it is refused.
 
         It works for `expires_in_s` (by default `Settings.url_expires_s`; 2 h for sound and film that is shown), less up
         to `Settings.url_window_s`, for which it stays the same; never longer than the Artifact lives. `inline` shows it
         where its type is harmless: PNG, JPEG, GIF, WebP, AVIF, audio, MP4 and WebM.
 
-        Raises ArtifactExpired, also with less than 30 s left; BadReference and NotYours as `open` does.
+        `on_behalf_of` as in `open`. Raises ArtifactExpired, also with less than 30 s left; BadReference and NotYours.
         """
-        return _needed(self._links).link(artifact, expires_in_s=expires_in_s, inline=inline)
+        links = needed(self._links)
+        return links.link(artifact, expires_in_s=expires_in_s, inline=inline, on_behalf_of=on_behalf_of)
 
     def value(self, result: Result) -> bytes | None:
         """The plain value, as its door encoded it, or None. Raises ArtifactExpired, ResultMissing when it is gone."""
         if not result.sealed or (self._outlet is None and result.value is not None):
             return result.value
-        return _needed(self._outlet).value(result)
+        return needed(self._outlet).value(result)
 
     def load(self, result_id: str) -> Result | None:
         """The Result, from its record or from its seal; None when the id is unknown."""
@@ -247,10 +257,7 @@ class Store:
         return self._lookup.poll_many(list(map(id_of, result_ids)))
 
     def wait(self, result_id: str, *, timeout_s: float | None = None) -> Result:
-        """The Result once its state is terminal.
-
-        Raises TimeoutError after `timeout_s` (None: wait for ever), ResultDeleted when it was deleted.
-        """
+        """The Result once it is terminal. Raises TimeoutError after `timeout_s` (None: never), or ResultDeleted."""
         return wait_for(self.index, self.load, id_of(result_id), timeout_s=timeout_s, deleted=self.was_deleted)
 
     def bury(self, result_id: str, *, owner: str) -> None:
@@ -290,9 +297,3 @@ class Store:
     def delete(self, result_id: str) -> None:
         """Delete a Result: tombstones over seal and record, then its blobs. May be called again after a failure."""
         self._deleting.delete(id_of(result_id))
-
-
-def _needed(part: Part | None) -> Part:
-    if part is None:
-        raise Misconfigured(NO_BLOBS)
-    return part

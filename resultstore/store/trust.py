@@ -1,5 +1,7 @@
 """Trust: signs every Artifact that this store makes, and checks each one that comes back."""
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Final
 
 import msgspec
@@ -9,7 +11,7 @@ from resultstore.model.errors import BadReference, Misconfigured, NotYours
 from resultstore.model.mac import Macs
 from resultstore.model.result import Result
 from resultstore.settings import Settings
-from resultstore.store.attempt import current
+from resultstore.store.attempt import Attempt, around
 
 _PURPOSE: Final = "artifact"
 _KEY_MIN_BYTES: Final = 16
@@ -23,10 +25,12 @@ class Trust:
 
     Args:
         macs: signs and checks.
+        system_tasks: names of tasks that may act for any owner; one that ends with `*` names all that begin so.
     """
 
-    def __init__(self, macs: Macs) -> None:
+    def __init__(self, macs: Macs, *, system_tasks: Sequence[str] = ()) -> None:
         self.macs = macs
+        self._system_tasks = tuple(system_tasks)
 
     @classmethod
     def of(cls, settings: Settings) -> "Trust":
@@ -35,7 +39,8 @@ class Trust:
         if 0 < len(secret) < _KEY_MIN_BYTES:
             raise Misconfigured(f"RESULTSTORE_SECRET_KEY is shorter than {_KEY_MIN_BYTES} bytes: make a random one")
         older = [one.encode() for one in settings.secret_key_old.split()]
-        return cls(Macs(secret, older=older, accept_unsigned=settings.accept_unsigned))
+        macs = Macs(secret, older=older, accept_unsigned=settings.accept_unsigned)
+        return cls(macs, system_tasks=[one.strip() for one in settings.system_tasks.split(",") if one.strip()])
 
     def signed(self, artifact: Artifact) -> Artifact:
         """A copy with its mac; without a key, as it is."""
@@ -43,16 +48,33 @@ class Trust:
             return artifact
         return msgspec.structs.replace(artifact, mac=self.macs.sign(_PURPOSE, *artifact.signed_parts()))
 
-    def check(self, artifact: Artifact) -> None:
-        """Raise BadReference for an Artifact that we did not make, NotYours for another owner's inside a task."""
+    def check(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> None:
+        """Raise BadReference for an Artifact that we did not make, NotYours for another owner's inside a task.
+
+        Args:
+            artifact: what is to be read.
+            on_behalf_of: the owner for whom it is read, in place of the running task's.
+        """
         if not self._genuine(artifact):
             raise BadReference(
                 f"artifact {artifact.name[:100]!r} of {artifact.id[:100]} was not made by this store, or was changed "
                 "on its way: look the result up again (all processes need the same RESULTSTORE_SECRET_KEY)"
             )
-        running = current()
-        if running is not None and artifact.owner and artifact.owner != running.owner:
-            raise NotYours(f"artifact {artifact.name!r} of {artifact.id} belongs to another owner than {running.id}")
+        runs = around()
+        owners = {run.owner for run in runs}
+        if on_behalf_of is not None:
+            for run in runs:
+                self._check_may_act(run, on_behalf_of)
+            owners = {on_behalf_of}
+        if owners and artifact.owner and owners != {artifact.owner}:
+            raise NotYours(_not_yours(artifact, runs))
+
+    def _check_may_act(self, run: Attempt, owner: str) -> None:
+        if run.owner == owner or any(fnmatchcase(run.task, one) for one in self._system_tasks):
+            return
+        raise NotYours(
+            f"task {run.task!r} of {run.id} may not act for another owner: name it in RESULTSTORE_SYSTEM_TASKS"
+        )
 
     def vouches(self, result: Result) -> bool:
         """Whether every Artifact of `result` is genuine and one of this very Result and owner."""
@@ -66,3 +88,13 @@ class Trust:
         if not self.macs or (self.macs.accept_unsigned and not artifact.mac):
             return True
         return self.macs.agrees(artifact.mac, _PURPOSE, *artifact.signed_parts())
+
+
+def _not_yours(artifact: Artifact, runs: Sequence[Attempt]) -> str:
+    what = f"artifact {artifact.name!r} of {artifact.id} belongs to another owner"
+    if not runs:
+        return f"{what} than the one for whom it is read"
+    if len({run.owner for run in runs}) > 1:
+        return f"{what}, or this thread belongs to no task: start it with contextvars.copy_context().run"
+    way_out = "send the task with that owner, or read it by on_behalf_of (RESULTSTORE_SYSTEM_TASKS)"
+    return f"{what} than {runs[0].id}: {way_out}"

@@ -41,7 +41,7 @@ from resultstore.model.result import Result
 from resultstore.redaction import secret_url
 from resultstore.spilling import Spills
 from resultstore.store import Store
-from resultstore.store.attempt import Attempt, current
+from resultstore.store.attempt import Attempt, around, inherited_owner
 
 _REDIS_VALUE_MAX_BYTES: Final = 512 << 20
 NO_BLOBS: Final = (
@@ -136,10 +136,9 @@ class ResultStoreBackend(TakesAnyId, HandsOnReferences, NamesPlaces, KeepsGroups
         return value if self.content_type == JSON else unmarked(value)
 
     def _resolved(self, value: object) -> object:
-        running = current()
-        if running is None:  # a client keeps the value in its AsyncResult
+        if not around():  # a client keeps the value in its AsyncResult
             return self.resolver.resolved(self.prefetching.taken(value), cached=False)
-        return self.resolver.resolved(value, owner=running.owner)  # a task may be sent the same reference many times
+        return self.resolver.resolved(value, owner=inherited_owner())  # a task may be sent the same reference often
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
         """A server that is away may come back."""
