@@ -195,6 +195,17 @@ class TakesParts(Protocol):
 
 
 @runtime_checkable
+class CopiesIfMatch(Protocol):
+    """The further power of copying exactly the bytes that were looked at."""
+
+    def copy(self, key: str, to: str, *, etag: str) -> Stored:
+        """Copy the blob under `key` to `to` if its entity tag is `etag`; done twice it leaves what one leaves.
+
+        Raises ChecksumMismatch when other bytes are there by now, BlobMissing when none are.
+        """
+
+
+@runtime_checkable
 class SignsParts(Protocol):
     """The further power of letting a stranger send one part."""
 

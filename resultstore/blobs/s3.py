@@ -15,6 +15,7 @@ from resultstore.blobs.download import Download
 from resultstore.blobs.faults import Fault
 from resultstore.blobs.keys import checked_key
 from resultstore.blobs.retry import Retries
+from resultstore.blobs.s3copies import S3Copies
 from resultstore.blobs.s3extras import S3Extras
 from resultstore.blobs.s3listing import S3Listing, stored
 from resultstore.blobs.s3parts import S3Parts
@@ -52,6 +53,7 @@ class S3Blobs:
         self._connection = Connection(target, credentials=credentials, limits=limits, retries=retries)
         self._bucket = S3Bucket(target, credentials=credentials, retries=retries)
         self._listing = S3Listing(self._connection, self._bucket)
+        self._copies = S3Copies(self._bucket, self.stat)
         self._parts = S3Parts(self._bucket, self.stat)
         self._extras = S3Extras(self._bucket)
         self._clock = StoreClock(target, timeout_s=limits.idle_s, retries=retries)
@@ -131,6 +133,10 @@ class S3Blobs:
             library.put(client, checked_key(key), body, tags=dict(tags), use_multipart=False)
 
         self._connection.send(request, failed=partial(self._error, f"blob {key}"))
+
+    def copy(self, key: str, to: str, *, etag: str) -> Stored:
+        """Copy the blob under `key` to `to` if its entity tag is `etag`."""
+        return self._copies.copy(key, to, etag=etag)
 
     def begin_parts(self, key: str, *, media_type: str) -> str:
         """Begin a multipart upload; its id."""

@@ -76,6 +76,12 @@ def upload_key(result_id: str, *, retention: str, nonce: str) -> str:
     return f"uploads/{checked_class(retention)}/{shard(result_id)}/{id_segment(result_id)}/{_checked_nonce(nonce)}"
 
 
+def copied_upload_key(key: str) -> str:
+    """The key of the copy of an upload, always the same one: where the sender's URL or form does not write."""
+    folder, _, nonce = key.rpartition("/")
+    return f"{folder}/{hashlib.sha256(nonce.encode()).hexdigest()[: len(nonce)]}"
+
+
 def id_of_upload_key(key: str) -> str:
     """The id in the key of an upload, as `id_segment` writes it; ids that we make for uploads stand as they are."""
     return key.split("/")[3]

@@ -2,9 +2,9 @@
 
 from typing import Final, Protocol
 
-from resultstore.blobs.blobstore import BlobStore, HasClock, Part, Stored, TakesParts
+from resultstore.blobs.blobstore import BlobStore, CopiesIfMatch, HasClock, Part, Stored, TakesParts
 from resultstore.model import layout
-from resultstore.model.errors import BlobMissing, UploadIncomplete
+from resultstore.model.errors import BlobMissing, ChecksumMismatch, Misconfigured, UploadIncomplete
 from resultstore.uploads.ticket import Ticket
 
 # MinIO takes the date of an object from a header of its sender, and collects and lists by it. Clocks differ by less.
@@ -34,6 +34,26 @@ def arrived(blobs: Receives, ticket: Ticket) -> Stored:
             "removed: send all of them again"
         )
     return stored
+
+
+def adoptable(blobs: Receives, ticket: Ticket) -> Stored:
+    """Return what has arrived, where its sender cannot write any more: of a form, which can be sent again, a copy.
+
+    Safe to repeat; a copy that was made stays as it is. Raises UploadIncomplete.
+    """
+    if not ticket.asked.form:
+        return arrived(blobs, ticket)
+    if not isinstance(blobs, CopiesIfMatch):
+        raise Misconfigured(f"upload {ticket.id} came in a form, and this store copies nothing: send it by PUT")
+    to = layout.copied_upload_key(ticket.key)
+    try:
+        return blobs.stat(to)
+    except BlobMissing:
+        stored = arrived(blobs, ticket)
+    try:
+        return blobs.copy(ticket.key, to, etag=stored.etag)
+    except (ChecksumMismatch, BlobMissing) as error:
+        raise UploadIncomplete(f"upload {ticket.id} was sent again meanwhile: complete it again") from error
 
 
 def received(blobs: Receives, ticket: Ticket) -> tuple[Part, ...]:

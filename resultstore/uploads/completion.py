@@ -18,7 +18,7 @@ from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BlobUnreadable, Misconfigured, ResultMissing, ResultStoreError, UploadRejected
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
-from resultstore.uploads.arrival import Receives, arrived, is_misdated, standing
+from resultstore.uploads.arrival import Receives, adoptable, arrived, is_misdated, standing
 from resultstore.uploads.late import LateBytes, discard
 from resultstore.uploads.rejecting import DECLARED_SHA256
 from resultstore.uploads.sniff import HEAD_BYTES, Sniffer, agrees
@@ -111,7 +111,11 @@ class Completion:
             try:
                 source = self._inspected(ticket)
                 self._count(ticket, source)
+                if source.key != ticket.key:
+                    self._late.expect_beside(ticket)
                 self._send(ticket, source)
+                if source.key != ticket.key:
+                    self._delete_form(ticket)
             except UploadRejected as reason:
                 self._reject(ticket, reason)
         self._tickets.keep(msgspec.structs.replace(ticket, closed=True))
@@ -121,10 +125,10 @@ class Completion:
         """The light look: all there, and of the declared type. Where the task runs, the rest is looked at."""
         name = repr(ticket.asked.name)
         try:
-            stored = arrived(self._blobs, ticket)
+            stored = adoptable(self._blobs, ticket)
             self._store.save(opened(ticket, VERIFYING), over=Over.UNFINISHED, ttl_s=RECORD_LIFE_S)
-            head = b"".join(self._blobs.get(ticket.key, size_bytes=HEAD_BYTES))
-            extras = self._blobs.extras(ticket.key) if isinstance(self._blobs, ShowsExtras) else ()
+            head = b"".join(self._blobs.get(stored.key, size_bytes=HEAD_BYTES))
+            extras = self._blobs.extras(stored.key) if isinstance(self._blobs, ShowsExtras) else ()
         except BlobUnreadable as error:
             raise UploadRejected(
                 f"{name} was stored so that only its sender can read it: send it with the headers of its ticket alone"
@@ -136,9 +140,9 @@ class Completion:
         declared, shown = ticket.asked.media_type, self._sniffer.sniff(head)
         if not agrees(declared=declared, shown=shown):
             raise UploadRejected(f"{name} was declared as {declared} and is {shown}: send a file of the declared type")
-        return self._artifact(ticket, etag=stored.etag)
+        return self._artifact(ticket, stored)
 
-    def _artifact(self, ticket: Ticket, *, etag: str) -> Artifact:
+    def _artifact(self, ticket: Ticket, stored: Stored) -> Artifact:
         """The upload as it travels: pinned by its entity tag, and by its digest where the store has checked that.
 
         Else the worker measures it, and compares it with what was declared.
@@ -150,8 +154,8 @@ class Completion:
             id=ticket.id,
             name=INPUT,
             file_name=asked.name,
-            key=ticket.key,
-            etag=etag,
+            key=stored.key,
+            etag=stored.etag,
             size_bytes=asked.size_bytes,
             media_type=asked.media_type,
             sha256=checked,
@@ -186,6 +190,13 @@ class Completion:
         try:
             discard(self._blobs, ticket)
             self._late.deleted(ticket)
+        except ResultStoreError as error:
+            _log.warning("upload_not_discarded", id=ticket.id, error=str(error))
+
+    def _delete_form(self, ticket: Ticket) -> None:
+        """Delete what came in a form, of which the task has a copy. Best effort, as in `_discard`."""
+        try:
+            self._blobs.delete([ticket.key])
         except ResultStoreError as error:
             _log.warning("upload_not_discarded", id=ticket.id, error=str(error))
 

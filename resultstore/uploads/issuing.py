@@ -9,7 +9,16 @@ from typing import Final, Protocol, TypedDict
 
 import msgspec
 
-from resultstore.blobs.blobstore import Part, SignedForm, SignedUrl, Signer, SignsForms, SignsParts, TakesParts
+from resultstore.blobs.blobstore import (
+    CopiesIfMatch,
+    Part,
+    SignedForm,
+    SignedUrl,
+    Signer,
+    SignsForms,
+    SignsParts,
+    TakesParts,
+)
 from resultstore.index.index import Over, Streams
 from resultstore.model import layout
 from resultstore.model.errors import BadInput, Misconfigured, ResultMissing, TaskMissing, TooLarge, WrongType
@@ -95,7 +104,7 @@ class Issuer:
         most = min(offer.max_bytes, self._store.settings.upload_max_bytes, MAX_BYTES)
         if not 0 < asked.size_bytes <= most:
             raise TooLarge(f"an upload for {asked.task} has 1 to {most:,} bytes, not {asked.size_bytes:,}")
-        if asked.form and not isinstance(self._signer, SignsForms):
+        if asked.form and not (isinstance(self._signer, SignsForms) and isinstance(self._blobs, CopiesIfMatch)):
             raise BadInput(NO_FORMS)
         if asked.form and Plan.of(asked.size_bytes).count:
             raise TooLarge("a form takes a file of up to 16 MiB: leave `method` out and send it in parts")

@@ -5,6 +5,7 @@ from typing import Final
 from resultstore.blobs.blobstore import BlobStore, TakesParts
 from resultstore.logs import Log
 from resultstore.loops import Tolerance
+from resultstore.model import layout
 from resultstore.model.errors import BadReference, Damaged
 from resultstore.model.result import Result
 from resultstore.store import Store
@@ -41,6 +42,12 @@ class LateBytes:
         self._due.add(ticket.id, after_s=settings.upload_url_expires_s + GRACE_S)
         self._room.expect(ticket.owner, ticket.id, size_bytes=size_bytes, ttl_s=room_life_s(settings))
 
+    def expect_beside(self, ticket: Ticket) -> None:
+        """Count what a form may still bring, next to the copy that its task has."""
+        size_bytes, settings = ticket.asked.size_bytes, self._store.settings
+        self._due.add(ticket.id, after_s=settings.upload_url_expires_s + GRACE_S)
+        self._room.expect(ticket.owner, _form(ticket), size_bytes=size_bytes, ttl_s=room_life_s(settings))
+
     def deleted(self, ticket: Ticket) -> None:
         """They were deleted. Of parts none can come any more; of another upload, whatever its URL brings."""
         self._room.forget(ticket.owner, ticket.id)
@@ -71,20 +78,28 @@ class LateBytes:
         ticket = self._tickets.ended(upload_id)
         if ticket is not None:
             result = self._store.load(upload_id)
-            is_used = result is not None and not is_refused(result) and _holds(result, ticket.key)
-            if not is_used:
+            if result is None or is_refused(result):
                 discard(self._blobs, ticket)
                 self._room.forget(ticket.owner, upload_id)
+            elif not _holds(result, ticket.key) and self._blobs is not None:
+                self._blobs.delete([ticket.key])
             self._room.drop_expected(ticket.owner, upload_id)
+            self._room.drop_expected(ticket.owner, _form(ticket))
         self._due.remove(upload_id)
 
 
 def discard(blobs: BlobStore | None, ticket: Ticket) -> None:
-    """Delete what has arrived of an upload."""
+    """Delete what has arrived of an upload, and the copy of a form."""
     if ticket.upload_id and isinstance(blobs, TakesParts):
         blobs.abort_parts(ticket.key, upload_id=ticket.upload_id)
     if blobs is not None:
-        blobs.delete([ticket.key])
+        copies = [layout.copied_upload_key(ticket.key)] if ticket.asked.form else []
+        blobs.delete([ticket.key, *copies])
+
+
+def _form(ticket: Ticket) -> str:
+    """Under which name the bytes are counted that a form may bring."""
+    return f"{ticket.id}~form"
 
 
 def _holds(result: Result, key: str) -> bool:

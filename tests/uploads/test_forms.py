@@ -1,12 +1,20 @@
 """Forms: a page without scripts sends a file by POST, held to what its ticket says by the store itself."""
 
 import base64
+import dataclasses
 import hashlib
 
 import httpx
 import pytest
 
+from resultstore.backends.celery.dispatching import CeleryDispatcher
+from resultstore.model.errors import BrokerUnavailable
+from resultstore.store.attempt import Attempt
+from resultstore.uploads.completion import Completion
+from resultstore.uploads.ticket import Tickets
+from tasks.app import make_app
 from tests.uploads.conftest import once
+from tests.uploads.test_room import counted, stored, urls_end
 
 in_a_bucket = pytest.mark.parametrize("blobs_url", ["s3"], indirect=True)
 
@@ -65,3 +73,94 @@ def test_a_folder_takes_no_forms(place, photo):
 
     assert answer.status_code == 422
     assert "PUT" in answer.json()["detail"]
+
+
+def another(photo: bytes) -> bytes:
+    """A file of the same length and type."""
+    return photo[:-3] + bytes(reversed(photo[-3:]))
+
+
+@in_a_bucket
+def test_a_form_sent_again_changes_no_sealed_file(place, photo):
+    ticket = place.ticket(size_bytes=len(photo), method="POST")
+    posted(ticket, photo).raise_for_status()
+    place.complete(ticket).raise_for_status()
+    source = place.store.load(ticket["id"]).artifact("input")
+
+    before = posted(ticket, another(photo)).status_code
+    attempt = Attempt(ticket["id"], owner="local")
+    place.store.adopt(source, attempt)
+    place.store.save(place.store.seal(attempt))
+    after = posted(ticket, another(photo)).status_code
+
+    assert (before, after) == (204, 204)
+    assert place.store.open(place.store.load(ticket["id"]).artifact("input")).read() == photo
+    assert httpx.get(place.store.url(source)).content == photo
+
+
+@in_a_bucket
+def test_what_a_form_still_brings_counts_and_goes(place, photo):
+    ticket = place.ticket(size_bytes=len(photo), method="POST")
+    posted(ticket, photo).raise_for_status()
+    place.complete(ticket).raise_for_status()
+    key = place.store.load(ticket["id"]).artifact("input").key
+    assert [one.key for one in place.store.blobs.list("uploads/")] == [key]
+    posted(ticket, another(photo)).raise_for_status()
+    assert counted(place) == stored(place) == 2 * len(photo)
+
+    urls_end(place)
+
+    assert [one.key for one in place.store.blobs.list("uploads/")] == [key]
+    assert counted(place) == len(photo)
+
+
+@in_a_bucket
+def test_a_refused_form_leaves_nothing(place):
+    page = b"<!doctype html><script>alert(1)</script>".ljust(1000)
+    ticket = place.ticket(size_bytes=len(page), method="POST")
+    posted(ticket, page).raise_for_status()
+
+    place.complete(ticket).raise_for_status()
+
+    assert place.gateway.get(f"/v1/results/{ticket['id']}").json()["failure"]["type"] == "UploadRejected"
+    assert list(place.store.blobs.list("uploads/")) == []
+    posted(ticket, page).raise_for_status()
+    urls_end(place)
+    assert list(place.store.blobs.list("uploads/")) == []
+    assert counted(place) == 0
+
+
+@in_a_bucket
+def test_a_form_sent_while_it_is_completed_is_not_adopted_unseen(place, photo, monkeypatch):
+    # given another file that arrives between the look at the first one and its copy
+    ticket = place.ticket(size_bytes=len(photo), method="POST")
+    posted(ticket, photo).raise_for_status()
+    whole = place.store.blobs.copy
+
+    def copy(key, to, *, etag):
+        posted(ticket, another(photo)).raise_for_status()
+        return whole(key, to, etag=etag)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place.store.blobs, "copy", copy)
+        refused = place.complete(ticket)
+
+    assert (refused.status_code, refused.json()["slug"]) == (409, "upload-incomplete")
+    assert place.complete(ticket).status_code == 202
+    assert place.store.open(place.store.load(ticket["id"]).artifact("input")).read() == another(photo)
+
+
+@in_a_bucket
+def test_a_broker_that_was_away_changes_no_form(place, settings, photo):
+    ticket = place.ticket(size_bytes=len(photo), method="POST")
+    posted(ticket, photo).raise_for_status()
+    away = make_app(dataclasses.replace(settings, broker_url="amqp://guest:guest@127.0.0.1:1//"))
+    kept = Tickets(place.store).find(ticket["id"])
+    with pytest.raises(BrokerUnavailable):
+        Completion(place.store, dispatcher=CeleryDispatcher(away)).complete(kept)
+    posted(ticket, another(photo)).raise_for_status()
+
+    place.complete(ticket).raise_for_status()
+
+    assert place.waiting() == 1
+    assert place.store.open(place.store.load(ticket["id"]).artifact("input")).read() == photo
