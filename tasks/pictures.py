@@ -11,8 +11,14 @@ MAX_PIXELS = 200_000_000
 """Width times height above which a picture is refused from its header, before anything is decoded."""
 MAX_WHOLE_PIXELS = 64_000_000
 """The same for what a decoder can only hold as a whole (interlaced, animated or block-coded pictures)."""
+MAX_RICH_PIXELS = 40_000_000
+"""The same for GIF, and for AVIF of more than 8 bits or with transparency, which takes 24 bytes a pixel to decode."""
+MAX_GIF_BYTES = 128 * 1024 * 1024
+"""Its decoder holds the whole file twice."""
 MAX_FRAMES = 1_000
 MAX_OUTPUT_PIXELS = 40_000_000
+MAX_RICH_OUTPUT_PIXELS = 30_000_000
+"""The same for an AVIF copy with transparency, which takes twice as much to encode."""
 
 SUFFIXES = {"webp": ".webp", "jpeg": ".jpg", "avif": ".avif"}
 MAX_SIDES = {"webp": 16_383, "jpeg": 65_500, "avif": 16_384}
@@ -71,7 +77,9 @@ def sniffed(stream: BinaryIO) -> str:
     raise BadInput(f"its content is {kind}, whatever its name says; {_ASKED}")
 
 
-def planned(size: tuple[int, int], widths: Sequence[int], *, max_side: int) -> list[tuple[int, int]]:
+def planned(
+    size: tuple[int, int], widths: Sequence[int], *, max_side: int, max_pixels: int = MAX_OUTPUT_PIXELS
+) -> list[tuple[int, int]]:
     """Sizes (width, height) to make of a picture of `size`, widest first, each once, none larger than it.
 
     Every height comes from the original: to derive it from the next larger copy would add up rounding errors. A copy
@@ -82,22 +90,33 @@ def planned(size: tuple[int, int], widths: Sequence[int], *, max_side: int) -> l
     wanted = sorted({min(width, most) for width in widths}, reverse=True)
     heights = (min(max_side, max(1, round(full_height * width / full_width))) for width in wanted)
     sizes = list(zip(wanted, heights, strict=True))
-    if sizes[0][0] * sizes[0][1] > MAX_OUTPUT_PIXELS:
+    if sizes[0][0] * sizes[0][1] > max_pixels:
         raise BadInput(
-            f"a copy of {sizes[0][0]} x {sizes[0][1]} pixels is over the cap of {MAX_OUTPUT_PIXELS // 10**6}"
+            f"a copy of {sizes[0][0]} x {sizes[0][1]} pixels is over the cap of {max_pixels // 10**6}"
             " megapixels; ask for a smaller width"
         )
     return sizes
 
 
-def check_header(kind: str, pixels: int, *, frames: int, interlaced: bool) -> None:
+def check_size(kind: str, size_bytes: int) -> None:
+    """Raise BadInput for more bytes than the decoder of this kind may hold, before it is given one."""
+    if kind == "GIF" and size_bytes > MAX_GIF_BYTES:
+        raise BadInput(f"it has {size_bytes:,} bytes, over the cap of {MAX_GIF_BYTES:,} for a GIF; send a video")
+
+
+def check_header(kind: str, pixels: int, *, frames: int, interlaced: bool, rich: bool = False) -> None:
     """Raise BadInput when what the header announces is over a cap: before anything is decoded."""
     if frames > MAX_FRAMES:
         raise BadInput(f"it has {frames:,} frames, over the cap of {MAX_FRAMES:,}; send fewer")
     whole = interlaced or kind not in {"JPEG", "PNG"}
     cap = MAX_WHOLE_PIXELS if whole else MAX_PIXELS
+    if kind == "GIF":
+        cap = MAX_RICH_PIXELS
+    elif kind == "AVIF" and rich:
+        kind, cap = "AVIF of more than 8 bits or with transparency", MAX_RICH_PIXELS
     if pixels > cap:
-        of_what = f" for {'an interlaced' if interlaced else 'a'} {kind}" if whole else ""
+        article = "an" if interlaced or kind.startswith("A") else "a"
+        of_what = f" for {article}{' interlaced' if interlaced else ''} {kind}" if whole else ""
         raise BadInput(
             f"it has {pixels // 10**6:,} megapixels, over the cap of {cap // 10**6:,}{of_what}; send a smaller one"
         )

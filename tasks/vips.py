@@ -15,7 +15,17 @@ import pyvips
 from resultstore import BadInput
 from tasks import cicp, vips_colors
 from tasks.cicp import Cicp
-from tasks.pictures import MAX_SIDES, SUFFIXES, Picture, check_header, planned, sniffed
+from tasks.pictures import (
+    MAX_OUTPUT_PIXELS,
+    MAX_RICH_OUTPUT_PIXELS,
+    MAX_SIDES,
+    SUFFIXES,
+    Picture,
+    check_header,
+    check_size,
+    planned,
+    sniffed,
+)
 
 # One thread a picture: the worker has a process a core, and a long-lived one stays at half the memory.
 pyvips.concurrency_set(1)
@@ -138,13 +148,16 @@ def copies(stream: BinaryIO, widths: Sequence[int], *, format: str) -> Iterator[
     a cap. What the stream itself raises passes through.
     """
     kind = sniffed(stream)
+    check_size(kind, stream.seek(0, os.SEEK_END))
     colors = cicp.said(stream, kind)
     feed = _Feed(stream)
     with _Reasoned(feed):
         header = feed.opened()
         interlaced = header.get_typeof("interlaced") != 0 and bool(header.get("interlaced"))
-        check_header(kind, header.width * header.height, frames=header.get_n_pages(), interlaced=interlaced)
-        sizes = planned(_upright_size(header), widths, max_side=MAX_SIDES[format])
+        pixels, rich = header.width * header.height, header.hasalpha() or header.format == "ushort"
+        check_header(kind, pixels, frames=header.get_n_pages(), interlaced=interlaced, rich=rich)
+        most = MAX_RICH_OUTPUT_PIXELS if format == "avif" and header.hasalpha() else MAX_OUTPUT_PIXELS
+        sizes = planned(_upright_size(header), widths, max_side=MAX_SIDES[format], max_pixels=most)
     if header.get_typeof("icc-profile-data"):
         colors = None  # the profile says it, and more exactly
     for some in _decoded_together(kind, sizes):

@@ -197,11 +197,45 @@ LARGE = {
     "an AVIF of 64 megapixels": Case(
         "images.resize",
         PICTURES,
-        "given = made(8_000, 8_000, '.avif', effort=0, Q=20)",
-        "resize(given, [1_600], 'webp')",
+        "given = made(8_000, 8_000, '.avif', effort=0, Q=20, subsample_mode='off')",
+        "resize(given, [6_300], 'webp')",
+    ),
+    "an AVIF of 40 megapixels, 10 bits and transparency": Case(
+        "images.resize",
+        PICTURES,
+        "given = made(8_000, 5_000, '.avif', 4, 'ushort', bitdepth=10, effort=0, Q=20, subsample_mode='off')",
+        "resize(given, [8_000], 'webp')",
+    ),
+    "a JPEG of 200 megapixels without its end marker": Case(
+        "images.resize",
+        PICTURES,
+        "given = made(20_000, 10_000, '.jpg'); given.seek(-2, 2); given.truncate()",
+        "resize(given, [8_000], 'webp')",
+    ),
+    "an AVIF copy of 30 megapixels with transparency": Case(
+        "images.resize", PICTURES, "given = made(6_000, 5_000, '.png', 4)", "resize(given, [6_000, 5_900], 'avif')"
+    ),
+    "a PNG of 200 megapixels and high dynamic range": Case(
+        "images.resize",
+        PICTURES,
+        "import zlib\n"
+        "whole = made(20_000, 10_000, '.png', 4, 'ushort', compression=1).getvalue()\n"
+        "words = b'cICP' + bytes([9, 16, 0, 1])\n"
+        "chunk = (4).to_bytes(4, 'big') + words + zlib.crc32(words).to_bytes(4, 'big')\n"
+        "given = io.BytesIO(whole[:33] + chunk + whole[33:])",
+        "resize(given, [8_000], 'webp')",
     ),
     "an AVIF copy of 40 megapixels": Case(
         "images.resize", PICTURES, "given = made(8_000, 5_000, '.jpg')", "resize(given, [8_000], 'avif')"
+    ),
+    "a GIF of 40 megapixels in 100 MiB": Case(
+        "images.resize",
+        PICTURES,
+        "from PIL import Image\n"
+        "frames = [Image.effect_noise((8_000, 5_000), 100 + n) for n in range(2)]\n"
+        "given = io.BytesIO()\n"
+        "frames[0].save(given, 'GIF', save_all=True, append_images=frames[1:])",
+        "resize(given, [8_000], 'webp')",
     ),
     "a PDF of 5,000 pages": Case("pdf.cover", DOCUMENTS, "given = pages(5_000, (300, 400))", "cover(given, 2000)"),
     "a PDF page of a mile": Case("pdf.cover", DOCUMENTS, "given = pages(1, (14_400, 14_400))", "cover(given, 2000)"),

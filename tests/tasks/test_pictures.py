@@ -146,6 +146,40 @@ def test_an_interlaced_picture_has_a_lower_cap_for_it_is_decoded_as_a_whole(monk
         made(encoded(image, "WEBP"), 100)
 
 
+def test_a_rich_avif_has_a_lower_cap(monkeypatch, china):
+    monkeypatch.setattr(pictures, "MAX_RICH_PIXELS", 200_000)
+    image = Image.open(io.BytesIO(china))
+
+    assert made(encoded(image, "AVIF"), 100)
+    image.putalpha(128)
+    with pytest.raises(BadInput, match="over the cap of 0 for an AVIF of more than 8 bits or with transparency"):
+        made(encoded(image, "AVIF"), 100)
+    deep = vips.pyvips.Image.new_from_buffer(china, "").cast("ushort") * 257
+    with pytest.raises(BadInput, match="for an AVIF of more than 8 bits"):
+        made(deep.cast("ushort").copy(interpretation="rgb16").write_to_buffer(".avif", bitdepth=10), 100)
+
+
+def test_a_gif_has_the_same_lower_cap(monkeypatch, china):
+    monkeypatch.setattr(pictures, "MAX_RICH_PIXELS", 200_000)
+
+    gif = encoded(Image.open(io.BytesIO(china)), "GIF", interlace=False)
+    with pytest.raises(BadInput, match="over the cap of 0 for a GIF"):
+        made(gif, 100)
+    monkeypatch.setattr(pictures, "MAX_GIF_BYTES", len(gif) - 1)
+    with pytest.raises(BadInput, match=r"bytes, over the cap of .* for a GIF; send a video"):
+        made(gif, 100)
+
+
+def test_an_avif_copy_with_transparency_has_a_lower_cap(monkeypatch, china):
+    monkeypatch.setattr(vips, "MAX_RICH_OUTPUT_PIXELS", 200_000)
+    clear = encoded(Image.open(io.BytesIO(china)).convert("RGBA"), "PNG")
+
+    assert made(china, 640, format="avif")
+    assert made(clear, 640, format="webp")
+    with pytest.raises(BadInput, match="ask for a smaller width"):
+        made(clear, 640, format="avif")
+
+
 def test_an_animation_of_too_many_frames_is_refused(monkeypatch):
     monkeypatch.setattr(pictures, "MAX_FRAMES", 3)
     frames = [Image.new("L", (9, 9), 50 * n) for n in range(5)]
