@@ -168,7 +168,7 @@ class S3Signer:
             "x-amz-date": moment.stamp,
         }
         if moment.credentials.session_token:
-            fields["x-amz-security-token"] = moment.credentials.session_token
+            fields["x-amz-security-token"] = str(moment.credentials.session_token)  # plain: it is sent
         if checksum_sha256 is not None:
             fields["x-amz-checksum-sha256"] = checksum_sha256
         expires_at = moment.second + moment.life_s(expires_in_s)
