@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from celery import Celery, chain
 from celery.signals import before_task_publish
-from kombu.serialization import dumps, register, unregister
+from kombu.serialization import dumps, register
 
 from resultstore.backends.celery import setup
 from resultstore.backends.celery.record.readable import Readable, makes_objects
@@ -29,13 +29,9 @@ REGISTERED = {
 }
 
 
-@pytest.fixture(autouse=True)
-def registered() -> Iterator[None]:
-    for name, (write, reads, media_type, encoding) in REGISTERED.items():
-        register(name, write, reads, content_type=media_type, content_encoding=encoding)
-    yield
-    for name in REGISTERED:
-        unregister(name)
+# For as long as the process lives: a worker leaves its app behind as Celery's current one, which goes on to name them.
+for name, (write, reads, media_type, encoding) in REGISTERED.items():
+    register(name, write, reads, content_type=media_type, content_encoding=encoding)
 
 
 @pytest.fixture

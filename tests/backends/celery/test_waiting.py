@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import redis
 from celery import Celery, states
+from celery.app.task import Context
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 
 from resultstore.backends.celery.wait import consumer
@@ -123,7 +124,8 @@ def test_a_result_is_stored_although_redis_is_away_for_a_while(client: Celery, s
     server.stop()
     threading.Timer(4, server.start).start()  # longer than the index itself tries
     task_id = uuid.uuid4().hex
-    client.backend.store_result(task_id, "patient", states.SUCCESS)
+    running = Context(id=task_id, called_directly=False)  # a client would not be kept waiting
+    client.backend.store_result(task_id, "patient", states.SUCCESS, request=running)
     assert client.AsyncResult(task_id).get(timeout=5) == "patient"
 
 
