@@ -7,7 +7,7 @@ from typing import Final
 
 from anyio import to_thread
 
-from resultstore.gateway.identity.caller import MAX_ID_CHARS, Caller, missing, shown, visible
+from resultstore.gateway.identity.caller import MAX_ID_CHARS, Caller, look_elsewhere, missing, shown, visible
 from resultstore.model.result import Result
 from resultstore.store import Store
 
@@ -34,7 +34,10 @@ class Lookups:
         known = await self._known(result_id) if len(result_id) <= MAX_ID_CHARS else None
         if known is None:
             return await to_thread.run_sync(visible, self._store, caller, result_id)
-        return shown(caller, known) or missing(result_id)
+        if (found := shown(caller, known)) is not None:
+            return found
+        await to_thread.run_sync(look_elsewhere, self._store, result_id)
+        return missing(result_id)
 
     async def _known(self, result_id: str) -> Result | None:
         """The record, where that is an answer by itself."""

@@ -21,7 +21,15 @@ from resultstore.blobs.blobstore import (
 )
 from resultstore.index.index import Over, Streams
 from resultstore.model import layout
-from resultstore.model.errors import BadInput, Misconfigured, ResultMissing, TaskMissing, TooLarge, WrongType
+from resultstore.model.errors import (
+    BadInput,
+    BadReference,
+    Misconfigured,
+    ResultMissing,
+    TaskMissing,
+    TooLarge,
+    WrongType,
+)
 from resultstore.model.names import NAME_MAX_CHARS, without_harm
 from resultstore.model.result import Result
 from resultstore.offers import Offer, Offers
@@ -29,7 +37,7 @@ from resultstore.store import Store
 from resultstore.uploads.arrival import Receives, received
 from resultstore.uploads.plan import MAX_BYTES, Plan, Slice
 from resultstore.uploads.sniff import canonical
-from resultstore.uploads.ticket import RECORD_LIFE_S, UPLOADING, Asked, Ticket, Tickets, opened
+from resultstore.uploads.ticket import OPEN_FOR_S, RECORD_LIFE_S, UPLOADING, Asked, Ticket, Tickets, opened
 
 URLS_AT_ONCE: Final = 100
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
@@ -144,10 +152,25 @@ class Issuer:
         if ticket.plan.count:
             begun = self._blobs.begin_parts(key, media_type=asked.media_type)
             ticket = msgspec.structs.replace(ticket, upload_id=begun)
+        return ticket, self.remember(ticket)
+
+    def remember(self, ticket: Ticket) -> Result:
+        """Keep a ticket, and the Result in state UPLOADING that shows it."""
         self._tickets.keep(ticket)
         result = opened(ticket, UPLOADING)
         self._store.save(result, over=Over.NOTHING, ttl_s=RECORD_LIFE_S)
-        return ticket, result
+        return result
+
+    def signed(self, ticket: Ticket) -> str:
+        """See `Tickets.signed`."""
+        return self._tickets.signed(ticket)
+
+    def unsigned(self, upload_id: str, signed: str) -> Ticket:
+        """See `Tickets.unsigned`. Raises BadReference, also for a ticket whose time is over, and RecordUnreadable."""
+        ticket = self._tickets.unsigned(upload_id, signed)
+        if time.time() - ticket.created_at >= OPEN_FOR_S:
+            raise BadReference(f"the ticket of {upload_id} is older than a day: begin the upload anew")
+        return ticket
 
     def withdraw(self, upload_id: str, *, owner: str) -> None:
         """Undo `begin` of an upload of which nobody got a URL. A part of it that failed leaves what ends by itself."""

@@ -1,5 +1,6 @@
 """Ticket: what is remembered of an upload until its task has been sent."""
 
+import base64
 import hashlib
 from typing import Final
 
@@ -25,6 +26,7 @@ RECORD_LIFE_S: Final = 2 * layout.DAY_S
 _KEPT_FOR_S: Final = 3 * layout.DAY_S  # so that the reconciler meets a ticket that nobody completed
 # A store's clock may differ from ours by this much (S3 refuses more), and a request may take its time.
 GRACE_S: Final = 15 * 60
+SIGNED_MAX_CHARS: Final = 6_000  # proxies take headers of 8 KiB
 _MOST_OPEN: Final = 1_000_000
 _PURPOSE: Final = "ticket"
 _MAC_BYTES: Final = 32  # hex digits
@@ -111,9 +113,7 @@ class Tickets:
 
     def keep(self, ticket: Ticket) -> None:
         """Remember it, and list it as open for as long as it is."""
-        document = msgspec.msgpack.encode(ticket)
-        signed = self._mac(ticket.id, document) + document
-        self._index.keep(layout.ticket_key(ticket.id), signed, ttl_s=self._kept_for_s)
+        self._index.keep(layout.ticket_key(ticket.id), self._written(ticket), ttl_s=self._kept_for_s)
         if ticket.closed:
             self._left(ticket.id)
             return
@@ -133,8 +133,29 @@ class Tickets:
     def ended(self, upload_id: str) -> Ticket | None:
         """The same, also of an upload that was given up."""
         kept = self._index.kept(layout.ticket_key(upload_id))
-        if kept is None:
-            return None
+        return None if kept is None else self._read(upload_id, kept)
+
+    def signed(self, ticket: Ticket) -> str:
+        """Return the ticket for its sender to keep, who can give it back when the index has lost it.
+
+        "" where no secret key is set, or where it would be too long for a header.
+        """
+        text = base64.urlsafe_b64encode(self._written(ticket)).decode().rstrip("=") if self._macs else ""
+        return text if len(text) <= SIGNED_MAX_CHARS else ""
+
+    def unsigned(self, upload_id: str, signed: str) -> Ticket:
+        """Return the ticket that `signed` gave out for this upload. Raises BadReference, RecordUnreadable."""
+        if not self._macs:
+            raise BadReference(
+                "no ticket was signed here, for RESULTSTORE_SECRET_KEY is not set: begin the upload anew"
+            )
+        try:
+            kept = base64.urlsafe_b64decode(signed + "=" * (-len(signed) % 4))
+        except ValueError as error:
+            raise BadReference(f"the signed ticket of {upload_id} is none of ours: begin the upload anew") from error
+        return self._read(upload_id, kept)
+
+    def _read(self, upload_id: str, kept: bytes) -> Ticket:
         mac, document = kept[:_MAC_BYTES], kept[_MAC_BYTES:]
         digest = hashlib.sha256(document).hexdigest()
         if self._macs and not self._macs.agrees(mac.decode(errors="replace"), _PURPOSE, upload_id, digest):
@@ -162,6 +183,10 @@ class Tickets:
     def untold_ids(self) -> list[str]:
         """Those of them whose senders may never say that they are done."""
         return list(self._open.held(layout.UNTOLD_UPLOADS_KEY))
+
+    def _written(self, ticket: Ticket) -> bytes:
+        document = msgspec.msgpack.encode(ticket)
+        return self._mac(ticket.id, document) + document
 
     def _left(self, upload_id: str) -> None:
         for key in (layout.OPEN_UPLOADS_KEY, layout.UNTOLD_UPLOADS_KEY):

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from resultstore.blobs.memory import MemoryBlobs
 from resultstore.gateway.identity.caller import SCOPES, Caller
 from resultstore.gateway.lookups import Lookups
 from resultstore.index.memory import MemoryIndex
@@ -100,3 +101,35 @@ async def test_a_client_that_goes_away_takes_nobody_with_it(lookups):
 
     assert (await staying).id == "a2"
     assert (await lookups.visible(ANN, "a1")).id == "a1"
+
+
+class Asked(MemoryBlobs):
+    """Counts the questions to the object store."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def get(self, key, **span):
+        self.count += 1
+        return super().get(key, **span)
+
+
+async def test_a_foreign_id_asks_as_much_as_an_unknown_one(index):
+    blobs = Asked()
+    store = Store(index=index, blobs=blobs, signer=None, settings=Settings(index_url="memory://"))
+    store.save(Result(id="bobs", owner="bob", state=State.SUCCESS))
+    lookups, asked_of = Lookups(store), {}
+    for one in ("bobs", "nobodys"):
+        for turn in ("first", "again"):
+            before = len(index.together), len(index.alone), blobs.count
+            with pytest.raises(ResultMissing):
+                await lookups.visible(ANN, one)
+            asked_of[one, turn] = (
+                len(index.together) - before[0],
+                len(index.alone) - before[1],
+                blobs.count - before[2],
+            )
+
+    assert asked_of["bobs", "first"] == asked_of["nobodys", "first"] == (1, 1, 1)
+    assert asked_of["bobs", "again"] == asked_of["nobodys", "again"] == (1, 1, 0)

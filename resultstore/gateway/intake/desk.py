@@ -4,14 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
-from resultstore.gateway.identity.caller import Caller, visible
+import msgspec
+
+from resultstore.gateway.identity.caller import Caller, missing, visible
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import Kind, Quotas
+from resultstore.logs import Log
+from resultstore.model.errors import BadReference, Damaged, ResultMissing
 from resultstore.store import Store
 from resultstore.uploads.completion import Completion
 from resultstore.uploads.issuing import Issuer, Links, new_upload_id
 from resultstore.uploads.ticket import OPEN_FOR_S, OPEN_STATES, Asked, Ticket, room_life_s
 from resultstore.webhooks.hooks import Webhooks
+
+_log = Log(__name__)
 
 
 class UploadDesk:
@@ -54,9 +60,7 @@ class UploadDesk:
         """A ticket for what was `checked`, the rest as `Ticket` has it. Raises Problem 429 `quota`."""
         new_id = upload_id or new_upload_id()
         try:
-            self._quotas.take(Kind.TICKETS, owner, new_id, ttl_s=OPEN_FOR_S)
-            life_s = room_life_s(self._store.settings)
-            self._quotas.take_room(owner, new_id, size_bytes=checked.size_bytes, ttl_s=life_s)
+            self._take_places(owner, new_id, size_bytes=checked.size_bytes)
             ticket, _ = self.issuer.begin(
                 checked, owner=owner, upload_id=new_id, part_size_bytes=part_size_bytes, untold=untold
             )
@@ -82,10 +86,37 @@ class UploadDesk:
         self.issuer.withdraw(upload_id, owner=owner)
         self._webhooks.forget(upload_id)
 
-    def mine(self, caller: Caller, upload_id: str) -> tuple[Ticket, str]:
-        """The ticket and the Result's state, if this caller may see it; else as if there were none."""
-        result = visible(self._store, caller, upload_id)
-        return self.issuer.ticket(result.id), result.state
+    def mine(self, caller: Caller, upload_id: str, *, signed: str = "") -> tuple[Ticket, str]:
+        """The ticket and the Result's state, if this caller may see it; else as if there were none.
+
+        Where the index has lost it, it is restored from what its sender kept (`signed`). Raises Problem 429 `quota`.
+        """
+        try:
+            result = visible(self._store, caller, upload_id)
+            return self.issuer.ticket(result.id), result.state
+        except ResultMissing:
+            if not signed:
+                raise
+        return self._restored(caller, upload_id, signed)
+
+    def _restored(self, caller: Caller, upload_id: str, signed: str) -> tuple[Ticket, str]:
+        try:
+            ticket = self.issuer.unsigned(upload_id, signed)
+        except (BadReference, Damaged):
+            missing(upload_id)
+        if ticket.owner != caller.owner or self._store.was_deleted(upload_id):
+            missing(upload_id)
+        known = self._store.load(upload_id)
+        if known is not None and known.state not in OPEN_STATES:  # its task was sent
+            return msgspec.structs.replace(ticket, closed=True), known.state
+        self._take_places(ticket.owner, upload_id, size_bytes=ticket.asked.size_bytes)
+        _log.warning("ticket_restored", id=upload_id)
+        return ticket, self.issuer.remember(ticket).state
+
+    def _take_places(self, owner: str, upload_id: str, *, size_bytes: int) -> None:
+        self._quotas.take(Kind.TICKETS, owner, upload_id, ttl_s=OPEN_FOR_S)
+        life_s = room_life_s(self._store.settings)
+        self._quotas.take_room(owner, upload_id, size_bytes=size_bytes, ttl_s=life_s)
 
     def start(self, ticket: Ticket) -> None:
         """Look at what has arrived and send the task, as `Completion.complete` does. Raises Problem 429 `quota`."""

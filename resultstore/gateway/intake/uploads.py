@@ -16,11 +16,12 @@ from resultstore.gateway.result_views import ResultViews
 from resultstore.gateway.views import NO_STORE, ResultView
 from resultstore.store import Store
 from resultstore.uploads.issuing import Links, new_upload_id
-from resultstore.uploads.ticket import OPEN_STATES, UPLOADING, Asked, Ticket
+from resultstore.uploads.ticket import OPEN_STATES, SIGNED_MAX_CHARS, UPLOADING, Asked, Ticket
 
 _NAME_MAX_CHARS: Final = 4096  # it is cut to what can be shown, later
 _UNSENDABLE: Final = frozenset({"content-length", "host"})
 
+_Signed = Annotated[str, Header(max_length=SIGNED_MAX_CHARS, description="`ticket` of the answer that began it")]
 _Uploader = Annotated[Caller, Depends(needs("upload"))]
 
 
@@ -72,7 +73,8 @@ class UploadView(BaseModel):
     """Where the bytes go. `method` PUT: to `url`, with `headers` and the file's own length; MULTIPART: see `parts`;
     POST: as multipart/form-data to `url`, all `fields` before the file, which is the field `file`.
 
-    Nothing is left to send where both `url` and `parts` are null.
+    Nothing is left to send where both `url` and `parts` are null. Who sends `ticket` as the header `Upload-Ticket` with
+    later requests can go on although the index was lost; it is "" where the gateway has no secret key.
     """
 
     id: str
@@ -84,6 +86,7 @@ class UploadView(BaseModel):
     parts: PartsView | None
     received: list[ReceivedView]
     expires_at: int | None
+    ticket: str = ""
 
 
 class UploadRoutes:
@@ -126,7 +129,7 @@ class UploadRoutes:
             return self.upload(upload_id, caller, response)
         try:
             begun = self._desk.begin(checked, owner=owner, upload_id=upload_id, webhook_url=asked.webhook_url)
-            view = upload_view(begun, UPLOADING, self._desk.first_links(begun))
+            view = self._view(begun, UPLOADING, self._desk.first_links(begun))
             self._idempotency.done(owner, idempotency_key, said=said, id=upload_id)
         except Exception:
             self._desk.withdraw(owner, upload_id)
@@ -134,24 +137,32 @@ class UploadRoutes:
             raise
         return view
 
-    def upload(self, upload_id: str, caller: _Uploader, response: Response) -> UploadView:
+    def _view(self, ticket: Ticket, state: str, links: Links | None) -> UploadView:
+        view = upload_view(ticket, state, links)
+        return view if links is None else view.model_copy(update={"ticket": self._desk.issuer.signed(ticket)})
+
+    def upload(
+        self, upload_id: str, caller: _Uploader, response: Response, *, upload_ticket: _Signed = ""
+    ) -> UploadView:
         """What has arrived, and fresh URLs for what has not: to resume after a pause."""
         response.headers.update(NO_STORE)
-        ticket, state = self._desk.mine(caller, upload_id)
+        ticket, state = self._desk.mine(caller, upload_id, signed=upload_ticket)
         is_open = not ticket.closed and state in OPEN_STATES
-        return upload_view(ticket, state, self._desk.issuer.links(ticket) if is_open else None)
+        return self._view(ticket, state, self._desk.issuer.links(ticket) if is_open else None)
 
-    def complete(self, upload_id: str, caller: _Uploader, response: Response) -> ResultView:
+    def complete(
+        self, upload_id: str, caller: _Uploader, response: Response, *, upload_ticket: _Signed = ""
+    ) -> ResultView:
         """All bytes are sent: start the task. Any number of calls start one."""
         response.headers.update({**NO_STORE, "Location": self._prefix.link(f"/v1/results/{upload_id}")})
-        ticket, _ = self._desk.mine(caller, upload_id)
+        ticket, _ = self._desk.mine(caller, upload_id, signed=upload_ticket)
         if not ticket.closed:
             self._desk.start(ticket)
         return self._views.one(visible(self._store, caller, upload_id))
 
-    def abandon(self, upload_id: str, caller: _Uploader) -> Response:
+    def abandon(self, upload_id: str, caller: _Uploader, *, upload_ticket: _Signed = "") -> Response:
         """Forget the upload and what has arrived of it."""
-        ticket, state = self._desk.mine(caller, upload_id)
+        ticket, state = self._desk.mine(caller, upload_id, signed=upload_ticket)
         if ticket.closed or state not in OPEN_STATES:
             raise Problem(
                 HTTPStatus.CONFLICT,

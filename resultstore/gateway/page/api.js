@@ -20,6 +20,11 @@ export class Problem extends Error {
   }
 }
 
+/** The header by which an upload goes on although the gateway's index was lost. */
+function held(ticket) {
+  return ticket ? { "upload-ticket": ticket } : {};
+}
+
 /** The gateway. Dispatches "unauthenticated" when it does not know the caller (any more). */
 export class Api extends EventTarget {
   get token() {
@@ -31,19 +36,19 @@ export class Api extends EventTarget {
     else sessionStorage.removeItem(TOKEN);
   }
 
-  get(path, query = {}) {
+  get(path, query = {}, { ticket = null } = {}) {
     const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined));
-    return this.#json(asked.size ? `${path}?${asked}` : path, { method: "GET" });
+    return this.#json(asked.size ? `${path}?${asked}` : path, { method: "GET", headers: held(ticket) });
   }
 
-  post(path, body = {}, { key = null } = {}) {
-    const headers = { "content-type": "application/json", ...(key ? { "idempotency-key": key } : {}) };
+  post(path, body = {}, { key = null, ticket = null } = {}) {
+    const headers = { "content-type": "application/json", ...(key ? { "idempotency-key": key } : {}), ...held(ticket) };
     return this.#json(path, { method: "POST", body: JSON.stringify(body), headers });
   }
 
   /** `keepalive` lets it arrive although the page is being left. */
-  delete(path, { keepalive = false } = {}) {
-    return this.#json(path, { method: "DELETE", keepalive });
+  delete(path, { keepalive = false, ticket = null } = {}) {
+    return this.#json(path, { method: "DELETE", keepalive, headers: held(ticket) });
   }
 
   /** A fetch with the token; a path without a slash at its beginning is one below the gateway. Raises Problem. */

@@ -18,6 +18,7 @@ export class Transfer extends EventTarget {
   #order;
   #limits;
   #key = idempotencyKey();
+  #signed = null;
   #run = null;
   #inFlight = new Map();
   #takenBytes = 0;
@@ -84,7 +85,7 @@ export class Transfer extends EventTarget {
     this.#move("cancelled");
     if (!this.id) return;
     try {
-      await this.#api.delete(`v1/uploads/${encodeURIComponent(this.id)}`);
+      await this.#api.delete(`v1/uploads/${encodeURIComponent(this.id)}`, { ticket: this.#signed });
     } catch (error) {
       if (!(error instanceof Problem)) throw error; // what stays is collected by the reconciler
     }
@@ -95,18 +96,19 @@ export class Transfer extends EventTarget {
     const ticket = await this.#patient(signal, () => this.#ticket(signal));
     await this.#send(ticket, signal);
     this.#move("finishing");
-    this.view = await this.#patient(signal, () => this.#api.post(`v1/uploads/${encodeURIComponent(this.id)}/complete`));
+    this.view = await this.#patient(signal, () => this.#api.post(`v1/uploads/${encodeURIComponent(this.id)}/complete`, {}, { ticket: this.#signed }));
     this.#run = null;
     this.#move("done");
   }
 
   async #ticket(signal) {
-    if (this.id) return this.#api.get(`v1/uploads/${encodeURIComponent(this.id)}`);
+    if (this.id) return this.#api.get(`v1/uploads/${encodeURIComponent(this.id)}`, {}, { ticket: this.#signed });
     const sha256 = await digestOf(this.file, this.#limits.single_put_max_bytes ?? 0);
     signal.throwIfAborted();
     const asked = { name: this.file.name, size_bytes: this.file.size, media_type: typeOf(this.file), ...this.#order };
     const ticket = await this.#api.post("v1/uploads", sha256 ? { ...asked, sha256 } : asked, { key: this.#key });
     this.id = ticket.id;
+    this.#signed = ticket.ticket;
     return ticket;
   }
 
