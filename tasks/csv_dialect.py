@@ -45,6 +45,7 @@ _NOT_TEXT: Final = {
 # The line that Excel reads a delimiter from. Letters, digits, quotes and line ends cannot be one.
 _SEP_LINE: Final = re.compile(r"""sep=([^\w"'\r\n\0])[ \t]*(?:\r\n|\r|\n|$)""", re.IGNORECASE | re.ASCII)
 _LOOKED_AT_ROWS: Final = 200
+_AS_EVENLY: Final = 0.9  # some rows may be short
 # A word of Western Europe in Windows-1252: its letters are ASCII, with few of À to ÿ, Š, š, Ž, ž, Œ, œ, Ÿ among them.
 _WORD: Final = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
 _LETTERS: Final = frozenset(b"\x8a\x8c\x8e\x9a\x9c\x9e\x9f") | (frozenset(range(0xC0, 0x100)) - {0xD7, 0xF7})
@@ -52,6 +53,11 @@ _LETTERS: Final = frozenset(b"\x8a\x8c\x8e\x9a\x9c\x9e\x9f") | (frozenset(range(
 _SIGNS: Final = frozenset(b"\x80\x82\x84\x85\x91\x92\x93\x94\x95\x96\x97\x99\xa0\xa1\xa3\xa7\xa9\xab\xae\xb0\xb2\xb3")
 # What a letter of Western Europe is in UTF-8; in Windows-1252 it would be a capital with a sign behind it.
 _UTF8_LETTER: Final = re.compile(rb"[\xc2\xc3][\x80-\xbf]")
+# Old code pages have letters at these places: é, ä, ö, í, ú in CP850, ß in Mac Roman.
+_BETWEEN_LETTERS: Final = rb"[A-Za-z][\x94\xa3\xa7\xab\xb3\xbb\xbd][A-Za-z]"
+_OPENING_AFTER_LETTER: Final = rb"[A-Za-z][\x82\x84\xa1\xbf]"
+_CAPITAL_IN_WORD: Final = rb"[a-z][\x8a\x8c\x8e\x9f]|[A-Z][\x8a\x8c\x8e\x9f][a-z]"
+_OLD_CODE_PAGE: Final = re.compile(b"|".join((_BETWEEN_LETTERS, _OPENING_AFTER_LETTER, _CAPITAL_IN_WORD)))
 _MORE_SIGNS: Final = frozenset(b"\xb1\xb4\xb5\xb7\xba\xbb\xbd\xbf\xd7\xf7")
 
 
@@ -101,10 +107,11 @@ def looks_western(sample: bytes) -> bool:
     """Return True when text that is not UTF-8 may be Windows-1252.
 
     Every byte above 127 must be a letter in a word that is mostly ASCII, or a sign that people use. Text in Cyrillic,
-    Greek, Chinese or Japanese does not pass. Central European text in Windows-1250 may: the caller reports the guess.
+    Greek, Chinese or Japanese does not pass, nor does most text of DOS (CP850) and old Macs, which Excel still writes.
+    Central European text in Windows-1250 may: the caller reports the guess.
     """
-    if _UTF8_LETTER.search(sample):
-        return False  # two encodings in one text
+    if _UTF8_LETTER.search(sample) or _OLD_CODE_PAGE.search(sample):
+        return False  # two encodings in one text, or another one
     found = _WORD.findall(sample)
     for word in found:
         high = [one for one in word if one > 127]  # noqa: PLR2004 - above ASCII
@@ -142,10 +149,22 @@ def refuse_nul(text: bytes) -> None:
 
 
 def _delimiter(text: str, *, whole: bool) -> str:
-    """Return the delimiter by which most rows have as many cells as the first; a comma when none splits it."""
-    judged = [(_agreement(text, one, whole=whole), -at, one) for at, one in enumerate(DELIMITERS)]
-    (agreeing, columns), _, best = max(judged)
-    return best if agreeing and columns > 1 else ","
+    """Return the delimiter by which most rows have as many cells as the first; a comma when none splits it.
+
+    A tab wins over others that split the rows as evenly. Raises BadInput when two others do: decimal commas split
+    `Net, EUR;Gross, EUR` as evenly as the semicolon does.
+    """
+    judged = {one: _agreement(text, one, whole=whole) for one in DELIMITERS}
+    best = max(judged.values())[0]
+    if not best:
+        return ","
+    likely = [one for one, (agreeing, _) in judged.items() if agreeing >= _AS_EVENLY * best]
+    if "\t" in likely or len(likely) == 1:
+        return "\t" if "\t" in likely else likely[0]
+    raise BadInput(
+        f"both {likely[0]!r} and {likely[1]!r} split its rows evenly; put a line `sep={likely[1]}`, with the "
+        "delimiter that is meant, before its first row"
+    )
 
 
 def _agreement(text: str, delimiter: str, *, whole: bool) -> tuple[float, int]:
@@ -161,13 +180,13 @@ def _agreement(text: str, delimiter: str, *, whole: bool) -> tuple[float, int]:
 
 def _cell_counts(text: str, delimiter: str) -> list[int]:
     counts: list[int] = []
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for cells in rows:
             if cells:
                 counts.append(len(cells))
             if len(counts) >= _LOOKED_AT_ROWS:
                 break
-    except csv.Error:  # a cell over csv.field_size_limit: what came before counts
+    except csv.Error:  # a cell over csv.field_size_limit, or text behind a closing quote: what came before counts
         pass
     return counts

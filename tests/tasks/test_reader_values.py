@@ -73,10 +73,19 @@ def test_numbers_are_numbers_only_without_loss(cells, expected):
         ("\ufeffsep=^\r\na^b\r\n1^2\r\n", ["a", "b"]),
         ("a,b;c\n1,2;3\n4,5\n", ["a", "b;c"]),
         ("one column\nx\n", ["one column"]),
+        ("Name, first\tCity, state\nDoe, John\tAustin, TX\n", ["Name, first", "City, state"]),
+        ('"a;b","c;d"\n"1;2","3;4"\n', ["a;b", "c;d"]),
+        ("sep=;\nNet, EUR;Gross, EUR\n1,50;1,79\n", ["Net, EUR", "Gross, EUR"]),
     ],
 )
 def test_delimiter_is_judged_by_whole_rows(content, names):
     assert list(read(content)) == names
+
+
+@pytest.mark.parametrize("rows", ["1,50;1,79\n", "1,50;1,79\n2,50;2,98\n9,00\n", ""])
+def test_two_even_delimiters_are_refused(rows):
+    with pytest.raises(BadInput, match="`sep=;`"):
+        read("Net, EUR;Gross, EUR\n" + rows)
 
 
 def test_rows_of_values_are_never_taken_for_names():
@@ -107,6 +116,23 @@ def test_western_text_is_read_and_told(text):
 
     assert read(content)["name"] == [text]
     assert Table(io.BytesIO(content), caps=Caps()).notes() == {"read_as": "windows-1252"}
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Jäger", "cp850"),
+        ("Schöneberg", "cp850"),
+        ("René", "cp850"),
+        ("García", "cp850"),
+        ("Müller", "mac_roman"),
+        ("Straße", "mac_roman"),
+        ("Café", "mac_roman"),
+    ],
+)
+def test_old_code_pages_are_not_taken_for_western_text(text, encoding):
+    with pytest.raises(BadInput, match="name its encoding"):
+        read(f"name,n\n{text},1\n".encode(encoding))
 
 
 def test_a_named_encoding_is_obeyed_or_refused():
