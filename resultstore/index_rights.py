@@ -1,10 +1,8 @@
 """Index rights: tries what the user of the index must be allowed to do, beyond answering a question."""
 
 import time
-from collections.abc import Callable
-from functools import partial
 
-from resultstore.doctor import PROBE_ID, Probe, Verdict, Wrong
+from resultstore.doctor import PROBE_ID, Probe, Wrong, index_answers
 from resultstore.index.index import Claims, Index, Keeps, Lists, RunsScripts, Streams
 from resultstore.index.leases import Leases
 from resultstore.model import layout
@@ -18,20 +16,19 @@ _KEYS = "allow this user the keys ~rs:* and the commands of docs/how-to/deploy.m
 
 
 def index_probes(index: Index) -> dict[str, Probe]:
-    """Return what can be tried on an index that answers."""
-    tries = {"index rights": may_write, "index channels": may_announce}
-    return {name: partial(_tried, index, look) for name, look in tries.items()}
+    """Return the probe of the index, with the rights that processes of ours need."""
+    return {"index": lambda: serves(index)}
 
 
-def _tried(index: Index, look: Callable[[Index], str | Wrong]) -> str | Wrong:
-    try:
-        index.peek(PROBE_ID)
-    except IndexUnavailable:
-        return Wrong("not tried: the index does not answer", "mend what `index` says", Verdict.WARNING)
-    return look(index)
+def serves(index: Index) -> str | Wrong:
+    """Whether the index answers, tells what happens, and lets us write. Raises IndexUnavailable when it is away."""
+    answers, told = index_answers(index), may_announce(index)
+    if isinstance(told, Wrong):
+        return told
+    return may_write(index) or f"{answers}, {told}"
 
 
-def may_write(index: Index) -> str | Wrong:
+def may_write(index: Index) -> Wrong | None:
     """Try each kind of write that processes of ours make; all of it is removed, or expires in a minute."""
     probe = _probe(owner=PROBE_ID)
     key, lease = layout.claim_key(probe.id), layout.quota_key(PROBE_ID, "probe")
@@ -53,9 +50,8 @@ def may_write(index: Index) -> str | Wrong:
             Leases(index).leave(lease, probe.id)
         index.delete(probe.id)
     except IndexUnavailable as error:
-        text = str(error).rpartition(": ")[0] or str(error)
-        return Wrong(text, _CHANNELS if "channel" in text else _KEYS)
-    return "records, lists, streams, claims and scripts work"
+        return _refused(error)
+    return None
 
 
 def may_announce(index: Index) -> str | Wrong:
@@ -66,13 +62,19 @@ def may_announce(index: Index) -> str | Wrong:
         with index.watch(probe.id) as watch:
             index.save(probe, ttl_s=_LIFE_S)
             heard = watch.wait(_HEARD_WITHIN_S)
-    except IndexUnavailable as error:
-        return Wrong(f"what is announced is not heard: {str(error).rpartition(': ')[0]}", _CHANNELS)
-    finally:
         index.delete(probe.id)
+    except IndexUnavailable as error:
+        return _refused(error)
     if heard is None:
         return Wrong("what is announced is not heard: waiters are woken by their next look, up to 2 s later", _CHANNELS)
     return f"announcements arrive in {1000 * (time.monotonic() - began):.1f} ms"
+
+
+def _refused(error: IndexUnavailable) -> Wrong:
+    text = str(error).rpartition(": ")[0] or str(error)
+    if "channel" in text:
+        return Wrong(f"what is announced is not heard: {text}", _CHANNELS)
+    return Wrong(text, _KEYS)
 
 
 def _probe(*, owner: str = "") -> Result:
