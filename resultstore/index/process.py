@@ -101,17 +101,26 @@ class Process:
         return [one.decode() for one in page]
 
     def heads(self, *, keys: list[str]) -> list[bytes]:
-        """The first four bytes of each record; b"" where there is none."""
+        """The first four bytes of each record; b"" where there is none, and where the key holds something else."""
         if not keys:
             return []
         questions = self.client.pipeline(transaction=False)
         for key in keys:
             questions.getrange(key, 0, 3)
-        return cast("list[bytes]", questions.execute())
+        return [_head(one) for one in questions.execute(raise_on_error=False)]
 
     def unlist(self, *, key: str, ids: list[str]) -> None:
         """Take ids off a sorted set."""
         self.client.zrem(key, *ids)
+
+
+def _head(answer: object) -> bytes:
+    """Return the answer; b"" for a key of another type. Raises any other error that the server answered with."""
+    if isinstance(answer, redis.ResponseError) and "WRONGTYPE" in str(answer):
+        return b""  # `rs:{uploads}` looks like a record's key
+    if isinstance(answer, Exception):
+        raise answer
+    return cast("bytes", answer)
 
 
 def connected(pool: redis.ConnectionPool) -> Connection:

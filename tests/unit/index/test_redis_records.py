@@ -118,3 +118,15 @@ def test_reading_an_owners_list_drops_the_ids_that_are_gone_from_it(index, raw):
         index.delete(f"a{n}")
     assert list(index.ids(owner="ann", limit=1000)) == [f"a{n}" for n in range(499, 0, -2)]
     assert raw.zcard("rs:owner:{ann}") == 250
+
+
+def test_a_key_of_another_kind_is_no_result(index, raw):
+    # given the list of open uploads, whose key looks like a record's, and an id that is listed and holds no record
+    index.save(Result(id="a", owner="ann"), ttl_s=60)
+    index.save(Result(id="odd", owner="ann"), ttl_s=60)
+    raw.delete("rs:{odd}")
+    raw.hset("rs:{odd}", "a", "b")
+    raw.zadd(layout.OPEN_UPLOADS_KEY, {"an upload": 1})
+
+    assert list(index.ids()) == ["a"]
+    assert list(index.ids(owner="ann")) == ["a"]
