@@ -1,5 +1,6 @@
 """Read: the commands that look results up: ls, show, get, url."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -173,7 +174,9 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
         with path.open("wb") as file:
             yield file
         return
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a circle of links
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     mode = _mode(path)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     try:

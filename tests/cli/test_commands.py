@@ -124,6 +124,20 @@ def test_a_link_is_followed_and_a_mode_is_kept(place, run):
     assert (ahead.is_symlink(), (place.folder / "not-yet-there").read_bytes()) == (True, b"new")
 
 
+def test_a_circle_of_links_is_an_error_without_traceback(place, run):
+    made = fresh()
+    place.store().put(b"new", name="a.txt", id=made)
+    circle = place.folder / "circle"
+    circle.symlink_to("circle")
+
+    done = run("get", made, "-o", "circle")
+
+    assert (done.code, done.out) == (1, b"")
+    assert "circle" in done.err
+    assert "Traceback" not in done.err
+    assert circle.is_symlink()
+
+
 def test_damaged_bytes_are_an_error_and_leave_no_file(place, run):
     made = fresh()
     artifact = place.store().put(BODY, name="a.bin", id=made)
