@@ -15,6 +15,8 @@ MAX_CLASSES: Final = 100
 MAX_LABEL_CHARS: Final = 200
 MAX_SCORES: Final = 10_000_000
 """Rows times classes: a model gives each row a score for each class, in several arrays of float64."""
+MAX_MAGNITUDE: Final = 1e100
+"""Of a number: the scaler sums up squares, which must stay below the largest float64, 1.8e308."""
 NUMBERS: Final = frozenset(
     {
         Kind.BOOL,
@@ -88,6 +90,8 @@ def _numbers(texts: pa.Array, name: str, kind: Kind) -> NDArray[np.float64]:
     numbers: NDArray[np.float64] = cells.to_numpy(zero_copy_only=False).astype(np.float64)
     if not np.isfinite(numbers).all():
         raise BadInput(f"the column {name!r} has a NaN or an infinity; fill or drop those rows")
+    if np.abs(numbers).max(initial=0) > MAX_MAGNITUDE:
+        raise BadInput(f"the column {name!r} has numbers over {MAX_MAGNITUDE:.0e}, too large to fit; scale it")
     if kind is Kind.INT64 and np.abs(numbers).max() > _EXACT_INTEGER:
         raise BadInput(f"the column {name!r} holds integers that float64 cannot tell apart; leave it out")
     return numbers

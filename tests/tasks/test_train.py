@@ -102,6 +102,7 @@ ROWS = "".join(f"{n},{n % 3},{'ab'[n % 2]}\n" for n in range(40))
         ("x,y,c\n" + ROWS + "1,,a\n", "c", "the column 'y' has empty cells; fill or drop"),
         ("x,y,c\n" + ROWS + "1,1,z\n", "c", "the class 'z' of 'c' has 1 rows; give each class 4"),
         ("x,y,c\n" + ROWS.replace("7,1,b", "7,inf,b"), "c", "the column 'y' has a NaN or an infinity"),
+        ("x,y,c\n" + ROWS.replace("7,1,b", "7,-1e308,b"), "c", "the column 'y' has numbers over 1e\\+100"),
         ("c\na\nb\n", "c", "no column beside 'c'"),
         ("x,c\n", "c", "a header and no rows"),
         ("", "c", "it is empty"),
