@@ -1,6 +1,7 @@
 """Spilling: keeps the plain values that are too big to travel, and gives them back, fetched once and checked."""
 
 import hashlib
+import re
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -39,6 +40,14 @@ REMEMBERED: Final = 1_000  # arguments that were uploaded, at about a KiB each
 _SHARED: Final = "spill-"  # begins the ids of arguments: no Result has them, so nobody's `forget` deletes them
 
 
+_ARGUMENT: Final = re.compile(rf"{_SHARED}[0-9a-f]{{8}}-(?:[0-9a-f]{{4}}-){{3}}[0-9a-f]{{12}}\Z")
+
+
+def is_argument(id: str) -> bool:
+    """Whether this is an id that a spilled argument has, and no Result."""
+    return _ARGUMENT.match(id) is not None
+
+
 Content = tuple[str, str, str]  # what makes two arguments one: digest, serializer, owner
 
 
@@ -60,6 +69,7 @@ class Spills:
 
     def __init__(self, store: Store) -> None:
         self._blobs = store.blobs
+        self._owners = store.owners
         self._settings = store.settings
         self._macs = store.trust.macs
         # Both hold what can be had again, and are only ever asked for one key: threads need no lock.
@@ -92,6 +102,7 @@ class Spills:
         chosen = longest_class([self._settings.spill_keep, keeping.retention or self._settings.retention])
         expires_at = layout.expiry(chosen, start=attempt.started_by(self._needed.now()))
         where = Place(attempt.id, attempt.new_key(chosen), attempt.owner, expires_at)
+        self._owners.expect(attempt.owner, attempt.id, made_at=None, retention=chosen)
         meter = Meter(content, with_table=False)
         return self._put(
             meter, attempt.allowance.through(meter), where, media_type, compress=keeping.compress is not False
@@ -117,6 +128,7 @@ class Spills:
         chosen = class_for(max(now, until) + SLACK_S - now, least=self._settings.spill_keep)
         key = layout.blob_key(own_id, retention=chosen, nonce=layout.new_nonce(), n=0)
         where = Place(own_id, key, owner, layout.expiry(chosen, start=now))
+        self._owners.expect(owner, own_id, made_at=None, retention=chosen)
         meter = Meter([payload], with_table=False)
         kept = self._put(meter, meter, where, media_type, compress=compress)
         _remember(self._kept, content, kept, most=REMEMBERED)

@@ -20,6 +20,7 @@ FLOORS = (
         "lifecycle",
         "loops",
         "offers",
+        "owner_lists",
         "provision",
         "registrations",
         "retention",

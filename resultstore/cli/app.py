@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from resultstore.cli import care, chord, read, run, serve, tokens, write
+from resultstore.cli import care, chord, owners, read, run, serve, tokens, write
 from resultstore.cli.exits import EPILOG, Exit, exit_of
 from resultstore.cli.output import say_error
 from resultstore.logs import configure_logs
@@ -26,7 +26,7 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
-    for group in (run, read, chord, write, serve, care, tokens):
+    for group in (run, read, chord, write, serve, care, owners, tokens):
         group.add_to(app)
     app.callback()(_about)
     return app

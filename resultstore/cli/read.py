@@ -60,9 +60,7 @@ def ls(
 ) -> None:
     """List the results that the index knows."""
     store = connect()
-    ids = list(store.ids(owner=owner, limit=limit))
-    batches = (ids[at : at + LISTED_AT_ONCE] for at in range(0, len(ids), LISTED_AT_ONCE))
-    found = [one for batch in batches for one in store.load_many(batch) if one is not None]
+    found = _listed(store, owner, limit=limit)
     found.sort(key=lambda one: one.changed_at or 0, reverse=True)
     if json:
         print_json([plain_result(one) for one in found])
@@ -132,6 +130,17 @@ def url(
         print_json({"id": id, "name": artifact.name, "url": signed})
     else:
         sys.stdout.write(signed + "\n")
+
+
+def _listed(store: Store, owner: str | None, *, limit: int) -> list[Result]:
+    if owner is not None:
+        lines = store.owners.listed(owner, limit=limit)
+        if not store.owners.is_complete():
+            err().print("[yellow]the lists are not complete: run `resultstore rebuild`[/]")
+        return list(store.owners.load(owner, [one.id for one in lines]).results)
+    ids = list(store.ids(limit=limit))
+    batches = (ids[at : at + LISTED_AT_ONCE] for at in range(0, len(ids), LISTED_AT_ONCE))
+    return [one for batch in batches for one in store.load_many(batch) if one is not None]
 
 
 def _loaded(store: Store, id: str) -> Result:

@@ -13,6 +13,7 @@ from resultstore.gateway.problems import problem
 from resultstore.gateway.signing_check import SigningCheck
 from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result
+from resultstore.owner_lists import rebuilding
 from resultstore.store import Store
 from resultstore.uploads.reconcile import Reconciler
 from resultstore.webhooks.hooks import Webhooks
@@ -97,6 +98,7 @@ class Background:
             begun.callback(self._signing.stop)
             if self._reconciler is not None:
                 begun.enter_context(self._reconciler.running())
+            begun.enter_context(rebuilding(self._store))
             self.sending = begun.enter_context(sending_webhooks(self._webhooks, self._store, self._view))
             self._running = begun.pop_all()
 

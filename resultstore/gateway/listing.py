@@ -2,20 +2,22 @@
 
 import heapq
 from collections.abc import Iterator
-from itertools import islice
 from typing import Final
 
 import msgspec
 
 from resultstore.gateway.cursors import Place
 from resultstore.gateway.identity.caller import Caller
+from resultstore.index.index import Owned
 from resultstore.model.result import Result
 from resultstore.store import Store
 
 LISTED_MAX: Final = 10_000  # as many as an owner's list holds
 UNOWNED_SCANNED: Final = 2_000  # the index lists what nobody owns in no order
 READ_MAX: Final = 2_000  # records that one page may cost; then it is short, and has a cursor all the same
-_READ_AT_ONCE: Final = 200
+_READ_AT_ONCE: Final = 100  # a page reads at most so many seals more than it needs
+
+_Item = tuple[Owned, Result]
 
 
 class Filters(msgspec.Struct, frozen=True):
@@ -36,7 +38,7 @@ class Filters(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Some Results; where the next ones are; whether the listing leaves nothing out that the index knows."""
+    """Some Results; where the next ones are; whether nothing of the caller's own that is stored was left out."""
 
     results: tuple[Result, ...]
     next: Place | None
@@ -44,7 +46,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Listing:
-    """Reads what the index lists.
+    """Reads what the owners' lists name, and the records of what nobody owns.
 
     Args:
         store: where the Results are.
@@ -54,50 +56,60 @@ class Listing:
         self._store = store
 
     def page(self, caller: Caller, filters: Filters, *, limit: int, after: Place | None) -> Page:
-        """Up to `limit` Results behind `after` that the caller may see; his own, and for `admin` what nobody owns."""
-        ids = list(self._store.ids(owner=caller.owner, limit=LISTED_MAX))
+        """Up to `limit` Results behind `after` that the caller may see: their own, and for `admin` what nobody owns.
+
+        The order is that of the list: it stays the same when a record has expired and the seal is read instead.
+        """
+        lines = self._store.owners.listed(caller.owner, limit=LISTED_MAX)
         unowned, all_seen = self._unowned(caller)
-        left_out: list[str] = []
-        ahead = heapq.merge(self._owned(caller, _behind(ids, after), left_out), unowned, key=_newest_first)
+        own = _Own(self._store, caller, sorted(lines, key=_newest_first), after=after)
+        ahead = heapq.merge(own, unowned, key=lambda item: _newest_first(item[0]))
+        whole = all_seen and len(lines) < LISTED_MAX and self._store.owners.is_complete()
         chosen: list[Result] = []
         last: Place | None = None
-        for read, result in enumerate(ahead):
-            if after is not None and _newest_first(result) <= (-after.made_at, after.id):
+        for read, (line, result) in enumerate(ahead):
+            if not _is_behind(line, after):
                 continue
             if len(chosen) == limit or read >= READ_MAX:
-                return Page(tuple(chosen), last, complete=all_seen and not left_out and len(ids) < LISTED_MAX)
-            last = Place(_made_at(result), result.id)
+                return Page(tuple(chosen), last, complete=whole and own.is_whole)
+            last = Place(line.made_at, line.id)
             if filters.fit(result):
                 chosen.append(result)
-        return Page(tuple(chosen), None, complete=all_seen and not left_out and len(ids) < LISTED_MAX)
+        return Page(tuple(chosen), None, complete=whole and own.is_whole)
 
-    def _owned(self, caller: Caller, ids: list[str], left_out: list[str]) -> Iterator[Result]:
-        left = iter(ids)
-        while some := list(islice(left, _READ_AT_ONCE)):
-            # Whoever can write to Redis can put any id on anybody's list: the record says whose it is.
-            found = self._store.load_many(some)
-            left_out += [one for one, result in zip(some, found, strict=True) if result is None]
-            mine = [one for one in found if one is not None and one.owner == caller.owner]
-            yield from sorted(mine, key=_newest_first)
-
-    def _unowned(self, caller: Caller) -> tuple[list[Result], bool]:
+    def _unowned(self, caller: Caller) -> tuple[list[_Item], bool]:
         if "admin" not in caller.scopes:
             return [], True
         ids = list(self._store.ids(limit=UNOWNED_SCANNED))
         found = [one for one in self._store.load_many(ids) if one is not None and not one.owner]
-        return sorted(found, key=_newest_first), len(ids) < UNOWNED_SCANNED
+        items = [(Owned(one.id, _made_at(one)), one) for one in found]
+        return sorted(items, key=lambda item: _newest_first(item[0])), len(ids) < UNOWNED_SCANNED
 
 
-def _behind(ids: list[str], after: Place | None) -> list[str]:
-    """Those behind the place, where its id is still listed: nothing that was told already is read again."""
-    if after is None or after.id not in ids:
-        return ids
-    return ids[ids.index(after.id) + 1 :]
+class _Own:
+    """The caller's own Results behind a place, read some at a time."""
+
+    def __init__(self, store: Store, caller: Caller, lines: list[Owned], *, after: Place | None) -> None:
+        self._store = store
+        self._owner = caller.owner
+        self._lines = [one for one in lines if _is_behind(one, after)]  # what was told already is not read again
+        self.is_whole = True
+
+    def __iter__(self) -> Iterator[_Item]:
+        for start in range(0, len(self._lines), _READ_AT_ONCE):
+            some = {one.id: one for one in self._lines[start : start + _READ_AT_ONCE]}
+            loaded = self._store.owners.load(self._owner, list(some))
+            self.is_whole = self.is_whole and loaded.is_whole
+            yield from ((some[one.id], one) for one in loaded.results)
+
+
+def _is_behind(line: Owned, after: Place | None) -> bool:
+    return after is None or _newest_first(line) > (-after.made_at, after.id)
 
 
 def _made_at(result: Result) -> float:
     return result.created_at or result.changed_at or 0.0
 
 
-def _newest_first(result: Result) -> tuple[float, str]:
-    return (-_made_at(result), result.id)
+def _newest_first(line: Owned) -> tuple[float, str]:
+    return (-line.made_at, line.id)

@@ -76,7 +76,12 @@ class ResultRoutes:
         task: _Word = "",
         q: Annotated[str, Query(max_length=200, description="stands somewhere in id, task or a file's name")] = "",
     ) -> Response:
-        """Your Results, the newest first; `complete` says that nothing was left out which the index knows."""
+        """Your Results, the newest first, for as long as anything of them is stored.
+
+        `complete` is false when some of your own may be missing: while the lists are rebuilt after the loss of Redis,
+        behind the newest 10,000, or when one could not be read. What nobody owns is listed for `admin` while its record
+        lives, a day by default.
+        """
         question = f"{state}\0{task}\0{q}"
         after = self._cursors.read(cursor, owner=caller.owner, question=question) if cursor else None
         page = self._listing.page(caller, Filters(state, task, q), limit=limit, after=after)

@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+import msgspec
+
 from resultstore.model.event import Announcement, Event, Told
 from resultstore.model.result import Result
 from resultstore.model.spill import Spill
@@ -73,6 +75,44 @@ class Lists(Protocol):
 
     def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
         """Up to `limit` ids, newest first where an owner is named, else in any order."""
+
+
+class Owned(msgspec.Struct, frozen=True):
+    """One line of an owner's list: an id, and when its Result was made (epoch seconds)."""
+
+    id: str
+    made_at: float
+
+
+@runtime_checkable
+class ListsOwned(Protocol):
+    """The further power of saying what an owner has, for as long as anything of it is stored."""
+
+    def owned(self, owner: str) -> Iterator[Owned]:
+        """The owner's Results that have a record, or of which something is stored; the newest first."""
+
+    def enlist(self, owner: str, result_id: str, *, made_at: float | None, stored_until: float) -> None:
+        """Note that something of this id is stored until then (epoch seconds; infinite for ever).
+
+        Listed as made at `made_at`; not listed where that is None.
+        """
+
+    def unlist(self, owner: str, result_ids: list[str]) -> None:
+        """List these no more, as they have neither a record nor a seal. What is stored of them stays noted."""
+
+
+@runtime_checkable
+class ErasesOwned(Protocol):
+    """The further power of forgetting all that is noted of an owner."""
+
+    def everything(self, owner: str) -> list[str]:
+        """Every id of this owner of which something may be stored, also those that are no Results."""
+
+    def forget(self, owner: str, result_id: str) -> None:
+        """Note nothing of this id any more: nothing is stored of it. Nobody is told."""
+
+    def erase(self, owner: str) -> None:
+        """Forget the owner's lists, Events, counts and keys. The records themselves are left."""
 
 
 @runtime_checkable

@@ -4,7 +4,6 @@ import heapq
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -12,11 +11,13 @@ from itertools import islice
 import msgspec
 
 from resultstore.index.decoding import RecordReader
-from resultstore.index.index import Over
+from resultstore.index.index import Over, Owned
 from resultstore.index.mailbox import Mailbox
+from resultstore.index.memoryline import MemoryLine
+from resultstore.index.memoryowners import MemoryOwners
 from resultstore.index.memorystreams import MemoryFeed, MemoryStreams
-from resultstore.model import record
-from resultstore.model.event import Announcement, Event, Told
+from resultstore.model import layout, record
+from resultstore.model.event import Event, Told
 from resultstore.model.result import Result, State
 from resultstore.model.seal import DELETED
 
@@ -37,6 +38,7 @@ class MemoryIndex:
         self._ends: list[tuple[float, str]] = []
         self._boxes: dict[str, list[Mailbox]] = {}
         self._streams = MemoryStreams()
+        self._owners = MemoryOwners()
         self._kept: dict[str, tuple[bytes, float]] = {}
         self._reader = RecordReader()
         self._lock = threading.Lock()
@@ -82,6 +84,8 @@ class MemoryIndex:
                 heapq.heappush(self._ends, (entry.ends_at, result.id))
             for box in self._boxes.get(result.id, ()):
                 box.put(event)
+            if result.owner and result.stored_until:
+                self._owners.enlist(result.owner, result.id, made_at=entry.made_at, stored_until=result.stored_until)
             self._streams.tell(result.owner, event)
         return True
 
@@ -126,7 +130,7 @@ class MemoryIndex:
         finally:
             self._leave(result_id, box)
 
-    def line(self, *, also: Callable[[str], str] | None = None) -> "MemoryLine":  # noqa: ARG002 - nobody else is here
+    def line(self, *, also: Callable[[str], str] | None = None) -> MemoryLine:  # noqa: ARG002 - nobody else is here
         """A line to this index."""
         return MemoryLine(self._enter, self._leave)
 
@@ -143,7 +147,8 @@ class MemoryIndex:
         return self._streams.missed(owner, after=after)
 
     def tell_gone(self, result_id: str, *, owner: str) -> None:
-        """Tell the owner that a Result was deleted."""
+        """Tell the owner that a Result was deleted, and take it off the owner's list."""
+        self._owners.remove(owner, result_id)
         self._streams.tell(owner, Event(result_id, DELETED))
 
     def kept(self, key: str) -> bytes | None:
@@ -173,12 +178,51 @@ class MemoryIndex:
 
     def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
         """Up to `limit` ids, the newest first."""
+        if owner is not None:
+            return islice((one.id for one in self.owned(owner)), limit)
+        live = sorted(self._living(), key=lambda item: item[1].made_at, reverse=True)
+        return islice((key for key, _ in live), limit)
+
+    def owned(self, owner: str) -> Iterator[Owned]:
+        """The owner's Results that have a record, or of which something is stored; the newest first."""
+        made_at = {key: entry.made_at for key, entry in self._living() if entry.owner == owner}
+        made_at |= self._owners.listed(owner)
+        buried = {one for one in made_at if (main := self._bytes(one)[0]) and record.is_tombstone(main)}
+        newest = sorted(made_at.items(), key=lambda item: (item[1], item[0]), reverse=True)
+        return iter([Owned(one, at) for one, at in newest if one not in buried])
+
+    def everything(self, owner: str) -> list[str]:
+        """Every id of this owner of which something may be stored."""
+        living = [key for key, entry in self._living() if entry.owner == owner]
+        return list(dict.fromkeys([*living, *self._owners.everything(owner)]))
+
+    def enlist(self, owner: str, result_id: str, *, made_at: float | None, stored_until: float) -> None:
+        """Note that something of this id is stored until then."""
+        with self._lock:
+            entry = self._live(result_id)
+        if made_at is not None and entry is not None and entry.owner == owner:
+            made_at = entry.made_at  # as it is listed already
+        self._owners.enlist(owner, result_id, made_at=made_at, stored_until=stored_until)
+
+    def unlist(self, owner: str, result_ids: list[str]) -> None:
+        """List these no more."""
+        self._owners.unlist(owner, result_ids)
+
+    def forget(self, owner: str, result_id: str) -> None:
+        """Note nothing of this id any more."""
+        self._owners.remove(owner, result_id)
+
+    def erase(self, owner: str) -> None:
+        """Forget the owner's lists, Events, counts and keys."""
+        self._owners.erase(owner)
+        self._streams.erase(owner)
+        for key in [key for key in self._kept if key.startswith(layout.owner_prefixes(owner))]:
+            self.drop(key)
+
+    def _living(self) -> list[tuple[str, _Entry]]:
         with self._lock:
             self._drop_expired()
-            entries = list(self._entries.items())
-        entries.sort(key=lambda item: item[1].made_at, reverse=True)
-        live = ((key, one) for key, one in entries if not record.is_tombstone(one.main))
-        return islice((key for key, entry in live if owner is None or entry.owner == owner), limit)
+            return [(key, one) for key, one in self._entries.items() if not record.is_tombstone(one.main)]
 
     def _enter(self, result_id: str, box: Mailbox) -> None:
         with self._lock:
@@ -205,51 +249,6 @@ class MemoryIndex:
             _, result_id = heapq.heappop(self._ends)
             if result_id in self._entries and self._entries[result_id].ends_at <= now:
                 del self._entries[result_id]
-
-
-class MemoryLine:
-    """One mailbox for many ids.
-
-    Args:
-        enter, leave: put the mailbox on an id's list, and take it off.
-    """
-
-    def __init__(self, enter: Callable[[str, Mailbox], None], leave: Callable[[str, Mailbox], None]) -> None:
-        self._enter = enter
-        self._leave = leave
-        self._box = Mailbox()
-        self._heard: set[str] = set()
-        self._leaving: deque[str] = deque()  # a garbage collector may come while the index is locked: later, then
-
-    def listen(self, result_ids: Sequence[str]) -> None:
-        """Begin to hear these ids."""
-        self._say_goodbye()
-        for one in set(result_ids) - self._heard:
-            self._heard.add(one)
-            self._enter(one, self._box)
-            self._box.put(Event(one, ""))
-
-    def leave(self, *result_ids: str) -> None:
-        """Stop hearing these ids, at the next step of whoever waits."""
-        self._leaving.extend(result_ids)
-
-    def wait(self, timeout_s: float) -> list[Announcement]:
-        """The next Event, at the latest after `timeout_s`."""
-        self._say_goodbye()
-        event = self._box.wait(timeout_s)
-        return [] if event is None else [Announcement(event.id, event.state, event.progress, event.artifacts)]
-
-    def close(self) -> None:
-        """Hear nothing any more."""
-        self._leaving.extend(self._heard)
-        self._say_goodbye()
-
-    def _say_goodbye(self) -> None:
-        while self._leaving:
-            one = self._leaving.popleft()
-            if one in self._heard:
-                self._heard.remove(one)
-                self._leave(one, self._box)
 
 
 def _entry(result: Result, ttl_s: int | None) -> _Entry:

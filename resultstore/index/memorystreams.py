@@ -34,6 +34,11 @@ class MemoryStreams:
             for feed in self._feeds:
                 feed.hand(told)
 
+    def erase(self, owner: str) -> None:
+        """Keep no Events of this owner."""
+        with self._lock:
+            self._kept.pop(owner, None)
+
     def feed(self) -> "MemoryFeed":
         """A feed that hears nobody yet."""
         feed = MemoryFeed(close=self._forget)

@@ -1,28 +1,57 @@
--- An owner's list and stream of Events, after a transition: hints, never the truth. One Cluster slot.
--- KEYS  the sorted set of ids, the stream
--- ARGV  id; when it was made (epoch seconds; "" when it is gone); life in ms ("" for ever); event; most ids; most events;
---       the owner's channel
-local id, made_at, life_ms, event, most_ids, most_events, channel = unpack(ARGV)
+-- An owner's list, what is stored of the owner, and the stream of Events, after a transition. One Cluster slot.
+-- KEYS  the sorted set of ids by when they were made; the sorted set of ids by when what is stored of them expires; the
+--       stream
+-- ARGV  id; when it was made (epoch seconds; "" for an id that is not listed);
+--       life of its record in ms ("" for ever; "0" for none);
+--       when what is stored of it expires (epoch seconds, "inf" for never; "" when nothing outlives the record);
+--       event ("" for none); "gone" when it was deleted; most ids; most events; the owner's channel
+local id, made_at, life_ms, stored_until, event, gone, most_ids, most_events, channel = unpack(ARGV)
+local LISTED, STORED, STREAM = KEYS[1], KEYS[2], KEYS[3]
+local FOREVER = math.huge
 
--- Both keys live as long as the longest-lived Result that they speak of. `before` is PTTL: -2 no key, -1 for ever.
-local function outlive(key, before)
-  if life_ms == '' then
+-- How long the keys are to live from now on, in ms: as long as the longest-lived of what they name.
+local clock = redis.call('TIME')  -- the server's: the writers' clocks differ
+local record_ms = life_ms == '' and FOREVER or tonumber(life_ms)
+local stored_ms = 0
+if stored_until == 'inf' then
+  stored_ms = FOREVER
+elseif stored_until ~= '' then
+  stored_ms = math.max(1, (tonumber(stored_until) - tonumber(clock[1])) * 1000)
+end
+
+-- `before` is PTTL: -2 no key, -1 for ever.
+local function outlive(key, before, ms)
+  if ms == FOREVER then
     redis.call('PERSIST', key)
-  elseif before == -2 or (before >= 0 and before < tonumber(life_ms)) then
-    redis.call('PEXPIRE', key, life_ms)
+  elseif ms > 0 and (before == -2 or (before >= 0 and before < ms)) then
+    redis.call('PEXPIRE', key, string.format('%.0f', ms))
   end
 end
 
-local list_before, stream_before = redis.call('PTTL', KEYS[1]), redis.call('PTTL', KEYS[2])
-if made_at == '' then
-  redis.call('ZREM', KEYS[1], id)
-else
-  redis.call('ZADD', KEYS[1], 'NX', made_at, id)
-  redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(most_ids))
+local before = {}
+for at, key in ipairs(KEYS) do before[at] = redis.call('PTTL', key) end
+if gone ~= '' then
+  redis.call('ZREM', LISTED, id)
+  redis.call('ZREM', STORED, id)
 end
-local at = redis.call('XADD', KEYS[2], 'MAXLEN', '~', most_events, '*', 'e', event)
-outlive(KEYS[1], list_before)
-outlive(KEYS[2], stream_before)
--- Who listens learns the Event's place too, so that he knows what he has missed when the connection is lost.
+if made_at ~= '' then
+  redis.call('ZADD', LISTED, 'NX', made_at, id)
+  redis.call('ZREMRANGEBYRANK', LISTED, 0, -1 - tonumber(most_ids))
+end
+if stored_until ~= '' then
+  -- A later transition may name fewer Artifacts, while the bytes of the others are still there.
+  local known = redis.call('ZSCORE', STORED, id)
+  if not known or (known ~= 'inf' and (stored_until == 'inf' or tonumber(stored_until) > tonumber(known))) then
+    redis.call('ZADD', STORED, stored_until, id)
+  end
+end
+outlive(LISTED, before[1], math.max(record_ms, stored_ms))
+outlive(STORED, before[2], stored_ms)
+if event == '' then
+  return 1
+end
+local at = redis.call('XADD', STREAM, 'MAXLEN', '~', most_events, '*', 'e', event)
+outlive(STREAM, before[3], record_ms)
+-- Whoever listens learns the Event's place too, and so what was missed when the connection is lost.
 redis.call('PUBLISH', channel, at .. ' ' .. event)
 return 1

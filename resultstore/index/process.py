@@ -15,7 +15,6 @@ from resultstore.index.watcher import Connection, Watcher
 Word = bytes | str | float
 
 _SCAN_BATCH: Final = 1_000
-_OWNED_PAGE: Final = 200
 
 
 def _text(name: str) -> str:
@@ -95,11 +94,6 @@ class Process:
         """The next keys like `pattern`, and the cursor behind them."""
         return cast("tuple[int, list[bytes]]", self.client.scan(cursor, match=pattern, count=_SCAN_BATCH))
 
-    def newest(self, *, key: str, start: int) -> list[str]:
-        """A page of a sorted set, from its highest score down."""
-        page = cast("list[bytes]", self.client.zrevrange(key, start, start + _OWNED_PAGE - 1))
-        return [one.decode() for one in page]
-
     def heads(self, *, keys: list[str]) -> list[bytes]:
         """The first four bytes of each record; b"" where there is none, and where the key holds something else."""
         if not keys:
@@ -109,9 +103,22 @@ class Process:
             questions.getrange(key, 0, 3)
         return [_head(one) for one in questions.execute(raise_on_error=False)]
 
-    def unlist(self, *, key: str, ids: list[str]) -> None:
-        """Take ids off a sorted set."""
-        self.client.zrem(key, *ids)
+    def scores(self, *, key: str, members: list[str]) -> list[float | None]:
+        """The score of each member of a sorted set."""
+        questions = self.client.pipeline(transaction=False)
+        for one in members:
+            questions.zscore(key, one)
+        return cast("list[float | None]", questions.execute())
+
+    def unlink_like(self, pattern: str) -> None:
+        """Remove every key like `pattern`; looks at all keys of the database."""
+        cursor, keys = self.scan(pattern=pattern, cursor=0)
+        while True:
+            for key in keys:
+                self.client.unlink(key)
+            if cursor == 0:
+                return
+            cursor, keys = self.scan(pattern=pattern, cursor=cursor)
 
 
 def _head(answer: object) -> bytes:

@@ -13,12 +13,13 @@ import redis
 
 from resultstore.index.cluster import ClusterProcess, is_cluster
 from resultstore.index.decoding import RecordReader
-from resultstore.index.index import Over
+from resultstore.index.index import Over, Owned
 from resultstore.index.line import RedisLine
 from resultstore.index.mailbox import Mailbox
+from resultstore.index.ownership import OwnerLists
 from resultstore.index.pool import Options, address
 from resultstore.index.process import Process, Word
-from resultstore.index.streams import last_place, read_event, read_told, since
+from resultstore.index.streams import read_event, read_told
 from resultstore.model import layout, record
 from resultstore.model.errors import BadReference, IndexUnavailable, Misconfigured
 from resultstore.model.event import Event, Told
@@ -33,9 +34,7 @@ _FIRST_PAUSE_S: Final = 0.02
 _RETRY_BUDGET_S: Final = 3.0  # no try begins later than this; rides out a restart, not an outage
 _SCAN_ROUNDS: Final = 1_000  # a listing looks at a million keys at most, whatever else lives in this database
 _READ_AT_ONCE: Final = 2_000  # even: a record and what lies beside it are read together
-_OWNED_MAX: Final = 10_000
 _TOLD_MAX_BYTES: Final = 1024  # Redis cuts a subscriber whose unread announcements reach 32 MB
-_OWNER_EVENTS_MAX: Final = 1_000
 
 
 class RedisIndex:
@@ -61,6 +60,7 @@ class RedisIndex:
         self._open = partial(kind, url, self._where, options or {})
         self._processes = {os.getpid(): self._open()}
         self._reader = RecordReader()
+        self._owners = OwnerLists(self._asked, prefix=prefix, record_key=self._record)
         self._process().check()
 
     def peek(self, result_id: str) -> Result | None:
@@ -104,7 +104,7 @@ class RedisIndex:
         again = chain([b"0"], repeat(b"1"))  # a retry may meet its own first try
         written = bool(self._asked(lambda of: of.save(self._pair(result.id), [str(over), next(again), *said])))
         if written and result.owner:
-            self._enlist(result, life_ms, event)
+            self._owners.add(result, life_ms=life_ms, event=event)
         return written
 
     def hint(self, result: Result, *, ttl_s: int | None) -> None:
@@ -148,7 +148,31 @@ class RedisIndex:
 
     def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
         """Up to `limit` ids: an owner's, the newest first, or anybody's in no order."""
-        return islice(self._anybodys() if owner is None else self._owned_by(owner), limit)
+        return islice(self._anybodys() if owner is None else (one.id for one in self.owned(owner)), limit)
+
+    def owned(self, owner: str) -> Iterator[Owned]:
+        """The owner's Results that have a record, or of which something is stored; the newest first."""
+        return self._owners.owned(owner)
+
+    def everything(self, owner: str) -> list[str]:
+        """Every id of this owner of which something may be stored."""
+        return self._owners.everything(owner)
+
+    def enlist(self, owner: str, result_id: str, *, made_at: float | None, stored_until: float) -> None:
+        """Note that something of this id is stored until then."""
+        self._owners.enlist(owner, result_id, made_at=made_at, stored_until=stored_until)
+
+    def unlist(self, owner: str, result_ids: list[str]) -> None:
+        """List these no more."""
+        self._owners.unlist(owner, result_ids)
+
+    def forget(self, owner: str, result_id: str) -> None:
+        """Note nothing of this id any more."""
+        self._owners.remove(owner, result_id, b"")
+
+    def erase(self, owner: str) -> None:
+        """Forget the owner's lists, Events, counts and keys."""
+        self._owners.erase(owner)
 
     @property
     def client(self) -> redis.Redis:
@@ -165,17 +189,17 @@ class RedisIndex:
 
     def latest(self, owner: str) -> str:
         """The place of the newest Event in the owner's stream; "0-0" where there is none."""
-        return self._asked(lambda of: last_place(of.client, self._stream(owner)))
+        return self._owners.latest(owner)
 
     def missed(self, owner: str, *, after: str) -> list[Told] | None:
         """What was told behind the place `after`; None when `after` is not (or no longer) in the stream."""
-        return self._asked(lambda of: since(of.client, self._stream(owner), owner=owner, after=after))
+        return self._owners.missed(owner, after=after)
 
     def tell_gone(self, result_id: str, *, owner: str) -> None:
         """Tell the owner that a Result was deleted, and take it off the owner's list."""
         event = record.encode_event(Result(id=result_id, state=DELETED))
         if owner:
-            self._own(owner, [result_id, "", layout.DAY_S * 1000, event])
+            self._owners.remove(owner, result_id, event)
         else:
             self._asked(lambda of: of.client.publish(self._owner_channel(""), b" " + event))
 
@@ -204,15 +228,6 @@ class RedisIndex:
         prefixed = [self._prefix + key for key in keys]
         return self._asked(lambda of: of.script(script, prefixed, args))
 
-    def _enlist(self, result: Result, life_ms: bytes, event: bytes) -> None:
-        made_at = result.created_at or result.changed_at or time.time()
-        self._own(result.owner, [result.id, made_at, life_ms, event])
-
-    def _own(self, owner: str, said: list[Word]) -> None:
-        keys = [self._prefix + layout.owner_key(owner), self._stream(owner)]
-        limits: list[Word] = [_OWNED_MAX, _OWNER_EVENTS_MAX, self._owner_channel(owner)]
-        self._asked(lambda of: of.own(keys, [*said, *limits]))
-
     def _anybodys(self) -> Iterator[str]:
         seen: set[str] = set()  # SCAN may name a key twice
         cursor = 0
@@ -222,7 +237,8 @@ class RedisIndex:
             named = (layout.id_of_record_key(name) for name in names)
             found = list({one for one in named if one is not None and one not in seen})
             seen.update(found)
-            yield from (one for one, head in zip(found, self._heads(found), strict=True) if record.is_live(head))
+            heads = self._asked(_then(found, lambda of, ids: of.heads(keys=[self._record(one) for one in ids])))
+            yield from (one for one, head in zip(found, heads, strict=True) if record.is_live(head))
             if cursor == 0:
                 return
 
@@ -231,19 +247,6 @@ class RedisIndex:
         for start in range(0, len(keys), _READ_AT_ONCE):
             found += self._asked(_then(keys[start : start + _READ_AT_ONCE], lambda of, some: of.mget(some)))
         return found
-
-    def _owned_by(self, owner: str) -> Iterator[str]:
-        key, start = self._prefix + layout.owner_key(owner), 0
-        while page := self._asked(_then(start, lambda of, at: of.newest(key=key, start=at))):
-            heads = self._heads(page)
-            gone = [one for one, head in zip(page, heads, strict=True) if not head]
-            if gone:
-                self._asked(_then(gone, lambda of, ids: of.unlist(key=key, ids=ids)))
-            start += len(page) - len(gone)
-            yield from (one for one, head in zip(page, heads, strict=True) if record.is_live(head))
-
-    def _heads(self, result_ids: Sequence[str]) -> list[bytes]:
-        return self._asked(lambda of: of.heads(keys=[self._record(one) for one in result_ids]))
 
     def _process(self) -> Process:
         mine = self._processes.get(os.getpid())
@@ -266,9 +269,6 @@ class RedisIndex:
 
     def _channel(self, result_id: str) -> str:
         return self._prefix + layout.channel(result_id)
-
-    def _stream(self, owner: str) -> str:
-        return self._prefix + layout.owner_stream_key(owner)
 
     def _owner_channel(self, owner: str) -> str:
         return self._prefix + layout.owner_channel(owner)

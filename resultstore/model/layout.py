@@ -24,6 +24,9 @@ RETENTION_S: dict[str, int | None] = {
 }
 
 LAYOUT_KEY = "layout.json"
+OWNERS_COMPLETE_KEY = "rs:{owners}:complete"  # Redis: every owner's lists name all that is stored
+OWNERS_REBUILT_KEY = "rs:{owners}:rebuilt"  # Redis: the last rebuilding of them that was begun
+OWNERS_CLAIM_KEY = "rs:{owners}:claim"  # Redis: which gateway rebuilds them at this moment
 OPEN_UPLOADS_KEY = "rs:{uploads}"  # Redis: the ids of all uploads that have not ended
 UNTOLD_UPLOADS_KEY = "rs:{uploads}:untold"  # Redis: those of them whose senders may never say that they are done
 LATE_UPLOADS_KEY = "rs:{uploads}:late"  # Redis: those whose bytes were deleted, by when their URLs have ended
@@ -178,6 +181,21 @@ def outbox_key(senders: str) -> str:
 def owner_key(owner: str) -> str:
     """Redis: the sorted set of an owner's ids, scored by the time they were made."""
     return f"rs:owner:{{{owner}}}"
+
+
+def owner_stored_key(owner: str) -> str:
+    """Redis: the sorted set of the ids of which bytes of an owner are stored, scored by when they expire."""
+    return f"rs:owner:{{{owner}}}:stored"
+
+
+def owner_patterns(owner: str) -> list[str]:
+    """Redis: patterns of the keys that are kept of an owner beyond the lists and the stream."""
+    return [re.sub(r"([\\*?\[\]^])", r"\\\1", one) + "*" for one in owner_prefixes(owner)]
+
+
+def owner_prefixes(owner: str) -> tuple[str, ...]:
+    """Redis: what those keys begin with."""
+    return (quota_key(owner, ""), idempotency_key(owner, ""))
 
 
 def owner_stream_key(owner: str) -> str:

@@ -139,6 +139,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in TERMINAL
 
     @property
+    def stored_until(self) -> float:
+        """When the last of its bytes in the object store expire (epoch seconds).
+
+        Infinite where they are kept, 0 where there are none.
+        """
+        if self.sealed:
+            return math.inf if self.expires_at is None else self.expires_at
+        return max((math.inf if one.expires_at is None else one.expires_at for one in self.artifacts), default=0.0)
+
+    @property
     def run_time_s(self) -> float | None:
         """Seconds from start to end; None while either is unknown."""
         return None if self.started_at is None or self.ended_at is None else self.ended_at - self.started_at

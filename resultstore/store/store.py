@@ -27,6 +27,7 @@ from resultstore.store.linking import Links
 from resultstore.store.lookup import Lookup
 from resultstore.store.needed import needed
 from resultstore.store.outlet import Outlet
+from resultstore.store.owners import Owners
 from resultstore.store.recording import RecordWriter
 from resultstore.store.sealing import Seals, SealStore
 from resultstore.store.trust import Trust
@@ -63,8 +64,9 @@ class Store:
         self._links = Links(self._outlet, signer, length_s=self.settings.url_expires_s) if self._outlet else None
         self.counting = Counting(index)
         self._lookup = Lookup(index, self._seals, self.trust, settings=self.settings)
+        self.owners = Owners(index, blobs=blobs, lookup=self._lookup)
         self._records = RecordWriter(index, self._lookup, settings=self.settings, counting=self.counting)
-        self._deleting = Deleting(index, blobs=blobs, seals=self._seals, find=self.load, uncount=self.counting.forget)
+        self.deleting = Deleting(index, blobs=blobs, seals=self._seals, find=self.load, uncount=self.counting.forget)
 
     def put(
         self,
@@ -162,6 +164,7 @@ class Store:
         """
         try:
             chosen = layout.first_class(retention, self.settings.retention)
+            self.owners.expect_seal(attempt, retention=chosen)
             seal = needed(self._seals).commit(attempt, value=value, retention=chosen)
         except (BlobStoreUnavailable, Misconfigured, TooLarge):  # a definite refusal: nothing was sealed
             self.discard(attempt)
@@ -171,6 +174,7 @@ class Store:
         result = seal.result()
         if result.state != State.SUCCESS:
             self._lookup.put_back(result)
+            self.owners.forget(attempt.owner, attempt.id)
             raise ResultDeleted.of(attempt.id)
         return result
 
@@ -260,10 +264,6 @@ class Store:
         """The Result once it is terminal. Raises TimeoutError after `timeout_s` (None: never), or ResultDeleted."""
         return wait_for(self.index, self.load, id_of(result_id), timeout_s=timeout_s, deleted=self.was_deleted)
 
-    def bury(self, result_id: str, *, owner: str) -> None:
-        """End an id of which nothing is stored yet, an upload that is given up: what comes late is refused."""
-        self._deleting.bury(result_id, owner=owner)
-
     def was_deleted(self, result_id: str) -> bool:
         """Whether this id was deleted. For a month nothing is stored under it, by whatever worker."""
         return self._lookup.was_deleted(id_of(result_id))
@@ -296,4 +296,4 @@ class Store:
 
     def delete(self, result_id: str) -> None:
         """Delete a Result: tombstones over seal and record, then its blobs. May be called again after a failure."""
-        self._deleting.delete(id_of(result_id))
+        self.deleting.delete(id_of(result_id))

@@ -87,7 +87,7 @@ class Completion:
             if not is_ours or (known is not None and known.closed):
                 return False
             self._late.expect(ticket)
-            self._store.bury(ticket.id, owner=ticket.owner)
+            self._store.deleting.bury(ticket.id, owner=ticket.owner)
             self._discard(ticket)
             self._tickets.give_up(ticket)
         return True

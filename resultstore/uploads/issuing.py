@@ -149,6 +149,7 @@ class Issuer:
             part_size_bytes=part_size_bytes,
             untold=untold,
         )
+        self._store.owners.expect(owner, new_id, made_at=None, retention=self._store.settings.retention)
         if ticket.plan.count:
             begun = self._blobs.begin_parts(key, media_type=asked.media_type)
             ticket = msgspec.structs.replace(ticket, upload_id=begun)

@@ -63,15 +63,15 @@ class Past:
         index, owner = self._store.index, viewer.owners[0]
         at = index.latest(owner) if isinstance(index, Streams) else ""
         viewer.begin(place_of(at))
-        ids = list(self._store.ids(owner=owner, limit=SNAPSHOT_RESULTS + 1))
-        found = self._store.load_many(ids[:SNAPSHOT_RESULTS])
-        owned = [one for one in found if one is not None and one.owner == owner]
-        all_seen = None not in found
+        lines = self._store.owners.listed(owner, limit=SNAPSHOT_RESULTS + 1)
+        loaded = self._store.owners.load(owner, [one.id for one in lines[:SNAPSHOT_RESULTS]])
+        owned = list(loaded.results)
+        all_seen = loaded.is_whole and self._store.owners.is_complete()
         unowned, all_unowned_seen = self._unowned(viewer)
         complete = (
             all_seen
             and all_unowned_seen
-            and len(ids) <= SNAPSHOT_RESULTS
+            and len(lines) <= SNAPSHOT_RESULTS
             and len(owned) + len(unowned) <= SNAPSHOT_RESULTS
         )
         newest = nlargest(SNAPSHOT_RESULTS, [*owned, *unowned], key=_age)

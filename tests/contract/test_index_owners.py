@@ -1,0 +1,141 @@
+"""The contract of ListsOwned: what every driver lists of an owner, for how long, and what it forgets."""
+
+import math
+import time
+import uuid
+
+import pytest
+
+from resultstore.index.index import ErasesOwned, Keeps, ListsOwned, Owned
+from resultstore.model import layout
+from resultstore.model.artifact import Artifact
+from resultstore.model.result import Result, State
+
+PATIENCE_S = 20
+
+
+@pytest.fixture
+def owner() -> str:
+    return f"ann*[{uuid.uuid4().hex}"
+
+
+def sealed(owner: str, *, lasts_s: float | None = 600, **more: object) -> Result:
+    expires_at = None if lasts_s is None else int(time.time() + lasts_s)
+    return Result(id=uuid.uuid4().hex, owner=owner, state=State.SUCCESS, sealed=True, expires_at=expires_at, **more)
+
+
+def listed(index, owner: str) -> list[str]:
+    return [one.id for one in index.owned(owner)]
+
+
+def until(what) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_driver_lists_what_is_owned(index):
+    assert isinstance(index, ListsOwned)
+    assert isinstance(index, ErasesOwned)
+
+
+@pytest.mark.parametrize("lasts_s", [600, None])
+def test_what_is_stored_stays_listed_without_its_record(index, owner, lasts_s):
+    stored, small = sealed(owner, lasts_s=lasts_s), Result(id=uuid.uuid4().hex, owner=owner, state=State.SUCCESS)
+    for one in (stored, small):
+        index.save(one, ttl_s=1)
+
+    until(lambda: index.load(stored.id) is None and index.load(small.id) is None)
+
+    assert listed(index, owner) == [stored.id] == list(index.ids(owner=owner))
+    assert stored.id in index.everything(owner)
+
+
+def test_what_is_stored_leaves_the_list_when_it_expires(index, owner):
+    index.save(sealed(owner, lasts_s=2), ttl_s=1)
+    index.save(sealed(owner), ttl_s=60)
+
+    until(lambda: len(listed(index, owner)) == 1)
+
+
+def test_parts_of_unfinished_work_are_stored_too(index, owner):
+    part = Artifact(
+        id="a", name="a", file_name="a", key="k", etag="e", size_bytes=1, stored_bytes=1, media_type="t/t", sha256="",
+        expires_at=int(time.time() + 600),
+    )  # fmt: skip
+    running = Result(id=uuid.uuid4().hex, owner=owner, state=State.PROGRESS, artifacts=(part,))
+    index.save(running, ttl_s=60)
+    index.save(running.moved(State.FAILURE, artifacts=()), ttl_s=60)  # whose record names fewer of them
+    index.delete(running.id)
+
+    assert listed(index, owner) == [running.id]
+
+
+def test_the_newest_comes_first_by_when_it_was_made(index, owner):
+    made = [sealed(owner, created_at=float(at)) for at in (2, 3, 1)]
+    for one in made:
+        index.save(one, ttl_s=60)
+    index.delete(made[0].id)
+    index.save(made[0].moved(State.SUCCESS, created_at=None, changed_at=9.0), ttl_s=60)  # read from its seal again
+
+    assert list(index.owned(owner)) == [Owned(made[1].id, 3.0), Owned(made[0].id, 2.0), Owned(made[2].id, 1.0)]
+
+
+def test_what_is_noted_before_it_is_stored_is_listed(index, owner):
+    index.enlist(owner, "listed", made_at=5.0, stored_until=math.inf)
+    index.enlist(owner, "argument", made_at=None, stored_until=time.time() + 600)
+
+    assert list(index.owned(owner)) == [Owned("listed", 5.0)]
+    assert set(index.everything(owner)) == {"listed", "argument"}
+
+
+def test_unlisted_ids_are_still_known_to_be_stored(index, owner):
+    index.enlist(owner, "one", made_at=5.0, stored_until=math.inf)
+
+    index.unlist(owner, ["one"])
+
+    assert (listed(index, owner), index.everything(owner)) == ([], ["one"])
+
+
+def test_forgotten_ids_are_noted_nowhere(index, owner):
+    index.enlist(owner, "one", made_at=5.0, stored_until=math.inf)
+    index.enlist(owner, "two", made_at=5.0, stored_until=math.inf)
+
+    index.forget(owner, "one")
+
+    assert (listed(index, owner), index.everything(owner)) == (["two"], ["two"])
+    assert index.latest(owner) == "0-0", "nobody is told"
+
+
+def test_a_deleted_id_is_on_no_list(index, owner):
+    gone, kept = sealed(owner), sealed(owner)
+    for one in (gone, kept):
+        index.save(one, ttl_s=60)
+
+    index.bury(gone.id, owner=owner, ttl_s=60)
+    assert listed(index, owner) == [kept.id]
+    index.tell_gone(gone.id, owner=owner)
+
+    assert index.everything(owner) == [kept.id]
+
+
+def test_erasing_leaves_other_owners_alone(index, owner):
+    assert isinstance(index, Keeps)
+    other = f"{owner}x"
+    for one in (owner, other):
+        index.save(sealed(one), ttl_s=60)
+        index.enlist(one, "argument", made_at=None, stored_until=math.inf)
+        index.keep(layout.quota_key(one, "stored"), b"1", ttl_s=60)
+        index.keep(layout.idempotency_key(one, "digest"), b"1", ttl_s=60)
+
+    index.erase(owner)
+
+    def left(one: str) -> list[object]:
+        kept = [index.kept(layout.quota_key(one, "stored")), index.kept(layout.idempotency_key(one, "digest"))]
+        return [len(index.everything(one)), index.latest(one) != "0-0", *kept]
+
+    assert left(other) == [2, True, b"1", b"1"]
+    if left(owner)[0]:  # a record itself is deleted by whoever erases: in memory, it alone tells whose it is
+        assert index.everything(owner) == [one.id for one in index.owned(owner)]
+    assert left(owner)[1:] == [False, None, None]
