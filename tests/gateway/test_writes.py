@@ -1,11 +1,12 @@
 """Writes: foreign pages, forged references, and bodies that are no small plain JSON, all refused before a route."""
 
 import json
+import socket
 import time
 
 import pytest
 
-from resultstore.gateway.front import writes
+from resultstore.gateway.front import patience, writes
 
 GREET = {"arguments": {"name": "ann"}}
 TASK = "/v1/tasks/greet"
@@ -161,3 +162,32 @@ def test_what_is_refused_says_nothing_of_the_inside(served):
     for one in answers:
         assert "set-cookie" not in one.headers
         assert all(word not in one.text for word in ("Traceback", "pydantic", "resultstore/", "blobs/", "redis"))
+
+
+@pytest.mark.parametrize(
+    "header", ["Origin: https://evil.example", "Content-Type: text/plain", "Sec-Fetch-Site: cross-site"]
+)
+def test_a_refusal_is_read_whatever_is_still_sent(served, monkeypatch, header):
+    # given a body that is on its way while the answer is
+    monkeypatch.setattr(patience, "ANSWERED_LIMIT_S", 600.0)
+    at, body = (served.gateway.base_url.host, served.gateway.base_url.port), b"x" * 100_000
+    head = f"POST {TASK} HTTP/1.1\r\nHost: localhost\r\n{header}\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(at, 30) as connection, connection.makefile("rb") as said:
+        connection.sendall(head.encode())
+        refused = answered(said)
+        connection.sendall(body)
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        assert refused in {b"403", b"415"}
+        assert answered(said) == b"200"
+
+
+def answered(said) -> bytes:
+    """The status of the next answer, which is read to its end."""
+    status, length = said.readline().split()[1], 0
+    while line := said.readline().strip():
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    said.read(length)
+    return status

@@ -46,9 +46,7 @@ class LocalOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a local request on, or refuse it."""
         if scope["type"] == "http" and (detail := self._refused(scope)):
-            # The rest of the body is not read: the connection ends with the answer.
-            headers = {"Connection": "close"}
-            await problem(HTTPStatus.FORBIDDEN, "local-only", detail, headers=headers)(scope, receive, send)
+            await problem(HTTPStatus.FORBIDDEN, "local-only", detail)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -50,9 +50,9 @@ class WriteGuard:
                 thrown_away = bool(self._unread) and route_path(scope).startswith(self._unread)
                 receive = await (_drained_body if thrown_away else _checked_body)(headers, receive)
         except Problem as why:
-            # The connection ends with it: the rest of the body may still be on its way.
-            refusal = problem(why.status, why.slug, why.detail, headers={"Connection": "close"})
-            await refusal(scope, receive, send)
+            # Not `Connection: close`: what is still on its way of the body would reset it before the answer is read.
+            # The server throws the rest away, and ends a connection on which it does not come soon.
+            await problem(why.status, why.slug, why.detail)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
