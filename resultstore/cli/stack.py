@@ -94,8 +94,8 @@ def _started(
         variables = _real_variables()
         variables[f"{PREFIX}BROKER_QUEUE"] = f"resultstore-demo-{token}"  # RabbitMQ may be shared with others
     variables |= _listener_variables(sockets)
-    environment = _child_environment(variables)
     variables[f"{PREFIX}OFFERS"] = "tasks.offers:offers"  # its worker may be ready later than its gateway
+    environment = _child_environment(variables)
     fds = [one.fileno() for one in sockets]
     watched[folder / "gateway.log"] = processes.start(
         [sys.executable, "-P", "-m", "resultstore.cli", "gateway", *(f"--fd={fd}" for fd in fds)],
