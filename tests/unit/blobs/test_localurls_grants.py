@@ -48,6 +48,14 @@ def put_url(signer, **changes):
     return signer.sign_put(KEY, **(asked | changes))
 
 
+def part_url(signer, **changes):
+    asked = {"expires_in_s": 60, "upload_id": "u" * 32, "number": 2, "size_bytes": 11}
+    return signer.sign_part(KEY, **(asked | changes))
+
+
+EVERY = [get_url, put_url, part_url]
+
+
 def test_it_is_a_signer(signer):
     assert isinstance(signer, Signer)
 
@@ -110,7 +118,7 @@ def test_a_signed_header_that_is_missing_or_other_is_refused(signer, name, value
 
 
 @pytest.mark.parametrize("name", ["x-amz-checksum-sha256", "X-Amz-Tagging", "x-amz-meta-owner"])
-@pytest.mark.parametrize("sign", [get_url, lambda signer: put_url(signer, checksum_sha256=None)])
+@pytest.mark.parametrize("sign", [get_url, lambda signer: put_url(signer, checksum_sha256=None), part_url])
 def test_a_header_to_the_store_that_was_not_signed_is_refused(signer, sign, name):
     signed = sign(signer)
 
@@ -118,7 +126,7 @@ def test_a_header_to_the_store_that_was_not_signed_is_refused(signer, sign, name
         checked(signer, signed, headers=dict(signed.headers) | {name: "x"})
 
 
-@pytest.mark.parametrize("sign", [get_url, put_url])
+@pytest.mark.parametrize("sign", EVERY)
 def test_a_url_works_until_its_time_is_over_and_not_longer(signer, clock, sign):
     signed = sign(signer)
 
@@ -129,7 +137,7 @@ def test_a_url_works_until_its_time_is_over_and_not_longer(signer, clock, sign):
         checked(signer, signed)
 
 
-@pytest.mark.parametrize("sign", [get_url, put_url])
+@pytest.mark.parametrize("sign", EVERY)
 def test_another_method_is_refused(signer, sign):
     signed = sign(signer)
 
@@ -151,8 +159,9 @@ def test_another_method_is_refused(signer, sign):
         "layout.json",
     ],
 )
-def test_another_key_is_refused(signer, path):
-    signed = get_url(signer)
+@pytest.mark.parametrize("sign", EVERY)
+def test_another_key_is_refused(signer, path, sign):
+    signed = sign(signer)
 
     with pytest.raises(BadReference):
         checked(signer, signed, url=signed.url.replace(KEY, path))
@@ -160,8 +169,9 @@ def test_another_key_is_refused(signer, path):
 
 @pytest.mark.parametrize("added", [("x", "1"), ("type", "text/html"), ("headers", ""), ("expires", "9" * 10), ("", "")])
 @pytest.mark.parametrize("place", [0, 1, 99])
-def test_an_added_parameter_is_refused(signer, added, place):
-    signed = get_url(signer)
+@pytest.mark.parametrize("sign", EVERY)
+def test_an_added_parameter_is_refused(signer, added, place, sign):
+    signed = sign(signer)
     base, _, query = signed.url.partition("?")
     pairs = parse_qsl(query)
     pairs.insert(place, added)
@@ -243,9 +253,10 @@ def test_any_file_name_survives_the_way_through_the_url(signer, name):
 
 
 @pytest.mark.parametrize("expires_in_s", [0, -1, 604_801])
-def test_no_url_is_signed_for_no_time_or_for_ever(signer, expires_in_s):
+@pytest.mark.parametrize("sign", EVERY)
+def test_no_url_is_signed_for_no_time_or_for_ever(signer, expires_in_s, sign):
     with pytest.raises(BadReference, match="RESULTSTORE_URL_EXPIRES_S"):
-        get_url(signer, expires_in_s=expires_in_s)
+        sign(signer, expires_in_s=expires_in_s)
 
 
 @pytest.mark.parametrize("key", ["../x", ".secret", "/a", "a b"])

@@ -6,6 +6,7 @@ import secrets
 import time
 from contextlib import contextmanager
 
+import httpx
 import msgspec
 import pytest
 import urllib3
@@ -201,6 +202,15 @@ def test_every_url_to_write_is_held_to_its_word(s3_blobs, on_minio, send, kind, 
     assert s3_blobs.parts(KEY, upload_id=upload) == ()
     assert list(s3_blobs.list("")) == []
     s3_blobs.abort_parts(KEY, upload_id=upload)
+
+
+def test_an_expired_form_is_refused(s3_blobs, on_minio):
+    asked = {"expires_in_s": 60, "size_bytes": 5, "media_type": "image/png"}
+    forms = [on_minio(now=lambda late_s=late_s: time.time() - late_s).sign_form(KEY, **asked) for late_s in (61, 0)]
+
+    answers = [httpx.post(one.url, data=one.fields, files={"file": ("any", b"12345")}) for one in forms]
+
+    assert [one.status_code for one in answers] == [403, 204]
 
 
 def test_minio_verifies_the_checksum_that_was_signed(s3_blobs, on_minio, send):
