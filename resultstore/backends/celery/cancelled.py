@@ -17,12 +17,13 @@ _YOUNG_S: Final = 1.0
 def check_wanted(request: Any, store: Store) -> None:  # noqa: ANN401 - Celery's Context
     """Raise Ignore where nobody wants this work any more: Celery acknowledges the message, and stores nothing.
 
-    A chord waits for each of its parts, so a part raises TaskRevokedError, which fails the chord.
+    A chord waits for each of its parts, and the rest of a chain for the link before it: these raise TaskRevokedError,
+    which fails whatever waits for them.
     """
     if request.is_eager or _is_young(request) or still_wanted(store, request.id):
         return
     why = f"{request.id} was cancelled or deleted while it waited: it is not run"
-    if request.chord:
+    if request.chord or request.chain:
         raise TaskRevokedError(why)
     raise Ignore(why)
 

@@ -42,8 +42,9 @@ def install(app: Celery) -> None:
 def sealed_before(request: Any, store: Store) -> Result | None:  # noqa: ANN401 - Celery's Context
     """Return the sealed Result of a message that was redelivered, whose callbacks may not have been sent yet.
 
-    Raises celery.exceptions.Ignore for a second message with a sealed id: its callbacks were sent with the first. With
-    the header `resultstore_rerun` its body runs again; the outcome of the id stays the first one.
+    Raises celery.exceptions.Ignore for a second message with a sealed id: its callbacks were sent with the first. As
+    part of a chain or a chord it gives its sealed Result instead, without callbacks: the workflow is another one, and
+    would wait for ever. With the header `resultstore_rerun` its body runs again; the outcome of the id stays the first.
     """
     redelivered = bool((getattr(request, "delivery_info", None) or {}).get("redelivered"))
     chosen = getattr(request, CHOSEN, False) is True and getattr(request, RERUN, False) is not True
@@ -53,6 +54,9 @@ def sealed_before(request: Any, store: Store) -> Result | None:  # noqa: ANN401 
     if sealed is None or redelivered:
         return sealed
     _log.info("sealed_task_not_run", id=request.id, task=request.task)
+    if request.chain or request.chord:
+        request.callbacks = None
+        return sealed
     raise Ignore
 
 

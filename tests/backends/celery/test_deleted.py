@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from celery import Celery, chord, states
+from celery import Celery, chain, chord, states
 from celery.exceptions import ChordError, TaskRevokedError
 
 from resultstore import Result, State, Store
@@ -90,6 +90,19 @@ def test_a_deleted_part_fails_its_chord(worker, app, store):
 
     with pytest.raises(ChordError, match="cancelled or deleted"):
         app.AsyncResult(sent.id).get(timeout=PATIENCE_S)
+
+
+def test_deleted_queued_link_fails_the_rest_of_its_chain(worker, app, store):
+    link_id = uuid.uuid4().hex
+    link = app.signature("worker_app.add", (2, 3)).set(task_id=link_id, countdown=3)
+    sent = chain(link, app.signature("worker_app.add", (1,)), app=app).apply_async()
+
+    store.delete(link_id)
+
+    with pytest.raises(TaskRevokedError, match=link_id):
+        sent.get(timeout=PATIENCE_S)
+    assert app.AsyncResult(sent.id).state == states.FAILURE
+    assert is_gone(store, link_id)
 
 
 def test_ordering_a_deleted_id_says_that_it_was_deleted(app, store):

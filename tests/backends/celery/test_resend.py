@@ -4,10 +4,10 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from celery import Celery, Task
+from celery import Celery, Task, chain, chord
 from celery.app.trace import build_tracer
 
-from resultstore import Output, State, Store
+from resultstore import Artifact, Output, State, Store
 from resultstore.backends.celery import setup, store_of
 from resultstore.backends.celery.trial import working
 
@@ -26,6 +26,14 @@ def make_app() -> Celery:
     @app.task(bind=True, shared=False, name="mail")
     def mail(self: Task, page: object) -> None:
         calls.append(("mail", self.request.parent_id))
+
+    @app.task(shared=False, name="names")
+    def names(pages: list[Artifact]) -> list[str]:
+        return [page.name for page in pages]
+
+    @app.task(shared=False, name="size_of")
+    def size_of(page: Artifact) -> int:
+        return page.size_bytes
 
     @app.task(bind=True, shared=False, name="fails_at_first")
     def fails_at_first(self: Task) -> Output:
@@ -69,6 +77,29 @@ def test_sealed_id_is_not_computed_again(app: Celery, store: Store, task_id: str
     assert runs(app, "mail", task_id) == 1
     assert (again.sha256, again.key) == (first.sha256, first.key)
     assert {one.key for one in store.blobs.list("")} >= stored
+
+
+def test_sealed_id_continues_another_chain(app: Celery, store: Store):
+    task_id = f"invoice/{uuid.uuid4()}"
+    page = app.signature("render", ("one",)).set(task_id=task_id, link=app.signature("mail"))
+    assert chain(page.clone(), app.signature("size_of"), app=app)().get(timeout=60) == 3
+
+    assert chain(page.clone(), app.signature("size_of"), app=app)().get(timeout=20) == 3
+
+    assert runs(app, "render", task_id) == 1
+    assert runs(app, "mail", task_id) == 1
+
+
+def test_sealed_id_counts_in_another_chord(app: Celery, store: Store):
+    task_id = f"invoice/{uuid.uuid4()}"
+
+    def names() -> list[str]:
+        pages = [app.signature("render", ("one",)).set(task_id=task_id), app.signature("render", ("two",))]
+        return chord(pages, app.signature("names"), app=app)().get(timeout=20)
+
+    assert names() == ["page.txt", "page.txt"]
+    assert names() == ["page.txt", "page.txt"]
+    assert runs(app, "render", task_id) == 1
 
 
 def test_lost_record_comes_back_without_a_run(app: Celery, store: Store, task_id: str):
