@@ -12,13 +12,14 @@ MAX_PIXELS = 200_000_000
 MAX_WHOLE_PIXELS = 64_000_000
 """The same for what a decoder can only hold as a whole (interlaced, animated or block-coded pictures)."""
 MAX_RICH_PIXELS = 40_000_000
-"""The same for GIF, and for AVIF of more than 8 bits or with transparency, which takes 24 bytes a pixel to decode."""
+"""The same for GIF, and for WebP and AVIF with transparency, several frames or more than 8 bits: these take up to 24
+bytes a pixel to decode."""
 MAX_GIF_BYTES = 128 * 1024 * 1024
 """Its decoder holds the whole file twice."""
 MAX_FRAMES = 1_000
 MAX_OUTPUT_PIXELS = 40_000_000
-MAX_RICH_OUTPUT_PIXELS = 30_000_000
-"""The same for an AVIF copy with transparency, which takes twice as much to encode."""
+MAX_RICH_OUTPUT_PIXELS = 24_000_000
+"""The same for a WebP or AVIF copy with transparency, which takes twice as much to encode."""
 
 SUFFIXES = {"webp": ".webp", "jpeg": ".jpg", "avif": ".avif"}
 MAX_SIDES = {"webp": 16_383, "jpeg": 65_500, "avif": 16_384}
@@ -110,10 +111,9 @@ def check_header(kind: str, pixels: int, *, frames: int, interlaced: bool, rich:
         raise BadInput(f"it has {frames:,} frames, over the cap of {MAX_FRAMES:,}; send fewer")
     whole = interlaced or kind not in {"JPEG", "PNG"}
     cap = MAX_WHOLE_PIXELS if whole else MAX_PIXELS
-    if kind == "GIF":
+    if whole and rich and kind in {"GIF", "WebP", "AVIF"}:
         cap = MAX_RICH_PIXELS
-    elif kind == "AVIF" and rich:
-        kind, cap = "AVIF of more than 8 bits or with transparency", MAX_RICH_PIXELS
+        kind += "" if kind == "GIF" else " with transparency, several frames or more than 8 bits"
     if pixels > cap:
         article = "an" if interlaced or kind.startswith("A") else "a"
         of_what = f" for {article}{' interlaced' if interlaced else ''} {kind}" if whole else ""

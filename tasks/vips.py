@@ -154,9 +154,10 @@ def copies(stream: BinaryIO, widths: Sequence[int], *, format: str) -> Iterator[
     with _Reasoned(feed):
         header = feed.opened()
         interlaced = header.get_typeof("interlaced") != 0 and bool(header.get("interlaced"))
-        pixels, rich = header.width * header.height, header.hasalpha() or header.format == "ushort"
-        check_header(kind, pixels, frames=header.get_n_pages(), interlaced=interlaced, rich=rich)
-        most = MAX_RICH_OUTPUT_PIXELS if format == "avif" and header.hasalpha() else MAX_OUTPUT_PIXELS
+        pixels, frames = header.width * header.height, header.get_n_pages()
+        rich = kind == "GIF" or frames > 1 or header.hasalpha() or header.format == "ushort"
+        check_header(kind, pixels, frames=frames, interlaced=interlaced, rich=rich)
+        most = MAX_RICH_OUTPUT_PIXELS if format != "jpeg" and header.hasalpha() else MAX_OUTPUT_PIXELS
         sizes = planned(_upright_size(header), widths, max_side=MAX_SIDES[format], max_pixels=most)
     if header.get_typeof("icc-profile-data"):
         colors = None  # the profile says it, and more exactly

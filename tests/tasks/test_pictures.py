@@ -146,16 +146,24 @@ def test_an_interlaced_picture_has_a_lower_cap_for_it_is_decoded_as_a_whole(monk
         made(encoded(image, "WEBP"), 100)
 
 
-def test_a_rich_avif_has_a_lower_cap(monkeypatch, china):
+RICH = "over the cap of 0 for {} with transparency, several frames or more than 8 bits"
+
+
+def test_a_rich_picture_has_a_lower_cap(monkeypatch, china):
     monkeypatch.setattr(pictures, "MAX_RICH_PIXELS", 200_000)
     image = Image.open(io.BytesIO(china))
 
     assert made(encoded(image, "AVIF"), 100)
     image.putalpha(128)
-    with pytest.raises(BadInput, match="over the cap of 0 for an AVIF of more than 8 bits or with transparency"):
-        made(encoded(image, "AVIF"), 100)
+    for kind, name in (("AVIF", "an AVIF"), ("WEBP", "a WebP")):
+        with pytest.raises(BadInput, match=RICH.format(name)):
+            made(encoded(image, kind), 100)
+    frames = [Image.new("RGB", (640, 427), color) for color in ("red", "blue")]
+    with pytest.raises(BadInput, match=RICH.format("a WebP")):
+        made(encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:]), 100)
+    assert made(encoded(image, "PNG"), 100)
     deep = vips.pyvips.Image.new_from_buffer(china, "").cast("ushort") * 257
-    with pytest.raises(BadInput, match="for an AVIF of more than 8 bits"):
+    with pytest.raises(BadInput, match=RICH.format("an AVIF")):
         made(deep.cast("ushort").copy(interpretation="rgb16").write_to_buffer(".avif", bitdepth=10), 100)
 
 
@@ -170,14 +178,15 @@ def test_a_gif_has_the_same_lower_cap(monkeypatch, china):
         made(gif, 100)
 
 
-def test_an_avif_copy_with_transparency_has_a_lower_cap(monkeypatch, china):
+def test_a_copy_with_transparency_has_a_lower_cap(monkeypatch, china):
     monkeypatch.setattr(vips, "MAX_RICH_OUTPUT_PIXELS", 200_000)
     clear = encoded(Image.open(io.BytesIO(china)).convert("RGBA"), "PNG")
 
     assert made(china, 640, format="avif")
-    assert made(clear, 640, format="webp")
-    with pytest.raises(BadInput, match="ask for a smaller width"):
-        made(clear, 640, format="avif")
+    assert made(clear, 640, format="jpeg")
+    for kind in ("avif", "webp"):
+        with pytest.raises(BadInput, match="ask for a smaller width"):
+            made(clear, 640, format=kind)
 
 
 def test_an_animation_of_too_many_frames_is_refused(monkeypatch):
