@@ -97,13 +97,13 @@ class Completion:
         """Whether this upload is ours for the length of the block; the claim is given back however that ends."""
         key, holder = layout.claim_key(ticket.id), uuid.uuid4().hex
         life_s = CLAIM_S + ticket.asked.size_bytes // _JOINED_BYTES_PER_S
-        if not self._claims.claim(key, holder, ttl_s=life_s):
-            yield False
-            return
+        is_ours = True  # for all that we know, when no answer comes
         try:
-            yield True
+            is_ours = self._claims.claim(key, holder, ttl_s=life_s)
+            yield is_ours
         finally:
-            give_back(self._store.index, key, holder)
+            if is_ours:
+                give_back(self._store.index, key, holder)
 
     def _completed(self, ticket: Ticket) -> Result:
         result = self._found(ticket)

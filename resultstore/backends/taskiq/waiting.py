@@ -37,7 +37,11 @@ class Waiters:
             await asyncio.sleep(min(timeout_s, poll_s))
             found = await asyncio.to_thread(self._store.peek, task_id)
             return found is not None and found.terminal
-        waiting = self._threads.pool.submit(self._waited, task_id, timeout_s)
+        try:
+            waiting = self._threads.pool.submit(self._waited, task_id, timeout_s)
+        except BaseException:  # the process ends
+            free.release()
+            raise
         waiting.add_done_callback(lambda _: free.release())
         return await asyncio.wrap_future(waiting)
 

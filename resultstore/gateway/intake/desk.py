@@ -129,8 +129,8 @@ class UploadDesk:
     def room(self, ticket: Ticket) -> Iterator[None]:
         """Count its task as running, unless the block fails. Raises Problem 429 `quota`."""
         owner, life_s = ticket.owner, self._store.settings.result_expires_s
-        self._quotas.take(Kind.RUNNING, owner, ticket.id, ttl_s=life_s)
         try:
+            self._quotas.take(Kind.RUNNING, owner, ticket.id, ttl_s=life_s)
             yield
         except Exception:
             self._quotas.leave(Kind.RUNNING, owner, ticket.id)

@@ -68,9 +68,9 @@ class EventRoutes:
         further. `removed` {id}. `reset` {}: something was missed; a snapshot follows. A comment comes every 15 s.
         """
         seat = Seat(self._quotas, caller.owner)
-        await seat.take()
         viewer = Viewer((caller.owner, "") if "admin" in caller.scopes else (caller.owner,))
         try:
+            await seat.take()
             await self._hub.join(viewer)
             began = await self._past.since(viewer, last_event_id)
         except BaseException:  # nobody would answer for the viewer

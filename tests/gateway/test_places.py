@@ -1,0 +1,180 @@
+"""Places: what is taken for a request is given back when any step of it fails."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from resultstore.backends.taskiq.waiting import WAITERS, Waiters
+from resultstore.gateway.quotas import Kind
+from resultstore.index.leases import Leases
+from resultstore.index.memory import MemoryIndex
+from resultstore.index.redis import RedisIndex
+from resultstore.model import layout
+from resultstore.model.errors import BlobStoreUnavailable, IndexUnavailable
+from resultstore.store import Store
+from tests.gateway.conftest import Orders, Served
+from tests.gateway.events.conftest import Watched, serving as serving_events
+from tests.gateway.test_own_server import made
+
+OWNER = "local"
+STEPS = ("run_script", "keep", "kept", "drop", "save", "load", "load_many", "delete", "claim", "latest")
+MOST_STEPS = 60
+SOON_S = 30.0
+
+
+class Failing:
+    """Lets the nth call of an index fail, before or after it was carried out."""
+
+    def __init__(self, index, patch: pytest.MonkeyPatch, *, nth: int, after: bool) -> None:
+        self.left, self.failed, self.gave_back = nth, "", False
+        for name in STEPS:
+            patch.setattr(index, name, self._wrapped(name, getattr(index, name), after=after))
+
+    def _wrapped(self, name: str, whole: Callable, *, after: bool) -> Callable:
+        def step(*args, **options):
+            self.left -= 1
+            if self.left or self.failed:
+                return whole(*args, **options)
+            # What cannot be given back at that moment ends by itself, later.
+            self.gave_back = "leave" in options.get("args", ()) or "'DEL'" in repr(args)
+            self.failed = f"{name} {args!r:.300} {options!r:.300}"
+            if after:
+                whole(*args, **options)
+            raise IndexUnavailable("no answer")
+
+        return step
+
+
+@pytest.fixture
+def owner() -> str:
+    return f"ann-{uuid.uuid4().hex}"
+
+
+def held(index, kind: Kind, owner: str = OWNER) -> set[str]:
+    return set(Leases(index).held(layout.quota_key(owner, kind)))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + SOON_S
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def placed(redis_url, tmp_path, orders: Orders, serving) -> Iterator[Served]:
+    """A gateway over Redis, whose calls can be made to fail."""
+    with serving(tmp_path, orders, index=RedisIndex(redis_url, prefix=f"{uuid.uuid4().hex}:")) as served:
+        yield served
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_work_that_was_not_sent_takes_no_place(placed, orders, monkeypatch, after):
+    index, failures = placed.store.index, 0
+    for nth in range(1, MOST_STEPS):
+        before = len(orders.sent)
+        with monkeypatch.context() as patch:
+            failing = Failing(index, patch, nth=nth, after=after)
+            headers = {"Idempotency-Key": f"key-{nth}"}
+            answer = placed.gateway.post("/v1/tasks/greet", json={"arguments": {"name": "x"}}, headers=headers)
+        sent = {one.id for one in orders.sent[before:]}
+        assert answer.status_code in {202, 503}
+        assert held(index, Kind.RUNNING) == sent, failing.failed
+        for one in sent:
+            Leases(index).leave(layout.quota_key(OWNER, Kind.RUNNING), one)
+        if not failing.failed:
+            break
+        failures += 1
+
+    assert (answer.status_code, failures >= 5) == (202, True)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_completion_that_failed_holds_no_claim_and_no_place(placed, orders, monkeypatch, after):
+    index, failures = placed.store.index, 0
+    for nth in range(1, MOST_STEPS):
+        ticket = uploaded(placed)
+        before = len(orders.sent)
+        with monkeypatch.context() as patch:
+            failing = Failing(index, patch, nth=nth, after=after)
+            answer = placed.gateway.post(f"/v1/uploads/{ticket}/complete", json={})
+        assert answer.status_code in {202, 503}
+        if answer.status_code == 503 and len(orders.sent) == before and not failing.gave_back:
+            assert ticket not in held(index, Kind.RUNNING), failing.failed
+            assert placed.gateway.post(f"/v1/uploads/{ticket}/complete", json={}).status_code == 202
+        if not failing.gave_back:
+            assert len(orders.sent) > before
+            assert index.claim(layout.claim_key(ticket), "another", ttl_s=1), failing.failed
+        Leases(index).leave(layout.quota_key(OWNER, Kind.RUNNING), ticket)
+        if not failing.failed:
+            break
+        failures += 1
+
+    assert (answer.status_code, failures >= 8) == (202, True)
+
+
+def uploaded(placed: Served) -> str:
+    """The id of an upload whose bytes have arrived."""
+    png = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
+    asked = {"name": "a.png", "media_type": "image/png", "task": "shrink", "size_bytes": len(png)}
+    ticket = placed.gateway.post("/v1/uploads", json=asked).raise_for_status().json()
+    placed.bytes.put(ticket["url"], content=png, headers=ticket["headers"]).raise_for_status()
+    return ticket["id"]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_stream_that_did_not_begin_takes_no_place(redis_url, owner, monkeypatch, after):
+    index = RedisIndex(redis_url, prefix=f"{uuid.uuid4().hex}:")
+    refused = 0
+    for watched in serving_events(index):
+        for nth in range(1, 10):
+            with monkeypatch.context() as patch:
+                failing = Failing(index, patch, nth=nth, after=after)
+                refused += began(watched, owner) != 200
+            wait_until(lambda one=failing: not held(index, Kind.STREAMS, owner) or one.gave_back)
+            wait_until(lambda hub=watched.hub: hub.viewers == 0)
+            for one in held(index, Kind.STREAMS, owner):
+                Leases(index).leave(layout.quota_key(owner, Kind.STREAMS), one)
+
+    assert refused >= 2
+
+
+def began(watched: Watched, owner: str) -> int:
+    """The status of a stream that is left when something has come."""
+    with httpx.stream("GET", f"{watched.url}/v1/events", headers={"Authorization": f"Bearer {owner}"}) as answer:
+        if answer.status_code == 200:
+            next(answer.iter_raw(), None)
+        return answer.status_code
+
+
+@pytest.mark.anyio
+async def test_a_waiter_that_gets_no_thread_takes_none(tmp_path):
+    waiters = Waiters(Store(index=MemoryIndex(), blobs=None, signer=None))
+    waiters._threads.pool.shutdown()  # as at the end of a process
+
+    for _ in range(WAITERS + 1):
+        with pytest.raises(RuntimeError, match="shutdown"):
+            await waiters.ready("x", timeout_s=1, poll_s=0.01)
+
+
+def test_a_collection_that_failed_is_made_up_for_soon(tmp_path, orders, redis_url, monkeypatch):
+    app = made(tmp_path, orders, index=RedisIndex(redis_url, prefix=f"{uuid.uuid4().hex}:"))
+    store, reconciler = app.state.store, app.state.reconciler
+    orphan = layout.upload_key("nobody-knows-it", retention="1d", nonce=layout.new_nonce())
+    store.blobs.put(orphan, [b"?"], media_type="text/plain")
+    now = store.blobs.now()
+    monkeypatch.setattr(store.blobs, "now", lambda: now + 8 * layout.DAY_S)
+    with monkeypatch.context() as patch:
+        patch.setattr(store.blobs, "list", unreadable)
+        with pytest.raises(BlobStoreUnavailable):
+            reconciler.round()
+    store.index.drop(layout.RECONCILING_KEY)  # the next minute
+
+    assert reconciler.round().orphans == 1
+
+
+def unreadable(_prefix: str) -> Iterator[None]:
+    raise BlobStoreUnavailable("no answer")
