@@ -28,6 +28,7 @@ class Tolerance:
         self._most = in_a_row
         self._in_a_row = 0
         self.failed = 0
+        self.last: Exception | None = None
 
     @contextmanager
     def each(self, **names: object) -> Iterator[None]:
@@ -47,4 +48,5 @@ class Tolerance:
 
     def _note(self, error: Exception, names: dict[str, object]) -> None:
         self.failed += 1
+        self.last = error
         self._log.warning(self._event, **names, error=repr(error))

@@ -10,16 +10,20 @@ from typing import Final
 
 import msgspec
 
+from resultstore.index.claims import give_back
 from resultstore.index.index import Claims, ErasesOwned, Keeps, ListsOwned, RunsScripts
 from resultstore.logs import Log
+from resultstore.loops import Tolerance
 from resultstore.model import layout, seal as documents
 from resultstore.model.errors import (
     BadReference,
-    BlobMissing,
     Damaged,
     Misconfigured,
+    NotThere,
     RecordUnreadable,
+    Refused,
     ResultStoreError,
+    Unavailable,
 )
 from resultstore.model.seal import Seal
 from resultstore.spilling import is_argument
@@ -61,25 +65,26 @@ def rebuild(store: Store) -> Rebuilt:
     Raises Misconfigured where nothing can be listed, IndexUnavailable, BlobStoreUnavailable.
     """
     blobs, index, lists = _needed(store)
-    token = layout.new_nonce().encode()
+    token, tolerance = layout.new_nonce().encode(), Tolerance(_log, "seal_not_listed")
     index.keep(layout.OWNERS_REBUILT_KEY, token, ttl_s=None)
     keys, done = (one.key for one in blobs.list("seals/")), Rebuilt()
     with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
         while batch := list(islice(keys, _BATCH)):
-            seals = list(pool.map(partial(_seal, store, blobs), batch))
+            seals = []
+            for key, answer in zip(batch, pool.map(partial(_answer, store, blobs), batch), strict=True):
+                with tolerance.each(key=key):
+                    seals.append(_seal(answer))
             listed = [one for one in seals if one is not None and _is_listed(one, now=blobs.now())]
             for one in listed:
-                result = one.result()
-                made_at = one.started_at or one.sealed_at
-                lists.enlist(one.owner, one.id, made_at=made_at, stored_until=result.stored_until)
-                whole = result if one.artifacts_at is None else store.load(one.id)  # whose list was moved out
-                if whole is not None:
-                    store.counting.count(whole)
+                with tolerance.each(id=one.id):
+                    _enlist(store, lists, one)
             done = Rebuilt(
                 seals=done.seals + len(seals),
                 listed=done.listed + len(listed),
                 unreadable=done.unreadable + seals.count(None),
             )
+    if tolerance.last is not None:
+        raise tolerance.last  # when all that can be listed is
     if index.kept(layout.OWNERS_REBUILT_KEY) == token:
         store.owners.mark_complete()
     _log.info("owner_lists_rebuilt", seals=done.seals, listed=done.listed, unreadable=done.unreadable)
@@ -108,14 +113,18 @@ def erase(store: Store, owner: str) -> Erased:
         if not ids:
             index.erase(owner)
             return Erased(results=results, arguments=arguments)
+        tolerance = Tolerance(_log, "result_not_erased")
         for one in ids:
-            if is_argument(one):
-                _delete_content(blobs, one)
-                index.forget(owner, one)
-                arguments += 1
-            else:
-                _delete_result(store, blobs, one)
-                results += 1
+            with tolerance.each(id=one):
+                if is_argument(one):
+                    _delete_content(blobs, one)
+                    index.forget(owner, one)
+                    arguments += 1
+                else:
+                    _delete_result(store, blobs, one)
+                    results += 1
+        if tolerance.last is not None:
+            raise tolerance.last  # when all that can be deleted is
     raise BadReference(
         f"{owner!r} still gets new results after {_ROUNDS_MAX} rounds: stop their work, then erase again"
     )
@@ -130,8 +139,8 @@ def rebuilding(store: Store) -> Iterator[None]:
         while True:
             try:
                 _rebuild_if_lost(store)
-            except ResultStoreError as error:
-                _log.warning("owner_lists_not_rebuilt", error=str(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next round is soon
+                _log.warning("owner_lists_not_rebuilt", error=repr(error))
             if ended.wait(_EVERY_S):
                 return
 
@@ -146,12 +155,12 @@ def rebuilding(store: Store) -> Iterator[None]:
 def _rebuild_if_lost(store: Store) -> None:
     if store.owners.is_complete() or not isinstance(store.index, Claims):
         return
-    if store.index.claim(layout.OWNERS_CLAIM_KEY, layout.new_nonce(), ttl_s=_CLAIM_S):
+    holder = layout.new_nonce()
+    if store.index.claim(layout.OWNERS_CLAIM_KEY, holder, ttl_s=_CLAIM_S):
         try:
             rebuild(store)
         finally:
-            if isinstance(store.index, Keeps):
-                store.index.drop(layout.OWNERS_CLAIM_KEY)
+            give_back(store.index, layout.OWNERS_CLAIM_KEY, holder)
 
 
 def _needed(store: Store) -> tuple[SealStore, Keeps, ListsOwned]:
@@ -163,13 +172,35 @@ def _needed(store: Store) -> tuple[SealStore, Keeps, ListsOwned]:
     return blobs, index, index
 
 
-def _seal(store: Store, blobs: SealStore, key: str) -> Seal | None:
-    """The seal under this key; None where it cannot be read."""
+def _answer(store: Store, blobs: SealStore, key: str) -> Seal | ResultStoreError:
+    """Return the seal under this key, or why it could not be read."""
     try:
         return documents.parse(read_document(blobs, key, of=key), store.trust.macs, of=key)
-    except (BlobMissing, Damaged) as error:
-        _log.warning("seal_not_listed", key=key, error=str(error))
-        return None
+    except ResultStoreError as error:
+        return error
+
+
+def _seal(answer: Seal | ResultStoreError) -> Seal | None:
+    """Return the seal; None where it can never be read. Raises Unavailable where that is not known."""
+    if isinstance(answer, Seal):
+        return answer
+    if isinstance(answer, Unavailable):
+        raise answer
+    _log.warning("seal_not_listed", error=str(answer))
+    return None
+
+
+def _enlist(store: Store, lists: ListsOwned, seal: Seal) -> None:
+    """List what a seal names, and count its bytes; what of it cannot be read any more is not counted."""
+    result, made_at = seal.result(), seal.started_at or seal.sealed_at
+    lists.enlist(seal.owner, seal.id, made_at=made_at, stored_until=result.stored_until)
+    try:
+        whole = result if seal.artifacts_at is None else store.load(seal.id)  # whose list was moved out
+    except (Damaged, NotThere, Refused) as error:
+        _log.warning("seal_not_counted", id=seal.id, error=str(error))
+        return
+    if whole is not None:
+        store.counting.count(whole)
 
 
 def _is_listed(seal: Seal, *, now: float) -> bool:

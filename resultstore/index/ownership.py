@@ -53,7 +53,7 @@ class OwnerLists:
         """What is listed of an owner, the newest first; drops what is neither recorded nor stored any more."""
         keys, start = self._keys(owner), 0
         while page := cast("list[tuple[bytes, float]]", self._ask(_newest(keys[0], start))):
-            ids = [one.decode() for one, _ in page]
+            ids = [one.decode(errors="replace") for one, _ in page]
             heads = self._ask(_heads([self._record_key(one) for one in ids]))
             stored = self._stored(keys[1], [one for one, head in zip(ids, heads, strict=True) if not head])
             kept = [one for one, head in zip(ids, heads, strict=True) if head or one in stored]

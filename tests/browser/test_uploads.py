@@ -44,6 +44,17 @@ def test_a_chosen_photo_becomes_a_card_with_its_copies_and_can_be_fetched(visit,
     assert fetched.value.suggested_filename == made["file_name"]
 
 
+def test_the_page_gives_its_ticket_back(visit):
+    page, tickets = visit(), []
+    page.on("request", lambda one: one.url.endswith("/complete") and tickets.append(one.headers.get("upload-ticket")))
+
+    send(page, photo("kept.jpg"))
+    wait_done(page, "kept.jpg")
+
+    assert len(tickets) == 1
+    assert tickets[0]
+
+
 def test_a_file_can_be_dropped_anywhere_and_pasted(visit):
     page = visit()
     wait_live(page)

@@ -1,12 +1,14 @@
 """Owners' lists: they name what is stored for as long as it is, and say whether they are whole."""
 
+import time
+
 import pytest
 
-from resultstore import State, Store
+from resultstore import State, Store, owner_lists
 from resultstore.model import layout
 from resultstore.model.errors import BlobStoreUnavailable, IndexUnavailable
 from resultstore.model.result import Result
-from resultstore.owner_lists import Rebuilt, rebuild
+from resultstore.owner_lists import Rebuilt, erase, rebuild, rebuilding
 from resultstore.store.attempt import Attempt, running
 
 OWNER = "ann"
@@ -191,3 +193,56 @@ def test_a_line_lives_as_long_as_its_class(store: Store, monkeypatch, retention:
 
     wanted = float("inf") if days is None else sealed.expires_at
     assert until[-1] == pytest.approx(wanted, abs=60)
+
+
+def test_one_seal_that_cannot_be_read_stops_no_list(store: Store, monkeypatch: pytest.MonkeyPatch):
+    # given one seal of which the store says each time that it is away, which no store of ours can be made to do
+    sealed = [seal(store, f"job-{number}") for number in range(4)]
+    lose_index(store)
+    whole = store.blobs.get
+
+    def get(key: str, **span: int):
+        if key == layout.seal_key(sealed[0].id):
+            raise BlobStoreUnavailable("no answer")
+        return whole(key, **span)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.blobs, "get", get)
+        with pytest.raises(BlobStoreUnavailable):
+            rebuild(store)
+        assert not store.owners.is_complete()
+        assert {one.id for one in store.owners.listed(OWNER, limit=9)} == {one.id for one in sealed[1:]}
+
+    assert rebuild(store).listed == 4
+    assert store.owners.is_complete()
+
+
+def test_one_result_that_cannot_be_deleted_keeps_no_other(store: Store, monkeypatch: pytest.MonkeyPatch):
+    sealed = [seal(store, f"job-{number}") for number in range(4)]
+    whole, held = store.blobs.delete, {one.key for one in sealed[0].artifacts}
+
+    def delete(keys):
+        if held & set(keys):
+            raise BlobStoreUnavailable("held")
+        whole(keys)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.blobs, "delete", delete)
+        with pytest.raises(BlobStoreUnavailable):
+            erase(store, OWNER)
+
+    assert {one.key for one in store.blobs.list("blobs/")} == held
+    erase(store, OWNER)
+    assert list(store.blobs.list("blobs/")) == []
+
+
+def test_rebuilding_goes_on_after_any_error(store: Store, monkeypatch: pytest.MonkeyPatch):
+    calls = []
+    monkeypatch.setattr(owner_lists, "_EVERY_S", 0.01)
+    monkeypatch.setattr(store.owners, "is_complete", lambda: calls.append(1) or 1 / 0)
+
+    with rebuilding(store):
+        end = time.monotonic() + 30
+        while len(calls) < 3:
+            assert time.monotonic() < end
+            time.sleep(0.01)
