@@ -45,12 +45,13 @@ class Leases:
             self._living(key).pop(member, None)
 
     def held(self, key: str) -> Mapping[str, int]:
-        """Who has a place now, with the weight of each."""
+        """Who has a place now, with the weight of each; what no Leases has written is left out."""
         if self._scripts is None:
             with self._lock:
                 return {member: weight for member, (_, weight) in self._living(key).items()}
         said = iter(cast("list[bytes]", self._asked(key, "look")))
-        return {member.decode(): int(weight) for member, weight in zip(said, said, strict=True)}
+        pairs = (_read(member, weight) for member, weight in zip(said, said, strict=True))
+        return dict(pair for pair in pairs if pair is not None)
 
     def _asked(self, key: str, *args: str | int) -> list[object]:
         assert self._scripts is not None
@@ -64,3 +65,11 @@ class Leases:
         if not living:
             self._here = {name: held for name, held in self._here.items() if held or name == key}
         return living
+
+
+def _read(member: bytes, weight: bytes) -> tuple[str, int] | None:
+    """Return a member with its weight; None for what is damaged: one bad member must not hide the others."""
+    try:
+        return member.decode(), int(weight)
+    except ValueError:  # UnicodeDecodeError is one
+        return None

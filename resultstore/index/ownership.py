@@ -9,6 +9,7 @@ from resultstore.index.index import Owned
 from resultstore.index.process import Process, Word
 from resultstore.index.streams import last_place, since
 from resultstore.model import layout, record
+from resultstore.model.errors import BadReference
 from resultstore.model.event import Told
 from resultstore.model.result import Result
 
@@ -53,7 +54,10 @@ class OwnerLists:
         """What is listed of an owner, the newest first; drops what is neither recorded nor stored any more."""
         keys, start = self._keys(owner), 0
         while page := cast("list[tuple[bytes, float]]", self._ask(_newest(keys[0], start))):
-            ids = [one.decode(errors="replace") for one, _ in page]
+            if foreign := {entry for entry, _ in page if not self._is_id(entry)}:
+                self._ask(_removed(keys[:2], foreign))
+                continue
+            ids = [one.decode() for one, _ in page]
             heads = self._ask(_heads([self._record_key(one) for one in ids]))
             stored = self._stored(keys[1], [one for one, head in zip(ids, heads, strict=True) if not head])
             kept = [one for one, head in zip(ids, heads, strict=True) if head or one in stored]
@@ -90,6 +94,14 @@ class OwnerLists:
         self._ask(lambda of: of.client.unlink(*keys))
         for family in layout.owner_patterns(owner):
             self._ask(_unlinked(self._prefix + family))
+
+    def _is_id(self, entry: bytes) -> bool:
+        """Return whether an entry can be an id; others than resultstore may have written to Redis."""
+        try:
+            self._record_key(entry.decode())
+        except (UnicodeDecodeError, BadReference):
+            return False
+        return True
 
     def _stored(self, key: str, ids: list[str]) -> set[str]:
         if not ids:
@@ -129,7 +141,7 @@ def _newest(key: str, start: int) -> Callable[[Process], object]:
     return lambda of: of.client.zrevrange(key, start, start + _PAGE - 1, withscores=True)
 
 
-def _removed(keys: list[str], ids: set[str]) -> Callable[[Process], object]:
+def _removed(keys: list[str], ids: set[str] | set[bytes]) -> Callable[[Process], object]:
     return lambda of: [of.client.zrem(key, *ids) for key in keys]
 
 

@@ -22,6 +22,9 @@ def test_the_tutorial_runs(page):
 
 @pytest.mark.parametrize("name", HOW_TOS)
 def test_the_how_to_runs(page, name):
+    if name == "own-server.md":  # its app says itself where its results are
+        del page.environment["CELERY_RESULT_BACKEND"]
+
     page.run(f"docs/how-to/{name}")
 
 

@@ -1,0 +1,44 @@
+"""Entries that resultstore did not write: of one in a list nobody is kept from the others."""
+
+import uuid
+
+import pytest
+
+from resultstore.index.index import RunsScripts
+from resultstore.index.leases import Leases
+from resultstore.index.memory import MemoryIndex
+from resultstore.model import layout
+from resultstore.model.result import Result
+
+
+@pytest.fixture
+def redis_index(index):
+    """The drivers whose lists others can write to."""
+    if isinstance(index, MemoryIndex):
+        pytest.skip("a process's own memory has no other writer")
+    return index
+
+
+@pytest.mark.parametrize("entry", [b"\xff\xfe", b"", b"}x", b"../x"])
+def test_foreign_entry_hides_no_listed_result(redis_index, entry):
+    owner, mine = uuid.uuid4().hex, uuid.uuid4().hex
+    redis_index.save(Result(id=mine, owner=owner, value=b"1"), ttl_s=60)
+    key = layout.owner_key(owner)
+    redis_index.client.zadd(key, {entry: 1e12})
+
+    found = list(redis_index.ids(owner=owner))
+
+    assert found == [mine]
+    assert redis_index.client.zrange(key, 0, -1) == [mine.encode()]
+
+
+@pytest.mark.parametrize(("member", "weight"), [(b"\xff\xfe", b"1"), (b"bad", b"much"), (b"bad", b"nan")])
+def test_foreign_member_hides_no_other(redis_index, member, weight):
+    assert isinstance(redis_index, RunsScripts)
+    key = layout.quota_key(uuid.uuid4().hex, "tickets")
+    leases = Leases(redis_index)
+    leases.take(key, "mine", ttl_s=60, most=5, weight=1)
+    redis_index.client.zadd(key, {member: 9e15})
+    redis_index.client.hset(key + ":weights", member, weight)
+
+    assert leases.held(key) == {"mine": 1}
