@@ -97,7 +97,10 @@ def size_text(size_bytes: float) -> str:
 
 def time_text(epoch_s: float | None) -> str:
     """A moment for people: UTC, to the second."""
-    return "-" if epoch_s is None else datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    try:
+        return "-" if epoch_s is None else datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError, OSError):  # no moment that a calendar has
+        return "-"
 
 
 def state_text(state: str) -> Text:

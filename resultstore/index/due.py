@@ -7,7 +7,10 @@ from typing import Final, cast
 from resultstore.index.index import Index, RunsScripts
 
 # By the server's clock: the gateways' clocks differ. A name that is there already is seen to at the later time.
-_NOW: Final = "local now = tonumber(redis.call('TIME')[1])\n"
+_NOW: Final = """
+local kind, now = redis.call('TYPE', KEYS[1]).ok, tonumber(redis.call('TIME')[1])
+if kind ~= 'none' and kind ~= 'zset' then redis.call('DEL', KEYS[1]) end  -- we did not write that
+"""
 _ADD: Final = (
     _NOW
     + """
@@ -16,7 +19,7 @@ return {redis.call('ZADD', KEYS[1], math.max(at, before), ARGV[1])}
 """
 )
 _DUE: Final = _NOW + "return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])"
-_REMOVE: Final = "return {redis.call('ZREM', KEYS[1], ARGV[1])}"
+_REMOVE: Final = _NOW + "return {redis.call('ZREM', KEYS[1], ARGV[1])}"
 
 
 class Due:

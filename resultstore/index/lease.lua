@@ -6,6 +6,11 @@ local what, member, life_ms, weight, most = unpack(ARGV)
 local clock = redis.call('TIME')  -- the server's: the gateways' clocks differ
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
+-- What is no set and no hash was not written by us.
+for at, wanted in ipairs({'zset', 'hash'}) do
+  local kind = redis.call('TYPE', KEYS[at]).ok
+  if kind ~= 'none' and kind ~= wanted then redis.call('DEL', KEYS[at]) end
+end
 for _, over in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
   redis.call('ZREM', KEYS[1], over)
   redis.call('HDEL', KEYS[2], over)

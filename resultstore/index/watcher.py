@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 import msgspec
-import redis
 
 from resultstore.index.mailbox import Mailbox
 from resultstore.model import record
@@ -137,7 +136,7 @@ class Watcher:
                 began = time.monotonic()
                 try:
                     self._listen(self._connect(), listener)
-                except (redis.RedisError, OSError) as error:
+                except Exception as error:  # noqa: BLE001 - whatever it is: of this thread there is one, for all that wait
                     self._error = str(error)
                     failures = failures + 1 if time.monotonic() - began < _LASTING_S else 1
                 self._forget_connection()

@@ -11,6 +11,11 @@ local what, id = ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
 
+-- What is no set and no hash was not written by us.
+for at, wanted in ipairs({'hash', 'zset', 'zset'}) do
+  local kind = redis.call('TYPE', KEYS[at]).ok
+  if kind ~= 'none' and kind ~= wanted then redis.call('DEL', KEYS[at]) end
+end
 if what == 'watch' then
   redis.call('HSET', KEYS[1], id, ARGV[3])
   redis.call('ZADD', KEYS[2], now, id)

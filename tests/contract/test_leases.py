@@ -6,7 +6,9 @@ import uuid
 
 import pytest
 
+from resultstore.index.due import Due
 from resultstore.index.leases import Leases
+from resultstore.index.redis import RedisIndex
 
 
 @pytest.fixture
@@ -72,3 +74,35 @@ def test_of_many_at_once_no_more_than_so_many_win(leases, key):
         one.join()
 
     assert len(won) == 5
+
+
+@pytest.mark.parametrize("harm", ["set", "hash", "member", "weight"])
+def test_what_others_wrote_there_stops_nobody(redis_url, key, harm):
+    index = RedisIndex(redis_url)
+    leases = Leases(index)
+    leases.take(key, "mine", ttl_s=60, most=9, weight=7)
+    if harm in {"set", "hash"}:
+        index.client.set(key if harm == "set" else key + ":weights", "theirs")
+    else:
+        index.client.hset(key + ":weights", b"\xff" if harm == "member" else "theirs", 1 if harm == "member" else "x")
+
+    assert leases.take(key, "again", ttl_s=60, most=9, weight=3)
+    assert leases.held(key)["again"] == 3
+
+
+def test_a_claim_is_taken_over_what_others_wrote_there(redis_url, key):
+    index = RedisIndex(redis_url)
+    index.client.rpush(key, "theirs")
+
+    assert index.claim(key, "me", ttl_s=60)
+    assert not index.claim(key, "another", ttl_s=60)
+
+
+def test_a_list_is_kept_over_what_others_wrote_there(redis_url, key):
+    index = RedisIndex(redis_url)
+    due = Due(index, key)
+    index.client.set(key, "theirs")
+
+    due.add("a", after_s=-5)
+
+    assert due.names(count=9) == ["a"]

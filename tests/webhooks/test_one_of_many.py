@@ -2,6 +2,8 @@
 
 import uuid
 
+import pytest
+
 from resultstore.index.redis import RedisIndex
 from resultstore.model import layout
 from resultstore.model.result import Result, State
@@ -45,6 +47,17 @@ def test_any_error_leaves_both_threads_at_work(quick, gateway, receiver, monkeyp
 
         monkeypatch.setattr(outbox, name, failing)
     soon(lambda: len(failures) == 4)
+
+    [one] = watched(gateway, receiver.url, 1)
+    gateway.store.save(one.moved(State.SUCCESS))
+
+    soon(lambda: receiver.got)
+
+
+@pytest.mark.parametrize("part", ["hooks", "waiting", "due"])
+def test_what_others_wrote_there_stops_no_webhook(quick, gateway, receiver, part):
+    index = gateway.store.index
+    index.client.set(index._prefix + layout.webhooks_key(part), "theirs")
 
     [one] = watched(gateway, receiver.url, 1)
     gateway.store.save(one.moved(State.SUCCESS))

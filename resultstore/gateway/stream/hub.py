@@ -13,8 +13,11 @@ from resultstore.gateway.stream.frames import Frame
 from resultstore.gateway.stream.newsroom import Newsroom
 from resultstore.gateway.stream.viewer import Viewer
 from resultstore.index.index import Streams
+from resultstore.logs import Log
 from resultstore.model.errors import IndexUnavailable, Misconfigured
 from resultstore.store import Store
+
+_log = Log(__name__)
 
 _TICK_S: Final = 1.0
 _LINGER_S: Final = 30.0  # an owner whose page is loaded again is still heard
@@ -137,8 +140,14 @@ class Hub:
             await asyncio.sleep(_TICK_S)
             now = time.monotonic()
             for owner, audience in list(self._audiences.items()):
-                for viewer in audience.viewers:
-                    viewer.tick(now)
-                if not audience.viewers and now - audience.alone_since > _LINGER_S and self._newsroom is not None:
-                    del self._audiences[owner]
-                    self._newsroom.leave(owner)
+                try:
+                    self._tick_for(owner, audience, now)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the other owners' streams go on
+                    _log.warning("stream_not_kept_alive", error=repr(error))
+
+    def _tick_for(self, owner: str, audience: _Audience, now: float) -> None:
+        for viewer in audience.viewers:
+            viewer.tick(now)
+        if not audience.viewers and now - audience.alone_since > _LINGER_S and self._newsroom is not None:
+            del self._audiences[owner]
+            self._newsroom.leave(owner)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from resultstore.gateway.stream import newsroom
+from resultstore.gateway.stream import hub, newsroom, viewer
 from resultstore.gateway.views import result_view
 from resultstore.index.redis import RedisIndex
 from resultstore.model import layout
@@ -128,3 +128,20 @@ def test_a_feed_that_fails_is_read_again(watched, owner, monkeypatch):
 
     assert reader.took(2)[1] == ("result", ("one", "PENDING"))
     assert len(failures) == 3
+
+
+def test_a_viewer_that_fails_ends_no_other_stream(watched, owner, other, monkeypatch):
+    monkeypatch.setattr(viewer, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(hub, "_TICK_S", 0.05)
+    whole = viewer.Viewer.tick
+
+    def tick(self, now):
+        if other in self.owners:
+            raise ValueError("no error that anybody thought of")
+        whole(self, now)
+
+    monkeypatch.setattr(viewer.Viewer, "tick", tick)
+    watched.reader(other)
+    well = watched.reader(owner)
+
+    well.until(lambda one: one.comments >= 3)

@@ -4,12 +4,13 @@ import os
 import threading
 import time
 import traceback
+import uuid
 from contextlib import ExitStack
 
 import pytest
 
 from resultstore.index.redis import RedisIndex
-from resultstore.model import layout
+from resultstore.model import layout, record
 from resultstore.model.errors import IndexUnavailable, Misconfigured
 from resultstore.model.event import Event
 from resultstore.model.result import Progress, Result, State
@@ -231,3 +232,25 @@ def works_in_a_child(index):
 
 def watcher_threads():
     return {thread for thread in threading.enumerate() if thread.name == "resultstore-watcher"}
+
+
+def test_a_message_that_cannot_be_taken_ends_no_watch(redis_url, monkeypatch):
+    index, failures = RedisIndex(redis_url), []
+    whole, one = record.decode_event, Result(id=uuid.uuid4().hex)
+
+    def decode_event(message: bytes):
+        if not failures:
+            failures.append(message)
+            raise ValueError("no error that anybody thought of")
+        return whole(message)
+
+    monkeypatch.setattr(record, "decode_event", decode_event)
+    with index.watch(one.id) as watch:
+        index.save(one.moved(State.STARTED), ttl_s=60)
+        assert watch.wait(30) is None, "it is to be looked at"
+        index.save(one.moved(State.SUCCESS), ttl_s=60)
+        assert watch.wait(30).state == "SUCCESS"
+
+    with index.watch(one.id) as watch:
+        index.save(one.moved(State.SUCCESS), ttl_s=60)
+        assert watch.wait(30) is not None
