@@ -116,6 +116,14 @@ def test_a_slow_request_is_ended(address, short, kind):
     assert dripped_until_closed(address, *SLOW[kind])
 
 
+def test_an_answered_request_is_ended_soon(address, monkeypatch):
+    # given a body that may take an hour while somebody reads it
+    monkeypatch.setattr(patience, "BODY_LIMIT_S", 3600.0)
+    monkeypatch.setattr(patience, "ANSWERED_LIMIT_S", 0.3)
+
+    assert dripped_until_closed(address, *SLOW["GET with a body"])
+
+
 async def reading(scope, receive, send):
     """Answers when the body is whole, with the headers and the length that it saw."""
     size = 0
