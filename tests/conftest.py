@@ -1,5 +1,6 @@
 """Servers: the real Redis, RabbitMQ and MinIO that `scripts/services run` has started for this test run."""
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -46,6 +47,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         named = any(isinstance(one, str) and one.startswith(SERVER_PARAMETERS) for one in parameters)
         if named or SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.servers)
+
+
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Pytest's own, also after a test whose server or worker has set up logging in this process."""
+    logging.disable(logging.NOTSET)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith(("resultstore", "tasks")) and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
+    caplog.set_level(logging.INFO)
+    return caplog
 
 
 @pytest.fixture(scope="session")

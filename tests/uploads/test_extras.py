@@ -25,7 +25,11 @@ MIB = 1 << 20
 
 def failure_of(place: Place, ticket: dict) -> str:
     place.complete(ticket)
-    told = place.gateway.get(f"/v1/results/{ticket['id']}").json()
+    until = time.monotonic() + 60
+    while not (told := place.gateway.get(f"/v1/results/{ticket['id']}").json())["failure"]:
+        assert time.monotonic() < until, told["state"]
+        place.complete(ticket)  # whoever came first may be at it still
+        time.sleep(0.1)
     assert (told["state"], told["failure"]["type"]) == ("FAILURE", "UploadRejected")
     return told["failure"]["message"]
 
