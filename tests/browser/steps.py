@@ -43,6 +43,15 @@ def large_table(folder: Path, name: str, *, size_bytes: int = 17_500_000) -> Pat
     return path
 
 
+def long_report(folder: Path, name: str) -> Path:
+    """A table just within the caps of the report, which takes many seconds of it."""
+    path = folder / name
+    numbers = random.Random(7)
+    rows = (",".join(str(numbers.getrandbits(30)) for _ in range(40)) for _ in range(9_900))
+    path.write_text("\n".join([",".join(f"column{n}" for n in range(40)), *rows]) + "\n")
+    return path
+
+
 def card(page: Page, name: str) -> Locator:
     """The newest card of that name."""
     return page.locator(".card").filter(has=page.get_by_role("button", name=name, exact=True)).first

@@ -5,7 +5,7 @@ import hashlib
 from playwright.sync_api import expect
 
 from tests.browser.conftest import shot
-from tests.browser.steps import card, choose_task, large_table, photo, send, table, wait_done, wait_live
+from tests.browser.steps import card, choose_task, large_table, long_report, photo, send, table, wait_done, wait_live
 
 DROP = """([name, type, bytes]) => {
   const transfer = new DataTransfer();
@@ -141,7 +141,7 @@ def test_a_file_that_comes_before_the_gateway_said_who_we_are_waits_for_it(visit
 
 def test_work_can_be_cancelled_while_it_runs_and_what_comes_after_it_is_done(visit, tmp_path):
     page = visit()
-    send(page, large_table(tmp_path, "long.csv"))
+    send(page, long_report(tmp_path, "long.csv"))
     choose_task(page, "Report on a table")
     running = card(page, "long.csv")
     expect(running.locator(".pill")).to_contain_text("Working")

@@ -26,7 +26,7 @@ def install(app: Celery, store: Callable[[], Store]) -> None:
     """
 
     def note_when_ready(sender: Consumer, **_: object) -> None:
-        if sender.app is not app:
+        if getattr(sender, "app", None) is not app:
             return
         queues = [one.name for one in sender.app.amqp.queues.consume_from.values()]
         tasks = [one for one in app.tasks if not one.startswith(_OWN_PREFIX)]
