@@ -271,7 +271,9 @@ def streamed(client: httpx.Client, headers: dict[str, str]) -> list[tuple[str, d
     name = ""
     with client.stream("GET", "/v1/events", headers=headers) as stream:
         assert stream.status_code == 200
-        piece = next(stream.iter_raw())
+        piece, pieces = b"", stream.iter_raw()
+        while b"data: " not in piece or not piece.endswith(b"\n\n"):  # a loaded machine sends it in several
+            piece += next(pieces)
     for line in piece.decode().splitlines():
         if line.startswith("event: "):
             name = line.removeprefix("event: ")

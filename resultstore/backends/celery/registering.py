@@ -25,8 +25,8 @@ def install(app: Celery, store: Callable[[], Store]) -> None:
         store: gives the app's Store, which is not opened before.
     """
 
-    def note_when_ready(sender: Consumer, **_: object) -> None:
-        if getattr(sender, "app", None) is not app:
+    def note_when_ready(sender: Consumer | None = None, **_: object) -> None:
+        if sender is None or sender.app is not app:
             return
         queues = [one.name for one in sender.app.amqp.queues.consume_from.values()]
         tasks = [one for one in app.tasks if not one.startswith(_OWN_PREFIX)]
