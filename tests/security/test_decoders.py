@@ -1,5 +1,6 @@
 """Decoders: what a stranger's bytes can do to the process that unpacks them, and that process to all others."""
 
+import os
 import socket
 import struct
 import sys
@@ -11,6 +12,7 @@ from resultstore import BadInput
 from resultstore.model.errors import Damaged
 from tasks.confined import Bounds, run
 from tests.security import hostile
+from tests.security.conftest import family
 from tests.security.hostile import MIB
 
 BOUNDS = Bounds(memory_mib=256, cpu_s=2, wall_s=5)
@@ -58,6 +60,8 @@ TRIES = {
     "fills the memory": "x = [bytearray(1 << 26) for _ in range(64)]",
     "never ends": "while True: pass",
     "fills the disk": "f = open('big', 'wb'); f.truncate(5 << 30); f.seek(5 << 30); f.write(b'x' * (1 << 20))",
+    "prints without end": "import os\nwhile True: os.write(1, bytes(1 << 20))",
+    "starts others": "import os\nwhile True: os.fork()",
     "opens all files": "x = [open('/dev/null') for _ in range(500)]",
 }
 
@@ -82,3 +86,20 @@ def test_a_decoder_that_was_taken_over_reaches_nobody_and_knows_nothing(attack, 
             with pytest.raises(BadInput):
                 run([sys.executable, "-I", "-c", code], folder=tmp_path, bounds=BOUNDS)
         seen.refused()
+
+
+def test_a_decoder_that_was_taken_over_opens_nothing_of_a_worker(target, attack, tmp_path):
+    blob = next(one for one in (target.folder / "blobs").rglob("*") if one.is_file())
+    workers = list(family(os.getpid()))
+    assert workers
+    with attack("a decoder that looks into the worker", max_s=60) as seen:
+        tries = [f"open('{blob}', 'rb').read()", f"open('{blob}', 'r+b')", f"__import__('os').remove('{blob}')"]
+        for pid in workers:
+            tries += [f"open('/proc/{pid}/{name}', 'rb').read(1)" for name in ("environ", "mem", "maps")]
+            tries += [f"__import__('os').kill({pid}, 0)"]
+        for code in tries:
+            with pytest.raises(BadInput, match="PermissionError"):
+                run([sys.executable, "-I", "-c", code], folder=tmp_path, bounds=BOUNDS)
+        seen.refused()
+    made = target.uploaded(hostile.jpeg(), name="a.jpg", media_type="image/jpeg", task="images.resize")
+    assert target.outcome(made).state == "SUCCESS"
