@@ -7,7 +7,7 @@ import jwt
 import pytest
 
 from resultstore import Settings
-from tests.cli.test_setup_minio import ROOT, client, refused, server, set_up  # noqa: F401 - fixtures of a MinIO of our own
+from tests.cli.conftest import ROOT, client, refused, server, set_up  # noqa: F401 - fixtures of a MinIO of our own
 from tests.uploads.conftest import environment, photo, send, serving  # noqa: F401 - a fixture
 from tests.uploads.telling import publish
 from tests.uploads.test_bucket_events import event, key_of, told  # noqa: F401 - a fixture

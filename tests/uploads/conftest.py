@@ -12,13 +12,14 @@ from celery import Celery
 
 from resultstore import Settings, Store, connect
 from resultstore.backends.celery.dispatching import CeleryDispatcher
-from resultstore.embedded import free_port
 from resultstore.gateway.app import create_app
 from resultstore.gateway.served.bytes_app import create_bytes_app
 from tasks.app import make_app
 from tasks.offers import offers
 from tasks.samples import photos
 from tests.gateway.conftest import running
+
+_RESERVED: dict[int, socket.socket] = {}
 
 # For what does not depend on the store.
 once = pytest.mark.parametrize("blobs_url", ["local"], indirect=True)
@@ -72,6 +73,7 @@ def photo() -> bytes:
 
 def environment(redis_url: str, amqp_url: str, s3_server, blobs_url: str) -> dict[str, str]:
     """The variables of a gateway and a worker of our own; Celery's backend finds its settings there."""
+    gateway_port, bytes_port = _reserved_ports()
     return {
         "RESULTSTORE_INDEX_URL": redis_url,
         "RESULTSTORE_INDEX_PREFIX": f"{uuid.uuid4().hex}:",
@@ -79,8 +81,8 @@ def environment(redis_url: str, amqp_url: str, s3_server, blobs_url: str) -> dic
         "RESULTSTORE_BROKER_URL": amqp_url,
         "RESULTSTORE_S3_ENDPOINT": s3_server.endpoint,
         "RESULTSTORE_SECRET_KEY": "k" * 32,
-        "RESULTSTORE_GATEWAY_PORT": str(free_port()),
-        "RESULTSTORE_BYTES_PORT": str(free_port()),
+        "RESULTSTORE_GATEWAY_PORT": str(gateway_port),
+        "RESULTSTORE_BYTES_PORT": str(bytes_port),
         "AWS_ACCESS_KEY_ID": s3_server.access_key,
         "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,
     }
@@ -123,5 +125,16 @@ def serving(settings: Settings) -> Iterator[Place]:
         connection.default_channel.queue_delete(app.conf.task_default_queue)
 
 
+def _reserved_ports() -> list[int]:
+    """Two ports that nobody else gets until the next call."""
+    while _RESERVED:
+        _RESERVED.popitem()[1].close()
+    for _ in range(2):
+        one = socket.create_server(("127.0.0.1", 0))
+        _RESERVED[one.getsockname()[1]] = one
+    return list(_RESERVED)
+
+
 def _listening(port: int) -> socket.socket:
-    return socket.create_server(("127.0.0.1", port))
+    reserved = _RESERVED.pop(port, None)
+    return socket.create_server(("127.0.0.1", port)) if reserved is None else reserved
