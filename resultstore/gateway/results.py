@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import JSONResponse, Response
 
 from resultstore.gateway.cursors import Cursors
-from resultstore.gateway.identity.caller import Caller, needs, short, visible
+from resultstore.gateway.identity.caller import MAX_ID_CHARS, Caller, may_see, needs, short, visible
 from resultstore.gateway.listing import Filters, Listing
 from resultstore.gateway.lookups import Lookups
 from resultstore.gateway.prefix import Prefix
@@ -20,7 +20,7 @@ from resultstore.gateway.starting import Starting
 from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView
 from resultstore.index.index import Keeps
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import ArtifactMissing
+from resultstore.model.errors import ArtifactMissing, ResultMissing
 from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.uploads.late import LateBytes
@@ -119,8 +119,12 @@ class ResultRoutes:
         return self._accepted(self._views.one(made, retry_of=result_id))
 
     def delete(self, result_id: str, caller: _Deleter) -> Response:
-        """Delete it for good, with its Artifacts."""
-        found = visible(self._store, caller, result_id)
+        """Delete it for good, with its Artifacts. After an error, ask again."""
+        try:
+            found = visible(self._store, caller, result_id)
+        except ResultMissing:
+            self._finish_deletion(caller, result_id)
+            raise
         if not found.terminal:
             detail = f"result {short(result_id)} has not ended: cancel it, or its upload, first"
             raise Problem(HTTPStatus.CONFLICT, "not-finished", detail)
@@ -129,6 +133,12 @@ class ResultRoutes:
         self._store.delete(found.id)
         self._quotas.leave(Kind.RUNNING, found.owner, found.id)
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=NO_STORE)
+
+    def _finish_deletion(self, caller: Caller, result_id: str) -> None:
+        """Go on with a deletion of the caller's own that failed half way: the Result is gone, its bytes may not be."""
+        stone = self._store.deleting.tombstone(result_id) if len(result_id) <= MAX_ID_CHARS else None
+        if stone is not None and may_see(caller, stone):
+            self._store.delete(result_id)
 
     def _accepted(self, view: ResultView) -> Response:
         location = self._prefix.link(f"/v1/results/{view.id}")

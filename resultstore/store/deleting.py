@@ -66,6 +66,11 @@ class Deleting:
         if (known is not None or owner) and isinstance(self._index, Streams):
             self._index.tell_gone(result_id, owner=owner)
 
+    def tombstone(self, result_id: str) -> Result | None:
+        """The record's tombstone, which says whose it was; None where there is none."""
+        record = self._record(result_id)
+        return record if record is not None and record.deleted else None
+
     def bury(self, result_id: str, *, owner: str) -> None:
         """End an id of which nothing is stored, and nothing was sealed: an upload that is given up."""
         self._bury_record(result_id, owner=owner, ttl_s=ALONE_S)
@@ -94,13 +99,14 @@ class Deleting:
 
     def _owner(self, known: Result | None, result_id: str) -> str:
         """Whose it is; an earlier deletion that failed has left that in its tombstone."""
-        if known is not None:
-            return known.owner
+        known = known or self._record(result_id)
+        return "" if known is None else known.owner
+
+    def _record(self, result_id: str) -> Result | None:
         try:
-            record = self._index.peek(result_id)
+            return self._index.peek(result_id)
         except Damaged:
-            return ""
-        return "" if record is None else record.owner
+            return None
 
     def _known(self, result_id: str) -> tuple[Result | None, bool]:
         """The Result, and whether something stands there that cannot be read or believed: that can still be buried."""

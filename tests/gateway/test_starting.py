@@ -6,7 +6,9 @@ from hashlib import sha256
 import pytest
 
 from resultstore.model import layout
+from resultstore.model.errors import BlobStoreUnavailable
 from resultstore.model.result import Result, State
+from resultstore.store.attempt import Attempt, running
 
 GREET = {"arguments": {"name": "ann"}}
 PICTURE = {"name": "a.png", "size_bytes": 5, "media_type": "image/png", "task": "shrink"}
@@ -148,6 +150,27 @@ def test_deleting_takes_the_artifacts_along_and_what_runs_is_not_deleted(served)
     assert answers["runs"].json()["slug"] == "not-finished"
     assert served.gateway.get("/v1/results/done").status_code == 404
     assert made.key not in [one.key for one in served.blobs.list("blobs/")]
+
+
+def test_a_deletion_that_failed_is_finished_by_asking_again(served_with_tokens, monkeypatch):
+    served, token_of = served_with_tokens
+    ann, bob = ({"Authorization": f"Bearer {token_of(owner, 'delete')}"} for owner in ("ann", "bob"))
+    attempt = Attempt("anns", owner="ann")
+    with running(attempt):
+        served.store.put(b"hello", name="a.txt")
+    served.store.save(served.store.seal(attempt))
+
+    def away(*_: object) -> None:
+        raise BlobStoreUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(served.blobs, "delete", away)
+        assert served.gateway.delete("/v1/results/anns", headers=ann).status_code == 503
+    assert served.gateway.delete("/v1/results/anns", headers=bob).status_code == 404
+    assert len(list(served.blobs.list("blobs/"))) == 1
+
+    assert served.gateway.delete("/v1/results/anns", headers=ann).status_code == 404
+    assert list(served.blobs.list("blobs/")) == []
 
 
 WRITES = [
