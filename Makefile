@@ -36,7 +36,8 @@ test: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python -m pytest $(ARGS)
 
 quick: .venv/dev.stamp
-	$(BIN)/python -m pytest -m "not servers" tests/unit tests/contract tests/test_*.py $(ARGS)
+	$(BIN)/python -m pytest -m "not servers" tests/model tests/telemetry tests/blobs tests/index tests/store tests/capture tests/ops \
+		tests/contract tests/backends/celery/codec tests/backends/celery/capture tests/test_*.py $(ARGS)
 
 coverage: .venv/dev.stamp
 	$(SERVICES) programs

@@ -23,8 +23,8 @@ from benchmarks.gateway import await_ready, free_port
 from benchmarks.measuring import Row, bucket, row
 from resultstore import Settings
 from resultstore.cli.serve import WORKER_ENVIRONMENT, worker_argv
-from resultstore.provision import provision
-from resultstore.tokens import Grant, append, new_token, token_hash
+from resultstore.gateway.identity.token_file import Grant, append, new_token, token_hash
+from resultstore.ops.provision import provision
 from tasks.samples import photos
 
 WIDTH, HEIGHT = 6000, 4000

@@ -20,9 +20,9 @@ import httpx
 
 from benchmarks.measuring import Row, medians, row
 from resultstore import Result, Settings, State, Store, connect
+from resultstore.gateway.identity.token_file import Grant, append, new_token, token_hash
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
-from resultstore.tokens import Grant, append, new_token, token_hash
 
 CONNECTIONS = 16
 ROUNDS, REQUESTS = 5, 1_600

@@ -17,9 +17,9 @@ import uuid
 from pathlib import Path
 
 from benchmarks.measuring import Row, row
-from resultstore.index.redis import RedisIndex
+from resultstore.gateway.identity.token_file import Grant, append, new_token, token_hash
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.result import Progress, Result
-from resultstore.tokens import Grant, append, new_token, token_hash
 
 OWNERS, VIEWERS_EACH = 50, 20
 EVENTS_S = 5

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from resultstore.capture import Output
+from resultstore.capture.outputs import Output
 from resultstore.connect import connect
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import (
@@ -45,7 +45,7 @@ from resultstore.settings import Settings
 from resultstore.store import Store
 
 if TYPE_CHECKING:
-    from resultstore.offers import Offer, Offers, Options
+    from resultstore.dispatch.offers import Offer, Offers, Options
 
 __all__ = [
     "AddressRefused",
@@ -97,5 +97,5 @@ __all__ = [
 def __getattr__(name: str) -> object:
     # What describes tasks to a gateway is made with pydantic, whose 10 MiB a worker's process need not carry.
     if name in {"Offer", "Offers", "Options"}:
-        return getattr(import_module("resultstore.offers"), name)
+        return getattr(import_module("resultstore.dispatch.offers"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

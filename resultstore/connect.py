@@ -10,15 +10,15 @@ from resultstore.index.index import Index
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store
-from resultstore.store.sealing import SealStore
+from resultstore.store.seals import SealStore
 
 if TYPE_CHECKING:
-    from resultstore.blobs.bucket import S3Bucket
-    from resultstore.blobs.credentials import CredentialSource
-    from resultstore.blobs.forgery import Forger
-    from resultstore.blobs.minio import MinioServer
-    from resultstore.blobs.probe import S3Probes
-    from resultstore.blobs.target import S3Target
+    from resultstore.blobs.s3.bucket import S3Bucket
+    from resultstore.blobs.s3.credentials import CredentialSource
+    from resultstore.blobs.s3.forgery import Forger
+    from resultstore.blobs.s3.minio_admin import MinioServer
+    from resultstore.blobs.s3.probe import S3Probes
+    from resultstore.blobs.s3.target import S3Target
 
 
 def connect(settings: Settings | None = None, *, redis_options: Mapping[str, object] | None = None) -> Store:
@@ -39,7 +39,7 @@ def connect_bucket(settings: Settings) -> "S3Bucket | None":
     """The control plane of the bucket that `settings` name; None where blobs stand elsewhere. Makes no request yet."""
     if urlsplit(settings.blobs_url).scheme != "s3":
         return None
-    from resultstore.blobs.bucket import S3Bucket
+    from resultstore.blobs.s3.bucket import S3Bucket
 
     return S3Bucket(_target(settings))
 
@@ -50,8 +50,8 @@ def connect_minio(settings: Settings) -> "MinioServer":
         raise Misconfigured(
             "no MinIO is named: set RESULTSTORE_BLOBS_URL to s3://bucket/prefix and RESULTSTORE_S3_ENDPOINT"
         )
-    from resultstore.blobs.chain import CredentialChain
-    from resultstore.blobs.minio import MinioServer
+    from resultstore.blobs.s3.credential_chain import CredentialChain
+    from resultstore.blobs.s3.minio_admin import MinioServer
 
     return MinioServer(_target(settings), credentials=CredentialChain())
 
@@ -60,10 +60,10 @@ def connect_probes(settings: Settings) -> "S3Probes | None":
     """What finds out what the bucket's store really keeps; None where blobs stand elsewhere. Makes no request yet."""
     if urlsplit(settings.blobs_url).scheme != "s3":
         return None
-    from resultstore.blobs.bucket import S3Bucket
-    from resultstore.blobs.chain import CredentialChain
-    from resultstore.blobs.probe import S3Probes
-    from resultstore.blobs.s3 import S3Blobs
+    from resultstore.blobs.s3.bucket import S3Bucket
+    from resultstore.blobs.s3.credential_chain import CredentialChain
+    from resultstore.blobs.s3.driver import S3Blobs
+    from resultstore.blobs.s3.probe import S3Probes
 
     target = _target(settings)
     return S3Probes(S3Bucket(target), S3Blobs(target), credentials=CredentialChain())
@@ -73,8 +73,8 @@ def connect_forgers(settings: Settings) -> "Mapping[str, Forger]":
     """A Forger for each access key whose id stands in URLs, by what it signs; none where blobs are not in a bucket."""
     if urlsplit(settings.blobs_url).scheme != "s3":
         return {}
-    from resultstore.blobs.chain import CredentialChain
-    from resultstore.blobs.forgery import Forger
+    from resultstore.blobs.s3.credential_chain import CredentialChain
+    from resultstore.blobs.s3.forgery import Forger
 
     own = CredentialChain()
     signers = {"uploads": _uploaders(settings) or own, "reads": _readers(settings) or own}
@@ -103,8 +103,8 @@ def _blobs(settings: Settings) -> tuple[SealStore | None, Signer | None]:
 
 
 def _local(folder: Path, settings: Settings) -> tuple[SealStore, Signer]:
-    from resultstore.blobs.local import LocalBlobs
-    from resultstore.blobs.localurls import LocalSigner, folder_secret
+    from resultstore.blobs.local.driver import LocalBlobs
+    from resultstore.blobs.local.signer import LocalSigner, folder_secret
 
     base_url = settings.bytes_url or f"http://{settings.bytes_host}:{settings.bytes_port}"
     secret = settings.secret_key.encode() or folder_secret(folder)
@@ -113,10 +113,10 @@ def _local(folder: Path, settings: Settings) -> tuple[SealStore, Signer]:
 
 
 def _s3(settings: Settings) -> tuple[SealStore, Signer]:
-    from resultstore.blobs.chain import CredentialChain
-    from resultstore.blobs.clock import near
-    from resultstore.blobs.presign import S3Signer
-    from resultstore.blobs.s3 import S3Blobs
+    from resultstore.blobs.s3.clock import near
+    from resultstore.blobs.s3.credential_chain import CredentialChain
+    from resultstore.blobs.s3.driver import S3Blobs
+    from resultstore.blobs.s3.signer import S3Signer
 
     target, chain = _target(settings), CredentialChain()
     blobs = S3Blobs(target, credentials=chain)
@@ -148,8 +148,8 @@ def _uploaders(settings: Settings) -> "CredentialSource | None":
 
 
 def _identity(access_key: str, secret_key: str, *, profile: str, name: str) -> "CredentialSource | None":
-    from resultstore.blobs.chain import CredentialChain
-    from resultstore.blobs.credentials import Credentials
+    from resultstore.blobs.s3.credential_chain import CredentialChain
+    from resultstore.blobs.s3.credentials import Credentials
 
     if bool(access_key) != bool(secret_key):
         raise Misconfigured(f"RESULTSTORE_{name}_ACCESS_KEY and RESULTSTORE_{name}_SECRET_KEY go together: set both")
@@ -160,7 +160,7 @@ def _identity(access_key: str, secret_key: str, *, profile: str, name: str) -> "
 
 
 def _target(settings: Settings) -> "S3Target":
-    from resultstore.blobs.target import S3Target
+    from resultstore.blobs.s3.target import S3Target
 
     url = urlsplit(settings.blobs_url)
     if not url.netloc:
@@ -179,11 +179,11 @@ def _target(settings: Settings) -> "S3Target":
 def _index(settings: Settings, redis_options: Mapping[str, object] | None) -> Index:
     match urlsplit(settings.index_url).scheme:
         case "memory":
-            from resultstore.index.memory import MemoryIndex
+            from resultstore.index.memory.driver import MemoryIndex
 
             return MemoryIndex()
         case "redis" | "rediss" | "unix" | "sentinel" | "redis-cluster" | "rediss-cluster":
-            from resultstore.index.redis import RedisIndex
+            from resultstore.index.redis.driver import RedisIndex
 
             return RedisIndex(settings.index_url, prefix=settings.index_prefix, options=redis_options)
         case other:

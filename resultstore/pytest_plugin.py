@@ -37,11 +37,11 @@ class Trial:
 
 
 def _trial() -> "_CeleryTrial":
-    return cast("_CeleryTrial", importlib.import_module("resultstore.backends.celery.trial"))
+    return cast("_CeleryTrial", importlib.import_module("resultstore.backends.celery.testing"))
 
 
 class _CeleryTrial(Protocol):
-    """`resultstore.backends.celery.trial`."""
+    """`resultstore.backends.celery.testing`."""
 
     def eager(self, app: "Celery") -> "AbstractContextManager[Store]": ...
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from resultstore.model.errors import BadSetting
-from resultstore.redaction import Secret, secret_url
+from resultstore.telemetry.redaction import Secret, secret_url
 
 GIB = 1024**3
 DEFAULT_PART_SIZE_BYTES = 8 * 1024 * 1024

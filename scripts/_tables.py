@@ -10,7 +10,7 @@ import resultstore
 from resultstore import ResultStoreError, Settings, connect
 from resultstore.cli.app import make_app
 from resultstore.cli.exits import Exit, exit_of
-from resultstore.dispatching import Dispatcher
+from resultstore.dispatch.orders import Dispatcher
 from resultstore.gateway.app import create_app
 from resultstore.model import errors
 from resultstore.settings import settings_known

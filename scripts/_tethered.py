@@ -1,4 +1,4 @@
-"""Tethered: processes that end with this one, whatever way it ends (see resultstore/cli/tether.py)."""
+"""Tethered: processes that end with this one, whatever way it ends (see resultstore/ops/process_reaper.py)."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-TETHER = Path(__file__).resolve().parent.parent / "resultstore" / "cli" / "tether.py"
+TETHER = Path(__file__).resolve().parent.parent / "resultstore" / "ops" / "process_reaper.py"
 POLL_S = 0.05
 
 

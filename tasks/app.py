@@ -5,8 +5,8 @@ from celery.signals import worker_init, worker_ready
 
 from resultstore import Settings
 from resultstore.backends.celery import bucket_events, escape_worker_logs, setup, trace_worker
-from tasks.confined import hide_this_process
-from tasks.fences import tell_what_decoders_reach
+from tasks.sandbox.confined import hide_this_process
+from tasks.sandbox.fences import tell_what_decoders_reach
 
 # Kept below RabbitMQ's `consumer_timeout` (30 minutes unacknowledged): with late acknowledgement a longer task
 # would lose its channel and run again, for ever.
@@ -19,13 +19,13 @@ def make_app(settings: Settings) -> Celery:
     made.conf.update(
         include=[
             "tasks.examples",
-            "tasks.images",
-            "tasks.pdf",
-            "tasks.models",
-            "tasks.tables",
-            "tasks.documents",
-            "tasks.videos",
-            "tasks.table_head",
+            "tasks.images.task",
+            "tasks.report.task",
+            "tasks.models.task",
+            "tasks.tables.convert",
+            "tasks.documents.task",
+            "tasks.videos.task",
+            "tasks.tables.preview",
         ],
         task_default_queue=settings.broker_queue,
         task_serializer="json",

@@ -59,8 +59,8 @@ def _explained(function: Callable[..., object], error: ValidationError) -> str:
     wrong = "; ".join(
         f"{_place(one['loc'], takes)!r}: {one['msg']}" for one in error.errors(include_input=False, include_url=False)
     )
-    room = function.__module__.rpartition(".")[2]
-    return f"{room}.{function.__name__} was called wrongly: {wrong}; it takes: {', '.join(takes)}"
+    package = function.__module__.split(".")[1].replace("report", "pdf")  # tasks/report holds `pdf.report`
+    return f"{package}.{function.__name__} was called wrongly: {wrong}; it takes: {', '.join(takes)}"
 
 
 def _place(steps: tuple[int | str, ...], takes: list[str]) -> str:

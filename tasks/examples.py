@@ -9,9 +9,10 @@ from pydantic import Field
 
 from resultstore import Artifact
 from resultstore.backends.celery import store_of
-from tasks import models, pdf
 from tasks.app import app
 from tasks.arguments import checked
+from tasks.models import task as models
+from tasks.report import task as pdf
 from tasks.samples import Sample, digits, wine
 
 Table = Literal["wine", "digits"]

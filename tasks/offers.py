@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from resultstore import Offer, Offers, Options
-from tasks.csv_dialect import Encoding, Header
+from tasks.csv_reader.dialect import Encoding, Header
 
 MIB: Final = 1024 * 1024
 PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/avif", "image/gif")

@@ -10,9 +10,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from resultstore.blobs.credentials import Credentials, CredentialSource
-from resultstore.blobs.s3 import S3Blobs
-from resultstore.blobs.target import S3Target
+from resultstore.blobs.s3.credentials import Credentials, CredentialSource
+from resultstore.blobs.s3.driver import S3Blobs
+from resultstore.blobs.s3.target import S3Target
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import _install
 import _local
 from _access import Access
 from _server import free_ports, redis_answers
-from resultstore.accounts import ROLES, given_accounts
+from resultstore.ops.accounts import ROLES, given_accounts
 from resultstore.settings import Settings, settings_known
 from tests.uploads.telling import until
 

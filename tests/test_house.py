@@ -1,4 +1,4 @@
-"""House: the floors and measures of the source, kept by reading it."""
+"""Layers and measures of the source, checked by reading it."""
 
 import ast
 import re
@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.house_plan import (
+from tests.layers import (
     CORE,
     DRIVERS,
     LEVEL,
-    OPEN_FLOOR,
     READS_ENVIRONMENT,
     SEPARATE,
     THIRD_PARTY,
@@ -88,12 +87,12 @@ def is_package(module: str) -> bool:
     return (HERE / module.replace(".", "/")).is_dir()
 
 
-def below(package: str, names: frozenset[str]) -> bool:
-    known = {module_name(path) for path in sources(package.replace(".", "/"))}
-    return any(name.startswith(f"{package}.") for name in names & known)
+def below(parent: str, names: frozenset[str]) -> bool:
+    known = {module_name(path) for path in sources(parent.replace(".", "/"))}
+    return any(name.startswith(f"{parent}.") for name in names & known)
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
@@ -114,23 +113,19 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     return (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def test_every_room_stands_on_a_floor():
-    rooms = {room(name) for name in graph()} - {""}
-    assert rooms == set(LEVEL), "name new rooms in FLOORS, and take old ones out"
+def test_every_package_has_its_layer():
+    packages = {package(name) for name in graph()} - {""}
+    assert packages == set(LEVEL), "name new packages in LAYERS, and take old ones out"
 
 
-def test_imports_point_downwards():
+def test_imports_point_down():
     wrong = [
         f"{name} -> {used}"
         for name, uses in graph().items()
         for used in uses
-        if room(name)
-        and room(used) != room(name)
-        and (
-            not room(used)
-            or LEVEL[room(used)] > LEVEL[room(name)]
-            or (LEVEL[room(used)] == LEVEL[room(name)] != OPEN_FLOOR)
-        )
+        if package(name)
+        and package(used) != package(name)
+        and (not package(used) or LEVEL[package(used)] >= LEVEL[package(name)])
     ]
     assert wrong == []
 
@@ -154,16 +149,16 @@ def test_only_connect_knows_the_drivers():
         f"{name} -> {used}"
         for name, uses in graph().items()
         for used in uses & DRIVERS - USES_DRIVERS.get(longest_prefix(name, USES_DRIVERS), set())
-        if room(name) != room(used)
+        if package(name) != package(used)
     ]
     assert wrong == []
 
 
-def test_a_door_never_imports_another_door():
+def test_a_backend_never_imports_another_one():
     for name, uses in graph().items():
-        if room(name) == "backends" and name.count("."):
+        if package(name) == "backends" and name.count("."):
             mine = ".".join(name.split(".")[:3])
-            assert not [used for used in uses if room(used) == "backends" and not used.startswith(mine)], name
+            assert not [used for used in uses if package(used) == "backends" and not used.startswith(mine)], name
 
 
 def test_only_settings_reads_the_environment():
@@ -176,19 +171,19 @@ def test_only_settings_reads_the_environment():
     assert readers <= READS_ENVIRONMENT
 
 
-def test_tasks_use_the_face_and_the_door_only():
+def test_tasks_use_the_public_api_only():
     for path in sources("tasks"):
         ours = {name for name in imports(path) if name.startswith("resultstore.")}
-        face = {name for name in ours if name.count(".") == 1 and name.split(".")[1][0].isupper()} | {
+        public = {name for name in ours if name.count(".") == 1 and name.split(".")[1][0].isupper()} | {
             "resultstore.connect",
             "resultstore.backends",
         }
-        door = {name for name in ours if name.startswith("resultstore.backends.celery")}
-        assert ours <= face | door, path.name
-        assert all(len(name.split(".")) <= 4 for name in door), f"{path.name} looks behind the door"
+        backend = {name for name in ours if name.startswith("resultstore.backends.celery")}
+        assert ours <= public | backend, path.name
+        assert all(len(name.split(".")) <= 4 for name in backend), f"{path.name} imports a private module"
 
 
-def test_each_room_imports_only_what_its_extra_brings():
+def test_each_package_imports_only_what_its_extra_brings():
     wrong = []
     for path in sources("resultstore"):
         name = module_name(path)

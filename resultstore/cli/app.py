@@ -11,9 +11,9 @@ import typer
 from resultstore.cli import care, chord, owners, read, run, serve, tokens, write
 from resultstore.cli.exits import EPILOG, Exit, exit_of
 from resultstore.cli.output import say_error
-from resultstore.logs import configure_logs
 from resultstore.model.errors import ResultStoreError
-from resultstore.redaction import cut_secrets
+from resultstore.telemetry.logs import configure_logs
+from resultstore.telemetry.redaction import cut_secrets
 
 
 def make_app() -> typer.Typer:

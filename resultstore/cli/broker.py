@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from kombu.connection import Connection
 from kombu.exceptions import KombuError, OperationalError
 
-from resultstore.doctor import Wrong
+from resultstore.ops.doctor import Wrong
 
 CONNECT_LIMIT_S = 3.0
 

@@ -9,15 +9,15 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from resultstore.cli.extras import enter
 from resultstore.cli.output import err, marked, out, print_json
-from resultstore.cli.rooms import enter
 from resultstore.connect import connect, connect_bucket, connect_probes
-from resultstore.doctor import Finding, Probe, Verdict, Wrong, bucket_probes, examine, store_probes, trait_probes
-from resultstore.index_rights import index_probes
 from resultstore.model.errors import Misconfigured
-from resultstore.provision import provision
+from resultstore.ops.doctor import Finding, Probe, Verdict, Wrong, bucket_probes, examine, store_probes, trait_probes
+from resultstore.ops.index_rights import index_probes
+from resultstore.ops.provision import provision
+from resultstore.ops.sweep import sweep
 from resultstore.settings import Settings
-from resultstore.sweep import sweep
 
 MARKS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "bold red"}
 
@@ -66,8 +66,8 @@ def minio(
     gateway, each with the least rights. Needs an administrator's credentials. Safe to run again.
     """
     settings = Settings()
-    room = enter("resultstore.furnish", extra="minio")
-    enter("resultstore.blobs.minio", extra="minio")
+    room = enter("resultstore.ops.minio_setup", extra="minio")
+    enter("resultstore.blobs.s3.minio_admin", extra="minio")
     asked = room.Furnishing(
         settings=settings,
         credentials_file=credentials,
@@ -79,7 +79,7 @@ def minio(
         _show(room.furnish_preview(asked), json=json)
         return
     if settings.bucket_events_exchange:  # bound before anything is published: what cannot be routed is lost
-        enter("resultstore.backends.celery.bucket_events", extra="celery,gateway").declare(settings)
+        enter("resultstore.backends.celery.worker.bucket_events", extra="celery,gateway").declare(settings)
     _show(room.furnish(asked), json=json)
 
 

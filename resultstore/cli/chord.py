@@ -6,8 +6,8 @@ import msgspec
 import typer
 from rich.table import Table
 
+from resultstore.cli.extras import enter
 from resultstore.cli.output import marked, out, print_json, state_text
-from resultstore.cli.rooms import enter
 from resultstore.model.errors import ResultMissing
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -27,7 +27,7 @@ def chord(
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """Show a chord: its parts, those that are missing, and whether its body was sent."""
-    borrowed = enter("resultstore.cli.borrowed", extra="celery")
+    borrowed = enter("resultstore.cli.celery_app", extra="celery")
     celery = borrowed.borrowed_app(app)
     if dispatch and not borrowed.dispatched(celery, group_id):
         header = borrowed.seen(celery, group_id)

@@ -12,17 +12,17 @@ from types import FrameType
 import msgspec
 
 from resultstore.cli.check import Checked, fetch
+from resultstore.cli.demo_output import Scene
 from resultstore.cli.exits import Exit
 from resultstore.cli.jobs import Job, sent_jobs
 from resultstore.cli.kinds import StackKind
 from resultstore.cli.outcome import Outcome, plain_outcome
 from resultstore.cli.output import print_json
-from resultstore.cli.scene import Scene
 from resultstore.cli.stack import Stack, opens_windows, running_stack, wait_ready
 from resultstore.connect import connect
 from resultstore.model.errors import Unavailable
 from resultstore.model.result import State
-from resultstore.provision import provision
+from resultstore.ops.provision import provision
 from resultstore.store import Store
 
 READY_LIMIT_S = 60.0  # a gateway starts in two seconds, and in thirty where ten other things want the cores

@@ -11,9 +11,9 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from resultstore.escapes import visible, visible_json, visible_line
 from resultstore.model.artifact import Artifact
 from resultstore.model.result import Result, State
+from resultstore.telemetry.escapes import visible, visible_json, visible_line
 
 PLAIN_WIDTH = 160  # where there is no terminal: wide enough that no URL is broken
 KIB = 1024

@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 import typer
 
+from resultstore.cli.extras import enter
 from resultstore.cli.output import out, print_json
-from resultstore.cli.rooms import enter
 from resultstore.connect import connect
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -20,7 +20,7 @@ def add_to(app: typer.Typer) -> None:
 
 def rebuild(json: Json = False) -> None:  # noqa: FBT002
     """List anew what each owner has, by reading all seals, after Redis was lost. A running gateway does so itself."""
-    done = enter("resultstore.owner_lists", extra="gateway").rebuild(connect())
+    done = enter("resultstore.ops.owner_lists", extra="gateway").rebuild(connect())
     if json:
         print_json(msgspec.to_builtins(done))
         return
@@ -36,7 +36,7 @@ def erase(
     """Delete all that is stored of an owner: results, uploads, spilled arguments, events. It cannot be undone."""
     if not yes:
         typer.confirm(f"Delete everything of {owner!a}?", abort=True, err=True)
-    done = enter("resultstore.owner_lists", extra="gateway").erase(connect(), owner)
+    done = enter("resultstore.ops.owner_lists", extra="gateway").erase(connect(), owner)
     if json:
         print_json(msgspec.to_builtins(done))
         return

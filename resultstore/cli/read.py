@@ -29,11 +29,11 @@ from resultstore.cli.output import (
     time_text,
 )
 from resultstore.connect import connect
-from resultstore.escapes import visible_line
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactMissing, ChecksumMismatch, ResultMissing
 from resultstore.model.result import Result
 from resultstore.store import Store
+from resultstore.telemetry.escapes import visible_line
 
 READ_BYTES = 1024 * 1024
 STDOUT = "-"

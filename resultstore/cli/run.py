@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from resultstore.cli.extras import enter
 from resultstore.cli.kinds import StackKind
-from resultstore.cli.rooms import enter
 
 FOLDER = ".demo"
 

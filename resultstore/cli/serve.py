@@ -9,15 +9,15 @@ import msgspec
 import typer
 from structlog import get_logger
 
+from resultstore.cli.extras import enter
 from resultstore.cli.output import out, print_json
-from resultstore.cli.rooms import enter
 from resultstore.connect import connect
-from resultstore.dispatching import Dispatcher
-from resultstore.logs import configure_logs
+from resultstore.dispatch.orders import Dispatcher
+from resultstore.dispatch.registrations import Registrations
 from resultstore.model.errors import Misconfigured
-from resultstore.registrations import Registrations
 from resultstore.settings import Settings
 from resultstore.store import Store
+from resultstore.telemetry.logs import configure_logs
 
 # The worker's processes are the parallelism: threads of libvips and of BLAS would only take the cores from each other.
 WORKER_ENVIRONMENT = {
@@ -68,15 +68,15 @@ def _gateway_of(store: Store) -> object:
         return create_app(store)
     app = create_app(store, dispatcher=dispatcher, offers=_offers_of(store))
     if store.settings.tracing:
-        provider = enter("resultstore.tracing", extra="tracing").open_provider("resultstore-gateway")
-        enter("resultstore.backends.celery.spans", extra="tracing").Publishing(provider).start()
+        provider = enter("resultstore.telemetry.tracing", extra="tracing").open_provider("resultstore-gateway")
+        enter("resultstore.backends.celery.worker.spans", extra="tracing").Publishing(provider).start()
         app.state.tracing = enter("resultstore.gateway.tracing", extra="tracing").tracing_requests(app, provider)
     return app
 
 
 def _offers_of(store: Store) -> object:
     """What is configured; else the shipped tasks that a worker has registered. Raises Misconfigured."""
-    offering = enter("resultstore.gateway.registered", extra="gateway")
+    offering = enter("resultstore.gateway.tasks.registered_offers", extra="gateway")
     if store.settings.offers:
         return offering.configured_offers(store.settings.offers)
     registrations = Registrations(store.index, store.settings.broker_queue)

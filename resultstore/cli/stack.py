@@ -12,13 +12,13 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from resultstore.blobs.credentials import Credentials
+from resultstore.blobs.s3.credentials import Credentials
+from resultstore.cli.extras import enter
 from resultstore.cli.kinds import StackKind
-from resultstore.cli.rooms import enter
 from resultstore.cli.serve import WORKER_ENVIRONMENT, worker_argv
-from resultstore.embedded import claim, start_embedded
 from resultstore.model.errors import Misconfigured, Unavailable
-from resultstore.processes import Processes
+from resultstore.ops.embedded import claim, start_embedded
+from resultstore.ops.processes import Processes
 from resultstore.settings import Settings
 
 PREFIX = "RESULTSTORE_"
@@ -69,7 +69,7 @@ def _accounts(ending: ExitStack, token: str) -> Mapping[str, Credentials]:
     """The keys of accounts that are removed at the end, by role; none where the store makes us none."""
     settings = _settings(_real_variables())
     try:
-        made = enter("resultstore.accounts", extra="minio").temporary_accounts(settings, token=token)
+        made = enter("resultstore.ops.accounts", extra="minio").temporary_accounts(settings, token=token)
         accounts: Mapping[str, Credentials] = ending.enter_context(made)
     except Misconfigured:  # no MinIO, or no administrator of it: the keys that we were given are used as they are
         return {}

@@ -7,9 +7,17 @@ from typing import Annotated
 import typer
 
 from resultstore.cli.output import err, marked, out, print_json
+from resultstore.gateway.identity.token_file import (
+    SCOPES,
+    Grant,
+    append,
+    checked_owner,
+    checked_scopes,
+    new_token,
+    token_hash,
+)
 from resultstore.model.errors import BadInput, Misconfigured
 from resultstore.settings import Settings
-from resultstore.tokens import SCOPES, Grant, append, checked_owner, checked_scopes, new_token, token_hash
 
 DEFAULT_SCOPES = "read,upload,run,delete"
 MIN_TOKEN_CHARS, MAX_TOKEN_CHARS = 32, 8192

@@ -10,9 +10,9 @@ from rich.progress import Progress
 
 from resultstore.cli.output import artifact_table, err, marked, out, plain_artifact, print_json
 from resultstore.connect import connect
-from resultstore.escapes import visible_line
 from resultstore.model.artifact import Artifact
 from resultstore.model.layout import RETENTION_S
+from resultstore.telemetry.escapes import visible_line
 
 STDIN = "-"
 

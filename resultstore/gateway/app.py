@@ -6,36 +6,36 @@ from contextlib import asynccontextmanager, nullcontext
 from anyio import to_thread
 from fastapi import FastAPI
 
-from resultstore.dispatching import Dispatcher
+from resultstore.dispatch.offers import NO_OFFERS, Offers
+from resultstore.dispatch.orders import Dispatcher
 from resultstore.gateway.background import Background, StartsBackground
-from resultstore.gateway.description import describe_problems
 from resultstore.gateway.endings import describe_webhooks
-from resultstore.gateway.front.access import AccessLog
-from resultstore.gateway.front.guard import HostGuard, allowed_hosts, page_origins
-from resultstore.gateway.front.local_only import LocalOnly
-from resultstore.gateway.front.writes import WriteGuard
+from resultstore.gateway.events.hub import Hub
+from resultstore.gateway.events.routes import EventRoutes
 from resultstore.gateway.health import HealthRoutes
 from resultstore.gateway.identity.identities import check_key, identities_of
-from resultstore.gateway.intake.companion import CompanionRoutes
-from resultstore.gateway.intake.desk import UploadDesk
-from resultstore.gateway.intake.signing import SIGNED_PATH, SigningRoutes
-from resultstore.gateway.intake.uploads import UploadRoutes
 from resultstore.gateway.metrics import Metrics
+from resultstore.gateway.middleware.access_log import AccessLog
+from resultstore.gateway.middleware.host_guard import HostGuard, allowed_hosts, page_origins
+from resultstore.gateway.middleware.loopback_only import LocalOnly
+from resultstore.gateway.middleware.path_prefix import LearnsPrefix, Prefix
+from resultstore.gateway.middleware.write_guard import WriteGuard
+from resultstore.gateway.openapi import describe_problems
 from resultstore.gateway.page import PageRoutes
-from resultstore.gateway.prefix import LearnsPrefix, Prefix
 from resultstore.gateway.problems import install_problems
-from resultstore.gateway.quick import QuickLookups
 from resultstore.gateway.quotas import Quotas
-from resultstore.gateway.registered import RegisteredOffers
-from resultstore.gateway.repeats import Repeats
-from resultstore.gateway.result_views import ResultViews
-from resultstore.gateway.results import ResultRoutes
+from resultstore.gateway.results.fast_path import QuickLookups
+from resultstore.gateway.results.rendering import ResultViews
+from resultstore.gateway.results.routes import ResultRoutes
 from resultstore.gateway.session import SessionRoutes, bytes_origin
-from resultstore.gateway.starting import Starting
-from resultstore.gateway.stream.events import EventRoutes
-from resultstore.gateway.stream.hub import Hub
-from resultstore.gateway.tasks import TaskRoutes
-from resultstore.offers import NO_OFFERS, Offers
+from resultstore.gateway.tasks.registered_offers import RegisteredOffers
+from resultstore.gateway.tasks.retryable import Repeats
+from resultstore.gateway.tasks.routes import TaskRoutes
+from resultstore.gateway.tasks.starter import Starting
+from resultstore.gateway.uploads.companion import CompanionRoutes
+from resultstore.gateway.uploads.routes import UploadRoutes
+from resultstore.gateway.uploads.tickets import UploadDesk
+from resultstore.gateway.uploads.uppy_signing import SIGNED_PATH, SigningRoutes
 from resultstore.store import Store
 from resultstore.uploads.completion import Completion
 from resultstore.uploads.issuing import Issuer

@@ -13,7 +13,7 @@ from resultstore.gateway.problems import problem
 from resultstore.gateway.signing_check import SigningCheck
 from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result
-from resultstore.owner_lists import rebuilding
+from resultstore.ops.owner_lists import rebuilding
 from resultstore.store import Store
 from resultstore.uploads.reconcile import Reconciler
 from resultstore.webhooks.hooks import Webhooks

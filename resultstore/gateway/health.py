@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from resultstore.dispatching import Dispatcher, Probed
+from resultstore.dispatch.orders import Dispatcher, Probed
 from resultstore.model import layout
 from resultstore.model.errors import BlobMissing, Damaged, ResultStoreError
 from resultstore.store import Store

@@ -15,8 +15,8 @@ from prometheus_client.registry import Collector
 from starlette.types import Scope
 
 from resultstore.gateway.background import Background
-from resultstore.gateway.front.access import Observe
-from resultstore.gateway.stream.hub import Hub
+from resultstore.gateway.events.hub import Hub
+from resultstore.gateway.middleware.access_log import Observe
 from resultstore.index.index import Index, LoadsMany
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings

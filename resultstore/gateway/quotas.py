@@ -10,7 +10,7 @@ from resultstore.index.leases import Leases
 from resultstore.model import layout
 from resultstore.model.result import Result
 from resultstore.settings import Settings
-from resultstore.store.counting import Counting
+from resultstore.store.byte_count import Counting
 
 RETRY_AFTER_S: Final = 30
 SEEDED: Final = "seeded"

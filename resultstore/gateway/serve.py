@@ -14,15 +14,15 @@ from fastapi import FastAPI
 from prometheus_client import make_asgi_app
 from starlette.types import ASGIApp
 
-from resultstore.blobs.localurls import LocalSigner
+from resultstore.blobs.local.signer import LocalSigner
 from resultstore.connect import connect
-from resultstore.gateway.front.connections import Connections, connections_of
-from resultstore.gateway.front.guard import page_origins
-from resultstore.gateway.front.patience import ImpatientProtocol
+from resultstore.gateway.events.hub import Hub
 from resultstore.gateway.identity.identities import check_exposure
+from resultstore.gateway.local_bytes.app import create_bytes_app
 from resultstore.gateway.metrics import metrics_listener
-from resultstore.gateway.served.bytes_app import create_bytes_app
-from resultstore.gateway.stream.hub import Hub
+from resultstore.gateway.middleware.connection_limit import Connections, connections_of
+from resultstore.gateway.middleware.host_guard import page_origins
+from resultstore.gateway.middleware.slow_clients import ImpatientProtocol
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from resultstore.dispatch.offers import Offers
 from resultstore.gateway.identity.caller import Caller, Identities, identified
-from resultstore.gateway.tasks import OfferView, offers_view
+from resultstore.gateway.tasks.routes import OfferView, offers_view
 from resultstore.gateway.views import NO_STORE
-from resultstore.offers import Offers
 from resultstore.store import Store
 from resultstore.uploads.plan import PART_SIZE_BYTES, SINGLE_PUT_MAX_BYTES
 

@@ -5,8 +5,8 @@ from typing import Final
 
 import structlog
 
-from resultstore.forgeable import refuse_forgeable_signing
 from resultstore.model.errors import Misconfigured, Unavailable
+from resultstore.ops.forgery_check import refuse_forgeable_signing
 from resultstore.settings import Settings
 
 _AGAIN_S: Final = 10.0

@@ -14,7 +14,7 @@ from resultstore.model.errors import BadReference
 from resultstore.model.ids import id_of
 from resultstore.model.names import is_artifact_name
 from resultstore.model.result import Progress, Result, State
-from resultstore.store.keeping import DEFAULT, Allowance, Keeping
+from resultstore.store.policy import DEFAULT, Allowance, Keeping
 
 PROGRESS_EVERY_S = 0.1  # ten reports a second are more than an eye can follow
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from resultstore.index.index import Buries, Index, Keeps, Streams
-from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.errors import BlobStoreUnavailable, Damaged, NotThere, Refused
 from resultstore.model.result import Result, State
 from resultstore.store.lookup import BURIED_S
-from resultstore.store.sealing import Seals, SealStore
+from resultstore.store.seals import Seals, SealStore
+from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from resultstore.index.index import Buries, Index, LoadsMany, Over
-from resultstore.logs import Log
 from resultstore.model.errors import (
     BadReference,
     BlobStoreUnavailable,
@@ -21,9 +20,10 @@ from resultstore.model.layout import DAY_S
 from resultstore.model.result import Result, State
 from resultstore.model.seal import DELETED
 from resultstore.settings import Settings
-from resultstore.store.misses import Misses
-from resultstore.store.sealing import Seals
-from resultstore.store.trust import Trust
+from resultstore.store.miss_cache import Misses
+from resultstore.store.seals import Seals
+from resultstore.store.signatures import Trust
+from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 

@@ -9,13 +9,13 @@ from typing import Final
 import msgspec
 
 from resultstore.index.index import ErasesOwned, Index, Keeps, ListsOwned, Owned
-from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.errors import IndexUnavailable, ResultStoreError, Unavailable
 from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt
 from resultstore.store.lookup import SEALS_AT_ONCE, Lookup
-from resultstore.store.sealing import SealStore, longest_class
+from resultstore.store.seals import SealStore, longest_class
+from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 

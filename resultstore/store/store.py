@@ -10,7 +10,6 @@ from typing import BinaryIO, cast
 from resultstore.blobs.blobstore import SignedUrl, Signer
 from resultstore.blobs.stream import Source
 from resultstore.index.index import Index, Lists, Over, Watch
-from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import BlobStoreUnavailable, Misconfigured, ResultDeleted, ResultStoreError, TooLarge
@@ -19,20 +18,21 @@ from resultstore.model.result import Progress, Result, State
 from resultstore.settings import Settings
 from resultstore.store import attempt as attempts
 from resultstore.store.attempt import Attempt
-from resultstore.store.counting import Counting
+from resultstore.store.byte_count import Counting
 from resultstore.store.deleting import Deleting
-from resultstore.store.intake import Intake, Label, standing
-from resultstore.store.keeping import DEFAULT
-from resultstore.store.linking import Links
+from resultstore.store.links import Links
 from resultstore.store.lookup import Lookup
-from resultstore.store.needed import needed
-from resultstore.store.outlet import Outlet
 from resultstore.store.owners import Owners
-from resultstore.store.recording import RecordWriter
-from resultstore.store.sealing import Seals, SealStore
-from resultstore.store.trust import Trust
+from resultstore.store.policy import DEFAULT
+from resultstore.store.reading import Outlet
+from resultstore.store.record_writer import RecordWriter
+from resultstore.store.required import needed
+from resultstore.store.seals import Seals, SealStore
+from resultstore.store.signatures import Trust
 from resultstore.store.waiting import wait_for
 from resultstore.store.writer import Writer
+from resultstore.store.writing import Intake, Label, standing
+from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 

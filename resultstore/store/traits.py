@@ -5,8 +5,7 @@ from typing import Final, Protocol
 
 from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, Negotiated, Unknown
 from resultstore.blobs.stream import read_whole
-from resultstore.logs import Log
-from resultstore.model import layout, marker as documents
+from resultstore.model import layout, layout_marker as documents
 from resultstore.model.errors import (
     BlobMissing,
     BlobStoreUnavailable,
@@ -16,8 +15,9 @@ from resultstore.model.errors import (
     NotSupported,
     ResultStoreError,
 )
+from resultstore.model.layout_marker import Marker
 from resultstore.model.mac import Macs
-from resultstore.model.marker import Marker
+from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 

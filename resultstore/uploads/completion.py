@@ -9,18 +9,18 @@ from typing import Final
 import msgspec
 
 from resultstore.blobs.blobstore import ShowsExtras, Stored, TakesParts
-from resultstore.dispatching import Dispatcher, Order
+from resultstore.dispatch.orders import Dispatcher, Order
 from resultstore.index.claims import give_back
 from resultstore.index.index import Claims, Over
-from resultstore.logs import Log
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BlobUnreadable, Misconfigured, ResultMissing, ResultStoreError, UploadRejected
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
+from resultstore.telemetry.logs import Log
 from resultstore.uploads.arrival import Receives, adoptable, arrived, is_misdated, standing
-from resultstore.uploads.late import LateBytes, discard
-from resultstore.uploads.rejecting import DECLARED_SHA256
+from resultstore.uploads.late_bytes import LateBytes, discard
+from resultstore.uploads.rejection import DECLARED_SHA256
 from resultstore.uploads.sniff import HEAD_BYTES, Sniffer, agrees
 from resultstore.uploads.ticket import INPUT, OPEN_STATES, RECORD_LIFE_S, VERIFYING, Ticket, Tickets, opened
 

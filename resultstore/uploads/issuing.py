@@ -19,6 +19,7 @@ from resultstore.blobs.blobstore import (
     SignsParts,
     TakesParts,
 )
+from resultstore.dispatch.offers import Offer, Offers
 from resultstore.index.index import Over, Streams
 from resultstore.model import layout
 from resultstore.model.errors import (
@@ -32,7 +33,6 @@ from resultstore.model.errors import (
 )
 from resultstore.model.names import NAME_MAX_CHARS, without_harm
 from resultstore.model.result import Result
-from resultstore.offers import Offer, Offers
 from resultstore.store import Store
 from resultstore.uploads.arrival import Receives, received
 from resultstore.uploads.plan import MAX_BYTES, Plan, Slice

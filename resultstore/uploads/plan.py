@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from resultstore.blobs.parts import MAX_PARTS
+from resultstore.blobs.part_plan import MAX_PARTS
 from resultstore.model.errors import TooLarge
 
 MIB: Final = 1024 * 1024

@@ -16,15 +16,15 @@ import msgspec
 from resultstore.blobs.blobstore import Stored
 from resultstore.index.claims import give_back
 from resultstore.index.index import Claims
-from resultstore.logs import Log
-from resultstore.loops import Tolerance
 from resultstore.model import layout
 from resultstore.model.errors import Damaged, NotThere, Refused, UploadIncomplete
 from resultstore.model.result import State
 from resultstore.store import Store
+from resultstore.telemetry.logs import Log
+from resultstore.telemetry.tolerance import Tolerance
 from resultstore.uploads.arrival import DATES_DIFFER_S
 from resultstore.uploads.completion import Completion
-from resultstore.uploads.late import LateBytes
+from resultstore.uploads.late_bytes import LateBytes
 from resultstore.uploads.ticket import OPEN_FOR_S, Ticket, Tickets
 
 EVERY_S: Final = 60.0

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from resultstore.addresses import allowed_addresses
 from resultstore.index.index import RunsScripts
 from resultstore.model.errors import AddressRefused, Misconfigured
 from resultstore.model.mac import Macs
 from resultstore.store import Store
+from resultstore.webhooks.addresses import allowed_addresses
 from resultstore.webhooks.outbox import Hook, Outbox
 from resultstore.webhooks.signing import Signing
 

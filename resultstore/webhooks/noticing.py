@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from resultstore.index.index import HasLine, Line
-from resultstore.logs import Log
-from resultstore.loops import Tolerance
 from resultstore.model.errors import Damaged, Refused, ResultStoreError
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
 from resultstore.store import Store
+from resultstore.telemetry.logs import Log
+from resultstore.telemetry.tolerance import Tolerance
 from resultstore.webhooks.outbox import Outbox
 
 LOOK_S: Final = 10.0  # how long an end that was not announced, or to another gateway, stays unnoticed at most

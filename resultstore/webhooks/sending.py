@@ -13,11 +13,11 @@ import httpx
 import msgspec
 from anyio import to_thread
 
-from resultstore.addresses import Addresses, GuardedTransport
-from resultstore.logs import Log
 from resultstore.model.errors import AddressRefused, ResultStoreError, Unavailable
 from resultstore.model.result import Result, State
 from resultstore.store import Store
+from resultstore.telemetry.logs import Log
+from resultstore.webhooks.addresses import Addresses, GuardedTransport
 from resultstore.webhooks.outbox import Hook, Outbox
 from resultstore.webhooks.signing import Signing
 

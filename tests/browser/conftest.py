@@ -16,10 +16,10 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from resultstore import Settings, Store, connect
 from resultstore.cli.serve import WORKER_ENVIRONMENT, worker_argv
-from resultstore.embedded import Embedded, claim, free_port, start_embedded
-from resultstore.processes import Processes
-from resultstore.provision import provision
-from resultstore.tokens import SCOPES, Grant, new_token, token_hash
+from resultstore.gateway.identity.token_file import SCOPES, Grant, new_token, token_hash
+from resultstore.ops.embedded import Embedded, claim, free_port, start_embedded
+from resultstore.ops.processes import Processes
+from resultstore.ops.provision import provision
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "build" / "screenshots"

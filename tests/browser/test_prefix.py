@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from playwright.sync_api import expect
 
 from tests.gateway.conftest import Orders
-from tests.gateway.test_foreign_ids import sealed
+from tests.gateway.results.test_foreign_ids import sealed
 from tests.gateway.test_own_server import made, plainly_served
 
 PREFIX = "/files/results"

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from kombu import Connection
 
-from resultstore.backends.celery.bucket_events import events_queue
+from resultstore.backends.celery.worker.bucket_events import events_queue
 from resultstore.connect import connect
 from resultstore.settings import Settings
 from resultstore.store import Store

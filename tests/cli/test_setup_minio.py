@@ -7,9 +7,9 @@ import pytest
 from kombu import Connection
 
 from resultstore import Settings
-from resultstore.backends.celery.bucket_events import events_queue
-from resultstore.embedded import free_port
-from resultstore.retention import is_ours, rules
+from resultstore.backends.celery.worker.bucket_events import events_queue
+from resultstore.ops.embedded import free_port
+from resultstore.ops.lifecycle import is_ours, rules
 from tasks.samples import photos
 from tests.cli.conftest import ROOT, client, refused
 from tests.contract.steps import MIB

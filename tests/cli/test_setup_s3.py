@@ -5,7 +5,7 @@ import uuid
 import boto3
 import pytest
 
-from resultstore.retention import rules
+from resultstore.ops.lifecycle import rules
 
 FOREIGN = {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 3}}
 

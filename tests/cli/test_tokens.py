@@ -2,7 +2,7 @@
 
 import pytest
 
-from resultstore.tokens import grant_of, token_hash
+from resultstore.gateway.identity.token_file import grant_of, token_hash
 
 
 def test_a_new_token_is_printed_once_and_its_hash_kept(place, run):

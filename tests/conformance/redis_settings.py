@@ -13,7 +13,7 @@ from t.unit.backends import test_redis as upstream
 
 from resultstore.backends.celery import urls
 from resultstore.backends.celery.backend import ResultStoreBackend
-from resultstore.index.pool import open_pool
+from resultstore.index.redis.pool import open_pool
 from resultstore.model.errors import Misconfigured
 
 URL = "redis://localhost/0"  # never connected to

@@ -4,13 +4,13 @@ import uuid
 
 import pytest
 
-from resultstore.blobs.credentials import Credentials
-from resultstore.blobs.local import LocalBlobs
+from resultstore.blobs.local.driver import LocalBlobs
 from resultstore.blobs.memory import MemoryBlobs
-from resultstore.blobs.s3 import S3Blobs
-from resultstore.blobs.target import S3Target
-from resultstore.index.memory import MemoryIndex
-from resultstore.index.redis import RedisIndex
+from resultstore.blobs.s3.credentials import Credentials
+from resultstore.blobs.s3.driver import S3Blobs
+from resultstore.blobs.s3.target import S3Target
+from resultstore.index.memory.driver import MemoryIndex
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.result import Result
 from tests.rediscluster import redis_cluster
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from resultstore.blobs.blobstore import Part, ReceivesParts, TakesParts
-from resultstore.blobs.local import LocalBlobs
-from resultstore.blobs.presign import S3Signer
+from resultstore.blobs.local.driver import LocalBlobs
+from resultstore.blobs.s3.signer import S3Signer
 from resultstore.model import layout
 from resultstore.model.errors import BadReference, BlobMissing
 from tests.contract.steps import MIB, at_once, keys, pattern, read

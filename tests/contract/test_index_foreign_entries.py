@@ -6,7 +6,7 @@ import pytest
 
 from resultstore.index.index import RunsScripts
 from resultstore.index.leases import Leases
-from resultstore.index.memory import MemoryIndex
+from resultstore.index.memory.driver import MemoryIndex
 from resultstore.model import layout
 from resultstore.model.result import Result
 

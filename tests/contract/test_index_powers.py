@@ -7,8 +7,8 @@ import uuid
 import pytest
 
 from resultstore.index.index import Claims, HasLine, Hints, Keeps, LoadsMany, Notes, Over, RunsScripts
-from resultstore.index.memory import MemoryIndex
-from resultstore.index.redis import RedisIndex
+from resultstore.index.memory.driver import MemoryIndex
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result, State
 

@@ -6,8 +6,8 @@ import uuid
 import pytest
 
 from resultstore.index.index import Streams
-from resultstore.index.memory import MemoryIndex
-from resultstore.index.redis import RedisIndex
+from resultstore.index.memory.driver import MemoryIndex
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.artifact import Artifact
 from resultstore.model.event import Event, Told
 from resultstore.model.result import Progress, Result, State

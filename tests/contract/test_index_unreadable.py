@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from resultstore.index.index import LoadsMany, Over
-from resultstore.index.memory import MemoryIndex
+from resultstore.index.memory.driver import MemoryIndex
 from resultstore.model import layout
 from resultstore.model.errors import RecordUnreadable
 from resultstore.model.result import Result, State

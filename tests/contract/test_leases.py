@@ -8,7 +8,7 @@ import pytest
 
 from resultstore.index.due import Due
 from resultstore.index.leases import Leases
-from resultstore.index.redis import RedisIndex
+from resultstore.index.redis.driver import RedisIndex
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from resultstore import Settings, Store, connect
-from resultstore.provision import provision
+from resultstore.ops.provision import provision
 from tests.faults.proxy import Proxy, proxy_before
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from resultstore import Settings, Store, connect
-from resultstore.embedded import free_port
+from resultstore.ops.embedded import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -13,7 +13,7 @@ from minio.credentials import StaticProvider
 from resultstore import Settings, connect
 from resultstore.cli.kinds import StackKind
 from resultstore.cli.stack import Stack, running_stack
-from resultstore.provision import provision
+from resultstore.ops.provision import provision
 from tests.uploads.telling import until
 
 TOKEN = os.urandom(3).hex()

@@ -12,11 +12,11 @@ import msgspec
 import pytest
 
 from resultstore.blobs.blobstore import Part
-from resultstore.blobs.bucket import S3Bucket
-from resultstore.blobs.forgery import Forger, probe_keys
-from resultstore.blobs.presign import S3Signer
-from resultstore.blobs.s3 import S3Blobs
-from resultstore.embedded import free_port
+from resultstore.blobs.s3.bucket import S3Bucket
+from resultstore.blobs.s3.driver import S3Blobs
+from resultstore.blobs.s3.forgery import Forger, probe_keys
+from resultstore.blobs.s3.signer import S3Signer
+from resultstore.ops.embedded import free_port
 from tests.contract.steps import MIB
 from tests.uploads.telling import until
 

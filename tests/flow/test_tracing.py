@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from resultstore.cli.serve import worker_argv
-from resultstore.tracing import open_provider
+from resultstore.telemetry.tracing import open_provider
 
 SOON_S = 60.0
 
@@ -146,7 +146,7 @@ def test_no_signature_and_no_token_leaves_in_a_span():
 
 def test_where_tracing_is_not_set_nothing_of_it_is_imported():
     program = (
-        "OURS = 'resultstore.tracing', 'opentelemetry.instrumentation', 'opentelemetry.exporter'\n"
+        "OURS = 'resultstore.telemetry.tracing', 'opentelemetry.instrumentation', 'opentelemetry.exporter'\n"
         "import sys, tasks.app, resultstore.gateway.serve, resultstore.backends.celery.dispatching\n"
         "from resultstore.cli.serve import _gateway_of; from resultstore import connect\n"
         "_gateway_of(connect()); print([one for one in sys.modules if one.startswith(OURS)])"

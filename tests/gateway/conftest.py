@@ -22,20 +22,20 @@ from pydantic import Field
 from starlette.types import ASGIApp
 
 from resultstore import Offer, Options
-from resultstore.blobs.local import LocalBlobs
-from resultstore.blobs.localurls import LocalSigner
-from resultstore.dispatching import Order, announce
+from resultstore.blobs.local.driver import LocalBlobs
+from resultstore.blobs.local.signer import LocalSigner
+from resultstore.dispatch.orders import Order, announce
 from resultstore.gateway.app import create_app
-from resultstore.gateway.front.patience import ImpatientProtocol
-from resultstore.gateway.identity import tokens
-from resultstore.gateway.served.bytes_app import create_bytes_app
+from resultstore.gateway.identity import static_tokens
+from resultstore.gateway.identity.token_file import Grant, append, new_token, token_hash
+from resultstore.gateway.local_bytes.app import create_bytes_app
+from resultstore.gateway.middleware.slow_clients import ImpatientProtocol
 from resultstore.index.index import Index
-from resultstore.index.memory import MemoryIndex
+from resultstore.index.memory.driver import MemoryIndex
 from resultstore.model.errors import BrokerUnavailable
 from resultstore.settings import Settings
 from resultstore.store import Store
-from resultstore.tokens import Grant, append, new_token, token_hash
-from tests.gateway.issuer import Issuer
+from tests.gateway.identity.issuer import Issuer
 
 SECRET = b"a secret of the tests, 32 bytes."
 STOPS_WITHIN_S = 30
@@ -89,7 +89,7 @@ def served_with_tokens(
     file = tmp_path / "tokens"
     token_of = partial(granted, file)
     token_of("somebody", "read")
-    monkeypatch.setattr(tokens, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(static_tokens, "LOOK_AGAIN_S", 0.0)
     chosen = {"auth": "tokens", "auth_tokens_file": str(file), "secret_key": "k" * 32}
     with serving(tmp_path, orders, **chosen) as served:
         yield served, token_of

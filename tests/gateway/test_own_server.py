@@ -14,12 +14,12 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from resultstore.blobs.local import LocalBlobs
-from resultstore.blobs.localurls import LocalSigner
+from resultstore.blobs.local.driver import LocalBlobs
+from resultstore.blobs.local.signer import LocalSigner
 from resultstore.gateway.app import create_app
 from resultstore.index.index import Index
-from resultstore.index.memory import MemoryIndex
-from resultstore.index.redis import RedisIndex
+from resultstore.index.memory.driver import MemoryIndex
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result, State
 from resultstore.settings import Settings

@@ -10,8 +10,8 @@ import pytest
 from resultstore.backends.taskiq.waiting import WAITERS, Waiters
 from resultstore.gateway.quotas import Kind
 from resultstore.index.leases import Leases
-from resultstore.index.memory import MemoryIndex
-from resultstore.index.redis import RedisIndex
+from resultstore.index.memory.driver import MemoryIndex
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.model import layout
 from resultstore.model.errors import BlobStoreUnavailable, IndexUnavailable
 from resultstore.store import Store

@@ -8,14 +8,14 @@ import pytest
 from resultstore.blobs.memory import MemoryBlobs
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import Kind, Quotas
-from resultstore.index.memory import MemoryIndex
-from resultstore.index.redis import RedisIndex
+from resultstore.index.memory.driver import MemoryIndex
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.result import Failure, Result, State
 from resultstore.settings import Settings
 from resultstore.store import Store
-from resultstore.store.counting import Counting
+from resultstore.store.byte_count import Counting
 from tests.contract.steps import at_once
 from tests.uploads.telling import until
 

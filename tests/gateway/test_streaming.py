@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from resultstore.blobs.local import LocalBlobs
-from resultstore.blobs.localurls import LocalSigner
+from resultstore.blobs.local.driver import LocalBlobs
+from resultstore.blobs.local.signer import LocalSigner
 from resultstore.model import layout
 
 from .conftest import SECRET

@@ -156,7 +156,7 @@ def test_libvips_in_the_worker_opens_no_loader_that_is_not_made_for_strangers(ta
             target.outcome(target.uploaded(body, name="a.jpg", media_type=JPEG, task="images.resize")).state
             == "SUCCESS"
         )
-        from tasks import vips  # noqa: PLC0415 - never before a fork of this process
+        from tasks.images import vips  # noqa: PLC0415 - libvips must not be loaded before a fork
 
         assert vips is not None
         seen.harmless()

@@ -8,8 +8,8 @@ import time
 import httpx
 import pytest
 
-from resultstore.addresses import Addresses
 from resultstore.model.errors import AddressRefused
+from resultstore.webhooks.addresses import Addresses
 from tests.security import hostile
 from tests.security.hostile import MIB
 from tests.uploads.conftest import send

@@ -15,15 +15,15 @@ import httpx
 import pytest
 
 from resultstore import Artifact, Result, Settings, Store, connect
-from resultstore.accounts import temporary_accounts
-from resultstore.capturing import run_captured
+from resultstore.capture.run import run_captured
 from resultstore.model import layout
 from resultstore.model.errors import ResultStoreError
-from resultstore.provision import provision
+from resultstore.ops.accounts import temporary_accounts
+from resultstore.ops.provision import provision
 from resultstore.store.attempt import Attempt
 from resultstore.uploads.ticket import Tickets
 from tests.security.hostile import jpeg
-from tests.unit.store.test_adoption import Text
+from tests.store.test_adoption import Text
 from tests.uploads.conftest import Place, environment, serving
 from tests.uploads.telling import until
 

@@ -9,9 +9,11 @@ SECURITY = Path(__file__).parents[2] / "docs/security.md"
 TABLES = """
 import io
 from resultstore import BadInput
-from tasks import models, pdf, tables
-from tasks.csvfile import Table
-from tasks.table_head import head_of
+from tasks.models import task as models
+from tasks.report import task as pdf
+from tasks.tables import convert as tables
+from tasks.csv_reader.reader import Table
+from tasks.tables.preview import head_of
 class Nowhere:
     def write(self, data):
         return len(data)
@@ -40,10 +42,9 @@ convert(WARM), report(WARM), train(WARM, "logistic"), train(WARM, "forest")  # w
 """
 
 PICTURES = """
-import io
-from resultstore import BadInput
-from tasks import vips
-from tasks.vips import pyvips
+import io; from resultstore import BadInput
+from tasks.images import vips
+from tasks.images.vips import pyvips
 def made(width, height, suffix, bands=3, format="uchar", **options):
     grain = pyvips.Image.gaussnoise(width, height, mean=128, sigma=20)
     return io.BytesIO(grain.bandjoin([grain] * (bands - 1)).cast(format).write_to_buffer(suffix, **options))
@@ -58,7 +59,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from reportlab.pdfgen.canvas import Canvas
 from resultstore import BadInput
-from tasks.documents import drawn_cover
+from tasks.documents.task import drawn_cover
 def cover(content, width):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "document.pdf"
@@ -78,8 +79,8 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from resultstore import BadInput
-from tasks import ffmpeg
-from tasks.ffprobe import looked_at
+from tasks.videos import ffmpeg
+from tasks.videos.ffprobe import looked_at
 def preview(size, codec):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "video"

@@ -4,10 +4,10 @@ import pytest
 
 from resultstore import Artifact, BadInput
 from tasks.arguments import naming
-from tasks.images import MAX_INPUT_BYTES, check_size, resize
-from tasks.models import train
-from tasks.pdf import report
-from tasks.tables import convert
+from tasks.images.task import MAX_INPUT_BYTES, check_size, resize
+from tasks.models.task import train
+from tasks.report.task import report
+from tasks.tables.convert import convert
 
 SOURCE = Artifact(
     id="7f3a",

@@ -5,8 +5,14 @@ from inspect import Parameter, signature
 import pytest
 
 from resultstore import WrongType
-from tasks import documents, examples, images, models, pdf, table_head, tables, videos
+from tasks import examples
+from tasks.documents import task as documents
+from tasks.images import task as images
+from tasks.models import task as models
 from tasks.offers import offers
+from tasks.report import task as pdf
+from tasks.tables import convert, preview
+from tasks.videos import task as videos
 
 TASKS = {
     task.name: task
@@ -14,10 +20,10 @@ TASKS = {
         images.resize,
         models.train,
         pdf.report,
-        tables.convert,
+        convert.convert,
         documents.cover,
         videos.preview,
-        table_head.preview,
+        preview.preview,
     )
 }
 WITHOUT_UPLOAD = {task.name: task for task in (examples.report, examples.train)}
@@ -50,8 +56,8 @@ def test_no_offer_takes_more_bytes_than_its_task():
         "images.resize": images.MAX_INPUT_BYTES,
         "models.train": models.CAPS.bytes,
         "pdf.report": pdf.CAPS.bytes,
-        "tables.convert": tables.CAPS.bytes,
-        "tables.preview": tables.CAPS.bytes,
+        "tables.convert": convert.CAPS.bytes,
+        "tables.preview": convert.CAPS.bytes,
         "pdf.cover": documents.MAX_INPUT_BYTES,
         "video.preview": videos.MAX_INPUT_BYTES,
     }

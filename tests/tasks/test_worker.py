@@ -24,7 +24,7 @@ from resultstore.backends.celery import store_of
 from resultstore.model import layout
 from tasks import samples
 from tasks.app import make_app
-from tests.tasks.films import BT709, X264, bars, film, turned
+from tests.tasks.videos.films import BT709, X264, bars, film, turned
 
 REPOSITORY = Path(__file__).parents[2]
 

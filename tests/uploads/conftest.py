@@ -13,7 +13,7 @@ from celery import Celery
 from resultstore import Settings, Store, connect
 from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.gateway.app import create_app
-from resultstore.gateway.served.bytes_app import create_bytes_app
+from resultstore.gateway.local_bytes.app import create_bytes_app
 from tasks.app import make_app
 from tasks.offers import offers
 from tasks.samples import photos

@@ -22,8 +22,8 @@ from minio.notificationconfig import NotificationConfig, PrefixFilterRule, Queue
 
 import _install
 from resultstore import Settings
-from resultstore.backends.celery.bucket_events import events_queue
-from resultstore.embedded import free_port
+from resultstore.backends.celery.worker.bucket_events import events_queue
+from resultstore.ops.embedded import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 BUCKET = "uploads"

@@ -14,7 +14,7 @@ import _server
 from _install import programs
 from _tethered import Tethered
 from resultstore import Settings
-from resultstore.backends.celery.bucket_events import TASK
+from resultstore.backends.celery.worker.bucket_events import TASK
 from resultstore.model.errors import BadInput, Misconfigured
 from resultstore.uploads.notices import arrivals
 from resultstore.uploads.ticket import Tickets

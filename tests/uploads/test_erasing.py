@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import pytest
 
 from resultstore import Offer, Options, Output, Settings, State, Store, connect
-from resultstore.capture import capture
-from resultstore.dispatching import Order, announce
+from resultstore.capture.outputs import capture
+from resultstore.capture.spills import Spills
+from resultstore.dispatch.orders import Order, announce
 from resultstore.index.leases import Leases
 from resultstore.model import layout
 from resultstore.model.errors import BadReference, BlobMissing, BlobStoreUnavailable, ResultDeleted
 from resultstore.model.result import Result
-from resultstore.owner_lists import Erased, erase
-from resultstore.spilling import Spills
+from resultstore.ops.owner_lists import Erased, erase
 from resultstore.store.attempt import Attempt, running
 from resultstore.uploads.issuing import Issuer
 from resultstore.uploads.ticket import Asked, Tickets

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from kombu import Connection, Producer
 
-from resultstore.backends.celery.bucket_events import BucketEvents, events_queue
-from resultstore.blobs.bucket import S3Bucket
-from resultstore.blobs.credentials import Credentials
-from resultstore.blobs.target import S3Target
+from resultstore.backends.celery.worker.bucket_events import BucketEvents, events_queue
+from resultstore.blobs.s3.bucket import S3Bucket
+from resultstore.blobs.s3.credentials import Credentials
+from resultstore.blobs.s3.target import S3Target
 from resultstore.model import layout
 from resultstore.model.errors import BlobStoreUnavailable
 from resultstore.settings import Settings
@@ -21,7 +21,7 @@ from resultstore.uploads import reconcile
 from resultstore.uploads.completion import Completion
 from resultstore.uploads.reconcile import Reconciler
 from resultstore.uploads.ticket import Tickets
-from tests.unit.index.conftest import self_signed
+from tests.index.redis.conftest import self_signed
 from tests.uploads.conftest import environment, once, send, serving
 from tests.uploads.telling import own_minio, until
 

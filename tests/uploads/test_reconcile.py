@@ -11,8 +11,8 @@ import httpx
 import msgspec
 import pytest
 
-from resultstore.backends.celery import bucket_events
 from resultstore.backends.celery.dispatching import CeleryDispatcher
+from resultstore.backends.celery.worker import bucket_events
 from resultstore.model import layout
 from resultstore.model.errors import BrokerUnavailable
 from resultstore.uploads.completion import Completion

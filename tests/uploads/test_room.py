@@ -12,7 +12,7 @@ from resultstore.model.result import Failure, State
 from resultstore.store.attempt import Attempt
 from resultstore.uploads.completion import Completion
 from resultstore.uploads.reconcile import Reconciler
-from resultstore.uploads.rejecting import rejected
+from resultstore.uploads.rejection import rejected
 from resultstore.uploads.ticket import Tickets
 from tests.uploads.conftest import once, send, serving
 

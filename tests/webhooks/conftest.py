@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from resultstore.gateway.views import result_json
-from resultstore.index.redis import RedisIndex
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.settings import Settings
 from resultstore.store import Store
 from resultstore.webhooks import noticing, sending

@@ -6,10 +6,10 @@ import httpx
 import msgspec
 import pytest
 
-from resultstore.blobs.local import LocalBlobs
-from resultstore.blobs.localurls import LocalSigner
+from resultstore.blobs.local.driver import LocalBlobs
+from resultstore.blobs.local.signer import LocalSigner
 from resultstore.gateway.app import create_app
-from resultstore.index.redis import RedisIndex
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result, State
 from resultstore.settings import Settings

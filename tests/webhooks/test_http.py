@@ -6,11 +6,11 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from resultstore.dispatching import Order, announce
+from resultstore.dispatch.offers import Offer
+from resultstore.dispatch.orders import Order, announce
 from resultstore.gateway.app import create_app
 from resultstore.model.errors import BrokerUnavailable
 from resultstore.model.result import Result, State
-from resultstore.offers import Offer
 from tests.gateway.conftest import _bound, _url, running as serving
 from tests.gateway.test_own_server import plainly_served
 from tests.webhooks.conftest import Gateway, running, soon

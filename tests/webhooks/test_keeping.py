@@ -7,12 +7,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from resultstore.index.redis import RedisIndex
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.result import Result, State
 from resultstore.store import Store
 from resultstore.webhooks import noticing, sending
 from resultstore.webhooks.hooks import Webhooks
-from tests.unit.index.conftest import PrivateRedis
+from tests.index.redis.conftest import PrivateRedis
 from tests.webhooks.conftest import Gateway, running, soon, with_status
 
 

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from resultstore.index.redis import RedisIndex
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.model import layout
 from resultstore.model.result import Result, State
 from tests.webhooks.conftest import Gateway, soon

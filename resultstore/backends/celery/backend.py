@@ -10,38 +10,39 @@ from celery.backends.base import Backend, compress_payload
 from celery.exceptions import BackendStoreError
 from celery.result import AsyncResult
 
-from resultstore.backends.celery import artifacts, urls
+from resultstore.backends.celery import urls
 from resultstore.backends.celery.addressing import NamesPlaces
-from resultstore.backends.celery.artifacts import marked, unmarked
+from resultstore.backends.celery.capture.prefetch import Prefetching
+from resultstore.backends.celery.capture.resolver import Resolver
+from resultstore.backends.celery.capture.return_value import HandsOnReferences
 from resultstore.backends.celery.chord.groups import KeepsGroups
+from resultstore.backends.celery.codec import kombu_types
+from resultstore.backends.celery.codec.content_types import Readable
+from resultstore.backends.celery.codec.json_writer import read_text, written_text
+from resultstore.backends.celery.codec.kombu_types import marked, unmarked
+from resultstore.backends.celery.codec.serializers import JSON, NO_PICKLE, PICKLED
 from resultstore.backends.celery.owners import inherited, owner_of
-from resultstore.backends.celery.patience import MAX_RETRIES, is_worker, patiently
+from resultstore.backends.celery.publish.announce import AnnouncesTasks
+from resultstore.backends.celery.publish.timing import Timing
 from resultstore.backends.celery.record.legacy import Legacy, LegacyStore
 from resultstore.backends.celery.record.meta import Meta
-from resultstore.backends.celery.record.readable import Readable
 from resultstore.backends.celery.record.reading import Reading, Rounds
 from resultstore.backends.celery.record.recording import failure_of, recorded
-from resultstore.backends.celery.record.serializing import JSON, NO_PICKLE, PICKLED
-from resultstore.backends.celery.record.timing import Timing
-from resultstore.backends.celery.spill.pieces import read_text, written_text
-from resultstore.backends.celery.spill.prefetching import Prefetching
-from resultstore.backends.celery.spill.resolving import Resolver
-from resultstore.backends.celery.spill.returned import HandsOnReferences
-from resultstore.backends.celery.thrift import Thrift
-from resultstore.backends.celery.wait.announcing import AnnouncesTasks
+from resultstore.backends.celery.retry import MAX_RETRIES, is_worker, patiently
 from resultstore.backends.celery.wait.awaiting import IsAwaited
 from resultstore.backends.celery.wait.consumer import ResultConsumer
 from resultstore.backends.celery.wait.pending import TakesAnyId
-from resultstore.capturing import sealed_record
+from resultstore.backends.celery.worker.malloc import Thrift
+from resultstore.capture.run import sealed_record
+from resultstore.capture.spills import Spills
 from resultstore.connect import connect
 from resultstore.index.index import HasLine, Hints, Line
 from resultstore.model.errors import Misconfigured, RecordUnreadable, ResultDeleted, Unavailable
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result
-from resultstore.redaction import secret_url
-from resultstore.spilling import Spills
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt, around, inherited_owner
+from resultstore.telemetry.redaction import secret_url
 
 _REDIS_VALUE_MAX_BYTES: Final = 512 << 20
 NO_BLOBS: Final = (
@@ -76,7 +77,7 @@ class ResultStoreBackend(TakesAnyId, HandsOnReferences, NamesPlaces, KeepsGroups
         )  # Celery's default is for ever
         kept_s = app.conf.get("result_failure_expires")
         self.failure_expires = self.expires if kept_s is None else self.prepare_expires(kept_s, type=int)
-        artifacts.register()
+        kombu_types.register()
         place = urls.place(url, app.conf)
         self.store: Store = connect(place.settings, redis_options=place.redis_options)
         self._legacy = Legacy(self)

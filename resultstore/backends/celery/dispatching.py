@@ -5,10 +5,10 @@ from typing import Final
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
-from resultstore.backends.celery import artifacts
+from resultstore.backends.celery.codec import kombu_types
 from resultstore.backends.celery.owners import HEADER
 from resultstore.backends.celery.setup import store_of
-from resultstore.dispatching import Order, announce, withdraw
+from resultstore.dispatch.orders import Order, announce, withdraw
 from resultstore.index.index import Over
 from resultstore.model.errors import BrokerUnavailable
 from resultstore.model.result import State
@@ -29,7 +29,7 @@ class CeleryDispatcher:
     """
 
     def __init__(self, app: Celery) -> None:
-        artifacts.register()
+        kombu_types.register()
         self._app = app
         self._store = store_of(app)
         app.backend.listens = False

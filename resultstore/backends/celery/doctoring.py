@@ -8,9 +8,9 @@ from celery import Celery, Task
 from celery.app.utils import find_app
 from celery.utils.imports import cwd_in_path
 
-from resultstore.backends.celery.capturing import covered
-from resultstore.doctor import Probe, Verdict, Wrong
+from resultstore.backends.celery.capture.registry import covered
 from resultstore.model.errors import Misconfigured
+from resultstore.ops.doctor import Probe, Verdict, Wrong
 
 CONSUMER_TIMEOUT_S: Final = 1_800  # RabbitMQ since 3.8.17; `consumer_timeout` in rabbitmq.conf, in milliseconds
 VISIBILITY_TIMEOUT_S: Final = 3_600  # kombu/transport/redis.py

@@ -5,9 +5,11 @@ from typing import Literal
 
 from celery import Celery
 
-from resultstore.backends.celery import artifacts, capturing, confirming, registering, resend
-from resultstore.backends.celery.spill import amqp
+from resultstore.backends.celery import at_least_once
+from resultstore.backends.celery.capture import amqp, registry, resend
+from resultstore.backends.celery.codec import kombu_types
 from resultstore.backends.celery.wait import results
+from resultstore.backends.celery.worker import registration
 from resultstore.model.errors import Misconfigured
 from resultstore.store import Store
 from resultstore.store.attempt import current
@@ -30,14 +32,14 @@ def setup(app: Celery, *, spill: bool = True, delivery: Literal["at-least-once"]
             gives it back, none is held in advance, and the broker confirms what is published. A task may then run
             twice; its outcome is the first one's. None leaves Celery's settings alone.
     """
-    artifacts.register()
+    kombu_types.register()
     amqp.install(app, produces=spill)
-    capturing.install(app)
+    registry.install(app)
     results.install(app)
     resend.install(app)
-    registering.install(app, partial(store_of, app))
+    registration.install(app, partial(store_of, app))
     if delivery == "at-least-once":
-        confirming.install(app)
+        at_least_once.install(app)
 
 
 def resolve(app: Celery, value: object) -> object:

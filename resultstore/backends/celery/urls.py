@@ -11,8 +11,8 @@ from celery.app.defaults import DEFAULTS
 from kombu.utils.imports import symbol_by_name
 
 from resultstore.model.errors import Misconfigured
-from resultstore.redaction import Secret, secret_url, split_secret
 from resultstore.settings import Settings, settings_known
+from resultstore.telemetry.redaction import Secret, secret_url, split_secret
 
 PREFIX: Final = "resultstore+"  # what makes a URL of Redis one of this backend
 _SCHEMES: Final = {
@@ -137,7 +137,7 @@ def _redis_options(url: str, conf: _Unseen, transport: _Unseen) -> dict[str, obj
     options: dict[str, object] = {}
     for setting, argument in _ARGUMENTS.items():
         value = conf.get(setting)
-        # Celery waits two minutes for an answer by default; ours is in resultstore.index.pool.
+        # Celery waits two minutes for an answer by default; ours is in resultstore.index.redis.pool.
         if value not in (None, "", False) and value != _DEFAULTS.get(setting):
             value = Secret(value) if argument == "password" and isinstance(value, str) else value
             options[argument] = float(value) if argument.endswith("timeout") else value

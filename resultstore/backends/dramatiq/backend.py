@@ -11,7 +11,7 @@ from dramatiq.results import ResultBackend, ResultFailure, ResultMissing, Result
 from dramatiq.results.backend import DEFAULT_TIMEOUT
 
 from resultstore.backends.dramatiq.artifacts import around
-from resultstore.capturing import sealed_record
+from resultstore.capture.run import sealed_record
 from resultstore.connect import connect
 from resultstore.model.errors import Misconfigured, ResultDeleted
 from resultstore.model.ids import id_of

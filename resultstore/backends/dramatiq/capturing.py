@@ -13,13 +13,13 @@ from dramatiq.middleware import MiddlewareError, SkipMessage
 from dramatiq.results import Results
 
 from resultstore.backends.dramatiq.backend import OWNER, ResultStoreBackend, Sent, owner_of, retention_for
-from resultstore.capturing import run_captured, still_wanted
+from resultstore.capture.run import run_captured, still_wanted
+from resultstore.capture.run_counts import RunCounts, lost_message
 from resultstore.index.index import Over
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import Misconfigured, ResultDeleted, ResultStoreError
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result, State
-from resultstore.run_counts import RunCounts, lost_message
 from resultstore.store.attempt import Attempt, current
 
 Body = Callable[..., object]

@@ -10,7 +10,7 @@ from typing import Any
 
 from resultstore.backends.taskiq.backend import ResultStoreBackend
 from resultstore.backends.taskiq.streams import Reading
-from resultstore.capture import capture
+from resultstore.capture.outputs import capture
 from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt, running
 

@@ -18,13 +18,13 @@ from resultstore.backends.taskiq.ending import Ending
 from resultstore.backends.taskiq.hints import is_captured
 from resultstore.backends.taskiq.streams import is_stream
 from resultstore.backends.taskiq.threads import Threads
-from resultstore.capturing import still_wanted
+from resultstore.capture.run import still_wanted
 from resultstore.index.index import Over
-from resultstore.logs import Log
 from resultstore.model.errors import IndexUnavailable, ResultDeleted
 from resultstore.model.result import State
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt, current
+from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 

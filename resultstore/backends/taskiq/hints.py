@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Genera
 from pathlib import PurePath
 from typing import IO, BinaryIO, Final, get_args, get_origin
 
-from resultstore.capture import Output
+from resultstore.capture.outputs import Output
 
 _STREAMS: Final = {Iterable, Iterator, Generator, AsyncIterable, AsyncIterator, AsyncGenerator, IO, BinaryIO}
 

@@ -10,7 +10,7 @@ from typing import Final, Self
 import msgspec
 
 from resultstore.blobs.blobstore import Chunk
-from resultstore.capture import Output
+from resultstore.capture.outputs import Output
 
 CHUNKS_AHEAD: Final = 4  # how many chunks the loop may make before the store has taken one
 

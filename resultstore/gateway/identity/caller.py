@@ -8,14 +8,14 @@ from typing import Final, Literal, NoReturn, Protocol
 import msgspec
 from fastapi import Request
 
-from resultstore import tokens
+from resultstore.gateway.identity import token_file
 from resultstore.gateway.problems import Problem
 from resultstore.model.errors import BadReference, ResultMissing
 from resultstore.model.result import Result
 from resultstore.store import Store
 
 Scope = Literal["read", "upload", "run", "delete", "admin"]
-SCOPES: Final[frozenset[str]] = frozenset(tokens.SCOPES)
+SCOPES: Final[frozenset[str]] = frozenset(token_file.SCOPES)
 MAX_ID_CHARS: Final = 1024
 _SHOWN_CHARS: Final = 100
 

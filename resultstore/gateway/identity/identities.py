@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from resultstore.gateway.front.local_only import is_loopback
 from resultstore.gateway.identity.caller import Identities
 from resultstore.gateway.identity.jwts import jwts_of
 from resultstore.gateway.identity.open_mode import OpenMode
-from resultstore.gateway.identity.tokens import StaticTokens
+from resultstore.gateway.identity.static_tokens import StaticTokens
+from resultstore.gateway.middleware.loopback_only import is_loopback
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 

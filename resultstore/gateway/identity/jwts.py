@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import jwt
 import structlog
 
-from resultstore.gateway.front.guard import LOOPBACK
 from resultstore.gateway.identity.bearer import token_in, unknown_token
 from resultstore.gateway.identity.caller import SCOPES, Caller
 from resultstore.gateway.identity.jwks import Jwks
+from resultstore.gateway.middleware.host_guard import LOOPBACK
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 

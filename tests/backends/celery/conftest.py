@@ -13,7 +13,7 @@ import pytest
 import redis
 from celery import Celery
 
-from tests.unit.index.conftest import PrivateRedis
+from tests.index.redis.conftest import PrivateRedis
 
 HERE = Path(__file__).parent
 Made = Callable[..., Celery]  # makes an app with the given settings

@@ -17,7 +17,7 @@ from resultstore.model import layout
 from resultstore.model.errors import Misconfigured
 from tests.backends.celery.conftest import Made
 from tests.backends.celery.waiters import WOKEN_S, hear_announcements_only
-from tests.unit.index.conftest import PrivateRedis
+from tests.index.redis.conftest import PrivateRedis
 
 
 def results(client: Celery, count: int) -> list[AsyncResult]:

@@ -13,7 +13,7 @@ from resultstore.backends.celery import forget_workflow
 from resultstore.backends.celery.chord.header import Stage, header_of
 from resultstore.model import layout
 from resultstore.model.errors import BadReference
-from tests.backends.celery.test_chords import Body, part_ended
+from tests.backends.celery.chord.test_chords import Body, part_ended
 from tests.backends.celery.waiters import WOKEN_S, hear_announcements_only
 from tests.rediscluster import redis_cluster
 

@@ -9,9 +9,9 @@ from celery.app.task import Context
 from celery.exceptions import ChordError
 
 from resultstore.model import layout
+from tests.backends.celery.chord.test_chords import Body, part_ended
+from tests.backends.celery.chord.test_outbox import wait_until
 from tests.backends.celery.conftest import Made
-from tests.backends.celery.test_chords import Body, part_ended
-from tests.backends.celery.test_outbox import wait_until
 
 
 def test_a_parents_error_is_raised_although_its_child_failed_before_anybody_looked(

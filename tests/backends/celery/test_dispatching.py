@@ -13,7 +13,7 @@ from kombu import Queue
 from resultstore import Artifact, BadReference, Result, State, Store
 from resultstore.backends.celery import store_of
 from resultstore.backends.celery.dispatching import CeleryDispatcher
-from resultstore.dispatching import Order, ordered
+from resultstore.dispatch.orders import Order, ordered
 from resultstore.model import layout
 from resultstore.model.errors import BrokerUnavailable
 

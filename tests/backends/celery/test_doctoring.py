@@ -11,7 +11,7 @@ from celery import Celery, Task
 from resultstore import Misconfigured
 from resultstore.backends.celery import setup
 from resultstore.backends.celery.doctoring import all_captured, app_named, ends_in_time, is_seen_again_in_time
-from resultstore.doctor import Verdict, Wrong
+from resultstore.ops.doctor import Verdict, Wrong
 
 HERE = Path(__file__).parent
 

@@ -9,7 +9,7 @@ import time
 import httpx
 import pytest
 
-from resultstore.embedded import free_port
+from resultstore.ops.embedded import free_port
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -12,7 +12,7 @@ from celery.app.task import Context
 from celery.result import AsyncResult
 
 from resultstore.backends.celery import aio, setup
-from resultstore.backends.celery.trial import working
+from resultstore.backends.celery.testing import working
 from resultstore.model import layout
 from resultstore.model.errors import BadReference
 

@@ -20,7 +20,7 @@ from resultstore.backends.celery import backend as backends, urls
 from resultstore.model import layout
 from resultstore.model.errors import IndexUnavailable, Misconfigured
 from tests.backends.celery.conftest import Made
-from tests.unit.index.conftest import PrivateRedis
+from tests.index.redis.conftest import PrivateRedis
 
 DAY_S = 86_400
 

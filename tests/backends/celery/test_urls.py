@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from resultstore.backends.celery import urls
 from resultstore.model.errors import Misconfigured
-from tests.unit.index.conftest import PrivateRedis, _free_port, tls_redis  # noqa: F401 - a fixture
+from tests.index.redis.conftest import PrivateRedis, _free_port, tls_redis  # noqa: F401 - a fixture
 
 NO_CONF: dict[str, object] = {}
 

@@ -6,7 +6,7 @@ import pytest
 from celery import Celery, chain, signals
 
 from resultstore.backends.celery import keeps, resolve, setup
-from resultstore.backends.celery.trial import working
+from resultstore.backends.celery.testing import working
 
 WAIT_S = 60
 LARGE = 30_000

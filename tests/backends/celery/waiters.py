@@ -9,7 +9,7 @@ from celery import Celery
 from celery.result import AsyncResult
 
 from resultstore.backends.celery.wait import awaiting, consumer
-from resultstore.index.line import RedisLine
+from resultstore.index.redis.subscription import RedisLine
 from resultstore.model import layout
 from resultstore.model.event import Event
 from resultstore.store import waiting

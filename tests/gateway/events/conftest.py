@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from resultstore.gateway.app import create_app
+from resultstore.gateway.events.hub import Hub
 from resultstore.gateway.identity.caller import Caller
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.serve import bound_senders
-from resultstore.gateway.stream.hub import Hub
-from resultstore.index.redis import RedisIndex
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.settings import Settings
 from resultstore.store import Store
 from tests.gateway.conftest import _bound, _url, running

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from resultstore.gateway.stream import hub, newsroom, viewer
+from resultstore.gateway.events import feed_reader, hub, viewer
 from resultstore.gateway.views import result_view
-from resultstore.index.redis import RedisIndex
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.model import layout
 from resultstore.model.errors import IndexUnavailable, RecordUnreadable
 from resultstore.model.result import Result, State
@@ -25,7 +25,7 @@ def choosy(redis_url, owner, monkeypatch) -> Iterator[Watched]:
             raise ValueError("it cannot be shown")
         return result_view(result, **more)
 
-    monkeypatch.setattr("resultstore.gateway.result_views.result_view", view)
+    monkeypatch.setattr("resultstore.gateway.results.rendering.result_view", view)
     yield from serving(RedisIndex(redis_url, prefix=f"{owner}:"))
 
 
@@ -108,7 +108,7 @@ def test_one_failed_read_loses_no_event(watched, owner, monkeypatch, error):
 
 
 def test_a_feed_that_fails_is_read_again(watched, owner, monkeypatch):
-    failures, whole = [], newsroom.Newsroom.__init__
+    failures, whole = [], feed_reader.Newsroom.__init__
 
     def init(self, *args, **options):
         whole(self, *args, **options)
@@ -122,7 +122,7 @@ def test_a_feed_that_fails_is_read_again(watched, owner, monkeypatch):
 
         self._feed.wait = failing
 
-    monkeypatch.setattr(newsroom.Newsroom, "__init__", init)
+    monkeypatch.setattr(feed_reader.Newsroom, "__init__", init)
     reader = watched.reader(owner)
     watched.store.save(Result(id="one", owner=owner))
 

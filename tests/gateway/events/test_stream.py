@@ -6,7 +6,7 @@ import uuid
 import httpx
 import pytest
 
-from resultstore.gateway.stream import hub, viewer
+from resultstore.gateway.events import hub, viewer
 from resultstore.gateway.views import ResultView
 from resultstore.model import layout, record
 from resultstore.model.artifact import Artifact

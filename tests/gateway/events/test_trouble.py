@@ -11,12 +11,12 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from resultstore.gateway.stream import hub
-from resultstore.index.redis import RedisIndex
+from resultstore.gateway.events import hub
+from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.result import Failure, Progress, Result, State
 from tests.gateway.conftest import _bound
 from tests.gateway.events.conftest import SOON_S, Reader, Watched, serving
-from tests.unit.index.conftest import PrivateRedis
+from tests.index.redis.conftest import PrivateRedis
 
 
 @pytest.fixture(scope="module")

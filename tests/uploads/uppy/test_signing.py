@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from resultstore.gateway.front.writes import MAX_BODY_BYTES
+from resultstore.gateway.middleware.write_guard import MAX_BODY_BYTES
 from resultstore.model.errors import BlobStoreUnavailable
 from resultstore.uploads.ticket import Tickets
 from tests.uploads.uppy.conftest import CHUNK, SIZE
@@ -167,7 +167,7 @@ def test_a_url_is_good_for_one_action_on_one_upload_for_a_while(scene, sent, mon
     assert scene.stranger.get(given).status_code == 200
     later = time.time() + 4000
     clock = type("Later", (), {"time": staticmethod(lambda: later)})
-    monkeypatch.setattr("resultstore.gateway.intake.signing.time", clock)
+    monkeypatch.setattr("resultstore.gateway.uploads.uppy_signing.time", clock)
     assert scene.stranger.get(given).status_code == 403
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
 
-from resultstore.logs import Log
+from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 

@@ -16,9 +16,9 @@ from kombu.exceptions import OperationalError
 from resultstore.backends.celery.chord.outbox import Outbox, Standing, written
 from resultstore.backends.celery.chord.sending import STARTED, in_place_of, send, senders_of
 from resultstore.index.index import RunsScripts
-from resultstore.logs import Log
-from resultstore.loops import Tolerance
 from resultstore.model import layout
+from resultstore.telemetry.logs import Log
+from resultstore.telemetry.tolerance import Tolerance
 
 _log = Log(__name__)
 

@@ -8,12 +8,12 @@ from celery.backends.base import BaseKeyValueStoreBackend
 from celery.result import GroupResult, result_from_tuple
 from celery.utils.functional import _regen
 
+from resultstore.backends.celery.capture.resolver import Resolver
 from resultstore.backends.celery.chord.attending import Attendant
 from resultstore.backends.celery.chord.chords import Chords
 from resultstore.backends.celery.chord.failing import never_run
 from resultstore.backends.celery.chord.outbox import Standing
 from resultstore.backends.celery.owners import inherited, owner_of
-from resultstore.backends.celery.spill.resolving import Resolver
 from resultstore.backends.celery.workflows import Workflows
 from resultstore.index.index import Keeps, RunsScripts
 from resultstore.model import layout

@@ -10,8 +10,8 @@ from kombu.utils.json import dumps, loads
 
 from resultstore.backends.celery.owners import HEADER as OWNER
 from resultstore.index.index import RunsScripts
-from resultstore.logs import Log
 from resultstore.model import layout
+from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 

@@ -11,8 +11,8 @@ from celery.exceptions import Ignore
 from kombu.pools import producers
 
 from resultstore.index.index import Claims
-from resultstore.logs import Log
 from resultstore.model import layout
+from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 

@@ -12,12 +12,12 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 
 from resultstore.backends.celery.record.meta import Meta
 from resultstore.backends.celery.record.recording import encoded_failure
-from resultstore.logs import Log
 from resultstore.model import record
 from resultstore.model.errors import RecordUnreadable, ResultMissing, ResultStoreError
 from resultstore.model.event import Announcement
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
+from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 

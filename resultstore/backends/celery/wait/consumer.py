@@ -15,13 +15,13 @@ from celery.backends.asynchronous import greenletDrainer
 from resultstore.backends.celery.wait.pacing import Paced
 from resultstore.backends.celery.wait.prompt import Meta, PromptConsumer
 from resultstore.index.index import Line
-from resultstore.logs import Log
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.event import Announcement
 from resultstore.model.ids import id_of
 from resultstore.model.seal import DELETED
 from resultstore.store.attempt import current
 from resultstore.store.waiting import PATIENCE_S, RECHECK_S
+from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 

@@ -1,0 +1,180 @@
+"""Capturing: a task registry that stores large outputs inside the task call, whatever the task's base class."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final
+
+from celery import Celery, Task
+from celery.app.registry import TaskRegistry
+
+from resultstore.backends.celery.capture import task_arguments as givens
+from resultstore.backends.celery.capture.amqp import spilling_of
+from resultstore.backends.celery.capture.cancelled import check_wanted
+from resultstore.backends.celery.capture.keeps import keeping_of
+from resultstore.backends.celery.capture.lazy_parts import lazy_parameters
+from resultstore.backends.celery.capture.observers import watches_end
+from resultstore.backends.celery.capture.resend import sealed_before
+from resultstore.backends.celery.capture.return_value import as_seen
+from resultstore.backends.celery.capture.run_limit import counted_run
+from resultstore.backends.celery.capture.task_arguments import HANDING_ON, given_of
+from resultstore.backends.celery.chord.sending import check_start
+from resultstore.backends.celery.owners import owner_of
+from resultstore.capture.outputs import capture
+from resultstore.capture.run import run_captured
+from resultstore.model.ids import id_of
+from resultstore.model.layout import DAY_S
+from resultstore.store.attempt import Attempt, current
+
+Body = Callable[..., Any]
+
+_MARK: Final = "_resultstore_captured"
+_ENTERING: Final = "resultstore_entering"
+
+
+class CapturingTasks(TaskRegistry):
+    """Celery's registry, wrapping the body of each task that comes in.
+
+    Every way of making a task ends in `registry[name] = task`: decorators, `register_task`, shared and built-in tasks.
+    A hook in `task_cls` would be bypassed by a task with a base class of its own.
+    """
+
+    def __setitem__(self, name: str, task: Task) -> None:
+        # Where autoretry came first, the body stands in `_orig_run` and `run` is the retry loop around it
+        # (celery/app/autoretry.py): capture belongs inside, so that a failing generator is retried too.
+        attribute = "_orig_run" if hasattr(task, "_orig_run") else "run"
+        body = getattr(task, attribute)
+        if not is_captured(body):
+            setattr(task, attribute, _captured(task, body))
+        if _has_own_call(task) and not is_captured(type(task).__call__):
+            task.__class__ = _captured_call(type(task))
+        givens.install(task)
+        super().__setitem__(name, task)
+
+
+def is_captured(body: Body) -> bool:
+    """Whether this is a body that a capturing registry has wrapped."""
+    return getattr(body, _MARK, False) is True
+
+
+def covered(task: Task) -> bool:
+    """Whether what the tracer will call of `task` is captured, whatever was done to it since it was registered."""
+    if _has_own_call(task):
+        return is_captured(type(task).__call__)
+    return is_captured(getattr(task, "_orig_run", task.run))
+
+
+def _captured(task: Task, body: Body) -> Body:
+    @functools.wraps(body)
+    def run(*args: object, **kwargs: object) -> object:
+        if _is_tracers(request := task.request):
+            return _run_captured(task, request, body, args, kwargs)
+        returned = body(*args, **kwargs)
+        # Directly below a `__call__` of the task's own, which is captured as a whole: what streams is stored
+        # here, where autoretry sees it fail.
+        return capture(task.backend.store, returned) if _enters(task) else returned
+
+    setattr(run, _MARK, True)
+    return run
+
+
+def _captured_call(kind: type[Task]) -> type[Task]:
+    """A class like `kind` whose own `__call__` is captured: it may do without `run`, or change what that returns."""
+
+    @functools.wraps(kind.__call__)
+    def call(self: Task, *args: object, **kwargs: object) -> object:
+        if not _is_tracers(request := self.request):
+            return kind.__call__(self, *args, **kwargs)
+        setattr(request, _ENTERING, True)
+        return _run_captured(self, request, functools.partial(kind.__call__, self), args, kwargs)
+
+    setattr(call, _MARK, True)
+    return type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__, "__doc__": kind.__doc__})
+
+
+def _run_captured(
+    task: Task,
+    request: Any,  # noqa: ANN401 - Celery's Context
+    body: Body,
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+) -> object:
+    backend = task.backend
+    request.id = id_of(request.id)  # a sender without this package may have sent a UUID
+    check_wanted(request, backend.store)
+    check_start(request, backend.store.index, life_s=backend.header_life_s or DAY_S)
+    sealed = sealed_before(request, backend.store)
+    if sealed is not None:
+        request.resultstore_sealed = sealed
+        if (given := given_of(request)) is not None and watches_end(task):
+            givens.show_values(task, given, owner=owner_of(request))
+        return as_seen(task, request, backend.decoded(backend.store.value(sealed)))
+    keeping = keeping_of(task)
+    attempt = Attempt(
+        request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0, keeping=keeping
+    )
+
+    def called() -> object:
+        if task.name in HANDING_ON:
+            _, options = backend.resolver.bound((), kwargs, lazy={}, owner=attempt.owner)
+            return body(*args, **options)
+        return _called_with_values(task, attempt, body, args, kwargs)
+
+    spilled = functools.partial(spilling_of(task.app).returned, task, attempt)
+    with counted_run(task, request, backend.store.index, max_runs=backend.store.settings.max_runs):
+        captured = run_captured(
+            backend.store,
+            attempt,
+            called,
+            codec=backend,
+            given=(*args, *kwargs.values()),
+            plain_max_bytes=-1 if keeping.durable and not request.is_eager else None,
+            retention=keeping.retention,
+            spilled=spilled,
+        )
+    request.resultstore_sealed = captured.sealed
+    return as_seen(task, request, captured.value)
+
+
+def _called_with_values(
+    task: Task, attempt: Attempt, body: Body, args: tuple[object, ...], kwargs: dict[str, object]
+) -> object:
+    """Call `body`; it, `request.args` and the hooks of an error see the values of references."""
+    given = given_of(task.request)
+    given = given if given is not None and given.is_passed(args, kwargs) else None
+    if given is not None and given.filled:
+        return body(*args, **kwargs)
+    lazy = lazy_parameters(getattr(task, "_orig_run", task.run))
+    values, named = task.backend.resolver.bound(args, kwargs, lazy=lazy, owner=attempt.owner)
+    if given is None:
+        return body(*values, **named)
+    given.fill(values, named)
+    returned = body(*values, **named)
+    if not watches_end(task):
+        given.empty()
+    return returned
+
+
+def _is_tracers(request: Any) -> bool:  # noqa: ANN401 - Celery's Context
+    """Whether this is the tracer's own call: a task that is called like a function returns what it returns."""
+    inside = current()
+    return not request.called_directly and (inside is None or inside.id != request.id)
+
+
+def _enters(task: Task) -> bool:
+    """Whether this is the first call of `run` below a captured `__call__`."""
+    return vars(task.request).pop(_ENTERING, False) is True
+
+
+def _has_own_call(task: Task) -> bool:
+    # By its place and not by identity: a worker replaces Celery's own `__call__` (celery/app/trace.py).
+    return next(kind for kind in type(task).__mro__ if "__call__" in vars(kind)) is not Task
+
+
+def install(app: Celery) -> None:
+    """Give `app` a capturing registry that holds what its registry held. Doing it twice changes nothing."""
+    if isinstance(app._tasks, CapturingTasks):  # noqa: SLF001 - `app.tasks` would finalize the app too early
+        return
+    tasks = CapturingTasks()
+    for name, task in app._tasks.items():  # noqa: SLF001 - the same
+        tasks[name] = task
+    app._tasks = tasks  # noqa: SLF001 - the same

@@ -1,0 +1,1 @@
+"""How values are written into Celery's messages and records. No I/O."""

@@ -1,0 +1,1 @@
+"""What a Celery worker process does besides running tasks."""

@@ -1,0 +1,53 @@
+"""Registering: a worker tells gateways which tasks it takes, by the index."""
+
+import threading
+from collections.abc import Callable
+
+from celery import Celery
+from celery.signals import worker_ready
+from celery.worker.consumer import Consumer
+
+from resultstore.dispatch.registrations import RENEWED_S, Registrations
+from resultstore.model.errors import ResultStoreError
+from resultstore.store import Store
+from resultstore.telemetry.logs import Log
+
+_OWN_PREFIX = "celery."
+
+_log = Log(__name__)
+
+
+def install(app: Celery, store: Callable[[], Store]) -> None:
+    """Let each worker of `app` note its tasks when it is ready, and then every minute.
+
+    Args:
+        app: whose workers.
+        store: gives the app's Store, which is not opened before.
+    """
+
+    def note_when_ready(sender: Consumer | None = None, **_: object) -> None:
+        if sender is None or sender.app is not app:
+            return
+        queues = [one.name for one in sender.app.amqp.queues.consume_from.values()]
+        tasks = [one for one in app.tasks if not one.startswith(_OWN_PREFIX)]
+        index = store().index
+        noted = [Registrations(index, one) for one in queues]
+        _note(noted, tasks)  # before the worker says that it is ready
+        threading.Thread(target=_renew, args=(noted, tasks), name="resultstore-registering", daemon=True).start()
+
+    worker_ready.connect(note_when_ready, weak=False, dispatch_uid=f"resultstore-registering-{id(app)}")
+
+
+def _renew(noted: list[Registrations], tasks: list[str]) -> None:
+    """Go on for as long as the process lives; what the index has lost is there again within a minute."""
+    never = threading.Event()
+    while not never.wait(RENEWED_S):
+        _note(noted, tasks)
+
+
+def _note(noted: list[Registrations], tasks: list[str]) -> None:
+    try:
+        for one in noted:
+            one.note(tasks)
+    except ResultStoreError as error:
+        _log.warning("tasks_not_registered", error=str(error))

@@ -1,0 +1,20 @@
+"""Tracing: switches the traces of a worker on where its settings say so, and costs nothing where they do not."""
+
+import importlib
+
+from resultstore.model.errors import Misconfigured
+from resultstore.settings import Settings
+
+
+def trace_worker(settings: Settings) -> None:
+    """Trace the tasks of this worker when `RESULTSTORE_TRACING` is set; else nothing is even imported.
+
+    Raises Misconfigured when the extra `tracing` is not installed.
+    """
+    if not settings.tracing:
+        return
+    try:
+        spans = importlib.import_module("resultstore.backends.celery.worker.spans")
+    except ModuleNotFoundError as error:
+        raise Misconfigured("RESULTSTORE_TRACING needs pip install 'resultstore[tracing]'") from error
+    spans.trace_worker()

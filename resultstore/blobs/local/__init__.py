@@ -1,0 +1,1 @@
+"""Blobs in a folder, for development and single machines."""

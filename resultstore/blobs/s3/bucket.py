@@ -1,0 +1,185 @@
+"""Bucket: the control plane of S3 (creation, lifecycle rules, unfinished uploads), by boto3."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from resultstore.blobs.s3.credential_chain import CredentialChain
+from resultstore.blobs.s3.credentials import Credentials, CredentialSource
+from resultstore.blobs.s3.errors import Fault
+from resultstore.blobs.s3.retry import Retries
+from resultstore.blobs.s3.target import S3Target
+from resultstore.model.errors import NotSupported, ResultStoreError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import LifecycleRuleTypeDef
+
+T = TypeVar("T")
+
+# A lifecycle rule as GetBucketLifecycleConfiguration answers it, and as PutBucketLifecycleConfiguration takes it.
+RuleDocument = Mapping[str, object]
+
+_US_EAST_1 = "us-east-1"  # the one region that must not be named when a bucket is made
+_NOT_FOUND = 404
+_CONFLICT = 409
+
+
+class S3Bucket:
+    """One bucket's configuration.
+
+    Args:
+        target: the bucket and how to reach it.
+        credentials: answers with the access key of the moment; boto3's provider chain unless given.
+        retries: how often an idempotent request is sent again.
+    """
+
+    def __init__(
+        self, target: S3Target, *, credentials: CredentialSource | None = None, retries: Retries | None = None
+    ) -> None:
+        self.target = target
+        self._credentials = credentials or CredentialChain()
+        self._retries = retries or Retries()
+        self._made: tuple[int, Credentials, S3Client] | None = None
+
+    def ensure(self) -> bool:
+        """Make the bucket unless it exists; whether it was made. Raises BlobStoreUnavailable."""
+        if self.exists():
+            return False
+        try:
+            self.send(self._create)
+        except Refusal as refusal:
+            # Somebody made it meanwhile, or the answer to our first try was lost.
+            if refusal.fault.code == "BucketAlreadyOwnedByYou":
+                return False
+            raise refusal.told(self.target, "creation of the bucket") from refusal
+        return True
+
+    def exists(self) -> bool:
+        """Whether the bucket is there. Raises BlobStoreUnavailable."""
+        try:
+            self.send(lambda client: client.head_bucket(Bucket=self.target.bucket))
+        except Refusal as refusal:
+            if refusal.fault.status == _NOT_FOUND:
+                return False
+            raise refusal.told(self.target, "the bucket") from refusal
+        return True
+
+    def lifecycle(self) -> Sequence[RuleDocument]:
+        """All lifecycle rules of the bucket, everybody's. BlobStoreUnavailable where the store has no such thing."""
+        try:
+            answer = self.send(lambda client: client.get_bucket_lifecycle_configuration(Bucket=self.target.bucket))
+        except Refusal as refusal:
+            if refusal.fault.code == "NoSuchLifecycleConfiguration":
+                return ()
+            raise refusal.told(self.target, "reading of the lifecycle rules") from refusal
+        return cast("Sequence[RuleDocument]", answer.get("Rules", []))
+
+    def update_lifecycle(self, merge: Callable[[Sequence[RuleDocument]], Sequence[RuleDocument]]) -> bool:
+        """Read all rules, let `merge` say what shall stand, write that; whether anything had to be written.
+
+        The configuration is one document: `merge` must hand on what is not ours, and what somebody else writes between
+        our reading and our writing is lost. Raises BlobStoreUnavailable; NotSupported where the store has no rules, or
+        answers 409 to theirs.
+        """
+        standing = self.lifecycle()
+        wanted = merge(standing)
+        if sorted(map(_identity, wanted)) == sorted(map(_identity, standing)):
+            return False
+        what = "writing of the lifecycle rules"
+        try:
+            self.send(lambda client: self._write_rules(client, wanted))
+        except Refusal as refusal:
+            if refusal.fault.status == _CONFLICT:
+                where, summary = f"bucket {self.target.bucket} at {self.target.origin}", refusal.fault.summary
+                raise NotSupported(f"{what}: {where} refuses it ({summary}): see `resultstore doctor`") from refusal
+            raise refusal.told(self.target, what) from refusal
+        return True
+
+    def abort_uploads(self, key: str) -> int:
+        """End every unfinished multipart upload of exactly this key; how many there were."""
+        name = self.target.object_key(key)
+        listed = self.run(
+            # MinIO lists by exact key only, S3 by prefix: both are served.
+            lambda client: client.list_multipart_uploads(Bucket=self.target.bucket, Prefix=name),
+            what=f"listing of unfinished uploads of {key}",
+        )
+        ids = [one["UploadId"] for one in listed.get("Uploads", ()) if one["Key"] == name]
+        for upload_id in ids:
+            self.abort_upload(key, upload_id=upload_id)
+        return len(ids)
+
+    def abort_upload(self, key: str, *, upload_id: str) -> None:
+        """End one unfinished multipart upload; one that is over already is no error."""
+        name = self.target.object_key(key)
+        try:
+            self.send(
+                lambda client: client.abort_multipart_upload(Bucket=self.target.bucket, Key=name, UploadId=upload_id)
+            )
+        except Refusal as refusal:
+            if refusal.fault.code != "NoSuchUpload":
+                raise refusal.told(self.target, f"abortion of an upload of {key}") from refusal
+
+    def client(self) -> "S3Client":
+        """boto3's client of this process, for what has no method here. Its errors are botocore's own."""
+        credentials = self._credentials()
+        if self._made is None or self._made[:2] != (os.getpid(), credentials):
+            from resultstore.blobs.s3.boto_client import made  # noqa: PLC0415 - see there
+
+            self._made = (os.getpid(), credentials, made(self.target, credentials))
+        return self._made[2]
+
+    def send(self, request: "Callable[[S3Client], T]") -> T:
+        """Send an idempotent request until it succeeds, is refused, or tries and time are used up. Raises Refusal."""
+        from resultstore.blobs.s3.boto_client import ERRORS  # noqa: PLC0415 - see there
+
+        client, pauses = self.client(), self._retries.pauses()
+        while True:
+            try:
+                return request(client)
+            except ERRORS as error:
+                fault = Fault.of(error)
+                pause_s = next(pauses, None) if fault.transient else None
+                if pause_s is None:
+                    raise Refusal(fault) from error
+                time.sleep(pause_s)
+
+    def run(self, request: "Callable[[S3Client], T]", *, what: str) -> T:
+        """`send`, with what it raises told as one of our errors about `what`."""
+        try:
+            return self.send(request)
+        except Refusal as refusal:
+            raise refusal.told(self.target, what) from refusal
+
+    def _create(self, client: "S3Client") -> None:
+        if self.target.region == _US_EAST_1:
+            client.create_bucket(Bucket=self.target.bucket)
+            return
+        client.create_bucket(
+            Bucket=self.target.bucket,
+            CreateBucketConfiguration={"LocationConstraint": self.target.region},  # type: ignore[typeddict-item]  # any word of the operator's, not one of AWS's regions alone
+        )
+
+    def _write_rules(self, client: "S3Client", wanted: Sequence[RuleDocument]) -> None:
+        if not wanted:
+            client.delete_bucket_lifecycle(Bucket=self.target.bucket)  # a configuration without rules is refused
+            return
+        rules = cast("Sequence[LifecycleRuleTypeDef]", wanted)
+        client.put_bucket_lifecycle_configuration(Bucket=self.target.bucket, LifecycleConfiguration={"Rules": rules})
+
+
+class Refusal(Exception):
+    """A request failed for good; told as one of our errors before it leaves the drivers."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.summary)
+        self.fault = fault
+
+    def told(self, target: S3Target, what: str) -> ResultStoreError:
+        """The error that `what` failed with."""
+        return self.fault.error(target, what)
+
+
+def _identity(rule: RuleDocument) -> str:
+    return repr(sorted(rule.items()))

@@ -1,0 +1,49 @@
+"""S3Copies: copies within a bucket, each of exactly the bytes that were looked at (by boto3)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from resultstore.blobs.blobstore import Stored
+from resultstore.blobs.keys import checked_key
+from resultstore.blobs.s3.bucket import Refusal, S3Bucket
+from resultstore.model.errors import BlobMissing, ChecksumMismatch
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
+
+_CHANGED: Final = 412
+
+
+class S3Copies:
+    """The power CopiesIfMatch of one bucket.
+
+    Args:
+        bucket: sends the requests.
+        stat: asks the store what stands under a key.
+    """
+
+    def __init__(self, bucket: S3Bucket, stat: Callable[[str], Stored]) -> None:
+        self._bucket = bucket
+        self._stat = stat
+
+    def copy(self, key: str, to: str, *, etag: str) -> Stored:
+        """Copy the blob under `key` to `to` if its entity tag is `etag`; done twice it leaves what one leaves."""
+        target = self._bucket.target
+        source: CopySourceTypeDef = {"Bucket": target.bucket, "Key": target.object_key(checked_key(key))}
+        name = target.object_key(checked_key(to))
+        try:
+            self._bucket.send(
+                lambda client: client.copy_object(
+                    Bucket=target.bucket, Key=name, CopySource=source, CopySourceIfMatch=f'"{etag}"'
+                )
+            )
+        except Refusal as refusal:
+            fault = refusal.fault
+            if fault.status == _CHANGED:
+                raise ChecksumMismatch(f"blob {key} was written over before it was copied: look at it again") from None
+            if fault.missing:
+                raise BlobMissing(
+                    f"no blob {key} in bucket {target.bucket}: it was deleted, or never written"
+                ) from None
+            raise refusal.told(target, f"copying of {key}") from refusal
+        return self._stat(to)

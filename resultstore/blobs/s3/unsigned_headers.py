@@ -1,0 +1,61 @@
+"""S3Extras: what a sender added to an upload that its URL was not signed for."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from resultstore.blobs.keys import checked_key
+from resultstore.blobs.s3.bucket import Refusal, S3Bucket
+from resultstore.model import layout
+from resultstore.model.errors import BlobMissing
+
+# Headers that a store keeps with an object and shows again. AWS refuses the `x-amz-` ones that are not signed, MinIO
+# takes them all (docs/security.md). What a store gives to every object is found by an object of our own. Browsers send
+# Cache-Control with requests as they like, and URLs to read set it anew.
+_KEPT: Final = re.compile(
+    r"content-encoding|x-amz-tagging-count|x-amz-storage-class|x-amz-website-redirect-location"
+    r"|x-amz-server-side-encryption-customer-algorithm|x-amz-replication-status|x-amz-object-lock-.*"
+    r"|x-(amz|minio)-meta-.*"
+)
+
+
+class S3Extras:
+    """The power ShowsExtras of one bucket.
+
+    Args:
+        bucket: sends the requests.
+    """
+
+    def __init__(self, bucket: S3Bucket) -> None:
+        self._bucket = bucket
+        self._own: frozenset[str] | None = None
+
+    def of(self, key: str) -> tuple[str, ...]:
+        """Return the names of kept headers that our own objects do not have. Raises BlobMissing."""
+        found = _kept(self._headers(checked_key(key), what=f"blob {key}"))
+        if not found:
+            return ()
+        return tuple(sorted(found - self._usual()))
+
+    def _usual(self) -> frozenset[str]:
+        """What the store keeps with the layout marker, which nobody else has sent; asked once."""
+        if self._own is None:
+            try:
+                self._own = _kept(self._headers(layout.LAYOUT_KEY, what=layout.LAYOUT_KEY))
+            except BlobMissing:
+                return frozenset()
+        return self._own
+
+    def _headers(self, key: str, *, what: str) -> Mapping[str, str]:
+        target = self._bucket.target
+        try:
+            answer = self._bucket.send(
+                lambda client: client.head_object(Bucket=target.bucket, Key=target.object_key(key))
+            )
+        except Refusal as refusal:
+            raise refusal.fault.missing_error(target, what) from refusal
+        return answer["ResponseMetadata"]["HTTPHeaders"]
+
+
+def _kept(headers: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(name.lower() for name in headers if _KEPT.fullmatch(name.lower()))

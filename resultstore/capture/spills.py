@@ -1,0 +1,299 @@
+"""Spilling: keeps the plain values that are too big to travel, and gives them back, fetched once and checked."""
+
+import hashlib
+import re
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from resultstore.blobs import zstd_frames
+from resultstore.blobs.blobstore import Chunk
+from resultstore.blobs.stream import Meter, limited, whole
+from resultstore.blobs.zstd_frames import FrameTable
+from resultstore.model import layout
+from resultstore.model.errors import (
+    ArtifactExpired,
+    ArtifactMissing,
+    BadReference,
+    BlobMissing,
+    ChecksumMismatch,
+    Misconfigured,
+    NotYours,
+)
+from resultstore.model.spill import Spill
+from resultstore.store import Store
+from resultstore.store.attempt import Attempt
+from resultstore.store.required import NO_BLOBS
+from resultstore.store.seals import SealStore, longest_class
+
+PURPOSE: Final = "spill"
+SLACK_S: Final = 7 * layout.DAY_S  # a message may wait this long beyond the time for which it was meant
+_EXPECTED_BYTES: Final = 16 << 20  # a value comes out of memory: it is short as uploads go, whatever its length
+_AT_ONCE_BYTES: Final = 4 << 20
+_RUN_BYTES: Final = 2 << 20  # what is held of a larger one, for each thread that unpacks it
+CACHE_MAX_BYTES: Final = 32 << 20
+REMEMBERED: Final = 1_000  # arguments that were uploaded, at about a KiB each
+_SHARED: Final = "spill-"  # begins the ids of arguments: no Result has them, so nobody's `forget` deletes them
+
+
+_ARGUMENT: Final = re.compile(rf"{_SHARED}[0-9a-f]{{8}}-(?:[0-9a-f]{{4}}-){{3}}[0-9a-f]{{12}}\Z")
+
+
+def is_argument(id: str) -> bool:
+    """Whether this is an id that a spilled argument has, and no Result."""
+    return _ARGUMENT.match(id) is not None
+
+
+Content = tuple[str, str, str]  # what makes two arguments one: digest, serializer, owner
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a value shall stand, and whose it is."""
+
+    id: str
+    key: str
+    owner: str
+    expires_at: int | None
+
+
+class Spills:
+    """The spilled values of one store.
+
+    Args:
+        store: keeps the bytes. Without an object store nothing can be spilled.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._blobs = store.blobs
+        self._owners = store.owners
+        self._settings = store.settings
+        self._macs = store.trust.macs
+        # Both hold what can be had again, and are only ever asked for one key: threads need no lock.
+        self._kept: dict[Content, Spill] = {}
+        self._fetched: dict[str, Chunk] = {}
+
+    @property
+    def able(self) -> bool:
+        """Whether anything can be spilled: there is an object store."""
+        return self._blobs is not None
+
+    @property
+    def limit_bytes(self) -> int:
+        """How long a value may be, as its serializer writes it, and still travel."""
+        return self._settings.inline_max_bytes
+
+    def keep_value(self, content: Iterable[Chunk], *, attempt: Attempt, media_type: str) -> Spill:
+        """Store what `attempt` returns, as one of its blobs: it is discarded and forgotten with them.
+
+        Kept for `Settings.spill_keep`, or the class of the Result where that is longer.
+
+        Args:
+            content: the value as its serializer writes it; never held as a whole.
+            attempt: the running attempt.
+            media_type: the serializer's content type.
+
+        Raises TooLarge where the attempt may not store that much.
+        """
+        keeping = attempt.keeping
+        chosen = longest_class([self._settings.spill_keep, keeping.retention or self._settings.retention])
+        expires_at = layout.expiry(chosen, start=attempt.started_by(self._needed.now()))
+        where = Place(attempt.id, attempt.new_key(chosen), attempt.owner, expires_at)
+        self._owners.expect(attempt.owner, attempt.id, made_at=None, retention=chosen)
+        meter = Meter(content, with_table=False)
+        return self._put(
+            meter, attempt.allowance.through(meter), where, media_type, compress=keeping.compress is not False
+        )
+
+    def keep_argument(
+        self, payload: bytes, *, media_type: str, owner: str = "", until: float = 0.0, compress: bool = True
+    ) -> Spill:
+        """Store an argument under an id of its own; the same bytes again give the same reference.
+
+        Args:
+            payload: the value as its serializer wrote it.
+            media_type: the serializer's content type.
+            owner: whose tasks may use it.
+            until: when its message is to be used at the latest (epoch seconds); 0 for at once.
+            compress: whether the blob is zstd.
+        """
+        content = (hashlib.sha256(payload).hexdigest(), media_type, owner)
+        known = self._kept.get(content)
+        if known is not None and self.lasts(known, until=until):
+            return known
+        now, own_id = self._needed.now(), _SHARED + str(uuid.uuid4())
+        chosen = class_for(max(now, until) + SLACK_S - now, least=self._settings.spill_keep)
+        key = layout.blob_key(own_id, retention=chosen, nonce=layout.new_nonce(), n=0)
+        where = Place(own_id, key, owner, layout.expiry(chosen, start=now))
+        self._owners.expect(owner, own_id, made_at=None, retention=chosen)
+        meter = Meter([payload], with_table=False)
+        kept = self._put(meter, meter, where, media_type, compress=compress)
+        _remember(self._kept, content, kept, most=REMEMBERED)
+        return kept
+
+    def lasts(self, spill: Spill, *, until: float) -> bool:
+        """Whether a message that is to be used by `until` (epoch seconds; 0 for at once) may carry this one."""
+        return not spill.expired(max(self._needed.now(), until) + SLACK_S)
+
+    def check(self, spill: Spill, *, owner: str | None) -> None:
+        """Refuse a reference that is forged, foreign or over.
+
+        Args:
+            spill: as a message carried it.
+            owner: the running task's; None outside a task, where whoever can read the message may read the value.
+
+        Raises BadReference, NotYours, ArtifactExpired.
+        """
+        # Without a key there is nothing to tell ours by but the form of the key; with one, an unsigned one is refused.
+        unsigned = self._macs.accept_unsigned and not spill.mac
+        if self._macs and not unsigned and not self._macs.agrees(spill.mac, PURPOSE, *spill.signed):
+            raise BadReference(
+                f"the reference to the value of {spill.id} was not signed with our RESULTSTORE_SECRET_KEY: "
+                "give all processes the same"
+            )
+        if not layout.is_content_key(spill.key):
+            raise BadReference(f"the reference to the value of {spill.id} names a key outside this store")
+        if owner is not None and spill.owner != owner:
+            raise NotYours(f"the value of {spill.id} belongs to another owner than the task that was sent it")
+        if spill.expired(self._needed.now()):
+            day = datetime.fromtimestamp(spill.expires_at or 0, tz=UTC).date().isoformat()
+            raise ArtifactExpired(f"the value of {spill.id} expired on {day}: run the task that made it again")
+
+    def payload(self, spill: Spill, *, owner: str | None = None, cached: bool = True) -> Chunk:
+        """The value as its serializer wrote it; fetched once by this process for as long as it is remembered.
+
+        Args:
+            spill: the reference.
+            owner: as in `check`.
+            cached: False to leave it to the caller alone: a value of a long row, seen once.
+
+        Raises what `check` raises, ArtifactMissing when the value was deleted before its time, and ChecksumMismatch.
+        """
+        self.check(spill, owner=owner)
+        found = self._fetched.get(spill.key)
+        if found is None:
+            found = whole(self._verified(spill))
+            if cached and len(found) <= CACHE_MAX_BYTES:
+                self._fetched[spill.key] = found
+                _shrink(self._fetched)
+        self._known(spill)
+        return found
+
+    def pieces(self, spill: Spill, *, owner: str | None = None) -> Iterator[Chunk]:
+        """The same, a MiB at a time where it is fetched. When the last piece was taken it is known to be right.
+
+        Raises what `check` raises; and from the pieces ArtifactMissing and ChecksumMismatch.
+        """
+        self.check(spill, owner=owner)
+        self._known(spill)
+        found = self._fetched.get(spill.key)
+        return self._verified(spill) if found is None else iter([found])
+
+    def _known(self, spill: Spill) -> None:
+        """Whoever sends on what came as an argument sends the same reference."""
+        if spill.id.startswith(_SHARED):
+            _remember(self._kept, (spill.sha256, spill.media_type, spill.owner), spill, most=REMEMBERED)
+
+    def _verified(self, spill: Spill) -> Iterator[bytes]:
+        digest = hashlib.sha256()
+        try:
+            for piece in self._content(spill):
+                digest.update(piece)
+                yield piece
+        except BlobMissing as error:
+            raise ArtifactMissing(
+                f"the value of {spill.id} was deleted before its time: run the task that made it again"
+            ) from error
+        if digest.hexdigest() != spill.sha256:
+            raise ChecksumMismatch(f"the value of {spill.id} is damaged in the store: run the task that made it again")
+
+    def _content(self, spill: Spill) -> Iterator[bytes]:
+        """The content, behind zstd frames or as it is. Raises BlobMissing and ChecksumMismatch."""
+        what = f"the value of {spill.id}"
+
+        def longer() -> ChecksumMismatch:
+            return ChecksumMismatch(f"{what} is longer in the store than it was: run the task that made it again")
+
+        stored = limited(self._needed.get(spill.key), max_bytes=spill.stored_bytes, error=longer)
+        if not spill.encoding:
+            yield from stored
+            return
+        if spill.stored_bytes <= _AT_ONCE_BYTES:  # to ask for the table by itself would cost more than it saves
+            read_table = read = _slices(whole(stored))
+        else:
+            read_table, read = self._ranges(spill.key), _InOrder(stored).read
+        table = FrameTable.read(read_table, stored_bytes=spill.stored_bytes, size_bytes=spill.size_bytes, what=what)
+        yield from zstd_frames.decompress(table, read, threads=zstd_frames.usual_threads(), run_bytes=_RUN_BYTES)
+
+    def _ranges(self, key: str) -> zstd_frames.Read:
+        return lambda start, size_bytes: b"".join(self._needed.get(key, start=start, size_bytes=size_bytes))
+
+    def _put(self, meter: Meter, content: Iterable[Chunk], where: Place, media_type: str, *, compress: bool) -> Spill:
+        body = zstd_frames.compress(content) if compress else content
+        stored = self._needed.put(
+            where.key, body, media_type="application/octet-stream", size_hint_bytes=_EXPECTED_BYTES
+        )
+        spill = Spill(
+            id=where.id,
+            key=where.key,
+            size_bytes=meter.size_bytes,
+            stored_bytes=stored.size_bytes,
+            sha256=meter.sha256,
+            media_type=media_type,
+            owner=where.owner,
+            expires_at=where.expires_at,
+            encoding="zstd" if compress else "",
+        )
+        return replace(spill, mac=self._macs.sign(PURPOSE, *spill.signed)) if self._macs else spill
+
+    @property
+    def _needed(self) -> SealStore:
+        if self._blobs is None:
+            raise Misconfigured(NO_BLOBS)
+        return self._blobs
+
+
+def class_for(length_s: float, *, least: str) -> str:
+    """The shortest class from `least` on that keeps for `length_s` seconds."""
+    classes = list(layout.RETENTION_S)
+    for name in classes[classes.index(least) :]:
+        kept_s = layout.RETENTION_S[name]
+        if kept_s is None or kept_s >= length_s:
+            return name
+    return classes[-1]
+
+
+class _InOrder:
+    """Reads a stream as if it were a file, from its beginning on and nothing twice."""
+
+    def __init__(self, chunks: Iterator[Chunk]) -> None:
+        self._chunks = chunks
+        self._ahead = bytearray()
+
+    def read(self, _start: int, size_bytes: int) -> bytes:
+        """The next `size_bytes`; fewer where the stream ends."""
+        while len(self._ahead) < size_bytes and (chunk := next(self._chunks, None)) is not None:
+            self._ahead += chunk
+        found = bytes(memoryview(self._ahead)[:size_bytes])
+        del self._ahead[:size_bytes]
+        return found
+
+
+def _slices(stored: Chunk) -> zstd_frames.Read:
+    view = memoryview(stored)
+    return lambda start, size_bytes: view[start : start + size_bytes]
+
+
+def _remember(kept: dict[Content, Spill], content: Content, spill: Spill, *, most: int) -> None:
+    kept[content] = spill
+    while len(kept) > most:
+        kept.pop(next(iter(list(kept))), None)
+
+
+def _shrink(fetched: dict[str, Chunk]) -> None:
+    """Forget the oldest until the rest is small enough."""
+    while sum(len(one) for one in list(fetched.values())) > CACHE_MAX_BYTES:
+        fetched.pop(next(iter(list(fetched)), ""), None)

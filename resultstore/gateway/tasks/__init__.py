@@ -1,0 +1,1 @@
+"""Routes for starting tasks, and which tasks are offered."""

@@ -1,0 +1,1 @@
+"""An Index in this process's memory, for tests and single processes."""

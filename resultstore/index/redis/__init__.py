@@ -1,0 +1,1 @@
+"""An Index on Redis or Valkey, single or cluster; each transition is one Lua script."""

@@ -1,0 +1,81 @@
+"""Index rights: tries what the user of the index must be allowed to do, beyond answering a question."""
+
+import time
+
+from resultstore.index.index import Claims, Index, Keeps, Lists, RunsScripts, Streams
+from resultstore.index.leases import Leases
+from resultstore.model import layout
+from resultstore.model.errors import IndexUnavailable
+from resultstore.model.result import Result, State
+from resultstore.ops.doctor import PROBE_ID, Probe, Wrong, index_answers
+
+_HEARD_WITHIN_S = 5.0
+_LIFE_S = 60
+_CHANNELS = "add &rs:* to the ACL rule of this user (docs/how-to/deploy.md has the whole rule)"
+_KEYS = "allow this user the keys ~rs:* and the commands of docs/how-to/deploy.md"
+
+
+def index_probes(index: Index) -> dict[str, Probe]:
+    """Return the probe of the index, with the rights that processes of ours need."""
+    return {"index": lambda: serves(index)}
+
+
+def serves(index: Index) -> str | Wrong:
+    """Whether the index answers, tells what happens, and lets us write. Raises IndexUnavailable when it is away."""
+    answers, told = index_answers(index), may_announce(index)
+    if isinstance(told, Wrong):
+        return told
+    return may_write(index) or f"{answers}, {told}"
+
+
+def may_write(index: Index) -> Wrong | None:
+    """Try each kind of write that processes of ours make; all of it is removed, or expires in a minute."""
+    probe = _probe(owner=PROBE_ID)
+    key, lease = layout.claim_key(probe.id), layout.quota_key(PROBE_ID, "probe")
+    try:
+        index.save(probe, ttl_s=_LIFE_S)
+        if isinstance(index, Lists):
+            list(index.ids(owner=PROBE_ID, limit=1))
+            list(index.ids(limit=1))
+        if isinstance(index, Streams):
+            index.tell_gone(probe.id, owner=PROBE_ID)
+        if isinstance(index, Keeps):
+            index.keep(key, b"probe", ttl_s=_LIFE_S)
+            index.kept(key)
+            index.drop(key)
+        if isinstance(index, Claims):
+            index.claim(key, PROBE_ID, ttl_s=_LIFE_S)
+        if isinstance(index, RunsScripts):
+            Leases(index).take(lease, probe.id, ttl_s=_LIFE_S, most=1_000)
+            Leases(index).leave(lease, probe.id)
+        index.delete(probe.id)
+    except IndexUnavailable as error:
+        return _refused(error)
+    return None
+
+
+def may_announce(index: Index) -> str | Wrong:
+    """Announce a change, and wait for it: without channels every waiter is woken by its next look alone."""
+    probe = _probe()
+    began = time.monotonic()
+    try:
+        with index.watch(probe.id) as watch:
+            index.save(probe, ttl_s=_LIFE_S)
+            heard = watch.wait(_HEARD_WITHIN_S)
+        index.delete(probe.id)
+    except IndexUnavailable as error:
+        return _refused(error)
+    if heard is None:
+        return Wrong("what is announced is not heard: waiters are woken by their next look, up to 2 s later", _CHANNELS)
+    return f"announcements arrive in {1000 * (time.monotonic() - began):.1f} ms"
+
+
+def _refused(error: IndexUnavailable) -> Wrong:
+    text = str(error).rpartition(": ")[0] or str(error)
+    if "channel" in text:
+        return Wrong(f"what is announced is not heard: {text}", _CHANNELS)
+    return Wrong(text, _KEYS)
+
+
+def _probe(*, owner: str = "") -> Result:
+    return Result(id=f"{PROBE_ID}-{layout.new_nonce()}", state=State.STARTED, owner=owner, changed_at=time.time())

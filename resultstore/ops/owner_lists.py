@@ -1,0 +1,233 @@
+"""Owner lists: rebuilds them from the seals after the index was lost, and erases all that is stored of an owner."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from resultstore.capture.spills import is_argument
+from resultstore.index.claims import give_back
+from resultstore.index.index import Claims, ErasesOwned, Keeps, ListsOwned, RunsScripts
+from resultstore.model import layout, seal as documents
+from resultstore.model.errors import (
+    BadReference,
+    Damaged,
+    Misconfigured,
+    NotThere,
+    RecordUnreadable,
+    Refused,
+    ResultStoreError,
+    Unavailable,
+)
+from resultstore.model.seal import Seal
+from resultstore.store import Store
+from resultstore.store.seals import SealStore, read_document
+from resultstore.telemetry.logs import Log
+from resultstore.telemetry.tolerance import Tolerance
+from resultstore.uploads.late_bytes import LateBytes, discard
+from resultstore.uploads.ticket import Tickets
+from resultstore.webhooks.outbox import Outbox
+
+_log = Log(__name__)
+
+_READ_AT_ONCE: Final = 16
+_BATCH: Final = 512
+_CLAIM_S: Final = 3_600  # how long one process has to rebuild before another may begin as well
+_EVERY_S: Final = 60.0
+_ROUNDS_MAX: Final = 10  # an owner whose workers go on storing is told so, rather than followed for ever
+
+
+class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
+    """How many seals were read, how many of them name an owner, and how many could not be read."""
+
+    seals: int = 0
+    listed: int = 0
+    unreadable: int = 0
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """What was deleted of an owner: Results and uploads, and spilled arguments."""
+
+    results: int = 0
+    arguments: int = 0
+
+
+def rebuild(store: Store) -> Rebuilt:
+    """List what every owner has, by reading all seals. May run beside writers, and again at any time.
+
+    When it ends, listings say that they are complete, unless the index was lost once more meanwhile.
+
+    Raises Misconfigured where nothing can be listed, IndexUnavailable, BlobStoreUnavailable.
+    """
+    blobs, index, lists = _needed(store)
+    token, tolerance = layout.new_nonce().encode(), Tolerance(_log, "seal_not_listed")
+    index.keep(layout.OWNERS_REBUILT_KEY, token, ttl_s=None)
+    keys, done = (one.key for one in blobs.list("seals/")), Rebuilt()
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        while batch := list(islice(keys, _BATCH)):
+            seals = []
+            for key, answer in zip(batch, pool.map(partial(_answer, store, blobs), batch), strict=True):
+                with tolerance.each(key=key):
+                    seals.append(_seal(answer))
+            listed = [one for one in seals if one is not None and _is_listed(one, now=blobs.now())]
+            for one in listed:
+                with tolerance.each(id=one.id):
+                    _enlist(store, lists, one)
+            done = Rebuilt(
+                seals=done.seals + len(seals),
+                listed=done.listed + len(listed),
+                unreadable=done.unreadable + seals.count(None),
+            )
+    if tolerance.last is not None:
+        raise tolerance.last  # when all that can be listed is
+    if index.kept(layout.OWNERS_REBUILT_KEY) == token:
+        store.owners.mark_complete()
+    _log.info("owner_lists_rebuilt", seals=done.seals, listed=done.listed, unreadable=done.unreadable)
+    return done
+
+
+def erase(store: Store, owner: str) -> Erased:
+    """Delete all that is stored of an owner: Results, uploads, spilled arguments, what is noted of them, and Events.
+
+    Lists that are not complete are rebuilt first. May be repeated after a failure; work of the owner that waits or runs
+    stores nothing any more.
+
+    Raises Misconfigured where nothing can be listed, IndexUnavailable, BlobStoreUnavailable, and BadReference without
+    an owner, or when workers go on storing new things for this one.
+    """
+    blobs, index, _ = _needed(store)
+    if not isinstance(index, ErasesOwned):
+        raise Misconfigured("this index erases nothing: use redis:// or memory:// in RESULTSTORE_INDEX_URL")
+    if not owner:
+        raise BadReference("what nobody owns has no owner to be erased: name one")
+    if not store.owners.is_complete():
+        rebuild(store)
+    results, arguments = 0, 0
+    for _ in range(_ROUNDS_MAX):
+        ids = index.everything(owner)
+        if not ids:
+            index.erase(owner)
+            return Erased(results=results, arguments=arguments)
+        tolerance = Tolerance(_log, "result_not_erased")
+        for one in ids:
+            with tolerance.each(id=one):
+                if is_argument(one):
+                    _delete_content(blobs, one)
+                    index.forget(owner, one)
+                    arguments += 1
+                else:
+                    _delete_result(store, blobs, one)
+                    results += 1
+        if tolerance.last is not None:
+            raise tolerance.last  # when all that can be deleted is
+    raise BadReference(
+        f"{owner!r} still gets new results after {_ROUNDS_MAX} rounds: stop their work, then erase again"
+    )
+
+
+@contextmanager
+def rebuilding(store: Store) -> Iterator[None]:
+    """Rebuild the lists in a thread of its own when they are found incomplete, for as long as the block lasts."""
+    ended = threading.Event()
+
+    def rounds() -> None:
+        while True:
+            try:
+                _rebuild_if_lost(store)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next round is soon
+                _log.warning("owner_lists_not_rebuilt", error=repr(error))
+            if ended.wait(_EVERY_S):
+                return
+
+    if store.blobs is not None and isinstance(store.index, ListsOwned):
+        threading.Thread(target=rounds, name="resultstore-owner-lists", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _rebuild_if_lost(store: Store) -> None:
+    if store.owners.is_complete() or not isinstance(store.index, Claims):
+        return
+    holder = layout.new_nonce()
+    if store.index.claim(layout.OWNERS_CLAIM_KEY, holder, ttl_s=_CLAIM_S):
+        try:
+            rebuild(store)
+        finally:
+            give_back(store.index, layout.OWNERS_CLAIM_KEY, holder)
+
+
+def _needed(store: Store) -> tuple[SealStore, Keeps, ListsOwned]:
+    index, blobs = store.index, store.blobs
+    if blobs is None or not isinstance(index, Keeps) or not isinstance(index, ListsOwned):
+        raise Misconfigured(
+            "owners' lists need an object store and an index: see RESULTSTORE_BLOBS_URL and RESULTSTORE_INDEX_URL"
+        )
+    return blobs, index, index
+
+
+def _answer(store: Store, blobs: SealStore, key: str) -> Seal | ResultStoreError:
+    """Return the seal under this key, or why it could not be read."""
+    try:
+        return documents.parse(read_document(blobs, key, of=key), store.trust.macs, of=key)
+    except ResultStoreError as error:
+        return error
+
+
+def _seal(answer: Seal | ResultStoreError) -> Seal | None:
+    """Return the seal; None where it can never be read. Raises Unavailable where that is not known."""
+    if isinstance(answer, Seal):
+        return answer
+    if isinstance(answer, Unavailable):
+        raise answer
+    _log.warning("seal_not_listed", error=str(answer))
+    return None
+
+
+def _enlist(store: Store, lists: ListsOwned, seal: Seal) -> None:
+    """List what a seal names, and count its bytes; what of it cannot be read any more is not counted."""
+    result, made_at = seal.result(), seal.started_at or seal.sealed_at
+    lists.enlist(seal.owner, seal.id, made_at=made_at, stored_until=result.stored_until)
+    try:
+        whole = result if seal.artifacts_at is None else store.load(seal.id)  # whose list was moved out
+    except (Damaged, NotThere, Refused) as error:
+        _log.warning("seal_not_counted", id=seal.id, error=str(error))
+        return
+    if whole is not None:
+        store.counting.count(whole)
+
+
+def _is_listed(seal: Seal, *, now: float) -> bool:
+    """Whether somebody owns what is stored by it; a tombstone has no owner."""
+    return bool(seal.owner) and (seal.expires_at is None or seal.expires_at > now)
+
+
+def _delete_content(blobs: SealStore, result_id: str) -> None:
+    for prefix in layout.content_prefixes(result_id):
+        blobs.delete([stored.key for stored in blobs.list(prefix)])
+
+
+def _delete_result(store: Store, blobs: SealStore, result_id: str) -> None:
+    """Delete a Result with what is noted around it: its upload, a webhook that waits."""
+    tickets = Tickets(store)
+    try:
+        ticket = tickets.ended(result_id)
+    except (BadReference, RecordUnreadable):  # somebody else wrote it there, or a newer version
+        tickets.forget(result_id)
+        ticket = None
+    if ticket is not None:
+        # Its URLs may work for a while yet: where they lead stays known, and nothing else of it.
+        bare = msgspec.structs.replace(ticket.asked, name="", options={})
+        ticket = msgspec.structs.replace(ticket, owner="", asked=bare)
+        LateBytes(store).expect(ticket)
+        discard(blobs, ticket)
+        tickets.give_up(ticket)
+    if isinstance(store.index, RunsScripts):
+        Outbox(store.index, store.trust.macs).done(result_id)
+    store.delete(result_id)

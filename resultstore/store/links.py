@@ -1,0 +1,52 @@
+"""Linking: presigned URLs of Artifacts, the same one for some minutes, so that browsers keep what they fetched."""
+
+from typing import Final
+
+from resultstore.blobs.blobstore import SignedUrl, Signer
+from resultstore.blobs.disposition import may_be_inline
+from resultstore.model.artifact import Artifact
+from resultstore.model.errors import ArtifactExpired, Misconfigured
+from resultstore.store.reading import Outlet
+
+SHORTEST_S: Final = 30  # nobody can begin a download with less
+PLAYED_S: Final = 7_200  # a film is read piece by piece while it is watched
+
+
+class Links:
+    """Signs URLs to read Artifacts.
+
+    Args:
+        outlet: checks them, and knows how long they last.
+        signer: signs; None where nobody could serve a URL.
+        length_s: how long a URL works where nobody asks for less.
+    """
+
+    def __init__(self, outlet: Outlet, signer: Signer | None, *, length_s: int) -> None:
+        self._outlet = outlet
+        self._signer = signer
+        self._length_s = length_s
+
+    def link(
+        self, artifact: Artifact, *, expires_in_s: int | None, inline: bool, on_behalf_of: str | None = None
+    ) -> SignedUrl:
+        """See `Store.link`."""
+        if self._outlet.seconds_left(artifact, on_behalf_of=on_behalf_of) < SHORTEST_S:
+            raise ArtifactExpired(
+                f"artifact {artifact.name} of {artifact.id} expires in less than {SHORTEST_S} s: run the task again"
+            )
+        if self._signer is None:
+            raise Misconfigured("blobs in memory have no URLs: set RESULTSTORE_BLOBS_URL to s3:// or file://")
+        encoded = bool(artifact.encoding)
+        shown = inline and not encoded and may_be_inline(artifact.media_type)
+        return self._signer.sign_get(
+            artifact.key,
+            expires_in_s=self._usual_s(artifact, shown=shown) if expires_in_s is None else int(expires_in_s),
+            not_after=artifact.expires_at,
+            file_name=artifact.file_name + (".zst" if encoded else ""),
+            media_type="application/zstd" if encoded else artifact.media_type,
+            inline=shown,
+        )
+
+    def _usual_s(self, artifact: Artifact, *, shown: bool) -> int:
+        is_played = shown and artifact.media_type.startswith(("audio/", "video/"))
+        return max(self._length_s, PLAYED_S) if is_played else self._length_s

@@ -1,0 +1,67 @@
+"""RecordWriter: writes the record of a Result, for as long as it is to live and over what it may replace."""
+
+import sys
+import time
+
+from resultstore.index.index import Index, Over
+from resultstore.model.errors import Damaged, IndexUnavailable, SealUnreadable
+from resultstore.model.result import Failure, Result, State
+from resultstore.settings import Settings
+from resultstore.store.byte_count import Counting
+from resultstore.store.lookup import Lookup
+from resultstore.telemetry.logs import Log
+
+_log = Log(__name__)
+
+
+class RecordWriter:
+    """Writes records into an index.
+
+    Args:
+        index: the records.
+        lookup: reads seals, which a failure must not contradict.
+        settings: how long a record lives.
+        counting: counts the bytes of what has ended.
+    """
+
+    def __init__(self, index: Index, lookup: Lookup, *, settings: Settings, counting: Counting) -> None:
+        self._index = index
+        self._lookup = lookup
+        self._settings = settings
+        self._counting = counting
+
+    def save(self, result: Result, *, over: Over = Over.ANYTHING, ttl_s: int | None = None) -> bool:
+        """See `Store.save`."""
+        now = time.time()
+        length_s = self._settings.result_expires_s if ttl_s is None else ttl_s
+        if result.expires_at is not None:
+            length_s = max(1, min(length_s or sys.maxsize, int(result.expires_at - now)))
+        may_be_sealed = result.terminal and result.state != State.SUCCESS and not result.ephemeral
+        if may_be_sealed:
+            try:
+                if self._lookup.restore_readable(result.id):
+                    return False
+            except Damaged as error:
+                _log.warning("seal_not_readable", id=result.id, error=str(error))
+                result = _hidden_by(error, result)
+        stamped = result.moved(result.state, changed_at=now)
+        written = self._index.save(stamped, ttl_s=length_s or None, over=over)
+        if not written and over is not Over.NOTHING and result.terminal:
+            written = self._lookup.heal(stamped, ttl_s=length_s or None)
+        return self._counting.note(stamped, written=written)
+
+    def show(self, result: Result) -> None:
+        """Write a record that is a convenience: the seal, or the next record, says the same."""
+        try:
+            self.save(result)
+        except IndexUnavailable as error:
+            _log.warning("record_not_saved", id=result.id, state=result.state, error=str(error))
+
+
+def _hidden_by(error: Damaged, result: Result) -> Result:
+    """The failure that tells of a seal that cannot be read: an earlier attempt succeeded, whatever this one says.
+
+    Look-ups read the seal again for as long as it is the record, so that a restored one is found.
+    """
+    why = Failure(SealUnreadable.__name__, str(error), SealUnreadable.__module__)
+    return result.moved(State.FAILURE, failure=why)

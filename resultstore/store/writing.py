@@ -1,0 +1,155 @@
+"""Intake: takes bytes into the store as one part of an attempt."""
+
+import mimetypes
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Protocol
+
+import msgspec
+
+from resultstore.blobs import zstd_frames
+from resultstore.blobs.blobstore import BlobStore, HasClock
+from resultstore.blobs.stream import Meter, Opened, Source, opened
+from resultstore.model import layout
+from resultstore.model.artifact import Artifact, Scalar
+from resultstore.model.errors import BadReference, BlobStoreUnavailable, WrongType
+from resultstore.model.names import NAME_MAX_CHARS, artifact_name_of
+from resultstore.model.result import Result
+from resultstore.store.attempt import Attempt
+from resultstore.store.metadata import checked_metadata
+from resultstore.store.signatures import Trust
+
+DEFAULT_NAME = "output"
+DEFAULT_MEDIA_TYPE = "application/octet-stream"
+
+# Registered or customary types that Python's table lacks (IANA media types; safetensors and skops by their projects).
+MEDIA_TYPES: Mapping[str, str] = {
+    ".avif": "image/avif",
+    ".onnx": "application/onnx",
+    ".parquet": "application/vnd.apache.parquet",
+    ".safetensors": "application/vnd.safetensors",
+    ".skops": "application/vnd.skops",
+    ".webp": "image/webp",
+}
+
+# Type and subtype are restricted names (RFC 6838 section 4.2); the parameters are only kept printable.
+_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(;[ -~]{{0,200}})?\Z")
+
+
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """How a part shall be called and kept; an empty name or type is found from the source."""
+
+    name: str
+    media_type: str
+    metadata: Mapping[str, Scalar]
+    retention: str
+    compress: bool
+
+
+class TakesIn(BlobStore, HasClock, Protocol):
+    """What intake asks of an object store."""
+
+
+class Intake:
+    """Streams sources into `blobs`, measuring them on the way."""
+
+    def __init__(self, blobs: TakesIn, trust: Trust) -> None:
+        self._blobs = blobs
+        self._trust = trust
+
+    def take(self, attempt: Attempt, source: Source, label: Label, *, size_hint_bytes: int | None = None) -> Artifact:
+        """Store all of `source` as a part of `attempt`, or nothing. Errors are those of `Store.put`."""
+        # Before any byte is sent; the metadata again when all are.
+        checked_media_type(label.media_type or DEFAULT_MEDIA_TYPE, id=attempt.id)
+        checked_metadata(label.metadata, id=attempt.id)
+        with opened(source) as ready:
+            attempt.allowance.check(ready.size_hint_bytes or 0)
+            # After its work is done, no task fails for the name of a file.
+            name = label.name or artifact_name_of(ready.file_name) or DEFAULT_NAME
+            attempt.reserve(name)
+            try:
+                return self._stored(attempt, name, ready, label=label, size_hint_bytes=size_hint_bytes)
+            except BaseException:
+                attempt.release(name)
+                raise
+
+    def _stored(
+        self, attempt: Attempt, name: str, ready: Opened, *, label: Label, size_hint_bytes: int | None
+    ) -> Artifact:
+        key = attempt.new_key(label.retention)
+        file_name = shown_name(label.name, artifact_name_of(ready.file_name)) or name
+        media_type = label.media_type or media_type_of(file_name, ready.file_name)
+        content = Meter(ready.chunks, with_table=not label.compress)
+        allowed = attempt.allowance.through(content)
+        packed = Meter(zstd_frames.compress(allowed)) if label.compress else None
+        written = content if packed is None else packed
+        stored = self._blobs.put(
+            key, packed or allowed, media_type=media_type, size_hint_bytes=_hint_of(size_hint_bytes, ready)
+        )
+        if stored.size_bytes != written.size_bytes:
+            raise BlobStoreUnavailable(
+                f"the store kept {stored.size_bytes} of {written.size_bytes} bytes of {name} of {attempt.id}: "
+                "run `resultstore doctor`, this store loses bytes"
+            )
+        artifact = Artifact(
+            id=attempt.id,
+            name=name,
+            file_name=file_name,
+            key=key,
+            etag=stored.etag,
+            size_bytes=content.size_bytes,
+            media_type=media_type,
+            sha256=content.sha256,
+            stored_bytes=stored.size_bytes,
+            encoding="zstd" if label.compress else "",
+            retention=label.retention,
+            expires_at=layout.expiry(label.retention, start=attempt.started_by(self._blobs.now())),
+            metadata=checked_metadata(label.metadata, id=attempt.id),
+            owner=attempt.owner,
+        )
+        signed = self._trust.signed(artifact)
+        attempt.add(signed, written.table)
+        return signed
+
+
+def _hint_of(given: int | None, ready: Opened) -> int | None:
+    return ready.size_hint_bytes if given is None else given
+
+
+def shown_name(given: str, file_name: str) -> str:
+    """What a download is called: as the caller named it, with the file's ending where that name has none.
+
+    The file may be a temporary one, whose name says nothing: only its ending is worth something.
+    """
+    if not given:
+        return file_name
+    ending = PurePosixPath(file_name).suffix
+    is_complete = bool(PurePosixPath(given).suffix) or len(given + ending) > NAME_MAX_CHARS
+    return given if is_complete else given + ending
+
+
+def checked_media_type(media_type: str, *, id: str) -> str:
+    """`media_type` itself. Raises WrongType when it cannot stand in a header, where a line end would begin another."""
+    if not _MEDIA_TYPE.match(media_type):
+        raise WrongType(f"{media_type[:40]!r} is no media type for an artifact of {id}: write type/subtype (RFC 6838)")
+    return media_type
+
+
+def media_type_of(*file_names: str) -> str:
+    """The media type that a file name's ending stands for; `application/octet-stream` when none stands for one."""
+    for file_name in file_names:
+        ending = PurePosixPath(file_name.lower()).suffix
+        found = MEDIA_TYPES.get(ending) or mimetypes.guess_type("name" + ending)[0]
+        if found:
+            return found
+    return DEFAULT_MEDIA_TYPE
+
+
+def standing(sealed: Result, made: Artifact) -> Artifact:
+    """The Artifact that an earlier put of the same content left under this id. Raises BadReference for another."""
+    standing = sealed.artifact(made.name)
+    if standing is None or standing.sha256 != made.sha256:
+        raise BadReference(f"result {made.id} is sealed already, with other content: put this under another id")
+    return standing

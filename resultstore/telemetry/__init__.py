@@ -1,0 +1,1 @@
+"""Logs, tracing, and what must never appear in them. Nothing here knows a Store."""

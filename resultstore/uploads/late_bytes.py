@@ -1,0 +1,106 @@
+"""LateBytes: what may still be sent by the URL of an upload whose bytes were deleted."""
+
+from typing import Final
+
+from resultstore.blobs.blobstore import BlobStore, TakesParts
+from resultstore.model import layout
+from resultstore.model.errors import BadReference, Damaged
+from resultstore.model.result import Result
+from resultstore.store import Store
+from resultstore.telemetry.logs import Log
+from resultstore.telemetry.tolerance import Tolerance
+from resultstore.uploads.ticket import GRACE_S, Ticket, Tickets, is_refused, room_life_s
+
+_log = Log(__name__)
+
+_SETTLED_AT_ONCE: Final = 1_000
+
+
+class LateBytes:
+    """Counts them until the URL has ended, and then deletes what came.
+
+    A URL for one PUT, or a form, writes where nothing is stored. So it could bring the same bytes again and again
+    after each deletion, and nobody would know of them. Parts of an upload that was joined or aborted are refused.
+
+    Args:
+        store: whose uploads.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._blobs = store.blobs
+        self._room = store.counting.room
+        self._due = store.counting.late
+        self._tickets = Tickets(store)
+
+    def expect(self, ticket: Ticket) -> None:
+        """Count what may come by the URLs of this upload, whose bytes are deleted next: none of them is newer than now.
+
+        Before the deletion: a crash in between leaves bytes that are counted, and that are deleted when it is time.
+        """
+        size_bytes, settings = ticket.asked.size_bytes, self._store.settings
+        self._due.add(ticket.id, after_s=settings.upload_url_expires_s + GRACE_S)
+        self._room.expect(ticket.owner, ticket.id, size_bytes=size_bytes, ttl_s=room_life_s(settings))
+
+    def expect_beside(self, ticket: Ticket) -> None:
+        """Count what a form may still bring, next to the copy that its task has."""
+        size_bytes, settings = ticket.asked.size_bytes, self._store.settings
+        self._due.add(ticket.id, after_s=settings.upload_url_expires_s + GRACE_S)
+        self._room.expect(ticket.owner, _form(ticket), size_bytes=size_bytes, ttl_s=room_life_s(settings))
+
+    def deleted(self, ticket: Ticket) -> None:
+        """They were deleted. Of parts none can come any more; of another upload, whatever its URL brings."""
+        self._room.forget(ticket.owner, ticket.id)
+        if ticket.upload_id:
+            self._room.drop_expected(ticket.owner, ticket.id)
+            self._due.remove(ticket.id)
+
+    def expect_of(self, result_id: str) -> None:
+        """The same for the upload that a Result was made from, if it was one; both may be deleted next."""
+        try:
+            ticket = self._tickets.find(result_id)
+        except (BadReference, Damaged) as error:
+            _log.warning("ticket_not_read", id=result_id, error=str(error))
+            return
+        if ticket is not None:
+            self.expect(ticket)
+
+    def settle(self) -> int:
+        """Delete what came by URLs that have ended meanwhile; how many uploads that were."""
+        tolerance = Tolerance(_log, "late_bytes_not_deleted")
+        ids = self._due.names(count=_SETTLED_AT_ONCE)
+        for one in ids:
+            with tolerance.each(id=one):
+                self._settle(one)
+        return len(ids) - tolerance.failed
+
+    def _settle(self, upload_id: str) -> None:
+        ticket = self._tickets.ended(upload_id)
+        if ticket is not None:
+            result = self._store.load(upload_id)
+            if result is None or is_refused(result):
+                discard(self._blobs, ticket)
+                self._room.forget(ticket.owner, upload_id)
+            elif not _holds(result, ticket.key) and self._blobs is not None:
+                self._blobs.delete([ticket.key])
+            self._room.drop_expected(ticket.owner, upload_id)
+            self._room.drop_expected(ticket.owner, _form(ticket))
+        self._due.remove(upload_id)
+
+
+def discard(blobs: BlobStore | None, ticket: Ticket) -> None:
+    """Delete what has arrived of an upload, and the copy of a form."""
+    if ticket.upload_id and isinstance(blobs, TakesParts):
+        blobs.abort_parts(ticket.key, upload_id=ticket.upload_id)
+    if blobs is not None:
+        copies = [layout.copied_upload_key(ticket.key)] if ticket.asked.form else []
+        blobs.delete([ticket.key, *copies])
+
+
+def _form(ticket: Ticket) -> str:
+    """Under which name the bytes are counted that a form may bring."""
+    return f"{ticket.id}~form"
+
+
+def _holds(result: Result, key: str) -> bool:
+    return any(one.key == key for one in result.artifacts)

@@ -1,0 +1,270 @@
+"""Csvfile: reads delimited text into Arrow, a piece at a time, and refuses what cannot be read for certain."""
+
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.csv as pc
+
+from resultstore import BadInput
+from tasks.contracts import Report, silent
+from tasks.csv_reader.chunks import Chunk, Chunks, NotInEncoding
+from tasks.csv_reader.dialect import AS_CSV, FALLBACK, Dialect, Header, looks_western, read_dialect
+from tasks.csv_reader.types import ARROW, MISSING, NUMERIC, ColumnTypes, Kind, converted, is_number
+
+TYPES: Final[Mapping[str, Kind]] = {
+    "string": Kind.TEXT,
+    "int64": Kind.INT64,
+    "float64": Kind.FLOAT64,
+    "bool": Kind.BOOL,
+    "date": Kind.DATE,
+    "timestamp": Kind.TIMESTAMP,
+}
+
+_REPORTED_BYTES: Final = 16 * 1024 * 1024
+
+
+class Caps(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a table a task takes; None where there is no limit."""
+
+    bytes: int | None = None
+    rows: int | None = None
+    columns: int = 10_000
+    cells: int | None = None
+
+
+class Table:
+    """A CSV table that was looked through once, so that its schema fits every row.
+
+    Args:
+        stream: seekable; read once from its beginning now, and once by each call of `batches` or `texts`.
+        caps: BadInput is raised where the table passes one, before its text is parsed.
+        types: column name to a key of `TYPES`, where the type that the cells show shall not be taken.
+        header: whether the first row holds names. Without them the columns are `column_1`, `column_2`, ...
+        encoding: one of `csv_dialect.Encoding`.
+        named: columns that the caller asks for: they tell that the first row holds names.
+        report: told the bytes that were looked through, every 16 MiB.
+
+    A column has a type other than string only when all its cells can be written so without loss: a leading zero, a
+    plus sign, an integer over int64 make it a string. Empty cells are null, and in columns that are not strings
+    also those of `MISSING` that are not quoted. Rows that are too short are filled up with empty cells.
+
+    Raises BadInput, naming row or column and the remedy; what the stream raises passes through.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        *,
+        caps: Caps,
+        types: Mapping[str, str] | None = None,
+        header: Header = "auto",
+        encoding: str = "auto",
+        named: tuple[str, ...] = (),
+        report: Report = silent,
+    ) -> None:
+        self._stream, self._caps, self._report = stream, caps, report
+        self._wanted = {name: TYPES[kind] for name, kind in (types or {}).items()}
+        self._named = {*named, *self._wanted}
+        self._header = header
+        self.rows = 0
+        self.size_bytes = stream.seek(0, io.SEEK_END)
+        dialect = read_dialect(stream, encoding=encoding, max_bytes=caps.bytes)
+        self._chunks = Chunks(stream, dialect)
+        try:
+            self._look_through()
+        except NotInEncoding as found:
+            self._guess(dialect, found, given=encoding)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        return pa.schema(
+            [(name, ARROW.get(kind, pa.string())) for name, kind in zip(self.names, self.kinds, strict=True)]
+        )
+
+    @property
+    def read_bytes(self) -> int:
+        """How much of the text has been taken from the stream, in this pass."""
+        return self._chunks.read_bytes
+
+    @property
+    def short_rows(self) -> int:
+        """How many rows were filled up."""
+        return self._chunks.short_rows
+
+    def notes(self) -> dict[str, str | int]:
+        """What was not read as it stands and should be known: the encoding, where it is not UTF-8, and short rows."""
+        notes: dict[str, str | int] = {}
+        if self.encoding != "utf-8":
+            notes["read_as"] = self.encoding
+        if self.short_rows:
+            notes["short_rows"] = self.short_rows
+        return notes
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Give the rows with the types of `schema`, some at a time."""
+        for texts in self.texts():
+            columns = [converted(column, field.type) for column, field in zip(texts.columns, self.schema, strict=True)]
+            yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def texts(self) -> Iterator[pa.RecordBatch]:
+        """Give the rows as strings, as they stand in the table, some at a time."""
+        for chunk in self._chunks.read(columns=len(self.names), with_first=not self._has_names):
+            yield self._parsed(chunk.text, empty=("",)).rename_columns(self.names)
+
+    def _guess(self, dialect: Dialect, found: NotInEncoding, *, given: str) -> None:
+        """Look through the table again as Windows-1252, where its encoding was not given and it may be that."""
+        if given != "auto":
+            raise BadInput(f"row {found.row} is not in {given}; name the table's encoding, or save it as UTF-8")
+        other = "name its encoding, or save the table as UTF-8"
+        if not looks_western(found.sample):
+            raise BadInput(f"row {found.row} is not UTF-8; {other}")
+        # A byte order mark would have been of UTF-8, and a delimiter is ASCII: what was skipped stays skipped.
+        guess = msgspec.structs.replace(dialect, encoding=FALLBACK)
+        self._chunks = Chunks(self._stream, guess, guessed=True)
+        try:
+            self._look_through()
+        except NotInEncoding as again:
+            raise BadInput(f"row {again.row} is neither UTF-8 nor Windows-1252; {other}") from None
+
+    def _look_through(self) -> None:
+        """Read all of it once: check its rows and caps, and learn what its columns hold."""
+        first = self._chunks.first_row()
+        if not first:
+            raise BadInput(f"it is empty; {AS_CSV}")
+        columns = self._chunks.cells_of(first)
+        if columns > self._caps.columns:
+            raise BadInput(f"it has {columns:,} columns, over the cap of {self._caps.columns:,}; send fewer")
+        top = [cell or "" for cell in self._row(first, columns)]
+        self._has_names = self._header != "no"
+        self.names = top if self._has_names else [f"column_{n + 1}" for n in range(columns)]
+        self._check_names()
+        types = [ColumnTypes() for _ in top]
+        self.rows = 0
+        reported = 0
+        for chunk in self._chunks.read(columns=columns, with_first=not self._has_names):
+            self.rows += chunk.rows
+            self._check_size(columns)
+            self._add(chunk, types)
+            if self.read_bytes - reported >= _REPORTED_BYTES:
+                reported = self.read_bytes
+                self._report(reported, 0, "looking through it")
+        kinds = [one.kind for one in types]
+        self.kinds = [self._wanted.get(name, kind) for name, kind in zip(self.names, kinds, strict=True)]
+        if self._header == "auto" and not self._named & set(top):
+            _refuse_values(top, kinds, rows=self.rows)
+
+    def _add(self, chunk: Chunk, types: list[ColumnTypes]) -> None:
+        batch = self._parsed(chunk.text, empty=("", *MISSING))
+        for name, cells, known in zip(self.names, batch.columns, types, strict=True):
+            known.add(cells)
+            if name in self._wanted:
+                _check_fits(cells, name, self._wanted[name], chunk.first_row)
+
+    def _check_names(self) -> None:
+        twice = [name for name, times in Counter(self.names).items() if times > 1]
+        if twice:
+            raise BadInput(
+                f"the column {twice[0]!r} stands more than once in the header; rename one, or say header='no' when the "
+                "first row holds values"
+            )
+        unknown = [name for name in self._wanted if name not in self.names]
+        if unknown:
+            raise BadInput(
+                f"types names the column {unknown[0]!r}, which is not there; there are: {listed(self.names)}"
+            )
+
+    def _check_size(self, columns: int) -> None:
+        if self._caps.rows is not None and self.rows > self._caps.rows:
+            raise BadInput(f"it has more than {self._caps.rows:,} rows, the cap of this task; send fewer")
+        if self._caps.cells is not None and self.rows * columns > self._caps.cells:
+            raise BadInput(
+                f"it has more than {self._caps.cells:,} cells, the cap of this task; send fewer rows or columns"
+            )
+
+    def _row(self, text: bytes, columns: int) -> list[str | None]:
+        batch = self._parsed(text, empty=("",), columns=columns)
+        return [column[0].as_py() for column in batch.columns]
+
+    def _parsed(self, text: bytes, *, empty: tuple[str, ...], columns: int | None = None) -> pa.RecordBatch:
+        """Split checked rows into cells, strings all of them; those in `empty` are null where they are not quoted."""
+        names = [str(n) for n in range(columns or len(self.names))]
+        # pyarrow takes a byte order mark from whatever it reads: here it would be a cell's own.
+        marked = text.startswith(b"\xef\xbb\xbf")
+        table = pc.read_csv(
+            pa.BufferReader(b"\n" + text if marked else text),
+            pc.ReadOptions(
+                use_threads=False, block_size=len(text) + 2, column_names=names, skip_rows=1 if marked else 0
+            ),
+            pc.ParseOptions(delimiter=self._chunks.dialect.delimiter, newlines_in_values=True),
+            pc.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                null_values=list(empty),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+        return table.combine_chunks().to_batches()[0]
+
+    @property
+    def encoding(self) -> str:
+        """What the text is written in, as Python names it."""
+        return self._chunks.dialect.encoding
+
+
+def listed(names: list[str], *, most: int = 12) -> str:
+    """Names for a message: not more than `most` of them, each cut short and on the line."""
+    shown = ", ".join(_printable(name[:40]) for name in names[:most])
+    return f"{shown} ... ({len(names)} in all)" if len(names) > most else shown
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
+def _check_fits(cells: pa.Array, name: str, kind: Kind, first_row: int) -> None:
+    type_ = ARROW.get(kind, pa.string())
+    try:
+        converted(cells, type_)
+    except pa.ArrowInvalid:
+        row, cell = next((n, one) for n, one in enumerate(cells) if not _fits(one, type_))
+        shown = cell.as_py()[:60]
+        raise BadInput(
+            f"row {first_row + row}, column {name!r}: {shown!r} is no {type_}; mend that row, or ask for text with "
+            f"types={{{name!r}: 'string'}}"
+        ) from None
+
+
+def _fits(cell: pa.StringScalar, type: pa.DataType) -> bool:
+    try:
+        converted(pa.array([cell.as_py()], pa.string()), type)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _refuse_values(top: list[str], kinds: list[Kind], *, rows: int) -> None:
+    """Raise BadInput when the first row may hold values: a number on top of numbers.
+
+    Numbers that count up by one are taken for names: five or more (of columns), or three or more of years.
+    """
+    numbers = [cell for cell, kind in zip(top, kinds, strict=True) if is_number(cell) and (kind in NUMERIC or not rows)]
+    if not numbers or _count_up(numbers):
+        return
+    raise BadInput(
+        f"its first row may hold values, not names ({listed(numbers, most=4)}): say header='no' or header='yes', or "
+        "add a row of names"
+    )
+
+
+def _count_up(numbers: list[str]) -> bool:
+    if not all(one.isdigit() for one in numbers):
+        return False
+    counted = [int(one[:9]) for one in numbers]
+    if counted != list(range(counted[0], counted[0] + len(counted))):
+        return False
+    return len(counted) >= 5 or (len(counted) >= 3 and 1800 <= counted[0] <= 2200)  # noqa: PLR2004 - said above

@@ -1,0 +1,1 @@
+"""Fits classifiers to tables."""

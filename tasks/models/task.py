@@ -1,0 +1,194 @@
+"""Models: fits a classifier to a table, and keeps it in files that hold no code."""
+
+import json
+from typing import Annotated, BinaryIO, Literal
+
+import msgspec
+import numpy as np
+import safetensors.numpy
+import skops.io
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score
+from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from resultstore import Artifact, Store
+from resultstore.backends.celery import store_of
+from tasks.app import app
+from tasks.arguments import checked, file_stem, naming
+from tasks.contracts import Report, silent
+from tasks.csv_reader.dialect import Encoding, Header
+from tasks.csv_reader.reader import Caps, Table
+from tasks.models.labelled import Examples, examples_of
+
+SEED = 20_260
+"""Makes the split, the folds and the forest the same each time: a task that runs twice gives one model."""
+
+FOLDS = 5
+CAPS = Caps(bytes=64 * 1024 * 1024, rows=500_000, columns=1_000, cells=8_000_000)
+FOREST_BYTES = 256 * 1024 * 1024
+"""What the trees of a forest may take; where they could take more, each has fewer leaves."""
+_TREES = 100
+_NODE_BYTES = 64  # of Node in sklearn/tree/_tree.pxd; each has a float64 for each class besides
+
+SKOPS_TYPE = "application/vnd.skops"
+SAFETENSORS_TYPE = "application/vnd.safetensors"
+
+Positions = NDArray[np.int64]
+Kind = Literal["logistic", "forest"]
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """How well a model does on rows that it has not seen, and on what it was fitted.
+
+    Args:
+        accuracy, f1: on the held-out quarter; f1 is the macro average over the classes.
+        cv_accuracy, cv_accuracy_sd: mean and standard deviation over the folds of the other three quarters.
+        rows, test_rows: of the table, and of the held-out part.
+        features, classes: how many there are.
+    """
+
+    accuracy: float
+    f1: float
+    cv_accuracy: float
+    cv_accuracy_sd: float
+    rows: int
+    test_rows: int
+    features: int
+    classes: int
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """A fitted pipeline and how well it does."""
+
+    model: Pipeline
+    features: list[str]
+    metrics: Metrics
+
+
+@app.task(name="models.train")
+@checked
+def train(
+    source: Artifact,
+    target: Annotated[str, Field(min_length=1)],
+    kind: Kind = "logistic",
+    header: Header = "auto",
+    encoding: Encoding = "auto",
+) -> list[Artifact]:
+    """Fit a classifier to a CSV table of numbers.
+
+    Args:
+        source: CSV of up to 64 MiB, 500,000 rows, 1,000 columns and 8,000,000 cells; every column but the target holds
+            numbers, none is missing.
+        target: the column to predict; `column_1`, `column_2`, ... where the table has no row of names.
+        kind: `logistic` (scaled, multinomial) or `forest` (100 trees).
+        header: whether the first row holds the columns' names; `auto` takes it for them when `target` is among them.
+        encoding: of the text; `auto` is UTF-8, or else Windows-1252 where it looks like that.
+
+    Returns the model as skops (loads without pickle), for `logistic` also its numbers as safetensors, and
+    `metrics.json`; the metrics stand in the metadata of each model file.
+
+    Raises BadInput when the table or the target cannot be learned from.
+    """
+    store = store_of(app)
+    with naming("table", source), store.open(source) as stream:
+        given = examples(stream, target=target, header=header, encoding=encoding)
+        trained = fitted(given, kind=kind, report=store.progress)
+    return kept(store, trained, stem=f"{file_stem(source, 'model')}-{kind}", target=target, kind=kind)
+
+
+def kept(store: Store, trained: Trained, *, stem: str, target: str, kind: Kind) -> list[Artifact]:
+    """Put a trained model into `store`, as files that begin with `stem`, with its metrics."""
+    facts = {"kind": kind, "target": target, **msgspec.structs.asdict(trained.metrics)}
+    files = [store.put(as_skops(trained), name=f"{stem}.skops", media_type=SKOPS_TYPE, metadata=facts)]
+    if kind == "logistic":
+        tensors = as_safetensors(trained)
+        files.append(store.put(tensors, name=f"{stem}.safetensors", media_type=SAFETENSORS_TYPE, metadata=facts))
+    metrics = json.dumps({**facts, "feature_names": trained.features}, indent=2).encode()
+    return [*files, store.put(metrics, name="metrics.json", media_type="application/json")]
+
+
+def examples(stream: BinaryIO, *, target: str, header: Header = "auto", encoding: Encoding = "auto") -> Examples:
+    """Features and labels from the CSV in `stream`. Raises BadInput when it holds none that can be learned from."""
+    return examples_of(Table(stream, caps=CAPS, header=header, encoding=encoding, named=(target,)), target)
+
+
+def fitted(given: Examples, *, kind: Kind, report: Report = silent) -> Trained:
+    """Cross-validate, fit and judge a model of this kind, the same each time it is asked for.
+
+    Three quarters of the rows are learned from, the last quarter only judges. `report` hears of each fold.
+    """
+    learn_x, test_x, learn_y, test_y = train_test_split(
+        given.values, given.labels, test_size=0.25, stratify=given.labels, random_state=SEED
+    )
+    blank = _blank(kind, rows=len(learn_y), classes=len(given.classes))
+    scores: list[float] = []
+    # The rarest class has four rows at least, of which three are here.
+    folds = min(FOLDS, int(np.unique(learn_y, return_counts=True)[1].min()))
+    steps = folds + 1
+    report(0, steps, "fitting")
+    for seen, unseen in StratifiedKFold(folds, shuffle=True, random_state=SEED).split(learn_x, learn_y):
+        scores.append(_accuracy(blank, learn_x, learn_y, seen=seen, unseen=unseen))
+        report(len(scores), steps, f"fold {len(scores)} of {folds}: accuracy {scores[-1]:.3f}")
+    model = blank.fit(learn_x, learn_y)
+    judged = model.predict(test_x)
+    report(steps, steps, "judged on held-out rows")
+    metrics = Metrics(
+        accuracy=float(accuracy_score(test_y, judged)),
+        f1=float(f1_score(test_y, judged, average="macro")),
+        cv_accuracy=float(np.mean(scores)),
+        cv_accuracy_sd=float(np.std(scores)),
+        rows=len(given.labels),
+        test_rows=len(test_y),
+        features=len(given.features),
+        classes=len(model.classes_),
+    )
+    # It was fitted to numbers: strings of the longest label's length for each row would cost more than the table.
+    model[-1].classes_ = np.array(given.classes)[model[-1].classes_]
+    return Trained(model, given.features, metrics)
+
+
+def as_skops(trained: Trained) -> bytes:
+    """The pipeline in skops' format: JSON and arrays, to be read by `skops.io.load` with the types it may make."""
+    return bytes(skops.io.dumps(trained.model))
+
+
+def as_safetensors(trained: Trained) -> bytes:
+    """The numbers of a logistic model, for programs without scikit-learn.
+
+    probability = softmax(((x - mean) / scale) @ coefficients.T + intercepts); of two classes there is one row, and
+    probability = sigmoid of it, for the second. The names of classes and features stand in the header, under `names`.
+    """
+    scaler, logistic = trained.model[0], trained.model[1]
+    # safetensors writes an array's memory as it lies: the coefficients lie column by column.
+    tensors = {
+        "coefficients": np.ascontiguousarray(logistic.coef_),
+        "intercepts": logistic.intercept_,
+        "mean": scaler.mean_,
+        "scale": scaler.scale_,
+    }
+    # One entry: safetensors writes several in any order, and the same model shall make the same bytes.
+    names = json.dumps({"classes": logistic.classes_.tolist(), "features": trained.features})
+    return safetensors.numpy.save(tensors, metadata={"names": names})
+
+
+def _blank(kind: Kind, *, rows: int, classes: int) -> Pipeline:
+    if kind == "logistic":
+        return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000, random_state=SEED))
+    # A tree of n leaves has 2 n - 1 nodes, and at most a leaf for each row.
+    leaves = FOREST_BYTES // (_TREES * 2 * (_NODE_BYTES + 8 * classes))
+    most = None if rows <= leaves else leaves
+    return make_pipeline(RandomForestClassifier(n_estimators=_TREES, random_state=SEED, n_jobs=1, max_leaf_nodes=most))
+
+
+def _accuracy(
+    blank: Pipeline, values: NDArray[np.float64], labels: NDArray[np.int64], *, seen: Positions, unseen: Positions
+) -> float:
+    """Fit to the rows that are seen, and return the share of the others that is told right."""
+    model = clone(blank).fit(values[seen], labels[seen])
+    return float(accuracy_score(labels[unseen], model.predict(values[unseen])))

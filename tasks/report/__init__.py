@@ -1,0 +1,1 @@
+"""A PDF report of a table, drawn with reportlab."""

@@ -1,0 +1,1 @@
+"""Runs decoders of untrusted files as confined child processes."""

@@ -1,0 +1,39 @@
+"""Reach: a program that tries what it should not be able to do, and prints what it could: `reach.py FILE PORT PID`.
+
+Run as a decoder is run (tasks/sandbox/fences.py), it says of what the kernel of this machine keeps decoders.
+"""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+
+def main() -> None:
+    """Print the names of what could be done, as JSON."""
+    file, port, pid = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    tries: Mapping[str, Callable[[], object]] = {
+        "network": lambda: socket.create_connection(("127.0.0.1", port), timeout=5),
+        "files": file.read_bytes,
+        "writing": lambda: file.open("r+b"),
+        "memory": Path(f"/proc/{pid}/environ").read_bytes,
+        "signals": lambda: os.kill(pid, 0),
+        "processes": os.fork,
+    }
+    print(json.dumps([name for name, attempt in tries.items() if _succeeds(attempt)]))  # noqa: T201 - this is its answer
+
+
+def _succeeds(attempt: Callable[[], object]) -> bool:
+    try:
+        made = attempt()
+    except OSError:
+        return False
+    if made == 0:  # the child of a fork that should have failed
+        os._exit(0)
+    return True
+
+
+if __name__ == "__main__":
+    main()

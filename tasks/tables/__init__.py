@@ -1,0 +1,1 @@
+"""Tables into Parquet, and previews of them."""

@@ -1,0 +1,1 @@
+"""Posters and previews of videos, by ffmpeg."""

@@ -1,0 +1,28 @@
+"""Arguments: what is found in a message's body, and what Celery has to read for itself."""
+
+import json
+
+import pytest
+from celery import Celery, chain, chord, group
+from celery.canvas import Signature
+
+from resultstore.backends.celery.capture.arguments import swapped
+
+app = Celery("arguments", set_as_current=False)
+one = app.signature("one", args=("large",))
+
+
+def following(signature: Signature) -> dict[str, object]:
+    """`signature` as it travels at the end of a message, with "swapped" in place of each argument."""
+    body = swapped(((), {}, {"chain": [json.loads(json.dumps(signature))]}), lambda _: "swapped")
+    return body[2]["chain"][0]
+
+
+@pytest.mark.parametrize("composed", [group(one, one, app=app), chain(one, one, app=app), chord([one], one, app=app)])
+def test_the_arguments_in_every_kind_of_signature_are_found(composed: Signature):
+    said = json.dumps(following(composed))
+    assert ("large" in said, said.count("swapped")) == (False, 2)
+
+
+def test_what_celery_reads_of_its_own_signatures_is_no_argument():
+    assert following(group(app=app))["kwargs"] == {"tasks": []}

@@ -1,0 +1,158 @@
+"""Deleted and cancelled work, over a real worker: it is not begun, and what it still makes is not stored."""
+
+import asyncio
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+import pytest
+from celery import Celery, chain, chord, states
+from celery.exceptions import ChordError, TaskRevokedError
+
+from resultstore import Result, State, Store
+from resultstore.backends.celery import aio, store_of
+from resultstore.backends.celery.dispatching import CeleryDispatcher
+from resultstore.dispatch.orders import Order
+from resultstore.model.errors import ResultDeleted
+
+OWNER = "issuer|ann"
+PATIENCE_S = 60
+
+
+@pytest.fixture
+def store(app: Celery) -> Store:
+    return store_of(app)
+
+
+def until(what: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def send(app: Celery, task: str, *args: object, **options: object) -> str:
+    sent = app.send_task(f"worker_app.{task}", args, headers={"resultstore_owner": OWNER}, **options)
+    return str(sent.id)
+
+
+def is_at_work(app: Celery, worker: subprocess.Popen[bytes], task_id: str) -> bool:
+    """Whether the worker holds this message; one that does not answer in time may."""
+    name = worker.args[worker.args.index("--hostname") + 1].partition("@")[0]
+    told = app.control.inspect(timeout=1).query_task([task_id]) or {}
+    mine = [held for one, held in told.items() if one.startswith(name)]
+    return not mine or task_id in mine[0]
+
+
+def is_gone(store: Store, task_id: str) -> bool:
+    blobs = [one for one in store.blobs.list("blobs/") if task_id in one.key]
+    return store.load(task_id) is None and task_id not in list(store.ids(owner=OWNER)) and blobs == []
+
+
+@pytest.mark.parametrize("end", ["delete", "cancel", "cancel and delete"])
+def test_cancelled_or_deleted_work_is_not_begun(worker, app, store, end):
+    key = uuid.uuid4().hex
+    app.backend.client.set(key, 1)
+    task_id = send(app, "waits_for", key, "value", countdown=4)
+    until(lambda: store.load(task_id) is not None)
+
+    if "cancel" in end:  # by a gateway whose revocation no worker has heard
+        store.save(store.load(task_id).moved(State.REVOKED))
+    if "delete" in end:
+        store.delete(task_id)
+    until(lambda: not is_at_work(app, worker, task_id))
+
+    assert app.backend.client.get(key + ":runs") is None
+    assert is_gone(store, task_id) if "delete" in end else store.load(task_id).state == State.REVOKED
+
+
+@pytest.mark.parametrize("outcome", ["fails", "artifact", "value"])
+def test_what_is_deleted_while_it_runs_stays_deleted(worker, app, store, outcome):
+    key = uuid.uuid4().hex
+    task_id = send(app, "waits_for", key, outcome)
+    until(lambda: app.backend.client.get(key + ":runs"))
+
+    store.delete(task_id)
+    app.backend.client.set(key, 1)
+    until(lambda: not is_at_work(app, worker, task_id))
+
+    assert is_gone(store, task_id)
+
+
+def test_a_deleted_part_fails_its_chord(worker, app, store):
+    part, other = app.signature("worker_app.add", (1, 1)), app.signature("worker_app.add", (2, 2))
+    part_id = uuid.uuid4().hex
+    sent = chord([part.set(task_id=part_id, countdown=3), other], app.signature("worker_app.total")).apply_async()
+
+    store.delete(part_id)
+
+    with pytest.raises(ChordError, match="cancelled or deleted"):
+        app.AsyncResult(sent.id).get(timeout=PATIENCE_S)
+
+
+def test_deleted_queued_link_fails_the_rest_of_its_chain(worker, app, store):
+    link_id = uuid.uuid4().hex
+    link = app.signature("worker_app.add", (2, 3)).set(task_id=link_id, countdown=3)
+    sent = chain(link, app.signature("worker_app.add", (1,)), app=app).apply_async()
+
+    store.delete(link_id)
+
+    with pytest.raises(TaskRevokedError, match=link_id):
+        sent.get(timeout=PATIENCE_S)
+    assert app.AsyncResult(sent.id).state == states.FAILURE
+    assert is_gone(store, link_id)
+
+
+def test_ordering_a_deleted_id_says_that_it_was_deleted(app, store):
+    store.save(Result(id=(deleted := uuid.uuid4().hex), owner=OWNER))
+    store.delete(deleted)
+    backend_url = app.conf.result_backend or app.backend.url
+    sender = Celery("sender", broker=app.conf.broker_url, backend=backend_url, set_as_current=False)
+    sender.conf.task_default_queue = f"nobody-{uuid.uuid4().hex}"
+
+    with pytest.raises(ResultDeleted, match="under a new id"):
+        CeleryDispatcher(sender).send(Order(id=deleted, task="worker_app.add", owner=OWNER))
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+@pytest.mark.parametrize("waits", ["get", "get_many"])
+def test_a_waiter_for_deleted_work_is_told(client, task_id, when, waits):
+    store = store_of(client)
+    store.save(Result(id=task_id))
+    result, told = client.AsyncResult(task_id), []
+
+    def wait() -> None:
+        if waits == "get":
+            with pytest.raises(TaskRevokedError, match=task_id):
+                result.get(timeout=PATIENCE_S)
+        else:
+            [(_, meta)] = client.backend.get_many([task_id], timeout=PATIENCE_S)
+            assert meta["status"] == states.REVOKED
+        told.append(True)
+
+    if when == "before":
+        store.delete(task_id)
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    if when == "meanwhile":
+        store.delete(task_id)
+    waiter.join(2 * PATIENCE_S)
+
+    assert told == [True]
+    assert client.AsyncResult(task_id).state == states.PENDING, "as after Celery's own forget"
+
+
+def test_a_coroutine_that_waits_for_deleted_work_is_told(client, task_id):
+    store = store_of(client)
+    store.save(Result(id=task_id))
+
+    async def wait() -> None:
+        waiting = asyncio.create_task(aio.get(client.AsyncResult(task_id), timeout_s=PATIENCE_S))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(store.delete, task_id)
+        with pytest.raises(TaskRevokedError, match=task_id):
+            await waiting
+
+    asyncio.run(wait())

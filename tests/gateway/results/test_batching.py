@@ -1,0 +1,135 @@
+"""Look-ups of many requests together: each is answered as if it were alone."""
+
+import asyncio
+
+import pytest
+
+from resultstore.blobs.memory import MemoryBlobs
+from resultstore.gateway.identity.caller import SCOPES, Caller
+from resultstore.gateway.results.batching import Lookups
+from resultstore.index.memory.driver import MemoryIndex
+from resultstore.model.errors import IndexUnavailable, ResultMissing
+from resultstore.model.result import Result, State
+from resultstore.settings import Settings
+from resultstore.store import Store
+
+ANN = Caller("ann", SCOPES - {"admin"})
+pytestmark = pytest.mark.anyio
+
+
+class Counted(MemoryIndex):
+    """Counts round trips; an id named `poison` spoils those that it is in."""
+
+    def __init__(self):
+        super().__init__()
+        self.together, self.alone, self.away = [], [], False
+
+    def load_many(self, result_ids):
+        self.together.append(list(result_ids))
+        if self.away:
+            raise IndexUnavailable("away")
+        if "poison" in result_ids:
+            raise ValueError("cannot be encoded")
+        return [super(Counted, self).load(one) for one in result_ids]
+
+    def load(self, result_id):
+        self.alone.append(result_id)
+        if self.away:
+            raise IndexUnavailable("away")
+        if result_id == "poison":
+            raise ValueError("cannot be encoded")
+        return super().load(result_id)
+
+
+@pytest.fixture
+def index():
+    return Counted()
+
+
+@pytest.fixture
+def lookups(index):
+    store = Store(index=index, blobs=None, signer=None, settings=Settings(index_url="memory://"))
+    for number in range(50):
+        store.save(Result(id=f"a{number}", owner="ann", state=State.SUCCESS))
+    store.save(Result(id="bobs", owner="bob", state=State.SUCCESS))
+    return Lookups(store)
+
+
+async def asked(lookups, *ids):
+    return await asyncio.gather(*(lookups.visible(ANN, one) for one in ids), return_exceptions=True)
+
+
+async def test_many_at_once_share_a_round_trip_and_each_gets_its_own(lookups, index):
+    ids = [f"a{number}" for number in range(50)]
+
+    found = await asked(lookups, *ids)
+
+    assert [one.id for one in found] == ids
+    assert len(index.together) <= 2
+    assert index.alone == []
+
+
+async def test_foreign_and_unknown_ids_are_missing_and_disturb_nobody(lookups):
+    mine, foreign, unknown, long = await asked(lookups, "a1", "bobs", "none", "x" * 5_000)
+
+    assert mine.id == "a1"
+    assert all(isinstance(one, ResultMissing) for one in (foreign, unknown, long))
+    assert str(foreign).replace("bobs", "none") == str(unknown)
+
+
+async def test_an_id_that_breaks_the_index_spoils_its_own_request_alone(lookups):
+    mine, spoilt, other = await asked(lookups, "a1", "poison", "a2")
+
+    assert (mine.id, other.id) == ("a1", "a2")
+    assert isinstance(spoilt, ValueError)
+    assert [one.id for one in await asked(lookups, "a3")] == ["a3"]
+
+
+async def test_an_index_that_is_away_is_told_to_each_and_may_come_back(lookups, index):
+    index.away = True
+    assert all(isinstance(one, IndexUnavailable) for one in await asked(lookups, "a1", "a2"))
+
+    index.away = False
+    assert [one.id for one in await asked(lookups, "a1", "a2")] == ["a1", "a2"]
+
+
+async def test_a_client_that_goes_away_takes_nobody_with_it(lookups):
+    leaving = asyncio.ensure_future(lookups.visible(ANN, "a1"))
+    staying = asyncio.ensure_future(lookups.visible(ANN, "a2"))
+    await asyncio.sleep(0)
+    leaving.cancel()
+
+    assert (await staying).id == "a2"
+    assert (await lookups.visible(ANN, "a1")).id == "a1"
+
+
+class Asked(MemoryBlobs):
+    """Counts the questions to the object store."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def get(self, key, **span):
+        self.count += 1
+        return super().get(key, **span)
+
+
+async def test_a_foreign_id_asks_as_much_as_an_unknown_one(index):
+    blobs = Asked()
+    store = Store(index=index, blobs=blobs, signer=None, settings=Settings(index_url="memory://"))
+    store.save(Result(id="bobs", owner="bob", state=State.SUCCESS))
+    lookups, asked_of = Lookups(store), {}
+    for one in ("bobs", "nobodys"):
+        for turn in ("first", "again"):
+            before = len(index.together), len(index.alone), blobs.count
+            with pytest.raises(ResultMissing):
+                await lookups.visible(ANN, one)
+            asked_of[one, turn] = (
+                len(index.together) - before[0],
+                len(index.alone) - before[1],
+                blobs.count - before[2],
+            )
+
+    assert asked_of["bobs", "first"] == asked_of["nobodys", "first"] == (1, 1, 1)
+    assert asked_of["bobs", "again"] == asked_of["nobodys", "again"] == (1, 1, 0)

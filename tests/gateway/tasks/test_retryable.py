@@ -1,0 +1,125 @@
+"""Repeats: `retry` is offered where it is answered with 202, and nowhere else."""
+
+import json
+import time
+import uuid
+
+import msgspec
+import pytest
+
+from resultstore.dispatch.orders import Order, announce
+from resultstore.model import layout
+from resultstore.model.artifact import Artifact
+from resultstore.model.errors import IndexUnavailable
+from resultstore.model.result import Failure, Result, State
+from tests.gateway.conftest import Served
+from tests.gateway.results.test_foreign_ids import sealed
+
+
+def ordered(served: Served, *, task: str = "greet", owner: str = "local", source: Artifact | None = None) -> str:
+    """A Result whose work was sent by the gateway and has failed."""
+    order = Order(id=str(uuid.uuid4()), task=task, owner=owner, arguments={"name": "ann"}, source=source)
+    announce(served.store, order)
+    failure = Failure("ValueError", "no")
+    served.store.save(Result(id=order.id, task=task, owner="local", state=State.FAILURE, failure=failure))
+    return order.id
+
+
+def upload(served: Served, *, expires_in_s: float) -> Artifact:
+    """What was uploaded once."""
+    made = served.store.put(b"picture", name="input")
+    return served.store.trust.signed(msgspec.structs.replace(made, expires_at=int(time.time() + expires_in_s)))
+
+
+def without_order(served: Served) -> str:
+    made = ordered(served)
+    served.store.index.drop(layout.order_key(made))
+    return made
+
+
+def damaged_order(served: Served) -> str:
+    made = ordered(served)
+    served.store.index.keep(layout.order_key(made), b"\xff" * 50, ttl_s=60)
+    return made
+
+
+def of_nobody(served: Served) -> str:
+    served.store.save(Result(id="nobodys", task="greet", state=State.FAILURE))
+    return "nobodys"
+
+
+def running(served: Served) -> str:
+    order = Order(id=str(uuid.uuid4()), task="greet", owner="local", arguments={"name": "ann"})
+    announce(served.store, order)
+    return order.id
+
+
+KINDS = {
+    "sent by the gateway": (ordered, True),
+    "with an upload": (lambda one: ordered(one, task="shrink", source=upload(one, expires_in_s=60)), True),
+    "with an upload that has expired": (
+        lambda one: ordered(one, task="shrink", source=upload(one, expires_in_s=-60)),
+        False,
+    ),
+    "of a task that is not offered any more": (lambda one: ordered(one, task="gone"), False),
+    "whose order is gone": (without_order, False),
+    "whose order is damaged": (damaged_order, False),
+    "whose order is another's": (lambda one: ordered(one, owner="bob"), False),
+    "stored by a program": (lambda one: sealed(one.store, "local"), False),
+    "of nobody": (of_nobody, False),
+    "still waiting": (running, False),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_retry_is_offered_where_it_works(served, orders, kind):
+    make, repeatable = KINDS[kind]
+    made = make(served)
+
+    shown = served.gateway.get(f"/v1/results/{made}").json()
+    [listed] = [one for one in served.gateway.get("/v1/results").json()["items"] if one["id"] == made]
+    with served.gateway.stream("GET", "/v1/events") as stream:
+        snapshot = json.loads(next(stream.iter_raw()).decode().partition("data: ")[2])
+    [streamed] = [one for one in snapshot["items"] if one["id"] == made]
+
+    assert [("retry" in one["actions"]) for one in (shown, listed, streamed)] == [repeatable] * 3
+    if kind != "still waiting":  # who is asked by hand is not refused for that
+        answer = served.gateway.post(f"/v1/results/{made}/retry", json={})
+        assert (answer.status_code == 202) == repeatable, answer.text
+        assert len(orders.sent) == repeatable
+
+
+def test_a_change_that_is_streamed_offers_it_too(served):
+    with served.gateway.stream("GET", "/v1/events") as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        made = ordered(served)
+        views = (json.loads(one.partition(": ")[2]) for one in lines if one.startswith("data: "))
+        [last] = [next(one for one in views if one.get("id") == made and one["state"] == "FAILURE")]
+
+    assert "retry" in last["actions"]
+
+
+def test_without_a_look_at_orders_results_are_shown(served, monkeypatch):
+    made = ordered(served)
+
+    def away(_keys):
+        raise IndexUnavailable("the index at redis.internal does not answer")
+
+    monkeypatch.setattr(served.store.index, "kept_many", away)
+
+    shown = served.gateway.get(f"/v1/results/{made}")
+    assert (shown.status_code, shown.json()["actions"]) == (200, ["delete"])
+    assert served.gateway.get("/v1/results").status_code == 200
+
+
+def test_a_list_asks_for_all_orders_at_once(served, monkeypatch):
+    made = [ordered(served) for _ in range(20)]
+    asked = []
+    kept_many = served.store.index.kept_many
+    monkeypatch.setattr(served.store.index, "kept_many", lambda keys: (asked.append(len(keys)), kept_many(keys))[1])
+
+    items = served.gateway.get("/v1/results").json()["items"]
+
+    assert {one["id"] for one in items if "retry" in one["actions"]} == set(made)
+    assert asked == [20]

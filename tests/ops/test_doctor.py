@@ -1,0 +1,21 @@
+"""Doctor: what a probe comes to, whatever it does."""
+
+from resultstore.model.errors import IndexUnavailable
+from resultstore.ops.doctor import Verdict, Wrong, examine
+
+
+def test_a_probe_that_fails_never_keeps_the_next_from_running():
+    def away() -> str:
+        raise IndexUnavailable("Redis is away: start it")
+
+    def broken() -> str:
+        raise ValueError("no error of ours")
+
+    probes = {"away": away, "broken": broken, "wrong": lambda: Wrong("bad", "mend it"), "well": lambda: "fine"}
+
+    found = {one.name: (one.verdict, one.text) for one in examine(probes)}
+
+    assert found["away"] == (Verdict.WRONG, "Redis is away")
+    assert found["broken"][0] is Verdict.WRONG
+    assert "no error of ours" in found["broken"][1]
+    assert found["well"] == (Verdict.OK, "fine")

@@ -1,0 +1,72 @@
+"""Retention: what the store is told to collect, and whose rules are left alone."""
+
+import pytest
+
+from resultstore.model import layout
+from resultstore.ops.lifecycle import as_s3, merged, rules
+
+FOREIGN = [
+    {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 3}},
+    {"ID": "rs-backup", "Status": "Enabled", "Filter": {"Prefix": "blobs/"}, "Expiration": {"Days": 3}},
+    {"Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 900}},
+]
+
+
+def test_each_class_that_ends_is_collected_after_its_readers_were_told():
+    found = {(rule.prefix, rule.tag): rule.days for rule in rules("/some/place/")}
+
+    for name, length_s in layout.RETENTION_S.items():
+        if length_s is None:
+            continue
+        days = length_s // 86_400
+        assert found.pop((f"some/place/blobs/{name}/", None)) == days + 1
+        assert found.pop((f"some/place/uploads/{name}/", None)) == days + 1
+        assert found.pop(("some/place/seals/", ("rs-class", name))) == days + 3
+    assert found == {}
+
+
+def test_nothing_of_class_keep_is_ever_collected():
+    assert not [rule for rule in rules() if "keep" in rule.prefix or (rule.tag and "keep" in rule.tag)]
+
+
+def test_a_blob_key_lies_below_its_rule():
+    key = layout.blob_key("x", retention="7d", nonce=layout.new_nonce(), n=0)
+
+    assert [rule.days for rule in rules() if key.startswith(rule.prefix)] == [8]
+
+
+def test_the_rules_of_others_stay_as_they_are():
+    assert merged(FOREIGN, root="r")[: len(FOREIGN)] == FOREIGN
+
+
+@pytest.mark.parametrize("root", ["", "a", "a/b"])
+def test_merging_twice_is_merging_once(root):
+    once = merged(FOREIGN, root=root)
+
+    assert merged(once, root=root) == once
+
+
+def test_two_stores_in_one_bucket_keep_their_rules_apart():
+    both = merged(merged([], root="one"), root="two")
+
+    assert len(both) == len(rules("one")) + len(rules("two"))
+    assert len({rule["ID"] for rule in both}) == len(both)
+
+
+def test_our_earlier_rules_of_this_root_are_replaced():
+    earlier = as_s3(rules("one")[0]) | {"Expiration": {"Days": 1}}
+    dropped = {"ID": rules("one")[0].id.replace("1d", "2d"), "Status": "Enabled"}
+
+    now = merged([earlier, dropped], root="one")
+
+    assert earlier not in now
+    assert dropped not in now
+    assert len(now) == len(rules("one"))
+
+
+def test_a_rule_as_minio_keeps_it_is_not_written_again():
+    kept = [
+        {name: value for name, value in rule.items() if name != "AbortIncompleteMultipartUpload"} for rule in merged([])
+    ]
+
+    assert merged(kept) == kept

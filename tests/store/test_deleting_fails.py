@@ -1,0 +1,66 @@
+"""Deleting that fails after any of its steps: a look-up finds all or nothing, and the next call goes on."""
+
+from collections.abc import Callable
+
+import pytest
+
+from resultstore import Store
+from resultstore.dispatch.orders import Order, announce
+from resultstore.model import layout
+from resultstore.model.errors import BlobStoreUnavailable, IndexUnavailable
+from tests.store.deletion_steps import OWNER, STEPS, Work, nothing_is_left
+
+
+def failing_once(call: Callable, error: Exception) -> Callable:
+    """`call`, which carries out its first call and loses the answer, so that the caller sees `error`."""
+    left = [error]
+
+    def fails(*args: object, **kwargs: object) -> object:
+        if left:
+            raise left.pop()
+        return call(*args, **kwargs)
+
+    return fails
+
+
+PLACES = {
+    "the tombstone of the seal": ("blobs", "replace", BlobStoreUnavailable("away")),
+    "the tombstone of the record": ("index", "bury", IndexUnavailable("away")),
+    "the order": ("index", "drop", IndexUnavailable("away")),
+    "the list of blobs": ("blobs", "list", BlobStoreUnavailable("away")),
+    "the blobs": ("blobs", "delete", BlobStoreUnavailable("away")),
+    "the owner's list": ("index", "tell_gone", IndexUnavailable("away")),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_deletion_that_fails_leaves_all_or_nothing(store: Store, monkeypatch, place: str):
+    work = Work(store, "job")
+    for name in STEPS:
+        work.step(name)
+    part, method, error = PLACES[place]
+    target = getattr(store, part)
+    monkeypatch.setattr(target, method, failing_once(getattr(target, method), error))
+
+    with pytest.raises(type(error)):
+        store.delete("job")
+
+    found = store.load("job")
+    assert found is None or store.open(found.artifacts[0]).read() == b"content"
+    store.delete("job")
+    assert nothing_is_left(store, "job")
+
+
+@pytest.mark.parametrize("place", ["the tombstone of the seal", "the tombstone of the record"])
+def test_what_could_not_be_deleted_can_be_ordered_again(store: Store, monkeypatch, place: str):
+    order = Order(id="job", task="t", owner=OWNER)
+    announce(store, order)
+    kept = store.index.kept(layout.order_key("job"))
+    part, method, error = PLACES[place]
+    target = getattr(store, part)
+    monkeypatch.setattr(target, method, failing_once(getattr(target, method), error))
+
+    with pytest.raises(type(error)):
+        store.delete("job")
+
+    assert store.index.kept(layout.order_key("job")) == kept

@@ -1,0 +1,31 @@
+"""Light: what every worker of our users carries, they pay for in each process."""
+
+import subprocess
+import sys
+
+import pytest
+
+WORKER = """
+import sys
+from celery import Celery
+from resultstore import Settings, connect
+from resultstore.backends.celery import setup
+app = Celery(backend="resultstore+memory://", set_as_current=False)
+setup(app)
+app.backend
+print(sorted({"boto3", "fastapi", "pydantic", "rich", "structlog", "typer"} & sys.modules.keys()))
+"""
+
+
+def test_a_worker_carries_nothing_of_what_only_the_gateway_and_the_command_line_need():
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", WORKER], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_what_describes_tasks_to_a_gateway_is_there_all_the_same():
+    import resultstore  # noqa: PLC0415 - the same package, asked by name
+    from resultstore.dispatch import offers  # noqa: PLC0415 - after the package
+
+    assert [resultstore.Offer, resultstore.Offers, resultstore.Options] == [offers.Offer, offers.Offers, offers.Options]
+    with pytest.raises(AttributeError, match="Nothing"):
+        _ = resultstore.Nothing
