@@ -20,7 +20,7 @@ import httpx
 
 from benchmarks.measuring import Row, medians, row
 from resultstore import Result, Settings, State, Store, connect
-from resultstore.gateway.identity.token_file import Grant, append, new_token, token_hash
+from resultstore.gateway.identity.token_file import TokenEntry, append, new_token, token_hash
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 
@@ -88,7 +88,7 @@ async def asked(port: int, token: str, paths: list[str], *, requests: int, statu
 def started(folder: Path) -> Iterator[tuple[subprocess.Popen, int, str]]:
     """The gateway's own process, as `resultstore gateway` starts it, without workers."""
     token = new_token()
-    append(folder / "tokens", Grant(token_hash(token), "bench", frozenset({"read"})))
+    append(folder / "tokens", TokenEntry(token_hash(token), "bench", frozenset({"read"})))
     own = {"auth": "tokens", "auth_tokens_file": str(folder / "tokens"), "gateway_port": str(free_port())}
     chosen = settings() | own
     variables = {f"RESULTSTORE_{name.upper()}": value for name, value in chosen.items()}

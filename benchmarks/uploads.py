@@ -16,9 +16,9 @@ from benchmarks.measuring import Row, bucket, row, s3_client
 from resultstore import Offer, Settings, connect
 from resultstore.backends.celery import setup
 from resultstore.backends.celery.dispatching import CeleryDispatcher
-from resultstore.uploads.completion import Completion
-from resultstore.uploads.issuing import Issuer
-from resultstore.uploads.ticket import Asked
+from resultstore.uploads.completion import UploadCompleter
+from resultstore.uploads.issuing import TicketIssuer
+from resultstore.uploads.ticket import UploadSpec
 
 UPLOADS = 200
 PHOTO = b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(100_000)
@@ -56,8 +56,8 @@ def _app(settings: Settings) -> Celery:
 
 def _completions(settings: Settings, app: Celery) -> list[Callable[[], object]]:
     store = connect(settings)
-    issuer, completion = Issuer(store, offers=OFFERS), Completion(store, dispatcher=CeleryDispatcher(app))
-    asked = Asked(name="a.jpg", size_bytes=len(PHOTO), media_type="image/jpeg", task="bench.photo", options={})
+    issuer, completion = TicketIssuer(store, offers=OFFERS), UploadCompleter(store, dispatcher=CeleryDispatcher(app))
+    asked = UploadSpec(name="a.jpg", size_bytes=len(PHOTO), media_type="image/jpeg", task="bench.photo", options={})
     made = []
     for _ in range(UPLOADS):
         ticket, _ = issuer.begin(issuer.checked(asked), owner="bench")

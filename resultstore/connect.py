@@ -15,7 +15,7 @@ from resultstore.store.seals import SealStore
 if TYPE_CHECKING:
     from resultstore.blobs.s3.bucket import S3Bucket
     from resultstore.blobs.s3.credentials import CredentialSource
-    from resultstore.blobs.s3.forgery import Forger
+    from resultstore.blobs.s3.forgery import ForgedRequests
     from resultstore.blobs.s3.minio_admin import MinioServer
     from resultstore.blobs.s3.probe import S3Probes
     from resultstore.blobs.s3.target import S3Target
@@ -69,18 +69,18 @@ def connect_probes(settings: Settings) -> "S3Probes | None":
     return S3Probes(S3Bucket(target), S3Blobs(target), credentials=CredentialChain())
 
 
-def connect_forgers(settings: Settings) -> "Mapping[str, Forger]":
-    """A Forger for each access key whose id stands in URLs, by what it signs; none where blobs are not in a bucket."""
+def connect_forgers(settings: Settings) -> "Mapping[str, ForgedRequests]":
+    """Return ForgedRequests for each access key that URLs name, by purpose; nothing where blobs are not in a bucket."""
     if urlsplit(settings.blobs_url).scheme != "s3":
         return {}
     from resultstore.blobs.s3.credential_chain import CredentialChain
-    from resultstore.blobs.s3.forgery import Forger
+    from resultstore.blobs.s3.forgery import ForgedRequests
 
     own = CredentialChain()
     signers = {"uploads": _uploaders(settings) or own, "reads": _readers(settings) or own}
     if signers["uploads"] is signers["reads"]:
         signers = {"uploads and reads": own}
-    return {name: Forger(_target(settings), credentials=source) for name, source in signers.items()}
+    return {name: ForgedRequests(_target(settings), credentials=source) for name, source in signers.items()}
 
 
 def _blobs(settings: Settings) -> tuple[SealStore | None, Signer | None]:

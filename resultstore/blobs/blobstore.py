@@ -23,11 +23,11 @@ class Created(msgspec.Struct, frozen=True):
     etag: str
 
 
-class Taken(msgspec.Struct, frozen=True):
+class AlreadyExists(msgspec.Struct, frozen=True):
     """The store says that the key exists already; whose bytes stand there, a read tells."""
 
 
-class Unknown(msgspec.Struct, frozen=True):
+class OutcomeUnknown(msgspec.Struct, frozen=True):
     """The store gave no clear answer: our bytes may stand there or not. `reason` is for people."""
 
     reason: str
@@ -101,12 +101,12 @@ class BlobStore(Protocol):
 class CreatesOnce(Protocol):
     """The further power that seals need: the first writer of a key wins, all others learn that they lost."""
 
-    def create(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> Created | Taken | Unknown:
+    def create(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> Created | AlreadyExists | OutcomeUnknown:
         """Write the small `body` under `key` only if nothing stands there. Sent once, never retried here."""
 
 
 @runtime_checkable
-class Negotiated(Protocol):
+class ProbedCapabilities(Protocol):
     """A store that others make, and that may keep less than its protocol promises: what it keeps is found by trying.
 
     `layout.json` notes what set-up found (`model.marker.Traits`).
@@ -169,8 +169,8 @@ class Signer(Protocol):
 
 
 @runtime_checkable
-class TakesParts(Protocol):
-    """The further power of taking one blob in parts, which strangers send by the URLs of a signer that SignsParts.
+class MultipartStore(Protocol):
+    """The further power of taking one blob in parts, which strangers send by the URLs of a signer that PartSigner.
 
     Nothing of the blob can be read before it is complete. A part that is sent again replaces the earlier one. All but
     the last have at least 5 MiB (Amazon S3 user guide, "Amazon S3 multipart upload limits").
@@ -195,7 +195,7 @@ class TakesParts(Protocol):
 
 
 @runtime_checkable
-class CopiesIfMatch(Protocol):
+class ConditionalCopier(Protocol):
     """The further power of copying exactly the bytes that were looked at."""
 
     def copy(self, key: str, to: str, *, etag: str) -> Stored:
@@ -206,7 +206,7 @@ class CopiesIfMatch(Protocol):
 
 
 @runtime_checkable
-class SignsParts(Protocol):
+class PartSigner(Protocol):
     """The further power of letting a stranger send one part."""
 
     def sign_part(self, key: str, *, expires_in_s: int, upload_id: str, number: int, size_bytes: int) -> SignedUrl:
@@ -214,7 +214,7 @@ class SignsParts(Protocol):
 
 
 @runtime_checkable
-class SignsForms(Protocol):
+class FormSigner(Protocol):
     """The further power of letting a stranger send one file in a form, as a page without scripts does."""
 
     def sign_form(
@@ -227,7 +227,7 @@ class SignsForms(Protocol):
 
 
 @runtime_checkable
-class ReceivesParts(Protocol):
+class PartReceiver(Protocol):
     """The further power of a store whose bytes we serve ourselves: to be given a part."""
 
     def put_part(self, key: str, *, upload_id: str, number: int, chunks: Iterable[Chunk]) -> Part:
@@ -235,7 +235,7 @@ class ReceivesParts(Protocol):
 
 
 @runtime_checkable
-class ShowsExtras(Protocol):
+class UnsignedHeaderReader(Protocol):
     """The further power of showing what a sender added to an upload that its URL was not signed for."""
 
     def extras(self, key: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from resultstore.blobs.blobstore import Chunk, Created, Stored, Taken
+from resultstore.blobs.blobstore import AlreadyExists, Chunk, Created, Stored
 from resultstore.blobs.keys import checked_key
 from resultstore.model.errors import BadReference, BlobMissing
 
@@ -34,10 +34,10 @@ class MemoryBlobs:
             raise BadReference(f"the key {key} is written already: a key is written once, make a new one")
         return stored
 
-    def create(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> Created | Taken:  # noqa: ARG002  for lifecycles
+    def create(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> Created | AlreadyExists:  # noqa: ARG002  for lifecycles
         """Write `body` under `key` only if nothing stands there."""
         stored = self._added(checked_key(key), bytes(body))
-        return Taken() if stored is None else Created(stored.etag)
+        return AlreadyExists() if stored is None else Created(stored.etag)
 
     def replace(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> None:  # noqa: ARG002  as in `create`
         """Put `body` under `key`, whatever stands there."""

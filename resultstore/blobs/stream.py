@@ -23,7 +23,7 @@ Piece = TypeVar("Piece", bound=Chunk)
 Source = bytes | bytearray | memoryview | Path | BinaryIO | Iterable[Chunk]
 
 
-class Opened(msgspec.Struct, frozen=True):
+class OpenedSource(msgspec.Struct, frozen=True):
     """A source made ready: its chunks, its length in bytes where that can be known ahead, its file name or ""."""
 
     chunks: Iterable[Chunk]
@@ -32,7 +32,7 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[Opened]:
+def opened(source: Source) -> Iterator[OpenedSource]:
     """Make chunks of `source`; a Path is opened here and closed again, a file or an iterator stays the caller's.
 
     A file is read from its position on. One that is at its end, as it is after it was written, is read from its
@@ -42,18 +42,18 @@ def opened(source: Source) -> Iterator[Opened]:
     """
     if isinstance(source, bytes | bytearray | memoryview):
         view = memoryview(source).cast("B")
-        yield Opened([view] if view.nbytes else [], view.nbytes)
+        yield OpenedSource([view] if view.nbytes else [], view.nbytes)
     elif isinstance(source, Path):
         with _file(source) as file:
-            yield Opened(_reads(file), os.fstat(file.fileno()).st_size, _shown(source.name))
+            yield OpenedSource(_reads(file), os.fstat(file.fileno()).st_size, _shown(source.name))
     elif isinstance(source, io.TextIOBase):
         raise WrongType("cannot store a text file: open it in binary mode")
     elif hasattr(source, "read"):
-        yield Opened(_reads(cast("BinaryIO", source)), _size_ahead(cast("BinaryIO", source)), _name_of(source))
+        yield OpenedSource(_reads(cast("BinaryIO", source)), _size_ahead(cast("BinaryIO", source)), _name_of(source))
     elif isinstance(source, GeneratorType) and getgeneratorstate(source) == GEN_CLOSED:
         raise WrongType("cannot store a generator that has ended: its bytes were taken by somebody else; make another")
     elif isinstance(source, Iterable) and not isinstance(source, str):
-        yield Opened(source)
+        yield OpenedSource(source)
     else:
         raise WrongType(
             f"cannot store a {type(source).__name__}: give bytes, a Path, a binary file or an iterable of bytes"

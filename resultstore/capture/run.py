@@ -27,7 +27,7 @@ class Codec(Protocol):
         """What `encoded` was given; None for nothing."""
 
 
-class Captured(msgspec.Struct, frozen=True):
+class CaptureResult(msgspec.Struct, frozen=True):
     """What travels, and the Result that was sealed for it; None where there was nothing to seal."""
 
     value: object
@@ -44,7 +44,7 @@ def run_captured(
     plain_max_bytes: int | None = None,
     retention: str | None = None,
     spilled: Callable[[object], object] = lambda value: value,
-) -> Captured:
+) -> CaptureResult:
     """Run `body` as `attempt`: store its large outputs, seal them with its plain value, and give what travels.
 
     Everything is sealed when this returns: frameworks publish the next message of a chain or pipeline, and the
@@ -77,10 +77,10 @@ def run_captured(
                 raise rejected(store, attempt, error) from error
             raise
         if payload is None:
-            return Captured(value, None)
+            return CaptureResult(value, None)
         sealed = sealed_record(store, attempt, value=payload, retention=retention)
     mine = sealed.nonce == attempt.nonce
-    return Captured(value if mine else codec.decoded(store.value(sealed)), sealed)
+    return CaptureResult(value if mine else codec.decoded(store.value(sealed)), sealed)
 
 
 def still_wanted(store: Store, result_id: str) -> bool:

@@ -51,7 +51,7 @@ def is_argument(id: str) -> bool:
 Content = tuple[str, str, str]  # what makes two arguments one: digest, serializer, owner
 
 
-class Place(msgspec.Struct, frozen=True):
+class SpillTarget(msgspec.Struct, frozen=True):
     """Where a value shall stand, and whose it is."""
 
     id: str
@@ -101,7 +101,7 @@ class Spills:
         keeping = attempt.keeping
         chosen = longest_class([self._settings.spill_keep, keeping.retention or self._settings.retention])
         expires_at = layout.expiry(chosen, start=attempt.started_by(self._needed.now()))
-        where = Place(attempt.id, attempt.new_key(chosen), attempt.owner, expires_at)
+        where = SpillTarget(attempt.id, attempt.new_key(chosen), attempt.owner, expires_at)
         self._owners.expect(attempt.owner, attempt.id, made_at=None, retention=chosen)
         meter = Meter(content, with_table=False)
         return self._put(
@@ -127,7 +127,7 @@ class Spills:
         now, own_id = self._needed.now(), _SHARED + str(uuid.uuid4())
         chosen = class_for(max(now, until) + SLACK_S - now, least=self._settings.spill_keep)
         key = layout.blob_key(own_id, retention=chosen, nonce=layout.new_nonce(), n=0)
-        where = Place(own_id, key, owner, layout.expiry(chosen, start=now))
+        where = SpillTarget(own_id, key, owner, layout.expiry(chosen, start=now))
         self._owners.expect(owner, own_id, made_at=None, retention=chosen)
         meter = Meter([payload], with_table=False)
         kept = self._put(meter, meter, where, media_type, compress=compress)
@@ -231,7 +231,9 @@ class Spills:
     def _ranges(self, key: str) -> zstd_frames.Read:
         return lambda start, size_bytes: b"".join(self._needed.get(key, start=start, size_bytes=size_bytes))
 
-    def _put(self, meter: Meter, content: Iterable[Chunk], where: Place, media_type: str, *, compress: bool) -> Spill:
+    def _put(
+        self, meter: Meter, content: Iterable[Chunk], where: SpillTarget, media_type: str, *, compress: bool
+    ) -> Spill:
         body = zstd_frames.compress(content) if compress else content
         stored = self._needed.put(
             where.key, body, media_type="application/octet-stream", size_hint_bytes=_EXPECTED_BYTES

@@ -13,7 +13,7 @@ from resultstore.cli.extras import enter
 from resultstore.cli.output import err, marked, out, print_json
 from resultstore.connect import connect, connect_bucket, connect_probes
 from resultstore.model.errors import Misconfigured
-from resultstore.ops.doctor import Finding, Probe, Verdict, Wrong, bucket_probes, examine, store_probes, trait_probes
+from resultstore.ops.doctor import Defect, Finding, Probe, Verdict, bucket_probes, examine, store_probes, trait_probes
 from resultstore.ops.index_rights import index_probes
 from resultstore.ops.provision import provision
 from resultstore.ops.sweep import sweep
@@ -68,7 +68,7 @@ def minio(
     settings = Settings()
     room = enter("resultstore.ops.minio_setup", extra="minio")
     enter("resultstore.blobs.s3.minio_admin", extra="minio")
-    asked = room.Furnishing(
+    asked = room.MinioPlan(
         settings=settings,
         credentials_file=credentials,
         gateway_deletes=gateway_deletes,
@@ -136,11 +136,11 @@ def _app_probes(app: str) -> dict[str, Probe]:
     return of_app
 
 
-def _broker(settings: Settings) -> str | Wrong:
+def _broker(settings: Settings) -> str | Defect:
     try:
-        ask: Callable[[str], str | Wrong] = enter("resultstore.cli.broker", extra="celery").broker_answers
+        ask: Callable[[str], str | Defect] = enter("resultstore.cli.broker", extra="celery").broker_answers
     except Misconfigured as error:
-        return Wrong("not asked: kombu is not installed", str(error), Verdict.WARNING)
+        return Defect("not asked: kombu is not installed", str(error), Verdict.WARNING)
     return ask(settings.broker_url)
 
 

@@ -4,8 +4,8 @@ from celery import Celery
 from celery.app.utils import find_app
 
 from resultstore.backends.celery import store_of
-from resultstore.backends.celery.chord.header import Header, header_of
-from resultstore.backends.celery.chord.outbox import Standing
+from resultstore.backends.celery.chord.header import ChordHeader, header_of
+from resultstore.backends.celery.chord.outbox import ChordStatus
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 
@@ -30,11 +30,11 @@ def borrowed_app(name: str | None) -> Celery:
     return app
 
 
-def seen(app: Celery, group_id: str) -> Header:
+def seen(app: Celery, group_id: str) -> ChordHeader:
     """The chord as it stands. Raises ResultMissing."""
     return header_of(app.backend, group_id)
 
 
 def dispatched(app: Celery, group_id: str) -> bool:
     """Send the body of a chord whose parts are all in, whoever else is about to; whether it could be sent."""
-    return app.backend.dispatch_chord(group_id) is Standing.MINE
+    return app.backend.dispatch_chord(group_id) is ChordStatus.MINE

@@ -11,7 +11,7 @@ from resultstore.model.artifact import Artifact
 FETCH_LIMIT_S = 30.0
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
+class UrlCheck(msgspec.Struct, frozen=True, kw_only=True):
     """What came from one URL; `fault` is "" when it is what was promised."""
 
     id: str
@@ -26,7 +26,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
         return not self.fault
 
 
-def fetch(artifact: Artifact, *, gateway_url: str) -> Checked:
+def fetch(artifact: Artifact, *, gateway_url: str) -> UrlCheck:
     """Follow the gateway's link to the bytes, streaming them through sha256."""
     digest, size_bytes, fault = hashlib.sha256(), 0, ""
     try:
@@ -39,7 +39,7 @@ def fetch(artifact: Artifact, *, gateway_url: str) -> Checked:
                 size_bytes += len(chunk)
     except httpx.HTTPError as error:
         fault = f"{type(error).__name__}: {error}".partition("?")[0]  # never a signature
-    return Checked(
+    return UrlCheck(
         id=artifact.id,
         name=artifact.name,
         size_bytes=size_bytes,

@@ -11,8 +11,8 @@ from types import FrameType
 
 import msgspec
 
-from resultstore.cli.check import Checked, fetch
-from resultstore.cli.demo_output import Scene
+from resultstore.cli.check import UrlCheck, fetch
+from resultstore.cli.demo_output import DemoOutput
 from resultstore.cli.exits import Exit
 from resultstore.cli.jobs import Job, sent_jobs
 from resultstore.cli.kinds import StackKind
@@ -32,7 +32,7 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNALLED = 128  # + the signal's number: how a shell names such an end
 
 
-class Ended(BaseException):
+class DemoInterrupted(BaseException):
     """Somebody ended the demo by a signal; not an Exception, so that nothing takes it for a failure."""
 
     def __init__(self, number: int) -> None:
@@ -54,12 +54,12 @@ class Signals:
         for one in ENDINGS:
             signal.signal(one, signal.SIG_IGN)
         self._number = number
-        raise Ended(number)
+        raise DemoInterrupted(number)
 
     def check(self) -> None:
         """Raise Ended if a signal came."""
         if self._number is not None:
-            raise Ended(self._number)
+            raise DemoInterrupted(self._number)
 
 
 def run_demo(folder: Path, *, once: bool, kind: StackKind, json: bool) -> int:
@@ -67,7 +67,7 @@ def run_demo(folder: Path, *, once: bool, kind: StackKind, json: bool) -> int:
 
     With `once` every URL is fetched and checked, and everything is stopped. Without, it serves until a signal ends it.
     """
-    scene = Scene(quiet=json)
+    scene = DemoOutput(quiet=json)
     with _handled(Signals()) as signals, running_stack(folder, kind, token=secrets.token_hex(3)) as stack:
         try:
             outcomes = _worked(stack, scene, signals, shows=not once)
@@ -76,26 +76,26 @@ def run_demo(folder: Path, *, once: bool, kind: StackKind, json: bool) -> int:
             if json:
                 print_json(_document(stack, outcomes, checked))
             return _verdict(outcomes, checked) if once else _served(stack, scene, signals)
-        except Ended as end:
+        except DemoInterrupted as end:
             scene.farewell()
             return SIGNALLED + end.number
 
 
-def _served(stack: Stack, scene: Scene, signals: Signals) -> int:
+def _served(stack: Stack, scene: DemoOutput, signals: Signals) -> int:
     """Keep everything running until Ctrl-C, which is how it is meant to end, or until a process of it is gone."""
     try:
         while True:
             signals.check()
             stack.check()
             time.sleep(POLL_S)
-    except Ended as end:
+    except DemoInterrupted as end:
         if end.number != signal.SIGINT:
             raise
         scene.farewell()
         return int(Exit.OK)
 
 
-def _worked(stack: Stack, scene: Scene, signals: Signals, *, shows: bool) -> list[Outcome]:
+def _worked(stack: Stack, scene: DemoOutput, signals: Signals, *, shows: bool) -> list[Outcome]:
     scene.opening(stack)
     settings = stack.settings
     with scene.step("storage prepared"):
@@ -111,7 +111,7 @@ def _worked(stack: Stack, scene: Scene, signals: Signals, *, shows: bool) -> lis
     return _watched(stack, scene, store, jobs, signals=signals)
 
 
-def _shown(url: str, scene: Scene) -> None:
+def _shown(url: str, scene: DemoOutput) -> None:
     """Lead people to the page while the work runs: there they see it come in."""
     scene.entrance(url)
     if opens_windows():
@@ -119,7 +119,7 @@ def _shown(url: str, scene: Scene) -> None:
             webbrowser.open(url)
 
 
-def _watched(stack: Stack, scene: Scene, store: Store, jobs: Sequence[Job], *, signals: Signals) -> list[Outcome]:
+def _watched(stack: Stack, scene: DemoOutput, store: Store, jobs: Sequence[Job], *, signals: Signals) -> list[Outcome]:
     """Show each job's progress until all have ended; a poll reads the small record alone."""
     outcomes: dict[str, Outcome] = {}
     until = time.monotonic() + WORK_LIMIT_S
@@ -138,7 +138,7 @@ def _watched(stack: Stack, scene: Scene, store: Store, jobs: Sequence[Job], *, s
     return [outcomes[job.id] for job in jobs]
 
 
-def _checked(stack: Stack, scene: Scene, outcomes: Sequence[Outcome]) -> list[Checked]:
+def _checked(stack: Stack, scene: DemoOutput, outcomes: Sequence[Outcome]) -> list[UrlCheck]:
     artifacts = [one for outcome in outcomes for one in outcome.result.artifacts]
     with scene.fetching(len(artifacts)) as advance:
         found = []
@@ -148,12 +148,12 @@ def _checked(stack: Stack, scene: Scene, outcomes: Sequence[Outcome]) -> list[Ch
     return found
 
 
-def _verdict(outcomes: Sequence[Outcome], checked: Sequence[Checked]) -> int:
+def _verdict(outcomes: Sequence[Outcome], checked: Sequence[UrlCheck]) -> int:
     worked = all(one.result.state == State.SUCCESS and one.result.artifacts for one in outcomes)
     return int(Exit.OK if worked and all(one.ok for one in checked) else Exit.FAILED)
 
 
-def _document(stack: Stack, outcomes: Sequence[Outcome], checked: Sequence[Checked]) -> dict[str, object]:
+def _document(stack: Stack, outcomes: Sequence[Outcome], checked: Sequence[UrlCheck]) -> dict[str, object]:
     return {
         "stack": str(stack.kind),
         "gateway": stack.settings.gateway_url,

@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.rule import Rule
 from rich.text import Text
 
-from resultstore.cli.check import Checked
+from resultstore.cli.check import UrlCheck
 from resultstore.cli.jobs import Job
 from resultstore.cli.kinds import StackKind
 from resultstore.cli.outcome import Outcome, artifact_url, closing_table
@@ -37,7 +37,7 @@ STACKS = {
 }
 
 
-class Scene:
+class DemoOutput:
     """Tells people what happens; `quiet` says it on stderr, as stdout is for a program then."""
 
     def __init__(self, *, quiet: bool) -> None:
@@ -92,7 +92,7 @@ class Scene:
             row = live.add_task("", total=count)
             yield lambda: live.advance(row)
 
-    def ending(self, outcomes: Sequence[Outcome], checked: Sequence[Checked], *, stack: Stack) -> None:
+    def ending(self, outcomes: Sequence[Outcome], checked: Sequence[UrlCheck], *, stack: Stack) -> None:
         """The table of what came out, where to click, and what the check found."""
         gateway_url = stack.settings.gateway_url
         urls = [artifact_url(one, gateway_url=gateway_url) for each in outcomes for one in each.made]
@@ -113,7 +113,7 @@ class Scene:
         """Everything is being stopped."""
         self._console.print(marked("  [dim]stopping every process of the demo[/]"))
 
-    def _sum_up(self, outcomes: Sequence[Outcome], checked: Sequence[Checked], *, stack: Stack) -> None:
+    def _sum_up(self, outcomes: Sequence[Outcome], checked: Sequence[UrlCheck], *, stack: Stack) -> None:
         total = time.monotonic() - self._began
         made = [one for outcome in outcomes for one in outcome.made]
         done = sum(outcome.result.state == State.SUCCESS for outcome in outcomes)

@@ -69,7 +69,7 @@ def _gateway_of(store: Store) -> object:
     app = create_app(store, dispatcher=dispatcher, offers=_offers_of(store))
     if store.settings.tracing:
         provider = enter("resultstore.telemetry.tracing", extra="tracing").open_provider("resultstore-gateway")
-        enter("resultstore.backends.celery.worker.spans", extra="tracing").Publishing(provider).start()
+        enter("resultstore.backends.celery.worker.spans", extra="tracing").PublishSpans(provider).start()
         app.state.tracing = enter("resultstore.gateway.tracing", extra="tracing").tracing_requests(app, provider)
     return app
 
@@ -97,7 +97,7 @@ def reconcile(
     """Finish the uploads that their clients did not, and collect what never will be. The gateway does it by itself."""
     settings = Settings()
     store = connect(settings)
-    completion = enter("resultstore.uploads.completion", extra="gateway").Completion(
+    completion = enter("resultstore.uploads.completion", extra="gateway").UploadCompleter(
         store, dispatcher=_dispatcher_of(store)
     )
     done = enter("resultstore.uploads.reconcile", extra="gateway").Reconciler(store, completion).run()

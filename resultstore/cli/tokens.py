@@ -9,7 +9,7 @@ import typer
 from resultstore.cli.output import err, marked, out, print_json
 from resultstore.gateway.identity.token_file import (
     SCOPES,
-    Grant,
+    TokenEntry,
     append,
     checked_owner,
     checked_scopes,
@@ -45,7 +45,7 @@ def new(
 ) -> None:
     """Make a token, add its hash to the file, and print it: it is not shown again."""
     token = new_token()
-    grant = Grant(token_hash(token), checked_owner(owner), checked_scopes(scopes), " ".join(note.split()))
+    grant = TokenEntry(token_hash(token), checked_owner(owner), checked_scopes(scopes), " ".join(note.split()))
     append(_file(file), grant)
     if json:
         print_json({"token": token, "owner": grant.owner, "scopes": sorted(grant.scopes)})
@@ -63,7 +63,7 @@ def add(
     token = sys.stdin.read(MAX_TOKEN_CHARS).strip()
     if len(token) < MIN_TOKEN_CHARS:
         raise BadInput(f"a token of fewer than {MIN_TOKEN_CHARS} random characters could be guessed")
-    append(_file(file), Grant(token_hash(token), checked_owner(owner), checked_scopes(scopes)))
+    append(_file(file), TokenEntry(token_hash(token), checked_owner(owner), checked_scopes(scopes)))
     err().print(marked("[dim]for {}; only its hash is kept, in {}[/]", owner, _file(file)), soft_wrap=True)
 
 

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from resultstore.index.index import Keeps, Over
+from resultstore.index.index import Keeps, Overwrite
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BadReference, ResultDeleted
@@ -56,7 +56,7 @@ class Dispatcher(Protocol):
 
 
 @runtime_checkable
-class Probed(Protocol):
+class ReadinessProbe(Protocol):
     """The further power of a Dispatcher that can say whether its queue answers."""
 
     def probe(self) -> None:
@@ -74,7 +74,7 @@ def announce(store: Store, order: Order) -> None:
     own = order.source is not None and order.source.id == order.id  # a retry has another's upload
     artifacts = (order.source,) if order.source is not None and own else ()
     pending = Result(id=order.id, task=order.task, owner=order.owner, artifacts=artifacts, created_at=time.time())
-    written = store.save(pending.moved(State.PENDING), over=Over.UNFINISHED)
+    written = store.save(pending.moved(State.PENDING), over=Overwrite.IF_UNFINISHED)
     if not written and store.was_deleted(order.id):
         if isinstance(store.index, Keeps):
             store.index.drop(key)

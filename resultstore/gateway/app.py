@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from resultstore.dispatch.offers import NO_OFFERS, Offers
 from resultstore.dispatch.orders import Dispatcher
-from resultstore.gateway.background import Background, StartsBackground
+from resultstore.gateway.background import BackgroundStarter, BackgroundThreads
 from resultstore.gateway.endings import describe_webhooks
 from resultstore.gateway.events.hub import Hub
 from resultstore.gateway.events.routes import EventRoutes
@@ -17,28 +17,28 @@ from resultstore.gateway.identity.identities import check_key, identities_of
 from resultstore.gateway.metrics import Metrics
 from resultstore.gateway.middleware.access_log import AccessLog
 from resultstore.gateway.middleware.host_guard import HostGuard, allowed_hosts, page_origins
-from resultstore.gateway.middleware.loopback_only import LocalOnly
-from resultstore.gateway.middleware.path_prefix import LearnsPrefix, Prefix
+from resultstore.gateway.middleware.loopback_only import LoopbackOnly
+from resultstore.gateway.middleware.path_prefix import PathPrefix, PathPrefixDetector
 from resultstore.gateway.middleware.write_guard import WriteGuard
 from resultstore.gateway.openapi import describe_problems
 from resultstore.gateway.page import PageRoutes
 from resultstore.gateway.problems import install_problems
 from resultstore.gateway.quotas import Quotas
-from resultstore.gateway.results.fast_path import QuickLookups
-from resultstore.gateway.results.rendering import ResultViews
+from resultstore.gateway.results.fast_path import FastPath
+from resultstore.gateway.results.rendering import ResultRenderer
 from resultstore.gateway.results.routes import ResultRoutes
 from resultstore.gateway.session import SessionRoutes, bytes_origin
 from resultstore.gateway.tasks.registered_offers import RegisteredOffers
-from resultstore.gateway.tasks.retryable import Repeats
+from resultstore.gateway.tasks.retryable import RetryFinder
 from resultstore.gateway.tasks.routes import TaskRoutes
-from resultstore.gateway.tasks.starter import Starting
+from resultstore.gateway.tasks.starter import TaskStarter
 from resultstore.gateway.uploads.companion import CompanionRoutes
 from resultstore.gateway.uploads.routes import UploadRoutes
-from resultstore.gateway.uploads.tickets import UploadDesk
+from resultstore.gateway.uploads.tickets import TicketService
 from resultstore.gateway.uploads.uppy_signing import SIGNED_PATH, SigningRoutes
 from resultstore.store import Store
-from resultstore.uploads.completion import Completion
-from resultstore.uploads.issuing import Issuer
+from resultstore.uploads.completion import UploadCompleter
+from resultstore.uploads.issuing import TicketIssuer
 from resultstore.uploads.reconcile import Reconciler
 from resultstore.webhooks.hooks import Webhooks
 
@@ -75,14 +75,16 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.state.metrics = metrics = Metrics()
     app.state.tracing = nullcontext()  # whoever composes the app may trace it; whoever serves it enters this
     app.state.webhooks = webhooks = _webhooks(store, offers)
-    app.state.prefix = prefix = Prefix(store.settings)
-    repeats = Repeats(store, offers)
-    app.state.views = views = ResultViews(repeats, prefix)
+    app.state.prefix = prefix = PathPrefix(store.settings)
+    repeats = RetryFinder(store, offers)
+    app.state.views = views = ResultRenderer(repeats, prefix)
     app.state.hub = hub = Hub(store, views)  # closed when the server stops, so that streams end
     identities = identities_of(store.settings)
     app.state.identities = identities  # where the dependency `needs` finds it
     quotas = Quotas(store.index, store.settings, counting=store.counting)
-    starting = Starting(store, dispatcher=dispatcher, offers=offers, quotas=quotas, webhooks=webhooks, repeats=repeats)
+    starting = TaskStarter(
+        store, dispatcher=dispatcher, offers=offers, quotas=quotas, webhooks=webhooks, repeats=repeats
+    )
     results = ResultRoutes(store, starting=starting, quotas=quotas, views=views, prefix=prefix)
     app.include_router(results.router())
     app.include_router(SessionRoutes(store, identities, offers).router())
@@ -91,7 +93,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.state.reconciler = None
     if dispatcher is not None and store.blobs is not None:
         _take_uploads(app, store, dispatcher, offers=offers, quotas=quotas)
-    app.state.background = Background(store, reconciler=app.state.reconciler, webhooks=webhooks, view=views.json)
+    app.state.background = BackgroundThreads(store, reconciler=app.state.reconciler, webhooks=webhooks, view=views.json)
     metrics.watch(hub, app.state.background, store.index)
     app.include_router(HealthRoutes(store, dispatcher).router())
     app.include_router(PageRoutes(bytes_origin(store)).router())
@@ -121,10 +123,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _take_uploads(app: FastAPI, store: Store, dispatcher: Dispatcher, *, offers: Offers, quotas: Quotas) -> None:
-    completion = Completion(store, dispatcher=dispatcher)
+    completion = UploadCompleter(store, dispatcher=dispatcher)
     app.state.reconciler = Reconciler(store, completion)
-    issuer = Issuer(store, offers=offers)
-    desk = UploadDesk(store, completion, issuer=issuer, quotas=quotas, webhooks=app.state.webhooks)
+    issuer = TicketIssuer(store, offers=offers)
+    desk = TicketService(store, completion, issuer=issuer, quotas=quotas, webhooks=app.state.webhooks)
     views, prefix = app.state.views, app.state.prefix
     app.include_router(UploadRoutes(store, desk, views=views, prefix=prefix).router())
     app.include_router(CompanionRoutes(store, desk, prefix).router())
@@ -133,12 +135,12 @@ def _take_uploads(app: FastAPI, store: Store, dispatcher: Dispatcher, *, offers:
 
 def _guard(app: FastAPI, store: Store, results: ResultRoutes, *, metrics: Metrics) -> None:
     """The middlewares: what is added later sees a request earlier."""
-    app.add_middleware(QuickLookups, result=results.result, artifact=results.artifact)
+    app.add_middleware(FastPath, result=results.result, artifact=results.artifact)
     app.add_middleware(WriteGuard, origins=page_origins(store.settings), unread=SIGNED_PATH)
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
     if store.settings.auth == "open":
-        app.add_middleware(LocalOnly, behind_proxy=store.settings.open_behind_proxy)
-    app.add_middleware(LearnsPrefix, prefix=app.state.prefix)
-    app.add_middleware(StartsBackground, background=app.state.background)
+        app.add_middleware(LoopbackOnly, behind_proxy=store.settings.open_behind_proxy)
+    app.add_middleware(PathPrefixDetector, prefix=app.state.prefix)
+    app.add_middleware(BackgroundStarter, background=app.state.background)
     # Added last: it sees what the guard refuses.
     app.add_middleware(AccessLog, listener="gateway", observe=metrics.observer("gateway"))

@@ -10,7 +10,7 @@ from anyio import to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resultstore.gateway.problems import problem
-from resultstore.gateway.signing_check import SigningCheck
+from resultstore.gateway.signing_check import SigningKeyCheck
 from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result
 from resultstore.ops.owner_lists import rebuilding
@@ -18,12 +18,12 @@ from resultstore.store import Store
 from resultstore.uploads.reconcile import Reconciler
 from resultstore.webhooks.hooks import Webhooks
 from resultstore.webhooks.running import sending_webhooks
-from resultstore.webhooks.sending import Sending
+from resultstore.webhooks.sending import WebhookSender
 
 _log = structlog.get_logger(__name__)
 
 
-class Background:
+class BackgroundThreads:
     """Starts with the application's lifespan, or with its first request where the server runs no lifespan.
 
     A server that mounts the application below another one runs the outer lifespan only.
@@ -42,11 +42,11 @@ class Background:
         self._reconciler = reconciler
         self._webhooks = webhooks
         self._view = view
-        self._signing = SigningCheck(store.settings)
+        self._signing = SigningKeyCheck(store.settings)
         self._running: ExitStack | None = None
         self._stopped = False
         self._lock = threading.Lock()
-        self.sending: Sending | None = None
+        self.sending: WebhookSender | None = None
 
     @property
     def refusal(self) -> str:
@@ -54,7 +54,7 @@ class Background:
         return self._signing.refusal
 
     def start(self) -> None:
-        """Start the threads, unless they run. Raises Misconfigured, as `SigningCheck` does."""
+        """Start the threads, unless they run. Raises Misconfigured, as `SigningKeyCheck` does."""
         with self._lock:
             self._stopped = False
             self._start()
@@ -103,7 +103,7 @@ class Background:
             self._running = begun.pop_all()
 
 
-class StartsBackground:
+class BackgroundStarter:
     """ASGI middleware: the first request starts what no lifespan has started; none is served that must not be.
 
     Args:
@@ -111,7 +111,7 @@ class StartsBackground:
         background: its threads.
     """
 
-    def __init__(self, app: ASGIApp, *, background: Background) -> None:
+    def __init__(self, app: ASGIApp, *, background: BackgroundThreads) -> None:
         self._app = app
         self._background = background
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from resultstore.dispatch.orders import Dispatcher, Probed
+from resultstore.dispatch.orders import Dispatcher, ReadinessProbe
 from resultstore.model import layout
 from resultstore.model.errors import BlobMissing, Damaged, ResultStoreError
 from resultstore.store import Store
@@ -50,7 +50,7 @@ class HealthRoutes:
         if blobs is not None:
             self._probes["blobs"] = lambda: blobs.stat(layout.LAYOUT_KEY)
         self._needed = frozenset(self._probes)
-        if isinstance(dispatcher, Probed):
+        if isinstance(dispatcher, ReadinessProbe):
             self._probes["broker"] = dispatcher.probe
         self._asking: asyncio.Task[dict[str, Dependency]] | None = None
         self._known: dict[str, Dependency] = {}

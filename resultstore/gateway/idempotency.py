@@ -42,7 +42,7 @@ class Idempotency:
             if self._claims.claim(place, f"{digest} {id} begun", ttl_s=IN_FLIGHT_S):
                 return id
             kept = self._keeps.kept(place)
-            if (found := _Entry.read(kept)) is not None:
+            if (found := _KeptRequest.read(kept)) is not None:
                 return found.answer(digest)
             if kept is not None:  # no gateway wrote that
                 self._keeps.drop(place)
@@ -59,7 +59,7 @@ class Idempotency:
             self._keeps.drop(_place(owner, key))
 
 
-class _Entry(msgspec.Struct, frozen=True):
+class _KeptRequest(msgspec.Struct, frozen=True):
     """What is kept of a key: a digest of the first request, the id that it got, and whether its work is done."""
 
     digest: str
@@ -67,7 +67,7 @@ class _Entry(msgspec.Struct, frozen=True):
     done: bool
 
     @classmethod
-    def read(cls, kept: bytes | None) -> "_Entry | None":
+    def read(cls, kept: bytes | None) -> "_KeptRequest | None":
         """Return the entry, or None for nothing, and for what no gateway wrote."""
         found = _ENTRY.match(kept or b"")
         return None if found is None else cls(found[1].decode(), found[2].decode(), found[3] == b"done")

@@ -14,7 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
-from resultstore.gateway.background import Background
+from resultstore.gateway.background import BackgroundThreads
 from resultstore.gateway.events.hub import Hub
 from resultstore.gateway.middleware.access_log import Observe
 from resultstore.index.index import Index, LoadsMany
@@ -62,7 +62,7 @@ class Metrics:
 
         return observe
 
-    def watch(self, hub: Hub, background: Background, index: Index) -> None:
+    def watch(self, hub: Hub, background: BackgroundThreads, index: Index) -> None:
         """Show what these know."""
         self.registry.register(_Running(hub, background, index))
 
@@ -86,7 +86,7 @@ def metrics_listener(settings: Settings) -> socket.socket | None:
 class _Running(Collector):
     """Reads, when it is asked, what is counted elsewhere."""
 
-    def __init__(self, hub: Hub, background: Background, index: Index) -> None:
+    def __init__(self, hub: Hub, background: BackgroundThreads, index: Index) -> None:
         self._hub = hub
         self._background = background
         self._index = index

@@ -10,7 +10,7 @@ from resultstore.index.leases import Leases
 from resultstore.model import layout
 from resultstore.model.result import Result
 from resultstore.settings import Settings
-from resultstore.store.byte_count import Counting
+from resultstore.store.byte_count import ByteCounter
 
 RETRY_AFTER_S: Final = 30
 SEEDED: Final = "seeded"
@@ -18,7 +18,7 @@ SEEDED_S: Final = layout.DAY_S  # counting reads every record of the owner: not 
 COUNTED_MAX: Final = 10_000  # as many as an owner's list holds
 
 
-class Kind(StrEnum):
+class QuotaKind(StrEnum):
     """What is counted."""
 
     TICKETS = "tickets"  # uploads that were begun and not completed
@@ -35,18 +35,18 @@ class Quotas:
         counting: counts the bytes; that of the Store, where there is one.
     """
 
-    def __init__(self, index: Index, settings: Settings, *, counting: Counting | None = None) -> None:
+    def __init__(self, index: Index, settings: Settings, *, counting: ByteCounter | None = None) -> None:
         self._index = index
         self._leases = Leases(index)
-        self._counting = counting or Counting(index)
+        self._counting = counting or ByteCounter(index)
         self._stored_most_bytes = settings.quota_stored_bytes
         self._most = {
-            Kind.TICKETS: settings.quota_tickets,
-            Kind.RUNNING: settings.quota_running,
-            Kind.STREAMS: settings.quota_streams,
+            QuotaKind.TICKETS: settings.quota_tickets,
+            QuotaKind.RUNNING: settings.quota_running,
+            QuotaKind.STREAMS: settings.quota_streams,
         }
 
-    def take(self, kind: Kind, owner: str, member: str, *, ttl_s: float) -> None:
+    def take(self, kind: QuotaKind, owner: str, member: str, *, ttl_s: float) -> None:
         """Count `member` (a Result's id, or a name for a stream) for `ttl_s`, or until `leave`.
 
         Taking again is no second one, and makes it last: streams do so at each heartbeat. Raises Problem 429 `quota`.
@@ -55,11 +55,11 @@ class Quotas:
         for _ in range(2):
             if self._leases.take(key, member, ttl_s=ttl_s, most=most):
                 return
-            if kind is Kind.STREAMS or not self._swept(key):
+            if kind is QuotaKind.STREAMS or not self._swept(key):
                 break
         raise _over(f"one owner may have {most} {kind} at a time")
 
-    def leave(self, kind: Kind, owner: str, member: str) -> None:
+    def leave(self, kind: QuotaKind, owner: str, member: str) -> None:
         """Count it no longer. Work that has ended need not say so: it is found out when the places run short."""
         self._leases.leave(layout.quota_key(owner, kind), member)
 

@@ -20,9 +20,9 @@ from resultstore.gateway.events.hub import Hub
 from resultstore.gateway.identity.identities import check_exposure
 from resultstore.gateway.local_bytes.app import create_bytes_app
 from resultstore.gateway.metrics import metrics_listener
-from resultstore.gateway.middleware.connection_limit import Connections, connections_of
+from resultstore.gateway.middleware.connection_limit import ConnectionLimit, connections_of
 from resultstore.gateway.middleware.host_guard import page_origins
-from resultstore.gateway.middleware.slow_clients import ImpatientProtocol
+from resultstore.gateway.middleware.slow_clients import SlowClientProtocol
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store
@@ -109,7 +109,9 @@ def bound_stalls(listener: socket.socket) -> None:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
 
 
-async def _serve(listeners: Sequence[tuple[str, ASGIApp, socket.socket]], hub: Hub, connections: Connections) -> None:
+async def _serve(
+    listeners: Sequence[tuple[str, ASGIApp, socket.socket]], hub: Hub, connections: ConnectionLimit
+) -> None:
     servers = [_Server(_config(app, connections)) for _, app, _ in listeners]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -119,10 +121,10 @@ async def _serve(listeners: Sequence[tuple[str, ASGIApp, socket.socket]], hub: H
     await asyncio.gather(*(server.serve(sockets=[one]) for server, (_, _, one) in zip(servers, listeners, strict=True)))
 
 
-def _config(app: ASGIApp, connections: Connections | None = None) -> uvicorn.Config:
+def _config(app: ASGIApp, connections: ConnectionLimit | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=cast("type[asyncio.Protocol]", partial(ImpatientProtocol, connections=connections)),
+        http=cast("type[asyncio.Protocol]", partial(SlowClientProtocol, connections=connections)),
         log_config=None,
         access_log=False,  # ours leaves the query out, where signatures stand
         server_header=False,

@@ -1,4 +1,4 @@
-"""SigningCheck: refuses to serve while a presigned URL gives away the right to write results."""
+"""SigningKeyCheck: refuses to serve while a presigned URL gives away the right to write results."""
 
 import threading
 from typing import Final
@@ -14,7 +14,7 @@ _AGAIN_S: Final = 10.0
 _log = structlog.get_logger(__name__)
 
 
-class SigningCheck:
+class SigningKeyCheck:
     """Asks the store at the start, and where it does not answer, until it does.
 
     Args:

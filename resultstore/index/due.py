@@ -22,7 +22,7 @@ _DUE: Final = _NOW + "return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, '
 _REMOVE: Final = _NOW + "return {redis.call('ZREM', KEYS[1], ARGV[1])}"
 
 
-class Due:
+class DueTimes:
     """One list of names, each with its time.
 
     An index that runs no scripts serves one process alone, so the list is kept in that process.

@@ -11,7 +11,7 @@ _KEPT: Final = 256  # events are hints: a waiter that sleeps through more than t
 _Word = TypeVar("_Word")
 
 
-class Letters(Generic[_Word]):
+class Inbox(Generic[_Word]):
     """Filled by a driver from any thread, emptied by the waiter that holds it.
 
     Args:
@@ -35,5 +35,5 @@ class Letters(Generic[_Word]):
             return self._letters.popleft() if self._letters else None
 
 
-class Mailbox(Letters[Event]):
+class EventInbox(Inbox[Event]):
     """The Events of one id."""

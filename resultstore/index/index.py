@@ -7,17 +7,17 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from resultstore.model.event import Announcement, Event, Told
+from resultstore.model.event import Announcement, Event, OwnerEvent
 from resultstore.model.result import Result
 from resultstore.model.spill import Spill
 
 
-class Over(StrEnum):
+class Overwrite(StrEnum):
     """What a save may replace. A SUCCESS that can be read, and a tombstone, are never replaced."""
 
-    ANYTHING = "anything"  # a transition: over everything but SUCCESS
-    UNFINISHED = "unfinished"  # putting a sealed Result back: over nothing or a non-terminal state
-    NOTHING = "nothing"  # announcing work at dispatch: only where no record stands
+    UNLESS_SUCCESS = "anything"  # a transition: over everything but SUCCESS
+    IF_UNFINISHED = "unfinished"  # putting a sealed Result back: over nothing or a non-terminal state
+    IF_ABSENT = "nothing"  # announcing work at dispatch: only where no record stands
     UNREADABLE = "unreadable"  # a record that the caller could not read: over everything but a tombstone
 
 
@@ -44,11 +44,11 @@ class Index(Protocol):
     def load(self, result_id: str) -> Result | None:
         """The record with what lies beside it (larger values, Artifacts, traceback, extra) in one round trip."""
 
-    def save(self, result: Result, *, ttl_s: int | None, over: Over = Over.ANYTHING) -> bool:
+    def save(self, result: Result, *, ttl_s: int | None, over: Overwrite = Overwrite.UNLESS_SUCCESS) -> bool:
         """Write the record if `over` allows, let it expire after `ttl_s`, and announce it. Whether it was written.
 
-        Idempotent: the same save twice leaves what one leaves, and counts as written both times; only `Over.NOTHING`
-        answers the first alone.
+        Idempotent: the same save twice leaves what one leaves, and counts as written both times; with
+        `Overwrite.IF_ABSENT` only the first one does.
         """
 
     def delete(self, result_id: str) -> None:
@@ -160,7 +160,7 @@ class Notes(Protocol):
         """What was noted under `key`."""
 
 
-class Line(Protocol):
+class Subscription(Protocol):
     """Hears many ids at once for whoever waits in `wait`; no thread of its own stands between server and waiter."""
 
     def listen(self, result_ids: Sequence[str]) -> None:
@@ -189,10 +189,10 @@ class ChecksIds(Protocol):
 
 
 @runtime_checkable
-class HasLine(Protocol):
+class HasSubscription(Protocol):
     """The further power of hearing many ids over one connection."""
 
-    def line(self, *, also: Callable[[str], str] | None = None) -> Line:
+    def line(self, *, also: Callable[[str], str] | None = None) -> Subscription:
         """A new line; it connects at first use and serves the process that made it.
 
         Where `also` names a second channel of an id, a message there is an Event without a state.
@@ -208,11 +208,11 @@ class Feed(Protocol):
     def leave(self, owner: str) -> None:
         """Stop hearing an owner. Never blocks."""
 
-    def wait(self, timeout_s: float) -> list[Told]:
+    def wait(self, timeout_s: float) -> list[OwnerEvent]:
         """What has been told, at the latest after `timeout_s`; for one caller at a time.
 
         A Told without an Event comes for each owner after `listen`, and again after a connection was lost: what was
-        told before may be missing, and `Streams.missed` has it.
+        told before may be missing, and `OwnerStreams.missed` has it.
         """
 
     def close(self) -> None:
@@ -220,7 +220,7 @@ class Feed(Protocol):
 
 
 @runtime_checkable
-class Streams(Protocol):
+class OwnerStreams(Protocol):
     """The further power of telling, in order, what happens to an owner's Results.
 
     The owner "" stands for Results that nobody owns: they are told of as it happens, and never kept.
@@ -232,7 +232,7 @@ class Streams(Protocol):
     def latest(self, owner: str) -> str:
         """The place of the newest Event in the owner's stream; "0-0" where there is none."""
 
-    def missed(self, owner: str, *, after: str) -> list[Told] | None:
+    def missed(self, owner: str, *, after: str) -> list[OwnerEvent] | None:
         """What was told behind the place `after`; None when `after` is not (or no longer) in the stream."""
 
     def tell_gone(self, result_id: str, *, owner: str) -> None:

@@ -16,14 +16,14 @@ _KINDS: Final = ("coming", "coming:bytes", "kept", "kept:bytes")
 NO_LIMIT: Final = -1
 
 
-class _Held(msgspec.Struct):
+class _OwnerTotals(msgspec.Struct):
     """What one process keeps of an owner: id -> (end by `time.monotonic`, bytes)."""
 
     coming: dict[str, tuple[float, int]]
     stored: dict[str, tuple[float, int]]
 
 
-class Room:
+class OwnerBytes:
     """Bytes by owner and id, each step atomic over all processes that share an index.
 
     An index that runs no scripts serves one process alone, so the bytes are counted in that process.
@@ -34,7 +34,7 @@ class Room:
 
     def __init__(self, index: Index) -> None:
         self._scripts = index if isinstance(index, RunsScripts) else None
-        self._here: dict[str, _Held] = {}
+        self._here: dict[str, _OwnerTotals] = {}
         self._lock = threading.Lock()
 
     def expect(self, owner: str, id: str, *, size_bytes: int, ttl_s: float, most_bytes: int = NO_LIMIT) -> bool:
@@ -97,15 +97,15 @@ class Room:
                 held.coming.pop(id, None)
             return True, _total(held)
 
-    def _living(self, owner: str) -> _Held:
+    def _living(self, owner: str) -> _OwnerTotals:
         now = time.monotonic()
-        held = self._here.setdefault(owner, _Held({}, {}))
+        held = self._here.setdefault(owner, _OwnerTotals({}, {}))
         held.coming = {name: one for name, one in held.coming.items() if one[0] > now}
         held.stored = {name: one for name, one in held.stored.items() if one[0] > now}
         return held
 
 
-def _total(held: _Held, *, without: str = "") -> int:
+def _total(held: _OwnerTotals, *, without: str = "") -> int:
     """Of an id that is stored and may come as well, the larger one counts: both never exist at once."""
     ids = (held.coming.keys() | held.stored.keys()) - {without}
     nothing = (0.0, 0)

@@ -32,7 +32,7 @@ class Announcement(Event, frozen=True, array_like=True):
     early: Spill | None = None
 
 
-class Told(msgspec.Struct, frozen=True):
+class OwnerEvent(msgspec.Struct, frozen=True):
     """What a Feed says of an owner: an Event at its place in the owner's stream.
 
     Args:

@@ -20,7 +20,7 @@ _TAIL: Final = re.compile(rb',"digest":"hmac-sha256:([0-9a-f]{64})"}\s*\Z')
 _MEND: Final = "run `resultstore setup --mend` to write it anew"
 
 
-class Traits(msgspec.Struct, frozen=True, kw_only=True):
+class StoreCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What an object store keeps of what S3 promises, as set-up found it.
 
     Args:
@@ -36,14 +36,14 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     seal_rules: bool = True
 
 
-class Marker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LayoutMarker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The format of all that a store holds, and the traits that set-up found; None where an older one did not look."""
 
     format: int
-    traits: Traits | None = None
+    traits: StoreCapabilities | None = None
 
 
-def encode(marker: Marker, macs: Macs) -> bytes:
+def encode(marker: LayoutMarker, macs: Macs) -> bytes:
     """The document's bytes, signed where there is a secret key."""
     document = msgspec.json.encode(marker)
     if not macs:
@@ -52,13 +52,13 @@ def encode(marker: Marker, macs: Macs) -> bytes:
     return body + f',"digest":"hmac-sha256:{macs.digest(_PURPOSE, body)}"}}'.encode()
 
 
-def decode(document: bytes, macs: Macs) -> Marker:
+def decode(document: bytes, macs: Macs) -> LayoutMarker:
     """Read a marker. One without a digest tells its format alone where there is a secret key: its traits are left out.
 
     Raises LayoutUnreadable when it is no marker, is signed with another key, or is not signed and of another format.
     """
     try:
-        marker = msgspec.json.decode(document, type=Marker)
+        marker = msgspec.json.decode(document, type=LayoutMarker)
     except msgspec.DecodeError as error:
         raise LayoutUnreadable(
             f"{LAYOUT_KEY} is not a layout marker: somebody replaced it, or this prefix is another program's; {_MEND}"
@@ -80,4 +80,4 @@ def decode(document: bytes, macs: Macs) -> Marker:
             f"{LAYOUT_KEY} names format {marker.format} and is not signed: somebody replaced it, or another version "
             f"wrote it; {_MEND}"
         )
-    return Marker(format=marker.format)
+    return LayoutMarker(format=marker.format)

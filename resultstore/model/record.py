@@ -64,7 +64,7 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     extra: bytes = b""
 
 
-class _Beside(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class _SideFields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     value: bytes | None = None
     failure: Failure | None = None
     traceback: str = ""
@@ -73,10 +73,10 @@ class _Beside(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _DEFAULTS: Final[tuple[object, ...]] = ([], None, "", b"", "", "", 0, None, None, "", b"")
-_NOTHING_BESIDE: Final = _Beside()
+_NOTHING_BESIDE: Final = _SideFields()
 _NOT_OURS: Final = (msgspec.MsgspecError, UnicodeDecodeError)  # msgspec lets the second through
 _READ_RECORD: Final = msgspec.msgpack.Decoder(_Record)
-_READ_BESIDE: Final = msgspec.msgpack.Decoder(_Beside)
+_READ_BESIDE: Final = msgspec.msgpack.Decoder(_SideFields)
 _READ_EVENT: Final = msgspec.msgpack.Decoder(Event)
 _READ_ANNOUNCEMENT: Final = msgspec.msgpack.Decoder(Announcement)
 
@@ -197,10 +197,10 @@ def decode_announcement(announcement: bytes) -> Announcement | None:
         return None
 
 
-def _too_big(result: Result) -> _Beside:
+def _too_big(result: Result) -> _SideFields:
     value_fits = result.value is None or len(result.value) <= VALUE_INSIDE_MAX_BYTES
     failure_fits = result.failure is None or len(msgspec.msgpack.encode(result.failure)) <= FAILURE_INSIDE_MAX_BYTES
-    return _Beside(
+    return _SideFields(
         value=None if value_fits else result.value,
         failure=None if failure_fits else result.failure,
         traceback=result.traceback,
@@ -209,7 +209,7 @@ def _too_big(result: Result) -> _Beside:
     )
 
 
-def _flags(result: Result, beside: _Beside) -> int:
+def _flags(result: Result, beside: _SideFields) -> int:
     flags = _SEALED if result.sealed else 0
     flags |= _EPHEMERAL if result.ephemeral else 0
     flags |= _DELETED if result.deleted else 0

@@ -31,7 +31,7 @@ _TAIL = re.compile(rb',"digest":"(hmac-sha256|sha256):([0-9a-f]{64})"}\Z')
 _TAIL_MAX_BYTES = 89
 
 
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
+class MovedSection(msgspec.Struct, frozen=True, kw_only=True):
     """A section that was too big for the seal and stands in a blob of the same attempt."""
 
     key: str
@@ -65,11 +65,11 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: int | None = None
     value: str | None = None
     value_base64: str | None = None
-    value_at: Moved | None = None
+    value_at: MovedSection | None = None
     artifacts: tuple[Artifact, ...] = ()
-    artifacts_at: Moved | None = None
+    artifacts_at: MovedSection | None = None
     tables: Mapping[str, str] = msgspec.field(default_factory=dict)
-    tables_at: Moved | None = None
+    tables_at: MovedSection | None = None
 
     @property
     def value_bytes(self) -> bytes | None:

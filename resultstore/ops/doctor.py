@@ -9,12 +9,12 @@ from typing import Protocol
 
 import msgspec
 
-from resultstore.blobs.blobstore import BlobStore, Created, Taken
+from resultstore.blobs.blobstore import AlreadyExists, BlobStore, Created
 from resultstore.index.index import Index
 from resultstore.model import layout
 from resultstore.model.errors import BlobMissing, ResultStoreError
 from resultstore.model.mac import Macs
-from resultstore.ops.lifecycle_setup import HasRules, misses_tag
+from resultstore.ops.lifecycle_setup import LifecycleBucket, misses_tag
 from resultstore.settings import Settings
 from resultstore.store import Store
 from resultstore.store.seals import SealStore
@@ -30,7 +30,7 @@ SKEW_LIMIT_S = 60.0  # MinIO refuses URLs dated 15 minutes ahead, and readers ob
 MUST_KEEP = frozenset({"creates_once", "agrees_on_the_time", "ends_urls", "refuses_unsigned_writes"})
 
 
-class Trait(Protocol):
+class ProbeAnswer(Protocol):
     """What one try of a store's traits answers."""
 
     @property
@@ -46,10 +46,10 @@ class Trait(Protocol):
         """What to do about it."""
 
 
-class ProbesTraits(Protocol):
+class CapabilityProbes(Protocol):
     """A driver that can try what its store keeps."""
 
-    def tries(self) -> Sequence[Callable[[], Trait]]:
+    def tries(self) -> Sequence[Callable[[], ProbeAnswer]]:
         """Each try, to be called in turn."""
 
 
@@ -79,7 +79,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     ms: float = 0.0
 
 
-class Wrong(msgspec.Struct, frozen=True):
+class Defect(msgspec.Struct, frozen=True):
     """What a probe found wrong, and what to do."""
 
     text: str
@@ -87,7 +87,7 @@ class Wrong(msgspec.Struct, frozen=True):
     verdict: Verdict = Verdict.WRONG
 
 
-Probe = Callable[[], "str | Wrong"]
+Probe = Callable[[], "str | Defect"]
 """Looks at one thing: a short text when it is well. Raises ResultStoreError when it cannot look."""
 
 
@@ -98,11 +98,11 @@ def examine(probes: Mapping[str, Probe]) -> Iterator[Finding]:
         try:
             answer = probe()
         except ResultStoreError as error:
-            answer = Wrong(*_split(str(error)))
+            answer = Defect(*_split(str(error)))
         except Exception as error:  # noqa: BLE001 - whatever it is: a doctor that ends here says nothing of the rest
-            answer = Wrong(f"the probe failed: {error!r}", "report it, with what `resultstore doctor --json` prints")
+            answer = Defect(f"the probe failed: {error!r}", "report it, with what `resultstore doctor --json` prints")
         ms = round(1000 * (time.monotonic() - began), 1)
-        if isinstance(answer, Wrong):
+        if isinstance(answer, Defect):
             yield Finding(name=name, verdict=answer.verdict, text=answer.text, remedy=answer.remedy, ms=ms)
         else:
             yield Finding(name=name, verdict=Verdict.OK, text=answer, ms=ms)
@@ -125,12 +125,12 @@ def store_probes(store: Store) -> dict[str, Probe]:
     }
 
 
-def bucket_probes(bucket: HasRules, *, root: str) -> dict[str, Probe]:
+def bucket_probes(bucket: LifecycleBucket, *, root: str) -> dict[str, Probe]:
     """What can be asked of a bucket's configuration."""
     return {"seal rules": lambda: seal_rules_choose(bucket, root=root)}
 
 
-def trait_probes(probes: ProbesTraits, *, accepted: Collection[str] = ()) -> dict[str, Probe]:
+def trait_probes(probes: CapabilityProbes, *, accepted: Collection[str] = ()) -> dict[str, Probe]:
     """What the bucket's store really keeps, found out by trying (blobs/probe.py).
 
     Args:
@@ -144,19 +144,19 @@ def trait_probes(probes: ProbesTraits, *, accepted: Collection[str] = ()) -> dic
     }
 
 
-def _trait(look: Callable[[], Trait], *, must_keep: bool) -> str | Wrong:
+def _trait(look: Callable[[], ProbeAnswer], *, must_keep: bool) -> str | Defect:
     found = look()
     if found.ok:
         return found.detail
-    return Wrong(found.detail, found.remedy, Verdict.WRONG if must_keep else Verdict.WARNING)
+    return Defect(found.detail, found.remedy, Verdict.WRONG if must_keep else Verdict.WARNING)
 
 
-def secret_key(settings: Settings) -> str | Wrong:
+def secret_key(settings: Settings) -> str | Defect:
     """Whether references and local URLs can be signed so that other processes believe them."""
     if settings.secret_key:
         return "set"
     remedy = "set RESULTSTORE_SECRET_KEY to 32 random bytes in hex, the same for all processes"
-    return Wrong("RESULTSTORE_SECRET_KEY is not set", remedy, Verdict.WARNING)
+    return Defect("RESULTSTORE_SECRET_KEY is not set", remedy, Verdict.WARNING)
 
 
 def index_answers(index: Index) -> str:
@@ -167,21 +167,21 @@ def index_answers(index: Index) -> str:
     return f"answers in {1000 * (time.monotonic() - began):.1f} ms"
 
 
-def no_blobs() -> Wrong:
+def no_blobs() -> Defect:
     """There is no object store to ask."""
     remedy = "set RESULTSTORE_BLOBS_URL to s3://bucket/prefix or file:///folder"
-    return Wrong("no object store: large outputs cannot be kept", remedy, Verdict.WARNING)
+    return Defect("no object store: large outputs cannot be kept", remedy, Verdict.WARNING)
 
 
-def blobs_keep(blobs: BlobStore) -> str | Wrong:
+def blobs_keep(blobs: BlobStore) -> str | Defect:
     """Whether the store gives back what was put into it, whole and in part, and forgets what was deleted."""
     key, body = _probe_key(), b"resultstore doctor " * 64
     try:
         stored = blobs.put(key, [body], media_type="application/octet-stream", size_hint_bytes=len(body))
         if b"".join(blobs.get(key)) != body or stored.size_bytes != len(body):
-            return Wrong("the store gave back other bytes than were put", "do not use this store")
+            return Defect("the store gave back other bytes than were put", "do not use this store")
         if b"".join(blobs.get(key, start=5, size_bytes=7)) != body[5:12]:
-            return Wrong(
+            return Defect(
                 "the store ignores ranges", "look for a proxy that drops the Range header, or use another store"
             )
     finally:
@@ -190,10 +190,10 @@ def blobs_keep(blobs: BlobStore) -> str | Wrong:
         blobs.stat(key)
     except BlobMissing:
         return "put, get, ranged get and delete work"
-    return Wrong("a deleted blob is still there", "allow s3:DeleteObject to these credentials")
+    return Defect("a deleted blob is still there", "allow s3:DeleteObject to these credentials")
 
 
-def first_wins(blobs: SealStore) -> str | Wrong:
+def first_wins(blobs: SealStore) -> str | Defect:
     """Whether a conditional write lets exactly one of several writers win: seals rest on it."""
     key = _probe_key()
     try:
@@ -203,40 +203,40 @@ def first_wins(blobs: SealStore) -> str | Wrong:
     finally:
         blobs.delete([key])
     won = sum(isinstance(one, Created) for one in outcomes)
-    lost = sum(isinstance(one, Taken) for one in outcomes)
+    lost = sum(isinstance(one, AlreadyExists) for one in outcomes)
     if won == 1 and lost == RIVALS - 1:
         return f"one of {RIVALS} writers won, the others were told"
-    return Wrong(f"of {RIVALS} writers {won} won and {lost} were told", "use a store that honours If-None-Match: *")
+    return Defect(f"of {RIVALS} writers {won} won and {lost} were told", "use a store that honours If-None-Match: *")
 
 
-def layout_marker(blobs: SealStore, macs: Macs) -> str | Wrong:
+def layout_marker(blobs: SealStore, macs: Macs) -> str | Defect:
     """Whether this place was set up, in a format that this version reads, by somebody who has our key."""
     try:
         marker = read_marker(blobs, macs)
     except BlobMissing:
-        return Wrong(f"no {layout.LAYOUT_KEY}: this place was not set up", "run `resultstore setup`", Verdict.WARNING)
+        return Defect(f"no {layout.LAYOUT_KEY}: this place was not set up", "run `resultstore setup`", Verdict.WARNING)
     if marker.format != layout.OBJECT_FORMAT:
         text = f"the store holds format {marker.format}, this version reads {layout.OBJECT_FORMAT}"
-        return Wrong(text, "use the version of resultstore that set it up, or another prefix")
+        return Defect(text, "use the version of resultstore that set it up, or another prefix")
     if marker.traits is None:
         text = f"format {marker.format}; what the store keeps is not noted, or by nobody who has our key"
-        return Wrong(text, "run `resultstore setup` again", Verdict.WARNING)
+        return Defect(text, "run `resultstore setup` again", Verdict.WARNING)
     return f"format {marker.format}"
 
 
-def seal_rules_choose(bucket: HasRules, *, root: str) -> str | Wrong:
+def seal_rules_choose(bucket: LifecycleBucket, *, root: str) -> str | Defect:
     """Whether the lifecycle rules for seals choose by tag: without their tags they delete every seal after 4 days."""
     if misses_tag(bucket, root=root):
         text = "a lifecycle rule deletes seals whatever their tag: all results are lost after its days"
-        return Wrong(text, "run `resultstore setup`: it removes such rules")
+        return Defect(text, "run `resultstore setup`: it removes such rules")
     return "no rule deletes seals before their time"
 
 
-def clock_agrees(blobs: SealStore) -> str | Wrong:
+def clock_agrees(blobs: SealStore) -> str | Defect:
     """Whether this machine's clock and the store's agree well enough for URLs and expiry."""
     skew_s = blobs.now() - time.time()
     if abs(skew_s) > SKEW_LIMIT_S:
-        return Wrong(f"the store's clock is {skew_s:+.0f} s from ours", "run NTP on both machines")
+        return Defect(f"the store's clock is {skew_s:+.0f} s from ours", "run NTP on both machines")
     return f"{skew_s:+.1f} s from the store's"
 
 

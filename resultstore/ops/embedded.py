@@ -38,7 +38,7 @@ maxmemory-policy noeviction
 """
 
 
-class Embedded(msgspec.Struct, frozen=True, kw_only=True):
+class EmbeddedStack(msgspec.Struct, frozen=True, kw_only=True):
     """A running embedded stack; `process` is its Valkey server."""
 
     folder: Path
@@ -75,7 +75,7 @@ def claim(folder: Path) -> int:
     return lock
 
 
-def start_embedded(folder: Path, processes: Processes) -> Embedded:
+def start_embedded(folder: Path, processes: Processes) -> EmbeddedStack:
     """Start a Valkey server with its data in `folder` (which the caller has claimed) on a free port of loopback.
 
     It asks for a password, and appends each write to a file; the broker's database begins empty.
@@ -92,7 +92,7 @@ def start_embedded(folder: Path, processes: Processes) -> Embedded:
             cwd=folder,
         )
         if _answers(process, port=port, password=password):
-            return Embedded(folder=folder, port=port, password=password, secret_key=secret_key, process=process)
+            return EmbeddedStack(folder=folder, port=port, password=password, secret_key=secret_key, process=process)
     raise IndexUnavailable(f"the embedded Valkey does not start; {folder / 'valkey.log'} says why")
 
 

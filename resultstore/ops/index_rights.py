@@ -2,12 +2,12 @@
 
 import time
 
-from resultstore.index.index import Claims, Index, Keeps, Lists, RunsScripts, Streams
+from resultstore.index.index import Claims, Index, Keeps, Lists, OwnerStreams, RunsScripts
 from resultstore.index.leases import Leases
 from resultstore.model import layout
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.result import Result, State
-from resultstore.ops.doctor import PROBE_ID, Probe, Wrong, index_answers
+from resultstore.ops.doctor import PROBE_ID, Defect, Probe, index_answers
 
 _HEARD_WITHIN_S = 5.0
 _LIFE_S = 60
@@ -20,15 +20,15 @@ def index_probes(index: Index) -> dict[str, Probe]:
     return {"index": lambda: serves(index)}
 
 
-def serves(index: Index) -> str | Wrong:
+def serves(index: Index) -> str | Defect:
     """Whether the index answers, tells what happens, and lets us write. Raises IndexUnavailable when it is away."""
     answers, told = index_answers(index), may_announce(index)
-    if isinstance(told, Wrong):
+    if isinstance(told, Defect):
         return told
     return may_write(index) or f"{answers}, {told}"
 
 
-def may_write(index: Index) -> Wrong | None:
+def may_write(index: Index) -> Defect | None:
     """Try each kind of write that processes of ours make; all of it is removed, or expires in a minute."""
     probe = _probe(owner=PROBE_ID)
     key, lease = layout.claim_key(probe.id), layout.quota_key(PROBE_ID, "probe")
@@ -37,7 +37,7 @@ def may_write(index: Index) -> Wrong | None:
         if isinstance(index, Lists):
             list(index.ids(owner=PROBE_ID, limit=1))
             list(index.ids(limit=1))
-        if isinstance(index, Streams):
+        if isinstance(index, OwnerStreams):
             index.tell_gone(probe.id, owner=PROBE_ID)
         if isinstance(index, Keeps):
             index.keep(key, b"probe", ttl_s=_LIFE_S)
@@ -54,7 +54,7 @@ def may_write(index: Index) -> Wrong | None:
     return None
 
 
-def may_announce(index: Index) -> str | Wrong:
+def may_announce(index: Index) -> str | Defect:
     """Announce a change, and wait for it: without channels every waiter is woken by its next look alone."""
     probe = _probe()
     began = time.monotonic()
@@ -66,15 +66,17 @@ def may_announce(index: Index) -> str | Wrong:
     except IndexUnavailable as error:
         return _refused(error)
     if heard is None:
-        return Wrong("what is announced is not heard: waiters are woken by their next look, up to 2 s later", _CHANNELS)
+        return Defect(
+            "what is announced is not heard: waiters are woken by their next look, up to 2 s later", _CHANNELS
+        )
     return f"announcements arrive in {1000 * (time.monotonic() - began):.1f} ms"
 
 
-def _refused(error: IndexUnavailable) -> Wrong:
+def _refused(error: IndexUnavailable) -> Defect:
     text = str(error).rpartition(": ")[0] or str(error)
     if "channel" in text:
-        return Wrong(f"what is announced is not heard: {text}", _CHANNELS)
-    return Wrong(text, _KEYS)
+        return Defect(f"what is announced is not heard: {text}", _CHANNELS)
+    return Defect(text, _KEYS)
 
 
 def _probe(*, owner: str = "") -> Result:

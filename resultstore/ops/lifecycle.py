@@ -35,12 +35,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     days: int
     tag: tuple[str, str] | None = None
 
-    def meaning(self) -> "Meaning":
+    def meaning(self) -> "RuleEffect":
         """What the rule does."""
-        return Meaning(prefix=self.prefix, tags=() if self.tag is None else (self.tag,), days=self.days, enabled=True)
+        return RuleEffect(
+            prefix=self.prefix, tags=() if self.tag is None else (self.tag,), days=self.days, enabled=True
+        )
 
 
-class Meaning(msgspec.Struct, frozen=True, kw_only=True):
+class RuleEffect(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule does: which objects it deletes, and when. Every store writes that in its own way.
 
     Args:
@@ -56,14 +58,14 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
 
 
-def meaning(document: Mapping[str, object]) -> Meaning:
+def meaning(document: Mapping[str, object]) -> RuleEffect:
     """What a rule of GetBucketLifecycleConfiguration does."""
     chosen = _part(document, "Filter")
     both = _part(chosen, "And") or chosen
     listed = both.get("Tags") or ()
     tags = [*(listed if isinstance(listed, list) else ()), *([chosen["Tag"]] if "Tag" in chosen else ())]
     days = _part(document, "Expiration").get("Days")
-    return Meaning(
+    return RuleEffect(
         prefix=str(both.get("Prefix") or document.get("Prefix") or ""),
         tags=tuple(sorted((str(one["Key"]), str(one["Value"])) for one in tags)),
         days=days if isinstance(days, int) else None,

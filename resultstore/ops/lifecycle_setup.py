@@ -15,7 +15,7 @@ SWEEP = "run `resultstore sweep` once a day"
 RuleDocument = Mapping[str, object]
 
 
-class HasRules(Protocol):
+class LifecycleBucket(Protocol):
     """A bucket whose lifecycle rules can be read and written."""
 
     def lifecycle(self) -> Sequence[RuleDocument]:
@@ -25,7 +25,7 @@ class HasRules(Protocol):
         """Read all rules and write what `merge` makes of them; whether anything had to be written."""
 
 
-class Collection(msgspec.Struct, frozen=True, kw_only=True):
+class LifecycleOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What the store's own rules collect, and what was done for it.
 
     Args:
@@ -39,7 +39,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-def write_rules(bucket: HasRules, *, root: str, untagged: str = "") -> Collection:
+def write_rules(bucket: LifecycleBucket, *, root: str, untagged: str = "") -> LifecycleOutcome:
     """Let the store collect what has expired, as far as it keeps its rules as they were written.
 
     Some stores accept a rule that chooses by prefix and tag, and drop the tag: it would delete every seal after 4 days.
@@ -57,10 +57,10 @@ def write_rules(bucket: HasRules, *, root: str, untagged: str = "") -> Collectio
     try:
         return _written(bucket, root=root, untagged=untagged)
     except NotSupported as error:
-        return Collection(blob_rules=False, seal_rules=False, text=f"no rules ({_reason(error)}): {SWEEP}")
+        return LifecycleOutcome(blob_rules=False, seal_rules=False, text=f"no rules ({_reason(error)}): {SWEEP}")
 
 
-def rules_stand(bucket: HasRules, wanted: Sequence[Rule], *, root: str) -> bool:
+def rules_stand(bucket: LifecycleBucket, wanted: Sequence[Rule], *, root: str) -> bool:
     """Whether every one of these rules is in force as it is meant, and none of ours that does anything else."""
     documents, meant = bucket.lifecycle(), [rule.meaning() for rule in wanted]
     ours = [meaning(one) for one in documents if is_ours(one, root=root)]
@@ -68,32 +68,32 @@ def rules_stand(bucket: HasRules, wanted: Sequence[Rule], *, root: str) -> bool:
     return all(one in found for one in meant) and all(one in meant for one in ours)
 
 
-def misses_tag(bucket: HasRules, *, root: str) -> bool:
+def misses_tag(bucket: LifecycleBucket, *, root: str) -> bool:
     """Whether a rule deletes seals whatever their tag says."""
     prefixes = {rule.prefix for rule in seal_rules(root)}
     return any(one.prefix in prefixes and not one.tags and one.enabled for one in map(meaning, bucket.lifecycle()))
 
 
-def _written(bucket: HasRules, *, root: str, untagged: str) -> Collection:
+def _written(bucket: LifecycleBucket, *, root: str, untagged: str) -> LifecycleOutcome:
     if not untagged and rules_stand(bucket, rules(root), root=root):
-        return Collection(blob_rules=True, seal_rules=True, text="our rules stand already")
+        return LifecycleOutcome(blob_rules=True, seal_rules=True, text="our rules stand already")
     honest = not untagged and _keeps_tag_filters(bucket, root=root)
     wrote = bucket.update_lifecycle(partial(merged, root=root, seals=honest))
     if not rules_stand(bucket, rules(root, seals=honest), root=root):
         bucket.update_lifecycle(partial(merged, root=root, seals=False, content=False))
-        return Collection(
+        return LifecycleOutcome(
             blob_rules=False, seal_rules=False, text=f"no rules (the store keeps them otherwise than written): {SWEEP}"
         )
     if honest:
-        return Collection(blob_rules=True, seal_rules=True, text="our rules written")
+        return LifecycleOutcome(blob_rules=True, seal_rules=True, text="our rules written")
     why = untagged or "the store drops tags from rules"
     done = "written" if wrote else "stand already"
-    return Collection(
+    return LifecycleOutcome(
         blob_rules=True, seal_rules=False, text=f"rules for blobs and uploads {done}, none for seals ({why}): {SWEEP}"
     )
 
 
-def _keeps_tag_filters(bucket: HasRules, *, root: str) -> bool:
+def _keeps_tag_filters(bucket: LifecycleBucket, *, root: str) -> bool:
     """Write a rule that fits no object, and see whether it comes back with its tag; the next writing removes it."""
     tried = probe_rule(root, name=secrets.token_hex(8))
     bucket.update_lifecycle(partial(merged, root=root, seals=False, more=(tried,)))

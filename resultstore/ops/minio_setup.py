@@ -27,7 +27,7 @@ _STALE: Final = {"stale_uploads_expiry": "24h"}
 _NOTHING: Final = "stands already"
 
 
-class Furnishing(msgspec.Struct, frozen=True, kw_only=True):
+class MinioPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What shall be.
 
     Args:
@@ -45,7 +45,7 @@ class Furnishing(msgspec.Struct, frozen=True, kw_only=True):
     renew: bool = False
 
 
-def furnish(asked: Furnishing) -> dict[str, str]:
+def furnish(asked: MinioPlan) -> dict[str, str]:
     """Do every step; gives what was done, step by step. Safe to run again: what stands is left alone.
 
     A crash between two steps leaves what the next run completes; one between the file of secrets and their accounts
@@ -61,7 +61,7 @@ def furnish(asked: Furnishing) -> dict[str, str]:
     return done
 
 
-def furnish_preview(asked: Furnishing) -> dict[str, str]:
+def furnish_preview(asked: MinioPlan) -> dict[str, str]:
     """What `furnish` would do, step by step; changes nothing. Raises what `furnish` raises."""
     _ask(asked.settings)
     found = preview(asked.settings)
@@ -83,7 +83,7 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True):
     act: Callable[[], object]
 
 
-def _steps(asked: Furnishing) -> Iterator[_Step]:
+def _steps(asked: MinioPlan) -> Iterator[_Step]:
     """Each step as it is found when all before it have been done."""
     settings = asked.settings
     minio, target = connect_minio(settings), S3Target.at(settings.blobs_url)
@@ -95,7 +95,7 @@ def _steps(asked: Furnishing) -> Iterator[_Step]:
     yield from _accounts(asked, minio, target)
 
 
-def _events(asked: Furnishing, minio: "MinioServer", target: S3Target) -> Iterator[_Step]:
+def _events(asked: MinioPlan, minio: "MinioServer", target: S3Target) -> Iterator[_Step]:
     """Where events go, and which: below uploads/ alone, for seals and blobs are our own doing."""
     exchange = asked.settings.bucket_events_exchange
     place = f"rs-{hashlib.sha256(exchange.encode()).hexdigest()[:8]}"
@@ -122,7 +122,7 @@ def _events(asked: Furnishing, minio: "MinioServer", target: S3Target) -> Iterat
     )
 
 
-def _publishing(asked: Furnishing) -> Mapping[str, str]:
+def _publishing(asked: MinioPlan) -> Mapping[str, str]:
     """The exchange as `backends.celery.bucket_events` declares it; confirmed, so that none is lost in silence."""
     return {
         "url": asked.settings.bucket_events_broker_url or asked.settings.broker_url,
@@ -135,11 +135,11 @@ def _publishing(asked: Furnishing) -> Mapping[str, str]:
     }
 
 
-def _accounts(asked: Furnishing, minio: "MinioServer", target: S3Target) -> Iterator[_Step]:
+def _accounts(asked: MinioPlan, minio: "MinioServer", target: S3Target) -> Iterator[_Step]:
     """One identity for each role; their names tell stores of one MinIO apart."""
     rights = policies(target, gateway_deletes=asked.gateway_deletes)
     given = given_accounts(asked.settings)
-    accounts = [_Account(minio, role, policy, given.get(role), target) for role, policy in rights.items()]
+    accounts = [_RoleAccount(minio, role, policy, given.get(role), target) for role, policy in rights.items()]
     made = {one.role: one for one in accounts if one.given is None and (one.standing is None or asked.renew)}
 
     def write() -> None:
@@ -151,7 +151,7 @@ def _accounts(asked: Furnishing, minio: "MinioServer", target: S3Target) -> Iter
         yield one.step(renewed=one.role in made)
 
 
-class _Account:
+class _RoleAccount:
     """The account of one role: as it is on the server, and as it shall be.
 
     Args:

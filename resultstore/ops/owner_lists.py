@@ -28,10 +28,10 @@ from resultstore.model.seal import Seal
 from resultstore.store import Store
 from resultstore.store.seals import SealStore, read_document
 from resultstore.telemetry.logs import Log
-from resultstore.telemetry.tolerance import Tolerance
+from resultstore.telemetry.tolerance import FailureTolerance
 from resultstore.uploads.late_bytes import LateBytes, discard
 from resultstore.uploads.ticket import Tickets
-from resultstore.webhooks.outbox import Outbox
+from resultstore.webhooks.outbox import WebhookOutbox
 
 _log = Log(__name__)
 
@@ -65,7 +65,7 @@ def rebuild(store: Store) -> Rebuilt:
     Raises Misconfigured where nothing can be listed, IndexUnavailable, BlobStoreUnavailable.
     """
     blobs, index, lists = _needed(store)
-    token, tolerance = layout.new_nonce().encode(), Tolerance(_log, "seal_not_listed")
+    token, tolerance = layout.new_nonce().encode(), FailureTolerance(_log, "seal_not_listed")
     index.keep(layout.OWNERS_REBUILT_KEY, token, ttl_s=None)
     keys, done = (one.key for one in blobs.list("seals/")), Rebuilt()
     with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
@@ -113,7 +113,7 @@ def erase(store: Store, owner: str) -> Erased:
         if not ids:
             index.erase(owner)
             return Erased(results=results, arguments=arguments)
-        tolerance = Tolerance(_log, "result_not_erased")
+        tolerance = FailureTolerance(_log, "result_not_erased")
         for one in ids:
             with tolerance.each(id=one):
                 if is_argument(one):
@@ -229,5 +229,5 @@ def _delete_result(store: Store, blobs: SealStore, result_id: str) -> None:
         discard(blobs, ticket)
         tickets.give_up(ticket)
     if isinstance(store.index, RunsScripts):
-        Outbox(store.index, store.trust.macs).done(result_id)
+        WebhookOutbox(store.index, store.trust.macs).done(result_id)
     store.delete(result_id)

@@ -15,7 +15,7 @@ from resultstore.model.errors import (
     NotSupported,
     ResultStoreError,
 )
-from resultstore.model.layout_marker import Marker, Traits
+from resultstore.model.layout_marker import LayoutMarker, StoreCapabilities
 from resultstore.model.mac import Macs
 from resultstore.ops.forgery_check import refuse_forgeable
 from resultstore.ops.lifecycle import SEAL_TAG, rules
@@ -25,7 +25,7 @@ from resultstore.store.seals import SealStore
 from resultstore.store.traits import PROBE_CLASS, PROBE_ID, creates_once, no_conditional_create, read_marker
 
 
-class Tried(Protocol):
+class TagProbe(Protocol):
     """What one try of the store answers."""
 
     @property
@@ -37,10 +37,10 @@ class Tried(Protocol):
         """What was seen."""
 
 
-class KeepsTags(Protocol):
+class TagProbes(Protocol):
     """A driver that can try whether objects keep their tags."""
 
-    def keeps_tags(self) -> Tried:
+    def keeps_tags(self) -> TagProbe:
         """Tag an object, and ask for its tags."""
 
 
@@ -70,12 +70,12 @@ def provision(settings: Settings, *, mend: bool = False) -> dict[str, str]:
         refuse_forgeable(settings)
     standing = _standing(blobs, macs, mend=mend)
     creates_once(blobs)
-    traits = Traits()
+    traits = StoreCapabilities()
     if bucket is not None:
         tags, untagged = _tags(blobs, connect_probes(settings))
         collected = write_rules(bucket, root=bucket.target.prefix, untagged=untagged)
         done["lifecycle"] = collected.text
-        traits = Traits(tags=tags, blob_rules=collected.blob_rules, seal_rules=collected.seal_rules)
+        traits = StoreCapabilities(tags=tags, blob_rules=collected.blob_rules, seal_rules=collected.seal_rules)
     return done | {"layout": _marked(blobs, macs, traits, standing=standing)}
 
 
@@ -102,7 +102,7 @@ def preview(settings: Settings) -> dict[str, str]:
     }
 
 
-def _tags(blobs: SealStore, probes: KeepsTags | None) -> tuple[bool, str]:
+def _tags(blobs: SealStore, probes: TagProbes | None) -> tuple[bool, str]:
     """Whether objects may be given tags, and why they keep none; "" where they do."""
     key = layout.blob_key(PROBE_ID, retention=PROBE_CLASS, nonce=layout.new_nonce(), n=0)
     try:
@@ -116,7 +116,7 @@ def _tags(blobs: SealStore, probes: KeepsTags | None) -> tuple[bool, str]:
     return True, "" if found is None or found.ok else f"objects keep no tags: {found.detail}"
 
 
-def _standing(blobs: SealStore, macs: Macs, *, mend: bool) -> Marker | None:
+def _standing(blobs: SealStore, macs: Macs, *, mend: bool) -> LayoutMarker | None:
     """The marker that is stored, None where there is none or none that is kept. Raises Misconfigured for another
     format, LayoutUnreadable when it is not ours.
     """
@@ -139,9 +139,9 @@ def _standing(blobs: SealStore, macs: Macs, *, mend: bool) -> Marker | None:
     return found
 
 
-def _marked(blobs: SealStore, macs: Macs, traits: Traits, *, standing: Marker | None) -> str:
+def _marked(blobs: SealStore, macs: Macs, traits: StoreCapabilities, *, standing: LayoutMarker | None) -> str:
     """Write the marker where it does not stand as it shall."""
-    ours = Marker(format=layout.OBJECT_FORMAT, traits=traits)
+    ours = LayoutMarker(format=layout.OBJECT_FORMAT, traits=traits)
     document = documents.encode(ours, macs)
     if isinstance(blobs.create(layout.LAYOUT_KEY, document, tags={}), Created):
         if isinstance(blobs.create(layout.LAYOUT_KEY, document, tags={}), Created):

@@ -13,7 +13,7 @@ from resultstore.model.mac import Macs
 from resultstore.ops.lifecycle import BLOB_GRACE_DAYS, SEAL_GRACE_DAYS
 from resultstore.store.seals import read_document
 from resultstore.telemetry.logs import Log
-from resultstore.telemetry.tolerance import Tolerance
+from resultstore.telemetry.tolerance import FailureTolerance
 
 _log = Log(__name__)
 
@@ -54,7 +54,7 @@ def _old_blobs(blobs: Sweepable, now: float) -> Iterator[str]:
 def _old_seals(blobs: Sweepable, macs: Macs, now: float) -> Iterator[str]:
     shortest_s = min(length_s for length_s in layout.RETENTION_S.values() if length_s is not None)
     grace_s = SEAL_GRACE_DAYS * layout.DAY_S
-    tolerance = Tolerance(_log, "seal_not_swept")
+    tolerance = FailureTolerance(_log, "seal_not_swept")
     for stored in blobs.list("seals/"):
         if stored.modified_at >= now - shortest_s - grace_s:
             continue
@@ -78,13 +78,13 @@ def _ended_at(blobs: Sweepable, macs: Macs, key: str) -> float | None:
 
 def _deleted(blobs: Sweepable, keys: Iterable[str]) -> int:
     rest, count = iter(keys), 0
-    tolerance = Tolerance(_log, "blob_not_swept")
+    tolerance = FailureTolerance(_log, "blob_not_swept")
     while batch := list(islice(rest, BATCH_KEYS)):
         count += _batch_deleted(blobs, batch, tolerance)
     return count
 
 
-def _batch_deleted(blobs: Sweepable, keys: Sequence[str], tolerance: Tolerance) -> int:
+def _batch_deleted(blobs: Sweepable, keys: Sequence[str], tolerance: FailureTolerance) -> int:
     """Delete these keys; how many went. Where one of them cannot be deleted, each is tried by itself."""
     try:
         blobs.delete(keys)

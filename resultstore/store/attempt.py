@@ -14,7 +14,7 @@ from resultstore.model.errors import BadReference
 from resultstore.model.ids import id_of
 from resultstore.model.names import is_artifact_name
 from resultstore.model.result import Progress, Result, State
-from resultstore.store.policy import DEFAULT, Allowance, Keeping
+from resultstore.store.policy import DEFAULT, ByteBudget, OutputPolicy
 
 PROGRESS_EVERY_S = 0.1  # ten reports a second are more than an eye can follow
 
@@ -45,14 +45,14 @@ class Attempt:
         task: str = "",
         owner: str = "",
         retries: int = 0,
-        keeping: Keeping = DEFAULT,
+        keeping: OutputPolicy = DEFAULT,
     ) -> None:
         self.id = id_of(result_id)
         self.task = task
         self.owner = owner
         self.retries = retries
         self.keeping = keeping
-        self.allowance = Allowance(self.id, keeping.max_bytes)
+        self.allowance = ByteBudget(self.id, keeping.max_bytes)
         self._nonce: dict[str, str] = {}
         self.started_at = time.time()
         self.progress: Progress | None = None

@@ -4,9 +4,9 @@ import math
 import time
 from typing import Final
 
-from resultstore.index.due import Due
+from resultstore.index.due import DueTimes
 from resultstore.index.index import Index
-from resultstore.index.owner_bytes import Room
+from resultstore.index.owner_bytes import OwnerBytes
 from resultstore.model import layout
 from resultstore.model.errors import IndexUnavailable, UploadRejected
 from resultstore.model.result import Result, State
@@ -18,7 +18,7 @@ _log = Log(__name__)
 COLLECTED_AFTER_S: Final = layout.DAY_S
 
 
-class Counting:
+class ByteCounter:
     """Counts what Results hold for as long as it is stored, which is longer than their records live.
 
     Args:
@@ -27,8 +27,8 @@ class Counting:
     """
 
     def __init__(self, index: Index) -> None:
-        self.room = Room(index)
-        self.late = Due(index, layout.LATE_UPLOADS_KEY)
+        self.room = OwnerBytes(index)
+        self.late = DueTimes(index, layout.LATE_UPLOADS_KEY)
 
     def note(self, result: Result, *, written: bool) -> bool:
         """Count what a Result that has ended holds, if its record was `written`; answers that.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from resultstore.index.index import Buries, Index, Keeps, Streams
+from resultstore.index.index import Buries, Index, Keeps, OwnerStreams
 from resultstore.model import layout
 from resultstore.model.errors import BlobStoreUnavailable, Damaged, NotThere, Refused
 from resultstore.model.result import Result, State
@@ -19,7 +19,7 @@ ALONE_S = 7 * layout.DAY_S
 SPENT_S = 3_600
 
 
-class Deleting:
+class ResultDeleter:
     """Write a tombstone over the seal, one over the record, delete the blobs, then tell the owner.
 
     Whatever an attempt still writes meets a tombstone: its seal the first, its record the second.
@@ -63,7 +63,7 @@ class Deleting:
             for prefix in layout.content_prefixes(result_id):
                 self._blobs.delete([stored.key for stored in self._blobs.list(prefix)])
         self._uncount(owner, result_id)
-        if (known is not None or owner) and isinstance(self._index, Streams):
+        if (known is not None or owner) and isinstance(self._index, OwnerStreams):
             self._index.tell_gone(result_id, owner=owner)
 
     def tombstone(self, result_id: str) -> Result | None:
@@ -74,7 +74,7 @@ class Deleting:
     def bury(self, result_id: str, *, owner: str) -> None:
         """End an id of which nothing is stored, and nothing was sealed: an upload that is given up."""
         self._bury_record(result_id, owner=owner, ttl_s=ALONE_S)
-        if isinstance(self._index, Streams):
+        if isinstance(self._index, OwnerStreams):
             self._index.tell_gone(result_id, owner=owner)
 
     def _buried(self, result_id: str, *, must: bool) -> bool:

@@ -6,13 +6,13 @@ from resultstore.blobs.blobstore import SignedUrl, Signer
 from resultstore.blobs.disposition import may_be_inline
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactExpired, Misconfigured
-from resultstore.store.reading import Outlet
+from resultstore.store.reading import ArtifactReader
 
 SHORTEST_S: Final = 30  # nobody can begin a download with less
 PLAYED_S: Final = 7_200  # a film is read piece by piece while it is watched
 
 
-class Links:
+class ArtifactLinks:
     """Signs URLs to read Artifacts.
 
     Args:
@@ -21,7 +21,7 @@ class Links:
         length_s: how long a URL works where nobody asks for less.
     """
 
-    def __init__(self, outlet: Outlet, signer: Signer | None, *, length_s: int) -> None:
+    def __init__(self, outlet: ArtifactReader, signer: Signer | None, *, length_s: int) -> None:
         self._outlet = outlet
         self._signer = signer
         self._length_s = length_s

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from resultstore.index.index import Buries, Index, LoadsMany, Over
+from resultstore.index.index import Buries, Index, LoadsMany, Overwrite
 from resultstore.model.errors import (
     BadReference,
     BlobStoreUnavailable,
@@ -20,9 +20,9 @@ from resultstore.model.layout import DAY_S
 from resultstore.model.result import Result, State
 from resultstore.model.seal import DELETED
 from resultstore.settings import Settings
-from resultstore.store.miss_cache import Misses
+from resultstore.store.miss_cache import MissCache
 from resultstore.store.seals import Seals
-from resultstore.store.signatures import Trust
+from resultstore.store.signatures import Signatures
 from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
@@ -43,12 +43,12 @@ class Lookup:
         settings: how long a record lives that was put back from its seal, and how large its value may be.
     """
 
-    def __init__(self, index: Index, seals: Seals | None, trust: Trust, *, settings: Settings) -> None:
+    def __init__(self, index: Index, seals: Seals | None, trust: Signatures, *, settings: Settings) -> None:
         self._index = index
         self._seals = seals
         self._trust = trust
         self._settings = settings
-        self._misses = Misses()
+        self._misses = MissCache()
 
     def find(self, result_id: str) -> Result | None:
         """The Result with everything that lies beside its record, or None when the id is unknown.
@@ -208,14 +208,16 @@ class Lookup:
             self._misses.remember(result_id, deleted=sealed is not None)
             return result
         # A failure that could not tell whether it had sealed is the one terminal state that a seal corrects.
-        self.put_back(sealed, over=Over.ANYTHING if result is not None and result.terminal else Over.UNFINISHED)
+        self.put_back(
+            sealed, over=Overwrite.UNLESS_SUCCESS if result is not None and result.terminal else Overwrite.IF_UNFINISHED
+        )
         return sealed
 
     def _from_seal(self, result_id: str) -> Result | None:
         seal = None if self._seals is None else self._seals.read(result_id)
         return None if seal is None else seal.result()
 
-    def put_back(self, sealed: Result, *, over: Over = Over.UNFINISHED) -> None:
+    def put_back(self, sealed: Result, *, over: Overwrite = Overwrite.IF_UNFINISHED) -> None:
         """Let the index say what the seal says: the success, or that it was deleted."""
         try:
             if sealed.state == DELETED:
@@ -229,7 +231,7 @@ class Lookup:
         if isinstance(self._index, Buries):
             self._index.bury(sealed.id, owner=sealed.owner, ttl_s=BURIED_S)
 
-    def _put_back(self, sealed: Result, *, over: Over) -> None:
+    def _put_back(self, sealed: Result, *, over: Overwrite) -> None:
         left_s = math.inf if sealed.expires_at is None else sealed.expires_at - time.time()
         if left_s < 1:
             return
@@ -245,7 +247,7 @@ class Lookup:
             broken = self._index.load(result.id) is None
         except RecordUnreadable:
             broken = True
-        return broken and self._index.save(result, ttl_s=ttl_s, over=Over.UNREADABLE)
+        return broken and self._index.save(result, ttl_s=ttl_s, over=Overwrite.UNREADABLE)
 
 
 def _unless_deleted(result: Result | None) -> Result | None:

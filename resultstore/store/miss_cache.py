@@ -10,7 +10,7 @@ MISS_LONGEST_S = 60.0
 MISSES_KEPT = 10_000
 
 
-class Misses:
+class MissCache:
     """Ids that were lately not found, each remembered for 2, 4, ... 60 s with jitter, in this process only."""
 
     def __init__(self) -> None:

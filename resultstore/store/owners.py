@@ -23,7 +23,7 @@ LOOK_AGAIN_S: Final = 5.0  # how long a "no" is remembered: each question may li
 _YES: Final = b"1"
 
 
-class Loaded(msgspec.Struct, frozen=True):
+class OwnerPage(msgspec.Struct, frozen=True):
     """Results of an owner's list.
 
     Args:
@@ -66,7 +66,7 @@ class Owners:
             found.append(one)
         return found
 
-    def load(self, owner: str, result_ids: list[str]) -> Loaded:
+    def load(self, owner: str, result_ids: list[str]) -> OwnerPage:
         """The Results of these lines that are the owner's own; each that has no record is read from its seal."""
         known = dict(zip(result_ids, self._lookup.find_many(result_ids), strict=True))
         found = self._found([one for one, result in known.items() if result is None])
@@ -76,7 +76,7 @@ class Owners:
         # Whoever can write to Redis can put any id on anybody's list: record and seal say whose it is.
         mine = tuple(one for one in answers if isinstance(one, Result) and one.owner == owner)
         is_whole = not any(isinstance(one, ResultStoreError) for one in answers)
-        return Loaded(mine, is_whole=is_whole)
+        return OwnerPage(mine, is_whole=is_whole)
 
     def _found(self, result_ids: Sequence[str]) -> dict[str, Result | ResultStoreError | None]:
         """What a look-up says of each id that has no record, a few at a time; a store that is away is not asked on."""

@@ -7,7 +7,7 @@ import msgspec
 from resultstore.model.errors import TooLarge
 
 
-class Keeping(msgspec.Struct, frozen=True, kw_only=True):
+class OutputPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How the outputs of a task are kept, where an output does not say otherwise.
 
     Args:
@@ -26,10 +26,10 @@ class Keeping(msgspec.Struct, frozen=True, kw_only=True):
     spill: bool = True
 
 
-DEFAULT = Keeping()
+DEFAULT = OutputPolicy()
 
 
-class Allowance:
+class ByteBudget:
     """What an attempt may still store.
 
     Args:

@@ -20,17 +20,17 @@ from resultstore.model.seal import DELETED
 from resultstore.store.attempt import Attempt, current
 from resultstore.store.reader import BlockReader
 from resultstore.store.seals import Seals
-from resultstore.store.signatures import Trust
+from resultstore.store.signatures import Signatures
 
 
-class GivesOut(BlobStore, HasClock, Protocol):
+class ReadableStore(BlobStore, HasClock, Protocol):
     """What an outlet asks of an object store."""
 
 
-class Outlet:
+class ArtifactReader:
     """Opens Artifacts of one store for reading."""
 
-    def __init__(self, blobs: GivesOut, seals: Seals, trust: Trust) -> None:
+    def __init__(self, blobs: ReadableStore, seals: Seals, trust: Signatures) -> None:
         self._blobs = blobs
         self._trust = trust
         self._seals = seals

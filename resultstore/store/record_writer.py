@@ -3,11 +3,11 @@
 import sys
 import time
 
-from resultstore.index.index import Index, Over
+from resultstore.index.index import Index, Overwrite
 from resultstore.model.errors import Damaged, IndexUnavailable, SealUnreadable
 from resultstore.model.result import Failure, Result, State
 from resultstore.settings import Settings
-from resultstore.store.byte_count import Counting
+from resultstore.store.byte_count import ByteCounter
 from resultstore.store.lookup import Lookup
 from resultstore.telemetry.logs import Log
 
@@ -24,13 +24,13 @@ class RecordWriter:
         counting: counts the bytes of what has ended.
     """
 
-    def __init__(self, index: Index, lookup: Lookup, *, settings: Settings, counting: Counting) -> None:
+    def __init__(self, index: Index, lookup: Lookup, *, settings: Settings, counting: ByteCounter) -> None:
         self._index = index
         self._lookup = lookup
         self._settings = settings
         self._counting = counting
 
-    def save(self, result: Result, *, over: Over = Over.ANYTHING, ttl_s: int | None = None) -> bool:
+    def save(self, result: Result, *, over: Overwrite = Overwrite.UNLESS_SUCCESS, ttl_s: int | None = None) -> bool:
         """See `Store.save`."""
         now = time.time()
         length_s = self._settings.result_expires_s if ttl_s is None else ttl_s
@@ -46,7 +46,7 @@ class RecordWriter:
                 result = _hidden_by(error, result)
         stamped = result.moved(result.state, changed_at=now)
         written = self._index.save(stamped, ttl_s=length_s or None, over=over)
-        if not written and over is not Over.NOTHING and result.terminal:
+        if not written and over is not Overwrite.IF_ABSENT and result.terminal:
             written = self._lookup.heal(stamped, ttl_s=length_s or None)
         return self._counting.note(stamped, written=written)
 

@@ -9,7 +9,15 @@ from typing import Protocol
 
 import msgspec
 
-from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, HasClock, Replaces, Taken, Unknown
+from resultstore.blobs.blobstore import (
+    AlreadyExists,
+    BlobStore,
+    Created,
+    CreatesOnce,
+    HasClock,
+    OutcomeUnknown,
+    Replaces,
+)
 from resultstore.blobs.stream import read_whole
 from resultstore.model import layout, seal as documents
 from resultstore.model.artifact import Artifact
@@ -26,9 +34,9 @@ from resultstore.model.errors import (
 )
 from resultstore.model.mac import Macs
 from resultstore.model.result import State
-from resultstore.model.seal import Moved, Seal
+from resultstore.model.seal import MovedSection, Seal
 from resultstore.store.attempt import Attempt
-from resultstore.store.traits import StoreTraits
+from resultstore.store.traits import CapabilityFinder
 
 
 class SealStore(BlobStore, CreatesOnce, Replaces, HasClock, Protocol):
@@ -48,7 +56,7 @@ class Seals:
         self._blobs = blobs
         self._macs = macs
         self._budget_s = budget_s
-        self._traits = StoreTraits(blobs, macs)
+        self._traits = CapabilityFinder(blobs, macs)
 
     def commit(self, attempt: Attempt, *, value: bytes | None, retention: str) -> Seal:
         """Seal `attempt` with `value`; the seal that stands afterwards, ours or the one that was there before.
@@ -134,7 +142,7 @@ class Seals:
                 raise
             self._blobs.replace(key, document, tags={})
 
-    def _created(self, key: str, document: bytes, *, retention: str) -> Created | Taken | Unknown:
+    def _created(self, key: str, document: bytes, *, retention: str) -> Created | AlreadyExists | OutcomeUnknown:
         """Create a seal, without its tag where the store refuses tags: then a sweep collects it."""
         try:
             return self._blobs.create(key, document, tags=self._traits.tags(retention))
@@ -209,12 +217,12 @@ class Seals:
             )
         return document
 
-    def _move(self, section: bytes, attempt: Attempt, *, retention: str) -> Moved:
+    def _move(self, section: bytes, attempt: Attempt, *, retention: str) -> MovedSection:
         key = attempt.new_key(retention)
         self._blobs.put(key, [section], media_type="application/octet-stream", size_hint_bytes=len(section))
-        return Moved(key=key, size_bytes=len(section), sha256=hashlib.sha256(section).hexdigest())
+        return MovedSection(key=key, size_bytes=len(section), sha256=hashlib.sha256(section).hexdigest())
 
-    def _section(self, at: Moved, *, seal: Seal) -> bytes:
+    def _section(self, at: MovedSection, *, seal: Seal) -> bytes:
         def damaged() -> ChecksumMismatch:
             return ChecksumMismatch(f"a section of the seal of {seal.id} is damaged in the store: run the task again")
 

@@ -17,7 +17,7 @@ _PURPOSE: Final = "artifact"
 _KEY_MIN_BYTES: Final = 16
 
 
-class Trust:
+class Signatures:
     """Believes what was signed with our key. Without a key it believes everything: then nothing is signed.
 
     Whoever can publish to the broker or write to Redis may show us any Artifact; with a key, only one that this store
@@ -33,7 +33,7 @@ class Trust:
         self._system_tasks = tuple(system_tasks)
 
     @classmethod
-    def of(cls, settings: Settings) -> "Trust":
+    def of(cls, settings: Settings) -> "Signatures":
         """By `secret_key`, `secret_key_old` and `accept_unsigned`. Raises Misconfigured for a key that is too short."""
         secret = settings.secret_key.encode()
         if 0 < len(secret) < _KEY_MIN_BYTES:

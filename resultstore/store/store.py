@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 
 from resultstore.blobs.blobstore import SignedUrl, Signer
 from resultstore.blobs.stream import Source
-from resultstore.index.index import Index, Lists, Over, Watch
+from resultstore.index.index import Index, Lists, Overwrite, Watch
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import BlobStoreUnavailable, Misconfigured, ResultDeleted, ResultStoreError, TooLarge
@@ -18,20 +18,20 @@ from resultstore.model.result import Progress, Result, State
 from resultstore.settings import Settings
 from resultstore.store import attempt as attempts
 from resultstore.store.attempt import Attempt
-from resultstore.store.byte_count import Counting
-from resultstore.store.deleting import Deleting
-from resultstore.store.links import Links
+from resultstore.store.byte_count import ByteCounter
+from resultstore.store.deleting import ResultDeleter
+from resultstore.store.links import ArtifactLinks
 from resultstore.store.lookup import Lookup
 from resultstore.store.owners import Owners
 from resultstore.store.policy import DEFAULT
-from resultstore.store.reading import Outlet
+from resultstore.store.reading import ArtifactReader
 from resultstore.store.record_writer import RecordWriter
 from resultstore.store.required import needed
 from resultstore.store.seals import Seals, SealStore
-from resultstore.store.signatures import Trust
+from resultstore.store.signatures import Signatures
 from resultstore.store.waiting import wait_for
 from resultstore.store.writer import Writer
-from resultstore.store.writing import Intake, Label, standing
+from resultstore.store.writing import ArtifactWriter, Label, standing
 from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
@@ -56,17 +56,21 @@ class Store:
         self.index = index
         self.blobs = blobs
         self.signer = signer
-        self.trust = Trust.of(self.settings)
+        self.trust = Signatures.of(self.settings)
         budget_s = self.settings.commit_budget_s
         self._seals = None if blobs is None else Seals(blobs, self.trust.macs, budget_s=budget_s)
-        self._intake = None if blobs is None else Intake(blobs, self.trust)
-        self._outlet = None if blobs is None or self._seals is None else Outlet(blobs, self._seals, self.trust)
-        self._links = Links(self._outlet, signer, length_s=self.settings.url_expires_s) if self._outlet else None
-        self.counting = Counting(index)
+        self._intake = None if blobs is None else ArtifactWriter(blobs, self.trust)
+        self._outlet = None if blobs is None or self._seals is None else ArtifactReader(blobs, self._seals, self.trust)
+        self._links = (
+            ArtifactLinks(self._outlet, signer, length_s=self.settings.url_expires_s) if self._outlet else None
+        )
+        self.counting = ByteCounter(index)
         self._lookup = Lookup(index, self._seals, self.trust, settings=self.settings)
         self.owners = Owners(index, blobs=blobs, lookup=self._lookup)
         self._records = RecordWriter(index, self._lookup, settings=self.settings, counting=self.counting)
-        self.deleting = Deleting(index, blobs=blobs, seals=self._seals, find=self.load, uncount=self.counting.forget)
+        self.deleting = ResultDeleter(
+            index, blobs=blobs, seals=self._seals, find=self.load, uncount=self.counting.forget
+        )
 
     def put(
         self,
@@ -286,7 +290,7 @@ class Store:
             raise Misconfigured("this index cannot list ids: use redis:// or memory:// in RESULTSTORE_INDEX_URL")
         return self.index.ids(owner=owner, limit=limit)
 
-    def save(self, result: Result, *, over: Over = Over.ANYTHING, ttl_s: int | None = None) -> bool:
+    def save(self, result: Result, *, over: Overwrite = Overwrite.UNLESS_SUCCESS, ttl_s: int | None = None) -> bool:
         """Write the record and announce it; whether it was written (a SUCCESS or a deletion is never overwritten).
 
         A failure asks for the seal first: where one stands, an earlier attempt succeeded, and its outcome is written.

@@ -1,9 +1,9 @@
-"""StoreTraits: learns once a process what the object store keeps, before the first seal is read or written."""
+"""CapabilityFinder: learns once a process what the object store keeps, before the first seal is read or written."""
 
 from contextlib import suppress
 from typing import Final, Protocol
 
-from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, Negotiated, Unknown
+from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, OutcomeUnknown, ProbedCapabilities
 from resultstore.blobs.stream import read_whole
 from resultstore.model import layout, layout_marker as documents
 from resultstore.model.errors import (
@@ -15,7 +15,7 @@ from resultstore.model.errors import (
     NotSupported,
     ResultStoreError,
 )
-from resultstore.model.layout_marker import Marker
+from resultstore.model.layout_marker import LayoutMarker
 from resultstore.model.mac import Macs
 from resultstore.telemetry.logs import Log
 
@@ -29,7 +29,7 @@ class CreatingStore(BlobStore, CreatesOnce, Protocol):
     """The powers that this asks of an object store."""
 
 
-class StoreTraits:
+class CapabilityFinder:
     """What one store keeps, by its `layout.json` or, where that does not tell, by trying.
 
     Drivers that are not Negotiated keep all that their contract says, and are not asked. What was learned stays for
@@ -43,10 +43,10 @@ class StoreTraits:
     def __init__(self, blobs: CreatingStore, macs: Macs) -> None:
         self._blobs = blobs
         self._macs = macs
-        self._marker: Marker | None = None
+        self._marker: LayoutMarker | None = None
         self._creates_once = False
         self._tags = True
-        self._negotiated = isinstance(blobs, Negotiated)
+        self._negotiated = isinstance(blobs, ProbedCapabilities)
         self._read = not self._negotiated
 
     def check_format(self) -> None:
@@ -88,7 +88,7 @@ class StoreTraits:
         news, self._tags = self._tags, False
         return news
 
-    def _read_marker(self) -> Marker | None:
+    def _read_marker(self) -> LayoutMarker | None:
         try:
             return read_marker(self._blobs, self._macs)
         except (BlobMissing, BlobStoreUnavailable):  # where listing is not allowed, AWS answers 403 for what is missing
@@ -98,7 +98,7 @@ class StoreTraits:
             return None
 
 
-def read_marker(blobs: BlobStore, macs: Macs) -> Marker:
+def read_marker(blobs: BlobStore, macs: Macs) -> LayoutMarker:
     """The marker that is stored. Raises BlobMissing, and LayoutUnreadable when it is not one of ours."""
     what = f"{layout.LAYOUT_KEY} is longer than any of ours: somebody replaced it; run `resultstore setup --mend`"
     document = read_whole(
@@ -120,7 +120,7 @@ def creates_once(blobs: CreatingStore) -> None:
     finally:
         with suppress(ResultStoreError):
             blobs.delete([key])
-    unclear = next((one.reason for one in answers if isinstance(one, Unknown)), None)
+    unclear = next((one.reason for one in answers if isinstance(one, OutcomeUnknown)), None)
     if unclear is not None:
         raise BlobStoreUnavailable(f"whether the store honours If-None-Match cannot be told now: {unclear}")
     if isinstance(answers[1], Created):
@@ -129,7 +129,7 @@ def creates_once(blobs: CreatingStore) -> None:
 
 def no_conditional_create(blobs: object, found: str) -> Misconfigured:
     """The error that names a store where nothing can be sealed."""
-    where = blobs.where if isinstance(blobs, Negotiated) else "the object store"
+    where = blobs.where if isinstance(blobs, ProbedCapabilities) else "the object store"
     return Misconfigured(
         f"{where} does not honour If-None-Match ({found}), so two attempts could both seal one Result: nothing is "
         "sealed there; use a store with conditional writes (see `resultstore doctor`)"

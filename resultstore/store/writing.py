@@ -10,7 +10,7 @@ import msgspec
 
 from resultstore.blobs import zstd_frames
 from resultstore.blobs.blobstore import BlobStore, HasClock
-from resultstore.blobs.stream import Meter, Opened, Source, opened
+from resultstore.blobs.stream import Meter, OpenedSource, Source, opened
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import BadReference, BlobStoreUnavailable, WrongType
@@ -18,7 +18,7 @@ from resultstore.model.names import NAME_MAX_CHARS, artifact_name_of
 from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt
 from resultstore.store.metadata import checked_metadata
-from resultstore.store.signatures import Trust
+from resultstore.store.signatures import Signatures
 
 DEFAULT_NAME = "output"
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
@@ -48,14 +48,14 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     compress: bool
 
 
-class TakesIn(BlobStore, HasClock, Protocol):
+class WritableStore(BlobStore, HasClock, Protocol):
     """What intake asks of an object store."""
 
 
-class Intake:
+class ArtifactWriter:
     """Streams sources into `blobs`, measuring them on the way."""
 
-    def __init__(self, blobs: TakesIn, trust: Trust) -> None:
+    def __init__(self, blobs: WritableStore, trust: Signatures) -> None:
         self._blobs = blobs
         self._trust = trust
 
@@ -76,7 +76,7 @@ class Intake:
                 raise
 
     def _stored(
-        self, attempt: Attempt, name: str, ready: Opened, *, label: Label, size_hint_bytes: int | None
+        self, attempt: Attempt, name: str, ready: OpenedSource, *, label: Label, size_hint_bytes: int | None
     ) -> Artifact:
         key = attempt.new_key(label.retention)
         file_name = shown_name(label.name, artifact_name_of(ready.file_name)) or name
@@ -114,7 +114,7 @@ class Intake:
         return signed
 
 
-def _hint_of(given: int | None, ready: Opened) -> int | None:
+def _hint_of(given: int | None, ready: OpenedSource) -> int | None:
     return ready.size_hint_bytes if given is None else given
 
 

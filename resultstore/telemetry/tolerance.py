@@ -10,7 +10,7 @@ from resultstore.telemetry.logs import Log
 IN_A_ROW: Final = 10
 
 
-class Tolerance:
+class FailureTolerance:
     """Passes over what fails, and ends the loop when a server is away.
 
     One bad object, record or message can look like a server that is away, and the reverse. So one failure tells

@@ -26,11 +26,11 @@ def open_provider(service: str, *, exporter: SpanExporter | None = None) -> Trac
     if str(found.attributes[SERVICE_NAME]).startswith(_UNNAMED):
         found = found.merge(Resource({SERVICE_NAME: service}))
     provider = TracerProvider(resource=found)
-    provider.add_span_processor(BatchSpanProcessor(Redacting(exporter or OTLPSpanExporter())))
+    provider.add_span_processor(BatchSpanProcessor(RedactingExporter(exporter or OTLPSpanExporter())))
     return provider
 
 
-class Redacting(SpanExporter):
+class RedactingExporter(SpanExporter):
     """Cuts signatures, tokens and passwords out of every text of a span: URLs and messages of exceptions carry them.
 
     Args:

@@ -2,7 +2,7 @@
 
 from typing import Final, Protocol
 
-from resultstore.blobs.blobstore import BlobStore, CopiesIfMatch, HasClock, Part, Stored, TakesParts
+from resultstore.blobs.blobstore import BlobStore, ConditionalCopier, HasClock, MultipartStore, Part, Stored
 from resultstore.model import layout
 from resultstore.model.errors import BlobMissing, ChecksumMismatch, Misconfigured, UploadIncomplete
 from resultstore.uploads.ticket import Ticket
@@ -11,11 +11,11 @@ from resultstore.uploads.ticket import Ticket
 DATES_DIFFER_S: Final = layout.DAY_S
 
 
-class Receives(BlobStore, TakesParts, HasClock, Protocol):
+class UploadBlobs(BlobStore, MultipartStore, HasClock, Protocol):
     """What uploads ask of an object store."""
 
 
-def arrived(blobs: Receives, ticket: Ticket) -> Stored:
+def arrived(blobs: UploadBlobs, ticket: Ticket) -> Stored:
     """What stands under the ticket's key, whole; a multipart upload is completed here, by the server alone.
 
     Safe to repeat: who calls it again, also after a lost answer, hears the same.
@@ -36,14 +36,14 @@ def arrived(blobs: Receives, ticket: Ticket) -> Stored:
     return stored
 
 
-def adoptable(blobs: Receives, ticket: Ticket) -> Stored:
+def adoptable(blobs: UploadBlobs, ticket: Ticket) -> Stored:
     """Return what has arrived, where its sender cannot write any more: of a form, which can be sent again, a copy.
 
     Safe to repeat; a copy that was made stays as it is. Raises UploadIncomplete.
     """
     if not ticket.asked.form:
         return arrived(blobs, ticket)
-    if not isinstance(blobs, CopiesIfMatch):
+    if not isinstance(blobs, ConditionalCopier):
         raise Misconfigured(f"upload {ticket.id} came in a form, and this store copies nothing: send it by PUT")
     to = layout.copied_upload_key(ticket.key)
     try:
@@ -56,7 +56,7 @@ def adoptable(blobs: Receives, ticket: Ticket) -> Stored:
         raise UploadIncomplete(f"upload {ticket.id} was sent again meanwhile: complete it again") from error
 
 
-def received(blobs: Receives, ticket: Ticket) -> tuple[Part, ...]:
+def received(blobs: UploadBlobs, ticket: Ticket) -> tuple[Part, ...]:
     """The parts that are whole; () for an upload that comes in one piece or is over."""
     if not ticket.upload_id:
         return ()
@@ -68,7 +68,7 @@ def received(blobs: Receives, ticket: Ticket) -> tuple[Part, ...]:
     return tuple(one for one in parts if wanted.get(one.number) == one.size_bytes)
 
 
-def standing(blobs: Receives, ticket: Ticket) -> Stored | None:
+def standing(blobs: UploadBlobs, ticket: Ticket) -> Stored | None:
     """What stands under the ticket's key already; None while nothing does. Parts that came are not joined."""
     try:
         return blobs.stat(ticket.key)
@@ -81,7 +81,7 @@ def is_misdated(stored: Stored, *, since: float, now: float) -> bool:
     return not since - DATES_DIFFER_S <= stored.modified_at <= now + DATES_DIFFER_S
 
 
-def _joined(blobs: Receives, ticket: Ticket) -> Stored | None:
+def _joined(blobs: UploadBlobs, ticket: Ticket) -> Stored | None:
     parts = received(blobs, ticket)
     missing = ticket.plan.count - len(parts)
     if missing:

@@ -8,17 +8,17 @@ from typing import Final
 
 import msgspec
 
-from resultstore.blobs.blobstore import ShowsExtras, Stored, TakesParts
+from resultstore.blobs.blobstore import MultipartStore, Stored, UnsignedHeaderReader
 from resultstore.dispatch.orders import Dispatcher, Order
 from resultstore.index.claims import give_back
-from resultstore.index.index import Claims, Over
+from resultstore.index.index import Claims, Overwrite
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BlobUnreadable, Misconfigured, ResultMissing, ResultStoreError, UploadRejected
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
-from resultstore.uploads.arrival import Receives, adoptable, arrived, is_misdated, standing
+from resultstore.uploads.arrival import UploadBlobs, adoptable, arrived, is_misdated, standing
 from resultstore.uploads.late_bytes import LateBytes, discard
 from resultstore.uploads.rejection import DECLARED_SHA256
 from resultstore.uploads.sniff import HEAD_BYTES, Sniffer, agrees
@@ -31,7 +31,7 @@ _JOINED_BYTES_PER_S: Final = 50 * 1024 * 1024  # slower than any store that was 
 _SENDABLE: Final = frozenset({*OPEN_STATES, State.PENDING})
 
 
-class Completion:
+class UploadCompleter:
     """Ends the uploads of one Store: each in a task that was sent, in a refusal, or abandoned.
 
     Args:
@@ -41,10 +41,10 @@ class Completion:
 
     def __init__(self, store: Store, *, dispatcher: Dispatcher) -> None:
         blobs, index = store.blobs, store.index
-        if blobs is None or not isinstance(blobs, TakesParts) or not isinstance(index, Claims):
+        if blobs is None or not isinstance(blobs, MultipartStore) or not isinstance(index, Claims):
             raise Misconfigured("uploads need an object store and an index: see RESULTSTORE_BLOBS_URL and _INDEX_URL")
         self._store = store
-        self._blobs: Receives = blobs
+        self._blobs: UploadBlobs = blobs
         self._claims = index
         self._dispatcher = dispatcher
         self._sniffer = Sniffer()
@@ -126,9 +126,9 @@ class Completion:
         name = repr(ticket.asked.name)
         try:
             stored = adoptable(self._blobs, ticket)
-            self._store.save(opened(ticket, VERIFYING), over=Over.UNFINISHED, ttl_s=RECORD_LIFE_S)
+            self._store.save(opened(ticket, VERIFYING), over=Overwrite.IF_UNFINISHED, ttl_s=RECORD_LIFE_S)
             head = b"".join(self._blobs.get(stored.key, size_bytes=HEAD_BYTES))
-            extras = self._blobs.extras(stored.key) if isinstance(self._blobs, ShowsExtras) else ()
+            extras = self._blobs.extras(stored.key) if isinstance(self._blobs, UnsignedHeaderReader) else ()
         except BlobUnreadable as error:
             raise UploadRejected(
                 f"{name} was stored so that only its sender can read it: send it with the headers of its ticket alone"
@@ -182,7 +182,7 @@ class Completion:
         why = Failure(type(reason).__name__, str(reason), type(reason).__module__)
         failed = opened(ticket, State.FAILURE).moved(State.FAILURE, failure=why, ended_at=time.time())
         self._late.expect(ticket)
-        self._store.save(failed, over=Over.UNFINISHED)
+        self._store.save(failed, over=Overwrite.IF_UNFINISHED)
         self._discard(ticket)
 
     def _discard(self, ticket: Ticket) -> None:

@@ -10,17 +10,17 @@ from typing import Final, Protocol, TypedDict
 import msgspec
 
 from resultstore.blobs.blobstore import (
-    CopiesIfMatch,
+    ConditionalCopier,
+    FormSigner,
+    MultipartStore,
     Part,
+    PartSigner,
     SignedForm,
     SignedUrl,
     Signer,
-    SignsForms,
-    SignsParts,
-    TakesParts,
 )
 from resultstore.dispatch.offers import Offer, Offers
-from resultstore.index.index import Over, Streams
+from resultstore.index.index import Overwrite, OwnerStreams
 from resultstore.model import layout
 from resultstore.model.errors import (
     BadInput,
@@ -34,24 +34,24 @@ from resultstore.model.errors import (
 from resultstore.model.names import NAME_MAX_CHARS, without_harm
 from resultstore.model.result import Result
 from resultstore.store import Store
-from resultstore.uploads.arrival import Receives, received
+from resultstore.uploads.arrival import UploadBlobs, received
 from resultstore.uploads.plan import MAX_BYTES, Plan, Slice
 from resultstore.uploads.sniff import canonical
-from resultstore.uploads.ticket import OPEN_FOR_S, RECORD_LIFE_S, UPLOADING, Asked, Ticket, Tickets, opened
+from resultstore.uploads.ticket import OPEN_FOR_S, RECORD_LIFE_S, UPLOADING, Ticket, Tickets, UploadSpec, opened
 
 URLS_AT_ONCE: Final = 100
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
 NO_FORMS: Final = "this store takes no forms: leave `method` out and send the file by PUT"
 
 
-class Link(msgspec.Struct, frozen=True):
+class PartUrl(msgspec.Struct, frozen=True):
     """The signed URL of one part."""
 
     part: Slice
     signed: SignedUrl
 
 
-class Links(msgspec.Struct, frozen=True, kw_only=True):
+class UploadUrls(msgspec.Struct, frozen=True, kw_only=True):
     """Where the bytes go now.
 
     Args:
@@ -63,11 +63,11 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
 
     whole: SignedUrl | None = None
     form: SignedForm | None = None
-    parts: tuple[Link, ...] = ()
+    parts: tuple[PartUrl, ...] = ()
     received: tuple[Part, ...] = ()
 
 
-class _Whole(TypedDict):
+class _SinglePutArguments(TypedDict):
     """What a signer is told of a file that comes in one piece."""
 
     expires_in_s: int
@@ -76,11 +76,11 @@ class _Whole(TypedDict):
     checksum_sha256: str | None
 
 
-class SignsUploads(Signer, SignsParts, Protocol):
+class UploadSigner(Signer, PartSigner, Protocol):
     """What issuing asks of a signer."""
 
 
-class Issuer:
+class TicketIssuer:
     """Tickets for the uploads of one Store.
 
     Args:
@@ -90,15 +90,19 @@ class Issuer:
 
     def __init__(self, store: Store, *, offers: Offers) -> None:
         blobs, signer = store.blobs, store.signer
-        if blobs is None or signer is None or not (isinstance(blobs, TakesParts) and isinstance(signer, SignsParts)):
+        if (
+            blobs is None
+            or signer is None
+            or not (isinstance(blobs, MultipartStore) and isinstance(signer, PartSigner))
+        ):
             raise Misconfigured("uploads need an object store: set RESULTSTORE_BLOBS_URL to s3://... or file:///...")
         self._store = store
-        self._blobs: Receives = blobs
-        self._signer: SignsUploads = signer
+        self._blobs: UploadBlobs = blobs
+        self._signer: UploadSigner = signer
         self._offers = offers
         self._tickets = Tickets(store)
 
-    def checked(self, asked: Asked) -> Asked:
+    def checked(self, asked: UploadSpec) -> UploadSpec:
         """What is asked for as a task takes it: canonical type, a name without folders, checked options.
 
         Raises TaskMissing, TooLarge, WrongType (of the file), BadInput (the rest), naming what is taken.
@@ -112,7 +116,7 @@ class Issuer:
         most = min(offer.max_bytes, self._store.settings.upload_max_bytes, MAX_BYTES)
         if not 0 < asked.size_bytes <= most:
             raise TooLarge(f"an upload for {asked.task} has 1 to {most:,} bytes, not {asked.size_bytes:,}")
-        if asked.form and not (isinstance(self._signer, SignsForms) and isinstance(self._blobs, CopiesIfMatch)):
+        if asked.form and not (isinstance(self._signer, FormSigner) and isinstance(self._blobs, ConditionalCopier)):
             raise BadInput(NO_FORMS)
         if asked.form and Plan.of(asked.size_bytes).count:
             raise TooLarge("a form takes a file of up to 16 MiB: leave `method` out and send it in parts")
@@ -124,7 +128,7 @@ class Issuer:
 
     def begin(
         self,
-        asked: Asked,
+        asked: UploadSpec,
         *,
         owner: str,
         upload_id: str = "",
@@ -159,7 +163,7 @@ class Issuer:
         """Keep a ticket, and the Result in state UPLOADING that shows it."""
         self._tickets.keep(ticket)
         result = opened(ticket, UPLOADING)
-        self._store.save(result, over=Over.NOTHING, ttl_s=RECORD_LIFE_S)
+        self._store.save(result, over=Overwrite.IF_ABSENT, ttl_s=RECORD_LIFE_S)
         return result
 
     def signed(self, ticket: Ticket) -> str:
@@ -182,7 +186,7 @@ class Issuer:
             self._blobs.abort_parts(ticket.key, upload_id=ticket.upload_id)
         self._store.index.delete(upload_id)
         self._tickets.forget(upload_id)
-        if isinstance(self._store.index, Streams):
+        if isinstance(self._store.index, OwnerStreams):
             self._store.index.tell_gone(upload_id, owner=owner)
 
     def ticket(self, upload_id: str) -> Ticket:
@@ -192,18 +196,18 @@ class Issuer:
             raise ResultMissing(f"no upload is known under the id {upload_id[:100]!a}")
         return found
 
-    def links(self, ticket: Ticket) -> Links:
+    def links(self, ticket: Ticket) -> UploadUrls:
         """Fresh URLs of what has not arrived yet."""
         if ticket.asked.form:
-            return Links(form=self._signed_form(ticket))
+            return UploadUrls(form=self._signed_form(ticket))
         if not ticket.upload_id:
-            return Links(whole=self._signed(ticket))
+            return UploadUrls(whole=self._signed(ticket))
         parts = received(self._blobs, ticket)
         there = {one.number for one in parts}
         missing = [one for one in ticket.plan.slices() if one.number not in there][:URLS_AT_ONCE]
-        return Links(parts=tuple(self._signed_parts(ticket, missing)), received=parts)
+        return UploadUrls(parts=tuple(self._signed_parts(ticket, missing)), received=parts)
 
-    def parts(self, ticket: Ticket, numbers: Sequence[int]) -> tuple[Link, ...]:
+    def parts(self, ticket: Ticket, numbers: Sequence[int]) -> tuple[PartUrl, ...]:
         """Fresh URLs of these parts, whether they have arrived or not. Raises BadInput for one that there is not."""
         wanted, count = set(numbers), ticket.plan.count
         if not all(1 <= number <= count for number in wanted):
@@ -214,11 +218,11 @@ class Issuer:
         return self._signer.sign_put(ticket.key, **self._whole(ticket.asked))
 
     def _signed_form(self, ticket: Ticket) -> SignedForm:
-        if not isinstance(self._signer, SignsForms):
+        if not isinstance(self._signer, FormSigner):
             raise BadInput(NO_FORMS)
         return self._signer.sign_form(ticket.key, **self._whole(ticket.asked))
 
-    def _whole(self, asked: Asked) -> "_Whole":
+    def _whole(self, asked: UploadSpec) -> "_SinglePutArguments":
         return {
             "expires_in_s": self._store.settings.upload_url_expires_s,
             "size_bytes": asked.size_bytes,
@@ -226,7 +230,7 @@ class Issuer:
             "checksum_sha256": base64.b64encode(bytes.fromhex(asked.sha256)).decode() if asked.sha256 else None,
         }
 
-    def _signed_parts(self, ticket: Ticket, parts: Sequence[Slice]) -> Iterator[Link]:
+    def _signed_parts(self, ticket: Ticket, parts: Sequence[Slice]) -> Iterator[PartUrl]:
         for one in parts:
             signed = self._signer.sign_part(
                 ticket.key,
@@ -235,7 +239,7 @@ class Issuer:
                 number=one.number,
                 size_bytes=one.size_bytes,
             )
-            yield Link(one, signed)
+            yield PartUrl(one, signed)
 
 
 def new_upload_id() -> str:
@@ -250,7 +254,7 @@ def file_name(name: str) -> str:
     return shown[-NAME_MAX_CHARS:] if shown.strip(".") else "upload"
 
 
-def _taken(asked: Asked, offer: Offer) -> str:
+def _taken(asked: UploadSpec, offer: Offer) -> str:
     """The declared type, if the offer takes it."""
     declared = canonical(asked.media_type)
     taken = {canonical(one) for one in offer.takes}

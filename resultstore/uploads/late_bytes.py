@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from resultstore.blobs.blobstore import BlobStore, TakesParts
+from resultstore.blobs.blobstore import BlobStore, MultipartStore
 from resultstore.model import layout
 from resultstore.model.errors import BadReference, Damaged
 from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
-from resultstore.telemetry.tolerance import Tolerance
+from resultstore.telemetry.tolerance import FailureTolerance
 from resultstore.uploads.ticket import GRACE_S, Ticket, Tickets, is_refused, room_life_s
 
 _log = Log(__name__)
@@ -67,7 +67,7 @@ class LateBytes:
 
     def settle(self) -> int:
         """Delete what came by URLs that have ended meanwhile; how many uploads that were."""
-        tolerance = Tolerance(_log, "late_bytes_not_deleted")
+        tolerance = FailureTolerance(_log, "late_bytes_not_deleted")
         ids = self._due.names(count=_SETTLED_AT_ONCE)
         for one in ids:
             with tolerance.each(id=one):
@@ -90,7 +90,7 @@ class LateBytes:
 
 def discard(blobs: BlobStore | None, ticket: Ticket) -> None:
     """Delete what has arrived of an upload, and the copy of a form."""
-    if ticket.upload_id and isinstance(blobs, TakesParts):
+    if ticket.upload_id and isinstance(blobs, MultipartStore):
         blobs.abort_parts(ticket.key, upload_id=ticket.upload_id)
     if blobs is not None:
         copies = [layout.copied_upload_key(ticket.key)] if ticket.asked.form else []

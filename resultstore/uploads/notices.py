@@ -25,13 +25,13 @@ class _S3(msgspec.Struct, frozen=True):
     object: _Object = _Object()
 
 
-class _Record(msgspec.Struct, frozen=True, rename={"event": "eventName"}):
+class _NoticeRecord(msgspec.Struct, frozen=True, rename={"event": "eventName"}):
     event: str = ""
     s3: _S3 = _S3()
 
 
 class _Notice(msgspec.Struct, frozen=True, rename={"records": "Records"}):
-    records: list[_Record] = []
+    records: list[_NoticeRecord] = []
 
 
 _READ: Final = msgspec.json.Decoder(_Notice)

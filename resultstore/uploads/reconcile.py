@@ -21,9 +21,9 @@ from resultstore.model.errors import Damaged, NotThere, Refused, UploadIncomplet
 from resultstore.model.result import State
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
-from resultstore.telemetry.tolerance import Tolerance
+from resultstore.telemetry.tolerance import FailureTolerance
 from resultstore.uploads.arrival import DATES_DIFFER_S
-from resultstore.uploads.completion import Completion
+from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.late_bytes import LateBytes
 from resultstore.uploads.ticket import OPEN_FOR_S, Ticket, Tickets
 
@@ -42,7 +42,7 @@ ORPHAN_AFTER_S: Final = 7 * layout.DAY_S
 _log = Log(__name__)
 
 
-class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
+class ReconcileOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What was done: uploads whose task was sent or that were refused, those given up, bytes that nobody knew."""
 
     completed: int = 0
@@ -58,38 +58,38 @@ class Reconciler:
         completion: sends the tasks.
     """
 
-    def __init__(self, store: Store, completion: Completion) -> None:
+    def __init__(self, store: Store, completion: UploadCompleter) -> None:
         self._store = store
         self._completion = completion
         self._tickets = Tickets(store)
         self._late = LateBytes(store)
 
-    def run(self) -> Reconciled:
+    def run(self) -> ReconcileOutcome:
         """Look at every open upload, and at all bytes. May run beside clients, gateways and another run."""
         found = self._all_settled(self._tickets.open_ids())
         self._late.settle()
-        return Reconciled(
+        return ReconcileOutcome(
             completed=found.count("completed"), given_up=found.count("given up"), orphans=self._collected()
         )
 
-    def round(self) -> Reconciled:
+    def round(self) -> ReconcileOutcome:
         """What is due in this minute; one process of all that share the index does it."""
         if not self._claimed(layout.RECONCILING_KEY, EVERY_S - 5):
-            return Reconciled()
+            return ReconcileOutcome()
         minute = int(time.time() // EVERY_S)
         found = self._all_settled(self._tickets.open_ids(), due=partial(_due, minute=minute))
         self._late.settle()
-        return Reconciled(
+        return ReconcileOutcome(
             completed=found.count("completed"), given_up=found.count("given up"), orphans=self._collected_today()
         )
 
-    def glance(self) -> Reconciled:
+    def glance(self) -> ReconcileOutcome:
         """Look for what nobody may ever tell us of; one process of all that share the index does it at a time."""
         open_ids = self._tickets.untold_ids()
         if not open_ids or not self._claimed(layout.GLANCING_KEY, GLANCE_S - 1):
-            return Reconciled()
+            return ReconcileOutcome()
         found = self._all_settled(open_ids, due=expected)
-        return Reconciled(completed=found.count("completed"), given_up=found.count("given up"))
+        return ReconcileOutcome(completed=found.count("completed"), given_up=found.count("given up"))
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -119,7 +119,7 @@ class Reconciler:
 
         In another order each time: where a server is away the round ends early, and must not end at the same ones.
         """
-        tolerance = Tolerance(_log, "upload_not_reconciled")
+        tolerance = FailureTolerance(_log, "upload_not_reconciled")
         done: list[str] = []
         for one in random.sample(upload_ids, len(upload_ids)):
             with tolerance.each(id=one):
@@ -167,7 +167,7 @@ class Reconciler:
         blobs, count = self._store.blobs, 0
         assert blobs is not None  # a Completion was made for this store
         now = blobs.now()
-        tolerance = Tolerance(_log, "orphan_not_collected")
+        tolerance = FailureTolerance(_log, "orphan_not_collected")
         for stored in blobs.list("uploads/"):
             if not (layout.is_content_key(stored.key) and is_old(stored, now=now)):
                 continue

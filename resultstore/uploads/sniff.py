@@ -60,7 +60,7 @@ _ENTRY_HEAD_BYTES: Final = 30  # APPNOTE.TXT 4.3.7: the name's length stands at 
 _LONGEST_SAFETENSORS_HEADER: Final = 100_000_000  # as their own reader (safetensors/src/tensor.rs)
 
 
-class Shown(str):
+class SniffedType(str):
     """The media type that a file shows, and whether it is plain text by all its characters, whatever its words are."""
 
     __slots__ = ("is_text",)
@@ -79,11 +79,11 @@ class Sniffer:
     def __init__(self) -> None:
         self._magic = magic.Magic(mime=True)
 
-    def sniff(self, head: bytes) -> Shown:
+    def sniff(self, head: bytes) -> SniffedType:
         """Return the media type of the file that begins with `head` (its first 4 KiB, or all of it)."""
         shown = _own(head) or canonical(str(self._magic.from_buffer(head)))
         is_text = shown not in _NO_TEXT and not _TAGS.search(head) and (shown in _PLAIN or _is_plain_text(head))
-        return Shown(shown, is_text=is_text)
+        return SniffedType(shown, is_text=is_text)
 
 
 def canonical(media_type: str) -> str:
@@ -92,7 +92,7 @@ def canonical(media_type: str) -> str:
     return _SAME.get(bare, bare)
 
 
-def agrees(*, declared: str, shown: Shown) -> bool:
+def agrees(*, declared: str, shown: SniffedType) -> bool:
     """Return True when bytes that show themselves as `shown` may be of the type that was `declared`.
 
     Plain text may be of any kind of text: libmagic judges by words, and takes a table with a column `From: ` for a

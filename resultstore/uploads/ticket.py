@@ -32,7 +32,7 @@ _PURPOSE: Final = "ticket"
 _MAC_BYTES: Final = 32  # hex digits
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class UploadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody wants to upload.
 
     Args:
@@ -72,7 +72,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     owner: str
-    asked: Asked
+    asked: UploadSpec
     key: str
     created_at: float
     upload_id: str = ""

@@ -45,7 +45,7 @@ _TUNNELS: Final = tuple(
 )
 
 
-class Addresses:
+class AddressGuard:
     """Which URLs may be asked for on behalf of a stranger.
 
     Args:
@@ -132,7 +132,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         resolve: gives a host's addresses; by default the system does.
     """
 
-    def __init__(self, addresses: Addresses, *, resolve: Resolve | None = None) -> None:
+    def __init__(self, addresses: AddressGuard, *, resolve: Resolve | None = None) -> None:
         self._addresses = addresses
         self._resolve = resolve or system_addresses
         limits = httpx.Limits(max_keepalive_connections=0)
@@ -165,7 +165,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         return await self._inner.handle_async_request(pinned)
 
 
-def allowed_addresses(settings: Settings) -> Addresses:
+def allowed_addresses(settings: Settings) -> AddressGuard:
     """What `settings` allow. Raises Misconfigured, naming the setting."""
     try:
         ports = frozenset(int(one) for one in settings.outgoing_ports.split(",") if one.strip())
@@ -175,7 +175,7 @@ def allowed_addresses(settings: Settings) -> Addresses:
         private = [ipaddress.ip_network(one.strip()) for one in settings.outgoing_private.split(",") if one.strip()]
     except ValueError as error:
         raise Misconfigured(f"RESULTSTORE_OUTGOING_PRIVATE is a list of networks by commas ({error})") from error
-    return Addresses(ports=ports, private=private)
+    return AddressGuard(ports=ports, private=private)
 
 
 async def system_addresses(host: str, port: int) -> list[str]:

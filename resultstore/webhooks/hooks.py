@@ -8,8 +8,8 @@ from resultstore.model.errors import AddressRefused, Misconfigured
 from resultstore.model.mac import Macs
 from resultstore.store import Store
 from resultstore.webhooks.addresses import allowed_addresses
-from resultstore.webhooks.outbox import Hook, Outbox
-from resultstore.webhooks.signing import Signing
+from resultstore.webhooks.outbox import PendingWebhook, WebhookOutbox
+from resultstore.webhooks.signing import WebhookSigner
 
 _NOT_HERE: Final = "webhooks are not set up here: set RESULTSTORE_WEBHOOK_SECRET, and use redis:// as the index"
 
@@ -29,10 +29,10 @@ class Webhooks:
         settings = store.settings
         secret = settings.webhook_secret
         self.addresses = allowed_addresses(settings)
-        self.signing = Signing(secret) if secret else None
+        self.signing = WebhookSigner(secret) if secret else None
         macs = Macs(settings.secret_key.encode())
         self._hear: Callable[[str], None] = _nobody_hears
-        self.outbox = Outbox(store.index, macs) if isinstance(store.index, RunsScripts) else None
+        self.outbox = WebhookOutbox(store.index, macs) if isinstance(store.index, RunsScripts) else None
         self._of_tasks = {task: url for task, url in (addresses or {}).items() if url}
         self._default = default
         for one in {*self._of_tasks.values(), default} - {""}:
@@ -56,7 +56,7 @@ class Webhooks:
         """
         self.check(url)
         if self.outbox is not None:
-            self.outbox.watch(Hook(id=result_id, url=url, owner=owner))
+            self.outbox.watch(PendingWebhook(id=result_id, url=url, owner=owner))
             self._hear(result_id)
 
     def heard_by(self, hear: Callable[[str], None]) -> None:

@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from resultstore.index.index import HasLine, Line
+from resultstore.index.index import HasSubscription, Subscription
 from resultstore.model.errors import Damaged, Refused, ResultStoreError
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
-from resultstore.telemetry.tolerance import Tolerance
-from resultstore.webhooks.outbox import Outbox
+from resultstore.telemetry.tolerance import FailureTolerance
+from resultstore.webhooks.outbox import WebhookOutbox
 
 LOOK_S: Final = 10.0  # how long an end that was not announced, or to another gateway, stays unnoticed at most
 _WAIT_S: Final = 1.0
@@ -23,7 +23,7 @@ _UNKNOWN_S: Final = 25 * 3600
 _log = Log(__name__)
 
 
-class Noticing:
+class EndNotifier:
     """A thread that hears the ids and, every 10 s, looks at all that wait.
 
     Args:
@@ -32,11 +32,11 @@ class Noticing:
         ended: called after hooks have become due.
     """
 
-    def __init__(self, store: Store, outbox: Outbox, *, ended: Callable[[], None]) -> None:
+    def __init__(self, store: Store, outbox: WebhookOutbox, *, ended: Callable[[], None]) -> None:
         self._store = store
         self._outbox = outbox
         self._ended = ended
-        self._line: Line | None = store.index.line() if isinstance(store.index, HasLine) else None
+        self._line: Subscription | None = store.index.line() if isinstance(store.index, HasSubscription) else None
         self._heard: set[str] = set()
         self._look_at = 0.0
         self._stopped = threading.Event()
@@ -89,7 +89,7 @@ class Noticing:
 
     def _check(self, waiting: Sequence[tuple[str, int]]) -> int:
         """How many of these do not wait any more: their work has ended, or nobody knows it."""
-        tolerance = Tolerance(_log, "webhook_not_looked_at")
+        tolerance = FailureTolerance(_log, "webhook_not_looked_at")
         results = self._loaded([one for one, _ in waiting])
         gone = 0
         for one, waited_s in waiting:

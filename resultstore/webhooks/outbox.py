@@ -14,7 +14,7 @@ _SCRIPT: Final = resources.files("resultstore.webhooks").joinpath("outbox.lua").
 _PURPOSE: Final = "webhook"
 
 
-class Hook(msgspec.Struct, frozen=True, kw_only=True):
+class PendingWebhook(msgspec.Struct, frozen=True, kw_only=True):
     """Where to send word of one Result.
 
     Args:
@@ -36,7 +36,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
 
 
-class Outbox:
+class WebhookOutbox:
     """All gateways over one index share it. Every method raises IndexUnavailable.
 
     Args:
@@ -49,7 +49,7 @@ class Outbox:
         self._macs = macs
         self._keys = [layout.webhooks_key(part) for part in ("hooks", "waiting", "due")]
 
-    def watch(self, hook: Hook) -> None:
+    def watch(self, hook: PendingWebhook) -> None:
         """Keep `hook` until its work has ended."""
         self._run("watch", hook.id, self._written(hook))
 
@@ -57,13 +57,13 @@ class Outbox:
         """The work has ended; whether its hook waited for that and is due now."""
         return bool(self._run("ended", result_id))
 
-    def lease(self, count: int, *, lease_s: float) -> list[Hook]:
+    def lease(self, count: int, *, lease_s: float) -> list[PendingWebhook]:
         """Up to `count` hooks to be sent now. Nobody else gets them for `lease_s`; after that somebody does."""
         found = cast("list[bytes]", self._run("lease", count, int(lease_s * 1000)))
         hooks = [self._read(key, document) for key, document in zip(found[::2], found[1::2], strict=True)]
         return [hook for hook in hooks if hook is not None]
 
-    def again(self, hook: Hook, *, after_s: float) -> None:
+    def again(self, hook: PendingWebhook, *, after_s: float) -> None:
         """Send it once more, later."""
         self._run("again", hook.id, self._written(hook), int(after_s * 1000))
 
@@ -76,14 +76,14 @@ class Outbox:
         page = cast("list[bytes]", self._run("waiting", start, count))
         return [(one.decode(errors="replace"), int(waited)) for one, waited in zip(page[::2], page[1::2], strict=True)]
 
-    def _written(self, hook: Hook) -> bytes:
+    def _written(self, hook: PendingWebhook) -> bytes:
         mac = self._macs.sign(_PURPOSE, *_said(hook)) if self._macs else ""
         return msgspec.msgpack.encode(msgspec.structs.replace(hook, mac=mac))
 
-    def _read(self, key: bytes, document: bytes) -> Hook | None:
+    def _read(self, key: bytes, document: bytes) -> PendingWebhook | None:
         """The hook, or None for one that no gateway wrote: it is thrown away."""
         try:
-            hook = msgspec.msgpack.decode(document, type=Hook)
+            hook = msgspec.msgpack.decode(document, type=PendingWebhook)
         except msgspec.MsgspecError:
             hook = None
         genuine = hook is not None and hook.id.encode() == key
@@ -97,5 +97,5 @@ class Outbox:
         return self._index.run_script(_SCRIPT, keys=self._keys, args=said)
 
 
-def _said(hook: Hook) -> tuple[str, ...]:
+def _said(hook: PendingWebhook) -> tuple[str, ...]:
     return (hook.id, hook.url, hook.owner, str(hook.tries), str(hook.first_at), hashlib.sha256(hook.body).hexdigest())

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.webhooks.hooks import Webhooks
-from resultstore.webhooks.noticing import Noticing
-from resultstore.webhooks.sending import TRY_S, Sending
+from resultstore.webhooks.noticing import EndNotifier
+from resultstore.webhooks.sending import TRY_S, WebhookSender
 
 
 @contextmanager
-def sending_webhooks(webhooks: Webhooks, store: Store, view: Callable[[Result], bytes]) -> Iterator[Sending | None]:
+def sending_webhooks(
+    webhooks: Webhooks, store: Store, view: Callable[[Result], bytes]
+) -> Iterator[WebhookSender | None]:
     """Send for as long as the block lasts, on two threads; nothing where no secret is set.
 
     Any number of gateways may do this over one index: each hook is sent by one of them at a time.
@@ -27,8 +29,8 @@ def sending_webhooks(webhooks: Webhooks, store: Store, view: Callable[[Result], 
         yield None
         return
     outbox = webhooks.outbox
-    sending = Sending(store, outbox, signing=webhooks.signing, addresses=webhooks.addresses, view=view)
-    noticing = Noticing(store, outbox, ended=sending.wake)
+    sending = WebhookSender(store, outbox, signing=webhooks.signing, addresses=webhooks.addresses, view=view)
+    noticing = EndNotifier(store, outbox, ended=sending.wake)
     thread = threading.Thread(target=lambda: asyncio.run(sending.run()), name="resultstore-webhooks", daemon=True)
     webhooks.heard_by(noticing.hear)
     noticing.start()

@@ -17,9 +17,9 @@ from resultstore.model.errors import AddressRefused, ResultStoreError, Unavailab
 from resultstore.model.result import Result, State
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
-from resultstore.webhooks.addresses import Addresses, GuardedTransport
-from resultstore.webhooks.outbox import Hook, Outbox
-from resultstore.webhooks.signing import Signing
+from resultstore.webhooks.addresses import AddressGuard, GuardedTransport
+from resultstore.webhooks.outbox import PendingWebhook, WebhookOutbox
+from resultstore.webhooks.signing import WebhookSigner
 
 CONCURRENCY: Final = 16
 TRY_S: Final = 15.0  # Standard Webhooks, "Deliverability and reliability": 15 to 30 s
@@ -39,7 +39,7 @@ _KINDS: Final = {
 _log = Log(__name__)
 
 
-class Sending:
+class WebhookSender:
     """Belongs to one event loop; `wake` may come from any thread.
 
     Args:
@@ -51,7 +51,13 @@ class Sending:
     """
 
     def __init__(
-        self, store: Store, outbox: Outbox, *, signing: Signing, addresses: Addresses, view: Callable[[Result], bytes]
+        self,
+        store: Store,
+        outbox: WebhookOutbox,
+        *,
+        signing: WebhookSigner,
+        addresses: AddressGuard,
+        view: Callable[[Result], bytes],
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -92,7 +98,7 @@ class Sending:
                     continue
             await asyncio.gather(*sending, return_exceptions=True)
 
-    async def _leased(self, count: int) -> list[Hook]:
+    async def _leased(self, count: int) -> list[PendingWebhook]:
         if count <= 0:
             return []
         try:
@@ -101,7 +107,7 @@ class Sending:
             _log.warning("webhooks_not_taken", error=repr(error))
             return []
 
-    async def _send(self, client: httpx.AsyncClient, hook: Hook) -> None:
+    async def _send(self, client: httpx.AsyncClient, hook: PendingWebhook) -> None:
         """One try, and what follows from it. When Redis or the store is away, the lease ends and it is tried again."""
         try:
             body, outcome = await self._outcome(client, hook)
@@ -111,7 +117,7 @@ class Sending:
         except ResultStoreError as error:
             _log.warning("webhook_not_settled", id=hook.id, error=str(error))
 
-    async def _outcome(self, client: httpx.AsyncClient, hook: Hook) -> tuple[bytes, str]:
+    async def _outcome(self, client: httpx.AsyncClient, hook: PendingWebhook) -> tuple[bytes, str]:
         """Return the message and how the try went; every error counts as one, whatever it is."""
         body = hook.body
         try:
@@ -123,7 +129,7 @@ class Sending:
             _log.warning("webhook_failed", id=hook.id, error=type(error).__name__)
             return body, "failed"
 
-    async def _tried(self, client: httpx.AsyncClient, hook: Hook, body: bytes) -> str:
+    async def _tried(self, client: httpx.AsyncClient, hook: PendingWebhook, body: bytes) -> str:
         """How it went: "delivered", "failed" (try again), or "given up": it is not wanted, or may not be reached."""
         message_id = "msg_" + hashlib.sha256(hook.id.encode()).hexdigest()[:32]
         headers = {
@@ -152,7 +158,7 @@ class Sending:
             return "given up"
         return "delivered" if httpx.codes.is_success(status) else "failed"
 
-    def _settle(self, hook: Hook, body: bytes, outcome: str) -> None:
+    def _settle(self, hook: PendingWebhook, body: bytes, outcome: str) -> None:
         now, first_at = time.time(), hook.first_at or time.time()
         pause_s = pause(hook.tries)
         if outcome != "failed" or now + pause_s > first_at + LAST_TRY_S:
@@ -162,7 +168,7 @@ class Sending:
         again = msgspec.structs.replace(hook, tries=hook.tries + 1, first_at=first_at, body=kept)
         self._outbox.again(again, after_s=pause_s)
 
-    def _body(self, hook: Hook) -> bytes:
+    def _body(self, hook: PendingWebhook) -> bytes:
         """The message; b"" when there is nothing to tell: the Result is gone, or somebody else's."""
         result = self._store.load(hook.id)
         if result is None or not result.terminal or result.owner != hook.owner:

@@ -13,7 +13,7 @@ _PREFIX: Final = "whsec_"
 _LEAST_BYTES, _MOST_BYTES = 24, 64  # Standard Webhooks, "Signature scheme"
 
 
-class Signing:
+class WebhookSigner:
     """Signs with every secret, so that one can follow another while receivers still check the old one.
 
     Args:

@@ -13,15 +13,15 @@ from resultstore import BadInput
 from tasks.contracts import Report, silent
 from tasks.csv_reader.chunks import Chunk, Chunks, NotInEncoding
 from tasks.csv_reader.dialect import AS_CSV, FALLBACK, Dialect, Header, looks_western, read_dialect
-from tasks.csv_reader.types import ARROW, MISSING, NUMERIC, ColumnTypes, Kind, converted, is_number
+from tasks.csv_reader.types import ARROW, MISSING, NUMERIC, ColumnKind, ColumnTypes, converted, is_number
 
-TYPES: Final[Mapping[str, Kind]] = {
-    "string": Kind.TEXT,
-    "int64": Kind.INT64,
-    "float64": Kind.FLOAT64,
-    "bool": Kind.BOOL,
-    "date": Kind.DATE,
-    "timestamp": Kind.TIMESTAMP,
+TYPES: Final[Mapping[str, ColumnKind]] = {
+    "string": ColumnKind.TEXT,
+    "int64": ColumnKind.INT64,
+    "float64": ColumnKind.FLOAT64,
+    "bool": ColumnKind.BOOL,
+    "date": ColumnKind.DATE,
+    "timestamp": ColumnKind.TIMESTAMP,
 }
 
 _REPORTED_BYTES: Final = 16 * 1024 * 1024
@@ -226,7 +226,7 @@ def _printable(name: str) -> str:
     return name if name.isprintable() else repr(name)[1:-1]
 
 
-def _check_fits(cells: pa.Array, name: str, kind: Kind, first_row: int) -> None:
+def _check_fits(cells: pa.Array, name: str, kind: ColumnKind, first_row: int) -> None:
     type_ = ARROW.get(kind, pa.string())
     try:
         converted(cells, type_)
@@ -247,7 +247,7 @@ def _fits(cell: pa.StringScalar, type: pa.DataType) -> bool:
     return True
 
 
-def _refuse_values(top: list[str], kinds: list[Kind], *, rows: int) -> None:
+def _refuse_values(top: list[str], kinds: list[ColumnKind], *, rows: int) -> None:
     """Raise BadInput when the first row may hold values: a number on top of numbers.
 
     Numbers that count up by one are taken for names: five or more (of columns), or three or more of years.

@@ -11,7 +11,7 @@ MISSING: Final = ("NA", "N/A", "n/a", "#N/A", "NULL", "null")
 """What stands for an empty cell among numbers, dates and truth values, when it is not quoted. In text it is text."""
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """What the cells of a column are."""
 
     EMPTY = "empty"
@@ -29,16 +29,16 @@ class Kind(StrEnum):
 
 
 ARROW: Final = {
-    Kind.BOOL: pa.bool_(),
-    Kind.INT64: pa.int64(),
-    Kind.FLOAT64: pa.float64(),
-    Kind.DATE: pa.date32(),
-    Kind.TIMESTAMP: pa.timestamp("us"),
-    Kind.TIMESTAMP_UTC: pa.timestamp("us", "UTC"),
+    ColumnKind.BOOL: pa.bool_(),
+    ColumnKind.INT64: pa.int64(),
+    ColumnKind.FLOAT64: pa.float64(),
+    ColumnKind.DATE: pa.date32(),
+    ColumnKind.TIMESTAMP: pa.timestamp("us"),
+    ColumnKind.TIMESTAMP_UTC: pa.timestamp("us", "UTC"),
 }
 """The Arrow type of each kind; the others are strings."""
 
-NUMERIC: Final = frozenset({Kind.INT64, Kind.FLOAT64, Kind.LONG_NUMBER, Kind.LONG_DECIMAL})
+NUMERIC: Final = frozenset({ColumnKind.INT64, ColumnKind.FLOAT64, ColumnKind.LONG_NUMBER, ColumnKind.LONG_DECIMAL})
 
 # A leading zero or a plus sign is a part of a code, as in "02139" and "+49": that is text. RE2 syntax.
 _INTEGER: Final = r"^(?:0|-?[1-9][0-9]*)$"
@@ -47,13 +47,13 @@ _NUMBER: Final = (
     r"|^(?:nan|NaN|NAN)$"
 )
 _PATTERNS: Final = {
-    Kind.BOOL: r"^(?:true|True|TRUE|false|False|FALSE)$",
-    Kind.FLOAT64: _NUMBER,
-    Kind.DATE: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
-    Kind.TIMESTAMP: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?$",
-    Kind.TIMESTAMP_UTC: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?Z$",
+    ColumnKind.BOOL: r"^(?:true|True|TRUE|false|False|FALSE)$",
+    ColumnKind.FLOAT64: _NUMBER,
+    ColumnKind.DATE: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+    ColumnKind.TIMESTAMP: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?$",
+    ColumnKind.TIMESTAMP_UTC: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?Z$",
 }
-_CALENDAR: Final = frozenset({Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMP_UTC})
+_CALENDAR: Final = frozenset({ColumnKind.DATE, ColumnKind.TIMESTAMP, ColumnKind.TIMESTAMP_UTC})
 _EXACT_INTEGER: Final = 2**53  # up to here float64 holds every integer
 _SAFE_DIGITS: Final = 15  # float64 keeps any decimal of so many significant digits (DBL_DIG in C's float.h)
 _MOST_DIGITS: Final = 400
@@ -77,23 +77,23 @@ class ColumnTypes:
             return
         self._filled = True
         self._open = {kind for kind in self._open if _all_are(given, kind)}
-        if Kind.FLOAT64 in self._open:
+        if ColumnKind.FLOAT64 in self._open:
             self._add_numbers(given)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ColumnKind:
         """What they all are."""
         if not self._filled:
-            return Kind.EMPTY
+            return ColumnKind.EMPTY
         if not self._open:
-            return Kind.TEXT
-        if Kind.FLOAT64 not in self._open:
+            return ColumnKind.TEXT
+        if ColumnKind.FLOAT64 not in self._open:
             return next(iter(self._open))  # no cell fits two of the patterns
         if self._whole:
-            return Kind.INT64 if self._fits_int64 else Kind.LONG_NUMBER
+            return ColumnKind.INT64 if self._fits_int64 else ColumnKind.LONG_NUMBER
         if not self._whole_exact:
-            return Kind.LONG_NUMBER
-        return Kind.FLOAT64 if self._decimals_exact else Kind.LONG_DECIMAL
+            return ColumnKind.LONG_NUMBER
+        return ColumnKind.FLOAT64 if self._decimals_exact else ColumnKind.LONG_DECIMAL
 
     def _add_numbers(self, given: pa.Array) -> None:
         whole = pc.match_substring_regex(given, _INTEGER)
@@ -127,10 +127,10 @@ def filled(cells: pa.Array) -> pa.Array:
 
 def is_number(cell: str) -> bool:
     """Return True when a cell alone would be taken for a number."""
-    return bool(_all_are(pa.array([cell]), Kind.FLOAT64))
+    return bool(_all_are(pa.array([cell]), ColumnKind.FLOAT64))
 
 
-def _all_are(given: pa.Array, kind: Kind) -> bool:
+def _all_are(given: pa.Array, kind: ColumnKind) -> bool:
     if not pc.all(pc.match_substring_regex(given, _PATTERNS[kind])).as_py():
         return False
     return kind not in _CALENDAR or _cast(given, ARROW[kind]) is not None

@@ -22,7 +22,7 @@ BOUNDS: Final = Bounds(memory_mib=1024, cpu_s=20, wall_s=40, written_mib=64)
 Width = Annotated[int, Field(strict=True, ge=64, le=2000)]
 
 
-class Cover(msgspec.Struct, frozen=True):
+class DrawnCover(msgspec.Struct, frozen=True):
     """What was drawn."""
 
     pages: int
@@ -57,10 +57,10 @@ def cover(source: Artifact, width: Width = 800) -> Artifact:
             return store.put(picture, name=name, media_type="image/jpeg", metadata=facts)
 
 
-def drawn_cover(path: Path, *, width: int) -> tuple[Path, Cover]:
+def drawn_cover(path: Path, *, width: int) -> tuple[Path, DrawnCover]:
     """The first page of the PDF at `path`, drawn into a file beside it. Raises BadInput."""
     picture = path.with_name("cover.jpg")
     command = python(pdf_cover.__file__, path.name, picture.name, str(width), str(MAX_PAGES))
     answer = run(command, folder=path.parent, bounds=BOUNDS)
     check_made(picture, max_bytes=MAX_COVER_BYTES)
-    return picture, msgspec.json.decode(answer, type=Cover)
+    return picture, msgspec.json.decode(answer, type=DrawnCover)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from resultstore import BadInput
 from tasks.csv_reader.reader import Table, listed
-from tasks.csv_reader.types import ARROW, Kind, converted
+from tasks.csv_reader.types import ARROW, ColumnKind, converted
 
 MAX_CLASSES: Final = 100
 MAX_LABEL_CHARS: Final = 200
@@ -19,11 +19,11 @@ MAX_MAGNITUDE: Final = 1e100
 """Of a number: the scaler sums up squares, which must stay below the largest float64, 1.8e308."""
 NUMBERS: Final = frozenset(
     {
-        Kind.BOOL,
-        Kind.INT64,
-        Kind.FLOAT64,
-        Kind.LONG_DECIMAL,
-        Kind.EMPTY,  # refused for its empty cells
+        ColumnKind.BOOL,
+        ColumnKind.INT64,
+        ColumnKind.FLOAT64,
+        ColumnKind.LONG_DECIMAL,
+        ColumnKind.EMPTY,  # refused for its empty cells
     }
 )
 _EXACT_INTEGER: Final = 2**53  # up to here float64 holds every integer
@@ -77,14 +77,14 @@ def _check_features(table: Table, target: str) -> None:
     for name, kind in zip(table.names, table.kinds, strict=True):
         if name == target:
             continue
-        if kind is Kind.LONG_NUMBER:
+        if kind is ColumnKind.LONG_NUMBER:
             raise BadInput(f"the column {name!r} holds integers that float64 cannot tell apart; leave it out")
         if kind not in NUMBERS:
             raise BadInput(f"the column {name!r} holds {kind}, not numbers; encode it or leave it out")
 
 
-def _numbers(texts: pa.Array, name: str, kind: Kind) -> NDArray[np.float64]:
-    cells = converted(texts, pa.bool_()).cast(pa.int8()) if kind is Kind.BOOL else converted(texts, pa.float64())
+def _numbers(texts: pa.Array, name: str, kind: ColumnKind) -> NDArray[np.float64]:
+    cells = converted(texts, pa.bool_()).cast(pa.int8()) if kind is ColumnKind.BOOL else converted(texts, pa.float64())
     if cells.null_count:
         raise BadInput(f"the column {name!r} has empty cells; fill or drop those rows")
     numbers: NDArray[np.float64] = cells.to_numpy(zero_copy_only=False).astype(np.float64)
@@ -92,12 +92,12 @@ def _numbers(texts: pa.Array, name: str, kind: Kind) -> NDArray[np.float64]:
         raise BadInput(f"the column {name!r} has a NaN or an infinity; fill or drop those rows")
     if np.abs(numbers).max(initial=0) > MAX_MAGNITUDE:
         raise BadInput(f"the column {name!r} has numbers over {MAX_MAGNITUDE:.0e}, too large to fit; scale it")
-    if kind is Kind.INT64 and np.abs(numbers).max() > _EXACT_INTEGER:
+    if kind is ColumnKind.INT64 and np.abs(numbers).max() > _EXACT_INTEGER:
         raise BadInput(f"the column {name!r} holds integers that float64 cannot tell apart; leave it out")
     return numbers
 
 
-def _labels(texts: pa.Array, target: str, kind: Kind, names: dict[str, int]) -> list[int]:
+def _labels(texts: pa.Array, target: str, kind: ColumnKind, names: dict[str, int]) -> list[int]:
     """Return the number of each label, in the order in which `names` came to know them."""
     cells = converted(texts, ARROW[kind]) if kind in ARROW else texts
     found: list[int] = []

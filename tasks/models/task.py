@@ -43,7 +43,7 @@ Positions = NDArray[np.int64]
 Kind = Literal["logistic", "forest"]
 
 
-class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+class ModelMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """How well a model does on rows that it has not seen, and on what it was fitted.
 
     Args:
@@ -68,7 +68,7 @@ class Trained(msgspec.Struct, frozen=True):
 
     model: Pipeline
     features: list[str]
-    metrics: Metrics
+    metrics: ModelMetrics
 
 
 @app.task(name="models.train")
@@ -138,7 +138,7 @@ def fitted(given: Examples, *, kind: Kind, report: Report = silent) -> Trained:
     model = blank.fit(learn_x, learn_y)
     judged = model.predict(test_x)
     report(steps, steps, "judged on held-out rows")
-    metrics = Metrics(
+    metrics = ModelMetrics(
         accuracy=float(accuracy_score(test_y, judged)),
         f1=float(f1_score(test_y, judged, average="macro")),
         cv_accuracy=float(np.mean(scores)),

@@ -14,7 +14,7 @@ MAX_TICKS = 260
 MAX_CELL = 27.0
 
 
-class Frame(msgspec.Struct, frozen=True):
+class ChartArea(msgspec.Struct, frozen=True):
     """Where a chart stands: its lower left corner and its size, in points."""
 
     x: float
@@ -23,7 +23,7 @@ class Frame(msgspec.Struct, frozen=True):
     height: float
 
 
-def histogram(sheet: Sheet, frame: Frame, column: Column) -> None:
+def histogram(sheet: Sheet, frame: ChartArea, column: Column) -> None:
     """How often which values occur, with the mean marked and the range below."""
     values = unit(column.present)
     counts, _ = np.histogram(values, bins=BINS, range=(0, 1))
@@ -40,7 +40,7 @@ def histogram(sheet: Sheet, frame: Frame, column: Column) -> None:
     sheet.text(frame.x + frame.width, small, column.largest, size=7, colour=GREY, align="right")
 
 
-def strips(sheet: Sheet, frame: Frame, columns: Sequence[Column]) -> None:
+def strips(sheet: Sheet, frame: ChartArea, columns: Sequence[Column]) -> None:
     """Each column's values as ticks between its least and its largest: the table at one look."""
     label_width = 128.0
     pitch = frame.height / len(columns)
@@ -48,10 +48,10 @@ def strips(sheet: Sheet, frame: Frame, columns: Sequence[Column]) -> None:
         y = frame.y + frame.height - (n + 1) * pitch
         tall = min(pitch * 0.52, 13)
         sheet.text(frame.x, y + tall / 2 - 2.6, spoken(column.name), size=8, colour=GREY, max_width=label_width - 12)
-        _ticks(sheet, Frame(frame.x + label_width, y, frame.width - label_width, tall), column)
+        _ticks(sheet, ChartArea(frame.x + label_width, y, frame.width - label_width, tall), column)
 
 
-def bars(sheet: Sheet, frame: Frame, column: Column) -> None:
+def bars(sheet: Sheet, frame: ChartArea, column: Column) -> None:
     """How many rows each value of a column of text has."""
     found = shares(column)
     rows = sum(count for _, count in found)
@@ -65,7 +65,7 @@ def bars(sheet: Sheet, frame: Frame, column: Column) -> None:
         sheet.text(frame.x + 120 + wide + 8, y + 3.4, note, size=8.5, colour=GREY)
 
 
-def scatter(sheet: Sheet, frame: Frame, x: Column, y: Column) -> None:
+def scatter(sheet: Sheet, frame: ChartArea, x: Column, y: Column) -> None:
     """One column over another, a dot a row (at most 1,500, evenly taken), with the least-squares line."""
     assert x.numbers is not None
     assert y.numbers is not None
@@ -82,7 +82,7 @@ def scatter(sheet: Sheet, frame: Frame, x: Column, y: Column) -> None:
     sheet.line(float(ends[0]), float(heights[0]), float(ends[1]), float(heights[1]), colour=INK, weight=0.9)
 
 
-def matrix(sheet: Sheet, frame: Frame, facts: Facts, *, most: int) -> None:
+def matrix(sheet: Sheet, frame: ChartArea, facts: Facts, *, most: int) -> None:
     """Pearson's r of each pair of numeric columns: darker where it is stronger, hollow where negative."""
     shown = facts.numeric[:most]
     label_width = 120.0
@@ -90,7 +90,7 @@ def matrix(sheet: Sheet, frame: Frame, facts: Facts, *, most: int) -> None:
     for row, column in enumerate(shown):
         y = frame.y + frame.height - (row + 1) * cell
         for other in range(row):
-            _cell(sheet, Frame(frame.x + other * cell, y, cell, cell), facts.correlations[row, other])
+            _cell(sheet, ChartArea(frame.x + other * cell, y, cell, cell), facts.correlations[row, other])
         # On the diagonal a name heads the column below it and ends the row beside it.
         sheet.text(frame.x + row * cell + 5, y + cell / 2 - 2.6, spoken(column.name), size=8, max_width=label_width)
 
@@ -100,7 +100,7 @@ def spoken(name: str) -> str:
     return " ".join(name.replace("_", " ").split()) or name
 
 
-def _ticks(sheet: Sheet, frame: Frame, column: Column) -> None:
+def _ticks(sheet: Sheet, frame: ChartArea, column: Column) -> None:
     values = np.sort(column.present)
     at = _placed(values, frame.x, frame.width)
     sheet.box(frame.x, frame.y, frame.width, frame.height, colour=mixed(PAPER, TINT, 0.28))
@@ -111,7 +111,7 @@ def _ticks(sheet: Sheet, frame: Frame, column: Column) -> None:
     sheet.line(middle, frame.y - 1.5, middle, frame.y + frame.height + 1.5, colour=INK, weight=1.1)
 
 
-def _axes(sheet: Sheet, frame: Frame, x: Column, y: Column) -> None:
+def _axes(sheet: Sheet, frame: ChartArea, x: Column, y: Column) -> None:
     sheet.rule(frame.x, frame.y, frame.x + frame.width, colour=FAINT)
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         across, up = frame.x + frame.width * share, frame.y + frame.height * share
@@ -130,7 +130,7 @@ def _at_share(column: Column, share: float) -> str:
     return column.printed(low * (1 - share) + high * share)
 
 
-def _cell(sheet: Sheet, frame: Frame, r: float) -> None:
+def _cell(sheet: Sheet, frame: ChartArea, r: float) -> None:
     if not np.isfinite(r):
         return
     strength = abs(float(r))

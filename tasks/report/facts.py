@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from resultstore import BadInput
 from tasks.csv_reader.reader import Table
-from tasks.csv_reader.types import ARROW, NUMERIC, Kind, converted
+from tasks.csv_reader.types import ARROW, NUMERIC, ColumnKind, converted
 
 MAX_DECIMALS = 6
 MAX_CATEGORIES = 8
@@ -120,7 +120,7 @@ def printed(number: float, *, decimals: int) -> str:
     return f"{round(number, decimals) + 0.0:.{decimals}f}".replace("-", MINUS)  # + 0.0: no negative nought
 
 
-def _column(name: str, given: pa.Array, kind: Kind) -> Column:
+def _column(name: str, given: pa.Array, kind: ColumnKind) -> Column:
     cells = [cell or EMPTY for cell in given.to_pylist()]
     if kind not in NUMERIC:
         empty = converted(given, ARROW[kind]).null_count if kind in ARROW else sum(cell == EMPTY for cell in cells)

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from tasks.report import charts, facts as facts_room
-from tasks.report.charts import Frame, spoken
+from tasks.report.charts import ChartArea, spoken
 from tasks.report.facts import Column, Facts
 from tasks.report.sheet import (
     ACCENT,
@@ -32,7 +32,7 @@ MOST_IN_MATRIX = 14
 STATISTICS_A_PAGE = 36
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ContentsEntry(msgspec.Struct, frozen=True):
     """A line of the contents: a section, its first page and its bookmark."""
 
     section: str
@@ -41,7 +41,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def cover(
-    sheet: Sheet, facts: Facts, *, title: str, source: str, contents: Sequence[Entry], notes: Sequence[str] = ()
+    sheet: Sheet, facts: Facts, *, title: str, source: str, contents: Sequence[ContentsEntry], notes: Sequence[str] = ()
 ) -> None:
     """Title, what is to be known about the reading (`notes`), key figures, the table at one look, contents."""
     sheet.box(LEFT, HEIGHT - 84, 34, 3.2, colour=ACCENT)
@@ -74,7 +74,7 @@ def distributions(sheet: Sheet, columns: Sequence[Column]) -> None:
         sheet.text(x, top, spoken(column.name), face=STRONG, size=8.5, max_width=width - 44)
         mean = column.printed(float(column.present.mean()), more=1)
         sheet.text(x + width, top, mean, size=8.5, colour=ACCENT, align="right")
-        charts.histogram(sheet, Frame(x, low + 18, width, pitch - 48), column)
+        charts.histogram(sheet, ChartArea(x, low + 18, width, pitch - 48), column)
 
 
 def relations(sheet: Sheet, facts: Facts) -> None:
@@ -85,11 +85,11 @@ def relations(sheet: Sheet, facts: Facts) -> None:
     r = facts_room.printed(float(facts.correlations[i, j]), decimals=2)
     lead = f"{spoken(x.name).capitalize()} and {spoken(y.name)} move together most: r = {r}."
     free = sheet.heading("Relations", lead)
-    charts.scatter(sheet, Frame(LEFT + 30, free - 238, MEASURE - 30, 212), x, y)
+    charts.scatter(sheet, ChartArea(LEFT + 30, free - 238, MEASURE - 30, 212), x, y)
     sheet.text(LEFT, free - 300, "Correlation of each pair", face=STRONG, size=9.5)
     note = "Pearson's r. Filled: positive; outlined: negative; the stronger, the darker."
     sheet.text(LEFT, free - 314, note, size=8.5, colour=GREY)
-    charts.matrix(sheet, Frame(LEFT, BOTTOM + 2, MEASURE, free - 330 - BOTTOM), facts, most=MOST_IN_MATRIX)
+    charts.matrix(sheet, ChartArea(LEFT, BOTTOM + 2, MEASURE, free - 330 - BOTTOM), facts, most=MOST_IN_MATRIX)
 
 
 def statistics(sheet: Sheet, facts: Facts, columns: Sequence[Column], *, with_groups: bool) -> None:
@@ -155,10 +155,10 @@ def _look(sheet: Sheet, facts: Facts, *, top: float, bottom: float) -> None:
     note = "One tick a row, from the least to the largest value of each column. The dark tick is the median."
     sheet.text(LEFT, top - 13, note, size=8.5, colour=GREY, max_width=MEASURE)
     height = min(top - 30 - bottom, 24.0 * len(shown))
-    charts.strips(sheet, Frame(LEFT, top - 30 - height, MEASURE, height), shown)
+    charts.strips(sheet, ChartArea(LEFT, top - 30 - height, MEASURE, height), shown)
 
 
-def _contents(sheet: Sheet, contents: Sequence[Entry], y: float) -> None:
+def _contents(sheet: Sheet, contents: Sequence[ContentsEntry], y: float) -> None:
     sheet.rule(LEFT, y + 18, RIGHT)
     for n, entry in enumerate(contents):
         base = y - n * 15.5
@@ -185,4 +185,4 @@ def _figures(column: Column) -> tuple[str, ...]:
 
 def _groups(sheet: Sheet, category: Column, y: float) -> None:
     sheet.text(LEFT, y, f"Rows by {spoken(category.name)}", face=STRONG, size=9.5)
-    charts.bars(sheet, Frame(LEFT, BOTTOM, MEASURE, y - 14 - BOTTOM), category)
+    charts.bars(sheet, ChartArea(LEFT, BOTTOM, MEASURE, y - 14 - BOTTOM), category)

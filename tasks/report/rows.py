@@ -47,7 +47,7 @@ class Slot(msgspec.Struct, frozen=True):
     width: float
 
 
-class Panel(msgspec.Struct, frozen=True):
+class TablePanel(msgspec.Struct, frozen=True):
     """What one page of the table shows: some columns, of the rows from `start` to before `end`."""
 
     slots: list[Slot]
@@ -56,17 +56,17 @@ class Panel(msgspec.Struct, frozen=True):
     part: str
 
 
-def panels(columns: Sequence[Column], rows: int) -> Iterator[Panel]:
+def panels(columns: Sequence[Column], rows: int) -> Iterator[TablePanel]:
     """The pages of the table: all rows of the first columns that fit side by side, then of the next."""
     groups = list(_groups(columns))
     for n, group in enumerate(groups, start=1):
         slots = _placed(group)
         part = f"columns {n} of {len(groups)}" if len(groups) > 1 else ""
         for start in range(0, rows, ROWS_A_PAGE):
-            yield Panel(slots, start, min(rows, start + ROWS_A_PAGE), part)
+            yield TablePanel(slots, start, min(rows, start + ROWS_A_PAGE), part)
 
 
-def draw(sheet: Sheet, panel: Panel) -> None:
+def draw(sheet: Sheet, panel: TablePanel) -> None:
     """One page of the table: its head again, then its rows."""
     _head(sheet, panel)
     for n, row in enumerate(range(panel.start, panel.end)):
@@ -79,7 +79,7 @@ def draw(sheet: Sheet, panel: Panel) -> None:
             _cell(sheet, slot, slot.column.cells[row], base)
 
 
-def _head(sheet: Sheet, panel: Panel) -> None:
+def _head(sheet: Sheet, panel: TablePanel) -> None:
     shown = f"rows {panel.start + 1:,} to {panel.end:,}" + (f", {panel.part}" if panel.part else "")
     sheet.text(RIGHT, TOP + 14, shown, size=7.5, colour=GREY, align="right")
     base = FIRST_Y + 7

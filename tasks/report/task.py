@@ -18,7 +18,7 @@ from tasks.csv_reader.reader import Caps, Table
 from tasks.documents.task import drawn_cover
 from tasks.report import pages, rows
 from tasks.report.facts import Facts, gathered
-from tasks.report.pages import Entry
+from tasks.report.pages import ContentsEntry
 from tasks.report.sheet import Sheet, unprinted
 from tasks.sandbox.confined import workplace
 
@@ -169,10 +169,10 @@ def _sections(facts: Facts) -> list[Section]:
     return [section for section in made if section.drawn]
 
 
-def _contents(sections: list[Section]) -> list[Entry]:
-    listed: list[Entry] = []
+def _contents(sections: list[Section]) -> list[ContentsEntry]:
+    listed: list[ContentsEntry] = []
     page = 2
     for section in sections:
-        listed.append(Entry(section.name, page, section.mark))
+        listed.append(ContentsEntry(section.name, page, section.mark))
         page += len(section.drawn)
     return listed

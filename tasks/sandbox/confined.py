@@ -44,7 +44,7 @@ _CANNOT_RUN: Final = frozenset({limits.CANNOT_RUN, 127})  # the second is the dy
 _PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 
-class OverBounds(BadInput):
+class BoundsExceeded(BadInput):
     """The program needed more than it may use, or crashed."""
 
 
@@ -77,7 +77,7 @@ def run(command: Sequence[str], *, folder: Path, bounds: Bounds, heard: Callable
         bounds: what it may use.
         heard: is told each line as it comes, without its end, and at most 64 KiB of it.
 
-    Raises BadInput, with the program's last words, when it fails; OverBounds when it crashes or needs more than it
+    Raises BadInput, with the program's last words, when it fails; BoundsExceeded when it crashes or needs more than it
     may use.
     """
     user = _ANOTHER_USER if os.geteuid() == 0 and _runs_as_another_user(command[0]) else 0
@@ -85,7 +85,7 @@ def run(command: Sequence[str], *, folder: Path, bounds: Bounds, heard: Callable
     if code == 0:
         return bytes(said.printed)
     if why := _over(code, bounds):
-        raise OverBounds(f"it cannot be read ({why}); send another file")
+        raise BoundsExceeded(f"it cannot be read ({why}); send another file")
     raise BadInput(f"it cannot be read ({said.last_words() or f'exit code {code}'}); send another file")
 
 
@@ -138,7 +138,7 @@ def _runs_as_another_user(program: str) -> bool:
 
 def _ended(
     command: Sequence[str], *, folder: Path, bounds: Bounds, heard: Callable[[bytes], None] | None, user: int
-) -> "tuple[_Said, int | None]":
+) -> "tuple[_CapturedOutput, int | None]":
     """Return what it said and its exit code (subprocess), which is None when it took too long."""
     for path in (folder, *folder.iterdir()) if user else ():
         os.chown(path, user, user, follow_symlinks=False)
@@ -160,7 +160,7 @@ def _ended(
         stderr=subprocess.PIPE,
         start_new_session=True,
     ) as process:
-        said = _Said(heard)
+        said = _CapturedOutput(heard)
         try:
             in_time = said.read(process, wall_s=bounds.wall_s)
         finally:
@@ -170,7 +170,7 @@ def _ended(
     return said, code if in_time else None
 
 
-class _Said:
+class _CapturedOutput:
     """What a program prints, and the last of its complaints, in bounded memory however much it is."""
 
     def __init__(self, heard: Callable[[bytes], None] | None) -> None:

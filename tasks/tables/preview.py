@@ -26,7 +26,7 @@ _DRAWN_ROWS, _DRAWN_COLUMNS = 12, 6
 _WIDTH, _PITCH, _SIZE, _EDGE = 480.0, 20.0, 9.0, 12.0  # points
 
 
-class Head(msgspec.Struct, frozen=True):
+class TableHead(msgspec.Struct, frozen=True):
     """The first rows: the columns' names and types, and the cells as text (null where there is none)."""
 
     columns: list[str]
@@ -67,7 +67,7 @@ def preview(source: Artifact, header: Header = "auto", encoding: Encoding = "aut
         return [*shown, kept_as_parquet(store, source, table, report=report)]
 
 
-def head_of(table: Table) -> Head:
+def head_of(table: Table) -> TableHead:
     """Return the first 20 rows of a table, their cells as they stand in it."""
     columns: list[list[str | None]] = [[] for _ in table.names]
     for batch in table.texts():
@@ -75,12 +75,12 @@ def head_of(table: Table) -> Head:
             column += [_cell(one.as_py()) for one in cells.slice(0, ROWS - len(column))]
         if len(columns[0]) >= ROWS:
             break
-    return Head(
+    return TableHead(
         table.names, [str(one) for one in table.schema.types], [list(row) for row in zip(*columns, strict=True)]
     )
 
 
-def draw(head: Head, out: Path) -> None:
+def draw(head: TableHead, out: Path) -> None:
     """The table's first columns and rows on one page, into a PDF at `out`."""
     register_faces()
     columns, rows = head.columns[:_DRAWN_COLUMNS], [row[:_DRAWN_COLUMNS] for row in head.rows[:_DRAWN_ROWS]]
@@ -110,7 +110,7 @@ def _line(canvas: Canvas, cells: Sequence[str | None], y: float, *, face: str) -
         canvas.drawString(_EDGE + number * width + 4, y + 6, text)
 
 
-def _kept_picture(store: Store, head: Head, *, name: str, facts: dict[str, str | int]) -> Artifact:
+def _kept_picture(store: Store, head: TableHead, *, name: str, facts: dict[str, str | int]) -> Artifact:
     with TemporaryDirectory(prefix="resultstore-") as folder:
         page = Path(folder) / "head.pdf"
         draw(head, page)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from resultstore import BadInput
-from tasks.sandbox.confined import Bounds, OverBounds, check_made, installed, run
+from tasks.sandbox.confined import Bounds, BoundsExceeded, check_made, installed, run
 from tasks.videos.ffprobe import SAFELY, Colors, Video
 
 MAX_HEIGHT: Final = 4352
@@ -64,7 +64,7 @@ def preview(
 
     try:
         encode(() if video.sound is None else ("-map", f"0:{video.sound}"))
-    except OverBounds:
+    except BoundsExceeded:
         raise
     except BadInput:
         if video.sound is None:

@@ -133,7 +133,7 @@ class _Container(msgspec.Struct, frozen=True):
     duration: str = "0"
 
 
-class _Found(msgspec.Struct, frozen=True):
+class _ProbeOutput(msgspec.Struct, frozen=True):
     streams: tuple[_Stream, ...] = ()
     format: _Container = _Container()
 
@@ -167,7 +167,7 @@ def looked_at(path: Path) -> Video:
     )
 
 
-def _found(path: Path) -> _Found:
+def _found(path: Path) -> _ProbeOutput:
     # ffprobe opens a decoder for every stream and ends where one is not on the list: here all may be opened (without
     # one byte of a track), while the list holds for what reads the first frames. `-map` leaves the others alone later.
     every = _every_decoder(path.parent)
@@ -175,7 +175,7 @@ def _found(path: Path) -> _Found:
     asked = ("-v", "error", *SAFELY, *opened, "-show_entries", _ENTRIES, "-of", "json")
     answer = run([installed("ffprobe"), *asked, path.name], folder=path.parent, bounds=_LOOK)
     try:
-        return msgspec.json.decode(answer, type=_Found)
+        return msgspec.json.decode(answer, type=_ProbeOutput)
     except msgspec.DecodeError as error:
         raise BadInput("it is no video that can be read; send MP4, MOV, WebM or Matroska") from error
 

@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from resultstore import Settings, Store, connect
 from resultstore.cli.serve import WORKER_ENVIRONMENT, worker_argv
-from resultstore.gateway.identity.token_file import SCOPES, Grant, new_token, token_hash
-from resultstore.ops.embedded import Embedded, claim, free_port, start_embedded
+from resultstore.gateway.identity.token_file import SCOPES, TokenEntry, new_token, token_hash
+from resultstore.ops.embedded import EmbeddedStack, claim, free_port, start_embedded
 from resultstore.ops.processes import Processes
 from resultstore.ops.provision import provision
 
@@ -102,7 +102,9 @@ def _staged(folder: Path, processes: Processes) -> Stage:
     embedded = start_embedded(folder, processes)
     tokens = {owner: new_token() for owner in OWNERS}
     grants = folder / "tokens"
-    grants.write_text("".join(Grant(token_hash(t), owner, frozenset(SCOPES[:4])).line() for owner, t in tokens.items()))
+    grants.write_text(
+        "".join(TokenEntry(token_hash(t), owner, frozenset(SCOPES[:4])).line() for owner, t in tokens.items())
+    )
     grants.chmod(0o600)
     open_mode, guarded = (_gateway(embedded, folder, processes) for _ in range(2))
     guarded.variables |= {"RESULTSTORE_AUTH": "tokens", "RESULTSTORE_AUTH_TOKENS_FILE": str(grants)}
@@ -116,7 +118,7 @@ def _staged(folder: Path, processes: Processes) -> Stage:
     return Stage(connect(settings), open_mode, guarded, tokens, processes)
 
 
-def _gateway(embedded: Embedded, folder: Path, processes: Processes) -> Gateway:
+def _gateway(embedded: EmbeddedStack, folder: Path, processes: Processes) -> Gateway:
     page, blobs = free_port(), free_port()
     variables = embedded.environment() | {
         "RESULTSTORE_GATEWAY_PORT": str(page),

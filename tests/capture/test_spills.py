@@ -24,7 +24,7 @@ from resultstore.model.layout import DAY_S
 from resultstore.model.mac import Macs
 from resultstore.model.spill import Spill
 from resultstore.store.attempt import Attempt
-from resultstore.store.policy import Keeping
+from resultstore.store.policy import OutputPolicy
 
 SECRET = "k" * 32
 JSON = "application/json"
@@ -220,7 +220,7 @@ def test_a_class_is_the_shortest_that_is_long_enough(days: int, least: str, chos
 
 
 def test_a_task_s_value_is_one_of_its_attempt_s_blobs(spills: Spills):
-    attempt = Attempt("7f3a", owner="alice", keeping=Keeping(retention="365d"))
+    attempt = Attempt("7f3a", owner="alice", keeping=OutputPolicy(retention="365d"))
 
     spill = spills.keep_value([VALUE], attempt=attempt, media_type=JSON)
 

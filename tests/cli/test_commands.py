@@ -220,7 +220,7 @@ def test_setup_marks_the_place_once(run):
 
 def test_setup_refuses_a_place_of_another_format(place, run):
     store = place.store()
-    newer = layout_marker.encode(layout_marker.Marker(format=99), store.trust.macs)
+    newer = layout_marker.encode(layout_marker.LayoutMarker(format=99), store.trust.macs)
     store.blobs.create(layout.LAYOUT_KEY, newer, tags={})
 
     done = run("setup")

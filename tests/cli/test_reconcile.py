@@ -3,8 +3,8 @@
 import pytest
 import redis
 
-from resultstore.uploads.issuing import Issuer
-from resultstore.uploads.ticket import Asked
+from resultstore.uploads.issuing import TicketIssuer
+from resultstore.uploads.ticket import UploadSpec
 from tasks.offers import offers
 from tasks.samples import photos
 
@@ -20,8 +20,8 @@ def broker_url(redis_url):
 def test_reconcile_finishes_what_a_client_left(run, place, broker_url):
     # given an upload whose bytes have arrived, and whose client never said so
     store, photo = place.store(), photos()[0].content
-    issuer = Issuer(store, offers=offers)
-    asked = Asked(name="a.jpg", size_bytes=len(photo), media_type="image/jpeg", task="images.resize", options={})
+    issuer = TicketIssuer(store, offers=offers)
+    asked = UploadSpec(name="a.jpg", size_bytes=len(photo), media_type="image/jpeg", task="images.resize", options={})
     ticket, _ = issuer.begin(issuer.checked(asked), owner="ann")
     store.blobs.put(ticket.key, [photo], media_type="image/jpeg")
 

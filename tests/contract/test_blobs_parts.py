@@ -1,4 +1,4 @@
-"""The contract of TakesParts: strangers send one blob in parts, and only the server makes a blob of them."""
+"""The contract of MultipartStore: strangers send one blob in parts, and only the server makes a blob of them."""
 
 import hashlib
 import os
@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from resultstore.blobs.blobstore import Part, ReceivesParts, TakesParts
+from resultstore.blobs.blobstore import MultipartStore, Part, PartReceiver
 from resultstore.blobs.local.driver import LocalBlobs
 from resultstore.blobs.s3.signer import S3Signer
 from resultstore.model import layout
@@ -42,7 +42,7 @@ def send(blobs, request):
     def to_local(key, upload_id, number, body):
         return blobs.put_part(key, upload_id=upload_id, number=number, chunks=[body]).etag
 
-    return to_local if isinstance(blobs, ReceivesParts) else to_s3
+    return to_local if isinstance(blobs, PartReceiver) else to_s3
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def begun(blobs, key, send):
 
 
 def test_a_driver_has_this_power(blobs):
-    assert isinstance(blobs, TakesParts)
+    assert isinstance(blobs, MultipartStore)
 
 
 def test_parts_become_the_blob_in_their_order_when_the_server_says_so(blobs, key, begun):

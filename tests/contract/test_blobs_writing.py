@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from resultstore.blobs.blobstore import Created, Taken
+from resultstore.blobs.blobstore import AlreadyExists, Created
 from resultstore.model.errors import BadReference, BlobMissing
 from tests.contract.steps import KEY, MIB, at_once, keys, pattern, put, read
 
@@ -81,7 +81,7 @@ def test_the_first_creator_wins_and_the_second_is_told(blobs):
     second = blobs.create(KEY, b"second", tags={"rs-class": "7d"})
 
     assert first == Created(blobs.stat(KEY).etag)
-    assert second == Taken()
+    assert second == AlreadyExists()
     assert read(blobs) == b"first"
 
 
@@ -93,7 +93,7 @@ def test_the_first_of_sixteen_creators_wins_and_each_other_is_told(blobs):
 
         winners = [n for n, answer in enumerate(answers) if isinstance(answer, Created)]
         assert len(winners) == 1
-        assert answers.count(Taken()) == 15
+        assert answers.count(AlreadyExists()) == 15
         assert read(blobs, key) == b"creator %d" % winners[0]
         assert answers[winners[0]].etag == blobs.stat(key).etag
 
@@ -101,7 +101,7 @@ def test_the_first_of_sixteen_creators_wins_and_each_other_is_told(blobs):
 def test_a_put_blob_is_taken_for_a_creator(blobs):
     put(blobs, KEY, b"put")
 
-    assert blobs.create(KEY, b"created", tags={}) == Taken()
+    assert blobs.create(KEY, b"created", tags={}) == AlreadyExists()
     assert read(blobs) == b"put"
 
 
@@ -120,7 +120,7 @@ def test_replace_puts_over_nothing_and_over_something(blobs):
     blobs.replace(KEY, b"tombstone", tags={"rs-class": "30d"})
 
     assert read(blobs) == b"tombstone"
-    assert blobs.create(KEY, b"late seal", tags={}) == Taken()
+    assert blobs.create(KEY, b"late seal", tags={}) == AlreadyExists()
     assert keys(blobs) == [KEY]
 
 

@@ -4,12 +4,12 @@ import uuid
 
 import pytest
 
-from resultstore.index.due import Due
+from resultstore.index.due import DueTimes
 
 
 @pytest.fixture
 def due(index):
-    return Due(index, f"rs:{{{uuid.uuid4().hex}}}:late")
+    return DueTimes(index, f"rs:{{{uuid.uuid4().hex}}}:late")
 
 
 def test_only_what_is_due_is_named_the_oldest_first(due):

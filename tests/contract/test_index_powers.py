@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from resultstore.index.index import Claims, HasLine, Hints, Keeps, LoadsMany, Notes, Over, RunsScripts
+from resultstore.index.index import Claims, HasSubscription, Hints, Keeps, LoadsMany, Notes, Overwrite, RunsScripts
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.errors import Misconfigured
@@ -47,7 +47,7 @@ def all_heard(line, wanted: set):
 
 def test_a_driver_has_these_powers(index):
     assert isinstance(index, LoadsMany)
-    assert isinstance(index, HasLine)
+    assert isinstance(index, HasSubscription)
     assert isinstance(index, Keeps)
     assert isinstance(index, Hints)
     assert isinstance(index, Claims)
@@ -201,7 +201,7 @@ def test_a_prefix_stands_before_every_key_and_hides_what_has_another(redis_url, 
     one = Result(id=ids[0], state=State.SUCCESS, value=b"v" * 500, owner=f"ann-{ids[0]}")
 
     assert first.save(one, ttl_s=60)
-    assert second.save(one.moved("STARTED"), ttl_s=60, over=Over.NOTHING)
+    assert second.save(one.moved("STARTED"), ttl_s=60, over=Overwrite.IF_ABSENT)
     first.keep(ids[1], b"1", ttl_s=60)
     first.run_script("return redis.call('SET', KEYS[1], ARGV[1], 'EX', 60)", keys=[ids[2]], args=["2"])
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from resultstore.index.index import Index, Lists, Over
+from resultstore.index.index import Index, Lists, Overwrite
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BadReference
 from resultstore.model.event import Event
@@ -54,7 +54,7 @@ def test_a_peek_has_the_small_fields_and_leaves_out_what_is_big(index, one):
     assert index.load(other.id) == other
 
 
-@pytest.mark.parametrize("over", [one for one in Over if one is not Over.UNREADABLE])
+@pytest.mark.parametrize("over", [one for one in Overwrite if one is not Overwrite.UNREADABLE])
 @pytest.mark.parametrize("later", [*UNFINISHED, *TERMINAL])
 def test_success_is_never_overwritten(index, one, over, later):
     index.save(one.moved(State.SUCCESS, value=b"first"), ttl_s=60)
@@ -79,18 +79,18 @@ def test_a_transition_replaces_everything_but_success(index, one, before, after)
 @pytest.mark.parametrize("state", UNFINISHED)
 def test_what_was_sealed_is_put_back_over_an_unfinished_record(index, one, state):
     index.save(one.moved(state), ttl_s=60)
-    assert index.save(one.moved(State.SUCCESS, sealed=True), ttl_s=60, over=Over.UNFINISHED)
+    assert index.save(one.moved(State.SUCCESS, sealed=True), ttl_s=60, over=Overwrite.IF_UNFINISHED)
     assert index.peek(one.id).sealed
 
 
 @pytest.mark.parametrize("state", TERMINAL)
 def test_what_was_sealed_is_not_put_back_over_a_terminal_record(index, one, state):
     index.save(one.moved(state), ttl_s=60)
-    assert not index.save(one.moved(State.SUCCESS, sealed=True), ttl_s=60, over=Over.UNFINISHED)
+    assert not index.save(one.moved(State.SUCCESS, sealed=True), ttl_s=60, over=Overwrite.IF_UNFINISHED)
     assert not index.peek(one.id).sealed
 
 
-@pytest.mark.parametrize("over", Over)
+@pytest.mark.parametrize("over", Overwrite)
 def test_where_nothing_stands_every_save_is_written(index, one, over):
     assert index.save(one.moved(State.STARTED), ttl_s=60, over=over)
     assert index.peek(one.id).state == State.STARTED
@@ -98,13 +98,13 @@ def test_where_nothing_stands_every_save_is_written(index, one, over):
 
 @pytest.mark.parametrize("state", [*UNFINISHED, *TERMINAL])
 def test_work_is_announced_only_where_no_record_stands(index, one, state):
-    assert index.save(one.moved(state), ttl_s=60, over=Over.NOTHING)
-    assert not index.save(one.moved(state), ttl_s=60, over=Over.NOTHING)
-    assert not index.save(one.moved(State.PENDING, value=b"x"), ttl_s=60, over=Over.NOTHING)
+    assert index.save(one.moved(state), ttl_s=60, over=Overwrite.IF_ABSENT)
+    assert not index.save(one.moved(state), ttl_s=60, over=Overwrite.IF_ABSENT)
+    assert not index.save(one.moved(State.PENDING, value=b"x"), ttl_s=60, over=Overwrite.IF_ABSENT)
     assert index.load(one.id) == one.moved(state)
 
 
-@pytest.mark.parametrize("over", [Over.ANYTHING, Over.UNFINISHED])
+@pytest.mark.parametrize("over", [Overwrite.UNLESS_SUCCESS, Overwrite.IF_UNFINISHED])
 def test_the_same_save_twice_leaves_what_one_leaves_and_both_are_told_so(index, one, over):
     done = one.moved(State.SUCCESS, value=b"v" * 500)
     assert index.save(done, ttl_s=60, over=over)
@@ -114,7 +114,7 @@ def test_the_same_save_twice_leaves_what_one_leaves_and_both_are_told_so(index, 
 
 def test_of_many_that_announce_the_same_work_exactly_one_is_told_that_it_did(index, one):
     def announce(n):
-        return index.save(one.moved(State.PENDING, worker=str(n)), ttl_s=60, over=Over.NOTHING)
+        return index.save(one.moved(State.PENDING, worker=str(n)), ttl_s=60, over=Overwrite.IF_ABSENT)
 
     with ThreadPoolExecutor(16) as threads:
         told = list(threads.map(announce, range(64)))
@@ -157,7 +157,7 @@ def test_a_record_is_gone_when_its_time_is_over_and_not_before(index, one, value
     assert index.load(one.id) is not None
     assert gone_within(index, one.id, 2.0)
     assert index.peek(one.id) is None
-    assert index.save(one.moved(State.FAILURE), ttl_s=60, over=Over.NOTHING)
+    assert index.save(one.moved(State.FAILURE), ttl_s=60, over=Overwrite.IF_ABSENT)
 
 
 def test_a_record_whose_time_was_over_before_it_was_saved_is_gone_at_once(index, one):
@@ -176,7 +176,7 @@ def test_a_deleted_record_is_gone_and_deleting_it_again_is_no_error(index, one):
     index.delete(one.id)
     index.delete(one.id)
     assert index.load(one.id) is None
-    assert index.save(one.moved(State.PENDING), ttl_s=60, over=Over.NOTHING)
+    assert index.save(one.moved(State.PENDING), ttl_s=60, over=Overwrite.IF_ABSENT)
     assert index.load(one.id) == one
 
 

@@ -5,11 +5,11 @@ import uuid
 
 import pytest
 
-from resultstore.index.index import Streams
+from resultstore.index.index import OwnerStreams
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.artifact import Artifact
-from resultstore.model.event import Event, Told
+from resultstore.model.event import Event, OwnerEvent
 from resultstore.model.result import Progress, Result, State
 from resultstore.model.seal import DELETED
 
@@ -40,7 +40,7 @@ def feed(index, owner):
     """A feed that hears this owner already."""
     feed = index.feed()
     feed.listen([owner])
-    assert told(feed, 1) == [Told(owner)]
+    assert told(feed, 1) == [OwnerEvent(owner)]
     yield feed
     feed.close()
 
@@ -60,7 +60,7 @@ def artifact(name: str) -> Artifact:
 
 
 def test_a_driver_has_this_power(index):
-    assert isinstance(index, Streams)
+    assert isinstance(index, OwnerStreams)
 
 
 def test_all_that_happens_to_an_owners_results_is_told_in_order_and_nothing_of_others(index, owner, feed, mine):
@@ -128,7 +128,7 @@ def test_what_nobody_owns_is_told_to_who_listens_to_nobody(index, owner, mine):
     end, heard = time.monotonic() + SOON_S, []
     while len(heard) < 2 and time.monotonic() < end:  # other tests share this Redis
         heard += [one for one in feed.wait(0.2) if one.event and one.event.id == mine]
-    assert heard == [Told("", "", Event(mine, "PENDING")), Told("", "", Event(mine, DELETED))]
+    assert heard == [OwnerEvent("", "", Event(mine, "PENDING")), OwnerEvent("", "", Event(mine, DELETED))]
     assert index.latest("") == "0-0"
     feed.close()
 

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from resultstore.index.index import Buries, Over
+from resultstore.index.index import Buries, Overwrite
 from resultstore.model.event import Event
 from resultstore.model.result import Result, State
 from resultstore.model.seal import DELETED
@@ -28,7 +28,7 @@ def test_a_tombstone_replaces_every_record(index, one, before):
         assert (found.deleted, found.owner, found.value, found.terminal) == (True, "ann", None, True)
 
 
-@pytest.mark.parametrize("over", Over)
+@pytest.mark.parametrize("over", Overwrite)
 @pytest.mark.parametrize("later", ALL_STATES)
 def test_no_save_replaces_a_tombstone(index, one, over, later):
     index.bury(one.id, owner="", ttl_s=60)

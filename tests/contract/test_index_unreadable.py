@@ -5,7 +5,7 @@ import uuid
 import msgspec
 import pytest
 
-from resultstore.index.index import LoadsMany, Over
+from resultstore.index.index import LoadsMany, Overwrite
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.model import layout
 from resultstore.model.errors import RecordUnreadable
@@ -65,7 +65,7 @@ def test_by_itself_it_is_an_error_that_names_it(index, ids):
 def test_it_is_replaced_by_who_could_not_read_it(index, ids):
     sealed = Result(id=ids[1], owner=ids[0], state=State.SUCCESS, sealed=True)
 
-    assert index.save(sealed, ttl_s=60, over=Over.UNREADABLE)
+    assert index.save(sealed, ttl_s=60, over=Overwrite.UNREADABLE)
 
     assert index.load(ids[1]) == sealed
 

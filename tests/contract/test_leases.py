@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from resultstore.index.due import Due
+from resultstore.index.due import DueTimes
 from resultstore.index.leases import Leases
 from resultstore.index.redis.driver import RedisIndex
 
@@ -100,7 +100,7 @@ def test_a_claim_is_taken_over_what_others_wrote_there(redis_url, key):
 
 def test_a_list_is_kept_over_what_others_wrote_there(redis_url, key):
     index = RedisIndex(redis_url)
-    due = Due(index, key)
+    due = DueTimes(index, key)
     index.client.set(key, "theirs")
 
     due.add("a", after_s=-5)

@@ -14,7 +14,7 @@ import pytest
 from resultstore.blobs.blobstore import Part
 from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.blobs.s3.driver import S3Blobs
-from resultstore.blobs.s3.forgery import Forger, probe_keys
+from resultstore.blobs.s3.forgery import ForgedRequests, probe_keys
 from resultstore.blobs.s3.signer import S3Signer
 from resultstore.ops.embedded import free_port
 from tests.contract.steps import MIB
@@ -74,7 +74,7 @@ def raw_status(signed, headers: dict[str, str], body: bytes) -> int:
 
 @pytest.mark.parametrize("forge", ["by_query", "by_archive"])
 def test_the_rule_refuses_unsigned_writes(before, s3_target, s3_credentials, s3_blobs, forge):
-    through, around = (Forger(one, credentials=s3_credentials) for one in (before, s3_target))
+    through, around = (ForgedRequests(one, credentials=s3_credentials) for one in (before, s3_target))
 
     assert not getattr(through, forge)(probe_keys()[0])
     assert list(s3_blobs.list("")) == []
@@ -82,7 +82,7 @@ def test_the_rule_refuses_unsigned_writes(before, s3_target, s3_credentials, s3_
 
 
 def test_the_rule_leaves_a_key_no_reach(before, s3_credentials):
-    assert Forger(before, credentials=s3_credentials).reach() == ()
+    assert ForgedRequests(before, credentials=s3_credentials).reach() == ()
 
 
 @pytest.mark.parametrize("authorization", ["", " ", "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature=0"])

@@ -27,9 +27,9 @@ from resultstore.blobs.local.signer import LocalSigner
 from resultstore.dispatch.orders import Order, announce
 from resultstore.gateway.app import create_app
 from resultstore.gateway.identity import static_tokens
-from resultstore.gateway.identity.token_file import Grant, append, new_token, token_hash
+from resultstore.gateway.identity.token_file import TokenEntry, append, new_token, token_hash
 from resultstore.gateway.local_bytes.app import create_bytes_app
-from resultstore.gateway.middleware.slow_clients import ImpatientProtocol
+from resultstore.gateway.middleware.slow_clients import SlowClientProtocol
 from resultstore.index.index import Index
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.model.errors import BrokerUnavailable
@@ -98,7 +98,7 @@ def served_with_tokens(
 def granted(file: Path, owner: str, *scopes: str) -> str:
     """A new token, which a gateway that runs already knows of soon."""
     token = new_token()
-    append(file, Grant(token_hash(token), owner, frozenset(scopes)))
+    append(file, TokenEntry(token_hash(token), owner, frozenset(scopes)))
     return token
 
 
@@ -188,7 +188,7 @@ def running(*listeners: tuple[ASGIApp, socket.socket]) -> Iterator[None]:
     for app, _ in listeners:
         if isinstance(app, FastAPI):
             app.state.background.stop()
-    configs = [uvicorn.Config(app, http=ImpatientProtocol, log_config=None, lifespan="off") for app, _ in listeners]
+    configs = [uvicorn.Config(app, http=SlowClientProtocol, log_config=None, lifespan="off") for app, _ in listeners]
     servers = [uvicorn.Server(one) for one in configs]
 
     async def serve() -> None:

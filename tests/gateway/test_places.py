@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from resultstore.backends.taskiq.waiting import WAITERS, Waiters
-from resultstore.gateway.quotas import Kind
+from resultstore.gateway.quotas import QuotaKind
 from resultstore.index.leases import Leases
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.index.redis.driver import RedisIndex
@@ -53,7 +53,7 @@ def owner() -> str:
     return f"ann-{uuid.uuid4().hex}"
 
 
-def held(index, kind: Kind, owner: str = OWNER) -> set[str]:
+def held(index, kind: QuotaKind, owner: str = OWNER) -> set[str]:
     return set(Leases(index).held(layout.quota_key(owner, kind)))
 
 
@@ -82,9 +82,9 @@ def test_work_that_was_not_sent_takes_no_place(placed, orders, monkeypatch, afte
             answer = placed.gateway.post("/v1/tasks/greet", json={"arguments": {"name": "x"}}, headers=headers)
         sent = {one.id for one in orders.sent[before:]}
         assert answer.status_code in {202, 503}
-        assert held(index, Kind.RUNNING) == sent, failing.failed
+        assert held(index, QuotaKind.RUNNING) == sent, failing.failed
         for one in sent:
-            Leases(index).leave(layout.quota_key(OWNER, Kind.RUNNING), one)
+            Leases(index).leave(layout.quota_key(OWNER, QuotaKind.RUNNING), one)
         if not failing.failed:
             break
         failures += 1
@@ -103,12 +103,12 @@ def test_a_completion_that_failed_holds_no_claim_and_no_place(placed, orders, mo
             answer = placed.gateway.post(f"/v1/uploads/{ticket}/complete", json={})
         assert answer.status_code in {202, 503}
         if answer.status_code == 503 and len(orders.sent) == before and not failing.gave_back:
-            assert ticket not in held(index, Kind.RUNNING), failing.failed
+            assert ticket not in held(index, QuotaKind.RUNNING), failing.failed
             assert placed.gateway.post(f"/v1/uploads/{ticket}/complete", json={}).status_code == 202
         if not failing.gave_back:
             assert len(orders.sent) > before
             assert index.claim(layout.claim_key(ticket), "another", ttl_s=1), failing.failed
-        Leases(index).leave(layout.quota_key(OWNER, Kind.RUNNING), ticket)
+        Leases(index).leave(layout.quota_key(OWNER, QuotaKind.RUNNING), ticket)
         if not failing.failed:
             break
         failures += 1
@@ -134,10 +134,10 @@ def test_a_stream_that_did_not_begin_takes_no_place(redis_url, owner, monkeypatc
             with monkeypatch.context() as patch:
                 failing = Failing(index, patch, nth=nth, after=after)
                 refused += began(watched, owner) != 200
-            wait_until(lambda one=failing: not held(index, Kind.STREAMS, owner) or one.gave_back)
+            wait_until(lambda one=failing: not held(index, QuotaKind.STREAMS, owner) or one.gave_back)
             wait_until(lambda hub=watched.hub: hub.viewers == 0)
-            for one in held(index, Kind.STREAMS, owner):
-                Leases(index).leave(layout.quota_key(owner, Kind.STREAMS), one)
+            for one in held(index, QuotaKind.STREAMS, owner):
+                Leases(index).leave(layout.quota_key(owner, QuotaKind.STREAMS), one)
 
     assert refused >= 2
 

@@ -7,7 +7,7 @@ import pytest
 
 from resultstore.blobs.memory import MemoryBlobs
 from resultstore.gateway.problems import Problem
-from resultstore.gateway.quotas import Kind, Quotas
+from resultstore.gateway.quotas import QuotaKind, Quotas
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.index.redis.driver import RedisIndex
 from resultstore.model import layout
@@ -15,7 +15,7 @@ from resultstore.model.artifact import Artifact
 from resultstore.model.result import Failure, Result, State
 from resultstore.settings import Settings
 from resultstore.store import Store
-from resultstore.store.byte_count import Counting
+from resultstore.store.byte_count import ByteCounter
 from tests.contract.steps import at_once
 from tests.uploads.telling import until
 
@@ -34,7 +34,7 @@ def limited(index, *, counting=None, **most):
     return Quotas(index, Settings(**{f"quota_{name}": value for name, value in most.items()}), counting=counting)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(QuotaKind))
 def test_one_more_than_allowed_is_refused_and_told_when_to_come_back(index, owner, kind):
     quotas = limited(index, **{kind: 2})
     quotas.take(kind, owner, "a", ttl_s=60)
@@ -52,21 +52,21 @@ def test_one_more_than_allowed_is_refused_and_told_when_to_come_back(index, owne
 def test_work_that_has_ended_makes_room_without_saying_so(index, owner):
     quotas = limited(index, running=1)
     done = Result(id=uuid.uuid4().hex, owner=owner)
-    quotas.take(Kind.RUNNING, owner, done.id, ttl_s=60)
+    quotas.take(QuotaKind.RUNNING, owner, done.id, ttl_s=60)
     with pytest.raises(Problem):
-        quotas.take(Kind.RUNNING, owner, "next", ttl_s=60)
+        quotas.take(QuotaKind.RUNNING, owner, "next", ttl_s=60)
 
     index.save(done.moved(State.SUCCESS), ttl_s=60)
 
-    quotas.take(Kind.RUNNING, owner, "next", ttl_s=60)
+    quotas.take(QuotaKind.RUNNING, owner, "next", ttl_s=60)
 
 
 def test_two_gateways_count_together(redis_url, owner):
     one, other = (limited(RedisIndex(redis_url), tickets=1) for _ in range(2))
-    one.take(Kind.TICKETS, owner, "a", ttl_s=60)
+    one.take(QuotaKind.TICKETS, owner, "a", ttl_s=60)
 
     with pytest.raises(Problem):
-        other.take(Kind.TICKETS, owner, "b", ttl_s=60)
+        other.take(QuotaKind.TICKETS, owner, "b", ttl_s=60)
 
 
 def test_stored_bytes_are_what_artifacts_take_and_what_uploads_will_bring(index, owner):
@@ -83,7 +83,7 @@ def test_stored_bytes_are_what_artifacts_take_and_what_uploads_will_bring(index,
 
 
 def test_an_upload_that_is_stored_counts_once(index, owner):
-    counting = Counting(index)
+    counting = ByteCounter(index)
     quotas = limited(index, stored_bytes=1000, counting=counting)
     quotas.take_room(owner, "up", ttl_s=60, size_bytes=900)
     quotas.take_room(owner, "up", ttl_s=60, size_bytes=900)
@@ -122,7 +122,7 @@ def test_bytes_count_for_longer_than_their_record(index, owner):
 
 
 def test_expired_bytes_count_until_they_are_collected(index, owner):
-    counting, now = Counting(index), time.time()
+    counting, now = ByteCounter(index), time.time()
     quotas = limited(index, stored_bytes=1000, counting=counting)
     for one, expires_at in (("lately", now - 3600), ("collected", now - 2 * 86_400)):
         made = artifact(stored_bytes=300, expires_at=int(expires_at))

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from resultstore.blobs.s3.credentials import Credentials
 from resultstore.connect import connect
 from resultstore.gateway.app import create_app
-from resultstore.gateway.signing_check import SigningCheck
+from resultstore.gateway.signing_check import SigningKeyCheck
 from resultstore.model.errors import Misconfigured
 from resultstore.ops.accounts import temporary_accounts
 from resultstore.ops.embedded import free_port
@@ -136,7 +136,7 @@ def test_acceptance_lets_it_serve(variables, set_variables):
 def test_a_store_that_is_away_is_asked_again(variables, set_variables, s3_server):
     with proxy_before(s3_server.endpoint) as proxy:
         away = proxy.fault(Fault.ANSWER_503_BEFORE, "PUT", "probe", times=2)
-        check = SigningCheck(set_variables(variables | {"RESULTSTORE_S3_ENDPOINT": proxy.url}), again_s=0.01)
+        check = SigningKeyCheck(set_variables(variables | {"RESULTSTORE_S3_ENDPOINT": proxy.url}), again_s=0.01)
 
         check.start()
         until(lambda: check.refusal != "", "the store has answered")

@@ -17,7 +17,7 @@ from resultstore.blobs import zstd_frames
 from resultstore.blobs.stream import Meter
 from resultstore.model import layout, layout_marker, record, seal
 from resultstore.model.event import Event
-from resultstore.model.layout_marker import Marker, Traits
+from resultstore.model.layout_marker import LayoutMarker, StoreCapabilities
 from resultstore.model.mac import Macs
 from resultstore.model.result import Progress, Result
 from resultstore.ops.provision import provision
@@ -242,7 +242,7 @@ def test_the_tombstone_that_is_shown_is_no_success():
 
 def test_the_layout_marker_is_what_set_up_writes():
     [(_, document)] = examples("layout")
-    ours = Marker(format=layout.OBJECT_FORMAT, traits=Traits())
+    ours = LayoutMarker(format=layout.OBJECT_FORMAT, traits=StoreCapabilities())
     assert layout_marker.encode(ours, Macs(SECRET.encode())).decode() == document
 
 

@@ -4,11 +4,11 @@ import pytest
 
 from resultstore.model import layout_marker
 from resultstore.model.errors import LayoutUnreadable
-from resultstore.model.layout_marker import Marker, Traits
+from resultstore.model.layout_marker import LayoutMarker, StoreCapabilities
 from resultstore.model.mac import Macs
 
 KEY, OTHER = Macs(b"k" * 32), Macs(b"o" * 32)
-WEAK = Marker(format=1, traits=Traits(tags=False, seal_rules=False))
+WEAK = LayoutMarker(format=1, traits=StoreCapabilities(tags=False, seal_rules=False))
 
 
 @pytest.mark.parametrize("macs", [KEY, Macs(b"")], ids=["signed", "without a key"])
@@ -27,8 +27,8 @@ def test_unsigned_marker_tells_its_format_alone(accepted: bool):
     macs = Macs(b"k" * 32, accept_unsigned=accepted)
     document = layout_marker.encode(WEAK, Macs(b""))
 
-    assert layout_marker.decode(b'{"format":1}', macs) == Marker(format=1)
-    assert layout_marker.decode(document, macs) == (WEAK if accepted else Marker(format=1))
+    assert layout_marker.decode(b'{"format":1}', macs) == LayoutMarker(format=1)
+    assert layout_marker.decode(document, macs) == (WEAK if accepted else LayoutMarker(format=1))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_unsigned_marker_tells_its_format_alone(accepted: bool):
         b'{"format":"1"}',
         b'{"format":2}',
         layout_marker.encode(WEAK, OTHER),
-        layout_marker.encode(Marker(format=2), OTHER),
+        layout_marker.encode(LayoutMarker(format=2), OTHER),
         layout_marker.encode(WEAK, KEY).replace(b"false", b"true", 1),
     ],
 )
@@ -52,4 +52,4 @@ def test_marker_that_was_replaced_is_named(document: bytes):
 def test_earlier_versions_read_a_new_marker():
     """They decode `format` alone, and ignore what they do not know."""
     assert layout_marker.encode(WEAK, KEY).startswith(b'{"format":1,')
-    assert layout_marker.encode(Marker(format=1), Macs(b"")) == b'{"format":1}'
+    assert layout_marker.encode(LayoutMarker(format=1), Macs(b"")) == b'{"format":1}'

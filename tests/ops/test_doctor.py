@@ -1,7 +1,7 @@
 """Doctor: what a probe comes to, whatever it does."""
 
 from resultstore.model.errors import IndexUnavailable
-from resultstore.ops.doctor import Verdict, Wrong, examine
+from resultstore.ops.doctor import Defect, Verdict, examine
 
 
 def test_a_probe_that_fails_never_keeps_the_next_from_running():
@@ -11,7 +11,7 @@ def test_a_probe_that_fails_never_keeps_the_next_from_running():
     def broken() -> str:
         raise ValueError("no error of ours")
 
-    probes = {"away": away, "broken": broken, "wrong": lambda: Wrong("bad", "mend it"), "well": lambda: "fine"}
+    probes = {"away": away, "broken": broken, "wrong": lambda: Defect("bad", "mend it"), "well": lambda: "fine"}
 
     found = {one.name: (one.verdict, one.text) for one in examine(probes)}
 

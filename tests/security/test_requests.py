@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from resultstore.model.errors import AddressRefused
-from resultstore.webhooks.addresses import Addresses
+from resultstore.webhooks.addresses import AddressGuard
 from tests.security import hostile
 from tests.security.hostile import MIB
 from tests.uploads.conftest import send
@@ -197,7 +197,7 @@ def test_a_download_keeps_its_type_and_its_name_whatever_is_added(target, attack
 @pytest.mark.parametrize("url", FORBIDDEN)
 def test_no_spelling_of_a_private_address_is_taken_for_a_webhook(target, attack, url):
     with attack(f"webhook to {url}") as seen:
-        addresses = Addresses(ports=frozenset({80, 443}))
+        addresses = AddressGuard(ports=frozenset({80, 443}))
         with pytest.raises(AddressRefused):
             addresses.check_addresses("host", ["127.0.0.1"]) if "localhost" in url else addresses.check_url(url)
         answer = target.ann.post("/v1/tasks/examples.report", json={"arguments": {}, "webhook_url": url})

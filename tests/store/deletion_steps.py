@@ -2,7 +2,7 @@
 
 from resultstore import Output, State, Store
 from resultstore.capture.outputs import capture
-from resultstore.index.index import Over
+from resultstore.index.index import Overwrite
 from resultstore.model.errors import ResultDeleted
 from resultstore.model.result import Failure, Result
 from resultstore.store.attempt import Attempt, running
@@ -28,7 +28,7 @@ class Work:
 
     def _queued(self) -> None:
         pending = Result(id=self.attempt.id, task="t", owner=OWNER)
-        self.store.save(pending, over=Over.NOTHING)
+        self.store.save(pending, over=Overwrite.IF_ABSENT)
 
     def _started(self) -> None:
         self.store.save(self.attempt.result(State.STARTED))

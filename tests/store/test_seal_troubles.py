@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from resultstore import ArtifactExpired, ChecksumMismatch, CommitUnknown, ResultMissing, Settings, State, Store, connect
-from resultstore.blobs.blobstore import Unknown
+from resultstore.blobs.blobstore import OutcomeUnknown
 from resultstore.blobs.memory import MemoryBlobs
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.model import layout
@@ -92,9 +92,9 @@ def test_a_value_whose_seal_is_gone_is_missing_and_not_none(store: Store):
 
 def test_a_refusal_behind_an_unclear_answer_leaves_the_outcome_unknown(store: Store):
     """The first PUT was carried out and its answer lost; then the credentials ended: nothing is known to be refused."""
-    answers = iter([Unknown("cut"), None])
+    answers = iter([OutcomeUnknown("cut"), None])
 
-    def create(*_: object, **__: object) -> Unknown:
+    def create(*_: object, **__: object) -> OutcomeUnknown:
         answer = next(answers)
         if answer is None:
             raise BlobStoreUnavailable("403 ExpiredToken")
@@ -123,7 +123,7 @@ class LostAnswer(MemoryBlobs):
         if self.lost:
             return answer
         self.lost = True
-        return Unknown("cut")
+        return OutcomeUnknown("cut")
 
     def get(self, key, *, start=0, size_bytes=None):
         found = b"".join(super().get(key, start=start, size_bytes=size_bytes))

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from resultstore import RecordUnreadable, Settings, State, Store, connect
-from resultstore.index.index import Over
+from resultstore.index.index import Overwrite
 from resultstore.model.result import Failure, Result
 from tests.contract.test_index_unreadable import SPOILED, spoil
 
@@ -67,7 +67,7 @@ def test_a_success_that_can_be_read_is_not_healed_away():
     store.save(Result(id="job", state=State.SUCCESS, value=b"first"))
 
     assert not store.save(Result(id="job", state=State.SUCCESS, value=b"second"))
-    assert not store.save(Result(id="job", state=State.FAILURE), over=Over.UNFINISHED)
+    assert not store.save(Result(id="job", state=State.FAILURE), over=Overwrite.IF_UNFINISHED)
     assert store.load("job").value == b"first"
 
 

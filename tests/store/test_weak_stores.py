@@ -62,7 +62,7 @@ def standing(client, bucket: str) -> set[str]:
     return {one["ID"] for one in client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]}
 
 
-def noted(client, bucket: str, settings: Settings) -> documents.Traits | None:
+def noted(client, bucket: str, settings: Settings) -> documents.StoreCapabilities | None:
     document = client.get_object(Bucket=bucket, Key=f"{ROOT}/{layout.LAYOUT_KEY}")["Body"].read()
     return documents.decode(document, connect(settings).trust.macs).traits
 
@@ -115,7 +115,7 @@ def test_no_seal_rule_where_tags_are_dropped(weak: Setting, client, bucket: str)
     assert proxy.fired[Lack.RULE_TAGS] > 0
     assert "resultstore sweep" in done["lifecycle"]
     assert standing(client, bucket) == {rule.id for rule in rules(ROOT, seals=False)}
-    assert noted(client, bucket, settings) == documents.Traits(seal_rules=False)
+    assert noted(client, bucket, settings) == documents.StoreCapabilities(seal_rules=False)
     assert provision(settings)["layout"].endswith("already")
 
 
@@ -143,7 +143,7 @@ def test_setup_completes_where_lifecycle_is_refused(weak: Setting, client, bucke
     assert answer in done["lifecycle"]
     assert "resultstore sweep" in done["lifecycle"]
     assert done["layout"] == "format 1 marked"
-    assert noted(client, bucket, settings) == documents.Traits(blob_rules=False, seal_rules=False)
+    assert noted(client, bucket, settings) == documents.StoreCapabilities(blob_rules=False, seal_rules=False)
 
 
 @pytest.mark.parametrize("set_up", [True, False], ids=["set up", "not set up"])
@@ -183,7 +183,7 @@ def test_store_is_asked_once_a_process(weak: Setting):
 
 @pytest.mark.parametrize(
     "document",
-    [b'{"format":99}', b"junk", documents.encode(documents.Marker(format=99), Macs(b"o" * 32)), b"x" * 100_000],
+    [b'{"format":99}', b"junk", documents.encode(documents.LayoutMarker(format=99), Macs(b"o" * 32)), b"x" * 100_000],
 )
 def test_replaced_layout_stops_nobody(
     weak: Setting, client, bucket: str, document: bytes, caplog: pytest.LogCaptureFixture
@@ -206,7 +206,7 @@ def test_replaced_layout_stops_nobody(
     with pytest.raises(LayoutUnreadable, match="setup --mend"):
         provision(settings)
     assert "marked anew" in provision(settings, mend=True)["layout"]
-    assert noted(client, bucket, settings) == documents.Traits()
+    assert noted(client, bucket, settings) == documents.StoreCapabilities()
 
 
 def test_layout_that_nobody_can_read_is_mended(weak: Setting, monkeypatch: pytest.MonkeyPatch):
@@ -230,7 +230,7 @@ def test_layout_that_nobody_can_read_is_mended(weak: Setting, monkeypatch: pytes
 
 def test_newer_layout_of_ours_is_refused(weak: Setting, client, bucket: str):
     settings, _ = weak()
-    newer = documents.encode(documents.Marker(format=2), connect(settings).trust.macs)
+    newer = documents.encode(documents.LayoutMarker(format=2), connect(settings).trust.macs)
     client.put_object(Bucket=bucket, Key=f"{ROOT}/{layout.LAYOUT_KEY}", Body=newer)
     store = connect(settings)
 

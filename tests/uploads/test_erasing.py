@@ -15,8 +15,8 @@ from resultstore.model.errors import BadReference, BlobMissing, BlobStoreUnavail
 from resultstore.model.result import Result
 from resultstore.ops.owner_lists import Erased, erase
 from resultstore.store.attempt import Attempt, running
-from resultstore.uploads.issuing import Issuer
-from resultstore.uploads.ticket import Asked, Tickets
+from resultstore.uploads.issuing import TicketIssuer
+from resultstore.uploads.ticket import Tickets, UploadSpec
 
 SHRINK = Offer(task="shrink", title="Make it smaller", takes=("text/csv",), max_bytes=1 << 30, arguments=Options)
 
@@ -48,9 +48,9 @@ class Person:
         with running(self.unfinished):
             store.put(b"a part", name="part")
         Spills(store).keep_argument(b"x" * 20_000, media_type="application/json", owner=name)
-        issuer = Issuer(store, offers={"shrink": SHRINK})
+        issuer = TicketIssuer(store, offers={"shrink": SHRINK})
         for number, size_bytes in enumerate((10, 40 << 20)):
-            asked = Asked(name="a.csv", size_bytes=size_bytes, media_type="text/csv", task="shrink", options={})
+            asked = UploadSpec(name="a.csv", size_bytes=size_bytes, media_type="text/csv", task="shrink", options={})
             ticket, _ = issuer.begin(issuer.checked(asked), owner=name, upload_id=f"{name}-upload-{number}")
             if ticket.upload_id:
                 self.large = ticket

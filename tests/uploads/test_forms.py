@@ -10,7 +10,7 @@ import pytest
 from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.model.errors import BrokerUnavailable
 from resultstore.store.attempt import Attempt
-from resultstore.uploads.completion import Completion
+from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.ticket import Tickets
 from tasks.app import make_app
 from tests.uploads.conftest import once
@@ -157,7 +157,7 @@ def test_a_broker_that_was_away_changes_no_form(place, settings, photo):
     away = make_app(dataclasses.replace(settings, broker_url="amqp://guest:guest@127.0.0.1:1//"))
     kept = Tickets(place.store).find(ticket["id"])
     with pytest.raises(BrokerUnavailable):
-        Completion(place.store, dispatcher=CeleryDispatcher(away)).complete(kept)
+        UploadCompleter(place.store, dispatcher=CeleryDispatcher(away)).complete(kept)
     posted(ticket, another(photo)).raise_for_status()
 
     place.complete(ticket).raise_for_status()

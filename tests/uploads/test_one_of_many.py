@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from kombu import Connection, Producer
 
-from resultstore.backends.celery.worker.bucket_events import BucketEvents, events_queue
+from resultstore.backends.celery.worker.bucket_events import BucketEventConsumer, events_queue
 from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.blobs.s3.credentials import Credentials
 from resultstore.blobs.s3.target import S3Target
@@ -18,7 +18,7 @@ from resultstore.model import layout
 from resultstore.model.errors import BlobStoreUnavailable
 from resultstore.settings import Settings
 from resultstore.uploads import reconcile
-from resultstore.uploads.completion import Completion
+from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.reconcile import Reconciler
 from resultstore.uploads.ticket import Tickets
 from tests.index.redis.conftest import self_signed
@@ -30,7 +30,7 @@ DAY_S = 86_400
 
 
 def reconciler_of(place) -> Reconciler:
-    return Reconciler(place.store, Completion(place.store, dispatcher=place.dispatcher))
+    return Reconciler(place.store, UploadCompleter(place.store, dispatcher=place.dispatcher))
 
 
 def key_of(place, ticket: dict) -> str:
@@ -179,7 +179,7 @@ def test_an_event_that_fails_ends_no_worker(amqp_url):
             raise ValueError("no connection's error")
 
     parent = SimpleNamespace(app=SimpleNamespace(send_task=send_task), connection_errors=(), channel_errors=())
-    step = BucketEvents(parent, settings=settings)
+    step = BucketEventConsumer(parent, settings=settings)
     with Connection(amqp_url) as connection, connection.channel() as channel:
         [consumer] = step.get_consumers(channel)
         producer = Producer(channel, exchange=events_queue(settings).exchange)

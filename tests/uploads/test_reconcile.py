@@ -15,7 +15,7 @@ from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.backends.celery.worker import bucket_events
 from resultstore.model import layout
 from resultstore.model.errors import BrokerUnavailable
-from resultstore.uploads.completion import Completion
+from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.reconcile import Reconciler
 from resultstore.uploads.ticket import Tickets
 from tasks.app import make_app
@@ -26,8 +26,8 @@ DAY_S = 86_400
 
 
 @pytest.fixture
-def completion(place) -> Completion:
-    return Completion(place.store, dispatcher=place.dispatcher)
+def completion(place) -> UploadCompleter:
+    return UploadCompleter(place.store, dispatcher=place.dispatcher)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_all_parts_are_joined_for_a_client_that_vanished(place, reconciler):
 def test_a_client_an_event_and_reconcilers_at_once_start_one_task(place, completion, photo):
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo)
-    event = bucket_events._Finisher(place.app)
+    event = bucket_events._UploadFinisher(place.app)
     ways = [
         lambda: place.complete(ticket),
         lambda: event.finish(ticket["id"]),
@@ -136,7 +136,7 @@ def test_a_broker_that_was_away_costs_nothing_but_time(place, settings, completi
     kept = Tickets(place.store).find(ticket["id"])
 
     with pytest.raises(BrokerUnavailable):
-        Completion(place.store, dispatcher=CeleryDispatcher(away)).complete(kept)
+        UploadCompleter(place.store, dispatcher=CeleryDispatcher(away)).complete(kept)
     between = place.store.load(ticket["id"]).state
     completion.complete(kept)
 

@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
-from resultstore.gateway.quotas import Kind, Quotas
+from resultstore.gateway.quotas import QuotaKind, Quotas
 from resultstore.index.claims import give_back
 from resultstore.model import layout
 from resultstore.model.errors import BadInput, BlobStoreUnavailable, IndexUnavailable
 from resultstore.model.result import Failure, State
 from resultstore.store.attempt import Attempt
-from resultstore.uploads.completion import Completion
+from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.reconcile import Reconciler
 from resultstore.uploads.rejection import rejected
 from resultstore.uploads.ticket import Tickets
@@ -47,7 +47,7 @@ def urls_end(place) -> None:
     index, key = place.store.index, place.store.index._prefix + layout.LATE_UPLOADS_KEY
     for name in index.client.zrange(key, 0, -1):
         index.client.zadd(key, {name: 0})
-    Reconciler(place.store, Completion(place.store, dispatcher=place.dispatcher)).run()
+    Reconciler(place.store, UploadCompleter(place.store, dispatcher=place.dispatcher)).run()
 
 
 def begin_and_delete(place, photo: bytes) -> bool:
@@ -222,7 +222,7 @@ def test_a_ticket_that_was_not_given_takes_no_place(place, photo, monkeypatch, a
         failures += 1
         if answer.status_code == 503:
             assert counted(place) == 0, f"step {nth}"
-            assert quotas._leases.held(layout.quota_key(OWNER, Kind.TICKETS)) == {}, f"step {nth}"
+            assert quotas._leases.held(layout.quota_key(OWNER, QuotaKind.TICKETS)) == {}, f"step {nth}"
             assert Tickets(place.store).open_ids() == [], f"step {nth}"
             assert list(place.store.ids(owner=OWNER)) == [], f"step {nth}"
         else:

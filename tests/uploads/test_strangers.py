@@ -3,16 +3,16 @@
 import msgspec
 
 from resultstore.model import layout
-from resultstore.uploads.issuing import Issuer
-from resultstore.uploads.ticket import Asked, Ticket, Tickets
+from resultstore.uploads.issuing import TicketIssuer
+from resultstore.uploads.ticket import Ticket, Tickets, UploadSpec
 from tasks.offers import offers
 from tests.uploads.conftest import once, send
 
 
 @once
 def test_another_owners_upload_answers_as_one_that_does_not_exist(place, photo):
-    issuer = Issuer(place.store, offers=offers)
-    asked = Asked(name="a.jpg", size_bytes=len(photo), media_type="image/jpeg", task="images.resize", options={})
+    issuer = TicketIssuer(place.store, offers=offers)
+    asked = UploadSpec(name="a.jpg", size_bytes=len(photo), media_type="image/jpeg", task="images.resize", options={})
     ticket, _ = issuer.begin(issuer.checked(asked), owner="ann")
     place.store.blobs.put(ticket.key, [photo], media_type="image/jpeg")
 

@@ -18,7 +18,7 @@ from resultstore.store import Store
 from resultstore.webhooks import noticing, sending
 from resultstore.webhooks.hooks import Webhooks
 from resultstore.webhooks.running import sending_webhooks
-from resultstore.webhooks.sending import Sending
+from resultstore.webhooks.sending import WebhookSender
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of the tests, 32 bytes.").decode()
 SOON_S = 10.0
@@ -83,7 +83,7 @@ class Gateway:
 
     store: Store
     webhooks: Webhooks
-    sending: Sending | None = field(default=None)
+    sending: WebhookSender | None = field(default=None)
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pytest
 
 from resultstore.model.errors import AddressRefused, Misconfigured
 from resultstore.settings import Settings
-from resultstore.webhooks.addresses import Addresses, GuardedTransport, allowed_addresses, system_addresses
+from resultstore.webhooks.addresses import AddressGuard, GuardedTransport, allowed_addresses, system_addresses
 from tests.index.redis.conftest import self_signed
 
-PUBLIC = Addresses(ports=frozenset({80, 443}))
+PUBLIC = AddressGuard(ports=frozenset({80, 443}))
 
 REFUSED_HOSTS = [
     "127.0.0.1",
@@ -178,8 +178,8 @@ def site():
     server.server_close()
 
 
-def loopback(port: int) -> Addresses:
-    return Addresses(ports=frozenset({port}), private=[ipaddress.ip_network("127.0.0.1/32")])
+def loopback(port: int) -> AddressGuard:
+    return AddressGuard(ports=frozenset({port}), private=[ipaddress.ip_network("127.0.0.1/32")])
 
 
 def get(transport: GuardedTransport, *urls: str) -> list[httpx.Response]:
@@ -223,7 +223,7 @@ def test_the_next_address_is_tried_when_one_does_not_answer(site):
     async def two(host, port):
         return ["127.0.0.3", "127.0.0.1"]
 
-    both = Addresses(ports=frozenset({port}), private=[ipaddress.ip_network("127.0.0.0/8")])
+    both = AddressGuard(ports=frozenset({port}), private=[ipaddress.ip_network("127.0.0.0/8")])
     (answer,) = get(GuardedTransport(both, resolve=two), f"http://two.test:{port}/")
     assert answer.status_code == 200
 

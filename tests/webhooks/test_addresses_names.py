@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from resultstore.model.errors import AddressRefused
-from resultstore.webhooks.addresses import Addresses, system_addresses
+from resultstore.webhooks.addresses import AddressGuard, system_addresses
 
-PUBLIC = Addresses(ports=frozenset({80, 443}))
+PUBLIC = AddressGuard(ports=frozenset({80, 443}))
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from resultstore.model import layout
 from resultstore.model.errors import AddressRefused, Damaged, Misconfigured
 from resultstore.model.result import Failure, Result, State
 from resultstore.webhooks import sending
-from resultstore.webhooks.outbox import Hook, Outbox
+from resultstore.webhooks.outbox import PendingWebhook, WebhookOutbox
 from resultstore.webhooks.running import sending_webhooks
 from resultstore.webhooks.sending import pause
-from resultstore.webhooks.signing import Signing
+from resultstore.webhooks.signing import WebhookSigner
 from tests.webhooks.conftest import SECRET, running, soon, with_status
 
 
@@ -50,7 +50,7 @@ def test_the_end_of_work_is_sent_once_and_its_signature_holds(gateway, receiver,
 
 
 def test_a_changed_body_or_another_time_is_not_ours():
-    headers = dict(Signing(SECRET).headers("msg_1", b"{}", now_s=int(time.time())))
+    headers = dict(WebhookSigner(SECRET).headers("msg_1", b"{}", now_s=int(time.time())))
     assert Webhook(SECRET).verify(b"{}", headers) == {}
     for changed in ({}, {"webhook-id": "msg_2"}, {"webhook-timestamp": str(int(time.time()) - 1)}):
         with pytest.raises(WebhookVerificationError):
@@ -59,14 +59,14 @@ def test_a_changed_body_or_another_time_is_not_ours():
 
 def test_while_one_secret_follows_another_both_hold():
     new = "whsec_" + base64.b64encode(b"another secret of the tests, 32.").decode()
-    headers = dict(Signing(f"{new} {SECRET}").headers("msg_1", b"{}", now_s=int(time.time())))
+    headers = dict(WebhookSigner(f"{new} {SECRET}").headers("msg_1", b"{}", now_s=int(time.time())))
     assert Webhook(SECRET).verify(b"{}", headers) == Webhook(new).verify(b"{}", headers) == {}
 
 
 @pytest.mark.parametrize("secret", ["secret", "whsec_c2hvcnQ=", "whsec_!!!", "whsec_" + "QUFB" * 40])
 def test_a_secret_of_another_form_is_refused_without_being_told(secret):
     with pytest.raises(Misconfigured, match="WEBHOOK_SECRET") as refused:
-        Signing(secret)
+        WebhookSigner(secret)
     assert secret not in str(refused.value)
 
 
@@ -125,7 +125,7 @@ def test_after_a_day_it_is_given_up(quick, gateway, receiver, one, monkeypatch):
 )
 def test_an_address_kept_before_it_was_checked_ends(quick, gateway, receiver, one, url):
     address = url.format(port=receiver.server_port, long="a" * 64)
-    gateway.webhooks.outbox.watch(Hook(id=one.id, url=address, owner="ann"))
+    gateway.webhooks.outbox.watch(PendingWebhook(id=one.id, url=address, owner="ann"))
     gateway.store.save(one.moved(State.SUCCESS))
 
     soon(lambda: gateway.sending.sent_total["given up"] + gateway.sending.sent_total["failed"])
@@ -198,7 +198,7 @@ def test_what_others_own_is_not_told(quick, gateway, receiver, one):
 def test_a_hook_that_was_written_into_redis_by_somebody_else_is_thrown_away(quick, gateway, receiver, one):
     index = gateway.store.index
     gateway.store.save(one.moved(State.SUCCESS))
-    forged = msgspec.msgpack.encode(Hook(id=one.id, url=receiver.url, owner="ann", mac="0" * 32))
+    forged = msgspec.msgpack.encode(PendingWebhook(id=one.id, url=receiver.url, owner="ann", mac="0" * 32))
     hooks, due = (index._prefix + layout.webhooks_key(part) for part in ("hooks", "due"))
     for document in (forged, b"nonsense"):
         index.client.hset(hooks, one.id, document)
@@ -209,8 +209,8 @@ def test_a_hook_that_was_written_into_redis_by_somebody_else_is_thrown_away(quic
 
 def test_the_hook_of_one_result_is_none_of_another(gateway, receiver, one):
     """A genuine document under a foreign id: it would send that one's end."""
-    outbox: Outbox = gateway.webhooks.outbox
-    document = outbox._written(Hook(id=one.id, url=receiver.url, owner="ann"))
+    outbox: WebhookOutbox = gateway.webhooks.outbox
+    document = outbox._written(PendingWebhook(id=one.id, url=receiver.url, owner="ann"))
     assert outbox._read(b"another", document) is None
     assert outbox._read(one.id.encode(), document).url == receiver.url
 

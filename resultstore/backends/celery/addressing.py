@@ -12,7 +12,7 @@ from resultstore.model.ids import id_of
 from resultstore.store import Store
 
 
-class NamesPlaces(BaseKeyValueStoreBackend):
+class RedisAttributes(BaseKeyValueStoreBackend):
     """The attributes of Celery's Redis backend that other programs read: its URL, client, keys and errors."""
 
     store: Store

@@ -11,12 +11,12 @@ from celery import states
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import AsyncResult, ResultSet
 
-from resultstore.backends.celery.record.meta import Meta
+from resultstore.backends.celery.record.meta import TaskMeta
 from resultstore.model.errors import Misconfigured, ResultStoreError
 from resultstore.model.ids import id_of
 
 
-class Completion(msgspec.Struct, frozen=True):
+class GroupProgress(msgspec.Struct, frozen=True):
     """How far a group is.
 
     Args:
@@ -72,10 +72,10 @@ async def as_ended(
     wanted = {id_of(one.id): one for one in _leaves(results)}
     if not wanted:
         return
-    told: asyncio.Queue[tuple[str, Meta | ResultStoreError]] = asyncio.Queue()
+    told: asyncio.Queue[tuple[str, TaskMeta | ResultStoreError]] = asyncio.Queue()
     loop, end = asyncio.get_running_loop(), None if timeout_s is None else time.monotonic() + timeout_s
 
-    def tell(task_id: str, said: Meta | ResultStoreError) -> None:
+    def tell(task_id: str, said: TaskMeta | ResultStoreError) -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(told.put_nowait, (task_id, said))
 
@@ -103,19 +103,19 @@ async def state(result: AsyncResult) -> str:
     return said
 
 
-async def completion(group: ResultSet) -> Completion:
+async def completion(group: ResultSet) -> GroupProgress:
     """How far a group is, in one round trip for up to 1,000 tasks: no value is read."""
     return await asyncio.to_thread(completion_of, group)
 
 
-def completion_of(group: ResultSet) -> Completion:
+def completion_of(group: ResultSet) -> GroupProgress:
     """The same without a loop: `GroupResult.completed_count()` asks for each task by itself."""
     ids = [id_of(one.id) for one in _leaves(group)]
     if not ids:
-        return Completion(0, 0, 0)
+        return GroupProgress(0, 0, 0)
     found = _backend(next(_leaves(group))).store.peek_many(ids)
     succeeded = sum(one is not None and one.state == states.SUCCESS for one in found)
-    return Completion(len(ids), succeeded, sum(one is not None and one.terminal for one in found) - succeeded)
+    return GroupProgress(len(ids), succeeded, sum(one is not None and one.terminal for one in found) - succeeded)
 
 
 async def _values(results: Sequence[AsyncResult], timeout_s: float | None, *, propagate: bool) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _shaped(result: ResultSet, values: dict[str, Any]) -> list[Any]:
     return [_shaped(one, values) if isinstance(one, ResultSet) else values[one.id] for one in result.results]
 
 
-def _value(result: AsyncResult, meta: Meta, *, propagate: bool) -> Any:  # noqa: ANN401 - what the task returned
+def _value(result: AsyncResult, meta: TaskMeta, *, propagate: bool) -> Any:  # noqa: ANN401 - what the task returned
     result._maybe_set_cache(meta)  # noqa: SLF001 - what Celery's own waiting does with a meta
     return result.get(propagate=propagate, disable_sync_subtasks=False)
 

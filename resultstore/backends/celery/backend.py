@@ -11,32 +11,32 @@ from celery.exceptions import BackendStoreError
 from celery.result import AsyncResult
 
 from resultstore.backends.celery import urls
-from resultstore.backends.celery.addressing import NamesPlaces
-from resultstore.backends.celery.capture.prefetch import Prefetching
+from resultstore.backends.celery.addressing import RedisAttributes
+from resultstore.backends.celery.capture.prefetch import Prefetcher
 from resultstore.backends.celery.capture.resolver import Resolver
 from resultstore.backends.celery.capture.return_value import HandsOnReferences
 from resultstore.backends.celery.chord.groups import KeepsGroups
 from resultstore.backends.celery.codec import kombu_types
-from resultstore.backends.celery.codec.content_types import Readable
+from resultstore.backends.celery.codec.content_types import ContentTypes
 from resultstore.backends.celery.codec.json_writer import read_text, written_text
 from resultstore.backends.celery.codec.kombu_types import marked, unmarked
 from resultstore.backends.celery.codec.serializers import JSON, NO_PICKLE, PICKLED
 from resultstore.backends.celery.owners import inherited, owner_of
 from resultstore.backends.celery.publish.announce import AnnouncesTasks
-from resultstore.backends.celery.publish.timing import Timing
-from resultstore.backends.celery.record.legacy import Legacy, LegacyStore
-from resultstore.backends.celery.record.meta import Meta
-from resultstore.backends.celery.record.reading import Reading, Rounds
+from resultstore.backends.celery.publish.timing import StartTimer
+from resultstore.backends.celery.record.legacy import LegacyRecords, LegacyStore
+from resultstore.backends.celery.record.meta import TaskMeta
+from resultstore.backends.celery.record.reading import PollPlan, ResultDecoder
 from resultstore.backends.celery.record.recording import failure_of, recorded
 from resultstore.backends.celery.retry import MAX_RETRIES, is_worker, patiently
 from resultstore.backends.celery.wait.awaiting import IsAwaited
 from resultstore.backends.celery.wait.consumer import ResultConsumer
 from resultstore.backends.celery.wait.pending import TakesAnyId
-from resultstore.backends.celery.worker.malloc import Thrift
+from resultstore.backends.celery.worker.malloc import MallocTuner
 from resultstore.capture.run import sealed_record
 from resultstore.capture.spills import Spills
 from resultstore.connect import connect
-from resultstore.index.index import HasLine, Hints, Line
+from resultstore.index.index import HasSubscription, Hints, Subscription
 from resultstore.model.errors import Misconfigured, RecordUnreadable, ResultDeleted, Unavailable
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result
@@ -51,7 +51,7 @@ NO_BLOBS: Final = (
 )
 
 
-class ResultStoreBackend(TakesAnyId, HandsOnReferences, NamesPlaces, KeepsGroups, AnnouncesTasks, IsAwaited):
+class ResultStoreBackend(TakesAnyId, HandsOnReferences, RedisAttributes, KeepsGroups, AnnouncesTasks, IsAwaited):
     """State and small values in Redis, large values and Artifacts in the object store.
 
     Args:
@@ -80,20 +80,20 @@ class ResultStoreBackend(TakesAnyId, HandsOnReferences, NamesPlaces, KeepsGroups
         kombu_types.register()
         place = urls.place(url, app.conf)
         self.store: Store = connect(place.settings, redis_options=place.redis_options)
-        self._legacy = Legacy(self)
+        self._legacy = LegacyRecords(self)
         if place.legacy_redis:
             self.store = LegacyStore(self.store, self._legacy)
         self._reads_legacy, self._publishes_legacy = place.legacy_redis, place.publish_legacy
         if self.store.blobs is None:
             warnings.warn(NO_BLOBS, UserWarning, stacklevel=2)
-        self._on_signals = (Timing(), Thrift(), self.attend_chords())
+        self._on_signals = (StartTimer(), MallocTuner(), self.attend_chords())
         self.listens, self.tracks_sent, index = True, place.track_sent, self.store.index
         self.hints = index if isinstance(index, Hints) and self.store.blobs is not None else None
         self.spills = Spills(self.store)
-        readable = Readable((*(self.accept or ()), *(app.conf.accept_content or ())))
+        readable = ContentTypes((*(self.accept or ()), *(app.conf.accept_content or ())))
         self.resolver = Resolver(self.spills, readable=readable)
-        self.prefetching = Prefetching(partial(self.resolver.opened, cached=False))
-        self.reading = Reading(
+        self.prefetching = Prefetcher(partial(self.resolver.opened, cached=False))
+        self.reading = ResultDecoder(
             self.store,
             decode=self.decode,
             resolved=self._resolved,
@@ -227,7 +227,7 @@ class ResultStoreBackend(TakesAnyId, HandsOnReferences, NamesPlaces, KeepsGroups
 
     def meta_from_decoded(self, meta: dict[str, Any]) -> dict[str, Any]:
         """`meta` with its exception restored; a Meta does that by itself."""
-        return meta if isinstance(meta, Meta) else dict(super().meta_from_decoded(meta))
+        return meta if isinstance(meta, TaskMeta) else dict(super().meta_from_decoded(meta))
 
     def get_many(  # noqa: PLR0917 - Celery's signature
         self,
@@ -235,13 +235,13 @@ class ResultStoreBackend(TakesAnyId, HandsOnReferences, NamesPlaces, KeepsGroups
         timeout: float | None = None,
         interval: float | None = 0.5,
         no_ack: bool = True,  # noqa: FBT001, FBT002, ARG002 - Celery's signature
-        on_message: Callable[[Meta], object] | None = None,
+        on_message: Callable[[TaskMeta], object] | None = None,
         on_interval: Callable[[], object] | None = None,
         max_iterations: int | None = None,
         READY_STATES: frozenset[str] = states.READY_STATES,  # noqa: N803 - Celery's signature
-    ) -> Iterator[tuple[str, Meta]]:
+    ) -> Iterator[tuple[str, TaskMeta]]:
         """Each id with its meta once it is ready; one round trip for all that are left, every `interval` seconds."""
-        rounds = Rounds(
+        rounds = PollPlan(
             timeout_s=timeout,
             pause_s=0.5 if interval is None else interval,
             most=max_iterations,
@@ -278,11 +278,11 @@ class ResultStoreBackend(TakesAnyId, HandsOnReferences, NamesPlaces, KeepsGroups
             self.result_consumer.glance()
         elif found is not None and found.unread:
             found = self.store.load(task_id)  # at once: by the time it is looked at, it may be another state's
-        return {"status": states.PENDING, "result": None} if found is None else Meta(found, self.reading)
+        return {"status": states.PENDING, "result": None} if found is None else TaskMeta(found, self.reading)
 
-    def new_line(self) -> Line:
+    def new_line(self) -> Subscription:
         """A line that hears many ids."""
-        if not isinstance(self.store.index, HasLine):
+        if not isinstance(self.store.index, HasSubscription):
             raise Misconfigured("this index cannot be waited on by Celery: use redis:// in the backend's URL")
         return self._legacy.line() if self._reads_legacy else self.store.index.line()
 

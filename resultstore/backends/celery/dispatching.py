@@ -9,7 +9,7 @@ from resultstore.backends.celery.codec import kombu_types
 from resultstore.backends.celery.owners import HEADER
 from resultstore.backends.celery.setup import store_of
 from resultstore.dispatch.orders import Order, announce, withdraw
-from resultstore.index.index import Over
+from resultstore.index.index import Overwrite
 from resultstore.model.errors import BrokerUnavailable
 from resultstore.model.result import State
 
@@ -66,7 +66,7 @@ class CeleryDispatcher:
             return
         if found.state not in _STARTED:
             # Should a worker begin it in this moment: it is ended by the same revocation, and writes this state itself.
-            self._store.save(found.moved(State.REVOKED), over=Over.UNFINISHED)
+            self._store.save(found.moved(State.REVOKED), over=Overwrite.IF_UNFINISHED)
         try:
             self._app.control.revoke(result_id, terminate=True)
         except self._faults as error:

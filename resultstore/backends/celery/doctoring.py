@@ -10,7 +10,7 @@ from celery.utils.imports import cwd_in_path
 
 from resultstore.backends.celery.capture.registry import covered
 from resultstore.model.errors import Misconfigured
-from resultstore.ops.doctor import Probe, Verdict, Wrong
+from resultstore.ops.doctor import Defect, Probe, Verdict
 
 CONSUMER_TIMEOUT_S: Final = 1_800  # RabbitMQ since 3.8.17; `consumer_timeout` in rabbitmq.conf, in milliseconds
 VISIBILITY_TIMEOUT_S: Final = 3_600  # kombu/transport/redis.py
@@ -41,19 +41,19 @@ def app_probes(name: str) -> dict[str, Probe]:
     return found
 
 
-def all_captured(app: Celery) -> str | Wrong:
+def all_captured(app: Celery) -> str | Defect:
     """Whether every task's outputs are captured."""
     theirs = sorted(name for name in app.tasks if not name.startswith("celery."))
     missed = [name for name in theirs if not covered(app.tasks[name])]
     if missed:
-        return Wrong(
+        return Defect(
             f"{_named(missed)} not captured ({len(missed)} of {len(theirs)} tasks): large outputs fail or travel whole",
             "call setup(app) where the app is made, and register tasks by decorators or app.register_task",
         )
     return f"{len(theirs)} tasks"
 
 
-def ends_in_time(app: Celery) -> str | Wrong:
+def ends_in_time(app: Celery) -> str | Defect:
     """Whether RabbitMQ waits long enough for tasks that are acknowledged when they have ended."""
     limit_s = float(app.conf.get("resultstore_consumer_timeout_s") or CONSUMER_TIMEOUT_S)
     return _within(
@@ -65,7 +65,7 @@ def ends_in_time(app: Celery) -> str | Wrong:
     )
 
 
-def is_seen_again_in_time(app: Celery) -> str | Wrong:
+def is_seen_again_in_time(app: Celery) -> str | Defect:
     """Whether a broker in Redis hands a running task to another worker."""
     limit_s = float(app.conf.broker_transport_options.get("visibility_timeout") or VISIBILITY_TIMEOUT_S)
     return _within(
@@ -77,12 +77,12 @@ def is_seen_again_in_time(app: Celery) -> str | Wrong:
     )
 
 
-def _within(app: Celery, limit_s: float, *, what: str, remedy: str) -> str | Wrong:
+def _within(app: Celery, limit_s: float, *, what: str, remedy: str) -> str | Defect:
     late = {name: task for name, task in app.tasks.items() if task.acks_late and not name.startswith("celery.")}
     longer = sorted(name for name, task in late.items() if not _ends_within(app, task, limit_s))
     if longer:
         text = f"{_named(longer)} may run longer than {what} ({limit_s:.0f} s): such a task is run again beside itself"
-        return Wrong(text, remedy, Verdict.WARNING)
+        return Defect(text, remedy, Verdict.WARNING)
     return f"{len(late)} tasks are acknowledged late, all end within {limit_s:.0f} s"
 
 

@@ -42,7 +42,7 @@ _SWITCHES: Final = (*_LEGACY, "track_sent")
 _CERT_REQS: Final = {"CERT_NONE": "none", "CERT_OPTIONAL": "optional", "CERT_REQUIRED": "required"}
 
 
-class Place(msgspec.Struct, frozen=True):
+class BackendUrl(msgspec.Struct, frozen=True):
     """Where a backend's servers are: our settings, and what of Redis no URL can say."""
 
     settings: Settings
@@ -52,7 +52,7 @@ class Place(msgspec.Struct, frozen=True):
     track_sent: bool = False  # tell an id that was sent from an unknown one
 
 
-def place(url: str | None, conf: Any) -> Place:  # noqa: ANN401 - Celery's settings have no type
+def place(url: str | None, conf: Any) -> BackendUrl:  # noqa: ANN401 - Celery's settings have no type
     """Read the URL, then the transport options, then `resultstore_*` and `redis_*` settings, then RESULTSTORE_*.
 
     Raises Misconfigured, which names the setting, for a scheme that is not served.
@@ -75,7 +75,7 @@ def place(url: str | None, conf: Any) -> Place:  # noqa: ANN401 - Celery's setti
     settings = Settings(**chosen)  # type: ignore[arg-type]  # checked by it
     if any(said[name] for name in _LEGACY) and settings.index_url.startswith("memory"):
         raise Misconfigured("legacy_redis and publish_legacy need Redis: use redis:// in the backend's URL")
-    return Place(settings, _redis_options(url or "", conf, transport), **said)
+    return BackendUrl(settings, _redis_options(url or "", conf, transport), **said)
 
 
 class _Unseen:

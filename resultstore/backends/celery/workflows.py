@@ -13,7 +13,7 @@ from resultstore.model.ids import id_of
 from resultstore.model.result import Result
 
 
-class Workflows:
+class WorkflowNotes:
     """Notes below which root each message is sent, where it is not its own.
 
     So a task by itself costs nothing, and any other one `SADD` and one `EXPIRE` that nobody waits for. Notes may be

@@ -15,7 +15,7 @@ from dramatiq.results import Results
 from resultstore.backends.dramatiq.backend import OWNER, ResultStoreBackend, Sent, owner_of, retention_for
 from resultstore.capture.run import run_captured, still_wanted
 from resultstore.capture.run_counts import RunCounts, lost_message
-from resultstore.index.index import Over
+from resultstore.index.index import Overwrite
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import Misconfigured, ResultDeleted, ResultStoreError
 from resultstore.model.ids import id_of
@@ -25,7 +25,7 @@ from resultstore.store.attempt import Attempt, current
 Body = Callable[..., object]
 
 
-class EncoderUnfit(Misconfigured, MiddlewareError):
+class EncoderUnsuitable(Misconfigured, MiddlewareError):
     """Dramatiq's encoder cannot write Artifacts. A MiddlewareError: Dramatiq ignores what else a hook raises."""
 
 
@@ -57,10 +57,10 @@ class Capture(Middleware):
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """Refuse to work with an encoder that loses Artifacts: a pipeline would stop without a word.
 
-        Raises EncoderUnfit.
+        Raises EncoderUnsuitable.
         """
         if not _carries_artifacts():
-            raise EncoderUnfit(
+            raise EncoderUnsuitable(
                 f"Dramatiq's {type(get_encoder()).__name__} cannot write Artifacts: call setup(broker) after "
                 "dramatiq.set_encoder(...), or set ArtifactEncoder(your_encoder)"
             )
@@ -89,11 +89,11 @@ class Capture(Middleware):
         )
         retries = message.options.get("retries", 0)
         if not retries:
-            if not self._store.save(known, over=Over.NOTHING) and self._store.was_deleted(known.id):
+            if not self._store.save(known, over=Overwrite.IF_ABSENT) and self._store.was_deleted(known.id):
                 raise MessageDeleted(str(ResultDeleted.of(known.id)))
             return
         told = message.options.get("traceback") or ""
-        self._store.save(known.moved(State.RETRY, retries=retries, traceback=told), over=Over.UNFINISHED)
+        self._store.save(known.moved(State.RETRY, retries=retries, traceback=told), over=Overwrite.IF_UNFINISHED)
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
         """Remember which message this thread is about to run. Raises SkipMessage for cancelled or deleted work."""

@@ -10,11 +10,11 @@ from taskiq.abc.serializer import TaskiqSerializer
 from taskiq.depends.progress_tracker import TaskProgress
 
 from resultstore.backends.taskiq import beside as besides, ending
-from resultstore.backends.taskiq.beside import Beside
-from resultstore.backends.taskiq.encoding import Encoding
+from resultstore.backends.taskiq.beside import SideRecord
+from resultstore.backends.taskiq.encoding import ValueCodec
 from resultstore.backends.taskiq.waiting import Waiters
 from resultstore.connect import connect
-from resultstore.index.index import Over
+from resultstore.index.index import Overwrite
 from resultstore.model.errors import ResultMissing, WrongType
 from resultstore.model.ids import id_of
 from resultstore.model.result import Failure, Progress, Result, State
@@ -44,7 +44,7 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
         result_expires_s: int | None = None,
     ) -> None:
         self.store = connect() if store is None else store
-        self.encoding = Encoding(serializer)
+        self.encoding = ValueCodec(serializer)
         self.waiters = Waiters(self.store)
         self._ttl_s = result_expires_s
 
@@ -92,7 +92,7 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
         Whether it was written: no record of this id was there, and no tombstone.
         """
         known = Result(id=id_of(task_id), task=task, owner=owner, created_at=time.time())
-        return self.store.save(known, over=Over.NOTHING, ttl_s=self._ttl_s)
+        return self.store.save(known, over=Overwrite.IF_ABSENT, ttl_s=self._ttl_s)
 
     def outcome(self, attempt: Attempt, payload: bytes) -> Result:
         """How `attempt` ends with its encoded value: sealed where there is something to outlive Redis.
@@ -116,7 +116,7 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
         await asyncio.to_thread(self._save, attempt, result, beside=beside, record=record)
 
     def _save(
-        self, attempt: Attempt, result: "TaskiqResult[Returned]", *, beside: Beside, record: Result | None
+        self, attempt: Attempt, result: "TaskiqResult[Returned]", *, beside: SideRecord, record: Result | None
     ) -> None:
         if not attempt.wanted:
             return
@@ -156,7 +156,7 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
             return
         known = self.store.load(task_id) or Result(id=task_id)
         shown = known.moved(State.PROGRESS, extra=extra, progress=progress or known.progress)
-        self.store.save(shown, over=Over.UNFINISHED, ttl_s=self._ttl_s)
+        self.store.save(shown, over=Overwrite.IF_UNFINISHED, ttl_s=self._ttl_s)
 
 
 def _attempt(task_id: str, result: "TaskiqResult[Returned]") -> Attempt:

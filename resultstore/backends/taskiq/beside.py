@@ -10,11 +10,11 @@ from taskiq.depends.progress_tracker import TaskProgress
 from taskiq.labels import parse_label, prepare_label
 from taskiq.serialization import ExceptionRepr, exception_to_python, prepare_exception
 
-from resultstore.backends.taskiq.encoding import Encoding
+from resultstore.backends.taskiq.encoding import ValueCodec
 from resultstore.model.result import Failure, Progress, Result
 
 
-class Beside(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SideRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Labels, times, logs, the error and the progress of one task.
 
     Args:
@@ -40,16 +40,16 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return None if self.progress is None else TaskProgress[object].model_validate(dict(self.progress))
 
 
-NOTHING = Beside()
+NOTHING = SideRecord()
 
 
-def told(result: "TaskiqResult[Any]", *, progress: Mapping[str, object] | None) -> Beside:
+def told(result: "TaskiqResult[Any]", *, progress: Mapping[str, object] | None) -> SideRecord:
     """What `result` tells besides its value.
 
     Call it in the event loop's thread: taskiq's way of writing exceptions keeps a list for the whole process.
     """
     error = None if result.error is None else prepare_exception(result.error, json)
-    return Beside(
+    return SideRecord(
         execution_time=result.execution_time,
         labels={name: prepare_label(label) for name, label in result.labels.items()},
         log=result.log,
@@ -58,9 +58,9 @@ def told(result: "TaskiqResult[Any]", *, progress: Mapping[str, object] | None) 
     )
 
 
-def of_progress(progress: "TaskProgress[object]") -> Beside:
+def of_progress(progress: "TaskProgress[object]") -> SideRecord:
     """What a running task tells."""
-    return Beside(progress={"state": str(getattr(progress.state, "value", progress.state)), "meta": progress.meta})
+    return SideRecord(progress={"state": str(getattr(progress.state, "value", progress.state)), "meta": progress.meta})
 
 
 def counted(meta: object) -> Progress | None:
@@ -73,24 +73,24 @@ def counted(meta: object) -> Progress | None:
         return None
 
 
-def written(beside: Beside, encoding: Encoding) -> bytes:
+def written(beside: SideRecord, encoding: ValueCodec) -> bytes:
     """`beside` for a record's `extra`. Raises WrongType when a progress' meta is not JSON."""
     # Not msgspec's own conversion: the meta may hold what only the encoding knows.
     given = {name: getattr(beside, name) for name in beside.__struct_fields__ if getattr(beside, name) is not None}
     return encoding.encoded(given)
 
 
-def read(result: Result, encoding: Encoding) -> Beside:
+def read(result: Result, encoding: ValueCodec) -> SideRecord:
     """What stands beside a record; where another door wrote that record, nothing."""
     if not result.extra:
         return NOTHING
     try:
-        return msgspec.convert(encoding.decoded(result.extra), Beside)
+        return msgspec.convert(encoding.decoded(result.extra), SideRecord)
     except msgspec.ValidationError:
         return NOTHING
 
 
-def error_of(result: Result, beside: Beside) -> BaseException | None:
+def error_of(result: Result, beside: SideRecord) -> BaseException | None:
     """The exception of a failed Result, in its own class where that is imported already, else in one made by name."""
     if beside.error is not None:
         return exception_to_python(ExceptionRepr.model_validate(dict(beside.error)))

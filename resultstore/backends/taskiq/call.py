@@ -9,19 +9,19 @@ from threading import Lock
 from typing import Any
 
 from resultstore.backends.taskiq.backend import ResultStoreBackend
-from resultstore.backends.taskiq.streams import Reading
+from resultstore.backends.taskiq.streams import StreamDrain
 from resultstore.capture.outputs import capture
 from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt, running
 
-_called: ContextVar["Call | None"] = ContextVar("resultstore_taskiq_call", default=None)
+_called: ContextVar["CapturedCall | None"] = ContextVar("resultstore_taskiq_call", default=None)
 
 
 class _Over(Exception):  # a signpost within this file: whoever waited for this thread has gone
     """The task was given up (a time-out) while this thread still worked for it."""
 
 
-class Call:
+class CapturedCall:
     """One attempt, what it made, and whether it may still commit.
 
     Args:
@@ -59,7 +59,7 @@ class Call:
         """
         store, encoding = self._backend.store, self._backend.encoding
         try:
-            with Reading(self._loop, self._check) as reading:
+            with StreamDrain(self._loop, self._check) as reading:
                 value = capture(store, reading.readable(returned))
             record = self._commit(encoding.encoded(value))
         except BaseException:
@@ -92,7 +92,7 @@ class Call:
 
 
 @contextmanager
-def calling(call: Call) -> Iterator[Call]:
+def calling(call: CapturedCall) -> Iterator[CapturedCall]:
     """Make `call` the current one, and its attempt the one that runs."""
     token = _called.set(call)
     try:
@@ -102,6 +102,6 @@ def calling(call: Call) -> Iterator[Call]:
         _called.reset(token)
 
 
-def called() -> Call | None:
+def called() -> CapturedCall | None:
     """The call that runs here, or None outside a task."""
     return _called.get()

@@ -13,13 +13,13 @@ from taskiq.exceptions import NoResultError
 
 from resultstore.backends.taskiq import ending
 from resultstore.backends.taskiq.backend import OWNER, ResultStoreBackend
-from resultstore.backends.taskiq.call import Call, called, calling
-from resultstore.backends.taskiq.ending import Ending
+from resultstore.backends.taskiq.call import CapturedCall, called, calling
+from resultstore.backends.taskiq.ending import AttemptOutcome
 from resultstore.backends.taskiq.hints import is_captured
 from resultstore.backends.taskiq.streams import is_stream
-from resultstore.backends.taskiq.threads import Threads
+from resultstore.backends.taskiq.threads import ThreadLimit
 from resultstore.capture.run import still_wanted
-from resultstore.index.index import Over
+from resultstore.index.index import Overwrite
 from resultstore.model.errors import IndexUnavailable, ResultDeleted
 from resultstore.model.result import State
 from resultstore.store import Store
@@ -48,7 +48,7 @@ class CapturingMiddleware(TaskiqMiddleware):
         super().__init__()
         self._backend = backend
         # Not the loop's own threads: what an async generator asks of those must not wait behind its own upload.
-        self._threads = Threads(UPLOADS, name="resultstore")
+        self._threads = ThreadLimit(UPLOADS, name="resultstore")
 
     def startup(self) -> None:
         """Wrap the tasks that are known."""
@@ -80,7 +80,7 @@ class CapturingMiddleware(TaskiqMiddleware):
             self._prepare(task)
         attempt = Attempt(message.task_id, task=message.task_name, owner=_owner(message), retries=_sendings(message))
         attempt.wanted = await self._asked(still_wanted, message)
-        call = Call(attempt, self._backend)
+        call = CapturedCall(attempt, self._backend)
         call.until_ended.enter_context(calling(call))
         return message
 
@@ -96,24 +96,24 @@ class CapturingMiddleware(TaskiqMiddleware):
                 await self._fail(call, message, result)
         finally:
             call.until_ended.close()
-        ending.hand_over(Ending(result, call.attempt, call.record))
+        ending.hand_over(AttemptOutcome(result, call.attempt, call.record))
 
     async def _asked(self, question: Callable[[Store, str], bool], message: TaskiqMessage) -> bool:
         return await asyncio.to_thread(question, self._backend.store, message.task_id)
 
-    async def finish(self, call: Call, returned: object) -> object:
+    async def finish(self, call: CapturedCall, returned: object) -> object:
         """What travels in the place of what an async task returned."""
         run = functools.partial(copy_context().run, call.finish, returned)
         return await asyncio.get_running_loop().run_in_executor(self._threads.pool, run)
 
-    async def _finish_late(self, call: Call, result: "TaskiqResult[Any]") -> None:
+    async def _finish_late(self, call: CapturedCall, result: "TaskiqResult[Any]") -> None:
         """Capture what came from a process pool, where nothing is known of the attempt."""
         try:
             result.return_value = await self.finish(call, result.return_value)
         except Exception as error:  # noqa: BLE001 - as the receiver does with whatever a task raises
             result.is_err, result.error, result.return_value = True, error, None
 
-    async def _fail(self, call: Call, message: TaskiqMessage, result: "TaskiqResult[Any]") -> None:
+    async def _fail(self, call: CapturedCall, message: TaskiqMessage, result: "TaskiqResult[Any]") -> None:
         sealed = await asyncio.to_thread(call.give_up)
         again = isinstance(result.error, NoResultError)
         if sealed is not None and not again:
@@ -123,7 +123,7 @@ class CapturingMiddleware(TaskiqMiddleware):
             result.return_value = self._backend.encoding.decoded(payload)
         elif again and _sendings(message) > call.attempt.retries:
             retried = call.attempt.result(State.RETRY).moved(State.RETRY, artifacts=())
-            await asyncio.to_thread(self._backend.store.save, retried, over=Over.UNFINISHED)
+            await asyncio.to_thread(self._backend.store.save, retried, over=Overwrite.IF_UNFINISHED)
 
     def _prepare(self, task: "AsyncTaskiqDecoratedTask[..., Any]") -> None:
         body = task.original_func
@@ -140,7 +140,7 @@ class CapturingMiddleware(TaskiqMiddleware):
             setattr(module, body.__name__, wrapped)
 
 
-def _wrapped(body: Body, task: str, finish: Callable[[Call, object], Awaitable[object]]) -> Body:
+def _wrapped(body: Body, task: str, finish: Callable[[CapturedCall, object], Awaitable[object]]) -> Body:
     if inspect.iscoroutinefunction(body):
 
         @functools.wraps(body)
@@ -151,7 +151,7 @@ def _wrapped(body: Body, task: str, finish: Callable[[Call, object], Awaitable[o
 
         return run
 
-    async def awaited(call: Call, returned: object) -> object:
+    async def awaited(call: CapturedCall, returned: object) -> object:
         return await finish(call, await returned if inspect.isawaitable(returned) else returned)
 
     @functools.wraps(body)
@@ -172,7 +172,7 @@ def _wrapped(body: Body, task: str, finish: Callable[[Call, object], Awaitable[o
     return run_in_thread
 
 
-def _taken(task: str) -> Call | None:
+def _taken(task: str) -> CapturedCall | None:
     """The receiver's call of `task`. Raises ResultDeleted where it was cancelled or deleted before it began."""
     call = called()
     if call is None or not call.take(task):

@@ -15,7 +15,7 @@ MARKER = "resultstore.artifact/1"
 _TYPE, _VALUE = "__type__", "__value__"
 
 
-class Encoding:
+class ValueCodec:
     """Plain values to bytes and back.
 
     Args:

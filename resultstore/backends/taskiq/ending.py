@@ -10,10 +10,10 @@ from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt
 
 # taskiq's `set_result` is told the id and the result alone. Both calls are made by one task of the event loop.
-_last: ContextVar["Ending | None"] = ContextVar("resultstore_taskiq_ending", default=None)
+_last: ContextVar["AttemptOutcome | None"] = ContextVar("resultstore_taskiq_ending", default=None)
 
 
-class Ending(msgspec.Struct, frozen=True):
+class AttemptOutcome(msgspec.Struct, frozen=True):
     """One attempt's end.
 
     Args:
@@ -27,12 +27,12 @@ class Ending(msgspec.Struct, frozen=True):
     record: Result | None
 
 
-def hand_over(ending: Ending) -> None:
+def hand_over(ending: AttemptOutcome) -> None:
     """Tell the `set_result` that follows."""
     _last.set(ending)
 
 
-def of(result: "TaskiqResult[Any]") -> Ending | None:
+def of(result: "TaskiqResult[Any]") -> AttemptOutcome | None:
     """What was handed over about this very `result`."""
     ending = _last.get()
     return ending if ending is not None and ending.result is result else None

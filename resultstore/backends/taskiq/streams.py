@@ -26,7 +26,7 @@ def is_stream(returned: object) -> bool:
     return isinstance(returned, AsyncGeneratorType)
 
 
-class Reading:
+class StreamDrain:
     """How one task's streams are read by a thread that is not the event loop's; ends them with its block.
 
     Args:

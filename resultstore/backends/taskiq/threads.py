@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock, Semaphore
 
 
-class Threads:
+class ThreadLimit:
     """Up to `most` threads of this process, and a semaphore that counts them for those who would rather not queue."""
 
     def __init__(self, most: int, *, name: str) -> None:

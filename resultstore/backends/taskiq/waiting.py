@@ -9,7 +9,7 @@ from taskiq.exceptions import TaskiqResultTimeoutError
 from taskiq.kicker import AsyncKicker
 
 from resultstore.backends.taskiq.hints import is_captured
-from resultstore.backends.taskiq.threads import Threads
+from resultstore.backends.taskiq.threads import ThreadLimit
 from resultstore.store import Store
 
 Params = ParamSpec("Params")
@@ -28,7 +28,7 @@ class Waiters:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._threads = Threads(WAITERS, name="resultstore-wait")
+        self._threads = ThreadLimit(WAITERS, name="resultstore-wait")
 
     async def ready(self, task_id: str, *, timeout_s: float, poll_s: float) -> bool:
         """Whether the result is there within `timeout_s`, or at the end of `poll_s` when no thread is free."""

@@ -15,7 +15,7 @@ _FOLDER = ".drafts"
 _PUBLISH_TRIES = 16  # each lost try needs a delete that prunes the same folder between two system calls
 
 
-class Drafts:
+class AtomicFiles:
     """The drafts of one folder, in `.drafts` inside it: the same file system, so that a link is enough to publish.
 
     A writer holds a lock on its draft. A draft that nobody locks was left by a writer that was killed; the first
@@ -31,7 +31,7 @@ class Drafts:
         self._swept_by_pid = 0
 
     @contextmanager
-    def opened(self) -> Iterator["Draft"]:
+    def opened(self) -> Iterator["AtomicFile"]:
         """A new, empty draft; whatever happens in the block, no draft is left after it."""
         with disk_errors(self._root):
             self.make_folder(self._folder)
@@ -59,7 +59,7 @@ class Drafts:
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
-    def _new(self) -> "Draft":
+    def _new(self) -> "AtomicFile":
         while True:
             path = self._folder / secrets.token_hex(16)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -67,7 +67,7 @@ class Drafts:
                 os.fchmod(descriptor, 0o660)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink:
-                return Draft(self._root, path, descriptor, make_folder=self.make_folder)
+                return AtomicFile(self._root, path, descriptor, make_folder=self.make_folder)
             os.close(descriptor)  # a sweep took it for abandoned before it was locked
 
     def _sweep(self) -> None:
@@ -77,7 +77,7 @@ class Drafts:
                 path.unlink(missing_ok=True)
 
 
-class Draft:
+class AtomicFile:
     """One locked file below `.drafts`, being written."""
 
     def __init__(self, root: Path, path: Path, descriptor: int, *, make_folder: Callable[[Path], None]) -> None:

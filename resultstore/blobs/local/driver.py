@@ -8,9 +8,9 @@ from io import FileIO
 from pathlib import Path
 from stat import S_ISREG
 
-from resultstore.blobs.blobstore import Chunk, Created, Part, Stored, Taken, Unknown
+from resultstore.blobs.blobstore import AlreadyExists, Chunk, Created, OutcomeUnknown, Part, Stored
 from resultstore.blobs.keys import checked_key, is_key
-from resultstore.blobs.local.atomic_file import Drafts, disk_errors
+from resultstore.blobs.local.atomic_file import AtomicFiles, disk_errors
 from resultstore.blobs.local.multipart import LocalParts, tag_of
 from resultstore.model.errors import BadReference, BlobMissing, BlobStoreUnavailable
 
@@ -33,7 +33,7 @@ class LocalBlobs:
 
     def __init__(self, root: Path, *, for_group: bool = False) -> None:
         self._root = root.absolute()
-        self._drafts = Drafts(self._root, for_group=for_group)
+        self._drafts = AtomicFiles(self._root, for_group=for_group)
         self._parts = LocalParts(self._root, self._drafts)
 
     def put(
@@ -64,17 +64,17 @@ class LocalBlobs:
         body: bytes,
         *,
         tags: Mapping[str, str],  # noqa: ARG002  no lifecycle runs in a folder: a sweep reads the seals themselves
-    ) -> Created | Taken | Unknown:
+    ) -> Created | AlreadyExists | OutcomeUnknown:
         """Write `body` under `key` only if nothing stands there; Unknown when it stands but may not survive a crash."""
         path = self._path(key)
         with self._drafts.opened() as draft:
             draft.write(body)
             if not draft.publish(path):
-                return Taken()
+                return AlreadyExists()
             try:
                 draft.settle(path)
             except BlobStoreUnavailable as error:
-                return Unknown(str(error))
+                return OutcomeUnknown(str(error))
             return Created(_stored(key, draft.status).etag)
 
     def replace(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> None:  # noqa: ARG002  as in `create`

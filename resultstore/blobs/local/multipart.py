@@ -12,7 +12,7 @@ from pathlib import Path
 
 from resultstore.blobs.blobstore import Chunk, Part, Stored
 from resultstore.blobs.keys import checked_key
-from resultstore.blobs.local.atomic_file import Draft, Drafts, disk_errors
+from resultstore.blobs.local.atomic_file import AtomicFile, AtomicFiles, disk_errors
 from resultstore.model.errors import BadReference, BlobMissing
 
 _FOLDER = ".parts"
@@ -30,7 +30,7 @@ class LocalParts:
     which whoever remembers the upload id aborts, else a later beginning. Completion copies: nobody meets half a blob.
     """
 
-    def __init__(self, root: Path, drafts: Drafts) -> None:
+    def __init__(self, root: Path, drafts: AtomicFiles) -> None:
         self._root = root
         self._drafts = drafts
 
@@ -106,7 +106,7 @@ class LocalParts:
                 if _UPLOAD_ID.match(one.name) and one.stat().st_mtime < before:
                     self.abort(one.name)
 
-    def _join(self, draft: Draft, upload_id: str, parts: Sequence[Part]) -> None:
+    def _join(self, draft: AtomicFile, upload_id: str, parts: Sequence[Part]) -> None:
         for part in parts:
             for chunk in _chunks(self._folder(upload_id) / str(part.number)):
                 draft.write(chunk)

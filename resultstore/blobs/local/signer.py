@@ -14,7 +14,7 @@ import msgspec
 from resultstore.blobs.blobstore import SignedUrl
 from resultstore.blobs.disposition import content_disposition
 from resultstore.blobs.keys import checked_key, is_key
-from resultstore.blobs.local.atomic_file import Drafts, disk_errors
+from resultstore.blobs.local.atomic_file import AtomicFiles, disk_errors
 from resultstore.model.errors import BadReference, Misconfigured
 from resultstore.telemetry.redaction import SecretBytes
 
@@ -28,7 +28,7 @@ _CHECKSUM_HEADER = "x-amz-checksum-sha256"
 Pairs = list[tuple[str, str]]
 
 
-class Grant(msgspec.Struct, frozen=True, kw_only=True):
+class SignedUrlClaims(msgspec.Struct, frozen=True, kw_only=True):
     """What a genuine URL allows.
 
     Args:
@@ -104,7 +104,7 @@ class LocalSigner:
         part = [("headers", ";".join(headers)), ("upload", upload_id), ("part", str(number))]
         return self._signed("PUT", key, expires_in_s, headers=headers, pairs=part)
 
-    def check(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Grant:
+    def check(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> SignedUrlClaims:
         """What the request may do.
 
         `path` and `query` are the raw ones, as sent; `headers` have any case. Raises BadReference when the URL has
@@ -161,7 +161,7 @@ def folder_secret(root: Path) -> bytes:
     path = root / ".secret"
     with disk_errors(root):
         if not path.exists():
-            with Drafts(root).opened() as draft:
+            with AtomicFiles(root).opened() as draft:
                 draft.write(secrets.token_hex(sha256().digest_size).encode())
                 if draft.publish(path):  # else another process was first: its secret is the folder's
                     draft.settle(path)
@@ -179,8 +179,8 @@ def _parsed(query: str) -> Pairs:
     return parse_qsl(query, keep_blank_values=True) or [("", "")]
 
 
-def _grant(method: str, key: str, values: Mapping[str, str], signed: Mapping[str, str]) -> Grant:
-    return Grant(
+def _grant(method: str, key: str, values: Mapping[str, str], signed: Mapping[str, str]) -> SignedUrlClaims:
+    return SignedUrlClaims(
         method=method,
         key=key,
         expires_at=int(values["expires"]),

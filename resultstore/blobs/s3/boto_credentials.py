@@ -11,7 +11,7 @@ from resultstore.model.errors import BlobStoreUnavailable, Misconfigured
 _REMEDY = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role"
 
 
-class BotoChain:
+class BotoCredentials:
     """Answers with the credentials of this moment; boto3 renews temporary ones before they end.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from resultstore.blobs.s3.credential_chain import CredentialChain
 from resultstore.blobs.s3.credentials import Credentials, CredentialSource
-from resultstore.blobs.s3.errors import Fault
+from resultstore.blobs.s3.errors import S3Failure
 from resultstore.blobs.s3.retry import Retries
 from resultstore.blobs.s3.target import S3Target
 from resultstore.model.errors import NotSupported, ResultStoreError
@@ -49,7 +49,7 @@ class S3Bucket:
             return False
         try:
             self.send(self._create)
-        except Refusal as refusal:
+        except RequestFailed as refusal:
             # Somebody made it meanwhile, or the answer to our first try was lost.
             if refusal.fault.code == "BucketAlreadyOwnedByYou":
                 return False
@@ -60,7 +60,7 @@ class S3Bucket:
         """Whether the bucket is there. Raises BlobStoreUnavailable."""
         try:
             self.send(lambda client: client.head_bucket(Bucket=self.target.bucket))
-        except Refusal as refusal:
+        except RequestFailed as refusal:
             if refusal.fault.status == _NOT_FOUND:
                 return False
             raise refusal.told(self.target, "the bucket") from refusal
@@ -70,7 +70,7 @@ class S3Bucket:
         """All lifecycle rules of the bucket, everybody's. BlobStoreUnavailable where the store has no such thing."""
         try:
             answer = self.send(lambda client: client.get_bucket_lifecycle_configuration(Bucket=self.target.bucket))
-        except Refusal as refusal:
+        except RequestFailed as refusal:
             if refusal.fault.code == "NoSuchLifecycleConfiguration":
                 return ()
             raise refusal.told(self.target, "reading of the lifecycle rules") from refusal
@@ -90,7 +90,7 @@ class S3Bucket:
         what = "writing of the lifecycle rules"
         try:
             self.send(lambda client: self._write_rules(client, wanted))
-        except Refusal as refusal:
+        except RequestFailed as refusal:
             if refusal.fault.status == _CONFLICT:
                 where, summary = f"bucket {self.target.bucket} at {self.target.origin}", refusal.fault.summary
                 raise NotSupported(f"{what}: {where} refuses it ({summary}): see `resultstore doctor`") from refusal
@@ -117,7 +117,7 @@ class S3Bucket:
             self.send(
                 lambda client: client.abort_multipart_upload(Bucket=self.target.bucket, Key=name, UploadId=upload_id)
             )
-        except Refusal as refusal:
+        except RequestFailed as refusal:
             if refusal.fault.code != "NoSuchUpload":
                 raise refusal.told(self.target, f"abortion of an upload of {key}") from refusal
 
@@ -139,17 +139,17 @@ class S3Bucket:
             try:
                 return request(client)
             except ERRORS as error:
-                fault = Fault.of(error)
+                fault = S3Failure.of(error)
                 pause_s = next(pauses, None) if fault.transient else None
                 if pause_s is None:
-                    raise Refusal(fault) from error
+                    raise RequestFailed(fault) from error
                 time.sleep(pause_s)
 
     def run(self, request: "Callable[[S3Client], T]", *, what: str) -> T:
         """`send`, with what it raises told as one of our errors about `what`."""
         try:
             return self.send(request)
-        except Refusal as refusal:
+        except RequestFailed as refusal:
             raise refusal.told(self.target, what) from refusal
 
     def _create(self, client: "S3Client") -> None:
@@ -169,10 +169,10 @@ class S3Bucket:
         client.put_bucket_lifecycle_configuration(Bucket=self.target.bucket, LifecycleConfiguration={"Rules": rules})
 
 
-class Refusal(Exception):
+class RequestFailed(Exception):
     """A request failed for good; told as one of our errors before it leaves the drivers."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: S3Failure) -> None:
         super().__init__(fault.summary)
         self.fault = fault
 

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 
 from resultstore.blobs.s3.certificates import tls_context
-from resultstore.blobs.s3.errors import Fault
+from resultstore.blobs.s3.errors import S3Failure
 from resultstore.blobs.s3.retry import Retries
 from resultstore.blobs.s3.target import S3Target
 from resultstore.model.errors import BlobStoreUnavailable
@@ -96,7 +96,7 @@ class StoreClock:
             except (OSError, HTTPException) as error:
                 pause_s = next(pauses, None)
                 if pause_s is None:
-                    raise Fault.of(error).error(self._target, "the store's clock") from error
+                    raise S3Failure.of(error).error(self._target, "the store's clock") from error
                 time.sleep(pause_s)
 
     def _tls(self) -> ssl.SSLContext | None:

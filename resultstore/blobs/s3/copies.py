@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from resultstore.blobs.blobstore import Stored
 from resultstore.blobs.keys import checked_key
-from resultstore.blobs.s3.bucket import Refusal, S3Bucket
+from resultstore.blobs.s3.bucket import RequestFailed, S3Bucket
 from resultstore.model.errors import BlobMissing, ChecksumMismatch
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class S3Copies:
                     Bucket=target.bucket, Key=name, CopySource=source, CopySourceIfMatch=f'"{etag}"'
                 )
             )
-        except Refusal as refusal:
+        except RequestFailed as refusal:
             fault = refusal.fault
             if fault.status == _CHANGED:
                 raise ChecksumMismatch(f"blob {key} was written over before it was copied: look at it again") from None

@@ -31,9 +31,9 @@ class CredentialChain:
         if plain is not None:
             return lambda: plain
         # boto3 is 10 MiB and a quarter of a second: whoever has plain keys in the environment never needs it here.
-        from resultstore.blobs.s3.boto_credentials import BotoChain  # noqa: PLC0415 - the same
+        from resultstore.blobs.s3.boto_credentials import BotoCredentials  # noqa: PLC0415 - the same
 
-        return BotoChain(self._profile)
+        return BotoCredentials(self._profile)
 
 
 def _of_environment(variables: Mapping[str, str]) -> Credentials | None:

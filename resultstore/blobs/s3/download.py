@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator
 from types import ModuleType
 
-from resultstore.blobs.s3.errors import Fault
-from resultstore.blobs.s3.obstore_client import Connection
+from resultstore.blobs.s3.errors import S3Failure
+from resultstore.blobs.s3.obstore_client import ObstoreClient
 from resultstore.model.errors import ChecksumMismatch, ResultStoreError
 
 _CHUNK_BYTES = 1024 * 1024
@@ -20,7 +20,7 @@ class Download:
     so bytes of two versions never mix. If-Range is not used: MinIO ignores it.
     """
 
-    def __init__(self, connection: Connection, key: str) -> None:
+    def __init__(self, connection: ObstoreClient, key: str) -> None:
         self._connection = connection
         self._key = key
 
@@ -62,7 +62,7 @@ class Download:
     def _again(
         self, *, at: int, end: int, etag: str | None, error: Exception | None, pause_s: float | None
     ) -> "_Opened":
-        fault = Fault.of(error or ConnectionError("the answer ended early"))
+        fault = S3Failure.of(error or ConnectionError("the answer ended early"))
         if pause_s is None or etag is None or not fault.transient:
             raise self._error(fault) from error
         time.sleep(pause_s)
@@ -81,21 +81,21 @@ class Download:
 
         try:
             return _Opened(self._connection.send(request, failed=self._failure))
-        except _NothingThere:
+        except _RangeEmpty:
             return None
 
-    def _failure(self, fault: Fault) -> ResultStoreError:
+    def _failure(self, fault: S3Failure) -> ResultStoreError:
         if fault.status == _NO_SUCH_RANGE:
-            return _NothingThere()
+            return _RangeEmpty()
         return self._error(fault)
 
-    def _error(self, fault: Fault) -> ResultStoreError:
+    def _error(self, fault: S3Failure) -> ResultStoreError:
         if fault.status == _CHANGED:
             return ChecksumMismatch(f"blob {self._key} was written over while it was read: ask for its Result again")
         return fault.missing_error(self._connection.target, self._key)
 
 
-class _NothingThere(ResultStoreError):
+class _RangeEmpty(ResultStoreError):
     """The range begins at the blob's end, or behind it."""
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from types import ModuleType
 
-from resultstore.blobs.blobstore import Chunk, Created, Part, Stored, Taken, Unknown
+from resultstore.blobs.blobstore import AlreadyExists, Chunk, Created, OutcomeUnknown, Part, Stored
 from resultstore.blobs.keys import checked_key
 from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.blobs.s3.clock import StoreClock
@@ -13,14 +13,14 @@ from resultstore.blobs.s3.copies import S3Copies
 from resultstore.blobs.s3.credential_chain import CredentialChain
 from resultstore.blobs.s3.credentials import CredentialSource
 from resultstore.blobs.s3.download import Download
-from resultstore.blobs.s3.errors import Fault
+from resultstore.blobs.s3.errors import S3Failure
 from resultstore.blobs.s3.listing import S3Listing, stored
 from resultstore.blobs.s3.multipart import S3Parts
-from resultstore.blobs.s3.obstore_client import Connection, TimeLimits
+from resultstore.blobs.s3.obstore_client import ObstoreClient, TimeLimits
 from resultstore.blobs.s3.retry import Retries
 from resultstore.blobs.s3.target import S3Target
-from resultstore.blobs.s3.unsigned_headers import S3Extras
-from resultstore.blobs.s3.upload import Upload
+from resultstore.blobs.s3.unsigned_headers import S3UnsignedHeaders
+from resultstore.blobs.s3.upload import StreamUpload
 from resultstore.model.errors import BlobStoreUnavailable, ResultStoreError
 
 _DELETED_AT_ONCE = 1000  # S3 API reference, DeleteObjects
@@ -50,12 +50,12 @@ class S3Blobs:
         credentials = credentials or CredentialChain()
         limits, retries = limits or TimeLimits(), retries or Retries()
         self._target = target
-        self._connection = Connection(target, credentials=credentials, limits=limits, retries=retries)
+        self._connection = ObstoreClient(target, credentials=credentials, limits=limits, retries=retries)
         self._bucket = S3Bucket(target, credentials=credentials, retries=retries)
         self._listing = S3Listing(self._connection, self._bucket)
         self._copies = S3Copies(self._bucket, self.stat)
         self._parts = S3Parts(self._bucket, self.stat)
-        self._extras = S3Extras(self._bucket)
+        self._extras = S3UnsignedHeaders(self._bucket)
         self._clock = StoreClock(target, timeout_s=limits.idle_s, retries=retries)
 
     @property
@@ -68,7 +68,7 @@ class S3Blobs:
 
         Without a hint 10,000 parts of 8 MiB is the limit (78 GiB); beyond, TooLarge asks for `size_hint_bytes`.
         """
-        upload = Upload(
+        upload = StreamUpload(
             self._connection, checked_key(key), media_type=media_type, stat=self.stat, abandon=self._abandon
         )
         return upload.send(chunks, size_hint_bytes=size_hint_bytes, now=self.now)
@@ -104,7 +104,7 @@ class S3Blobs:
         """Every blob whose key begins with `prefix`, in the order of keys. A page that fails is asked for again."""
         return self._listing.blobs(prefix)
 
-    def create(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> Created | Taken | Unknown:
+    def create(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> Created | AlreadyExists | OutcomeUnknown:
         """Write the small `body` under `key` with If-None-Match: *, sent exactly once.
 
         Unknown after a server error, a cut or a time-out: the store may have written it before it failed. A second
@@ -112,16 +112,16 @@ class S3Blobs:
         wrote nothing and may pass, another try is made.
         """
 
-        def request(library: ModuleType, client: object) -> Created | Taken | Unknown:
+        def request(library: ModuleType, client: object) -> Created | AlreadyExists | OutcomeUnknown:
             try:
                 done = library.put(client, checked_key(key), body, mode="create", tags=dict(tags), use_multipart=False)
             except self._connection.errors as error:
-                fault = Fault.of(error)
+                fault = S3Failure.of(error)
                 if fault.status in _TAKEN:
-                    return Taken()
+                    return AlreadyExists()
                 if fault.refused:
                     raise
-                return Unknown(f"{self._target.origin} gave no clear answer ({fault.summary}): {fault.remedy}")
+                return OutcomeUnknown(f"{self._target.origin} gave no clear answer ({fault.summary}): {fault.remedy}")
             return Created(str(done["e_tag"]).strip('"'))
 
         return self._connection.send(request, failed=partial(self._error, f"blob {key}"))
@@ -162,14 +162,14 @@ class S3Blobs:
         """Seconds since the epoch by the store's clock, measured every five minutes."""
         return self._clock.now()
 
-    def _stat_error(self, key: str, fault: Fault) -> ResultStoreError:
+    def _stat_error(self, key: str, fault: S3Failure) -> ResultStoreError:
         """HEAD has no body that names a missing bucket, or a foreign encryption; the next request tells."""
         if fault.missing:
             self._listing.check(key)
         if fault.unclear:
             self._connection.send(
                 lambda library, client: library.get_range(client, checked_key(key), start=0, length=1),
-                failed=partial(Fault.missing_error, target=self._target, key=key),
+                failed=partial(S3Failure.missing_error, target=self._target, key=key),
             )
         return fault.missing_error(self._target, key)
 
@@ -178,5 +178,5 @@ class S3Blobs:
         with suppress(BlobStoreUnavailable):
             self._bucket.abort_uploads(key)
 
-    def _error(self, what: str, fault: Fault) -> ResultStoreError:
+    def _error(self, what: str, fault: S3Failure) -> ResultStoreError:
         return fault.error(self._target, what)

@@ -71,7 +71,7 @@ _CONNECTION = (
 _ANY = "see whether it is up, and check RESULTSTORE_S3_ENDPOINT"
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
+class S3Failure(msgspec.Struct, frozen=True, kw_only=True):
     """One failed request.
 
     Args:
@@ -85,7 +85,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str
 
     @classmethod
-    def of(cls, error: Exception) -> "Fault":
+    def of(cls, error: Exception) -> "S3Failure":
         """What an exception of obstore or botocore says."""
         answer = getattr(error, "response", None)  # botocore's ClientError has one, as a dict; nothing else does
         if isinstance(answer, dict):
@@ -97,13 +97,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         return cls._read(status=status, code=code[1] if code else "", text=text)
 
     @classmethod
-    def of_answer(cls, status: int, text: str) -> "Fault":
+    def of_answer(cls, status: int, text: str) -> "S3Failure":
         """What an answer says: its status, and the document in it."""
         code = _CODE.search(text)
         return cls._read(status=status, code=code[1] if code else "", text=text)
 
     @classmethod
-    def _read(cls, *, status: int | None, code: str, text: str) -> "Fault":
+    def _read(cls, *, status: int | None, code: str, text: str) -> "S3Failure":
         told = next((remedy for mark, remedy in _CONNECTION if mark in text), _ANY)
         if status is None and _REGION in text:
             status = _MOVED

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from resultstore.blobs.s3.credentials import CredentialSource
-from resultstore.blobs.s3.errors import Fault
+from resultstore.blobs.s3.errors import S3Failure
 from resultstore.blobs.s3.target import S3Target
 from resultstore.blobs.s3.url_client import connect_to
 from resultstore.model import layout
@@ -35,7 +35,7 @@ _NO_SIGNATURE: Final = "0" * 64
 _BODY: Final = b"probe"
 
 
-class Forger:
+class ForgedRequests:
     """Sends requests that name an access key and were not signed with its secret.
 
     Everybody can make such a request who has seen one presigned URL: the key's id is part of the URL. MinIO's last
@@ -135,16 +135,16 @@ class Forger:
             answer = connection.getresponse()
             status, text = answer.status, answer.read(_ANSWER_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            raise Fault.of(error).error(target, "a probe") from error
+            raise S3Failure.of(error).error(target, "a probe") from error
         finally:
             connection.close()
-        fault = Fault.of_answer(status, text.decode(errors="replace"))
+        fault = S3Failure.of_answer(status, text.decode(errors="replace"))
         if fault.transient:  # it says neither yes nor no
             raise fault.error(target, "a probe")
         return status, text
 
 
-def carried_out(forger: Forger, *, delete: Callable[[str], None]) -> list[str]:
+def carried_out(forger: ForgedRequests, *, delete: Callable[[str], None]) -> list[str]:
     """Return the advisories by which the store writes what nobody signed.
 
     Args:

@@ -9,14 +9,14 @@ from typing import TypedDict
 from resultstore.blobs.blobstore import Stored
 from resultstore.blobs.keys import is_key
 from resultstore.blobs.s3.bucket import S3Bucket
-from resultstore.blobs.s3.errors import Fault
-from resultstore.blobs.s3.obstore_client import Connection
+from resultstore.blobs.s3.errors import S3Failure
+from resultstore.blobs.s3.obstore_client import ObstoreClient
 from resultstore.model.errors import ResultStoreError
 
 _PAGE_KEYS = 1000  # what ListObjectsV2 answers at most: one request a page
 
 
-class Meta(TypedDict):
+class ListedObject(TypedDict):
     """What obstore says of one object."""
 
     path: str
@@ -36,7 +36,7 @@ class S3Listing:
         bucket: sends boto3's.
     """
 
-    def __init__(self, connection: Connection, bucket: S3Bucket) -> None:
+    def __init__(self, connection: ObstoreClient, bucket: S3Bucket) -> None:
         self._connection = connection
         self._bucket = bucket
 
@@ -71,7 +71,7 @@ class S3Listing:
         def request(library: ModuleType, client: object) -> Sequence[Stored] | None:
             pages = library.list(client, folder or None, offset=after or None, chunk_size=_PAGE_KEYS)
             try:
-                batch: Sequence[Meta] | None = next(iter(pages), None)
+                batch: Sequence[ListedObject] | None = next(iter(pages), None)
             except library.exceptions.InvalidPathError:
                 return None
             return [stored(one) for one in batch or ()]
@@ -101,11 +101,11 @@ class S3Listing:
         ]
         return page, page[-1].key if page else None
 
-    def _error(self, folder: str, fault: Fault) -> ResultStoreError:
+    def _error(self, folder: str, fault: S3Failure) -> ResultStoreError:
         return fault.error(self._connection.target, _what(folder))
 
 
-def stored(meta: Meta) -> Stored:
+def stored(meta: ListedObject) -> Stored:
     """One object as obstore tells of it."""
     return Stored(
         key=meta["path"],

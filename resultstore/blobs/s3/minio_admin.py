@@ -28,7 +28,7 @@ _REFUSED: Final = "403"
 _UNKNOWN: Final = "404"
 
 
-class _Answer(msgspec.Struct, rename="pascal"):
+class _MinioError(msgspec.Struct, rename="pascal"):
     """MinIO's answer to what it refuses."""
 
     code: str = ""
@@ -39,7 +39,7 @@ class _Info(msgspec.Struct, rename={"arns": "sqsARN"}):
     arns: list[str] | None = None
 
 
-class _Account(msgspec.Struct):
+class _MinioAccount(msgspec.Struct):
     policy: str
 
 
@@ -127,7 +127,7 @@ class MinioServer:
     def policy_of(self, access_key: str) -> Policy | None:
         """What a service account may do; None when there is none of this name."""
         try:
-            account = msgspec.json.decode(self._admin.get_service_account(access_key), type=_Account)
+            account = msgspec.json.decode(self._admin.get_service_account(access_key), type=_MinioAccount)
         except MinioAdminException as error:
             if error._code == _UNKNOWN:  # noqa: SLF001 - the SDK gives it nowhere else
                 return None
@@ -212,8 +212,8 @@ def _rule(rule_id: str, *, arn: str, prefix: str) -> QueueConfig:
     return QueueConfig([_ARRIVED], queue=arn, config_id=rule_id, prefix_filter_rule=PrefixFilterRule(prefix))
 
 
-def _answer(body: str) -> _Answer:
+def _answer(body: str) -> _MinioError:
     try:
-        return msgspec.json.decode(body, type=_Answer)
+        return msgspec.json.decode(body, type=_MinioError)
     except msgspec.DecodeError:
-        return _Answer()
+        return _MinioError()

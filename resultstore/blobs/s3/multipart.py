@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from resultstore.blobs.blobstore import Part, Stored
 from resultstore.blobs.keys import checked_key
-from resultstore.blobs.s3.bucket import Refusal, S3Bucket
-from resultstore.blobs.s3.errors import Fault
+from resultstore.blobs.s3.bucket import RequestFailed, S3Bucket
+from resultstore.blobs.s3.errors import S3Failure
 from resultstore.model.errors import BadReference, BlobMissing
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class S3Parts:
         """Complete with If-None-Match: *, and believe only what stands there afterwards."""
         try:
             self._bucket.send(lambda client: self._complete(client, key, upload_id=upload_id, parts=parts))
-        except Refusal as refusal:
+        except RequestFailed as refusal:
             # Of a request that was carried out and whose answer was lost, the next try hears NoSuchUpload or 412.
             return self._settled(key, parts, fault=refusal.fault)
         return self._settled(key, parts, fault=None)
@@ -66,7 +66,7 @@ class S3Parts:
             answer = self._bucket.send(
                 lambda client: client.list_parts(Bucket=bucket, Key=name, UploadId=upload_id, PartNumberMarker=after)
             )
-        except Refusal as refusal:
+        except RequestFailed as refusal:
             if refusal.fault.code == _OVER:
                 raise _over(key) from refusal
             raise refusal.told(self._bucket.target, f"listing of the parts of {key}") from refusal
@@ -85,7 +85,7 @@ class S3Parts:
             IfNoneMatch="*",
         )
 
-    def _settled(self, key: str, parts: Sequence[Part], *, fault: Fault | None) -> Stored:
+    def _settled(self, key: str, parts: Sequence[Part], *, fault: S3Failure | None) -> Stored:
         size_bytes = sum(one.size_bytes for one in parts)
         try:
             stored = self._stat(key)

@@ -12,7 +12,7 @@ import msgspec
 
 from resultstore.blobs.s3.certificates import for_obstore
 from resultstore.blobs.s3.credentials import Credentials, CredentialSource
-from resultstore.blobs.s3.errors import Fault
+from resultstore.blobs.s3.errors import S3Failure
 from resultstore.blobs.s3.obstore_fork import live_obstore
 from resultstore.blobs.s3.retry import Retries
 from resultstore.blobs.s3.target import S3Target
@@ -51,7 +51,7 @@ class _S3Credential(TypedDict):
     expires_at: datetime | None
 
 
-class Connection:
+class ObstoreClient:
     """One bucket through obstore; each process of a fork gets its own client."""
 
     def __init__(
@@ -86,14 +86,14 @@ class Connection:
         """What obstore raises, to be caught around calls to it alone."""
         return (self.library.exceptions.BaseError, OSError)
 
-    def send(self, request: Callable[[ModuleType, object], T], *, failed: Callable[[Fault], ResultStoreError]) -> T:
+    def send(self, request: Callable[[ModuleType, object], T], *, failed: Callable[[S3Failure], ResultStoreError]) -> T:
         """Send an idempotent request until it succeeds, the store refuses it, or tries and time are used up."""
         client, pauses = self.client(), self.retries.pauses()
         for number in itertools.count(1):
             try:
                 return request(self.library, client)
             except self.errors as error:
-                fault = Fault.of(error)
+                fault = S3Failure.of(error)
                 again = fault.transient or (fault.denied and number < self.retries.denied_tries)
                 pause_s = next(pauses, None) if again else None
                 if pause_s is None:

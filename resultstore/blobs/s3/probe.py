@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, HasClock, Taken
+from resultstore.blobs.blobstore import AlreadyExists, BlobStore, Created, CreatesOnce, HasClock
 from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.blobs.s3.credentials import CredentialSource
-from resultstore.blobs.s3.errors import Fault
-from resultstore.blobs.s3.forgery import FORGERY_REMEDY, Forger, carried_out
+from resultstore.blobs.s3.errors import S3Failure
+from resultstore.blobs.s3.forgery import FORGERY_REMEDY, ForgedRequests, carried_out
 from resultstore.blobs.s3.signer import S3Signer
 from resultstore.blobs.s3.url_client import send_half, status_of
 from resultstore.model.errors import BlobMissing, NotSupported
@@ -95,7 +95,7 @@ class S3Probes:
         with self._key() as key, ThreadPoolExecutor(_CREATORS) as pool:
             answers = list(pool.map(lambda n: self._blobs.create(key, b"%d" % n, tags={}), range(_CREATORS)))
         won = sum(isinstance(answer, Created) for answer in answers)
-        lost = sum(isinstance(answer, Taken) for answer in answers)
+        lost = sum(isinstance(answer, AlreadyExists) for answer in answers)
         return Trait(
             name="conditional PUT",
             ok=won == 1,
@@ -216,7 +216,7 @@ class S3Probes:
 
         It is tried where a worker may write, and where a gateway may. Nothing is left of it.
         """
-        forger = Forger(self._target, credentials=self._credentials)
+        forger = ForgedRequests(self._target, credentials=self._credentials)
         found = carried_out(forger, delete=lambda key: self._blobs.delete([key]))
         detail = f"the store carries out writes that nobody signed ({', '.join(found)})"
         return Trait(
@@ -260,7 +260,7 @@ class S3Probes:
         try:
             yield
         except (OSError, http.client.HTTPException, BotoCoreError) as error:
-            raise Fault.of(error).error(self._target, "a probe") from error
+            raise S3Failure.of(error).error(self._target, "a probe") from error
 
 
 def _probe_rule(prefix: str) -> "LifecycleRuleOutputTypeDef":

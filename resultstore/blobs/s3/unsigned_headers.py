@@ -1,11 +1,11 @@
-"""S3Extras: what a sender added to an upload that its URL was not signed for."""
+"""S3UnsignedHeaders: what a sender added to an upload that its URL was not signed for."""
 
 import re
 from collections.abc import Mapping
 from typing import Final
 
 from resultstore.blobs.keys import checked_key
-from resultstore.blobs.s3.bucket import Refusal, S3Bucket
+from resultstore.blobs.s3.bucket import RequestFailed, S3Bucket
 from resultstore.model import layout
 from resultstore.model.errors import BlobMissing
 
@@ -19,7 +19,7 @@ _KEPT: Final = re.compile(
 )
 
 
-class S3Extras:
+class S3UnsignedHeaders:
     """The power ShowsExtras of one bucket.
 
     Args:
@@ -52,7 +52,7 @@ class S3Extras:
             answer = self._bucket.send(
                 lambda client: client.head_object(Bucket=target.bucket, Key=target.object_key(key))
             )
-        except Refusal as refusal:
+        except RequestFailed as refusal:
             raise refusal.fault.missing_error(target, what) from refusal
         return answer["ResponseMetadata"]["HTTPHeaders"]
 

@@ -8,14 +8,14 @@ from types import ModuleType
 
 from resultstore.blobs.blobstore import Chunk, Stored
 from resultstore.blobs.part_plan import MAX_PARTS, PartPlan, pieces
-from resultstore.blobs.s3.errors import Fault
-from resultstore.blobs.s3.obstore_client import Connection
+from resultstore.blobs.s3.errors import S3Failure
+from resultstore.blobs.s3.obstore_client import ObstoreClient
 from resultstore.model.errors import BlobMissing, ChecksumMismatch, ResultStoreError, TooLarge
 
 _GIB = 1024**3
 
 
-class Upload:
+class StreamUpload:
     """Sends one stream: a single PUT up to one part, multipart beyond.
 
     A crash leaves at most unfinished parts, which no reader sees and the store collects. A part that fails is sent
@@ -31,7 +31,7 @@ class Upload:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: ObstoreClient,
         key: str,
         *,
         media_type: str,
@@ -104,7 +104,7 @@ class Upload:
         try:
             writer.write(piece)  # type: ignore[attr-defined]  # obstore's classes have no types at run time
         except self._connection.errors as error:
-            raise self._error(Fault.of(error)) from error
+            raise self._error(S3Failure.of(error)) from error
 
     def _completed(self, writer: object, sent_bytes: int) -> Stored:
         """Complete, then ask what stands there.
@@ -112,16 +112,16 @@ class Upload:
         A lost answer to Complete, or NoSuchUpload after one, does not say whether it was done; under a key that nobody
         shares, the size does. Some stores also keep torn bytes of an upload that they call complete.
         """
-        fault: Fault | None = None
+        fault: S3Failure | None = None
         try:
             writer.close()  # type: ignore[attr-defined]  # the same
         except self._connection.errors as error:
-            fault = Fault.of(error)
+            fault = S3Failure.of(error)
         try:
             stored = self._stat(self._key)
         except BlobMissing as error:
             self._abandon(self._key)  # obstore aborts too, once, and what failed may fail again
-            raise self._error(fault or Fault.of(error)) from error
+            raise self._error(fault or S3Failure.of(error)) from error
         if stored.size_bytes != sent_bytes:
             raise ChecksumMismatch(
                 f"blob {self._key}: {sent_bytes} bytes were sent, the store keeps {stored.size_bytes}: run it again"
@@ -146,7 +146,7 @@ class Upload:
                 f" ({plan.max_bytes / _GIB:.1f} GiB): give size_hint_bytes, so that larger parts are used"
             )
 
-    def _error(self, fault: Fault) -> ResultStoreError:
+    def _error(self, fault: S3Failure) -> ResultStoreError:
         return fault.error(self._connection.target, f"blob {self._key}")
 
 

@@ -8,11 +8,11 @@ from typing import Final
 
 import structlog
 
-from resultstore.gateway.events.messages import Frame, place_of
-from resultstore.gateway.events.renderer import News
-from resultstore.gateway.results.rendering import ResultViews
-from resultstore.index.index import Feed, Streams
-from resultstore.model.event import Told
+from resultstore.gateway.events.messages import SseMessage, place_of
+from resultstore.gateway.events.renderer import EventRenderer
+from resultstore.gateway.results.rendering import ResultRenderer
+from resultstore.index.index import Feed, OwnerStreams
+from resultstore.model.event import OwnerEvent
 from resultstore.store import Store
 from resultstore.telemetry.tolerance import IN_A_ROW
 
@@ -22,7 +22,7 @@ _PAUSE_S: Final = 0.2
 _log = structlog.get_logger(__name__)
 
 
-class Newsroom:
+class FeedReader:
     """One feed, one thread.
 
     It knows for each owner the place of the last Event, and asks for what was missed when the feed was cut. Where that
@@ -36,10 +36,15 @@ class Newsroom:
     """
 
     def __init__(
-        self, store: Store, index: Streams, views: ResultViews, *, deliver: Callable[[Sequence[Frame]], None]
+        self,
+        store: Store,
+        index: OwnerStreams,
+        views: ResultRenderer,
+        *,
+        deliver: Callable[[Sequence[SseMessage]], None],
     ) -> None:
         self._index = index
-        self._news = News(store, views)
+        self._news = EventRenderer(store, views)
         self._deliver = deliver
         self._feed: Feed = index.feed()
         self._places: dict[str, str] = {}
@@ -71,14 +76,14 @@ class Newsroom:
                 continue
             while self._left:
                 self._places.pop(self._left.popleft(), None)
-            told = [*map(Told, self._behind), *told]
+            told = [*map(OwnerEvent, self._behind), *told]
             if told and not self._told(told):
                 self._each_told(told)
             if self._behind:
                 time.sleep(_PAUSE_S)
         self._feed.close()
 
-    def _each_told(self, told: Sequence[Told]) -> None:
+    def _each_told(self, told: Sequence[OwnerEvent]) -> None:
         """Deliver what is told owner by owner: where all together failed, one of them may be the reason."""
         failures = 0
         for owner in {one.owner for one in told}:
@@ -86,7 +91,7 @@ class Newsroom:
             if failures == IN_A_ROW:  # then it is Redis
                 return
 
-    def _told(self, told: Sequence[Told]) -> bool:
+    def _told(self, told: Sequence[OwnerEvent]) -> bool:
         """Deliver what is told; whether all of it could be read. Owners of whom it could not are asked for again."""
         try:
             self._tell(told)
@@ -96,11 +101,11 @@ class Newsroom:
             return False
         return True
 
-    def _tell(self, told: Sequence[Told]) -> None:
+    def _tell(self, told: Sequence[OwnerEvent]) -> None:
         """Deliver what is told; nothing is remembered as told before all of it could be read."""
         places: dict[str, str] = {}
-        frames: list[Frame] = []
-        events: list[Told] = []
+        frames: list[SseMessage] = []
+        events: list[OwnerEvent] = []
         for one in told:
             if one.event is None:
                 frames += self._caught_up(one.owner, places, events)
@@ -113,17 +118,17 @@ class Newsroom:
         if frames:
             self._deliver(frames)
 
-    def _is_old(self, one: Told, places: dict[str, str]) -> bool:
+    def _is_old(self, one: OwnerEvent, places: dict[str, str]) -> bool:
         place, last = place_of(one.at), place_of(places.get(one.owner, self._places.get(one.owner, "")))
         return place is not None and last is not None and place <= last
 
-    def _caught_up(self, owner: str, places: dict[str, str], events: list[Told]) -> list[Frame]:
+    def _caught_up(self, owner: str, places: dict[str, str], events: list[OwnerEvent]) -> list[SseMessage]:
         """The owner is heard from now on: for the first time, or again."""
         last = places.get(owner, self._places.get(owner))
         missed = self._index.missed(owner, after=last) if last and owner else None
         if missed is None:
             places[owner] = self._index.latest(owner) if owner else ""
-            return [Frame(owner, None, b"")]
+            return [SseMessage(owner, None, b"")]
         for one in missed:
             places[owner] = one.at
             events.append(one)

@@ -8,11 +8,11 @@ from typing import Final
 
 from anyio import to_thread
 
-from resultstore.gateway.events.feed_reader import Newsroom
-from resultstore.gateway.events.messages import Frame
+from resultstore.gateway.events.feed_reader import FeedReader
+from resultstore.gateway.events.messages import SseMessage
 from resultstore.gateway.events.viewer import Viewer
-from resultstore.gateway.results.rendering import ResultViews
-from resultstore.index.index import Streams
+from resultstore.gateway.results.rendering import ResultRenderer
+from resultstore.index.index import OwnerStreams
 from resultstore.model.errors import IndexUnavailable, Misconfigured
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
@@ -41,11 +41,11 @@ class Hub:
         views: shows what a viewer may see of one.
     """
 
-    def __init__(self, store: Store, views: ResultViews) -> None:
+    def __init__(self, store: Store, views: ResultRenderer) -> None:
         self._store = store
         self._views = views
         self._audiences: dict[str, _Audience] = {}
-        self._newsroom: Newsroom | None = None
+        self._newsroom: FeedReader | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -109,22 +109,22 @@ class Hub:
                 viewer.end()
         self._newsroom, self._ticking, self._loop, self._audiences = None, None, None, {}
 
-    def _opened(self) -> Newsroom:
+    def _opened(self) -> FeedReader:
         """The newsroom, begun with the first viewer."""
         if self._newsroom is None:
             index, loop = self._store.index, asyncio.get_running_loop()
-            if not isinstance(index, Streams):
+            if not isinstance(index, OwnerStreams):
                 raise Misconfigured("this index tells nothing: use redis:// or memory:// in RESULTSTORE_INDEX_URL")
 
-            def deliver(frames: Sequence[Frame]) -> None:
+            def deliver(frames: Sequence[SseMessage]) -> None:
                 with suppress(RuntimeError):  # the loop has ended meanwhile
                     loop.call_soon_threadsafe(self._deliver, frames)
 
-            self._newsroom = Newsroom(self._store, index, self._views, deliver=deliver)
+            self._newsroom = FeedReader(self._store, index, self._views, deliver=deliver)
             self._loop, self._ticking = loop, loop.create_task(self._tick())
         return self._newsroom
 
-    def _deliver(self, frames: Sequence[Frame]) -> None:
+    def _deliver(self, frames: Sequence[SseMessage]) -> None:
         for frame in frames:
             audience = self._audiences.get(frame.owner)
             if audience is None:

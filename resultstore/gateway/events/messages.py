@@ -18,7 +18,7 @@ Place = tuple[int, int]
 View = Callable[[Result], BaseModel]
 
 
-class Frame(msgspec.Struct, frozen=True):
+class SseMessage(msgspec.Struct, frozen=True):
     """One message for every viewer of an owner.
 
     Args:

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from resultstore.gateway.events.messages import (
-    Frame,
+    SseMessage,
     change_message,
     place_of,
     removed_message,
     result_message,
 )
-from resultstore.gateway.results.rendering import ResultViews
+from resultstore.gateway.results.rendering import ResultRenderer
 from resultstore.model.errors import Damaged, Refused
-from resultstore.model.event import Event, Told
+from resultstore.model.event import Event, OwnerEvent
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
 from resultstore.store import Store
@@ -27,7 +27,7 @@ _Key = tuple[str, str]
 _Shown = tuple[str, int]
 
 
-class News:
+class EventRenderer:
     """Belongs to one thread.
 
     Args:
@@ -35,12 +35,12 @@ class News:
         views: shows what a viewer may see of one.
     """
 
-    def __init__(self, store: Store, views: ResultViews) -> None:
+    def __init__(self, store: Store, views: ResultRenderer) -> None:
         self._store = store
         self._views = views
         self._shown: OrderedDict[_Key, _Shown] = OrderedDict()  # state and number of Artifacts, as last sent
 
-    def frames(self, told: Sequence[Told]) -> list[Frame]:
+    def frames(self, told: Sequence[OwnerEvent]) -> list[SseMessage]:
         """One frame for each Result that Events tell of: of several Events of one the last counts.
 
         Raises Unavailable when the records cannot be read; nothing is remembered as shown then.
@@ -75,13 +75,13 @@ class News:
             _log.warning("event_not_read", id=result_id, error=str(error))
             return None
 
-    def _frame(self, key: _Key, at: str, event: Event, loaded: dict[_Key, Result | None]) -> Frame | None:
+    def _frame(self, key: _Key, at: str, event: Event, loaded: dict[_Key, Result | None]) -> SseMessage | None:
         owner, place = key[0], place_of(at)
         if event.state == DELETED:
             self._shown.pop(key, None)
-            return Frame(owner, place, removed_message(event, at=at))
+            return SseMessage(owner, place, removed_message(event, at=at))
         if key not in loaded:
-            return Frame(owner, place, change_message(event, at=at))
+            return SseMessage(owner, place, change_message(event, at=at))
         result = loaded[key]
         # Whoever can write to Redis can name any id in anybody's stream: the record says whose it is.
         if result is None or result.owner != owner:
@@ -91,4 +91,4 @@ class News:
             return None
         self._shown[key] = (str(result.state), len(result.artifacts))
         self._shown.move_to_end(key)
-        return Frame(owner, place, result_message(views[0], at=at))
+        return SseMessage(owner, place, result_message(views[0], at=at))

@@ -11,12 +11,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from resultstore.gateway.events.hub import Hub
 from resultstore.gateway.events.messages import RESET
-from resultstore.gateway.events.snapshot import Past
-from resultstore.gateway.events.stream_quota import Seat
+from resultstore.gateway.events.snapshot import Snapshot
+from resultstore.gateway.events.stream_quota import StreamQuota
 from resultstore.gateway.events.viewer import Viewer
 from resultstore.gateway.identity.caller import Caller, needs
 from resultstore.gateway.quotas import Quotas
-from resultstore.gateway.results.rendering import ResultViews
+from resultstore.gateway.results.rendering import ResultRenderer
 from resultstore.store import Store
 
 _HEADERS: Final = {
@@ -41,8 +41,8 @@ class EventRoutes:
         quotas: how many streams an owner may have open.
     """
 
-    def __init__(self, store: Store, hub: Hub, views: ResultViews, *, quotas: Quotas) -> None:
-        self._past = Past(store, views)
+    def __init__(self, store: Store, hub: Hub, views: ResultRenderer, *, quotas: Quotas) -> None:
+        self._past = Snapshot(store, views)
         self._hub = hub
         self._quotas = quotas
 
@@ -67,7 +67,7 @@ class EventRoutes:
         `result` ResultView: its state or its Artifacts have changed. `change` {id, state, progress, changed_at}: it is
         further. `removed` {id}. `reset` {}: something was missed; a snapshot follows. A comment comes every 15 s.
         """
-        seat = Seat(self._quotas, caller.owner)
+        seat = StreamQuota(self._quotas, caller.owner)
         viewer = Viewer((caller.owner, "") if "admin" in caller.scopes else (caller.owner,))
         try:
             await seat.take()
@@ -90,7 +90,7 @@ class EventStream(Response):
         viewer: Viewer,
         began: bytes,
         *,
-        seat: Seat,
+        seat: StreamQuota,
         again: Callable[[Viewer], Awaitable[bytes]],
         leave: Callable[[Viewer], None],
     ) -> None:

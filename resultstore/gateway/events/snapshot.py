@@ -6,10 +6,10 @@ from typing import Final
 from anyio import CapacityLimiter, to_thread
 
 from resultstore.gateway.events.messages import HEARTBEAT, RESET, place_of, result_message, snapshot_message
-from resultstore.gateway.events.renderer import News
+from resultstore.gateway.events.renderer import EventRenderer
 from resultstore.gateway.events.viewer import Viewer
-from resultstore.gateway.results.rendering import ResultViews
-from resultstore.index.index import Streams
+from resultstore.gateway.results.rendering import ResultRenderer
+from resultstore.index.index import OwnerStreams
 from resultstore.model.result import Result
 from resultstore.store import Store
 
@@ -19,7 +19,7 @@ _SNAPSHOTS_AT_ONCE: Final = 4  # of the threads that answer everything else too
 _CLOCK_SLACK_S: Final = 60.0  # between the clocks of Redis and of the workers
 
 
-class Past:
+class Snapshot:
     """Reads for one viewer at a time, a few viewers at once.
 
     Args:
@@ -27,7 +27,7 @@ class Past:
         views: shows what a viewer may see of one.
     """
 
-    def __init__(self, store: Store, views: ResultViews) -> None:
+    def __init__(self, store: Store, views: ResultRenderer) -> None:
         self._store = store
         self._views = views
         self._limiter = CapacityLimiter(_SNAPSHOTS_AT_ONCE)
@@ -45,13 +45,13 @@ class Past:
 
     def _replayed(self, viewer: Viewer, last_id: str) -> bytes | None:
         place, index, owner = place_of(last_id), self._store.index, viewer.owners[0]
-        if place is None or not isinstance(index, Streams):
+        if place is None or not isinstance(index, OwnerStreams):
             return None
         missed = index.missed(owner, after="{}-{}".format(*place))
         if missed is None:
             return None
         viewer.begin(place_of(missed[-1].at) if missed else place)
-        frames = News(self._store, self._views).frames(missed)
+        frames = EventRenderer(self._store, self._views).frames(missed)
         since = place[0] / 1000 - _CLOCK_SLACK_S
         unowned = [one for one in self._unowned(viewer)[0] if (one.changed_at or 0) > since]
         messages = [frame.message for frame in frames]
@@ -61,7 +61,7 @@ class Past:
     def _snapshot(self, viewer: Viewer) -> bytes:
         """The place in the stream is read first: what comes while the records are read is told once more."""
         index, owner = self._store.index, viewer.owners[0]
-        at = index.latest(owner) if isinstance(index, Streams) else ""
+        at = index.latest(owner) if isinstance(index, OwnerStreams) else ""
         viewer.begin(place_of(at))
         lines = self._store.owners.listed(owner, limit=SNAPSHOT_RESULTS + 1)
         loaded = self._store.owners.load(owner, [one.id for one in lines[:SNAPSHOT_RESULTS]])

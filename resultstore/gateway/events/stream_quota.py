@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from anyio import to_thread
 
-from resultstore.gateway.quotas import Kind, Quotas
+from resultstore.gateway.quotas import QuotaKind, Quotas
 from resultstore.model.errors import ResultStoreError
 
 _LIFE_S: Final = 90.0  # what a gateway that died had open is free again after this
@@ -16,7 +16,7 @@ _RENEWED_S: Final = 30.0
 _log = structlog.get_logger(__name__)
 
 
-class Seat:
+class StreamQuota:
     """Belongs to one stream.
 
     Args:
@@ -45,9 +45,9 @@ class Seat:
     async def leave(self) -> None:
         """Give it back. When Redis is away it ends by itself."""
         try:
-            await to_thread.run_sync(self._quotas.leave, Kind.STREAMS, self._owner, self._name)
+            await to_thread.run_sync(self._quotas.leave, QuotaKind.STREAMS, self._owner, self._name)
         except ResultStoreError as error:
             _log.warning("seat_not_left", error=str(error))
 
     def _take(self) -> None:
-        self._quotas.take(Kind.STREAMS, self._owner, self._name, ttl_s=_LIFE_S)
+        self._quotas.take(QuotaKind.STREAMS, self._owner, self._name, ttl_s=_LIFE_S)

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from typing import Final
 
-from resultstore.gateway.events.messages import HEARTBEAT, RESET, Frame, Place
+from resultstore.gateway.events.messages import HEARTBEAT, RESET, Place, SseMessage
 
 # A reader who is behind by either is let go: he comes back with Last-Event-ID and gets what he has missed.
 QUEUE_FRAMES: Final = 512
@@ -24,7 +24,7 @@ class Viewer:
 
     def __init__(self, owners: tuple[str, ...]) -> None:
         self.owners = owners
-        self._waiting: deque[Frame] = deque()
+        self._waiting: deque[SseMessage] = deque()
         self._waiting_bytes = 0
         self._filled = asyncio.Event()
         self._known: Place | None = None
@@ -38,7 +38,7 @@ class Viewer:
         """Leave out what stands at this place of the stream or before it: he has been sent that otherwise."""
         self._known = known
 
-    def put(self, frame: Frame) -> None:
+    def put(self, frame: SseMessage) -> None:
         """Queue a frame; too many of them end the stream."""
         self._waiting.append(frame)
         self._waiting_bytes += len(frame.message)
@@ -63,7 +63,7 @@ class Viewer:
         if not self._taken and now - self._took_at > STUCK_S:
             self.drop()
         elif self._taken and now - self._took_at > HEARTBEAT_S:
-            self.put(Frame("", None, HEARTBEAT))
+            self.put(SseMessage("", None, HEARTBEAT))
 
     async def take(self) -> bytes:
         """All that waits, as one piece; RESET alone when something was missed; b"" when the stream is over."""
@@ -80,5 +80,5 @@ class Viewer:
         piece = b"".join(frame.message for frame in frames if self._is_news(frame))
         return piece or await self.take()
 
-    def _is_news(self, frame: Frame) -> bool:
+    def _is_news(self, frame: SseMessage) -> bool:
         return frame.place is None or self._known is None or frame.place > self._known

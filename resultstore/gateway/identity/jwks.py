@@ -25,7 +25,7 @@ ALGORITHM_OF: Final[Mapping[str, str]] = {"RSA": "RS256", "OKP": "EdDSA"}
 _log = structlog.get_logger(__name__)
 
 
-class Jwks:
+class JwksKeys:
     """The keys at one URL.
 
     Args:

@@ -9,7 +9,7 @@ import structlog
 
 from resultstore.gateway.identity.bearer import token_in, unknown_token
 from resultstore.gateway.identity.caller import SCOPES, Caller
-from resultstore.gateway.identity.jwks import Jwks
+from resultstore.gateway.identity.jwks import JwksKeys
 from resultstore.gateway.middleware.host_guard import LOOPBACK
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
@@ -25,14 +25,14 @@ _UNREADABLE: Final = (jwt.PyJWTError, ValueError, TypeError, RecursionError)
 _log = structlog.get_logger(__name__)
 
 
-class Keys(Protocol):
+class KeyFinder(Protocol):
     """Finds the key that a token names, with the one algorithm it is for."""
 
     async def key(self, kid: str) -> jwt.PyJWK | None:
         """The key of that name, or None. Raises Unavailable when it cannot be asked for."""
 
 
-class OneSecret:
+class SharedSecret:
     """The key that issuer and gateway share: HS256 and nothing else."""
 
     def __init__(self, secret: bytes) -> None:
@@ -58,7 +58,7 @@ class Jwts:
 
     mode: Final = "jwt"
 
-    def __init__(self, keys: Keys, *, issuer: str, audience: str) -> None:
+    def __init__(self, keys: KeyFinder, *, issuer: str, audience: str) -> None:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
@@ -103,7 +103,7 @@ def jwts_of(settings: Settings) -> Jwts:
     secret = settings.jwt_secret.encode()
     if bool(secret) == bool(settings.jwt_jwks_url):
         raise Misconfigured("set one of RESULTSTORE_JWT_JWKS_URL and RESULTSTORE_JWT_SECRET, and not the other")
-    keys: Keys = OneSecret(secret) if secret else Jwks(_safe_url(settings.jwt_jwks_url))
+    keys: KeyFinder = SharedSecret(secret) if secret else JwksKeys(_safe_url(settings.jwt_jwks_url))
     return Jwts(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
 
 

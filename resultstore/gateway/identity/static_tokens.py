@@ -8,7 +8,7 @@ import structlog
 
 from resultstore.gateway.identity.bearer import token_in, unknown_token
 from resultstore.gateway.identity.caller import Caller
-from resultstore.gateway.identity.token_file import Grant, grants_in, token_hash
+from resultstore.gateway.identity.token_file import TokenEntry, grants_in, token_hash
 from resultstore.model.errors import Misconfigured
 
 LOOK_AGAIN_S: Final = 1.0  # how soon a new line, or one that was taken out, counts
@@ -77,5 +77,5 @@ class StaticTokens:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _callers(grants: list[Grant | Misconfigured]) -> dict[str, Caller]:
-    return {one.sha256: Caller(one.owner, one.scopes) for one in grants if isinstance(one, Grant)}
+def _callers(grants: list[TokenEntry | Misconfigured]) -> dict[str, Caller]:
+    return {one.sha256: Caller(one.owner, one.scopes) for one in grants if isinstance(one, TokenEntry)}

@@ -18,7 +18,7 @@ _OWNER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]{0,127}")
 _HASH: Final = re.compile(r"sha256:([0-9a-f]{64})")
 
 
-class Grant(msgspec.Struct, frozen=True):
+class TokenEntry(msgspec.Struct, frozen=True):
     """One line of the file: what the bearer of the token with this hash may do, and as whom."""
 
     sha256: str
@@ -42,7 +42,7 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
-def grant_of(line: str) -> Grant:
+def grant_of(line: str) -> TokenEntry:
     """The grant that a line of the file says: `sha256:<hex> <owner> <scope,scope> [note]`.
 
     Raises Misconfigured, naming what is wrong with it and never the line itself.
@@ -53,7 +53,7 @@ def grant_of(line: str) -> Grant:
     known = _HASH.fullmatch(words[0])
     if known is None:
         raise Misconfigured("a line of the token file does not begin with sha256: and 64 hex digits")
-    return Grant(known[1], checked_owner(words[1]), checked_scopes(words[2]), " ".join(words[3:]))
+    return TokenEntry(known[1], checked_owner(words[1]), checked_scopes(words[2]), " ".join(words[3:]))
 
 
 def checked_owner(owner: str) -> str:
@@ -71,7 +71,7 @@ def checked_scopes(scopes: str) -> frozenset[str]:
     return named
 
 
-def grants_in(path: Path) -> list[Grant | Misconfigured]:
+def grants_in(path: Path) -> list[TokenEntry | Misconfigured]:
     """What each line says, or what is wrong with it; empty lines and comments (`#`) are left out.
 
     Raises Misconfigured when the file cannot be read.
@@ -83,13 +83,13 @@ def grants_in(path: Path) -> list[Grant | Misconfigured]:
     return [_told(number, line) for number, line in enumerate(lines, 1) if line.strip() and line.strip()[0] != "#"]
 
 
-def append(path: Path, grant: Grant) -> None:
+def append(path: Path, grant: TokenEntry) -> None:
     """Add a line to the file; it is made, for its owner's eyes only, where there is none."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as file:
         file.write(grant.line())
 
 
-def _told(number: int, line: str) -> Grant | Misconfigured:
+def _told(number: int, line: str) -> TokenEntry | Misconfigured:
     try:
         return grant_of(line)
     except Misconfigured as wrong:

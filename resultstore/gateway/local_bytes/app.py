@@ -11,10 +11,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resultstore.blobs.blobstore import BlobStore, Stored
-from resultstore.blobs.local.signer import Grant, LocalSigner
-from resultstore.gateway.local_bytes.body import KEY_TAKEN, Upload
-from resultstore.gateway.local_bytes.errors import Refusal, refusal_of, refused
-from resultstore.gateway.local_bytes.ranges import Part, Unsatisfiable, Whole, asked_range, same_tag
+from resultstore.blobs.local.signer import LocalSigner, SignedUrlClaims
+from resultstore.gateway.local_bytes.body import KEY_TAKEN, RequestBody
+from resultstore.gateway.local_bytes.errors import HttpRefusal, refusal_of, refused
+from resultstore.gateway.local_bytes.ranges import ByteRange, Unsatisfiable, Whole, asked_range, same_tag
 from resultstore.gateway.middleware.access_log import AccessLog, Observe
 from resultstore.model.errors import BlobMissing, ResultStoreError
 
@@ -70,7 +70,7 @@ class _BytesApp:
     async def _answer(self, request: Request) -> Response:
         try:
             return await self._allowed(request)
-        except Refusal as refusal:
+        except HttpRefusal as refusal:
             return refused(refusal)
         except ResultStoreError as error:
             return refused(refusal_of(error))
@@ -81,27 +81,27 @@ class _BytesApp:
         if request.method in _READS:
             return await self._read(request, self._grant(request, "GET"))
         if request.method != "PUT":
-            raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", "use GET, HEAD or PUT")
+            raise HttpRefusal(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", "use GET, HEAD or PUT")
         if "content-length" not in request.headers:
-            raise Refusal(HTTPStatus.LENGTH_REQUIRED, "MissingContentLength", "send Content-Length")
+            raise HttpRefusal(HTTPStatus.LENGTH_REQUIRED, "MissingContentLength", "send Content-Length")
         return await self._write(request, self._grant(request, "PUT"))
 
-    def _grant(self, request: Request, method: str) -> Grant:
+    def _grant(self, request: Request, method: str) -> SignedUrlClaims:
         path = request.scope.get("raw_path", b"").decode("latin-1")
         query = request.scope["query_string"].decode("latin-1")
         return self._signer.check(method, path, query, request.headers)
 
-    async def _read(self, request: Request, grant: Grant) -> Response:
+    async def _read(self, request: Request, grant: SignedUrlClaims) -> Response:
         stored = await to_thread.run_sync(self._blobs.stat, grant.key)
-        answer = _Answer(stored, grant)
+        answer = _ReadHeaders(stored, grant)
         if (wanted := request.headers.get("if-match")) and not same_tag(wanted, etag=stored.etag):
-            raise Refusal(HTTPStatus.PRECONDITION_FAILED, "PreconditionFailed", "the blob has another entity tag")
+            raise HttpRefusal(HTTPStatus.PRECONDITION_FAILED, "PreconditionFailed", "the blob has another entity tag")
         if (known := request.headers.get("if-none-match")) and same_tag(known, etag=stored.etag):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": answer.headers["ETag"]})
         asked = asked_range(_usable_range(request, stored), size_bytes=stored.size_bytes)
         if isinstance(asked, Unsatisfiable):
             headers = {"Content-Range": f"bytes */{stored.size_bytes}"}
-            raise Refusal(
+            raise HttpRefusal(
                 HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "InvalidRange", "the blob ends before that", headers=headers
             )
         if request.method == "HEAD":
@@ -109,15 +109,15 @@ class _BytesApp:
         chunks = await to_thread.run_sync(self._chunks, grant.key, asked)
         return StreamingResponse(chunks, status_code=answer.status(asked), headers=answer.of(asked))
 
-    def _chunks(self, key: str, asked: Whole | Part) -> Iterator[bytes]:
-        if isinstance(asked, Part):
+    def _chunks(self, key: str, asked: Whole | ByteRange) -> Iterator[bytes]:
+        if isinstance(asked, ByteRange):
             return self._blobs.get(key, start=asked.start, size_bytes=asked.size_bytes)
         return self._blobs.get(key)
 
-    async def _write(self, request: Request, grant: Grant) -> Response:
+    async def _write(self, request: Request, grant: SignedUrlClaims) -> Response:
         if await to_thread.run_sync(self._stands, grant.key):
-            raise Refusal(HTTPStatus.PRECONDITION_FAILED, "PreconditionFailed", KEY_TAKEN)
-        etag = await Upload(request, grant).into(self._blobs)
+            raise HttpRefusal(HTTPStatus.PRECONDITION_FAILED, "PreconditionFailed", KEY_TAKEN)
+        etag = await RequestBody(request, grant).into(self._blobs)
         return Response(status_code=HTTPStatus.OK, headers={"ETag": f'"{etag}"'})
 
     def _stands(self, key: str) -> bool:
@@ -128,10 +128,10 @@ class _BytesApp:
         return True
 
 
-class _Answer:
+class _ReadHeaders:
     """Status and headers of a read; type and name come from the signed grant alone."""
 
-    def __init__(self, stored: Stored, grant: Grant) -> None:
+    def __init__(self, stored: Stored, grant: SignedUrlClaims) -> None:
         self._size_bytes = stored.size_bytes
         self.headers = {
             "ETag": f'"{stored.etag}"',
@@ -142,10 +142,10 @@ class _Answer:
             "Cache-Control": f"private, max-age={max(0, int(grant.expires_at - time.time()))}",
         }
 
-    def status(self, asked: Whole | Part) -> int:
-        return int(HTTPStatus.PARTIAL_CONTENT if isinstance(asked, Part) else HTTPStatus.OK)
+    def status(self, asked: Whole | ByteRange) -> int:
+        return int(HTTPStatus.PARTIAL_CONTENT if isinstance(asked, ByteRange) else HTTPStatus.OK)
 
-    def of(self, asked: Whole | Part) -> dict[str, str]:
+    def of(self, asked: Whole | ByteRange) -> dict[str, str]:
         if isinstance(asked, Whole):
             return self.headers | {"Content-Length": str(self._size_bytes)}
         last = asked.start + asked.size_bytes - 1

@@ -24,7 +24,7 @@ _CODES: tuple[tuple[type[ResultStoreError], HTTPStatus, str, str], ...] = (
 )
 
 
-class Refusal(Exception):
+class HttpRefusal(Exception):
     """A request that is not carried out: status, S3's code for it, a sentence, further headers."""
 
     def __init__(self, status: HTTPStatus, code: str, text: str, *, headers: Mapping[str, str] | None = None) -> None:
@@ -35,13 +35,13 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
 
-def refusal_of(error: ResultStoreError) -> Refusal:
+def refusal_of(error: ResultStoreError) -> HttpRefusal:
     """The refusal that an error of ours becomes; its own message may name paths and stays here."""
     status, code, text = next(row[1:] for row in _CODES if isinstance(error, row[0]))
-    return Refusal(status, code, text)
+    return HttpRefusal(status, code, text)
 
 
-def refused(refusal: Refusal) -> Response:
+def refused(refusal: HttpRefusal) -> Response:
     """The answer to a refused request. The connection ends with it: a body may still be on its way."""
     text = escape(refusal.text)
     document = (

@@ -11,7 +11,7 @@ class Whole(msgspec.Struct, frozen=True):
     """All of it: no range was asked for, or one that this server may ignore (several ranges, another unit)."""
 
 
-class Part(msgspec.Struct, frozen=True):
+class ByteRange(msgspec.Struct, frozen=True):
     """Bytes `start` to `start + size_bytes - 1`; never empty."""
 
     start: int
@@ -22,7 +22,7 @@ class Unsatisfiable(msgspec.Struct, frozen=True):
     """The range lies outside the blob: 416."""
 
 
-def asked_range(header: str | None, *, size_bytes: int) -> Whole | Part | Unsatisfiable:
+def asked_range(header: str | None, *, size_bytes: int) -> Whole | ByteRange | Unsatisfiable:
     """What `header` asks of a blob of `size_bytes`; a malformed header is ignored, as the RFC allows."""
     match = _SINGLE.match(header.strip()) if header else None
     if match is None or match.groups() == ("", ""):
@@ -30,12 +30,12 @@ def asked_range(header: str | None, *, size_bytes: int) -> Whole | Part | Unsati
     first, last = match.groups()
     if first == "":  # the last N bytes
         size = min(int(last), size_bytes)
-        return Part(size_bytes - size, size) if size else Unsatisfiable()
+        return ByteRange(size_bytes - size, size) if size else Unsatisfiable()
     start = int(first)
     end = min(int(last), size_bytes - 1) if last else size_bytes - 1
     if last and int(last) < start:
         return Whole()  # syntactically invalid
-    return Part(start, end - start + 1) if start < size_bytes else Unsatisfiable()
+    return ByteRange(start, end - start + 1) if start < size_bytes else Unsatisfiable()
 
 
 def same_tag(header: str, *, etag: str) -> bool:

@@ -17,7 +17,7 @@ _TELL_EVERY_S: Final = 10.0
 _log = structlog.get_logger(__name__)
 
 
-class Connections:
+class ConnectionLimit:
     """Counts the connections of all listeners of one process. Belongs to one event loop.
 
     Args:
@@ -67,7 +67,7 @@ class Connections:
         )
 
 
-def connections_of(per_address: int) -> Connections:
+def connections_of(per_address: int) -> ConnectionLimit:
     """Return a counter that leaves the process as many descriptors as it needs for itself.
 
     Raises the soft limit of descriptors where the hard one allows it.
@@ -77,7 +77,7 @@ def connections_of(per_address: int) -> Connections:
     """
     limit = _raised_limit()
     total = limit - min(KEPT_DESCRIPTORS, limit // 2)
-    return Connections(per_address=min(per_address, total // 2), total=total)
+    return ConnectionLimit(per_address=min(per_address, total // 2), total=total)
 
 
 def _raised_limit() -> int:

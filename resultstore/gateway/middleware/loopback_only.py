@@ -1,4 +1,4 @@
-"""LocalOnly: middleware that lets a gateway in open mode answer nobody but this machine."""
+"""LoopbackOnly: middleware that lets a gateway in open mode answer nobody but this machine."""
 
 import functools
 import ipaddress
@@ -29,7 +29,7 @@ _PROXY_HEADERS: Final = frozenset(
 _PROXY_PREFIX: Final = b"x-forwarded-"
 
 
-class LocalOnly:
+class LoopbackOnly:
     """ASGI middleware: answer 403 to any request that does not come from this machine.
 
     The peer address decides, not the Host header, so it holds under any server and on any address.

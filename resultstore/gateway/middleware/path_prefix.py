@@ -10,7 +10,7 @@ from resultstore.settings import Settings
 _PREFIX_MAX_CHARS: Final = 256
 
 
-class Prefix:
+class PathPrefix:
     """The path of `gateway_url`; without one, the `root_path` that the server reports (a mount, `--root-path`).
 
     Links are made in threads and for streams too, where no request is: so it is kept.
@@ -34,7 +34,7 @@ class Prefix:
         return self.path + path
 
 
-class LearnsPrefix:
+class PathPrefixDetector:
     """ASGI middleware: keeps a Prefix up to date.
 
     Args:
@@ -42,7 +42,7 @@ class LearnsPrefix:
         prefix: what is kept.
     """
 
-    def __init__(self, app: ASGIApp, *, prefix: Prefix) -> None:
+    def __init__(self, app: ASGIApp, *, prefix: PathPrefix) -> None:
         self._app = app
         self._prefix = prefix
 

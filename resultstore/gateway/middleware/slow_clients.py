@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from resultstore.gateway.middleware.connection_limit import Connections
+from resultstore.gateway.middleware.connection_limit import ConnectionLimit
 
 HEAD_LIMIT_S: Final = 10.0
 IDLE_LIMIT_S: Final = 5.0  # uvicorn's own, which any byte between two requests would end
@@ -30,7 +30,7 @@ class _Awaited(Enum):
     NOTHING = auto()
 
 
-class ImpatientProtocol(HttpToolsProtocol):
+class SlowClientProtocol(HttpToolsProtocol):
     """Closes a connection whose request does not come in time, or does not end; and one too many of an address.
 
     Each request has one deadline from its first byte to its last, whether the application reads it or not.
@@ -39,7 +39,7 @@ class ImpatientProtocol(HttpToolsProtocol):
         connections: counts them; None for no limit. The others are uvicorn's.
     """
 
-    def __init__(self, *said: Any, connections: Connections | None = None, **named: Any) -> None:  # noqa: ANN401
+    def __init__(self, *said: Any, connections: ConnectionLimit | None = None, **named: Any) -> None:  # noqa: ANN401
         super().__init__(*said, **named)
         self._counted = connections
         self._address: str | None = None

@@ -16,7 +16,7 @@ TOGETHER_MAX: Final = 100
 _Asked = tuple[str, "asyncio.Future[Result | None]"]
 
 
-class Lookups:
+class LookupBatcher:
     """Belongs to one event loop. Only records are read together; what needs the object store is looked up by itself.
 
     Args:

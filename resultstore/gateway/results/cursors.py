@@ -15,7 +15,7 @@ _PURPOSE: Final = "cursor"
 _MAC_DIGITS: Final = 32
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class CursorPosition(msgspec.Struct, frozen=True, array_like=True):
     """Behind which Result a listing goes on: when that was made (epoch seconds), and its id."""
 
     made_at: float
@@ -32,12 +32,12 @@ class Cursors:
     def __init__(self, secret: bytes) -> None:
         self._macs = Macs(secret or secrets.token_bytes(32))
 
-    def written(self, place: Place, *, owner: str, question: str) -> str:
+    def written(self, place: CursorPosition, *, owner: str, question: str) -> str:
         """The cursor that leads `owner`, asking the same `question`, to what comes behind `place`."""
         word = base64.urlsafe_b64encode(msgspec.msgpack.encode(place)).decode().rstrip("=")
         return self._macs.sign(_PURPOSE, owner, question, word) + word
 
-    def read(self, cursor: str, *, owner: str, question: str) -> Place:
+    def read(self, cursor: str, *, owner: str, question: str) -> CursorPosition:
         """The place behind which to go on. Raises Problem 422 for a cursor of somebody else, or of another question."""
         mac, word = cursor[:_MAC_DIGITS], cursor[_MAC_DIGITS:]
         good = len(cursor) <= MAX_CURSOR_CHARS and cursor.isascii()
@@ -45,4 +45,4 @@ class Cursors:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "cursor: not from a listing with these filters"
             )
-        return msgspec.msgpack.decode(base64.urlsafe_b64decode(word + "=" * (-len(word) % 4)), type=Place)
+        return msgspec.msgpack.decode(base64.urlsafe_b64decode(word + "=" * (-len(word) % 4)), type=CursorPosition)

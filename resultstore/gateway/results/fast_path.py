@@ -16,18 +16,18 @@ Answer = Callable[..., Awaitable[Response]]
 PREFIX: Final = "/v1/results/"
 
 
-class Template(NamedTuple):
+class RouteTemplate(NamedTuple):
     """What requests are counted by, as a route would tell it."""
 
     path: str
 
 
-_RESULT: Final = Template(PREFIX + "{result_id}")
-_ARTIFACT: Final = Template(PREFIX + "{result_id}/artifacts/{name}")
+_RESULT: Final = RouteTemplate(PREFIX + "{result_id}")
+_ARTIFACT: Final = RouteTemplate(PREFIX + "{result_id}/artifacts/{name}")
 _allowed: Final = needs("read")
 
 
-class QuickLookups:
+class FastPath:
     """ASGI middleware: `GET /v1/results/{id}` and `.../artifacts/{name}`, where they ask for nothing further.
 
     A request with a query, another method and any other path go the usual way; both ways call the same functions.

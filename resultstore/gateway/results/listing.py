@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from resultstore.gateway.identity.caller import Caller
-from resultstore.gateway.results.cursors import Place
+from resultstore.gateway.results.cursors import CursorPosition
 from resultstore.index.index import Owned
 from resultstore.model.result import Result
 from resultstore.store import Store
@@ -41,7 +41,7 @@ class Page(msgspec.Struct, frozen=True):
     """Some Results; where the next ones are; whether nothing of the caller's own that is stored was left out."""
 
     results: tuple[Result, ...]
-    next: Place | None
+    next: CursorPosition | None
     complete: bool
 
 
@@ -55,7 +55,7 @@ class Listing:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def page(self, caller: Caller, filters: Filters, *, limit: int, after: Place | None) -> Page:
+    def page(self, caller: Caller, filters: Filters, *, limit: int, after: CursorPosition | None) -> Page:
         """Up to `limit` Results behind `after` that the caller may see: their own, and for `admin` what nobody owns.
 
         The order is that of the list: it stays the same when a record has expired and the seal is read instead.
@@ -66,13 +66,13 @@ class Listing:
         ahead = heapq.merge(own, unowned, key=lambda item: _newest_first(item[0]))
         whole = all_seen and len(lines) < LISTED_MAX and self._store.owners.is_complete()
         chosen: list[Result] = []
-        last: Place | None = None
+        last: CursorPosition | None = None
         for read, (line, result) in enumerate(ahead):
             if not _is_behind(line, after):
                 continue
             if len(chosen) == limit or read >= READ_MAX:
                 return Page(tuple(chosen), last, complete=whole and own.is_whole)
-            last = Place(line.made_at, line.id)
+            last = CursorPosition(line.made_at, line.id)
             if filters.fit(result):
                 chosen.append(result)
         return Page(tuple(chosen), None, complete=whole and own.is_whole)
@@ -89,7 +89,7 @@ class Listing:
 class _Own:
     """The caller's own Results behind a place, read some at a time."""
 
-    def __init__(self, store: Store, caller: Caller, lines: list[Owned], *, after: Place | None) -> None:
+    def __init__(self, store: Store, caller: Caller, lines: list[Owned], *, after: CursorPosition | None) -> None:
         self._store = store
         self._owner = caller.owner
         self._lines = [one for one in lines if _is_behind(one, after)]  # what was told already is not read again
@@ -103,7 +103,7 @@ class _Own:
             yield from ((some[one.id], one) for one in loaded.results)
 
 
-def _is_behind(line: Owned, after: Place | None) -> bool:
+def _is_behind(line: Owned, after: CursorPosition | None) -> bool:
     return after is None or _newest_first(line) > (-after.made_at, after.id)
 
 

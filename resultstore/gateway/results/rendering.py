@@ -1,11 +1,11 @@
-"""ResultViews: shows Results as one gateway does: below its path, with what may be done with each."""
+"""ResultRenderer: shows Results as one gateway does: below its path, with what may be done with each."""
 
 from collections.abc import Sequence
 
 from anyio import to_thread
 
-from resultstore.gateway.middleware.path_prefix import Prefix
-from resultstore.gateway.tasks.retryable import Repeats
+from resultstore.gateway.middleware.path_prefix import PathPrefix
+from resultstore.gateway.tasks.retryable import RetryFinder
 from resultstore.gateway.views import ResultView, result_view
 from resultstore.model.errors import ResultStoreError
 from resultstore.model.result import Result
@@ -14,7 +14,7 @@ from resultstore.telemetry.logs import Log
 _log = Log(__name__)
 
 
-class ResultViews:
+class ResultRenderer:
     """Makes views. Every method but `json_soon` may ask the index whether an order is kept.
 
     Args:
@@ -22,7 +22,7 @@ class ResultViews:
         prefix: the path below which the gateway is reached.
     """
 
-    def __init__(self, repeats: Repeats, prefix: Prefix) -> None:
+    def __init__(self, repeats: RetryFinder, prefix: PathPrefix) -> None:
         self._repeats = repeats
         self._prefix = prefix
 

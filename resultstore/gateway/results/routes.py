@@ -9,14 +9,14 @@ from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import JSONResponse, Response
 
 from resultstore.gateway.identity.caller import MAX_ID_CHARS, Caller, may_see, needs, short, visible
-from resultstore.gateway.middleware.path_prefix import Prefix
+from resultstore.gateway.middleware.path_prefix import PathPrefix
 from resultstore.gateway.problems import Problem
-from resultstore.gateway.quotas import Kind, Quotas
-from resultstore.gateway.results.batching import Lookups
+from resultstore.gateway.quotas import QuotaKind, Quotas
+from resultstore.gateway.results.batching import LookupBatcher
 from resultstore.gateway.results.cursors import Cursors
 from resultstore.gateway.results.listing import Filters, Listing
-from resultstore.gateway.results.rendering import ResultViews
-from resultstore.gateway.tasks.starter import Starting
+from resultstore.gateway.results.rendering import ResultRenderer
+from resultstore.gateway.tasks.starter import TaskStarter
 from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView
 from resultstore.index.index import Keeps
 from resultstore.model.artifact import Artifact
@@ -37,14 +37,16 @@ _Word = Annotated[str, Query(max_length=200)]
 class ResultRoutes:
     """`/v1/results` of one Store. Plain functions, which FastAPI runs on its thread pool: the Store is synchronous."""
 
-    def __init__(self, store: Store, *, starting: Starting, quotas: Quotas, views: ResultViews, prefix: Prefix) -> None:
+    def __init__(
+        self, store: Store, *, starting: TaskStarter, quotas: Quotas, views: ResultRenderer, prefix: PathPrefix
+    ) -> None:
         self._store = store
         self._starting = starting
         self._quotas = quotas
         self._views = views
         self._prefix = prefix
         self._late = LateBytes(store) if isinstance(store.index, Keeps) else None
-        self._lookups = Lookups(store)
+        self._lookups = LookupBatcher(store)
         self._has_signed = False
         self._listing = Listing(store)
         self._cursors = Cursors(store.settings.secret_key.encode())
@@ -131,7 +133,7 @@ class ResultRoutes:
         if self._late is not None:
             self._late.expect_of(found.id)
         self._store.delete(found.id)
-        self._quotas.leave(Kind.RUNNING, found.owner, found.id)
+        self._quotas.leave(QuotaKind.RUNNING, found.owner, found.id)
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=NO_STORE)
 
     def _finish_deletion(self, caller: Caller, result_id: str) -> None:

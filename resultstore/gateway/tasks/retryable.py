@@ -9,7 +9,7 @@ from resultstore.model.result import Result
 from resultstore.store import Store
 
 
-class Repeats:
+class RetryFinder:
     """A Result can be made again while its order is kept, its task is offered and its input may be read.
 
     Args:

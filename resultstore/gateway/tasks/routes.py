@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from resultstore.dispatch.offers import Offer, Offers
 from resultstore.gateway.identity.caller import Caller, identified, needs
-from resultstore.gateway.middleware.path_prefix import Prefix
-from resultstore.gateway.results.rendering import ResultViews
-from resultstore.gateway.tasks.starter import Starting
+from resultstore.gateway.middleware.path_prefix import PathPrefix
+from resultstore.gateway.results.rendering import ResultRenderer
+from resultstore.gateway.tasks.starter import TaskStarter
 from resultstore.gateway.views import NO_STORE, ResultView
 
 
@@ -44,7 +44,7 @@ class OffersView(BaseModel):
 class TaskRoutes:
     """`/v1/tasks`. Plain functions, which FastAPI runs on its thread pool."""
 
-    def __init__(self, starting: Starting, offers: Offers, *, views: ResultViews, prefix: Prefix) -> None:
+    def __init__(self, starting: TaskStarter, offers: Offers, *, views: ResultRenderer, prefix: PathPrefix) -> None:
         self._starting = starting
         self._offers = offers
         self._views = views

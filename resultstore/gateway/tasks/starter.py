@@ -11,8 +11,8 @@ from resultstore.dispatch.orders import Dispatcher, Order
 from resultstore.gateway.idempotency import Idempotency
 from resultstore.gateway.identity.caller import Caller, short, visible
 from resultstore.gateway.problems import Problem
-from resultstore.gateway.quotas import Kind, Quotas
-from resultstore.gateway.tasks.retryable import Repeats
+from resultstore.gateway.quotas import QuotaKind, Quotas
+from resultstore.gateway.tasks.retryable import RetryFinder
 from resultstore.model.errors import WrongType
 from resultstore.model.result import Result
 from resultstore.store import Store
@@ -20,7 +20,7 @@ from resultstore.uploads.ticket import OPEN_STATES
 from resultstore.webhooks.hooks import Webhooks
 
 
-class Starting:
+class TaskStarter:
     """Starts tasks that are offered, and starts them again.
 
     Args:
@@ -40,7 +40,7 @@ class Starting:
         offers: Offers,
         quotas: Quotas,
         webhooks: Webhooks,
-        repeats: Repeats,
+        repeats: RetryFinder,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
@@ -115,14 +115,14 @@ class Starting:
         size_bytes = 0 if order.source is None else order.source.stored_bytes
         life_s = self._store.settings.result_expires_s
         try:
-            self._quotas.take(Kind.RUNNING, order.owner, order.id, ttl_s=life_s)
+            self._quotas.take(QuotaKind.RUNNING, order.owner, order.id, ttl_s=life_s)
             if size_bytes:
                 self._quotas.take_room(order.owner, order.id, size_bytes=size_bytes, ttl_s=life_s)
             if webhook_url:
                 self._webhooks.watch(order.id, webhook_url, order.owner)
             dispatcher.send(order)
         except Exception:
-            self._quotas.leave(Kind.RUNNING, order.owner, order.id)
+            self._quotas.leave(QuotaKind.RUNNING, order.owner, order.id)
             self._quotas.leave_room(order.owner, order.id)
             if webhook_url:
                 self._webhooks.forget(order.id)

@@ -13,16 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from resultstore.blobs.blobstore import SignedUrl
 from resultstore.gateway.identity.caller import Caller, needs
-from resultstore.gateway.middleware.path_prefix import Prefix
+from resultstore.gateway.middleware.path_prefix import PathPrefix
 from resultstore.gateway.middleware.write_guard import check_document
 from resultstore.gateway.problems import Problem, answer_to
 from resultstore.gateway.uploads.routes import sendable
-from resultstore.gateway.uploads.tickets import UploadDesk
+from resultstore.gateway.uploads.tickets import TicketService
 from resultstore.gateway.uploads.uppy import UppyUpload, UppyUploads
 from resultstore.gateway.views import NO_STORE
 from resultstore.model.errors import BadInput, ResultStoreError
 from resultstore.store import Store
-from resultstore.uploads.issuing import URLS_AT_ONCE, Link
+from resultstore.uploads.issuing import URLS_AT_ONCE, PartUrl
 from resultstore.uploads.ticket import Ticket
 
 _META: Final = "metadata["
@@ -103,7 +103,7 @@ class _ToldRoute(APIRoute):
 class CompanionRoutes:
     """`/s3` (@uppy/companion 6.2, server/controllers/s3.js), as @uppy/aws-s3 calls it."""
 
-    def __init__(self, store: Store, desk: UploadDesk, prefix: Prefix) -> None:
+    def __init__(self, store: Store, desk: TicketService, prefix: PathPrefix) -> None:
         self._uploads = UppyUploads(store, desk, prefix)
         self._desk = desk
 
@@ -210,7 +210,7 @@ class CompanionRoutes:
         self._uploads.abort(self._uploads.mine(caller, key, upload_id))
         return {}
 
-    def _links(self, ticket: Ticket, numbers: list[int]) -> tuple[Link, ...]:
+    def _links(self, ticket: Ticket, numbers: list[int]) -> tuple[PartUrl, ...]:
         return self._desk.issuer.parts(ticket, numbers)
 
 

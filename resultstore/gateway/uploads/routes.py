@@ -9,14 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from resultstore.blobs.blobstore import SignedUrl
 from resultstore.gateway.idempotency import Idempotency
 from resultstore.gateway.identity.caller import Caller, needs, visible
-from resultstore.gateway.middleware.path_prefix import Prefix
+from resultstore.gateway.middleware.path_prefix import PathPrefix
 from resultstore.gateway.problems import Problem
-from resultstore.gateway.results.rendering import ResultViews
-from resultstore.gateway.uploads.tickets import UploadDesk
+from resultstore.gateway.results.rendering import ResultRenderer
+from resultstore.gateway.uploads.tickets import TicketService
 from resultstore.gateway.views import NO_STORE, ResultView
 from resultstore.store import Store
-from resultstore.uploads.issuing import Links, new_upload_id
-from resultstore.uploads.ticket import OPEN_STATES, SIGNED_MAX_CHARS, UPLOADING, Asked, Ticket
+from resultstore.uploads.issuing import UploadUrls, new_upload_id
+from resultstore.uploads.ticket import OPEN_STATES, SIGNED_MAX_CHARS, UPLOADING, Ticket, UploadSpec
 
 _NAME_MAX_CHARS: Final = 4096  # it is cut to what can be shown, later
 _UNSENDABLE: Final = frozenset({"content-length", "host"})
@@ -92,7 +92,7 @@ class UploadView(BaseModel):
 class UploadRoutes:
     """`/v1/uploads` of one Store. Plain functions, which FastAPI runs on its thread pool."""
 
-    def __init__(self, store: Store, desk: UploadDesk, *, views: ResultViews, prefix: Prefix) -> None:
+    def __init__(self, store: Store, desk: TicketService, *, views: ResultRenderer, prefix: PathPrefix) -> None:
         self._store = store
         self._desk = desk
         self._views = views
@@ -121,7 +121,7 @@ class UploadRoutes:
         """A ticket: where to send the bytes, which never pass through this gateway."""
         owner, said = caller.owner, asked.model_dump()
         plain = asked.model_dump(exclude={"sha256", "webhook_url", "method"})
-        wanted = Asked(**plain, sha256=asked.sha256 or "", form=asked.method == "POST")
+        wanted = UploadSpec(**plain, sha256=asked.sha256 or "", form=asked.method == "POST")
         checked, new_id = self._desk.checked(wanted, webhook_url=asked.webhook_url), new_upload_id()
         upload_id = self._idempotency.begin(owner, idempotency_key, said=said, id=new_id)
         response.headers.update({**NO_STORE, "Location": self._prefix.link(f"/v1/uploads/{upload_id}")})
@@ -137,7 +137,7 @@ class UploadRoutes:
             raise
         return view
 
-    def _view(self, ticket: Ticket, state: str, links: Links | None) -> UploadView:
+    def _view(self, ticket: Ticket, state: str, links: UploadUrls | None) -> UploadView:
         view = upload_view(ticket, state, links)
         return view if links is None else view.model_copy(update={"ticket": self._desk.issuer.signed(ticket)})
 
@@ -173,7 +173,7 @@ class UploadRoutes:
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=dict(NO_STORE))
 
 
-def upload_view(ticket: Ticket, state: str, links: Links | None) -> UploadView:
+def upload_view(ticket: Ticket, state: str, links: UploadUrls | None) -> UploadView:
     """The ticket as its sender sees it: never the key by itself."""
     whole, form = (links.whole, links.form) if links else (None, None)
     parts = _parts_view(ticket, links) if links and ticket.upload_id else None
@@ -194,7 +194,7 @@ def upload_view(ticket: Ticket, state: str, links: Links | None) -> UploadView:
     )
 
 
-def _parts_view(ticket: Ticket, links: Links) -> PartsView:
+def _parts_view(ticket: Ticket, links: UploadUrls) -> PartsView:
     urls = [
         PartUrlView(
             number=one.part.number,

@@ -8,19 +8,19 @@ import msgspec
 
 from resultstore.gateway.identity.caller import Caller, missing, visible
 from resultstore.gateway.problems import Problem
-from resultstore.gateway.quotas import Kind, Quotas
+from resultstore.gateway.quotas import QuotaKind, Quotas
 from resultstore.model.errors import BadReference, Damaged, ResultMissing
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
-from resultstore.uploads.completion import Completion
-from resultstore.uploads.issuing import Issuer, Links, new_upload_id
-from resultstore.uploads.ticket import OPEN_FOR_S, OPEN_STATES, Asked, Ticket, room_life_s
+from resultstore.uploads.completion import UploadCompleter
+from resultstore.uploads.issuing import TicketIssuer, UploadUrls, new_upload_id
+from resultstore.uploads.ticket import OPEN_FOR_S, OPEN_STATES, Ticket, UploadSpec, room_life_s
 from resultstore.webhooks.hooks import Webhooks
 
 _log = Log(__name__)
 
 
-class UploadDesk:
+class TicketService:
     """What every way to upload has in common.
 
     Args:
@@ -32,7 +32,7 @@ class UploadDesk:
     """
 
     def __init__(
-        self, store: Store, completion: Completion, *, issuer: Issuer, quotas: Quotas, webhooks: Webhooks
+        self, store: Store, completion: UploadCompleter, *, issuer: TicketIssuer, quotas: Quotas, webhooks: Webhooks
     ) -> None:
         self._store = store
         self._quotas = quotas
@@ -40,8 +40,8 @@ class UploadDesk:
         self.completion = completion
         self.issuer = issuer
 
-    def checked(self, wanted: Asked, *, webhook_url: str | None) -> Asked:
-        """What is asked for as a task takes it. Raises as `Issuer.checked` does, and AddressRefused."""
+    def checked(self, wanted: UploadSpec, *, webhook_url: str | None) -> UploadSpec:
+        """What is asked for as a task takes it. Raises as `TicketIssuer.checked` does, and AddressRefused."""
         checked = self.issuer.checked(wanted)
         if webhook_url is not None:
             self._webhooks.check(webhook_url)
@@ -49,7 +49,7 @@ class UploadDesk:
 
     def begin(
         self,
-        checked: Asked,
+        checked: UploadSpec,
         *,
         owner: str,
         upload_id: str = "",
@@ -71,7 +71,7 @@ class UploadDesk:
             raise
         return ticket
 
-    def first_links(self, ticket: Ticket) -> Links:
+    def first_links(self, ticket: Ticket) -> UploadUrls:
         """The URLs of a new ticket; one whose URLs cannot be signed is taken back."""
         try:
             return self.issuer.links(ticket)
@@ -81,7 +81,7 @@ class UploadDesk:
 
     def withdraw(self, owner: str, upload_id: str) -> None:
         """Undo `begin`, wherever it has failed, for an upload of which no URL was given to anybody."""
-        self._quotas.leave(Kind.TICKETS, owner, upload_id)
+        self._quotas.leave(QuotaKind.TICKETS, owner, upload_id)
         self._quotas.leave_room(owner, upload_id)
         self.issuer.withdraw(upload_id, owner=owner)
         self._webhooks.forget(upload_id)
@@ -114,26 +114,26 @@ class UploadDesk:
         return ticket, self.issuer.remember(ticket).state
 
     def _take_places(self, owner: str, upload_id: str, *, size_bytes: int) -> None:
-        self._quotas.take(Kind.TICKETS, owner, upload_id, ttl_s=OPEN_FOR_S)
+        self._quotas.take(QuotaKind.TICKETS, owner, upload_id, ttl_s=OPEN_FOR_S)
         life_s = room_life_s(self._store.settings)
         self._quotas.take_room(owner, upload_id, size_bytes=size_bytes, ttl_s=life_s)
 
     def start(self, ticket: Ticket) -> None:
-        """Look at what has arrived and send the task, as `Completion.complete` does. Raises Problem 429 `quota`."""
+        """Look at what has arrived and send the task, by `UploadCompleter.complete`. Raises Problem 429 `quota`."""
         with self.room(ticket):
             started = self.completion.complete(ticket)
         if started.state not in OPEN_STATES:
-            self._quotas.leave(Kind.TICKETS, ticket.owner, ticket.id)
+            self._quotas.leave(QuotaKind.TICKETS, ticket.owner, ticket.id)
 
     @contextmanager
     def room(self, ticket: Ticket) -> Iterator[None]:
         """Count its task as running, unless the block fails. Raises Problem 429 `quota`."""
         owner, life_s = ticket.owner, self._store.settings.result_expires_s
         try:
-            self._quotas.take(Kind.RUNNING, owner, ticket.id, ttl_s=life_s)
+            self._quotas.take(QuotaKind.RUNNING, owner, ticket.id, ttl_s=life_s)
             yield
         except Exception:
-            self._quotas.leave(Kind.RUNNING, owner, ticket.id)
+            self._quotas.leave(QuotaKind.RUNNING, owner, ticket.id)
             raise
 
     def abandon(self, ticket: Ticket) -> None:
@@ -141,5 +141,5 @@ class UploadDesk:
         if not self.completion.abandon(ticket):
             detail = "it is being completed at this moment: look at the result of the same id"
             raise Problem(HTTPStatus.CONFLICT, "upload-over", detail)
-        self._quotas.leave(Kind.TICKETS, ticket.owner, ticket.id)
+        self._quotas.leave(QuotaKind.TICKETS, ticket.owner, ticket.id)
         self._webhooks.forget(ticket.id)

@@ -11,13 +11,13 @@ from structlog import get_logger
 
 from resultstore.blobs.blobstore import Part
 from resultstore.gateway.identity.caller import Caller, short
-from resultstore.gateway.middleware.path_prefix import Prefix
+from resultstore.gateway.middleware.path_prefix import PathPrefix
 from resultstore.gateway.problems import Problem
-from resultstore.gateway.uploads.tickets import UploadDesk
+from resultstore.gateway.uploads.tickets import TicketService
 from resultstore.model.errors import ResultMissing, Unavailable
 from resultstore.store import Store
 from resultstore.uploads.plan import LEAST_PART_BYTES
-from resultstore.uploads.ticket import Asked, Ticket, Tickets
+from resultstore.uploads.ticket import Ticket, Tickets, UploadSpec
 
 _MOST_CHUNKS: Final = 10_000
 # A store that answers 503 while it restarts is back in seconds. Uppy 5 gives a file up at the first failure.
@@ -51,7 +51,7 @@ class UppyUploads:
         prefix: the path below which the gateway is reached.
     """
 
-    def __init__(self, store: Store, desk: UploadDesk, prefix: Prefix) -> None:
+    def __init__(self, store: Store, desk: TicketService, prefix: PathPrefix) -> None:
         self._store = store
         self._prefix = prefix
         self._desk = desk
@@ -59,7 +59,7 @@ class UppyUploads:
 
     def begin(self, caller: Caller, wanted: UppyUpload, *, name: str, media_type: str, in_parts: bool) -> Ticket:
         """A ticket for a file that Uppy sends in one PUT, of which it never says that it is done, or in parts."""
-        asked = Asked(
+        asked = UploadSpec(
             name=name,
             size_bytes=wanted.size_bytes,
             media_type=media_type,

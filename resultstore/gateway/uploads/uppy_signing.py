@@ -16,12 +16,12 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from resultstore.gateway.identity.caller import Caller, needs
-from resultstore.gateway.local_bytes.errors import Refusal, refusal_of, refused
-from resultstore.gateway.middleware.path_prefix import Prefix
+from resultstore.gateway.local_bytes.errors import HttpRefusal, refusal_of, refused
+from resultstore.gateway.middleware.path_prefix import PathPrefix
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.uploads.routes import sendable
 from resultstore.gateway.uploads.s3_xml import begun, completed, listed
-from resultstore.gateway.uploads.tickets import UploadDesk
+from resultstore.gateway.uploads.tickets import TicketService
 from resultstore.gateway.uploads.uppy import UppyUpload, UppyUploads, checked_id
 from resultstore.gateway.views import NO_STORE
 from resultstore.model.errors import BadReference, NotThere, ResultStoreError, UploadIncomplete
@@ -93,7 +93,7 @@ class _XmlRoute(APIRoute):
 class SigningRoutes:
     """`/v1/uppy`: the endpoint, and where its URLs lead."""
 
-    def __init__(self, store: Store, desk: UploadDesk, prefix: Prefix) -> None:
+    def __init__(self, store: Store, desk: TicketService, prefix: PathPrefix) -> None:
         self._uploads = UppyUploads(store, desk, prefix)
         self._desk = desk
         self._macs = store.trust.macs
@@ -185,15 +185,15 @@ def _xml(document: str) -> Response:
     return Response(document, media_type="application/xml", headers=dict(NO_STORE))
 
 
-def _refusal(error: Exception) -> Refusal:
+def _refusal(error: Exception) -> HttpRefusal:
     """How S3 says it."""
     if isinstance(error, Problem):
         code = "SlowDown" if error.status == HTTPStatus.TOO_MANY_REQUESTS else "InvalidRequest"
-        return Refusal(error.status, code, error.detail, headers=error.headers)
+        return HttpRefusal(error.status, code, error.detail, headers=error.headers)
     if isinstance(error, UploadIncomplete):
-        return Refusal(HTTPStatus.BAD_REQUEST, "InvalidPart", str(error))
+        return HttpRefusal(HTTPStatus.BAD_REQUEST, "InvalidPart", str(error))
     if isinstance(error, NotThere):
-        return Refusal(HTTPStatus.NOT_FOUND, "NoSuchUpload", "the upload is over, or was never begun")
+        return HttpRefusal(HTTPStatus.NOT_FOUND, "NoSuchUpload", "the upload is over, or was never begun")
     if isinstance(error, ResultStoreError):
         return refusal_of(error)
-    return Refusal(HTTPStatus.FORBIDDEN, "AccessDenied", "the URL is not one that was signed here")
+    return HttpRefusal(HTTPStatus.FORBIDDEN, "AccessDenied", "the URL is not one that was signed here")

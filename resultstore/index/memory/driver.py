@@ -10,19 +10,19 @@ from itertools import islice
 
 import msgspec
 
-from resultstore.index.inbox import Mailbox
-from resultstore.index.index import Over, Owned
-from resultstore.index.memory.owner_lists import MemoryOwners
-from resultstore.index.memory.owner_stream import MemoryFeed, MemoryStreams
-from resultstore.index.memory.subscription import MemoryLine
+from resultstore.index.inbox import EventInbox
+from resultstore.index.index import Overwrite, Owned
+from resultstore.index.memory.owner_lists import MemoryOwnerLists
+from resultstore.index.memory.owner_stream import MemoryFeed, MemoryOwnerStreams
+from resultstore.index.memory.subscription import MemorySubscription
 from resultstore.index.record_reader import RecordReader
 from resultstore.model import layout, record
-from resultstore.model.event import Event, Told
+from resultstore.model.event import Event, OwnerEvent
 from resultstore.model.result import Result, State
 from resultstore.model.seal import DELETED
 
 
-class _Entry(msgspec.Struct, frozen=True):
+class _StoredRecord(msgspec.Struct, frozen=True):
     main: bytes
     beside: bytes | None
     owner: str
@@ -34,11 +34,11 @@ class MemoryIndex:
     """Keeps the same bytes that Redis would keep, so that a Result means the same in both."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, _StoredRecord] = {}
         self._ends: list[tuple[float, str]] = []
-        self._boxes: dict[str, list[Mailbox]] = {}
-        self._streams = MemoryStreams()
-        self._owners = MemoryOwners()
+        self._boxes: dict[str, list[EventInbox]] = {}
+        self._streams = MemoryOwnerStreams()
+        self._owners = MemoryOwnerLists()
         self._kept: dict[str, tuple[bytes, float]] = {}
         self._reader = RecordReader()
         self._lock = threading.Lock()
@@ -68,7 +68,7 @@ class MemoryIndex:
         """How many records were skipped because they could not be read."""
         return self._reader.unreadable_total
 
-    def save(self, result: Result, *, ttl_s: int | None, over: Over = Over.ANYTHING) -> bool:
+    def save(self, result: Result, *, ttl_s: int | None, over: Overwrite = Overwrite.UNLESS_SUCCESS) -> bool:
         """Write the record if `over` allows, let it expire after `ttl_s` seconds, and announce it."""
         entry = _entry(result, ttl_s)
         event = _event(result)
@@ -91,7 +91,7 @@ class MemoryIndex:
 
     def hint(self, result: Result, *, ttl_s: int | None) -> None:
         """Write the record where none stands."""
-        self.save(result, ttl_s=ttl_s, over=Over.NOTHING)
+        self.save(result, ttl_s=ttl_s, over=Overwrite.IF_ABSENT)
 
     def note(self, key: str, word: str, *, ttl_s: int | None) -> None:
         """Add `word` to what stands under `key`."""
@@ -121,18 +121,18 @@ class MemoryIndex:
                 box.put(_event(gone))
 
     @contextmanager
-    def watch(self, result_id: str) -> Iterator[Mailbox]:
+    def watch(self, result_id: str) -> Iterator[EventInbox]:
         """Subscribe to an id for the length of the block."""
-        box = Mailbox()
+        box = EventInbox()
         self._enter(result_id, box)
         try:
             yield box
         finally:
             self._leave(result_id, box)
 
-    def line(self, *, also: Callable[[str], str] | None = None) -> MemoryLine:  # noqa: ARG002 - nobody else is here
+    def line(self, *, also: Callable[[str], str] | None = None) -> MemorySubscription:  # noqa: ARG002 - nobody else is here
         """A line to this index."""
-        return MemoryLine(self._enter, self._leave)
+        return MemorySubscription(self._enter, self._leave)
 
     def feed(self) -> MemoryFeed:
         """A feed of this index."""
@@ -142,7 +142,7 @@ class MemoryIndex:
         """The place of the newest Event in the owner's stream; "0-0" where there is none."""
         return self._streams.latest(owner)
 
-    def missed(self, owner: str, *, after: str) -> list[Told] | None:
+    def missed(self, owner: str, *, after: str) -> list[OwnerEvent] | None:
         """What was told behind the place `after`; None when `after` is not (or no longer) in the stream."""
         return self._streams.missed(owner, after=after)
 
@@ -219,16 +219,16 @@ class MemoryIndex:
         for key in [key for key in self._kept if key.startswith(layout.owner_prefixes(owner))]:
             self.drop(key)
 
-    def _living(self) -> list[tuple[str, _Entry]]:
+    def _living(self) -> list[tuple[str, _StoredRecord]]:
         with self._lock:
             self._drop_expired()
             return [(key, one) for key, one in self._entries.items() if not record.is_tombstone(one.main)]
 
-    def _enter(self, result_id: str, box: Mailbox) -> None:
+    def _enter(self, result_id: str, box: EventInbox) -> None:
         with self._lock:
             self._boxes.setdefault(result_id, []).append(box)
 
-    def _leave(self, result_id: str, box: Mailbox) -> None:
+    def _leave(self, result_id: str, box: EventInbox) -> None:
         with self._lock:
             self._boxes[result_id].remove(box)
             if not self._boxes[result_id]:
@@ -239,7 +239,7 @@ class MemoryIndex:
             entry = self._live(result_id)
         return (None, None) if entry is None else (entry.main, entry.beside)
 
-    def _live(self, result_id: str) -> _Entry | None:
+    def _live(self, result_id: str) -> _StoredRecord | None:
         entry = self._entries.get(result_id)
         return entry if entry is not None and time.monotonic() < entry.ends_at else None
 
@@ -251,11 +251,11 @@ class MemoryIndex:
                 del self._entries[result_id]
 
 
-def _entry(result: Result, ttl_s: int | None) -> _Entry:
+def _entry(result: Result, ttl_s: int | None) -> _StoredRecord:
     main, beside = record.encode(result)
     made_at = result.created_at or result.changed_at or time.time()
     ends_at = math.inf if ttl_s is None else time.monotonic() + ttl_s
-    return _Entry(main=main, beside=beside, owner=result.owner, made_at=made_at, ends_at=ends_at)
+    return _StoredRecord(main=main, beside=beside, owner=result.owner, made_at=made_at, ends_at=ends_at)
 
 
 def _event(result: Result) -> Event:
@@ -263,12 +263,12 @@ def _event(result: Result) -> Event:
     return record.decode_event(record.encode_event(result)) or Event(result.id, str(result.state))
 
 
-def _allows(over: Over, before: _Entry, after: _Entry) -> bool:
-    if over is Over.NOTHING or record.is_tombstone(before.main):
+def _allows(over: Overwrite, before: _StoredRecord, after: _StoredRecord) -> bool:
+    if over is Overwrite.IF_ABSENT or record.is_tombstone(before.main):
         return False
     if (before.main, before.beside) == (after.main, after.beside):
         return True
-    if over is Over.UNREADABLE:
+    if over is Overwrite.UNREADABLE:
         return True
     code = record.state_code(before.main)
-    return code != record.SUCCESS_CODE and (over is Over.ANYTHING or code < record.FIRST_TERMINAL_CODE)
+    return code != record.SUCCESS_CODE and (over is Overwrite.UNLESS_SUCCESS or code < record.FIRST_TERMINAL_CODE)

@@ -1,4 +1,4 @@
-"""MemoryOwners: what each owner has, in this process, as Redis keeps it."""
+"""MemoryOwnerLists: what each owner has, in this process, as Redis keeps it."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ class _Noted(msgspec.Struct):
     stored_until: float
 
 
-class MemoryOwners:
+class MemoryOwnerLists:
     """Every call may come from any thread."""
 
     def __init__(self) -> None:

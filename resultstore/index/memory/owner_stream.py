@@ -1,4 +1,4 @@
-"""MemoryStreams: owners' Events in this process, told as the Redis driver tells them."""
+"""MemoryOwnerStreams: owners' Events in this process, told as the Redis driver tells them."""
 
 import threading
 import time
@@ -7,19 +7,19 @@ from collections.abc import Callable, Sequence
 from itertools import dropwhile
 from typing import Final
 
-from resultstore.index.inbox import Letters
-from resultstore.model.event import Event, Told
+from resultstore.index.inbox import Inbox
+from resultstore.model.event import Event, OwnerEvent
 
 _KEPT_EVENTS: Final = 1_000  # of one owner, as in Redis
 _UNREAD_EVENTS: Final = 100_000  # of one feed
 _NOTHING_YET: Final = "0-0"
 
 
-class MemoryStreams:
+class MemoryOwnerStreams:
     """Every call may come from any thread."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, deque[Told]] = {}
+        self._kept: dict[str, deque[OwnerEvent]] = {}
         self._feeds: set[MemoryFeed] = set()
         self._count = 0
         self._lock = threading.Lock()
@@ -28,7 +28,7 @@ class MemoryStreams:
         """Add an Event to the owner's stream ("" has none) and hand it to every feed that hears him."""
         with self._lock:
             self._count += 1
-            told = Told(owner, f"{int(time.time() * 1000)}-{self._count}" if owner else "", event)
+            told = OwnerEvent(owner, f"{int(time.time() * 1000)}-{self._count}" if owner else "", event)
             if owner:
                 self._kept.setdefault(owner, deque(maxlen=_KEPT_EVENTS)).append(told)
             for feed in self._feeds:
@@ -52,7 +52,7 @@ class MemoryStreams:
             kept = self._kept.get(owner)
             return kept[-1].at if kept else _NOTHING_YET
 
-    def missed(self, owner: str, *, after: str) -> list[Told] | None:
+    def missed(self, owner: str, *, after: str) -> list[OwnerEvent] | None:
         """What was told behind `after`; None when that is not in the stream."""
         with self._lock:
             kept = list(self._kept.get(owner, ()))
@@ -76,9 +76,9 @@ class MemoryFeed:
     def __init__(self, *, close: Callable[["MemoryFeed"], None]) -> None:
         self._close = close
         self._heard: frozenset[str] = frozenset()
-        self._box = Letters[Told](kept=_UNREAD_EVENTS)
+        self._box = Inbox[OwnerEvent](kept=_UNREAD_EVENTS)
 
-    def hand(self, told: Told) -> None:
+    def hand(self, told: OwnerEvent) -> None:
         """Keep it for the reader, if he hears this owner."""
         if told.owner in self._heard:
             self._box.put(told)
@@ -88,13 +88,13 @@ class MemoryFeed:
         new = set(owners) - self._heard
         self._heard |= new
         for owner in new:
-            self._box.put(Told(owner))
+            self._box.put(OwnerEvent(owner))
 
     def leave(self, owner: str) -> None:
         """Stop hearing an owner."""
         self._heard -= {owner}
 
-    def wait(self, timeout_s: float) -> list[Told]:
+    def wait(self, timeout_s: float) -> list[OwnerEvent]:
         """What has been told, at the latest after `timeout_s`."""
         told, pause_s = [], timeout_s
         while (one := self._box.wait(pause_s)) is not None:

@@ -1,23 +1,23 @@
-"""MemoryLine: one mailbox for many ids, in one process."""
+"""MemorySubscription: one mailbox for many ids, in one process."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from resultstore.index.inbox import Mailbox
+from resultstore.index.inbox import EventInbox
 from resultstore.model.event import Announcement, Event
 
 
-class MemoryLine:
+class MemorySubscription:
     """One mailbox for many ids.
 
     Args:
         enter, leave: put the mailbox on an id's list, and take it off.
     """
 
-    def __init__(self, enter: Callable[[str, Mailbox], None], leave: Callable[[str, Mailbox], None]) -> None:
+    def __init__(self, enter: Callable[[str, EventInbox], None], leave: Callable[[str, EventInbox], None]) -> None:
         self._enter = enter
         self._leave = leave
-        self._box = Mailbox()
+        self._box = EventInbox()
         self._heard: set[str] = set()
         self._leaving: deque[str] = deque()  # a garbage collector may come while the index is locked: later, then
 

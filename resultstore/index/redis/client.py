@@ -8,9 +8,9 @@ from typing import Final, cast
 import redis
 from redis.commands.core import Script
 
-from resultstore.index.redis.no_reply import Hints
+from resultstore.index.redis.no_reply import NoReplyConnection
 from resultstore.index.redis.pool import Options, open_pool
-from resultstore.index.redis.watcher import Connection, Watcher
+from resultstore.index.redis.watcher import PubSubConnection, Watcher
 
 Word = bytes | str | float
 
@@ -27,7 +27,7 @@ _OWN: Final = _text("own.lua")
 _CLAIM: Final = _text("claim.lua")
 
 
-class Process:
+class RedisClient:
     """A client with its pool, the scripts, the watcher. Connects at first use.
 
     The answers are typed here once: redis-py's types allow for other settings than ours (text, async, RESP3).
@@ -37,7 +37,7 @@ class Process:
         self._url = url
         self._options = options
         self.watcher = Watcher(self.connect, where=where)
-        self._hints = Hints(self.connect)
+        self._hints = NoReplyConnection(self.connect)
         self._scripts: dict[str, Script] = {}
 
     def check(self) -> None:
@@ -49,7 +49,7 @@ class Process:
         """What speaks to the server."""
         return redis.Redis(connection_pool=open_pool(self._url, self._options))
 
-    def connect(self) -> Connection:
+    def connect(self) -> PubSubConnection:
         """A connection outside the pool, for messages."""
         return connected(self.client.connection_pool)
 
@@ -130,9 +130,9 @@ def _head(answer: object) -> bytes:
     return cast("bytes", answer)
 
 
-def connected(pool: redis.ConnectionPool) -> Connection:
+def connected(pool: redis.ConnectionPool) -> PubSubConnection:
     """A new connection like those of `pool`, without health checks: a PONG would be taken for a message."""
     chosen = {**pool.connection_kwargs, "health_check_interval": 0}
-    connection = cast("Connection", pool.connection_class(**chosen))
+    connection = cast("PubSubConnection", pool.connection_class(**chosen))
     connection.connect()
     return connection

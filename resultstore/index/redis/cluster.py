@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import redis
 from redis.cluster import ClusterNode, RedisCluster
 
-from resultstore.index.redis.client import Process, connected
-from resultstore.index.redis.no_reply import Hints
+from resultstore.index.redis.client import RedisClient, connected
+from resultstore.index.redis.no_reply import NoReplyConnection
 from resultstore.index.redis.pool import CLUSTER_SCHEMES, REDIS_PORT, Options, hosts, with_limits
-from resultstore.index.redis.watcher import Connection
+from resultstore.index.redis.watcher import PubSubConnection
 from resultstore.telemetry.redaction import Secret, split_secret
 
 _SCANNED_MOST: Final = 100_000  # a listing looks at no more keys, whatever else lives there
@@ -26,7 +26,7 @@ def is_cluster(url: str) -> bool:
     return urlsplit(url).scheme in CLUSTER_SCHEMES
 
 
-class ClusterProcess(Process):
+class RedisClusterClient(RedisClient):
     """The same over many nodes: all keys of an id, an owner or a group lie in one slot, by the braces in them.
 
     Announcements are published in the node of the id and reach every node, so a subscriber may ask any of them.
@@ -41,7 +41,7 @@ class ClusterProcess(Process):
         super().__init__(url, where, options)
         self._lock = threading.Lock()
         self._opened: RedisCluster | None = None
-        self._hints_of: dict[str, Hints] = {}
+        self._hints_of: dict[str, NoReplyConnection] = {}
 
     def check(self) -> None:
         """Nothing: the hosts have been read, and more would ask them."""
@@ -51,7 +51,7 @@ class ClusterProcess(Process):
         """What speaks to the nodes: a RedisCluster, which has the commands that are used here."""
         return cast("redis.Redis", self._cluster())
 
-    def connect(self) -> Connection:
+    def connect(self) -> PubSubConnection:
         """A connection to any node, outside the pools, for messages."""
         cluster = self._cluster()
         return self._connect_to(cluster.get_random_node())  # type: ignore[no-untyped-call]
@@ -65,7 +65,7 @@ class ClusterProcess(Process):
         if node is not None:
             # A node that has lost the slot meanwhile refuses, unheard: hints may be lost.
             hints = self._hints_of.get(node.name) or self._hints_of.setdefault(
-                node.name, Hints(partial(self._connect_to, node))
+                node.name, NoReplyConnection(partial(self._connect_to, node))
             )
             hints.send(command, key, *words)
 
@@ -78,7 +78,7 @@ class ClusterProcess(Process):
         found = self._cluster().scan_iter(match=pattern, count=_SCAN_BATCH)
         return 0, list(islice(found, _SCANNED_MOST))
 
-    def _connect_to(self, node: ClusterNode) -> Connection:
+    def _connect_to(self, node: ClusterNode) -> PubSubConnection:
         return connected(self._cluster().get_redis_connection(node).connection_pool)
 
     def _cluster(self) -> RedisCluster:

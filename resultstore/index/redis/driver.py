@@ -11,18 +11,18 @@ from typing import Final, TypeVar
 
 import redis
 
-from resultstore.index.inbox import Mailbox
-from resultstore.index.index import Over, Owned
+from resultstore.index.inbox import EventInbox
+from resultstore.index.index import Overwrite, Owned
 from resultstore.index.record_reader import RecordReader
-from resultstore.index.redis.client import Process, Word
-from resultstore.index.redis.cluster import ClusterProcess, is_cluster
-from resultstore.index.redis.owner_lists import OwnerLists
+from resultstore.index.redis.client import RedisClient, Word
+from resultstore.index.redis.cluster import RedisClusterClient, is_cluster
+from resultstore.index.redis.owner_lists import RedisOwnerLists
 from resultstore.index.redis.owner_stream import read_event, read_told
 from resultstore.index.redis.pool import Options, address
-from resultstore.index.redis.subscription import RedisLine
+from resultstore.index.redis.subscription import RedisSubscription
 from resultstore.model import layout, record
 from resultstore.model.errors import BadReference, IndexUnavailable, Misconfigured
-from resultstore.model.event import Event, Told
+from resultstore.model.event import Event, OwnerEvent
 from resultstore.model.result import Result, State
 from resultstore.model.seal import DELETED
 from resultstore.model.spill import Spill
@@ -56,11 +56,11 @@ class RedisIndex:
         self._where = address(url)
         self._prefix = prefix
         self._is_cluster = is_cluster(url)
-        kind = ClusterProcess if self._is_cluster else Process
+        kind = RedisClusterClient if self._is_cluster else RedisClient
         self._open = partial(kind, url, self._where, options or {})
         self._processes = {os.getpid(): self._open()}
         self._reader = RecordReader()
-        self._owners = OwnerLists(self._asked, prefix=prefix, record_key=self._record)
+        self._owners = RedisOwnerLists(self._asked, prefix=prefix, record_key=self._record)
         self._process().check()
 
     def peek(self, result_id: str) -> Result | None:
@@ -87,7 +87,7 @@ class RedisIndex:
         """How many records this process has skipped because it could not read them."""
         return self._reader.unreadable_total
 
-    def save(self, result: Result, *, ttl_s: int | None, over: Over = Over.ANYTHING) -> bool:
+    def save(self, result: Result, *, ttl_s: int | None, over: Overwrite = Overwrite.UNLESS_SUCCESS) -> bool:
         """Write the record if `over` allows, let it expire after `ttl_s` seconds, and announce it: one round trip.
 
         With an owner a second one lists the id and adds the Event to the owner's stream. A crash between the two
@@ -139,7 +139,7 @@ class RedisIndex:
         said: list[Word] = ["all", b"0", record.encode(gone)[0], b"", ttl_s * 1000, channel, event, b""]
         self._asked(lambda of: of.save(self._pair(result_id), said))
 
-    def watch(self, result_id: str) -> AbstractContextManager[Mailbox]:
+    def watch(self, result_id: str) -> AbstractContextManager[EventInbox]:
         """Subscribe to an id; all watches of a process share one connection and one thread.
 
         Raises IndexUnavailable on entry when the server does not confirm within 3 s.
@@ -179,19 +179,19 @@ class RedisIndex:
         """The client of this process, for whoever looks into Redis himself; its pool is shared with the index."""
         return self._process().client
 
-    def line(self, *, also: Callable[[str], str] | None = None) -> RedisLine[Event]:
+    def line(self, *, also: Callable[[str], str] | None = None) -> RedisSubscription[Event]:
         """A line of its own connection, for the process that asks; `also`: a second channel of an id."""
-        return RedisLine(self._process().connect, channel_of=self._channel, also_of=also, read=read_event)
+        return RedisSubscription(self._process().connect, channel_of=self._channel, also_of=also, read=read_event)
 
-    def feed(self) -> RedisLine[Told]:
+    def feed(self) -> RedisSubscription[OwnerEvent]:
         """A feed of its own connection, for the process that asks."""
-        return RedisLine(self._process().connect, channel_of=self._owner_channel, read=read_told)
+        return RedisSubscription(self._process().connect, channel_of=self._owner_channel, read=read_told)
 
     def latest(self, owner: str) -> str:
         """The place of the newest Event in the owner's stream; "0-0" where there is none."""
         return self._owners.latest(owner)
 
-    def missed(self, owner: str, *, after: str) -> list[Told] | None:
+    def missed(self, owner: str, *, after: str) -> list[OwnerEvent] | None:
         """What was told behind the place `after`; None when `after` is not (or no longer) in the stream."""
         return self._owners.missed(owner, after=after)
 
@@ -248,7 +248,7 @@ class RedisIndex:
             found += self._asked(_then(keys[start : start + _READ_AT_ONCE], lambda of, some: of.mget(some)))
         return found
 
-    def _process(self) -> Process:
+    def _process(self) -> RedisClient:
         mine = self._processes.get(os.getpid())
         return mine or self._processes.setdefault(os.getpid(), self._open())
 
@@ -273,7 +273,7 @@ class RedisIndex:
     def _owner_channel(self, owner: str) -> str:
         return self._prefix + layout.owner_channel(owner)
 
-    def _asked(self, question: Callable[[Process], _T]) -> _T:
+    def _asked(self, question: Callable[[RedisClient], _T]) -> _T:
         process = self._process()
         last_try_at = time.monotonic() + _RETRY_BUDGET_S
         pause_s = _FIRST_PAUSE_S
@@ -295,6 +295,6 @@ class RedisIndex:
         )
 
 
-def _then(given: _G, question: Callable[[Process, _G], _T]) -> Callable[[Process], _T]:
+def _then(given: _G, question: Callable[[RedisClient, _G], _T]) -> Callable[[RedisClient], _T]:
     """A question about `given` as it is now: a loop may go on to the next before it is asked."""
     return lambda of: question(of, given)

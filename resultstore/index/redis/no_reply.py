@@ -7,22 +7,22 @@ from typing import Final
 
 import redis
 
-from resultstore.index.redis.watcher import Connection
+from resultstore.index.redis.watcher import PubSubConnection
 
 _RETRY_S: Final = 1.0
 
 
-class Hints:
+class NoReplyConnection:
     """A connection on which the server answers nothing (`CLIENT REPLY OFF`), so that no caller waits for it.
 
     Args:
         connect: opens a connection of its own, outside any pool; raises redis.RedisError.
     """
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(self, connect: Callable[[], PubSubConnection]) -> None:
         self._connect = connect
         self._lock = threading.Lock()
-        self._connection: Connection | None = None
+        self._connection: PubSubConnection | None = None
         self._retry_at = 0.0
 
     def send(self, *words: str | bytes) -> None:
@@ -36,7 +36,7 @@ class Hints:
                 self._connection = None
                 self._retry_at = time.monotonic() + _RETRY_S
 
-    def _open(self) -> Connection | None:
+    def _open(self) -> PubSubConnection | None:
         # redis-py opens a closed connection again by itself, and that one would be answered, and fill up.
         if self._connection is not None and self._connection._sock is None:  # noqa: SLF001 - it has no public name
             self._connection = None

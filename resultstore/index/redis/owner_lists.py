@@ -1,4 +1,4 @@
-"""OwnerLists: what Redis keeps of each owner: the ids, how long something of them is stored, and the Events."""
+"""RedisOwnerLists: what Redis keeps of each owner: the ids, how long something of them is stored, and the Events."""
 
 import math
 import time
@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
 from resultstore.index.index import Owned
-from resultstore.index.redis.client import Process, Word
+from resultstore.index.redis.client import RedisClient, Word
 from resultstore.index.redis.owner_stream import last_place, since
 from resultstore.model import layout, record
 from resultstore.model.errors import BadReference
-from resultstore.model.event import Told
+from resultstore.model.event import OwnerEvent
 from resultstore.model.result import Result
 
-_Ask = Callable[[Callable[[Process], Any]], Any]  # what it returns is what the question returns
+_Ask = Callable[[Callable[[RedisClient], Any]], Any]  # what it returns is what the question returns
 
 _LISTED_MAX: Final = 10_000
 _EVENTS_MAX: Final = 1_000
 _PAGE: Final = 200
 
 
-class OwnerLists:
+class RedisOwnerLists:
     """Sorted sets and a stream for each owner, in one Cluster slot.
 
     Args:
@@ -73,7 +73,7 @@ class OwnerLists:
         """The place of the newest Event in the owner's stream; "0-0" where there is none."""
         return str(self._ask(lambda of: last_place(of.client, self._keys(owner)[2])))
 
-    def missed(self, owner: str, *, after: str) -> list[Told] | None:
+    def missed(self, owner: str, *, after: str) -> list[OwnerEvent] | None:
         """What was told behind the place `after`; None when `after` is not (or no longer) in the stream."""
         return self._ask(lambda of: since(of.client, self._keys(owner)[2], owner=owner, after=after))  # type: ignore[no-any-return]
 
@@ -137,21 +137,21 @@ def _told(stored_until: float) -> str:
     return str(int(stored_until)) if stored_until else ""
 
 
-def _newest(key: str, start: int) -> Callable[[Process], object]:
+def _newest(key: str, start: int) -> Callable[[RedisClient], object]:
     return lambda of: of.client.zrevrange(key, start, start + _PAGE - 1, withscores=True)
 
 
-def _removed(keys: list[str], ids: set[str] | set[bytes]) -> Callable[[Process], object]:
+def _removed(keys: list[str], ids: set[str] | set[bytes]) -> Callable[[RedisClient], object]:
     return lambda of: [of.client.zrem(key, *ids) for key in keys]
 
 
-def _unlinked(pattern: str) -> Callable[[Process], object]:
+def _unlinked(pattern: str) -> Callable[[RedisClient], object]:
     return lambda of: of.unlink_like(pattern)
 
 
-def _heads(keys: list[str]) -> Callable[[Process], list[bytes]]:
+def _heads(keys: list[str]) -> Callable[[RedisClient], list[bytes]]:
     return lambda of: of.heads(keys=keys)
 
 
-def _scores(key: str, ids: list[str]) -> Callable[[Process], list[float | None]]:
+def _scores(key: str, ids: list[str]) -> Callable[[RedisClient], list[float | None]]:
     return lambda of: of.scores(key=key, members=ids)

@@ -1,4 +1,4 @@
-"""RedisLine: one connection that hears many ids or owners, read by the thread that waits."""
+"""RedisSubscription: one connection that hears many ids or owners, read by the thread that waits."""
 
 import contextlib
 import logging
@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 import redis
 
-from resultstore.index.redis.watcher import Connection
+from resultstore.index.redis.watcher import PubSubConnection
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ _LONGEST_PAUSE_S: Final = 1.0
 _Word = TypeVar("_Word")
 
 
-class RedisLine(Generic[_Word]):
+class RedisSubscription(Generic[_Word]):
     """Writing and parsing happen under a lock; waiting for the socket does not, so others may listen and leave then.
 
     Args:
@@ -34,7 +34,7 @@ class RedisLine(Generic[_Word]):
 
     def __init__(
         self,
-        connect: Callable[[], Connection],
+        connect: Callable[[], PubSubConnection],
         *,
         channel_of: Callable[[str], str],
         read: Callable[[str, bytes | None], _Word],
@@ -46,7 +46,7 @@ class RedisLine(Generic[_Word]):
         self._lock = threading.Lock()  # not reentrant: a garbage collector that comes in here must stay out
         self._heard: dict[str, str] = {}  # channel: id
         self._leaving: set[str] = set()  # channels whose end is left to whoever holds the lock
-        self._connection: Connection | None = None
+        self._connection: PubSubConnection | None = None
         self._failures = 0
         self._retry_at = 0.0
         self._called = threading.Event()
@@ -122,7 +122,7 @@ class RedisLine(Generic[_Word]):
             while True:
                 yield self._leaving.pop()
 
-    def _restore(self) -> Connection | None:
+    def _restore(self) -> PubSubConnection | None:
         """The connection, opened if there is none and if it is time to try; then all ids are asked for anew."""
         if self._connection is not None and self._connection._sock is None:  # noqa: SLF001 - as in `_readable`
             self._hang_up()
@@ -145,7 +145,7 @@ class RedisLine(Generic[_Word]):
         except (redis.RedisError, OSError):
             self._hang_up()
 
-    def _take(self, connection: Connection) -> list[_Word]:
+    def _take(self, connection: PubSubConnection) -> list[_Word]:
         """What lies there to be read; a lost connection is given up, and restored by the next wait."""
         events: list[_Word] = []
         try:
@@ -185,7 +185,7 @@ class RedisLine(Generic[_Word]):
         self._retry_at = time.monotonic() + longest_s * random.uniform(0.5, 1)  # noqa: S311 - jitter, no secret
 
 
-def _readable(connection: Connection, timeout_s: float) -> bool:
+def _readable(connection: PubSubConnection, timeout_s: float) -> bool:
     """Whether the socket has something within `timeout_s`; touches neither parser nor buffer, so it needs no lock."""
     try:
         socket = connection._sock  # noqa: SLF001 - redis-py has no public name

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from resultstore.index.inbox import Mailbox
+from resultstore.index.inbox import EventInbox
 from resultstore.model import record
 from resultstore.model.errors import IndexUnavailable
 
@@ -23,7 +23,7 @@ _SLOWEST_RECONNECT_S: Final = 1.0
 _LASTING_S: Final = 5.0  # a connection that held this long was a good one
 
 
-class Connection(Protocol):
+class PubSubConnection(Protocol):
     """What a Watcher uses of redis.Connection, whose own methods have no types."""
 
     _sock: socket.socket
@@ -44,7 +44,7 @@ class Connection(Protocol):
         """The next message."""
 
 
-class _Line(msgspec.Struct):
+class _Channel(msgspec.Struct):
     """One channel on the present connection: what was asked for last, and how much the server has yet to confirm."""
 
     subscribed: bool = False
@@ -59,12 +59,12 @@ class Watcher:
         where: host and port, for messages.
     """
 
-    def __init__(self, connect: Callable[[], Connection], *, where: str) -> None:
+    def __init__(self, connect: Callable[[], PubSubConnection], *, where: str) -> None:
         self._connect = connect
         self._where = where
         self._changed = threading.Condition()  # guards all that follows
-        self._boxes: dict[str, list[Mailbox]] = {}  # the channels that are waited on
-        self._lines: dict[str, _Line] = {}  # the channels that the server knows of
+        self._boxes: dict[str, list[EventInbox]] = {}  # the channels that are waited on
+        self._lines: dict[str, _Channel] = {}  # the channels that the server knows of
         self._dirty: set[str] = set()  # channels where these two may differ
         self._lost: set[str] = set()  # channels that were heard on a connection that broke
         self._bell: socket.socket | None = None  # wakes the thread; None: no thread runs
@@ -72,19 +72,19 @@ class Watcher:
         self._error = "no answer"
 
     @contextmanager
-    def watch(self, channel: str) -> Iterator[Mailbox]:
+    def watch(self, channel: str) -> Iterator[EventInbox]:
         """A mailbox for what is published on `channel`: subscribed within the block, gone behind it.
 
         Raises IndexUnavailable when the server does not confirm the subscription within 3 s.
         """
-        box = Mailbox()
+        box = EventInbox()
         try:
             self._enter(channel, box)
             yield box
         finally:
             self._leave(channel, box)
 
-    def _enter(self, channel: str, box: Mailbox) -> None:
+    def _enter(self, channel: str, box: EventInbox) -> None:
         with self._changed:
             self._boxes.setdefault(channel, []).append(box)
             self._ring(channel)
@@ -96,7 +96,7 @@ class Watcher:
                 f"see that Redis runs and can be reached from here, and that RESULTSTORE_INDEX_URL names it"
             )
 
-    def _leave(self, channel: str, box: Mailbox) -> None:
+    def _leave(self, channel: str, box: EventInbox) -> None:
         with self._changed:
             self._boxes[channel].remove(box)
             if self._boxes[channel]:
@@ -161,7 +161,7 @@ class Watcher:
             self._hung = False
             self._changed.notify_all()
 
-    def _listen(self, connection: Connection, listener: socket.socket) -> None:
+    def _listen(self, connection: PubSubConnection, listener: socket.socket) -> None:
         """Take what arrives, until the connection breaks (redis.RedisError) or nobody has waited for 5 s."""
         try:
             with selectors.DefaultSelector() as ears:
@@ -179,14 +179,14 @@ class Watcher:
         finally:
             connection.disconnect()
 
-    def _reconcile(self, connection: Connection) -> None:
+    def _reconcile(self, connection: PubSubConnection) -> None:
         with self._changed:
             asked: dict[bool, list[str]] = {True: [], False: []}
             for channel in self._dirty:
                 wanted = channel in self._boxes
                 line = self._lines.get(channel)
                 if wanted != (line is not None and line.subscribed):
-                    line = self._lines.setdefault(channel, _Line())
+                    line = self._lines.setdefault(channel, _Channel())
                     line.subscribed = wanted
                     line.unanswered += 1
                     asked[wanted].append(channel)

@@ -13,7 +13,7 @@ from kombu import Producer
 
 from resultstore import Artifact, Output, State, Store
 from resultstore.backends.celery import setup, store_of
-from resultstore.blobs.blobstore import Unknown
+from resultstore.blobs.blobstore import OutcomeUnknown
 from resultstore.model import layout
 from resultstore.model.result import Result
 from resultstore.store import miss_cache
@@ -257,10 +257,10 @@ def test_a_commit_in_doubt_is_a_failure_until_the_seal_can_be_read(monkeypatch: 
     create, get = store.blobs.create, store.blobs.get
     lost: list[str] = []
 
-    def unheard(key: str, body: bytes, **options: object) -> Unknown:
+    def unheard(key: str, body: bytes, **options: object) -> OutcomeUnknown:
         lost.append(key)
         create(key, body, **options)
-        return Unknown("cut")
+        return OutcomeUnknown("cut")
 
     def blind(_: str, **options: int) -> Iterator[bytes]:
         return get(layout.seal_key("unknown"), **options)

@@ -11,7 +11,7 @@ from celery import Celery, Task
 from resultstore import Misconfigured
 from resultstore.backends.celery import setup
 from resultstore.backends.celery.doctoring import all_captured, app_named, ends_in_time, is_seen_again_in_time
-from resultstore.ops.doctor import Verdict, Wrong
+from resultstore.ops.doctor import Defect, Verdict
 
 HERE = Path(__file__).parent
 
@@ -44,7 +44,7 @@ def test_without_setup_every_task_is_named(app: Celery):
 
     found = all_captured(app)
 
-    assert isinstance(found, Wrong)
+    assert isinstance(found, Defect)
     assert "alone" in found.text
     assert "setup(app)" in found.remedy
 
@@ -64,7 +64,7 @@ def test_a_task_that_was_changed_behind_our_back_is_named(app: Celery, how: str)
 
     found = all_captured(app)
 
-    assert isinstance(found, Wrong)
+    assert isinstance(found, Defect)
     assert "patched" in found.text
     assert "healthy" not in found.text
 

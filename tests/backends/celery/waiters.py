@@ -9,7 +9,7 @@ from celery import Celery
 from celery.result import AsyncResult
 
 from resultstore.backends.celery.wait import awaiting, consumer
-from resultstore.index.redis.subscription import RedisLine
+from resultstore.index.redis.subscription import RedisSubscription
 from resultstore.model import layout
 from resultstore.model.event import Event
 from resultstore.store import waiting
@@ -80,12 +80,12 @@ def hear_announcements_only(patch: pytest.MonkeyPatch) -> None:
 def deafen(patch: pytest.MonkeyPatch) -> list[Event]:
     """Let every announcement be lost on its way to this process; the list is of those that were."""
     lost: list[Event] = []
-    take = RedisLine._take
+    take = RedisSubscription._take
 
-    def lose(self: RedisLine, connection: object) -> list[Event]:
+    def lose(self: RedisSubscription, connection: object) -> list[Event]:
         events = take(self, connection)
         lost.extend(event for event in events if event.state)
         return [event for event in events if not event.state]
 
-    patch.setattr(RedisLine, "_take", lose)
+    patch.setattr(RedisSubscription, "_take", lose)
     return lost

@@ -25,7 +25,7 @@ from resultstore import (
 )
 from resultstore.backends.taskiq import ResultStoreBackend, setup, store_of, waiting
 from resultstore.backends.taskiq.streams import CHUNKS_AHEAD
-from resultstore.blobs.blobstore import Unknown
+from resultstore.blobs.blobstore import OutcomeUnknown
 from resultstore.blobs.memory import MemoryBlobs
 from resultstore.index.memory.driver import MemoryIndex
 
@@ -112,7 +112,7 @@ def test_what_a_thread_returns_after_the_time_out_is_not_kept():
 def test_an_outcome_that_is_unclear_deletes_nothing():
     class NoAnswer(MemoryBlobs):
         def create(self, *_, **__):
-            return Unknown("a cut")
+            return OutcomeUnknown("a cut")
 
     async def run() -> TaskiqResult:
         async with started(on(blobs)) as broker:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from resultstore.blobs.blobstore import Created, Taken
+from resultstore.blobs.blobstore import AlreadyExists, Created
 from resultstore.blobs.local.driver import LocalBlobs
 from resultstore.model.errors import BlobMissing, BlobStoreFull, BlobStoreUnavailable
 from tests.blobs.local.folder import KEY, MIB, files, put
@@ -169,7 +169,7 @@ def test_a_put_leaves_neither_draft_nor_descriptor(root):
 
     put(blobs, "a/1", b"x" * MIB)
     assert blobs.create("a/2", b"x", tags={}) == Created(blobs.stat("a/2").etag)
-    assert blobs.create("a/2", b"x", tags={}) == Taken()
+    assert blobs.create("a/2", b"x", tags={}) == AlreadyExists()
     blobs.replace("a/2", b"y", tags={})
     list(blobs.get("a/1"))
     next(blobs.get("a/1"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from resultstore.blobs.blobstore import Signer
-from resultstore.blobs.local.signer import Grant, LocalSigner
+from resultstore.blobs.local.signer import LocalSigner, SignedUrlClaims
 from resultstore.model.errors import BadReference
 
 KEY = "blobs/30d/ab/id-1/" + "0" * 32 + ".0"
@@ -64,7 +64,7 @@ def test_a_url_that_reads_grants_its_key_type_and_name(signer):
     signed = get_url(signer)
 
     assert (signed.method, dict(signed.headers), signed.expires_at) == ("GET", {}, int(NOW) + 60)
-    assert checked(signer, signed) == Grant(
+    assert checked(signer, signed) == SignedUrlClaims(
         method="GET",
         key=KEY,
         expires_at=int(NOW) + 60,
@@ -89,7 +89,7 @@ def test_a_url_that_writes_grants_a_length_a_type_and_a_checksum(signer):
         "if-none-match": "*",
         "x-amz-checksum-sha256": "q" * 43 + "=",
     }
-    assert checked(signer, signed) == Grant(
+    assert checked(signer, signed) == SignedUrlClaims(
         method="PUT",
         key=KEY,
         expires_at=int(NOW) + 60,

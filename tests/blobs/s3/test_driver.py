@@ -6,7 +6,7 @@ import time
 import msgspec
 import pytest
 
-from resultstore.blobs.blobstore import Created, Taken, Unknown
+from resultstore.blobs.blobstore import AlreadyExists, Created, OutcomeUnknown
 from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.blobs.s3.credentials import Credentials
 from resultstore.blobs.s3.driver import S3Blobs
@@ -103,7 +103,7 @@ def test_a_creation_whose_answer_was_lost_is_unknown_and_is_sent_once(shaky, s3_
 
     answer = shaky.create("seals/1", b"ours", tags={"rs-class": "7d"})
 
-    assert isinstance(answer, Unknown)
+    assert isinstance(answer, OutcomeUnknown)
     assert answer.reason
     assert rule.fired == 1
     assert b"".join(s3_blobs.get("seals/1")) == b"ours"
@@ -113,7 +113,7 @@ def test_a_creation_whose_answer_was_lost_is_unknown_and_is_sent_once(shaky, s3_
 def test_a_creation_that_never_arrived_is_unknown_too(shaky, s3_blobs, proxy, fault):
     rule = proxy.fault(fault, "PUT", "seals")
 
-    assert isinstance(shaky.create("seals/1", b"ours", tags={}), Unknown)
+    assert isinstance(shaky.create("seals/1", b"ours", tags={}), OutcomeUnknown)
     assert rule.fired == 1
     with pytest.raises(BlobMissing):
         s3_blobs.stat("seals/1")
@@ -127,7 +127,7 @@ def test_a_creation_tells_created_from_taken_and_carries_its_tags(s3_blobs, s3_t
 
     assert isinstance(first, Created)
     assert first.etag == s3_blobs.stat("seals/1").etag
-    assert isinstance(second, Taken)
+    assert isinstance(second, AlreadyExists)
     tags = client.get_object_tagging(Bucket=s3_target.bucket, Key=s3_target.object_key("seals/1"))
     assert tags["TagSet"] == [{"Key": "rs-class", "Value": "7d"}]
 

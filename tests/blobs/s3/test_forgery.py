@@ -10,7 +10,7 @@ from minio.credentials import StaticProvider
 from minio.minioadmin import MinioAdmin
 
 from resultstore.blobs.s3.credentials import Credentials
-from resultstore.blobs.s3.forgery import Forger, probe_keys
+from resultstore.blobs.s3.forgery import ForgedRequests, probe_keys
 from resultstore.blobs.s3.target import S3Target
 from resultstore.model.errors import BlobStoreUnavailable
 
@@ -78,7 +78,7 @@ def account(s3_server, s3_target):
 
 @pytest.mark.parametrize("forge", ["by_query", "by_archive"])
 def test_minio_writes_on_a_key_id_alone(s3_target, s3_blobs, account, forge):
-    forger, key = Forger(s3_target, credentials=account("uploads/")), UPLOAD_KEY
+    forger, key = ForgedRequests(s3_target, credentials=account("uploads/")), UPLOAD_KEY
 
     assert getattr(forger, forge)(key)
     assert b"".join(s3_blobs.get(key)) == b"probe"
@@ -86,7 +86,7 @@ def test_minio_writes_on_a_key_id_alone(s3_target, s3_blobs, account, forge):
 
 @pytest.mark.parametrize("forge", ["by_query", "by_archive"])
 def test_an_unknown_key_id_writes_nothing(s3_target, s3_blobs, forge):
-    forger = Forger(s3_target, credentials=lambda: Credentials("nobody", "not its secret"))
+    forger = ForgedRequests(s3_target, credentials=lambda: Credentials("nobody", "not its secret"))
 
     assert not getattr(forger, forge)(UPLOAD_KEY)
     assert list(s3_blobs.list("")) == []
@@ -102,19 +102,19 @@ def test_an_unknown_key_id_writes_nothing(s3_target, s3_blobs, forge):
     ],
 )
 def test_the_reach_of_a_key_is_found_without_writing(s3_target, s3_blobs, account, areas, reach):
-    assert Forger(s3_target, credentials=account(*areas)).reach() == reach
+    assert ForgedRequests(s3_target, credentials=account(*areas)).reach() == reach
     assert list(s3_blobs.list("")) == []
 
 
 def test_a_root_key_reaches_everything(s3_target, s3_blobs, s3_server):
-    forger = Forger(s3_target, credentials=lambda: Credentials(s3_server.access_key, "not its secret"))
+    forger = ForgedRequests(s3_target, credentials=lambda: Credentials(s3_server.access_key, "not its secret"))
 
     assert forger.reach() == ("blobs/", "seals/", "the root", "the bucket")
     assert list(s3_blobs.list("")) == []
 
 
 def test_a_store_that_checks_signatures_is_not_forgeable(checking):
-    forger = Forger(checking, credentials=lambda: Credentials("known", "secret", "a token"))
+    forger = ForgedRequests(checking, credentials=lambda: Credentials("known", "secret", "a token"))
 
     assert not forger.by_query(UPLOAD_KEY)
     assert not forger.by_archive(UPLOAD_KEY)
@@ -123,7 +123,7 @@ def test_a_store_that_checks_signatures_is_not_forgeable(checking):
 
 @pytest.mark.parametrize("checking", [CheckingQueries], indirect=True)
 def test_a_store_that_unpacks_unsigned_archives_is_found(checking):
-    forger = Forger(checking, credentials=lambda: Credentials("known", "secret"))
+    forger = ForgedRequests(checking, credentials=lambda: Credentials("known", "secret"))
 
     assert not forger.by_query(UPLOAD_KEY)
     assert forger.by_archive(UPLOAD_KEY)
@@ -133,11 +133,13 @@ def test_a_store_that_unpacks_unsigned_archives_is_found(checking):
 def test_a_missing_bucket_is_not_taken_for_forgeable(s3_target, s3_credentials):
     nowhere = msgspec.structs.replace(s3_target, bucket=f"none-{secrets.token_hex(8)}")
 
-    assert Forger(nowhere, credentials=s3_credentials).reach() == ()
+    assert ForgedRequests(nowhere, credentials=s3_credentials).reach() == ()
 
 
 def test_a_store_that_is_away_cannot_be_asked(s3_target, s3_credentials):
-    forger = Forger(msgspec.structs.replace(s3_target, endpoint_url="http://127.0.0.1:9"), credentials=s3_credentials)
+    forger = ForgedRequests(
+        msgspec.structs.replace(s3_target, endpoint_url="http://127.0.0.1:9"), credentials=s3_credentials
+    )
 
     for ask in (forger.reach, lambda: forger.by_query(UPLOAD_KEY), lambda: forger.by_archive(UPLOAD_KEY)):
         with pytest.raises(BlobStoreUnavailable, match="RESULTSTORE_S3_ENDPOINT"):

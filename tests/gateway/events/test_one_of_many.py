@@ -108,7 +108,7 @@ def test_one_failed_read_loses_no_event(watched, owner, monkeypatch, error):
 
 
 def test_a_feed_that_fails_is_read_again(watched, owner, monkeypatch):
-    failures, whole = [], feed_reader.Newsroom.__init__
+    failures, whole = [], feed_reader.FeedReader.__init__
 
     def init(self, *args, **options):
         whole(self, *args, **options)
@@ -122,7 +122,7 @@ def test_a_feed_that_fails_is_read_again(watched, owner, monkeypatch):
 
         self._feed.wait = failing
 
-    monkeypatch.setattr(feed_reader.Newsroom, "__init__", init)
+    monkeypatch.setattr(feed_reader.FeedReader, "__init__", init)
     reader = watched.reader(owner)
     watched.store.save(Result(id="one", owner=owner))
 

@@ -5,7 +5,7 @@ import pytest
 from resultstore.gateway.identity import static_tokens as reading
 from resultstore.gateway.identity.caller import Caller
 from resultstore.gateway.identity.identities import check_exposure, identities_of
-from resultstore.gateway.identity.token_file import Grant, append, grant_of, new_token, token_hash
+from resultstore.gateway.identity.token_file import TokenEntry, append, grant_of, new_token, token_hash
 from resultstore.gateway.problems import Problem
 from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result, State
@@ -19,7 +19,7 @@ def file(tmp_path):
 
 def granted(file, owner, *scopes):
     token = new_token()
-    append(file, Grant(token_hash(token), owner, frozenset(scopes)))
+    append(file, TokenEntry(token_hash(token), owner, frozenset(scopes)))
     return token
 
 
@@ -99,7 +99,7 @@ def test_a_file_with_a_wrong_line_or_with_nobody_does_not_start_a_gateway(file, 
 
 
 def test_a_line_reads_back_as_it_was_written():
-    grant = Grant("0" * 64, "ann", frozenset({"read", "admin"}), "the phone of ann")
+    grant = TokenEntry("0" * 64, "ann", frozenset({"read", "admin"}), "the phone of ann")
 
     assert grant_of(grant.line()) == grant
 

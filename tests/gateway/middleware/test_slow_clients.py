@@ -13,8 +13,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from resultstore.gateway.middleware import slow_clients
-from resultstore.gateway.middleware.connection_limit import Connections
-from resultstore.gateway.middleware.slow_clients import ImpatientProtocol
+from resultstore.gateway.middleware.connection_limit import ConnectionLimit
+from resultstore.gateway.middleware.slow_clients import SlowClientProtocol
 from tests.gateway.test_own_server import plainly_served
 
 GENEROUS_S = 60.0
@@ -183,7 +183,7 @@ def test_a_steady_body_may_take_its_time(running, monkeypatch):
 
 
 def limited(per_address, total):
-    return partial(ImpatientProtocol, connections=Connections(per_address=per_address, total=total))
+    return partial(SlowClientProtocol, connections=ConnectionLimit(per_address=per_address, total=total))
 
 
 def opened(port, source):
@@ -230,7 +230,7 @@ def test_all_addresses_have_so_many_connections():
 
 
 def test_an_ipv6_network_counts_as_one_address():
-    counted = Connections(per_address=2, total=100)
+    counted = ConnectionLimit(per_address=2, total=100)
 
     taken = [counted.take(f"2001:db8:0:1::{number}") for number in (1, 2, 3)]
 

@@ -6,7 +6,7 @@ import pytest
 
 from resultstore.blobs.memory import MemoryBlobs
 from resultstore.gateway.identity.caller import SCOPES, Caller
-from resultstore.gateway.results.batching import Lookups
+from resultstore.gateway.results.batching import LookupBatcher
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.model.errors import IndexUnavailable, ResultMissing
 from resultstore.model.result import Result, State
@@ -52,7 +52,7 @@ def lookups(index):
     for number in range(50):
         store.save(Result(id=f"a{number}", owner="ann", state=State.SUCCESS))
     store.save(Result(id="bobs", owner="bob", state=State.SUCCESS))
-    return Lookups(store)
+    return LookupBatcher(store)
 
 
 async def asked(lookups, *ids):
@@ -119,7 +119,7 @@ async def test_a_foreign_id_asks_as_much_as_an_unknown_one(index):
     blobs = Asked()
     store = Store(index=index, blobs=blobs, signer=None, settings=Settings(index_url="memory://"))
     store.save(Result(id="bobs", owner="bob", state=State.SUCCESS))
-    lookups, asked_of = Lookups(store), {}
+    lookups, asked_of = LookupBatcher(store), {}
     for one in ("bobs", "nobodys"):
         for turn in ("first", "again"):
             before = len(index.together), len(index.alone), blobs.count

@@ -6,7 +6,7 @@ import uuid
 import pytest
 import redis
 
-from resultstore.index.index import Over
+from resultstore.index.index import Overwrite
 from resultstore.model import layout, record
 from resultstore.model.errors import IndexUnavailable, RecordUnreadable
 from resultstore.model.event import Event
@@ -79,9 +79,9 @@ def test_a_save_that_lost_its_answer_asks_again_and_knows_its_own_record(index):
         return answer
 
     index._process().save = loses_its_first_answer
-    assert index.save(Result(id="a"), ttl_s=60, over=Over.NOTHING)
+    assert index.save(Result(id="a"), ttl_s=60, over=Overwrite.IF_ABSENT)
     assert next(lost, None) is None
-    assert not index.save(Result(id="a"), ttl_s=60, over=Over.NOTHING)
+    assert not index.save(Result(id="a"), ttl_s=60, over=Overwrite.IF_ABSENT)
 
 
 def test_a_record_of_a_newer_format_is_refused_and_can_be_deleted(index, raw):

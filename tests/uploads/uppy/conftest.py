@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from resultstore import Settings
-from resultstore.uploads.completion import Completion
+from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.reconcile import Reconciler
 from tests.contract.steps import MIB
 from tests.gateway.conftest import granted
@@ -54,7 +54,7 @@ def scene(request, tmp_path, variables, monkeypatch) -> Iterator[Scene]:
 
 @pytest.fixture
 def reconciler(scene) -> Reconciler:
-    return Reconciler(scene.place.store, Completion(scene.place.store, dispatcher=scene.place.dispatcher))
+    return Reconciler(scene.place.store, UploadCompleter(scene.place.store, dispatcher=scene.place.dispatcher))
 
 
 @pytest.fixture(scope="session")

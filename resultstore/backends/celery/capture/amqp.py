@@ -5,10 +5,10 @@ from typing import Any
 from celery import Celery
 from kombu.utils.imports import symbol_by_name
 
-from resultstore.backends.celery.capture.spilling import Spilling
+from resultstore.backends.celery.capture.spilling import Spiller
 
 
-class SpillsArguments:
+class SpillingAmqp:
     """Mixed into an app's `amqp_cls`. The message stays what it was: same content type, same three parts of its body.
 
     A changed content type would make a worker without this package acknowledge the message and lose it.
@@ -24,16 +24,16 @@ class SpillsArguments:
 
 def install(app: Celery, *, produces: bool) -> None:
     """Let `app` send references; a second call only sets whether they are made."""
-    app.resultstore_spilling = Spilling(app, produces=produces)
+    app.resultstore_spilling = Spiller(app, produces=produces)
     kind: type = symbol_by_name(app.amqp_cls)  # type: ignore[no-untyped-call]  # kombu has types in part
-    if issubclass(kind, SpillsArguments):
+    if issubclass(kind, SpillingAmqp):
         return
-    app.amqp_cls = type(kind.__name__, (SpillsArguments, kind), {"__module__": kind.__module__})
+    app.amqp_cls = type(kind.__name__, (SpillingAmqp, kind), {"__module__": kind.__module__})
     # One that was made before would go on as it was.
     vars(app).pop("amqp", None)
 
 
-def spilling_of(app: Celery) -> Spilling:
+def spilling_of(app: Celery) -> Spiller:
     """What `install` gave to the app."""
-    found: Spilling = app.resultstore_spilling
+    found: Spiller = app.resultstore_spilling
     return found

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 from celery import Task
 
 from resultstore.model import layout
-from resultstore.store.policy import DEFAULT, Keeping
+from resultstore.store.policy import DEFAULT, OutputPolicy
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
@@ -40,7 +40,7 @@ def keeps(
     Raises BadReference for an unknown class.
     """
     chosen = None if retention is None else layout.checked_class(retention)
-    keeping = Keeping(retention=chosen, max_bytes=max_bytes, compress=compress, durable=durable, spill=spill)
+    keeping = OutputPolicy(retention=chosen, max_bytes=max_bytes, compress=compress, durable=durable, spill=spill)
 
     def mark(made: Made) -> Made:
         setattr(made, _KEPT, keeping)
@@ -49,8 +49,8 @@ def keeps(
     return mark
 
 
-def keeping_of(task: Task) -> Keeping:
+def keeping_of(task: Task) -> OutputPolicy:
     """What `keeps` said of the task, at its function, its `run` or its class."""
     # What wraps a function takes its attributes along: autoretry, pydantic and capture all do.
-    found: Keeping | None = getattr(task.run, _KEPT, None) or getattr(task, _KEPT, None)
+    found: OutputPolicy | None = getattr(task.run, _KEPT, None) or getattr(task, _KEPT, None)
     return found or DEFAULT

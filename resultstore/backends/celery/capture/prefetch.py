@@ -11,7 +11,7 @@ from resultstore.model.spill import Spill
 _LARGEST_BYTES: Final = 4 << 20  # of 8 MiB nothing is gained: a seal is written in the time that one or two take
 
 
-class _Coming:
+class _PendingValue:
     """A value that a thread of this process fetches."""
 
     def __init__(self, spill: Spill) -> None:
@@ -24,7 +24,7 @@ class _Coming:
         return self.process == os.getpid() and not self.value.done()
 
 
-class Prefetching:
+class Prefetcher:
     """Fetches one value ahead, by a thread for that time; the next one takes its place.
 
     What is fetched is given out to whoever was told, by a record, that this very value is the result.
@@ -35,13 +35,13 @@ class Prefetching:
 
     def __init__(self, opened: Callable[[Spill], object]) -> None:
         self._opened = opened
-        self._coming: dict[str, _Coming] = {}  # by key; one at most: `pop` gives it to one thread alone
+        self._coming: dict[str, _PendingValue] = {}  # by key; one at most: `pop` gives it to one thread alone
 
     def begin(self, spill: Spill) -> None:
         """Begin to fetch what `spill` stands for, where it is not too long and nothing is being fetched."""
         if spill.size_bytes > _LARGEST_BYTES or any(one.under_way for one in list(self._coming.values())):
             return
-        coming = _Coming(spill)
+        coming = _PendingValue(spill)
         try:
             threading.Thread(target=self._fetch, args=[coming], name="resultstore-prefetch").start()
         except RuntimeError:  # no thread is to be had: the value is read in its time
@@ -55,7 +55,7 @@ class Prefetching:
             return value
         return coming.value.result()
 
-    def _fetch(self, coming: _Coming) -> None:
+    def _fetch(self, coming: _PendingValue) -> None:
         try:
             coming.value.set_result(self._opened(coming.spill))
         except BaseException as error:  # noqa: BLE001 - whoever waits must not wait for ever; who reads meets it again

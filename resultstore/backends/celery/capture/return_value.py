@@ -18,7 +18,7 @@ _log = Log(__name__)
 _RETURNED: Final = "resultstore_returned"  # an attribute of the request
 
 
-class Returned(NamedTuple):
+class SpilledReturn(NamedTuple):
     """A value that travels as a reference."""
 
     spill: Spill
@@ -27,10 +27,10 @@ class Returned(NamedTuple):
 
 def remember(request: Any, spill: Spill, value: object) -> None:  # noqa: ANN401 - Celery's Context
     """Note until the outcome is stored that `spill` is what travels of `value`."""
-    setattr(request, _RETURNED, Returned(spill, value))
+    setattr(request, _RETURNED, SpilledReturn(spill, value))
 
 
-def returned_here() -> Returned | None:
+def returned_here() -> SpilledReturn | None:
     """Return what the task that runs here has returned, while it is sent on and stored."""
     task = get_current_worker_task()
     return None if task is None else getattr(task.request, _RETURNED, None)
@@ -43,7 +43,7 @@ def as_seen(task: Task, request: Any, travels: object) -> object:  # noqa: ANN40
     """
     if not isinstance(travels, Spill) or not watches_end(task):
         return travels
-    known: Returned | None = getattr(request, _RETURNED, None)
+    known: SpilledReturn | None = getattr(request, _RETURNED, None)
     if known is not None and known.spill == travels:
         return known.value
     try:
@@ -67,7 +67,7 @@ class HandsOnReferences(BaseKeyValueStoreBackend):
         state: str = states.SUCCESS,
     ) -> None:
         """Store the outcome of a task that has succeeded, and count it for its chord."""
-        known: Returned | None = getattr(request, _RETURNED, None)
+        known: SpilledReturn | None = getattr(request, _RETURNED, None)
         travels = known.spill if known is not None and known.value is result else result
         try:
             super().mark_as_done(task_id, travels, request, store_result, state)

@@ -38,7 +38,7 @@ NOT_SPILLED: Final = (
 )
 
 
-class Spilling:
+class Spiller:
     """What one app does with values that are too big to travel.
 
     Args:

@@ -25,10 +25,10 @@ HANDING_ON: Final = frozenset({"celery.accumulate"})
 class Arguments(list[Any]):
     """The list that Celery passes to hooks, signals and `request.args`."""
 
-    given: "Given"
+    given: "RunArguments"
 
 
-class Given:
+class RunArguments:
     """The arguments of one run.
 
     Celery passes one list and one dict to everybody who looks. They hold references until somebody has to see the
@@ -69,12 +69,12 @@ class Given:
         self.filled = False
 
 
-def given_of(request: object) -> Given | None:
+def given_of(request: object) -> RunArguments | None:
     """Return the arguments of a request, or None where all of them are plain."""
     return getattr(getattr(request, "args", None), "given", None)
 
 
-class GivesValues:
+class ValueTracer:
     """The `__trace__` of a class of tasks: lets those who look before the body see values, where they are references.
 
     Celery assigns a tracer to `task.__trace__` in each process of a worker, and calls it for each message.
@@ -91,9 +91,9 @@ def install(task: Task) -> None:
     """Let hooks, signals and retries of `task` get their arguments so."""
     kind, before = type(task), task.__trace__
     if not isinstance(
-        next((vars(one)["__trace__"] for one in kind.__mro__ if "__trace__" in vars(one)), None), GivesValues
+        next((vars(one)["__trace__"] for one in kind.__mro__ if "__trace__" in vars(one)), None), ValueTracer
     ):
-        kind.__trace__ = GivesValues()
+        kind.__trace__ = ValueTracer()
         task.__trace__ = before
     if not hasattr(task.signature_from_request, _MARK):
         task.signature_from_request = _sending_references(task, task.signature_from_request)
@@ -105,7 +105,7 @@ def _giving_values(task: Task, tracer: Trace) -> Trace:
         is_usual = isinstance(args, list | tuple) and isinstance(kwargs, dict)
         if not is_usual or all(type(one) in PLAIN for one in (*args, *kwargs.values())):
             return tracer(uuid, args, kwargs, request)
-        given = Given(args, kwargs)
+        given = RunArguments(args, kwargs)
         if watches_start(task):
             show_values(task, given, owner=owner_of(request))
         return tracer(uuid, given.args, given.kwargs, request)
@@ -114,7 +114,7 @@ def _giving_values(task: Task, tracer: Trace) -> Trace:
     return trace
 
 
-def show_values(task: Task, given: Given, *, owner: str) -> None:
+def show_values(task: Task, given: RunArguments, *, owner: str) -> None:
     """Show what the references stand for; where that cannot be read, the references stay.
 
     Args:

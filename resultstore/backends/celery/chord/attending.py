@@ -11,7 +11,7 @@ from resultstore.telemetry.logs import Log
 _log = Log(__name__)
 
 
-class Attendant:
+class ChordTimer:
     """Looks at the start of a worker and then twice a lease, in the worker's main process.
 
     Its timer runs in the loop that feeds the pool, so there is no thread that a fork could catch with a lock in hand.

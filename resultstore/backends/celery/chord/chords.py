@@ -13,12 +13,12 @@ from celery.exceptions import ChordError
 from celery.result import GroupResult, allow_join_result
 from kombu.exceptions import OperationalError
 
-from resultstore.backends.celery.chord.outbox import Outbox, Standing, written
+from resultstore.backends.celery.chord.outbox import ChordOutbox, ChordStatus, written
 from resultstore.backends.celery.chord.sending import STARTED, in_place_of, send, senders_of
 from resultstore.index.index import RunsScripts
 from resultstore.model import layout
 from resultstore.telemetry.logs import Log
-from resultstore.telemetry.tolerance import Tolerance
+from resultstore.telemetry.tolerance import FailureTolerance
 
 _log = Log(__name__)
 
@@ -62,7 +62,7 @@ _COUNTED: Final = 1
 _LIST_FIRST: Final = 2
 
 
-class Chords:
+class ChordCounter:
     """The native chord.
 
     Keys have Celery's suffixes and parts Celery's form, `[1, task id, state, value]`, except that a part without a
@@ -86,7 +86,7 @@ class Chords:
         self._scripts = scripts
         self._ordered = ordered
         self._lease_s = lease_s
-        self.outbox = Outbox(scripts, senders=partial(senders_of, self._app), lease_s=self._claim_s())
+        self.outbox = ChordOutbox(scripts, senders=partial(senders_of, self._app), lease_s=self._claim_s())
 
     def begin(self, group_id: str, size: int) -> None:
         """Say how many parts there will be."""
@@ -123,12 +123,12 @@ class Chords:
 
     def publish_due(self) -> None:
         """Send the bodies whose finisher did not come back within its lease; one that fails never keeps the others."""
-        tolerance = Tolerance(_log, "chord_not_attended")
+        tolerance = FailureTolerance(_log, "chord_not_attended")
         for group_id in self.outbox.due():
             with tolerance.each(group=group_id):
                 self.dispatch(group_id)
 
-    def dispatch(self, group_id: str, *, force: bool = False) -> Standing:
+    def dispatch(self, group_id: str, *, force: bool = False) -> ChordStatus:
         """Send the body of a chord whose parts are all in; `force`: also where another finisher holds it."""
         token = uuid4().hex
         standing, entry = self.outbox.adopt(group_id, token, claim_s=self.outbox.lease_s, force=force)
@@ -136,7 +136,7 @@ class Chords:
             _log.warning("chord_dispatched_again", group=group_id)
             with in_place_of(self._app, entry.sender):
                 self._finish(group_id, entry.body, token)
-        elif standing is Standing.GONE:
+        elif standing is ChordStatus.GONE:
             self.outbox.leave(group_id)
         return standing
 

@@ -9,12 +9,12 @@ from celery.result import GroupResult, result_from_tuple
 from celery.utils.functional import _regen
 
 from resultstore.backends.celery.capture.resolver import Resolver
-from resultstore.backends.celery.chord.attending import Attendant
-from resultstore.backends.celery.chord.chords import Chords
+from resultstore.backends.celery.chord.attending import ChordTimer
+from resultstore.backends.celery.chord.chords import ChordCounter
 from resultstore.backends.celery.chord.failing import never_run
-from resultstore.backends.celery.chord.outbox import Standing
+from resultstore.backends.celery.chord.outbox import ChordStatus
 from resultstore.backends.celery.owners import inherited, owner_of
-from resultstore.backends.celery.workflows import Workflows
+from resultstore.backends.celery.workflows import WorkflowNotes
 from resultstore.index.index import Keeps, RunsScripts
 from resultstore.model import layout
 from resultstore.model.errors import Misconfigured
@@ -87,14 +87,14 @@ class KeepsGroups(BaseKeyValueStoreBackend):
     def _delete_group(self, group_id: str) -> None:
         self._keeps.drop(layout.group_key(group_id))
 
-    def attend_chords(self) -> Attendant | None:
+    def attend_chords(self) -> ChordTimer | None:
         """Let each worker of the app send the bodies whose finisher did not come back."""
         chords = self._chords
-        return None if chords is None else Attendant(self.app, chords.publish_due, lease_s=chords.outbox.lease_s)
+        return None if chords is None else ChordTimer(self.app, chords.publish_due, lease_s=chords.outbox.lease_s)
 
-    def note_workflows(self) -> Workflows:
+    def note_workflows(self) -> WorkflowNotes:
         """Let the ids of a workflow be found by its root."""
-        return Workflows(self.store.index, life_s=self.expires or 0)
+        return WorkflowNotes(self.store.index, life_s=self.expires or 0)
 
     def forget_group(self, group_id: str) -> None:
         """Delete a group, and what is left of a chord."""
@@ -102,18 +102,18 @@ class KeepsGroups(BaseKeyValueStoreBackend):
         if self._chords is not None:
             self._chords.forget(group_id)
 
-    def dispatch_chord(self, group_id: str) -> Standing:
+    def dispatch_chord(self, group_id: str) -> ChordStatus:
         """Send the body of a chord whose parts are all in, also one that another worker is about to send."""
-        return Standing.GONE if self._chords is None else self._chords.dispatch(group_id, force=True)
+        return ChordStatus.GONE if self._chords is None else self._chords.dispatch(group_id, force=True)
 
     @cached_property
-    def _chords(self) -> Chords | None:
+    def _chords(self) -> ChordCounter | None:
         index = self.store.index
         options = self.app.conf.get("result_backend_transport_options") or {}
         ordered = bool(options.get("result_chord_ordered", True))
         lease_s = self.app.conf.get("resultstore_chord_lease_s")
         lease_s = None if lease_s is None else max(1, int(lease_s))
-        return Chords(self, index, ordered=ordered, lease_s=lease_s) if isinstance(index, RunsScripts) else None
+        return ChordCounter(self, index, ordered=ordered, lease_s=lease_s) if isinstance(index, RunsScripts) else None
 
     @property
     def _keeps(self) -> Keeps:

@@ -25,7 +25,7 @@ return answer
 _BEFORE_PARTS: Final = 6
 
 
-class Stage(StrEnum):
+class ChordStage(StrEnum):
     """How far a chord is."""
 
     WAITING = "waiting for parts"
@@ -35,14 +35,14 @@ class Stage(StrEnum):
     ENDED = "ended: a part failed, or its value was gone"
 
 
-class Part(msgspec.Struct, frozen=True):
+class ChordPart(msgspec.Struct, frozen=True):
     """A header task and its state; "" for one that the index knows nothing of."""
 
     id: str
     state: str
 
 
-class Header(msgspec.Struct, frozen=True):
+class ChordHeader(msgspec.Struct, frozen=True):
     """A chord as it stands.
 
     Args:
@@ -55,14 +55,14 @@ class Header(msgspec.Struct, frozen=True):
     """
 
     id: str
-    stage: Stage
+    stage: ChordStage
     size: int
-    present: tuple[Part, ...]
-    missing: tuple[Part, ...]
+    present: tuple[ChordPart, ...]
+    missing: tuple[ChordPart, ...]
     lease_s: float
 
 
-def header_of(backend: Any, group_id: str) -> Header:  # noqa: ANN401 - Celery's backends have no types
+def header_of(backend: Any, group_id: str) -> ChordHeader:  # noqa: ANN401 - Celery's backends have no types
     """The chord of a group's id, in one round trip and one more for the states of what is missing.
 
     Raises ResultMissing when nothing is known of it, Misconfigured for an index without native chords.
@@ -76,23 +76,23 @@ def header_of(backend: Any, group_id: str) -> Header:  # noqa: ANN401 - Celery's
     parts = [backend.decode(part) for part in said[_BEFORE_PARTS:]]
     if not size and not parts and not claim:
         raise ResultMissing(f"no chord is known under the group id {group_id!r}: it expired, or it is another's id")
-    present = tuple(Part(part[1], part[2]) for part in parts)
+    present = tuple(ChordPart(part[1], part[2]) for part in parts)
     here = {part.id for part in present}
     missing = [one for one in cast("bytes", ids).decode().split() if one not in here]
     found = backend.store.load_many(missing) if claim != b"done" else []
-    return Header(
+    return ChordHeader(
         id=group_id,
         stage=_stage(bool(size), cast("bytes", claim), unsent=bool(outbox)),
         size=int(cast("bytes", size) or 0) + int(cast("bytes", added) or 0),
         present=present,
-        missing=tuple(Part(one, str(at.state) if at else "") for one, at in zip(missing, found, strict=False)),
+        missing=tuple(ChordPart(one, str(at.state) if at else "") for one, at in zip(missing, found, strict=False)),
         lease_s=max(0, cast("int", lease_ms)) / 1000 if outbox else 0.0,
     )
 
 
-def _stage(counting: bool, claim: bytes, *, unsent: bool) -> Stage:  # noqa: FBT001 - what Redis said
+def _stage(counting: bool, claim: bytes, *, unsent: bool) -> ChordStage:  # noqa: FBT001 - what Redis said
     if claim == b"done":
-        return Stage.SENT
+        return ChordStage.SENT
     if unsent:
-        return Stage.FINISHING if claim else Stage.UNSENT
-    return Stage.WAITING if counting else Stage.ENDED
+        return ChordStage.FINISHING if claim else ChordStage.UNSENT
+    return ChordStage.WAITING if counting else ChordStage.ENDED

@@ -48,7 +48,7 @@ return {3, body}
 """
 
 
-class Standing(IntEnum):
+class ChordStatus(IntEnum):
     """How a chord stands, seen by somebody who would finish it."""
 
     GONE = 0  # its body was sent, or it expired
@@ -57,7 +57,7 @@ class Standing(IntEnum):
     MINE = 3
 
 
-class Entry(msgspec.Struct, frozen=True):
+class OutboxEntry(msgspec.Struct, frozen=True):
     """A body as it stands in the outbox.
 
     Args:
@@ -72,7 +72,7 @@ class Entry(msgspec.Struct, frozen=True):
 _TAKEN_OVER: Final = ("id", "root_id", "delivery_info", "stamps", "stamped_headers", "replaced_task_nesting", OWNER)
 
 
-class Outbox:
+class ChordOutbox:
     """Bodies by their group's id, and the list of those groups, in another Cluster slot.
 
     A group is listed before its last part is counted: a crash between the two leaves an entry in the list that
@@ -107,12 +107,14 @@ class Outbox:
         found = self._listed(_TAKE, self.lease_s, _TAKEN_AT_ONCE)
         return [one.decode(errors="replace") for one in cast("list[bytes]", found)]
 
-    def adopt(self, group_id: str, token: str, *, claim_s: int, force: bool = False) -> tuple[Standing, Entry | None]:
+    def adopt(
+        self, group_id: str, token: str, *, claim_s: int, force: bool = False
+    ) -> tuple[ChordStatus, OutboxEntry | None]:
         """Become the finisher of a chord in the outbox, of one that another one holds too if `force`d."""
         keys = [layout.group_key(group_id, part) for part in (".c", ".b", ".s")]
         said = self._scripts.run_script(_ADOPT, keys=keys, args=(token, claim_s, int(force)))
-        standing = Standing(cast("int", said[0]))
-        return standing, _read(cast("bytes", said[1])) if standing is Standing.MINE else None
+        standing = ChordStatus(cast("int", said[0]))
+        return standing, _read(cast("bytes", said[1])) if standing is ChordStatus.MINE else None
 
     def _listed(self, script: str, *args: str | int) -> list[object]:
         return self._scripts.run_script(script, keys=[self.key], args=args)
@@ -129,6 +131,6 @@ def written(request: Any) -> str:  # noqa: ANN401 - Celery's Context
     return text
 
 
-def _read(entry: bytes) -> Entry | None:
+def _read(entry: bytes) -> OutboxEntry | None:
     plain = loads(entry)  # type: ignore[no-untyped-call]
-    return Entry(**plain) if plain else None
+    return OutboxEntry(**plain) if plain else None

@@ -8,7 +8,7 @@ from kombu.serialization import dumps, loads, registry
 from resultstore.backends.celery.codec.serializers import PICKLED, READABLE
 
 
-class Readable:
+class ContentTypes:
     """json, yaml and msgpack, and the serializers that an app's user has registered and accepts.
 
     Never one that makes objects of any class, as pickle does: whoever could write into the bucket could run code where

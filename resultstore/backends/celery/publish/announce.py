@@ -9,11 +9,11 @@ from celery.backends.base import BaseKeyValueStoreBackend
 
 from resultstore.backends.celery.chord.sending import mark_dispatch
 from resultstore.backends.celery.owners import HEADER, inherited, mark_owner
-from resultstore.backends.celery.publish.signal import Headers, Outgoing
+from resultstore.backends.celery.publish.signal import Headers, PublishSignal
 from resultstore.backends.celery.publish.timing import mark_sent
 from resultstore.backends.celery.wait.consumer import ResultConsumer
-from resultstore.backends.celery.workflows import Workflows
-from resultstore.index.index import Hints, Over
+from resultstore.backends.celery.workflows import WorkflowNotes
+from resultstore.index.index import Hints, Overwrite
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result, State
 from resultstore.store import Store
@@ -31,10 +31,10 @@ class AnnouncesTasks(BaseKeyValueStoreBackend):
     tracks_sent: bool  # whether an id that was sent is told from an unknown one
     hints: Hints | None  # writes PENDING records, where polls of an id without one would ask the object store
 
-    def mark_messages(self, workflows: Workflows) -> Outgoing:
+    def mark_messages(self, workflows: WorkflowNotes) -> PublishSignal:
         """Do with each message what is to be done before it is sent."""
         self._announced = threading.local()
-        return Outgoing(mark_sent, mark_owner, mark_dispatch, workflows.note, last=self._announce)
+        return PublishSignal(mark_sent, mark_owner, mark_dispatch, workflows.note, last=self._announce)
 
     def on_task_call(self, producer: object, task_id: str) -> None:  # noqa: ARG002 - Celery's signature
         """The message of this id is sent next, in this thread.
@@ -42,7 +42,7 @@ class AnnouncesTasks(BaseKeyValueStoreBackend):
         With `track_sent` a record says SENT, and the server is waited for: an id without one was not sent.
         """
         self._announced.id = task_id = id_of(task_id)
-        self._announced.says_sent = self.tracks_sent and self._say_sent(task_id, inherited(), over=Over.NOTHING)
+        self._announced.says_sent = self.tracks_sent and self._say_sent(task_id, inherited(), over=Overwrite.IF_ABSENT)
 
     def _announce(self, headers: Headers, body: object) -> None:
         """Hear the id before it is sent; have its PENDING record written, so that polls never ask the object store.
@@ -61,11 +61,11 @@ class AnnouncesTasks(BaseKeyValueStoreBackend):
         said = headers.get(HEADER)
         owner = said if isinstance(said, str) else ""
         if self._announced.says_sent and owner != inherited():  # only the message could say so
-            self._say_sent(task_id, owner, over=Over.UNFINISHED)
+            self._say_sent(task_id, owner, over=Overwrite.IF_UNFINISHED)
         elif self.hints is not None and not self.tracks_sent:
             self.hints.hint(_new(task_id, owner, State.PENDING), ttl_s=self.expires or None)
 
-    def _say_sent(self, task_id: str, owner: str, *, over: Over) -> bool:
+    def _say_sent(self, task_id: str, owner: str, *, over: Overwrite) -> bool:
         return self.store.index.save(_new(task_id, owner, SENT), ttl_s=self.expires or None, over=over)
 
 

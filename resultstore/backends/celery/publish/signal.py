@@ -13,7 +13,7 @@ _ID_HEADERS: Final = ("id", "root_id", "parent_id", "group")
 _ID_PROPERTIES: Final = ("correlation_id",)
 
 
-class Outgoing:
+class PublishSignal:
     """One receiver of Celery's signal for all of these: each further receiver costs a task's sender some 10 us.
 
     For as long as this object lives: Celery's signals hold it weakly.

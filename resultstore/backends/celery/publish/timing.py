@@ -13,7 +13,7 @@ def mark_sent(headers: dict[str, object]) -> None:
     headers[_SENT_AT] = time.time()
 
 
-class Timing:
+class StartTimer:
     """Marks each request with the time its body begins.
 
     For as long as this object lives: Celery's signals hold it weakly.

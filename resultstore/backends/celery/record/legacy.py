@@ -9,7 +9,7 @@ from celery import states
 from celery.backends.base import BaseKeyValueStoreBackend
 
 from resultstore.backends.celery.record.recording import failure_of
-from resultstore.index.index import Line
+from resultstore.index.index import Subscription
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.result import Result
 from resultstore.store import Store
@@ -17,7 +17,7 @@ from resultstore.store import Store
 _IN_THE_RECORD = frozenset({"status", "result", "traceback", "date_done", "name", "worker", "retries", "task_id"})
 
 
-class Legacy:
+class LegacyRecords:
     """`celery-task-meta-<id>`, with `global_keyprefix` before it: one key a task, published on a channel of its name.
 
     Args:
@@ -46,9 +46,9 @@ class Legacy:
         """Delete it. Raises IndexUnavailable."""
         self._asked(lambda pipe: pipe.delete(self.key(task_id)))
 
-    def line(self) -> Line:
+    def line(self) -> Subscription:
         """A line that hears both records of an id."""
-        line: Line = self._backend.store.index.line(also=self.key)
+        line: Subscription = self._backend.store.index.line(also=self.key)
         return line
 
     def _asked(self, say: Callable[[Any], object]) -> list[Any]:
@@ -86,7 +86,7 @@ class LegacyStore(Store):
         legacy: theirs.
     """
 
-    def __init__(self, store: Store, legacy: Legacy) -> None:
+    def __init__(self, store: Store, legacy: LegacyRecords) -> None:
         super().__init__(index=store.index, blobs=store.blobs, signer=store.signer, settings=store.settings)
         self._legacy = legacy
 

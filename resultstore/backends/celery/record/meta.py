@@ -9,7 +9,7 @@ from resultstore.model.result import Result, State
 _ARGUMENTS: Final = frozenset({"args", "kwargs"})
 
 
-class Reads(Protocol):
+class MetaReader(Protocol):
     """What a Meta asks of its backend."""
 
     @property
@@ -29,7 +29,7 @@ class Reads(Protocol):
         """The values of a task's arguments, which `result_extended` keeps; what cannot be read stays a reference."""
 
 
-class Meta(dict[str, object]):
+class TaskMeta(dict[str, object]):
     """A dict whose larger entries are read at first use: a poll of the state downloads no value, whatever its size.
 
     Args:
@@ -37,7 +37,7 @@ class Meta(dict[str, object]):
         reads: fetches and decodes the rest.
     """
 
-    def __init__(self, found: Result, reads: Reads) -> None:
+    def __init__(self, found: Result, reads: MetaReader) -> None:
         done = None if found.ended_at is None else datetime.fromtimestamp(found.ended_at, reads.timezone)
         super().__init__(task_id=found.id, status=str(found.state), date_done=done and done.isoformat())
         self._found = found
@@ -110,7 +110,7 @@ class Meta(dict[str, object]):
         """A plain dict of all entries."""
         return dict(self.items())
 
-    def _complete(self) -> "Meta":
+    def _complete(self) -> "TaskMeta":
         for key in ("result", "traceback", "children"):
             self[key]
         for key in list(self._arguments):

@@ -10,7 +10,7 @@ import msgspec
 from celery import states
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 
-from resultstore.backends.celery.record.meta import Meta
+from resultstore.backends.celery.record.meta import TaskMeta
 from resultstore.backends.celery.record.recording import encoded_failure
 from resultstore.model import record
 from resultstore.model.errors import RecordUnreadable, ResultMissing, ResultStoreError
@@ -27,7 +27,7 @@ def _as_revoked(task_id: str) -> Result:
     return Result(id=task_id, state=State.REVOKED, failure=why)
 
 
-class Rounds(msgspec.Struct, frozen=True):
+class PollPlan(msgspec.Struct, frozen=True):
     """How often to look: for at most `timeout_s` (None: for ever) and `most` times, `pause_s` apart."""
 
     timeout_s: float | None
@@ -36,7 +36,7 @@ class Rounds(msgspec.Struct, frozen=True):
     between: Callable[[], object] | None
 
 
-class Reading:
+class ResultDecoder:
     """What stands in the store, decoded.
 
     Args:
@@ -67,21 +67,23 @@ class Reading:
         """The app's time zone, in which Celery gives `date_done`."""
         return self._timezone()
 
-    def metas(self, task_ids: Iterable[str]) -> list[Meta]:
+    def metas(self, task_ids: Iterable[str]) -> list[TaskMeta]:
         """What is known of these ids, in one round trip; nothing for an unknown one."""
         asked = list(dict.fromkeys(task_ids))
-        return [Meta(found, self) for found in self._store.load_many(asked) if found is not None]
+        return [TaskMeta(found, self) for found in self._store.load_many(asked) if found is not None]
 
-    def deletions(self, task_ids: Iterable[str]) -> list[Meta]:
+    def deletions(self, task_ids: Iterable[str]) -> list[TaskMeta]:
         """A meta for each of these that was deleted: whoever waits for it gets TaskRevokedError."""
         asked = list(task_ids)
-        return [Meta(_as_revoked(one), self) for one in self._store.deleted_many(asked)] if asked else []
+        return [TaskMeta(_as_revoked(one), self) for one in self._store.deleted_many(asked)] if asked else []
 
-    def told(self, events: Iterable[Announcement]) -> list[Meta]:
+    def told(self, events: Iterable[Announcement]) -> list[TaskMeta]:
         """What announcements say of their ids, where they carry a record that can be read."""
-        return [Meta(found, self) for found in map(_carried, events) if found is not None]
+        return [TaskMeta(found, self) for found in map(_carried, events) if found is not None]
 
-    def as_ready(self, task_ids: Iterable[str], rounds: Rounds, *, ready_states: frozenset[str]) -> Iterator[Meta]:
+    def as_ready(
+        self, task_ids: Iterable[str], rounds: PollPlan, *, ready_states: frozenset[str]
+    ) -> Iterator[TaskMeta]:
         """Each id's meta once it is ready: one round trip a round. Raises celery.exceptions.TimeoutError."""
         left = set(task_ids)
         end = math.inf if rounds.timeout_s is None else time.monotonic() + rounds.timeout_s

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from celery import states
 
-from resultstore.backends.celery.record.meta import Meta
-from resultstore.index.index import Line
+from resultstore.backends.celery.record.meta import TaskMeta
+from resultstore.index.index import Subscription
 from resultstore.model.errors import ResultStoreError, Unavailable
 from resultstore.model.seal import DELETED
 from resultstore.store.waiting import PATIENCE_S, RECHECK_S
@@ -21,24 +21,24 @@ from resultstore.store.waiting import PATIENCE_S, RECHECK_S
 _ENDED: Final = states.READY_STATES | {DELETED}
 _IDLE_S: Final = 5.0  # how long the thread outlives the last waiter, for the next one
 
-Told = Callable[[str, Meta | ResultStoreError], None]
+Told = Callable[[str, TaskMeta | ResultStoreError], None]
 
 
 class IsAwaited:
     """The half of the backend that coroutines use, by `resultstore.backends.celery.aio`."""
 
     @property
-    def watching(self) -> "Watching":
+    def watching(self) -> "CoroutineNotifier":
         """What hears for this process; a fork begins anew."""
         mine = self._watching_of.get(os.getpid())
-        return mine or self._watching_of.setdefault(os.getpid(), Watching(self))
+        return mine or self._watching_of.setdefault(os.getpid(), CoroutineNotifier(self))
 
     @cached_property
-    def _watching_of(self) -> dict[int, "Watching"]:
+    def _watching_of(self) -> dict[int, "CoroutineNotifier"]:
         return {}
 
 
-class Watching:
+class CoroutineNotifier:
     """Tells each waiter of its id once that is ready: subscribe, check, wait, and check again every 2 s.
 
     Args:
@@ -49,7 +49,7 @@ class Watching:
         self._backend = backend
         self._lock = threading.Lock()
         self._waiting: dict[str, list[Told]] = {}
-        self._line: Line | None = None
+        self._line: Subscription | None = None
         self._thread: threading.Thread | None = None
         self._away_since: float | None = None
 
@@ -125,7 +125,7 @@ class Watching:
         for one in task_ids:
             self._tell(one, error)
 
-    def _tell(self, task_id: str, said: Meta | ResultStoreError) -> None:
+    def _tell(self, task_id: str, said: TaskMeta | ResultStoreError) -> None:
         with self._lock:
             waiters = self._waiting.pop(task_id, [])
             if self._line is not None:

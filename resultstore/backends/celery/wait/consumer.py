@@ -12,9 +12,9 @@ from typing import Any, Final
 from celery import states
 from celery.backends.asynchronous import greenletDrainer
 
-from resultstore.backends.celery.wait.pacing import Paced
+from resultstore.backends.celery.wait.pacing import PacedCallback
 from resultstore.backends.celery.wait.prompt import Meta, PromptConsumer
-from resultstore.index.index import Line
+from resultstore.index.index import Subscription
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.event import Announcement
 from resultstore.model.ids import id_of
@@ -31,10 +31,10 @@ _DRAIN_S: Final = 1.0
 _ENDED: Final = states.READY_STATES | {DELETED}
 
 
-class _Here:
+class _ProcessState:
     """What one process hears; a fork starts with nothing."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Subscription) -> None:
         self.line = line
         self.changed = threading.Condition()
         self.reading = False  # one thread reads the line, the others wait for what it found
@@ -129,7 +129,7 @@ class ResultConsumer(PromptConsumer):
         end = math.inf if timeout is None else time.monotonic() + timeout
         interval = _DRAIN_S if timeout is None else min(_DRAIN_S, max(0.0, timeout))
         here = self._here()
-        paced = on_interval and Paced(on_interval, lambda: here.failures)
+        paced = on_interval and PacedCallback(on_interval, lambda: here.failures)
         drained: Iterator[object] = self.drainer.drain_events_until(
             p, timeout=timeout, interval=interval, on_interval=paced, wait=partial(self._drain_before, end)
         )
@@ -166,29 +166,29 @@ class ResultConsumer(PromptConsumer):
         self.on_after_fork()
 
     @property
-    def _processes(self) -> dict[int, _Here]:
-        known: dict[int, _Here] = self.__dict__.setdefault("_by_process", {})
+    def _processes(self) -> dict[int, _ProcessState]:
+        known: dict[int, _ProcessState] = self.__dict__.setdefault("_by_process", {})
         return known
 
     def _get_key_for_task(self, task_id: str) -> bytes:
         key: bytes = self.backend.get_key_for_task(task_id)
         return key
 
-    def _here(self) -> _Here:
+    def _here(self) -> _ProcessState:
         mine = self._processes.get(os.getpid())
-        return mine or self._processes.setdefault(os.getpid(), _Here(self.backend.new_line()))
+        return mine or self._processes.setdefault(os.getpid(), _ProcessState(self.backend.new_line()))
 
     def _drain_before(self, end: float, timeout: float | None = None) -> None:
         self.drain_events(min(_DRAIN_S if timeout is None else timeout, max(0.0, end - time.monotonic())))
 
-    def _listen(self, here: _Here) -> None:
+    def _listen(self, here: _ProcessState) -> None:
         new = list(_emptied(here.unheard))
         if new:
             here.heard.update(new)
             here.leaving.difference_update(new)
             here.line.listen(new)
 
-    def _read(self, here: _Here, timeout_s: float) -> None:
+    def _read(self, here: _ProcessState, timeout_s: float) -> None:
         self._listen(here)
         events = here.line.wait(min(timeout_s, max(0.0, here.check_at - time.monotonic())))
         here.telling = True
@@ -198,7 +198,7 @@ class ResultConsumer(PromptConsumer):
             here.telling = False
             self._leave(here)
 
-    def _hear(self, here: _Here, events: Iterable[Announcement]) -> None:
+    def _hear(self, here: _ProcessState, events: Iterable[Announcement]) -> None:
         for event in events:
             if event.early is not None and self._is_all_that_is_waited_for(event.id):
                 self.backend.prefetching.begin(event.early)
@@ -214,12 +214,12 @@ class ResultConsumer(PromptConsumer):
             here.check_at = _later() if worth else math.inf
         self._fetch(here, worth, maybe_deleted=gone)
 
-    def _leave(self, here: _Here) -> None:
+    def _leave(self, here: _ProcessState) -> None:
         gone = list(_emptied(here.leaving))
         if gone:
             here.line.leave(*gone)
 
-    def _is_worth_fetching(self, here: _Here, event: Announcement) -> bool:
+    def _is_worth_fetching(self, here: _ProcessState, event: Announcement) -> bool:
         here.failures += event.state in states.PROPAGATE_STATES
         if event.early is not None:
             return False
@@ -240,7 +240,7 @@ class ResultConsumer(PromptConsumer):
         # A group's values are read one after the other, and by tasks (which have owners) elsewhere.
         return sum(map(len, self._pending_results)) == 1 and self._waited_for() == {task_id} and current() is None
 
-    def _fetch(self, here: _Here, task_ids: Iterable[str], *, maybe_deleted: Collection[str] = ()) -> None:
+    def _fetch(self, here: _ProcessState, task_ids: Iterable[str], *, maybe_deleted: Collection[str] = ()) -> None:
         """Look these up and tell those who wait; an index that is away is asked again by the next check."""
         asked = list(task_ids)
         if not asked:
@@ -265,7 +265,7 @@ class ResultConsumer(PromptConsumer):
         if ready:
             self.cancel_for(meta["task_id"])
 
-    def _lost_patience(self, here: _Here) -> bool:
+    def _lost_patience(self, here: _ProcessState) -> bool:
         here.away_since = here.away_since or time.monotonic()
         if time.monotonic() - here.away_since < PATIENCE_S:
             return False

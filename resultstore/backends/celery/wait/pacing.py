@@ -7,7 +7,7 @@ from typing import Final
 _INTERVAL_S: Final = 0.5
 
 
-class Paced:
+class PacedCallback:
     """Calls on every half second, and when something has failed.
 
     Celery's own callback raises the error of a parent, and looks up all parents for it, one by one: at every event

@@ -1,4 +1,4 @@
-"""BucketEvents: a worker that hears from the object store which uploads have arrived, and finishes them.
+"""BucketEventConsumer: a worker that hears from the object store which uploads have arrived, and finishes them.
 
 MinIO publishes an event for each object (docs/how-to/minio.md) to an exchange of RabbitMQ. The upload of a
 client that vanished before it said `complete` is so finished at once, and not by the reconciler in a minute.
@@ -27,7 +27,7 @@ from resultstore.model.errors import (
 )
 from resultstore.settings import Settings
 from resultstore.telemetry.logs import Log
-from resultstore.uploads.completion import Completion
+from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.notices import arrivals
 from resultstore.uploads.ticket import Tickets
 
@@ -61,13 +61,13 @@ def install(app: Celery, settings: Settings) -> None:
         )
     # What RabbitMQ refuses it tells only those who asked.
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, "confirm_publish": True}
-    finisher = _Finisher(app)
+    finisher = _UploadFinisher(app)
 
     @app.task(name=TASK, ignore_result=True, autoretry_for=(Unavailable,), max_retries=_TRIES, retry_backoff=True)
     def upload_arrived(upload_id: str) -> None:
         finisher.finish(upload_id)
 
-    class Step(BucketEvents):
+    class Step(BucketEventConsumer):
         """The consumer for these settings, which are not left in `app.conf`: `inspect conf` would show them."""
 
         def __init__(self, parent: Any, **_: object) -> None:  # noqa: ANN401 - Celery's worker has no type
@@ -101,7 +101,7 @@ def declare(settings: Settings) -> None:
         ) from error
 
 
-class BucketEvents(bootsteps.ConsumerStep):
+class BucketEventConsumer(bootsteps.ConsumerStep):
     """Consumes the events on the worker's own connection; each is only read here and handed on.
 
     Args:
@@ -146,7 +146,7 @@ class BucketEvents(bootsteps.ConsumerStep):
         message.ack()
 
 
-class _Finisher:
+class _UploadFinisher:
     """Does for an upload what its client's `complete` would have done, in the worker's process that runs the task."""
 
     def __init__(self, app: Celery) -> None:
@@ -165,8 +165,8 @@ class _Finisher:
         return Tickets(store_of(self._app))
 
     @cached_property
-    def _completion(self) -> Completion:
-        return Completion(store_of(self._app), dispatcher=CeleryDispatcher(self._app))
+    def _completion(self) -> UploadCompleter:
+        return UploadCompleter(store_of(self._app), dispatcher=CeleryDispatcher(self._app))
 
 
 def _raw(body: bytes | str) -> bytes:

@@ -10,7 +10,7 @@ _M_MMAP_THRESHOLD: Final = -3
 _LARGE_BYTES: Final = 4 << 20
 
 
-class Thrift:
+class MallocTuner:
     """Keeps what is above 4 MiB out of the heap of each child, where a small neighbour would hold it for ever.
 
     glibc begins so at 128 KiB, and moves the border up to 32 MiB with each large block that is freed

@@ -12,7 +12,7 @@ from resultstore.telemetry.tracing import open_provider
 WORKER = "resultstore-worker"
 
 
-class Publishing:
+class PublishSpans:
     """A span for each task that this process publishes, whose place travels in the message's headers.
 
     `CeleryInstrumentor` would leave it open for a task that is not registered here, as none is in a gateway

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from resultstore.backends.celery.capture import prefetch
-from resultstore.backends.celery.capture.prefetch import Prefetching
+from resultstore.backends.celery.capture.prefetch import Prefetcher
 from resultstore.model.errors import BlobStoreUnavailable
 from resultstore.model.spill import Spill
 
@@ -36,7 +36,7 @@ def opens() -> Opens:
 
 
 def test_whoever_takes_it_too_early_waits_for_it(opens: Opens):
-    ahead = Prefetching(opens)
+    ahead = Prefetcher(opens)
     ahead.begin(spill("a"))
     threading.Timer(0.1, opens.let.set).start()
     assert ahead.taken(spill("a")) == "the value of a"
@@ -44,7 +44,7 @@ def test_whoever_takes_it_too_early_waits_for_it(opens: Opens):
 
 def test_it_is_given_out_once(opens: Opens):
     opens.let.set()
-    ahead = Prefetching(opens)
+    ahead = Prefetcher(opens)
     ahead.begin(spill("a"))
     assert ahead.taken(spill("a")) == "the value of a"
     assert ahead.taken(spill("a")) == spill("a")
@@ -52,14 +52,14 @@ def test_it_is_given_out_once(opens: Opens):
 
 def test_what_is_no_such_reference_stays_what_it_is(opens: Opens):
     opens.let.set()
-    ahead = Prefetching(opens)
+    ahead = Prefetcher(opens)
     ahead.begin(spill("a"))
     for other in ("plain", None, [spill("a")], spill("b"), spill("a", size_bytes=1)):
         assert ahead.taken(other) == other
 
 
 def test_nothing_else_is_begun_meanwhile(opens: Opens):
-    ahead = Prefetching(opens)
+    ahead = Prefetcher(opens)
     ahead.begin(spill("a"))
     ahead.begin(spill("b"))
     opens.let.set()
@@ -70,7 +70,7 @@ def test_nothing_else_is_begun_meanwhile(opens: Opens):
 
 def test_the_next_one_takes_the_place_of_what_nobody_took(opens: Opens):
     opens.let.set()
-    ahead = Prefetching(opens)
+    ahead = Prefetcher(opens)
     ahead.begin(spill("a"))
     ahead._coming["a"].value.result(5)
     ahead.begin(spill("b"))
@@ -79,7 +79,7 @@ def test_the_next_one_takes_the_place_of_what_nobody_took(opens: Opens):
 
 
 def test_a_long_value_is_left_to_its_reader(opens: Opens):
-    ahead = Prefetching(opens)
+    ahead = Prefetcher(opens)
     ahead.begin(spill("a", size_bytes=(4 << 20) + 1))
     assert ahead.taken(spill("a", size_bytes=(4 << 20) + 1)).id == "a"
     assert opens.asked == []
@@ -90,7 +90,7 @@ def test_what_could_not_be_fetched_is_left_to_its_reader(error: BaseException):
     def away(_: Spill) -> object:
         raise error
 
-    ahead = Prefetching(away)
+    ahead = Prefetcher(away)
     ahead.begin(spill("a"))
     assert ahead.taken(spill("a")) == spill("a")
 
@@ -99,7 +99,7 @@ def test_without_a_thread_a_value_is_left_to_its_reader(opens: Opens, monkeypatc
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    ahead = Prefetching(opens)
+    ahead = Prefetcher(opens)
     with monkeypatch.context() as exhausted:
         exhausted.setattr(threading.Thread, "start", start)
         ahead.begin(spill("a"))
@@ -113,7 +113,7 @@ def fork(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def test_a_fork_waits_for_nothing_that_its_parent_fetches(opens: Opens, fork: Callable[[], None]):
-    ahead = Prefetching(opens)
+    ahead = Prefetcher(opens)
     ahead.begin(spill("a"))
     fork()
     assert ahead.taken(spill("a")) == spill("a")
@@ -121,7 +121,7 @@ def test_a_fork_waits_for_nothing_that_its_parent_fetches(opens: Opens, fork: Ca
 
 
 def test_a_fork_fetches_whatever_its_parent_fetches(opens: Opens, fork: Callable[[], None]):
-    ahead = Prefetching(opens)
+    ahead = Prefetcher(opens)
     ahead.begin(spill("a"))
     fork()
     ahead.begin(spill("b"))

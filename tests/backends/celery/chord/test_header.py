@@ -10,7 +10,7 @@ import pytest
 import redis
 from celery import Celery, chord
 
-from resultstore.backends.celery.chord.header import Stage, header_of
+from resultstore.backends.celery.chord.header import ChordStage, header_of
 from resultstore.model.errors import ResultMissing
 from tests.backends.celery.chord.test_chords import Body, part_ended
 from tests.backends.celery.conftest import HERE, Made
@@ -30,7 +30,7 @@ def test_what_is_in_and_what_is_missing_is_seen(made: Made, ordered: bool):
     part_ended(client, group_id, Body(client), 1, 5, id=ids[1])
 
     seen = header_of(client.backend, group_id)
-    assert (seen.stage, seen.size) == (Stage.WAITING, 3)
+    assert (seen.stage, seen.size) == (ChordStage.WAITING, 3)
     assert [(part.id, part.state) for part in seen.present] == [(ids[1], "SUCCESS")]
     assert [(part.id, part.state) for part in seen.missing] == [(ids[0], ""), (ids[2], "")]
 
@@ -40,19 +40,19 @@ def test_a_chord_is_followed_to_its_end(client: Celery, group_id: str, raw: redi
     with pytest.raises(ResultMissing, match=group_id):
         header_of(client.backend, group_id)
     client.backend.set_chord_size(group_id, 1)
-    assert header_of(client.backend, group_id).stage is Stage.WAITING
+    assert header_of(client.backend, group_id).stage is ChordStage.WAITING
     client.tasks[body.signature.task].apply_async = lambda *_, **__: seen.append(header_of(client.backend, group_id))
     seen = []
     part_ended(client, group_id, body, 0, 5)
-    assert (seen[0].stage, 0 < seen[0].lease_s <= 60) == (Stage.FINISHING, True)
-    assert header_of(client.backend, group_id).stage is Stage.SENT
+    assert (seen[0].stage, 0 < seen[0].lease_s <= 60) == (ChordStage.FINISHING, True)
+    assert header_of(client.backend, group_id).stage is ChordStage.SENT
 
 
 def test_a_chord_whose_part_failed_has_ended(client: Celery, group_id: str):
     client.backend.set_chord_size(group_id, 1)
     part_ended(client, group_id, Body(client), 0, ValueError("broken"))
     seen = header_of(client.backend, group_id)
-    assert (seen.stage, [part.state for part in seen.present]) == (Stage.ENDED, ["FAILURE"])
+    assert (seen.stage, [part.state for part in seen.present]) == (ChordStage.ENDED, ["FAILURE"])
 
 
 @pytest.mark.usefixtures("worker")

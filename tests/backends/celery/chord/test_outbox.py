@@ -15,7 +15,7 @@ from celery import Celery, chord
 from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 
-from resultstore.backends.celery.chord.outbox import Standing
+from resultstore.backends.celery.chord.outbox import ChordStatus
 from resultstore.backends.celery.chord.sending import HEADER, check_start, senders_of
 from resultstore.backends.celery.owners import inherited
 from resultstore.model import layout
@@ -111,7 +111,7 @@ def test_a_chord_is_listed_before_its_last_part_is_counted(
     with pytest.raises(ZeroDivisionError):
         part_ended(client, group_id, body, 0, "a")
     assert raw.exists(layout.group_key(group_id, ".j")) == 0
-    assert chords.dispatch(group_id) is Standing.OPEN
+    assert chords.dispatch(group_id) is ChordStatus.OPEN
     monkeypatch.undo()
     part_ended(client, group_id, body, 0, "a")
     assert body.sent == [["a"]]
