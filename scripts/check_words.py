@@ -1,6 +1,6 @@
 """Word list: finds words in texts and names that readers have not understood, and says what to write instead.
 
-Run by `make lint`: `check_words.py [PATH...]`; exits with 1 where a word is found. STYLE: one word for one thing, and the
+Run by `make lint`: `check_words.py [PATH...]`; exits with 1 where a word is found. One word for one thing, and the
 field's word where it has one. A line may keep a word by saying why: `# words: KEPT reason` (in Markdown
 `<!-- words: KEPT reason -->`).
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+_PROXIES = r"(?:a |an |the |your |such a |its )?(?:reverse |load |TLS )*(?:prox\w*|balancer|gateway|nginx|NAT|firewall)"
 # A pattern that matches whole words, whatever their case, and what to write instead.
 WORDS: dict[str, str] = {
     r"doors?": "backend, integration",
@@ -22,7 +23,7 @@ WORDS: dict[str, str] = {
     r"houses?": "layers, project",
     r"floors?(?! division)": "layer; minimum version",
     r"stands?|stood|standing": "is stored, is written, is",
-    r"behind(?! (?:a |an |the |your |such a |its )?(?:reverse |load |TLS )*(?:prox\w*|balancer|gateway|nginx|NAT|firewall))": "after, below, of",
+    rf"behind(?! {_PROXIES})": "after, below, of",
     r"told|tells?|telling": "notified, says, returns, reports",
     r"hears?|heard|hearing": "receives, is notified of",
     r"pleads?|pleaded": "reports",
@@ -33,7 +34,7 @@ WORDS: dict[str, str] = {
     r"vouch(?:es|ed)?": "is authentic",
     r"glances?": "check, poll",
     r"word of|words of|send word|give word|early word": "notification, message, announcement",
-    r"somebody|someone|whoever|nobody|everybody|everyone|anybody": "the role: the user, the caller, a client, no process",
+    r"somebody|someone|whoever|nobody|everybody|everyone|anybody": "the role: the user, a client, no process",
     r"he|him|his": "they, them, their",
     r"believ(?:es?|ed|ing)": "trust, accept",
     r"lets? go|let go of": "release, disconnect",
@@ -56,7 +57,8 @@ NAMES = re.compile(
 # The field's own uses of such a word.
 ALLOWED = re.compile(
     r"standing (?:query|order)|standard|understand|stand-?alone|outstanding|stand-?in|stands? for|room temperature"
-    r"|in other words|word list|password|key ?word|words? (?:per|wide|boundar)|word count|check_words|floor(?:ed)?\(|math\.floor",
+    r"|in other words|word list|password|key ?word|words? (?:per|wide|boundar)|word count|check_words"
+    r"|floor(?:ed)?\(|math\.floor",
     re.IGNORECASE,
 )
 KEPT = re.compile(r"words: KEPT \S")
