@@ -70,6 +70,7 @@ uppy: .venv/dev.stamp
 lint: .venv/dev.stamp
 	$(BIN)/ruff check . $(PROGRAMS)
 	$(BIN)/ruff format --check . $(PROGRAMS)
+	$(BIN)/python scripts/check_words.py
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix . $(PROGRAMS)
