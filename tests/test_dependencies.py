@@ -12,7 +12,7 @@ import pytest
 HERE = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text())
 # `t` is the suite in Celery's source distribution, which `make conformance` fetches.
-OURS = {"resultstore", "tasks", "tests", "benchmarks", "t", *(path.stem for path in (HERE / "scripts").glob("_*.py"))}
+OURS = {"resultstore", "tasks", "tests", "benchmarks", "t", *(path.stem for path in (HERE / "scripts").glob("*.py"))}
 # What always comes with a declared distribution, being the half of it that its documentation tells people to import.
 COMES_WITH = {
     "amqp": "celery",
