@@ -1,4 +1,4 @@
-"""Workflows: which results came of one root task, and how to remove them all."""
+"""Workflows: removes all results that one root task has led to."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,33 +7,10 @@ import msgspec
 from celery import Celery
 
 from resultstore.backends.celery.setup import store_of
-from resultstore.index.index import Index, Keeps, Notes
+from resultstore.index.index import Keeps, Notes
 from resultstore.model import layout
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result
-
-
-class WorkflowNotes:
-    """Notes below which root each message is sent, where it is not its own.
-
-    So a task by itself costs nothing, and any other one `SADD` and one `EXPIRE` that nobody waits for. Notes may be
-    lost with the connection: what the records say of their children is followed as well.
-
-    Args:
-        index: keeps the notes.
-        life_s: for how long after the last one; 0 for ever.
-    """
-
-    def __init__(self, index: Index, *, life_s: int) -> None:
-        self._notes = index if isinstance(index, Notes) else None
-        self._life_s = life_s
-
-    def note(self, headers: dict[str, object]) -> None:
-        """Note a message that is about to be sent."""
-        root, sent = headers.get("root_id"), headers.get("id")
-        if self._notes is None or not isinstance(root, str) or not isinstance(sent, str) or root == sent:
-            return
-        self._notes.note(layout.workflow_key(root), sent, ttl_s=self._life_s or None)
 
 
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,8 @@ from celery.result import GroupResult, allow_join_result
 from kombu.exceptions import OperationalError
 
 from resultstore.backends.celery.chord.outbox import ChordOutbox, ChordStatus, written
-from resultstore.backends.celery.chord.sending import STARTED, in_place_of, send, senders_of
+from resultstore.backends.celery.chord.sending import in_place_of, send, senders_of
+from resultstore.backends.celery.publish.dispatch_once import STARTED
 from resultstore.index.index import RunsScripts
 from resultstore.model import layout
 from resultstore.telemetry.logs import Log

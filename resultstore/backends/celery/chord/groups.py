@@ -14,7 +14,7 @@ from resultstore.backends.celery.chord.chords import ChordCounter
 from resultstore.backends.celery.chord.failing import never_run
 from resultstore.backends.celery.chord.outbox import ChordStatus
 from resultstore.backends.celery.owners import inherited, owner_of
-from resultstore.backends.celery.workflows import WorkflowNotes
+from resultstore.backends.celery.publish.workflow_notes import WorkflowNotes
 from resultstore.index.index import Keeps, RunsScripts
 from resultstore.model import layout
 from resultstore.model.errors import Misconfigured

@@ -1,32 +1,14 @@
-"""Sending: sends the body of a chord so that the broker has it, and so that two copies of it do not both run."""
+"""Sends the body of a chord with publisher confirms, as the task that ended last would send it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any
 
 from celery import Celery
 from celery._state import _task_stack
-from celery.exceptions import Ignore
 from kombu.pools import producers
 
-from resultstore.index.index import Claims
-from resultstore.model import layout
-from resultstore.telemetry.logs import Log
-
-_log = Log(__name__)
-
-HEADER: Final = "resultstore_dispatch"  # of the message, and so an attribute of the request
-
-STARTED: Final = ".r"  # behind the group's key: which dispatch runs
-
-_dispatch: ContextVar[str] = ContextVar("resultstore_dispatch", default="")
-
-
-def mark_dispatch(headers: dict[str, object]) -> None:
-    """Mark a message that is sent for the body of a chord with the dispatch that it belongs to."""
-    if _dispatch.get():
-        headers[HEADER] = _dispatch.get()
+from resultstore.backends.celery.publish.dispatch_once import dispatching
 
 
 def send(app: Celery, body: Any, values: list[object], *, group_id: str, token: str) -> None:  # noqa: ANN401 - a signature
@@ -42,15 +24,11 @@ def send(app: Celery, body: Any, values: list[object], *, group_id: str, token: 
     Raises kombu.exceptions.OperationalError when the broker is away, and whatever else a publish raises.
     """
     patient: Callable[..., object] | None = getattr(app.amqp, "_retry_publish", None)  # since Celery 5.7
-    mark = _dispatch.set(f"{group_id}:{token}")
-    try:
-        with _confirming(app) as options:
-            if patient is None:
-                body.apply_async((values,), **options)
-            else:
-                patient(body.apply_async, (values,), **options)
-    finally:
-        _dispatch.reset(mark)
+    with dispatching(group_id, token), _confirming(app) as options:
+        if patient is None:
+            body.apply_async((values,), **options)
+        else:
+            patient(body.apply_async, (values,), **options)
 
 
 def senders_of(app: Celery) -> str:
@@ -70,21 +48,6 @@ def in_place_of(app: Celery, request: Mapping[str, Any]) -> Iterator[None]:
     finally:
         _task_stack.pop()
         task.pop_request()
-
-
-def check_start(request: Any, claims: object, *, life_s: int) -> None:  # noqa: ANN401 - Celery's Context
-    """Let one dispatch of a chord's body run: the first to start, however often its message is redelivered.
-
-    Of one chord: a body that is replaced by a chord hands its id to the body of that one.
-
-    Raises celery.exceptions.Ignore for a task of any other dispatch.
-    """
-    group_id, _, token = str(getattr(request, HEADER, None) or "").rpartition(":")
-    if not token or not isinstance(claims, Claims):
-        return
-    if not claims.claim(layout.group_key(group_id, STARTED), token, ttl_s=life_s):
-        _log.info("second_dispatch_not_run", id=request.id)
-        raise Ignore
 
 
 @contextmanager

@@ -7,12 +7,12 @@ from typing import Final
 from celery._state import task_join_will_block
 from celery.backends.base import BaseKeyValueStoreBackend
 
-from resultstore.backends.celery.chord.sending import mark_dispatch
 from resultstore.backends.celery.owners import HEADER, inherited, mark_owner
+from resultstore.backends.celery.publish.dispatch_once import mark_dispatch
 from resultstore.backends.celery.publish.signal import Headers, PublishSignal
 from resultstore.backends.celery.publish.timing import mark_sent
+from resultstore.backends.celery.publish.workflow_notes import WorkflowNotes
 from resultstore.backends.celery.wait.consumer import ResultConsumer
-from resultstore.backends.celery.workflows import WorkflowNotes
 from resultstore.index.index import Hints, Overwrite
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result, State

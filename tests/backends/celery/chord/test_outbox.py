@@ -16,8 +16,9 @@ from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 
 from resultstore.backends.celery.chord.outbox import ChordStatus
-from resultstore.backends.celery.chord.sending import HEADER, check_start, senders_of
+from resultstore.backends.celery.chord.sending import senders_of
 from resultstore.backends.celery.owners import inherited
+from resultstore.backends.celery.publish.dispatch_once import HEADER, check_start
 from resultstore.model import layout
 from tests.backends.celery.chord.test_chords import Body, part_ended
 from tests.backends.celery.conftest import Made, start_worker
