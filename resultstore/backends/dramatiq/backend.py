@@ -10,7 +10,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.results import ResultBackend, ResultFailure, ResultMissing, ResultTimeout
 from dramatiq.results.backend import DEFAULT_TIMEOUT
 
-from resultstore.backends.dramatiq.artifacts import around
+from resultstore.backends.dramatiq.artifacts import wrap_encoder
 from resultstore.capture.run import sealed_record
 from resultstore.connect import connect
 from resultstore.model.errors import Misconfigured, ResultDeleted
@@ -39,7 +39,7 @@ class ResultStoreBackend(ResultBackend):
     """
 
     def __init__(self, store: Store | None = None, *, encoder: Encoder | None = None) -> None:
-        chosen = around(encoder or get_encoder())
+        chosen = wrap_encoder(encoder or get_encoder())
         if isinstance(chosen.inner, PickleEncoder):
             raise Misconfigured(
                 "Dramatiq's PickleEncoder would make code of stored bytes: use "

@@ -3,7 +3,7 @@
 from dramatiq import Broker, get_encoder, set_encoder
 from dramatiq.results import Results
 
-from resultstore.backends.dramatiq.artifacts import around
+from resultstore.backends.dramatiq.artifacts import wrap_encoder
 from resultstore.backends.dramatiq.backend import ResultStoreBackend
 from resultstore.backends.dramatiq.capturing import Capture
 from resultstore.model.errors import Misconfigured
@@ -32,7 +32,7 @@ def setup(broker: Broker, *, store: Store | None = None) -> None:
     backend = _backend_of(broker)
     if not any(isinstance(one, Capture) for one in broker.middleware):
         broker.add_middleware(Capture(backend))
-    set_encoder(around(get_encoder()))
+    set_encoder(wrap_encoder(get_encoder()))
 
 
 def store_of(broker: Broker) -> Store:

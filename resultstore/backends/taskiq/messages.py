@@ -5,7 +5,8 @@ from typing import cast
 from taskiq.abc.formatter import TaskiqFormatter
 from taskiq.message import BrokerMessage, TaskiqMessage
 
-from resultstore.backends.taskiq.encoding import marked, restored
+from resultstore.backends.taskiq.encoding import restore
+from resultstore.model.markers import mark
 
 
 class ArtifactFormatter(TaskiqFormatter):
@@ -23,12 +24,12 @@ class ArtifactFormatter(TaskiqFormatter):
 
     def dumps(self, message: TaskiqMessage) -> BrokerMessage:
         """Write `message`, which stays as it is."""
-        args, kwargs = marked(message.args), marked(message.kwargs)
+        args, kwargs = mark(message.args), mark(message.kwargs)
         return self.inner.dumps(message.model_copy(update={"args": args, "kwargs": kwargs}))
 
     def loads(self, message: bytes) -> TaskiqMessage:
         """Read what `dumps` wrote. It does no I/O."""
         read = self.inner.loads(message)
-        read.args = cast("list[object]", restored(read.args))
-        read.kwargs = cast("dict[str, object]", restored(read.kwargs))
+        read.args = cast("list[object]", restore(read.args))
+        read.kwargs = cast("dict[str, object]", restore(read.kwargs))
         return read

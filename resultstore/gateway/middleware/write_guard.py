@@ -11,12 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resultstore.gateway.middleware.path_prefix import route_path
 from resultstore.gateway.problems import Problem, problem
+from resultstore.model.markers import TYPE_KEY
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 BODY_LIMIT_S: Final = 10.0
 MAX_DEPTH: Final = 32
 _LEAST_INT, _LARGEST_INT = -(2**63), 2**64 - 1  # of MessagePack, in which an order is kept
-MARK: Final = "__type__"  # how kombu's JSON, and ours in every door, marks what is more than a plain value
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE: Final = frozenset({"", "same-origin", "none"})  # none: typed into the address bar, or a program
 
@@ -131,8 +131,8 @@ def check_document(body: bytes) -> None:
             detail = f"the body is nested deeper than {MAX_DEPTH} levels"
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail)
         if isinstance(one, dict):
-            if MARK in one:
-                detail = f"{MARK} marks our own references: a request names an artifact by its result's id"
+            if TYPE_KEY in one:
+                detail = f"{TYPE_KEY} marks our own references: a request names an artifact by its result's id"
                 raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "reference-not-allowed", detail)
             ahead += [(value, depth + 1) for value in one.values()]
         elif isinstance(one, list):

@@ -12,7 +12,8 @@ from taskiq.serializers import PickleSerializer
 
 from resultstore import Artifact, Misconfigured, Settings, Store, WrongType, connect
 from resultstore.backends.taskiq import ResultStoreBackend
-from resultstore.backends.taskiq.encoding import marked, restored
+from resultstore.backends.taskiq.encoding import restore
+from resultstore.model.markers import mark
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_no_type_depends_on_size(value):
 def test_what_looks_like_an_artifact_and_is_none_loses_no_message():
     broken = {"__type__": "resultstore.artifact/1", "__value__": {"id": 7}}
 
-    assert restored([broken, {"a": (1, broken)}]) == [broken, {"a": (1, broken)}]
+    assert restore([broken, {"a": (1, broken)}]) == [broken, {"a": (1, broken)}]
 
 
 def test_an_artifact_is_taken_by_pydantic_whole_and_as_json(store: Store):
@@ -79,7 +80,7 @@ def test_an_artifact_is_taken_by_pydantic_whole_and_as_json(store: Store):
 
     assert adapter.validate_python([artifact]) == [artifact]
     assert adapter.validate_json(adapter.dump_json([artifact])) == [artifact]
-    assert restored(marked({"a": [artifact]})) == {"a": [artifact]}
+    assert restore(mark({"a": [artifact]})) == {"a": [artifact]}
     with pytest.raises(ValueError, match="id"):
         adapter.validate_python([{**msgspec.to_builtins(artifact), "id": 7}])
 

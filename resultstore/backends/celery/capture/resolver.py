@@ -9,7 +9,7 @@ from celery.canvas import Signature
 
 from resultstore.backends.celery.capture.lazy_parts import LazyParts
 from resultstore.backends.celery.codec.json_reader import read_pieces
-from resultstore.backends.celery.codec.kombu_types import is_reference, unmarked
+from resultstore.backends.celery.codec.kombu_types import is_spill, unmarked
 from resultstore.backends.celery.codec.serializers import READABLE, read
 from resultstore.capture.spills import Spills
 from resultstore.model.errors import ResultStoreError
@@ -89,7 +89,7 @@ class Resolver:
 
         As it is where that cannot be had: whoever runs it hears of that, and what is done beside it goes on.
         """
-        if not any(map(is_reference, (*signature.args, *signature.kwargs.values()))):
+        if not any(map(is_spill, (*signature.args, *signature.kwargs.values()))):
             return signature
         try:
             args, kwargs = self.bound(signature.args, signature.kwargs, lazy={}, owner=owner)
