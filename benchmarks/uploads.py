@@ -48,7 +48,7 @@ def _settings(bucket_name: str) -> Settings:
 
 
 def _app(settings: Settings) -> Celery:
-    app = Celery("bench", broker=os.environ["RS_TEST_AMQP_URL"], backend=f"resultstore+{settings.index_url}")
+    app = Celery("bench", broker=os.environ["RS_TEST_AMQP_URL"], backend=f"resultstore+{settings.index.url}")
     app.conf.update(task_default_queue=f"bench-{uuid.uuid4().hex}", broker_transport_options={"confirm_publish": True})
     setup(app)
     return app

@@ -37,7 +37,7 @@ def connect(settings: Settings | None = None, *, redis_options: Mapping[str, obj
 
 def connect_bucket(settings: Settings) -> "S3Bucket | None":
     """The control plane of the bucket that `settings` name; None where blobs stand elsewhere. Makes no request yet."""
-    if urlsplit(settings.blobs_url).scheme != "s3":
+    if urlsplit(settings.blobs.url).scheme != "s3":
         return None
     from resultstore.blobs.s3.bucket import S3Bucket
 
@@ -46,7 +46,7 @@ def connect_bucket(settings: Settings) -> "S3Bucket | None":
 
 def connect_minio(settings: Settings) -> "MinioServer":
     """The MinIO of these settings, as an administrator sees it. Makes no request yet. Raises Misconfigured."""
-    if urlsplit(settings.blobs_url).scheme != "s3" or not settings.s3_endpoint:
+    if urlsplit(settings.blobs.url).scheme != "s3" or not settings.s3.endpoint:
         raise Misconfigured(
             "no MinIO is named: set RESULTSTORE_BLOBS_URL to s3://bucket/prefix and RESULTSTORE_S3_ENDPOINT"
         )
@@ -58,7 +58,7 @@ def connect_minio(settings: Settings) -> "MinioServer":
 
 def connect_probes(settings: Settings) -> "S3Probes | None":
     """What finds out what the bucket's store really keeps; None where blobs stand elsewhere. Makes no request yet."""
-    if urlsplit(settings.blobs_url).scheme != "s3":
+    if urlsplit(settings.blobs.url).scheme != "s3":
         return None
     from resultstore.blobs.s3.bucket import S3Bucket
     from resultstore.blobs.s3.credential_chain import CredentialChain
@@ -71,7 +71,7 @@ def connect_probes(settings: Settings) -> "S3Probes | None":
 
 def connect_forgers(settings: Settings) -> "Mapping[str, ForgedRequests]":
     """Return ForgedRequests for each access key that URLs name, by purpose; nothing where blobs are not in a bucket."""
-    if urlsplit(settings.blobs_url).scheme != "s3":
+    if urlsplit(settings.blobs.url).scheme != "s3":
         return {}
     from resultstore.blobs.s3.credential_chain import CredentialChain
     from resultstore.blobs.s3.forgery import ForgedRequests
@@ -84,7 +84,7 @@ def connect_forgers(settings: Settings) -> "Mapping[str, ForgedRequests]":
 
 
 def _blobs(settings: Settings) -> tuple[SealStore | None, Signer | None]:
-    url = urlsplit(settings.blobs_url)
+    url = urlsplit(settings.blobs.url)
     match url.scheme:
         case "":
             return None, None
@@ -106,10 +106,10 @@ def _local(folder: Path, settings: Settings) -> tuple[SealStore, Signer]:
     from resultstore.blobs.local.driver import LocalBlobs
     from resultstore.blobs.local.signer import LocalSigner, folder_secret
 
-    base_url = settings.bytes_url or f"http://{settings.bytes_host}:{settings.bytes_port}"
-    secret = settings.secret_key.encode() or folder_secret(folder)
-    blobs = LocalBlobs(folder, for_group=settings.blobs_for_group)
-    return blobs, LocalSigner(secret, base_url, window_s=settings.url_window_s)
+    base_url = settings.local_bytes.url or f"http://{settings.local_bytes.host}:{settings.local_bytes.port}"
+    secret = settings.security.secret_key.encode() or folder_secret(folder)
+    blobs = LocalBlobs(folder, for_group=settings.blobs.for_group)
+    return blobs, LocalSigner(secret, base_url, window_s=settings.urls.window_s)
 
 
 def _s3(settings: Settings) -> tuple[SealStore, Signer]:
@@ -125,7 +125,7 @@ def _s3(settings: Settings) -> tuple[SealStore, Signer]:
         credentials=_uploaders(settings) or chain,
         read_credentials=_readers(settings) or chain,
         now=near(blobs.now),
-        window_s=settings.url_window_s,
+        window_s=settings.urls.window_s,
     )
     return blobs, signer
 
@@ -133,16 +133,16 @@ def _s3(settings: Settings) -> tuple[SealStore, Signer]:
 def _readers(settings: Settings) -> "CredentialSource | None":
     """What signs URLs to read where that is another identity than the process's own."""
     return _identity(
-        settings.s3_sign_access_key, settings.s3_sign_secret_key, profile=settings.s3_sign_profile, name="S3_SIGN"
+        settings.s3.sign_access_key, settings.s3.sign_secret_key, profile=settings.s3.sign_profile, name="S3_SIGN"
     )
 
 
 def _uploaders(settings: Settings) -> "CredentialSource | None":
     """What signs URLs to upload where that is another identity than the process's own."""
     return _identity(
-        settings.s3_upload_sign_access_key,
-        settings.s3_upload_sign_secret_key,
-        profile=settings.s3_upload_sign_profile,
+        settings.s3.upload_sign_access_key,
+        settings.s3.upload_sign_secret_key,
+        profile=settings.s3.upload_sign_profile,
         name="S3_UPLOAD_SIGN",
     )
 
@@ -162,22 +162,22 @@ def _identity(access_key: str, secret_key: str, *, profile: str, name: str) -> "
 def _target(settings: Settings) -> "S3Target":
     from resultstore.blobs.s3.target import S3Target
 
-    url = urlsplit(settings.blobs_url)
+    url = urlsplit(settings.blobs.url)
     if not url.netloc:
         raise Misconfigured("RESULTSTORE_BLOBS_URL names no bucket: write s3://bucket or s3://bucket/prefix")
     return S3Target(
         bucket=url.netloc,
         prefix=url.path.strip("/"),
-        endpoint_url=settings.s3_endpoint,
-        public_endpoint_url=settings.s3_public_endpoint or settings.s3_endpoint,
-        region=settings.s3_region,
-        path_style=settings.s3_path_style,
-        part_size_bytes=settings.part_size_bytes,
+        endpoint_url=settings.s3.endpoint,
+        public_endpoint_url=settings.s3.public_endpoint or settings.s3.endpoint,
+        region=settings.s3.region,
+        path_style=settings.s3.path_style,
+        part_size_bytes=settings.blobs.part_size_bytes,
     )
 
 
 def _index(settings: Settings, redis_options: Mapping[str, object] | None) -> Index:
-    match urlsplit(settings.index_url).scheme:
+    match urlsplit(settings.index.url).scheme:
         case "memory":
             from resultstore.index.memory.driver import MemoryIndex
 
@@ -185,7 +185,7 @@ def _index(settings: Settings, redis_options: Mapping[str, object] | None) -> In
         case "redis" | "rediss" | "unix" | "sentinel" | "redis-cluster" | "rediss-cluster":
             from resultstore.index.redis.driver import RedisIndex
 
-            return RedisIndex(settings.index_url, prefix=settings.index_prefix, options=redis_options)
+            return RedisIndex(settings.index.url, prefix=settings.index.key_prefix, options=redis_options)
         case other:
             raise Misconfigured(
                 f"RESULTSTORE_INDEX_URL has the scheme {other!r}: "

@@ -13,7 +13,7 @@ from resultstore.cli.exits import Exit, exit_of
 from resultstore.dispatch.orders import Dispatcher
 from resultstore.gateway.app import create_app
 from resultstore.model import errors
-from resultstore.settings import settings_known
+from resultstore.settings import attributes, settings_known
 
 Schema = Mapping[str, Any]  # OpenAPI, as FastAPI writes it
 
@@ -30,14 +30,15 @@ def tables() -> dict[str, tuple[str, str]]:
 
 
 def _settings() -> str:
-    lead = f"{inspect.getdoc(Settings)}\n\nEach is an environment variable, or a keyword of `resultstore.Settings`.\n\n"
+    lead = f"{inspect.getdoc(Settings)}\n\n"
     rows = []
     for name, (kind, setting) in settings_known().items():
         bare = kind.__origin__
         default = "" if setting.default == "" else f"`{setting.default}`"
         shown = getattr(bare, "__name__", str(bare))
-        rows.append(f"| `RESULTSTORE_{name.upper()}` | {shown} | {default} | {setting.about} |\n")
-    return lead + "| variable | type | default | |\n|---|---|---|---|\n" + "".join(rows)
+        attribute = ".".join(attributes()[name])
+        rows.append(f"| `RESULTSTORE_{name.upper()}` | `{attribute}` | {shown} | {default} | {setting.about} |\n")
+    return lead + "| variable | attribute | type | default | |\n|---|---|---|---|---|\n" + "".join(rows)
 
 
 def _commands() -> Iterator[str]:

@@ -79,7 +79,6 @@ PENDING: tuple[str, ...] = (
     "resultstore/index/",
     "resultstore/model/",
     "resultstore/ops/",
-    "resultstore/settings.py",
     "resultstore/store/",
     "resultstore/telemetry/",
     "resultstore/uploads/",

@@ -15,7 +15,7 @@ TASK_TIME_LIMIT_S = 25 * 60
 
 def make_app(settings: Settings) -> Celery:
     """A Celery application that keeps its results in the store that `settings` names."""
-    made = Celery("tasks", broker=settings.broker_url, backend=f"resultstore+{settings.index_url}")
+    made = Celery("tasks", broker=settings.broker.url, backend=f"resultstore+{settings.index.url}")
     made.conf.update(
         include=[
             "tasks.examples",
@@ -27,7 +27,7 @@ def make_app(settings: Settings) -> Celery:
             "tasks.videos.task",
             "tasks.tables.preview",
         ],
-        task_default_queue=settings.broker_queue,
+        task_default_queue=settings.broker.queue,
         task_serializer="json",
         result_serializer="json",
         accept_content=["json"],
@@ -39,10 +39,10 @@ def make_app(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         task_time_limit=TASK_TIME_LIMIT_S,
         broker_connection_retry_on_startup=True,
-        broker_transport_options=_transport_options(settings.broker_url),
+        broker_transport_options=_transport_options(settings.broker.url),
     )
     setup(made)
-    if settings.bucket_events_exchange:
+    if settings.bucket_events.exchange:
         bucket_events.install(made, settings)
     return made
 

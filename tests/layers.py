@@ -36,7 +36,7 @@ USES_DRIVERS = {
     "resultstore.gateway": {"resultstore.blobs.local.signer"},
 }
 READS_ENVIRONMENT = {
-    "resultstore/settings.py",
+    "resultstore/settings/settings.py",
     # These two hand their environment on to the processes that they start or become.
     "resultstore/cli/stack.py",
     "resultstore/cli/serve.py",

@@ -1,11 +1,11 @@
-"""Settings: given by the caller, else by the environment, else by default; each checked, all that is wrong named."""
+"""Settings: from the caller, else the environment, else the default; each checked, all wrong ones named."""
 
 import dataclasses
 
 import pytest
 
 from resultstore import BadSetting, Misconfigured, Settings
-from resultstore.settings import settings_known
+from resultstore.settings import attributes, settings_known
 
 
 @pytest.fixture(autouse=True)
@@ -14,26 +14,26 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"RESULTSTORE_{name.upper()}", raising=False)
 
 
-def test_the_caller_comes_before_the_environment_and_that_before_the_default(monkeypatch: pytest.MonkeyPatch):
+def test_caller_precedes_environment_precedes_default(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RESULTSTORE_RETENTION", "7d")
     monkeypatch.setenv("RESULTSTORE_URL_EXPIRES_S", "60")
 
     settings = Settings(retention="365d")
 
-    assert (settings.retention, settings.url_expires_s, settings.url_window_s) == ("365d", 60, 300)
+    assert (settings.results.retention, settings.urls.expires_s, settings.urls.window_s) == ("365d", 60, 300)
 
 
 @pytest.mark.parametrize(
     ("said", "read"), [("1", True), ("true", True), ("True", True), ("0", False), ("false", False), ("FALSE", False)]
 )
-def test_words_of_the_environment_become_what_the_setting_is(monkeypatch: pytest.MonkeyPatch, said: str, read: bool):
+def test_environment_is_converted_to_the_type(monkeypatch: pytest.MonkeyPatch, said: str, read: bool):
     monkeypatch.setenv("RESULTSTORE_LOG_JSON", said)
     monkeypatch.setenv("RESULTSTORE_COMMIT_BUDGET_S", "1.5")
 
-    assert (Settings().log_json, Settings().commit_budget_s) == (read, 1.5)
+    assert (Settings().telemetry.log_json, Settings().results.commit_budget_s) == (read, 1.5)
 
 
-def test_all_that_is_wrong_is_named_at_once_and_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch):
+def test_all_wrong_values_are_named_without_secrets(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RESULTSTORE_PART_SIZE_BYTES", "5")
     monkeypatch.setenv("RESULTSTORE_URL_EXPIRES_S", "soon")
 
@@ -46,30 +46,56 @@ def test_all_that_is_wrong_is_named_at_once_and_no_secret_is_shown(monkeypatch: 
     assert isinstance(wrong.value, Misconfigured)
 
 
-def test_an_unknown_name_is_no_setting():
+def test_unknown_name_is_refused():
     with pytest.raises(TypeError, match="colour"):
         Settings(colour="red")
 
 
-def test_settings_do_not_change_and_are_copied_with_their_checks():
+def test_settings_are_frozen_and_copies_checked():
     settings = Settings(url_expires_s=60)
 
     with pytest.raises(dataclasses.FrozenInstanceError):
-        settings.url_expires_s = 61
+        settings.urls.expires_s = 61
     assert dataclasses.replace(settings, url_expires_s=61) == Settings(url_expires_s=61) != settings
     with pytest.raises(BadSetting):
         dataclasses.replace(settings, url_expires_s=0)
 
 
-def test_what_is_secret_is_not_shown():
+def test_repr_shows_no_secret():
     names = [name for name in settings_known() if name.endswith(("secret", "secret_key", "_old", "accounts"))]
     assert len(names) == 7
     assert "hunter2" not in repr(Settings(**dict.fromkeys(names, "hunter2")))
 
 
-def test_the_variables_of_another_process_say_what_they_name_and_this_one_s_the_rest(monkeypatch: pytest.MonkeyPatch):
+def test_other_environment_is_completed_by_ours(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RESULTSTORE_RETENTION", "7d")
 
     settings = Settings.of({"RESULTSTORE_INDEX_URL": "memory://", "AWS_PROFILE": "x", "RESULTSTORE_OTHER": "y"})
 
-    assert (settings.index_url, settings.retention) == ("memory://", "7d")
+    assert (settings.index.url, settings.results.retention) == ("memory://", "7d")
+
+
+def test_group_is_taken_whole():
+    base = Settings(s3_endpoint="http://127.0.0.1:9000", quota_running=7)
+
+    copied = Settings(s3=base.s3, quota_running=8)
+
+    assert (copied.s3, copied.quotas.running) == (base.s3, 8)
+    assert dataclasses.replace(base, quota_running=8).s3.endpoint == "http://127.0.0.1:9000"
+
+
+def test_flat_name_still_reads_with_a_warning():
+    settings = Settings(s3_endpoint="http://127.0.0.1:9000")
+
+    with pytest.warns(DeprecationWarning, match=r"settings\.s3\.endpoint"):
+        flat = settings.s3.endpoint
+
+    assert flat == settings.s3.endpoint
+    with pytest.raises(AttributeError, match="no setting 's3_colour'"):
+        _ = settings.s3_colour
+
+
+def test_every_name_is_an_attribute_once():
+    places = list(attributes().values())
+
+    assert len(set(places)) == len(places) == len(settings_known())

@@ -4,7 +4,7 @@ import time
 
 from jobs import app, settings, table, video
 
-print(f"results over {settings.inline_max_bytes} bytes stand in {settings.blobs_url}")
+print(f"results over {settings.results.inline_max_bytes} bytes stand in {settings.blobs.url}")
 
 rows = table.delay(10).get(timeout=60)
 print(f"{len(rows)} rows")

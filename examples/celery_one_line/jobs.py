@@ -7,7 +7,7 @@ from celery import Celery
 from resultstore import Settings
 
 settings = Settings()  # where this example finds its servers
-redis_url, broker_url = settings.index_url, settings.broker_url
+redis_url, broker_url = settings.index.url, settings.broker.url
 
 # It was: backend=redis_url
 app = Celery("jobs", broker=broker_url, backend=f"resultstore+{redis_url}")

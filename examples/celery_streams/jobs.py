@@ -10,7 +10,7 @@ from resultstore import Artifact, Output, Settings
 from resultstore.backends.celery import setup, store_of
 
 settings = Settings()
-app = Celery("jobs", broker=settings.broker_url, backend=f"resultstore+{settings.index_url}")
+app = Celery("jobs", broker=settings.broker.url, backend=f"resultstore+{settings.index.url}")
 setup(app)
 
 

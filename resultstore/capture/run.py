@@ -104,7 +104,7 @@ def sealed_record(store: Store, attempt: Attempt, *, value: bytes, retention: st
     Raises what `Store.seal` raises.
     """
     sealed = store.seal(attempt, value=value, retention=retention)
-    is_long = sealed.value is not None and len(sealed.value) > store.settings.inline_max_bytes
+    is_long = sealed.value is not None and len(sealed.value) > store.settings.results.inline_max_bytes
     return sealed.moved(sealed.state, value=None) if is_long else sealed
 
 

@@ -84,7 +84,7 @@ class Spills:
     @property
     def limit_bytes(self) -> int:
         """How long a value may be, as its serializer writes it, and still travel."""
-        return self._settings.inline_max_bytes
+        return self._settings.results.inline_max_bytes
 
     def keep_value(self, content: Iterable[Chunk], *, attempt: Attempt, media_type: str) -> Spill:
         """Store what `attempt` returns, as one of its blobs: it is discarded and forgotten with them.
@@ -99,7 +99,9 @@ class Spills:
         Raises TooLarge where the attempt may not store that much.
         """
         keeping = attempt.keeping
-        chosen = longest_class([self._settings.spill_keep, keeping.retention or self._settings.retention])
+        chosen = longest_class(
+            [self._settings.results.spill_keep, keeping.retention or self._settings.results.retention]
+        )
         expires_at = layout.expiry(chosen, start=attempt.started_by(self._needed.now()))
         where = SpillTarget(attempt.id, attempt.new_key(chosen), attempt.owner, expires_at)
         self._owners.expect(attempt.owner, attempt.id, made_at=None, retention=chosen)
@@ -125,7 +127,7 @@ class Spills:
         if known is not None and self.lasts(known, until=until):
             return known
         now, own_id = self._needed.now(), _SHARED + str(uuid.uuid4())
-        chosen = class_for(max(now, until) + SLACK_S - now, least=self._settings.spill_keep)
+        chosen = class_for(max(now, until) + SLACK_S - now, least=self._settings.results.spill_keep)
         key = layout.blob_key(own_id, retention=chosen, nonce=layout.new_nonce(), n=0)
         where = SpillTarget(own_id, key, owner, layout.expiry(chosen, start=now))
         self._owners.expect(owner, own_id, made_at=None, retention=chosen)

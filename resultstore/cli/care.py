@@ -78,7 +78,7 @@ def minio(
     if dry_run:
         _show(room.furnish_preview(asked), json=json)
         return
-    if settings.bucket_events_exchange:  # bound before anything is published: what cannot be routed is lost
+    if settings.bucket_events.exchange:  # bound before anything is published: what cannot be routed is lost
         enter("resultstore.backends.celery.worker.bucket_events", extra="celery,gateway").declare(settings)
     _show(room.furnish(asked), json=json)
 
@@ -122,7 +122,7 @@ def _probes(settings: Settings) -> dict[str, Probe]:
     store = connect(settings)
     of_store = store_probes(store) | index_probes(store.index)
     probes, bucket = connect_probes(settings), connect_bucket(settings)
-    accepted = {"refuses_unsigned_writes"} if settings.accept_forgeable_store else set()
+    accepted = {"refuses_unsigned_writes"} if settings.security.accept_forgeable_store else set()
     of_bucket = {} if probes is None else trait_probes(probes, accepted=accepted)
     if bucket is not None:
         of_bucket |= bucket_probes(bucket, root=bucket.target.prefix)
@@ -141,7 +141,7 @@ def _broker(settings: Settings) -> str | Defect:
         ask: Callable[[str], str | Defect] = enter("resultstore.cli.broker", extra="celery").broker_answers
     except Misconfigured as error:
         return Defect("not asked: kombu is not installed", str(error), Verdict.WARNING)
-    return ask(settings.broker_url)
+    return ask(settings.broker.url)
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -18,7 +18,7 @@ def borrowed_app(name: str | None) -> Celery:
     if name is None:
         settings = Settings()
         return Celery(
-            "resultstore", broker=settings.broker_url, backend=f"resultstore+{settings.index_url}", set_as_current=False
+            "resultstore", broker=settings.broker.url, backend=f"resultstore+{settings.index.url}", set_as_current=False
         )
     try:
         app: Celery = find_app(name)

@@ -100,13 +100,13 @@ def _worked(stack: Stack, scene: DemoOutput, signals: Signals, *, shows: bool) -
     settings = stack.settings
     with scene.step("storage prepared"):
         provision(settings)
-    with scene.step(f"gateway at {settings.gateway_url}"):
+    with scene.step(f"gateway at {settings.gateway.url}"):
         wait_ready(stack, limit_s=READY_LIMIT_S)
     if shows:
-        _shown(f"{settings.gateway_url}/", scene)
+        _shown(f"{settings.gateway.url}/", scene)
     signals.check()
     with scene.step("input uploaded by signed URLs"):
-        jobs = list(sent_jobs(settings.gateway_url))
+        jobs = list(sent_jobs(settings.gateway.url))
     store = connect(settings)
     return _watched(stack, scene, store, jobs, signals=signals)
 
@@ -143,7 +143,7 @@ def _checked(stack: Stack, scene: DemoOutput, outcomes: Sequence[Outcome]) -> li
     with scene.fetching(len(artifacts)) as advance:
         found = []
         for artifact in artifacts:
-            found.append(fetch(artifact, gateway_url=stack.settings.gateway_url))
+            found.append(fetch(artifact, gateway_url=stack.settings.gateway.url))
             advance()
     return found
 
@@ -156,8 +156,8 @@ def _verdict(outcomes: Sequence[Outcome], checked: Sequence[UrlCheck]) -> int:
 def _document(stack: Stack, outcomes: Sequence[Outcome], checked: Sequence[UrlCheck]) -> dict[str, object]:
     return {
         "stack": str(stack.kind),
-        "gateway": stack.settings.gateway_url,
-        "results": [plain_outcome(one, gateway_url=stack.settings.gateway_url) for one in outcomes],
+        "gateway": stack.settings.gateway.url,
+        "results": [plain_outcome(one, gateway_url=stack.settings.gateway.url) for one in outcomes],
         "checked": msgspec.to_builtins(list(checked)),
     }
 

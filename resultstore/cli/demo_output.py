@@ -94,7 +94,7 @@ class DemoOutput:
 
     def ending(self, outcomes: Sequence[Outcome], checked: Sequence[UrlCheck], *, stack: Stack) -> None:
         """The table of what came out, where to click, and what the check found."""
-        gateway_url = stack.settings.gateway_url
+        gateway_url = stack.settings.gateway.url
         urls = [artifact_url(one, gateway_url=gateway_url) for each in outcomes for one in each.made]
         wide = self._console.width >= OTHER_COLUMNS + max(map(len, urls), default=0)  # a broken URL cannot be copied
         faults = {(one.id, one.name): one.fault for one in checked} if checked else None
@@ -126,7 +126,7 @@ class DemoOutput:
             style = "green" if good == len(checked) else "bold red"
             self._console.print(Text(f"  {good} of {len(checked)} URLs gave the promised size and sha256", style))
             return
-        self.entrance(f"{stack.settings.gateway_url}/")
+        self.entrance(f"{stack.settings.gateway.url}/")
         env = stack.folder / "env"
         self._console.print(marked("  [dim]from another terminal: . {} && resultstore ls[/]", env), soft_wrap=True)
         self._console.print(marked("  [bold]Ctrl-C ends the demo[/] [dim]and every process of it[/]"))

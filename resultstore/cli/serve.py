@@ -43,7 +43,7 @@ def gateway(
 ) -> None:
     """Serve results by HTTP; with blobs in a folder, their bytes too, on a port of their own."""
     settings = Settings()
-    configure_logs(json=settings.log_json)
+    configure_logs(json=settings.telemetry.log_json)
     enter("resultstore.gateway.serve", extra="gateway").serve(settings, _gateway_of, fds=fds or [])
 
 
@@ -67,7 +67,7 @@ def _gateway_of(store: Store) -> object:
         get_logger(__name__).warning("gateway_only_reads", reason=str(error))
         return create_app(store)
     app = create_app(store, dispatcher=dispatcher, offers=_offers_of(store))
-    if store.settings.tracing:
+    if store.settings.telemetry.tracing:
         provider = enter("resultstore.telemetry.tracing", extra="tracing").open_provider("resultstore-gateway")
         enter("resultstore.backends.celery.worker.spans", extra="tracing").PublishSpans(provider).start()
         app.state.tracing = enter("resultstore.gateway.tracing", extra="tracing").tracing_requests(app, provider)
@@ -77,9 +77,9 @@ def _gateway_of(store: Store) -> object:
 def _offers_of(store: Store) -> object:
     """What is configured; else the shipped tasks that a worker has registered. Raises Misconfigured."""
     offering = enter("resultstore.gateway.tasks.registered_offers", extra="gateway")
-    if store.settings.offers:
-        return offering.configured_offers(store.settings.offers)
-    registrations = Registrations(store.index, store.settings.broker_queue)
+    if store.settings.gateway.offers:
+        return offering.configured_offers(store.settings.gateway.offers)
+    registrations = Registrations(store.index, store.settings.broker.queue)
     return offering.RegisteredOffers(enter("tasks.offers", extra="celery,tasks").offers, registrations)
 
 

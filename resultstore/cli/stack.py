@@ -181,7 +181,7 @@ def opens_windows() -> bool:
 def wait_ready(stack: Stack, *, limit_s: float) -> None:
     """Wait until the gateway and what it needs answer. Raises Unavailable when they do not in time."""
     until = time.monotonic() + limit_s
-    url = f"{stack.settings.gateway_url}/readyz"
+    url = f"{stack.settings.gateway.url}/readyz"
     while time.monotonic() < until:
         stack.check()
         # The socket listens before the gateway runs: the first request simply waits in its queue.

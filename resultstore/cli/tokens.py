@@ -73,7 +73,7 @@ def _about() -> None:
 
 def _file(named: Path | None) -> Path:
     """Where tokens stand. Raises Misconfigured where neither option nor setting says so."""
-    path = named or Path(Settings().auth_tokens_file)
+    path = named or Path(Settings().identity.tokens_file)
     if path == Path():
         raise Misconfigured("say where: --file, or RESULTSTORE_AUTH_TOKENS_FILE")
     return path

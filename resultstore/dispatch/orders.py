@@ -70,7 +70,7 @@ def announce(store: Store, order: Order) -> None:
     """
     key = layout.order_key(order.id)
     if isinstance(store.index, Keeps):
-        store.index.keep(key, _sealed_order(store, order), ttl_s=store.settings.result_expires_s)
+        store.index.keep(key, _sealed_order(store, order), ttl_s=store.settings.results.expires_s)
     own = order.source is not None and order.source.id == order.id  # a retry has another's upload
     artifacts = (order.source,) if order.source is not None and own else ()
     pending = Result(id=order.id, task=order.task, owner=order.owner, artifacts=artifacts, created_at=time.time())

@@ -108,7 +108,7 @@ def _webhooks(store: Store, offers: Offers) -> Webhooks:
     """Keeps where word of an end is to be sent: by the client, the offer, or the setting."""
     known = offers.known if isinstance(offers, RegisteredOffers) else offers
     addresses = {task: offer.webhook_url for task, offer in known.items()}
-    return Webhooks(store, addresses=addresses, default=store.settings.webhook_url)
+    return Webhooks(store, addresses=addresses, default=store.settings.webhooks.url)
 
 
 @asynccontextmanager
@@ -138,8 +138,8 @@ def _guard(app: FastAPI, store: Store, results: ResultRoutes, *, metrics: Metric
     app.add_middleware(FastPath, result=results.result, artifact=results.artifact)
     app.add_middleware(WriteGuard, origins=page_origins(store.settings), unread=SIGNED_PATH)
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
-    if store.settings.auth == "open":
-        app.add_middleware(LoopbackOnly, behind_proxy=store.settings.open_behind_proxy)
+    if store.settings.identity.auth == "open":
+        app.add_middleware(LoopbackOnly, behind_proxy=store.settings.identity.open_behind_proxy)
     app.add_middleware(PathPrefixDetector, prefix=app.state.prefix)
     app.add_middleware(BackgroundStarter, background=app.state.background)
     # Added last: it sees what the guard refuses.

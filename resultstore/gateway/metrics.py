@@ -72,9 +72,9 @@ def metrics_listener(settings: Settings) -> socket.socket | None:
 
     Raises Misconfigured when something else listens there.
     """
-    if not settings.metrics_port:
+    if not settings.telemetry.metrics_port:
         return None
-    host, port = settings.metrics_host, settings.metrics_port
+    host, port = settings.telemetry.metrics_host, settings.telemetry.metrics_port
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:

@@ -39,11 +39,11 @@ class Quotas:
         self._index = index
         self._leases = Leases(index)
         self._counting = counting or ByteCounter(index)
-        self._stored_most_bytes = settings.quota_stored_bytes
+        self._stored_most_bytes = settings.quotas.stored_bytes
         self._most = {
-            QuotaKind.TICKETS: settings.quota_tickets,
-            QuotaKind.RUNNING: settings.quota_running,
-            QuotaKind.STREAMS: settings.quota_streams,
+            QuotaKind.TICKETS: settings.quotas.tickets,
+            QuotaKind.RUNNING: settings.quotas.running,
+            QuotaKind.STREAMS: settings.quotas.streams,
         }
 
     def take(self, kind: QuotaKind, owner: str, member: str, *, ttl_s: float) -> None:

@@ -48,7 +48,7 @@ def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Seque
     store = connect(settings)
     gateway = compose(store)
     apps = _apps(store, gateway)
-    places = [(settings.gateway_host, settings.gateway_port), (settings.bytes_host, settings.bytes_port)]
+    places = [(settings.gateway.host, settings.gateway.port), (settings.local_bytes.host, settings.local_bytes.port)]
     inherited = [socket.socket(fileno=fd) for fd in fds]
     sockets = inherited or [_listening(*place) for place, _ in zip(places, apps, strict=False)]
     bound_senders(sockets[0])
@@ -60,7 +60,7 @@ def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Seque
         named.append(("metrics", make_asgi_app(gateway.state.metrics.registry), at))
     loop_factory = _config(gateway).get_loop_factory()  # uvloop's, where it is installed
     with suppress(KeyboardInterrupt), _beside(gateway), asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(_serve(named, gateway.state.hub, connections_of(settings.connections_per_address)))
+        runner.run(_serve(named, gateway.state.hub, connections_of(settings.gateway.connections_per_address)))
 
 
 @contextmanager

@@ -41,7 +41,7 @@ class SessionRoutes:
         self._mode = identities.mode
         self._offers = offers
         self._limits = LimitsView(
-            upload_max_bytes=store.settings.upload_max_bytes,
+            upload_max_bytes=store.settings.uploads.max_bytes,
             single_put_max_bytes=SINGLE_PUT_MAX_BYTES,
             part_size_bytes=PART_SIZE_BYTES,
         )

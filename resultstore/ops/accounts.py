@@ -30,7 +30,7 @@ def new_secret() -> str:
 def given_accounts(settings: Settings) -> Mapping[str, Credentials]:
     """Return the keys that `setup_accounts` names, by role. Raises Misconfigured, which shows no secret."""
     found = {}
-    for word in settings.setup_accounts.split():
+    for word in settings.s3.setup_accounts.split():
         role, _, pair = word.partition("=")
         access_key, _, secret_key = pair.partition(":")
         if role not in ROLES or not access_key or not secret_key:
@@ -53,7 +53,7 @@ def temporary_accounts(settings: Settings, *, token: str) -> Iterator[Mapping[st
 
     Raises Misconfigured where there is no MinIO, or where we are no administrator.
     """
-    minio, target = connect_minio(settings), S3Target.at(settings.blobs_url)
+    minio, target = connect_minio(settings), S3Target.at(settings.blobs.url)
     made = {role: Credentials(f"rs-{role}-{token}", new_secret()) for role in ROLES}
     try:
         for role, policy in policies(target, gateway_deletes=True).items():

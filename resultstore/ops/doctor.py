@@ -153,7 +153,7 @@ def _trait(look: Callable[[], ProbeAnswer], *, must_keep: bool) -> str | Defect:
 
 def secret_key(settings: Settings) -> str | Defect:
     """Whether references and local URLs can be signed so that other processes believe them."""
-    if settings.secret_key:
+    if settings.security.secret_key:
         return "set"
     remedy = "set RESULTSTORE_SECRET_KEY to 32 random bytes in hex, the same for all processes"
     return Defect("RESULTSTORE_SECRET_KEY is not set", remedy, Verdict.WARNING)

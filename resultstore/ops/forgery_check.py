@@ -19,7 +19,7 @@ def refuse_forgeable(settings: Settings) -> None:
     found = probes.refuses_unsigned_writes()
     if found.ok:
         return
-    if not settings.accept_forgeable_store:
+    if not settings.security.accept_forgeable_store:
         raise Misconfigured(f"{found.detail}: {found.remedy}; {_ACCEPT} uses it as it is")
     _log.warning("forgeable_store_accepted", detail=found.detail, remedy=found.remedy)
 
@@ -30,7 +30,7 @@ def refuse_forgeable_signing(settings: Settings) -> None:
     The id of the access key that signs stands in each URL. On a store that carries out unsigned writes it is all that
     a write needs. Does nothing with `accept_forgeable_store`.
     """
-    if settings.accept_forgeable_store:
+    if settings.security.accept_forgeable_store:
         return
     for signs, forger in connect_forgers(settings).items():
         reach = forger.reach()

@@ -86,18 +86,18 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True):
 def _steps(asked: MinioPlan) -> Iterator[_Step]:
     """Each step as it is found when all before it have been done."""
     settings = asked.settings
-    minio, target = connect_minio(settings), S3Target.at(settings.blobs_url)
+    minio, target = connect_minio(settings), S3Target.at(settings.blobs.url)
     stale = _differing(minio.config("api"), _STALE)
     words = " ".join(f"api {name}={value}" for name, value in stale.items())
     yield _Step(name="unfinished uploads", missing=words, act=partial(minio.configure, "api", _STALE))
-    if settings.bucket_events_exchange:
+    if settings.bucket_events.exchange:
         yield from _events(asked, minio, target)
     yield from _accounts(asked, minio, target)
 
 
 def _events(asked: MinioPlan, minio: "MinioServer", target: S3Target) -> Iterator[_Step]:
     """Where events go, and which: below uploads/ alone, for seals and blobs are our own doing."""
-    exchange = asked.settings.bucket_events_exchange
+    exchange = asked.settings.bucket_events.exchange
     place = f"rs-{hashlib.sha256(exchange.encode()).hexdigest()[:8]}"
     arn = f"arn:minio:sqs::{place}:amqp"
     wanted = _publishing(asked)
@@ -125,8 +125,8 @@ def _events(asked: MinioPlan, minio: "MinioServer", target: S3Target) -> Iterato
 def _publishing(asked: MinioPlan) -> Mapping[str, str]:
     """The exchange as `backends.celery.bucket_events` declares it; confirmed, so that none is lost in silence."""
     return {
-        "url": asked.settings.bucket_events_broker_url or asked.settings.broker_url,
-        "exchange": asked.settings.bucket_events_exchange,
+        "url": asked.settings.bucket_events.broker_url or asked.settings.broker.url,
+        "exchange": asked.settings.bucket_events.exchange,
         "exchange_type": "fanout",
         "durable": "on",
         "delivery_mode": "2",

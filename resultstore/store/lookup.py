@@ -235,9 +235,9 @@ class Lookup:
         left_s = math.inf if sealed.expires_at is None else sealed.expires_at - time.time()
         if left_s < 1:
             return
-        if sealed.value is not None and len(sealed.value) > self._settings.inline_max_bytes:
+        if sealed.value is not None and len(sealed.value) > self._settings.results.inline_max_bytes:
             sealed = sealed.moved(sealed.state, value=None)  # as at first: `Store.value` finds it in the seal
-        ttl_s = int(min(left_s, self._settings.result_expires_s))
+        ttl_s = int(min(left_s, self._settings.results.expires_s))
         if not self._index.save(sealed, ttl_s=ttl_s, over=over):
             self.heal(sealed, ttl_s=ttl_s)
 

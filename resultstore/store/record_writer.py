@@ -33,7 +33,7 @@ class RecordWriter:
     def save(self, result: Result, *, over: Overwrite = Overwrite.UNLESS_SUCCESS, ttl_s: int | None = None) -> bool:
         """See `Store.save`."""
         now = time.time()
-        length_s = self._settings.result_expires_s if ttl_s is None else ttl_s
+        length_s = self._settings.results.expires_s if ttl_s is None else ttl_s
         if result.expires_at is not None:
             length_s = max(1, min(length_s or sys.maxsize, int(result.expires_at - now)))
         may_be_sealed = result.terminal and result.state != State.SUCCESS and not result.ephemeral

@@ -35,12 +35,12 @@ class Signatures:
     @classmethod
     def of(cls, settings: Settings) -> "Signatures":
         """By `secret_key`, `secret_key_old` and `accept_unsigned`. Raises Misconfigured for a key that is too short."""
-        secret = settings.secret_key.encode()
+        secret = settings.security.secret_key.encode()
         if 0 < len(secret) < _KEY_MIN_BYTES:
             raise Misconfigured(f"RESULTSTORE_SECRET_KEY is shorter than {_KEY_MIN_BYTES} bytes: make a random one")
-        older = [one.encode() for one in settings.secret_key_old.split()]
-        macs = Macs(secret, older=older, accept_unsigned=settings.accept_unsigned)
-        return cls(macs, system_tasks=[one.strip() for one in settings.system_tasks.split(",") if one.strip()])
+        older = [one.encode() for one in settings.security.secret_key_old.split()]
+        macs = Macs(secret, older=older, accept_unsigned=settings.security.accept_unsigned)
+        return cls(macs, system_tasks=[one.strip() for one in settings.security.system_tasks.split(",") if one.strip()])
 
     def signed(self, artifact: Artifact) -> Artifact:
         """A copy with its mac; without a key, as it is."""

@@ -57,12 +57,12 @@ class Store:
         self.blobs = blobs
         self.signer = signer
         self.trust = Signatures.of(self.settings)
-        budget_s = self.settings.commit_budget_s
+        budget_s = self.settings.results.commit_budget_s
         self._seals = None if blobs is None else Seals(blobs, self.trust.macs, budget_s=budget_s)
         self._intake = None if blobs is None else ArtifactWriter(blobs, self.trust)
         self._outlet = None if blobs is None or self._seals is None else ArtifactReader(blobs, self._seals, self.trust)
         self._links = (
-            ArtifactLinks(self._outlet, signer, length_s=self.settings.url_expires_s) if self._outlet else None
+            ArtifactLinks(self._outlet, signer, length_s=self.settings.urls.expires_s) if self._outlet else None
         )
         self.counting = ByteCounter(index)
         self._lookup = Lookup(index, self._seals, self.trust, settings=self.settings)
@@ -111,7 +111,7 @@ class Store:
             name=name or "",
             media_type=media_type or "",
             metadata={} if metadata is None else metadata,
-            retention=layout.first_class(retention, keeping.retention, self.settings.retention),
+            retention=layout.first_class(retention, keeping.retention, self.settings.results.retention),
             compress=compress or bool(keeping.compress),
         )
         if running is not None:
@@ -167,7 +167,7 @@ class Store:
         Raises CommitUnknown (nothing was deleted), BlobStoreUnavailable, Misconfigured as `put` does, ResultDeleted.
         """
         try:
-            chosen = layout.first_class(retention, self.settings.retention)
+            chosen = layout.first_class(retention, self.settings.results.retention)
             self.owners.expect_seal(attempt, retention=chosen)
             seal = needed(self._seals).commit(attempt, value=value, retention=chosen)
         except (BlobStoreUnavailable, Misconfigured, TooLarge):  # a definite refusal: nothing was sealed

@@ -147,7 +147,7 @@ class UploadCompleter:
 
         Else the worker measures it, and compares it with what was declared.
         """
-        asked, retention = ticket.asked, self._store.settings.retention
+        asked, retention = ticket.asked, self._store.settings.results.retention
         checked = "" if ticket.upload_id else asked.sha256
         unchecked = {DECLARED_SHA256: asked.sha256} if asked.sha256 and not checked else {}
         made = Artifact(

@@ -113,7 +113,7 @@ class TicketIssuer:
         media_type = _taken(asked, offer)
         if asked.sha256 and not _SHA256.match(asked.sha256):
             raise BadInput("sha256 is 64 lower-case hex digits")
-        most = min(offer.max_bytes, self._store.settings.upload_max_bytes, MAX_BYTES)
+        most = min(offer.max_bytes, self._store.settings.uploads.max_bytes, MAX_BYTES)
         if not 0 < asked.size_bytes <= most:
             raise TooLarge(f"an upload for {asked.task} has 1 to {most:,} bytes, not {asked.size_bytes:,}")
         if asked.form and not (isinstance(self._signer, FormSigner) and isinstance(self._blobs, ConditionalCopier)):
@@ -143,7 +143,7 @@ class TicketIssuer:
         if part_size_bytes is not None:
             Plan.cut(asked.size_bytes, part_size_bytes)
         new_id = upload_id or new_upload_id()
-        key = layout.upload_key(new_id, retention=self._store.settings.retention, nonce=layout.new_nonce())
+        key = layout.upload_key(new_id, retention=self._store.settings.results.retention, nonce=layout.new_nonce())
         ticket = Ticket(
             id=new_id,
             owner=owner,
@@ -153,7 +153,7 @@ class TicketIssuer:
             part_size_bytes=part_size_bytes,
             untold=untold,
         )
-        self._store.owners.expect(owner, new_id, made_at=None, retention=self._store.settings.retention)
+        self._store.owners.expect(owner, new_id, made_at=None, retention=self._store.settings.results.retention)
         if ticket.plan.count:
             begun = self._blobs.begin_parts(key, media_type=asked.media_type)
             ticket = msgspec.structs.replace(ticket, upload_id=begun)
@@ -224,7 +224,7 @@ class TicketIssuer:
 
     def _whole(self, asked: UploadSpec) -> "_SinglePutArguments":
         return {
-            "expires_in_s": self._store.settings.upload_url_expires_s,
+            "expires_in_s": self._store.settings.uploads.url_expires_s,
             "size_bytes": asked.size_bytes,
             "media_type": asked.media_type,
             "checksum_sha256": base64.b64encode(bytes.fromhex(asked.sha256)).decode() if asked.sha256 else None,
@@ -234,7 +234,7 @@ class TicketIssuer:
         for one in parts:
             signed = self._signer.sign_part(
                 ticket.key,
-                expires_in_s=self._store.settings.upload_url_expires_s,
+                expires_in_s=self._store.settings.uploads.url_expires_s,
                 upload_id=ticket.upload_id,
                 number=one.number,
                 size_bytes=one.size_bytes,

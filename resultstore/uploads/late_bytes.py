@@ -39,13 +39,13 @@ class LateBytes:
         Before the deletion: a crash in between leaves bytes that are counted, and that are deleted when it is time.
         """
         size_bytes, settings = ticket.asked.size_bytes, self._store.settings
-        self._due.add(ticket.id, after_s=settings.upload_url_expires_s + GRACE_S)
+        self._due.add(ticket.id, after_s=settings.uploads.url_expires_s + GRACE_S)
         self._room.expect(ticket.owner, ticket.id, size_bytes=size_bytes, ttl_s=room_life_s(settings))
 
     def expect_beside(self, ticket: Ticket) -> None:
         """Count what a form may still bring, next to the copy that its task has."""
         size_bytes, settings = ticket.asked.size_bytes, self._store.settings
-        self._due.add(ticket.id, after_s=settings.upload_url_expires_s + GRACE_S)
+        self._due.add(ticket.id, after_s=settings.uploads.url_expires_s + GRACE_S)
         self._room.expect(ticket.owner, _form(ticket), size_bytes=size_bytes, ttl_s=room_life_s(settings))
 
     def deleted(self, ticket: Ticket) -> None:

@@ -200,7 +200,7 @@ class Tickets:
 
 def room_life_s(settings: Settings) -> int:
     """For how long the bytes of an upload may come: it is open for a day, then its last URL ends, and is looked for."""
-    return OPEN_FOR_S + settings.upload_url_expires_s + GRACE_S + layout.DAY_S
+    return OPEN_FOR_S + settings.uploads.url_expires_s + GRACE_S + layout.DAY_S
 
 
 def opened(ticket: Ticket, state: str) -> Result:

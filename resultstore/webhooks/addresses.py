@@ -168,11 +168,13 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 def allowed_addresses(settings: Settings) -> AddressGuard:
     """What `settings` allow. Raises Misconfigured, naming the setting."""
     try:
-        ports = frozenset(int(one) for one in settings.outgoing_ports.split(",") if one.strip())
+        ports = frozenset(int(one) for one in settings.webhooks.outgoing_ports.split(",") if one.strip())
     except ValueError as error:
         raise Misconfigured("RESULTSTORE_OUTGOING_PORTS is a list of ports by commas: 80,443") from error
     try:
-        private = [ipaddress.ip_network(one.strip()) for one in settings.outgoing_private.split(",") if one.strip()]
+        private = [
+            ipaddress.ip_network(one.strip()) for one in settings.webhooks.outgoing_private.split(",") if one.strip()
+        ]
     except ValueError as error:
         raise Misconfigured(f"RESULTSTORE_OUTGOING_PRIVATE is a list of networks by commas ({error})") from error
     return AddressGuard(ports=ports, private=private)

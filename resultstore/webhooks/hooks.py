@@ -27,10 +27,10 @@ class Webhooks:
 
     def __init__(self, store: Store, *, addresses: Mapping[str, str] | None = None, default: str = "") -> None:
         settings = store.settings
-        secret = settings.webhook_secret
+        secret = settings.webhooks.secret
         self.addresses = allowed_addresses(settings)
         self.signing = WebhookSigner(secret) if secret else None
-        macs = Macs(settings.secret_key.encode())
+        macs = Macs(settings.security.secret_key.encode())
         self._hear: Callable[[str], None] = _nobody_hears
         self.outbox = WebhookOutbox(store.index, macs) if isinstance(store.index, RunsScripts) else None
         self._of_tasks = {task: url for task, url in (addresses or {}).items() if url}

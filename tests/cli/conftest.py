@@ -111,7 +111,7 @@ class Set:
 
     @property
     def bucket(self) -> str:
-        return self.settings.blobs_url.split("/")[2]
+        return self.settings.blobs.url.split("/")[2]
 
     def profiles(self) -> dict[str, dict[str, str]]:
         read = configparser.ConfigParser()

@@ -32,7 +32,7 @@ def store(place, prefix):
 
 
 def lose(store) -> None:
-    for key in store.index.client.scan_iter(f"{store.settings.index_prefix}*"):
+    for key in store.index.client.scan_iter(f"{store.settings.index.key_prefix}*"):
         store.index.client.delete(key)
 
 
@@ -56,5 +56,5 @@ def test_erase_deletes_one_owners_and_asks_before(store, command):
     assert done.told == {"results": 1, "arguments": 0}
     assert store.load("anns") is None
     assert store.load("bobs") is not None
-    left = [key.decode() for key in store.index.client.scan_iter(f"{store.settings.index_prefix}*{{ann}}*")]
+    left = [key.decode() for key in store.index.client.scan_iter(f"{store.settings.index.key_prefix}*{{ann}}*")]
     assert left == []

@@ -63,7 +63,7 @@ def test_secrets_stand_in_a_file_of_their_owner_alone_and_nowhere_else(set_up):
     now = set_up.profiles()
     secrets = [one["aws_secret_access_key"] for one in (*known.values(), *now.values())]
     assert len(set(secrets)) == 8
-    assert not [one for one in (*secrets, set_up.settings.broker_url) if one in said]
+    assert not [one for one in (*secrets, set_up.settings.broker.url) if one in said]
 
 
 def test_events_arrive_for_uploads_alone_and_expiry_is_there(set_up, server):
@@ -84,7 +84,7 @@ def test_events_arrive_for_uploads_alone_and_expiry_is_there(set_up, server):
     assert ["s3:ObjectCreated:Copy"] in [one["Events"] for one in untouched], "a dry run changes nothing"
     assert mended.code == 0, mended.err
     assert mended.told["notification"].startswith("what arrives")
-    with Connection(set_up.settings.broker_url) as connection:
+    with Connection(set_up.settings.broker.url) as connection:
         queue = events_queue(set_up.settings)(connection.default_channel)
         came: list[str] = []  # those of earlier tests too, which a loaded store may send late
 

@@ -56,7 +56,7 @@ class Backend(ResultStoreBackend):
         try:
             super().__init__(app=app, url=url, **kwargs)
             place = urls.place(url, app.conf)
-            self._pool = open_pool(place.settings.index_url, place.redis_options)
+            self._pool = open_pool(place.settings.index.url, place.redis_options)
         except Misconfigured as problem:
             raise ValueError(str(problem)) from problem  # what Celery raises
 

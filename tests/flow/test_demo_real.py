@@ -45,7 +45,7 @@ def root(s3_server, bucket, redis_url, amqp_url, monkeypatch) -> Settings:
 @pytest.fixture
 def stack(root, tmp_path) -> Iterator[Stack]:
     with running_stack(tmp_path, StackKind.REAL, token=TOKEN) as stack:
-        until(lambda: answers(f"{stack.settings.gateway_url}/livez"), "the gateway answers")
+        until(lambda: answers(f"{stack.settings.gateway.url}/livez"), "the gateway answers")
         yield stack
 
 
@@ -72,7 +72,7 @@ def test_no_process_of_the_demo_has_the_root_key(stack, root, s3_server):
     before = accounts(s3_server)
     gateway, worker = environment(stack, "gateway"), environment(stack, "worker")
     artifact = connect(root).put(b"%PDF-", name="a.pdf")
-    link = httpx.get(f"{stack.settings.gateway_url}/v1/results/{artifact.id}/artifacts/a.pdf").headers["location"]
+    link = httpx.get(f"{stack.settings.gateway.url}/v1/results/{artifact.id}/artifacts/a.pdf").headers["location"]
 
     assert before == ACCOUNTS
     for own, text in (("gateway", gateway), ("worker", worker)):

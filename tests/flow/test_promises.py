@@ -23,7 +23,7 @@ def test_every_sealed_result_survives_the_loss_of_redis(store: Store, settings: 
     made = [store.put(b"content %d" % number, name=f"n{number}") for number in range(20)]
 
     # when
-    redis.Redis.from_url(settings.index_url).flushdb()
+    redis.Redis.from_url(settings.index.url).flushdb()
 
     # then
     fresh = connect(settings)
@@ -116,8 +116,8 @@ def test_memory_stays_bounded_whatever_the_size(settings: Settings):
     environment = {
         **os.environ,
         "RESULTSTORE_INDEX_URL": "memory://",
-        "RESULTSTORE_BLOBS_URL": settings.blobs_url,
-        "RESULTSTORE_S3_ENDPOINT": settings.s3_endpoint,
+        "RESULTSTORE_BLOBS_URL": settings.blobs.url,
+        "RESULTSTORE_S3_ENDPOINT": settings.s3.endpoint,
     }
 
     done = subprocess.run(

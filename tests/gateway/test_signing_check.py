@@ -148,7 +148,7 @@ def test_a_store_that_is_away_is_asked_again(variables, set_variables, s3_server
 
 def test_a_folder_needs_no_look(tmp_path, set_variables):
     settings = set_variables(NOT_ACCEPTED | {"RESULTSTORE_INDEX_URL": "memory://"})
-    app = app_of(Settings(index_url=settings.index_url, blobs_url=f"file://{tmp_path}/blobs"))
+    app = app_of(Settings(index_url=settings.index.url, blobs_url=f"file://{tmp_path}/blobs"))
 
     with app.state.background.running():
         assert app.state.background.refusal == ""

@@ -132,7 +132,7 @@ def store(request, tmp_path):
 
 
 def reader_of(store, root: Path) -> Reader:
-    return Reader(root, store.settings.secret_key)
+    return Reader(root, store.settings.security.secret_key)
 
 
 @pytest.mark.parametrize("result_id", ["7f3a", "naïve/id", "x" * 64, "x" * 65])

@@ -93,7 +93,7 @@ def test_a_tombstone_outlives_every_waiting_message(store: Store, tags):
 
     store.delete("job")
 
-    assert tags[layout.seal_key("job")] == {"rs-class": store.settings.spill_keep}
+    assert tags[layout.seal_key("job")] == {"rs-class": store.settings.results.spill_keep}
 
 
 def test_a_url_works_for_as_long_as_was_asked_and_never_longer_than_its_artifact(tmp_path):
@@ -122,7 +122,7 @@ def test_a_record_lives_for_its_time_and_not_beyond_its_result(store: Store):
     store.save(Result(id="short", state=State.SUCCESS, expires_at=int(time.time()) + 100))
     store.save(Result(id="past", state=State.SUCCESS, expires_at=int(time.time()) - 100))
 
-    assert lives[:2] == [store.settings.result_expires_s, 77]
+    assert lives[:2] == [store.settings.results.expires_s, 77]
     assert 98 <= lives[2] <= 100
     assert lives[3] == 1
     assert time.time() - store.load("plain").changed_at < 60

@@ -63,7 +63,7 @@ def test_no_repr_of_settings_shows_a_secret():
     settings = Settings(**urls, secret_key="hunter2" * 4, webhook_secret="whsec_hunter2")
 
     assert "hunter2" not in repr(settings) + repr(vars(settings))
-    assert settings.broker_url == f"amqp://me:{PASSWORD}@host/v"
+    assert settings.broker.url == f"amqp://me:{PASSWORD}@host/v"
     assert "***@host/v" in repr(settings)
 
 

@@ -112,13 +112,13 @@ def place(settings) -> Iterator[Place]:
 def serving(settings: Settings) -> Iterator[Place]:
     """A gateway with uploads, and the bytes of a folder."""
     app = make_app(settings)
-    if settings.broker_queue == Settings.__dataclass_fields__["broker_queue"].default.default:
+    if settings.broker.queue == Settings.__dataclass_fields__["broker_queue"].default.default:
         app.conf.task_default_queue = f"queue-{uuid.uuid4().hex}"
     store, dispatcher = connect(settings), CeleryDispatcher(app)
-    listeners = [(create_app(store, dispatcher=dispatcher, offers=offers), _listening(settings.gateway_port))]
-    if settings.blobs_url.startswith("file"):
-        listeners.append((create_bytes_app(store.blobs, store.signer), _listening(settings.bytes_port)))
-    url = f"http://127.0.0.1:{settings.gateway_port}"
+    listeners = [(create_app(store, dispatcher=dispatcher, offers=offers), _listening(settings.gateway.port))]
+    if settings.blobs.url.startswith("file"):
+        listeners.append((create_bytes_app(store.blobs, store.signer), _listening(settings.local_bytes.port)))
+    url = f"http://127.0.0.1:{settings.gateway.port}"
     with running(*listeners), httpx.Client(base_url=url, timeout=30) as gateway:
         yield Place(gateway, store, app, dispatcher)
     with app.connection_for_write() as connection:

@@ -86,8 +86,8 @@ def telling(folder: Path, settings: Settings) -> Iterator[OwnMinio]:
     """A MinIO that publishes what arrives, confirmed, kept in a folder while RabbitMQ is away."""
     asked = {
         "ENABLE": "on",
-        "URL": settings.broker_url,
-        "EXCHANGE": settings.bucket_events_exchange,
+        "URL": settings.broker.url,
+        "EXCHANGE": settings.bucket_events.exchange,
         "EXCHANGE_TYPE": "fanout",
         "DURABLE": "on",
         "DELIVERY_MODE": "2",
@@ -95,7 +95,7 @@ def telling(folder: Path, settings: Settings) -> Iterator[OwnMinio]:
         "QUEUE_DIR": str(folder / "queue"),
     }
     (folder / "queue").mkdir()
-    with Connection(settings.broker_url) as connection:
+    with Connection(settings.broker.url) as connection:
         events_queue(settings)(connection.default_channel).declare()  # bound first: what is unroutable is lost
     with own_minio(folder, **{f"MINIO_NOTIFY_AMQP_{name}_RS": value for name, value in asked.items()}) as server:
         server.s3.create_bucket(Bucket=BUCKET)
@@ -104,7 +104,7 @@ def telling(folder: Path, settings: Settings) -> Iterator[OwnMinio]:
         )
         server.sdk.set_bucket_notification(BUCKET, NotificationConfig(queue_config_list=[rule]))
         yield server
-    with Connection(settings.broker_url) as connection:
+    with Connection(settings.broker.url) as connection:
         bound = events_queue(settings)(connection.default_channel)
         bound.delete()
         bound.exchange.delete()
@@ -117,7 +117,7 @@ class Worker:
         self.log = log
         self._settings = settings
         self._command = [sys.executable, "-m", "celery", "-A", app, "worker", "--pool", pool, "--concurrency", "1"]
-        self._environment = {**os.environ, **more, "RESULTSTORE_BROKER_QUEUE": settings.broker_queue}
+        self._environment = {**os.environ, **more, "RESULTSTORE_BROKER_QUEUE": settings.broker.queue}
 
     def __enter__(self) -> Self:
         name = ["--hostname", f"{uuid.uuid4().hex}@%h", "--loglevel", "INFO", "--without-mingle", "--without-gossip"]
@@ -148,16 +148,16 @@ class Worker:
 
 def events_waiting(settings: Settings) -> int:
     """How many events no worker has taken."""
-    with Connection(settings.broker_url) as connection:
+    with Connection(settings.broker.url) as connection:
         return events_queue(settings)(connection.default_channel).queue_declare(passive=True).message_count
 
 
 def publish(settings: Settings, *bodies: bytes) -> None:
     """What anybody can say who reaches the exchange."""
-    with Connection(settings.broker_url) as connection:
+    with Connection(settings.broker.url) as connection:
         for body in bodies:
             connection.Producer().publish(
-                body, exchange=settings.bucket_events_exchange, content_type="application/json"
+                body, exchange=settings.bucket_events.exchange, content_type="application/json"
             )
 
 

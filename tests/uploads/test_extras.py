@@ -129,7 +129,7 @@ def test_what_the_store_gives_every_object_is_no_extra(place, photo, s3_server):
         aws_secret_access_key=s3_server.secret_key,
         region_name="us-east-1",
     )
-    bucket = place.store.settings.blobs_url.split("/")[2]
+    bucket = place.store.settings.blobs.url.split("/")[2]
     client.put_object(Bucket=bucket, Key="root/layout.json", Body=b"{}", StorageClass="REDUCED_REDUNDANCY")
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo, **{"x-amz-storage-class": "REDUCED_REDUNDANCY"})

@@ -169,7 +169,7 @@ def test_a_refusal_that_a_crash_cut_short_ends_with_the_bytes_gone(place, reconc
 @once
 def test_bytes_that_nobody_knows_are_collected_after_a_week(place, reconciler, settings, photo):
     # given one blob that came by the URL of an upload that was given up, and one whose task waits
-    root = Path(urlsplit(settings.blobs_url).path)
+    root = Path(urlsplit(settings.blobs.url).path)
     given_up, waiting = place.ticket(size_bytes=len(photo)), place.ticket(size_bytes=len(photo))
     place.gateway.delete(f"/v1/uploads/{given_up['id']}")
     send(given_up, photo)

@@ -34,8 +34,8 @@ class RedisAttributes(BaseKeyValueStoreBackend):
 
     def get_key_for_task(self, task_id: str, key: str = "") -> bytes:
         """Where the record of a task stands in Redis."""
-        return (self.store.settings.index_prefix + layout.record_key(id_of(task_id)) + key).encode()
+        return (self.store.settings.index.key_prefix + layout.record_key(id_of(task_id)) + key).encode()
 
     def get_key_for_group(self, group_id: str, key: str = "") -> bytes:
         """Where a group or a part of a chord stands in Redis."""
-        return (self.store.settings.index_prefix + layout.group_key(id_of(group_id), key)).encode()
+        return (self.store.settings.index.key_prefix + layout.group_key(id_of(group_id), key)).encode()

@@ -180,7 +180,7 @@ class ResultStoreBackend(TakesAnyId, HandsOnReferences, RedisAttributes, KeepsGr
         value = self.encoded(result)
         if _is_own(task_id, request):
             request.resultstore_value_bytes = len(value)
-        large = len(value) > self.store.settings.inline_max_bytes
+        large = len(value) > self.store.settings.results.inline_max_bytes
         if large and state == states.SUCCESS and self.store.blobs is not None:
             attempt = Attempt(task_id, task=getattr(request, "task", None) or "", owner=self._owner(task_id, request))
             return sealed_record(self.store, attempt, value=value)

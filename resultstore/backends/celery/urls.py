@@ -72,8 +72,8 @@ def place(url: str | None, conf: Any) -> BackendUrl:  # noqa: ANN401 - Celery's 
         blobs_url = query.get("blobs") or transport.get("blobs")
         chosen |= {"index_url": index_url} | ({"blobs_url": blobs_url} if blobs_url else {})
     said = {name: bool(transport.get(name, conf.get(f"resultstore_{name}"))) for name in _SWITCHES}
-    settings = Settings(**chosen)  # type: ignore[arg-type]  # checked by it
-    if any(said[name] for name in _LEGACY) and settings.index_url.startswith("memory"):
+    settings = Settings(**chosen)
+    if any(said[name] for name in _LEGACY) and settings.index.url.startswith("memory"):
         raise Misconfigured("legacy_redis and publish_legacy need Redis: use redis:// in the backend's URL")
     return BackendUrl(settings, _redis_options(url or "", conf, transport), **said)
 

@@ -111,7 +111,7 @@ class ResultStoreBackend(ResultBackend):
     def _kept(self, record: Result, result: object, ttl: int) -> Result:
         """`record` with its value: inside, or in the object store where it is too large."""
         value = self.encoded(result)
-        if self.store.blobs is None or len(value) <= self.store.settings.inline_max_bytes:
+        if self.store.blobs is None or len(value) <= self.store.settings.results.inline_max_bytes:
             return record.moved(record.state, value=value)
         attempt = Attempt(record.id, task=record.task, owner=record.owner, retries=record.retries)
         return sealed_record(self.store, attempt, value=value, retention=retention_for(ttl))

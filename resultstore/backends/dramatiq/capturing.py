@@ -115,7 +115,7 @@ class Capture(Middleware):
         """Forget the message; show what was sealed where the Results middleware will not."""
         self._here.message = None
         if getattr(message, "resultstore_sealed", None) is not None and _ttl_ms(broker, message) is None:
-            self._backend.store_result(message, result, self._store.settings.result_expires_s * 1000)
+            self._backend.store_result(message, result, self._store.settings.results.expires_s * 1000)
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
         """Forget the message; put back the record of a run before that was sealed.
@@ -152,7 +152,7 @@ class Capture(Middleware):
     @contextmanager
     def _counted(self, message: MessageProxy) -> Iterator[None]:
         """Count this run of a message that RabbitMQ delivers again. Raises WorkerLost, which is not retried."""
-        most = self._store.settings.max_runs
+        most = self._store.settings.results.max_runs
         if not most or not getattr(message, "redelivered", False):  # other brokers do not say it
             yield
             return
@@ -174,7 +174,7 @@ class Capture(Middleware):
             body,
             codec=self._backend,
             given=(*message.args, *message.kwargs.values()),
-            plain_max_bytes=None if ttl_ms is None else self._store.settings.inline_max_bytes,
+            plain_max_bytes=None if ttl_ms is None else self._store.settings.results.inline_max_bytes,
             retention=None if ttl_ms is None else retention_for(ttl_ms),
         )
         message.resultstore_sealed = captured.sealed  # type: ignore[attr-defined]  # this delivery's own object

@@ -99,7 +99,7 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
 
         Where another attempt was first, the outcome is that one's. Errors are those of `Store.seal`.
         """
-        limit_bytes = self.store.settings.inline_max_bytes
+        limit_bytes = self.store.settings.results.inline_max_bytes
         ended = attempt.result(State.SUCCESS).moved(State.SUCCESS, value=payload)
         if self.store.blobs is None or not (attempt.artifacts or len(payload) > limit_bytes):
             return ended

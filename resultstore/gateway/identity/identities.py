@@ -13,11 +13,11 @@ from resultstore.settings import Settings
 
 def identities_of(settings: Settings) -> Identities:
     """What `RESULTSTORE_AUTH` names. Raises Misconfigured, naming the setting, when it lacks something."""
-    match settings.auth:
+    match settings.identity.auth:
         case "tokens":
-            if not settings.auth_tokens_file:
+            if not settings.identity.tokens_file:
                 raise Misconfigured("RESULTSTORE_AUTH=tokens needs RESULTSTORE_AUTH_TOKENS_FILE")
-            return StaticTokens(Path(settings.auth_tokens_file))
+            return StaticTokens(Path(settings.identity.tokens_file))
         case "jwt":
             return jwts_of(settings)
         case "open":
@@ -26,7 +26,7 @@ def identities_of(settings: Settings) -> Identities:
 
 def check_key(settings: Settings) -> None:
     """Raise Misconfigured where a gateway that asks for tokens could not tell its own references from forged ones."""
-    if settings.auth != "open" and not settings.secret_key:
+    if settings.identity.auth != "open" and not settings.security.secret_key:
         raise Misconfigured("the gateway needs RESULTSTORE_SECRET_KEY, the same as its workers'")
 
 
@@ -36,7 +36,7 @@ def check_exposure(settings: Settings, *, host: str) -> None:
     Raises Misconfigured where strangers could reach one that asks for no token, and where one that does has no key
     to tell its own references from forged ones.
     """
-    if settings.auth == "open" and not is_loopback(host):
+    if settings.identity.auth == "open" and not is_loopback(host):
         raise Misconfigured(
             f"the gateway would be open to everybody who reaches {host}: set RESULTSTORE_AUTH to tokens or jwt, "
             "or RESULTSTORE_GATEWAY_HOST to 127.0.0.1"

@@ -98,13 +98,13 @@ class Jwts:
 
 def jwts_of(settings: Settings) -> Jwts:
     """What the settings `jwt_*` describe. Raises Misconfigured when one is missing, or when two keys are named."""
-    if not settings.jwt_issuer or not settings.jwt_audience:
+    if not settings.identity.jwt_issuer or not settings.identity.jwt_audience:
         raise Misconfigured("RESULTSTORE_AUTH=jwt needs RESULTSTORE_JWT_ISSUER and RESULTSTORE_JWT_AUDIENCE")
-    secret = settings.jwt_secret.encode()
-    if bool(secret) == bool(settings.jwt_jwks_url):
+    secret = settings.identity.jwt_secret.encode()
+    if bool(secret) == bool(settings.identity.jwt_jwks_url):
         raise Misconfigured("set one of RESULTSTORE_JWT_JWKS_URL and RESULTSTORE_JWT_SECRET, and not the other")
-    keys: KeyFinder = SharedSecret(secret) if secret else JwksKeys(_safe_url(settings.jwt_jwks_url))
-    return Jwts(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    keys: KeyFinder = SharedSecret(secret) if secret else JwksKeys(_safe_url(settings.identity.jwt_jwks_url))
+    return Jwts(keys, issuer=settings.identity.jwt_issuer, audience=settings.identity.jwt_audience)
 
 
 def _safe_url(url: str) -> str:

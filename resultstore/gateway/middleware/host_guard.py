@@ -20,16 +20,16 @@ _WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  named here in order
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:
     """Loopback, the address it listens on, and the name in its public URL."""
-    own = {settings.gateway_host, urlsplit(settings.gateway_url).hostname or ""}
+    own = {settings.gateway.host, urlsplit(settings.gateway.url).hostname or ""}
     return LOOPBACK | {name.lower() for name in own - _WILDCARDS}
 
 
 def page_origins(settings: Settings) -> frozenset[str]:
     """The origins that the gateway's own page can have in a browser, as `Origin` headers write them."""
-    own = urlsplit(settings.gateway_url)
+    own = urlsplit(settings.gateway.url)
     public = {f"{own.scheme}://{own.netloc}".lower()} if own.netloc else set()
     return frozenset(
-        public | {f"http://{name}:{settings.gateway_port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+        public | {f"http://{name}:{settings.gateway.port}" for name in ("127.0.0.1", "localhost", "[::1]")}
     )
 
 

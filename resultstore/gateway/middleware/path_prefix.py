@@ -20,7 +20,7 @@ class PathPrefix:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._configured = urlsplit(settings.gateway_url).path.rstrip("/")
+        self._configured = urlsplit(settings.gateway.url).path.rstrip("/")
         self.path = self._configured
 
     def learn(self, scope: Scope) -> None:

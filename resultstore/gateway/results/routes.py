@@ -49,7 +49,7 @@ class ResultRoutes:
         self._lookups = LookupBatcher(store)
         self._has_signed = False
         self._listing = Listing(store)
-        self._cursors = Cursors(store.settings.secret_key.encode())
+        self._cursors = Cursors(store.settings.security.secret_key.encode())
 
     def router(self) -> APIRouter:
         """What can be asked of Results, and done with them."""

@@ -113,7 +113,7 @@ class TaskStarter:
     def _sent(self, dispatcher: Dispatcher, order: Order, *, webhook_url: str) -> None:
         webhook_url = self._webhooks.address(order.task, webhook_url)
         size_bytes = 0 if order.source is None else order.source.stored_bytes
-        life_s = self._store.settings.result_expires_s
+        life_s = self._store.settings.results.expires_s
         try:
             self._quotas.take(QuotaKind.RUNNING, order.owner, order.id, ttl_s=life_s)
             if size_bytes:

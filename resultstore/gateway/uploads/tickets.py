@@ -128,7 +128,7 @@ class TicketService:
     @contextmanager
     def room(self, ticket: Ticket) -> Iterator[None]:
         """Count its task as running, unless the block fails. Raises Problem 429 `quota`."""
-        owner, life_s = ticket.owner, self._store.settings.result_expires_s
+        owner, life_s = ticket.owner, self._store.settings.results.expires_s
         try:
             self._quotas.take(QuotaKind.RUNNING, owner, ticket.id, ttl_s=life_s)
             yield

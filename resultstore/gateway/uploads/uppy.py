@@ -128,7 +128,7 @@ class UppyUploads:
 
     def url(self, path: str) -> str:
         """`path` of the gateway, as its page reaches it."""
-        at = urlsplit(self._store.settings.gateway_url)
+        at = urlsplit(self._store.settings.gateway.url)
         return (f"{at.scheme}://{at.netloc}" if at.netloc else "") + self._prefix.link(path)
 
     def _joined(self, ticket: Ticket) -> None:

@@ -97,7 +97,7 @@ class SigningRoutes:
         self._uploads = UppyUploads(store, desk, prefix)
         self._desk = desk
         self._macs = store.trust.macs
-        self._expires_s = store.settings.upload_url_expires_s
+        self._expires_s = store.settings.uploads.url_expires_s
 
     def router(self) -> APIRouter:
         """POST of a request to sign; what a signed URL does is none of the API's description."""

@@ -221,8 +221,8 @@ def test_a_copied_backend_speaks_to_the_same_servers(app: Celery):
     again = copy.copy(backend)
 
     for one in (backend, again):
-        assert one.store.settings.blobs_url == "memory://"
-        assert one.store.settings.index_url == "redis://nowhere:1/3?socket_timeout=2"
+        assert one.store.settings.blobs.url == "memory://"
+        assert one.store.settings.index.url == "redis://nowhere:1/3?socket_timeout=2"
 
 
 def test_the_state_is_polled_without_the_value(app: Celery, store: Store):

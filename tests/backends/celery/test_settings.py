@@ -136,8 +136,8 @@ def test_settings_may_stand_in_the_app(server: PrivateRedis, tmp_path: Path):
         "result_backend_transport_options": {"retention": "7d"},
     }
     settings = urls.place(server.url, conf).settings
-    assert settings.blobs_url == f"file://{tmp_path}"
-    assert (settings.inline_max_bytes, settings.retention) == (7, "7d")
+    assert settings.blobs.url == f"file://{tmp_path}"
+    assert (settings.results.inline_max_bytes, settings.results.retention) == (7, "7d")
 
 
 def test_a_backend_shows_no_secret_and_survives_pickling(made: Made, server: PrivateRedis, task_id: str):

@@ -37,7 +37,7 @@ NO_CONF: dict[str, object] = {}
     ],
 )
 def test_a_url_names_the_index(url: str, index_url: str):
-    assert urls.place(url, NO_CONF).settings.index_url == index_url
+    assert urls.place(url, NO_CONF).settings.index.url == index_url
 
 
 @pytest.mark.parametrize("url", ["redis-sharded://h:1", "http://h", "redis://h?ssl_cert_reqs=required"])

@@ -120,7 +120,7 @@ def _run_captured(
         return _called_with_values(task, attempt, body, args, kwargs)
 
     spilled = functools.partial(spilling_of(task.app).returned, task, attempt)
-    with counted_run(task, request, backend.store.index, max_runs=backend.store.settings.max_runs):
+    with counted_run(task, request, backend.store.index, max_runs=backend.store.settings.results.max_runs):
         captured = run_captured(
             backend.store,
             attempt,

@@ -54,7 +54,7 @@ def install(app: Celery, settings: Settings) -> None:
 
     Raises Misconfigured unless the broker is RabbitMQ and the blobs stand in a bucket.
     """
-    if not settings.broker_url.startswith(("amqp", "pyamqp")) or not settings.blobs_url.startswith("s3:"):
+    if not settings.broker.url.startswith(("amqp", "pyamqp")) or not settings.blobs.url.startswith("s3:"):
         raise Misconfigured(
             "RESULTSTORE_BUCKET_EVENTS_EXCHANGE needs amqp:// in RESULTSTORE_BROKER_URL and s3:// in "
             "RESULTSTORE_BLOBS_URL: take it out, the reconciler finds what has arrived without it"
@@ -81,22 +81,22 @@ def events_queue(settings: Settings) -> Queue:
 
     An event older than a day is dropped: its upload was given up.
     """
-    name = settings.bucket_events_exchange
+    name = settings.bucket_events.exchange
     exchange = Exchange(name, type="fanout", durable=True)  # type: ignore[no-untyped-call]  # kombu has types in part
     return Queue(  # type: ignore[no-untyped-call]  # the same
-        f"{name}.{settings.broker_queue}", exchange, durable=True, message_ttl=float(layout.DAY_S)
+        f"{name}.{settings.broker.queue}", exchange, durable=True, message_ttl=float(layout.DAY_S)
     )
 
 
 def declare(settings: Settings) -> None:
     """Make exchange, queue and binding before anything is published. Raises BrokerUnavailable, with the way out."""
-    connection: Any = Connection(settings.broker_url, connect_timeout=_DECLARE_S)  # type: ignore[no-untyped-call]
+    connection: Any = Connection(settings.broker.url, connect_timeout=_DECLARE_S)  # type: ignore[no-untyped-call]
     try:
         with connection:
             events_queue(settings)(connection.default_channel).declare()  # type: ignore[no-untyped-call]
     except (OSError, KombuError, *connection.connection_errors, *connection.channel_errors) as error:
         raise BrokerUnavailable(
-            f"RabbitMQ did not make the exchange {settings.bucket_events_exchange} ({type(error).__name__}): check "
+            f"RabbitMQ did not make the exchange {settings.bucket_events.exchange} ({type(error).__name__}): check "
             "RESULTSTORE_BROKER_URL, and delete what has the same name there and is of another kind"
         ) from error
 
@@ -112,7 +112,7 @@ class BucketEventConsumer(bootsteps.ConsumerStep):
     def __init__(self, parent: Any, *, settings: Settings) -> None:  # noqa: ANN401 - Celery's worker has no type
         self._app: Celery = parent.app
         self._queue = events_queue(settings)
-        self._target = S3Target.at(settings.blobs_url)
+        self._target = S3Target.at(settings.blobs.url)
         self._faults = (KombuError, *parent.connection_errors, *parent.channel_errors)
         super().__init__(parent)
 

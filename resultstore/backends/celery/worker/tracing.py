@@ -11,7 +11,7 @@ def trace_worker(settings: Settings) -> None:
 
     Raises Misconfigured when the extra `tracing` is not installed.
     """
-    if not settings.tracing:
+    if not settings.telemetry.tracing:
         return
     try:
         spans = importlib.import_module("resultstore.backends.celery.worker.spans")
