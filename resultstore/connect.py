@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from resultstore.blobs.blobstore import Signer
+from resultstore.blobs.blobstore import BlobStore, Signer
 from resultstore.index.index import Index
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store
-from resultstore.store.seals import SealStore
 
 if TYPE_CHECKING:
     from resultstore.blobs.s3.bucket import S3Bucket
@@ -83,7 +82,7 @@ def connect_forgers(settings: Settings) -> "Mapping[str, ForgedRequests]":
     return {name: ForgedRequests(_target(settings), credentials=source) for name, source in signers.items()}
 
 
-def _blobs(settings: Settings) -> tuple[SealStore | None, Signer | None]:
+def _blobs(settings: Settings) -> tuple[BlobStore | None, Signer | None]:
     url = urlsplit(settings.blobs.url)
     match url.scheme:
         case "":
@@ -102,7 +101,7 @@ def _blobs(settings: Settings) -> tuple[SealStore | None, Signer | None]:
             )
 
 
-def _local(folder: Path, settings: Settings) -> tuple[SealStore, Signer]:
+def _local(folder: Path, settings: Settings) -> tuple[BlobStore, Signer]:
     from resultstore.blobs.local.driver import LocalBlobs
     from resultstore.blobs.local.signer import LocalSigner, folder_secret
 
@@ -112,7 +111,7 @@ def _local(folder: Path, settings: Settings) -> tuple[SealStore, Signer]:
     return blobs, LocalSigner(secret, base_url, window_s=settings.urls.window_s)
 
 
-def _s3(settings: Settings) -> tuple[SealStore, Signer]:
+def _s3(settings: Settings) -> tuple[BlobStore, Signer]:
     from resultstore.blobs.s3.clock import near
     from resultstore.blobs.s3.credential_chain import CredentialChain
     from resultstore.blobs.s3.driver import S3Blobs

@@ -113,9 +113,8 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         "What a driver of blobs or of the index must keep; `tests/contract/` runs every driver through it.",
         (
             "resultstore.blobs.blobstore.BlobStore",
-            "resultstore.blobs.blobstore.CreatesOnce",
-            "resultstore.blobs.blobstore.Replaces",
-            "resultstore.blobs.blobstore.HasClock",
+            "resultstore.blobs.blobstore.BlobReader",
+            "resultstore.blobs.blobstore.BlobWriter",
             "resultstore.blobs.blobstore.Signer",
             "resultstore.blobs.blobstore.Stored",
             "resultstore.blobs.blobstore.Created",

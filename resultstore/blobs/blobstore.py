@@ -1,4 +1,4 @@
-"""BlobStore: holds bytes by key. The contracts, and the values that they answer with."""
+"""BlobStore and Signer: the contracts of an object store, their optional interfaces, and the values they return."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
@@ -18,23 +18,23 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Created(msgspec.Struct, frozen=True):
-    """The key was free and now holds our bytes."""
+    """The key was free and now holds the new bytes."""
 
     etag: str
 
 
 class AlreadyExists(msgspec.Struct, frozen=True):
-    """The store says that the key exists already; whose bytes stand there, a read tells."""
+    """The key exists already. Read it to learn whose bytes it holds."""
 
 
 class OutcomeUnknown(msgspec.Struct, frozen=True):
-    """The store gave no clear answer: our bytes may stand there or not. `reason` is for people."""
+    """The store gave no clear answer: the bytes may be stored or not. `reason` is for people."""
 
     reason: str
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One part of a blob that comes in parts: its number from 1 on, size, entity tag without quotes."""
+    """One part of a multipart upload: its number from 1 on, size, entity tag without quotes."""
 
     number: int
     size_bytes: int
@@ -42,7 +42,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignedUrl(msgspec.Struct, frozen=True, kw_only=True):
-    """Lets a stranger use one method on one key until `expires_at` (epoch seconds), sending `headers` as they stand."""
+    """A presigned URL: valid for one method on one key until `expires_at` (epoch seconds).
+
+    The client must send `headers` unchanged.
+    """
 
     method: str
     url: str
@@ -51,12 +54,12 @@ class SignedUrl(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignedForm(msgspec.Struct, frozen=True, kw_only=True):
-    """Lets a stranger send one file in a form (multipart/form-data) until `expires_at` (epoch seconds).
+    """A presigned form (multipart/form-data) that uploads one file.
 
     Args:
         url: where the form is posted.
         fields: go before the file, which is the last field and named `file`.
-        expires_at: from then on it is refused.
+        expires_at: when the store begins to refuse it (epoch seconds).
     """
 
     url: str
@@ -65,79 +68,92 @@ class SignedForm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @runtime_checkable
-class BlobStore(Protocol):
-    """Bytes by key. A key is written once; nobody ever reads half a blob.
-
-    Every method raises BlobStoreUnavailable when the store cannot be reached within its time limits or refuses us,
-    with a message that names the endpoint or folder and the remedy.
-    """
-
-    def put(self, key: str, chunks: Iterable[Chunk], *, media_type: str, size_hint_bytes: int | None = None) -> Stored:
-        """Store all of `chunks` under `key`, or nothing.
-
-        `size_hint_bytes` is the expected length, to choose part sizes by; it is not checked.
-        An exception raised by `chunks` passes through unchanged, after the upload was aborted. A second put to a key
-        is the caller's mistake: it raises BadReference or replaces the whole blob.
-        Raises BlobStoreFull when there is no room, TooLarge when the store cannot take that many bytes.
-        """
+class BlobReader(Protocol):
+    """The half of BlobStore that reads: one blob, its attributes, and the list of keys."""
 
     def get(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
-        """Stream the blob from byte `start`, `size_bytes` of it or all the rest; nothing comes from beyond its end.
+        """Stream the blob from byte `start`: `size_bytes` of it, or all the rest.
 
+        A range is cut at the end of the blob; one that begins beyond the end yields nothing.
         Raises BlobMissing, at the call or with the first chunk.
         """
 
     def stat(self, key: str) -> Stored:
-        """What stands under `key`. Raises BlobMissing."""
-
-    def delete(self, keys: Sequence[str]) -> None:
-        """Remove these keys; one that does not exist is no error."""
+        """Return key, size, entity tag and time of writing of the blob. Raises BlobMissing."""
 
     def list(self, prefix: str) -> Iterator[Stored]:
-        """Every blob whose key begins with `prefix`, in any order."""
+        """Yield every blob whose key begins with `prefix`, in any order."""
 
 
 @runtime_checkable
-class CreatesOnce(Protocol):
-    """The further power that seals need: the first writer of a key wins, all others learn that they lost."""
+class BlobWriter(Protocol):
+    """The half of BlobStore that writes: large streams, small atomic documents, and deletion."""
+
+    def put(self, key: str, chunks: Iterable[Chunk], *, media_type: str, size_hint_bytes: int | None = None) -> Stored:
+        """Store all of `chunks` under `key`, or nothing.
+
+        A second put to a key is the caller's mistake: it raises BadReference or replaces the whole blob.
+
+        Args:
+            key: where to store the blob.
+            chunks: the content. An exception that it raises passes through unchanged, after the upload was aborted.
+            media_type: the content's type, for stores that keep one.
+            size_hint_bytes: the expected length, from which part sizes are chosen. It is not checked.
+
+        Raises BlobStoreFull when the store has no space left, TooLarge when it cannot take that many bytes.
+        """
 
     def create(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> Created | AlreadyExists | OutcomeUnknown:
-        """Write the small `body` under `key` only if nothing stands there. Sent once, never retried here."""
+        """Write the small `body` under `key` only if the key is free. The driver sends it once and never retries.
+
+        Of several callers that create one key, exactly one receives Created; the others receive AlreadyExists.
+        A driver returns OutcomeUnknown after an unclear answer. `tags` are for the store's lifecycle rules.
+        """
+
+    def replace(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> None:
+        """Write the small `body` under `key`, whether the key is free or not.
+
+        A reader receives the old bytes or the new ones, never a mix. This is the one exception from write-once.
+        """
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete these keys. A key that does not exist is no error."""
+
+
+@runtime_checkable
+class BlobStore(BlobReader, BlobWriter, Protocol):
+    """Bytes by key. A key is written once, and no reader ever receives half a blob.
+
+    Every method raises BlobStoreUnavailable when the store refuses access or cannot be reached within its time limits.
+    The message names the endpoint or folder and the remedy. Every method that takes a key raises BadReference for a
+    string that cannot be one (`resultstore.blobs.keys`). Threads share a store; a forked process can go on using it.
+    """
+
+    def now(self) -> float:
+        """Return the store's own time, in seconds since the epoch. Expiry is decided by this clock alone.
+
+        A driver measures its offset from time to time; it sends no request for each call.
+        """
 
 
 @runtime_checkable
 class ProbedCapabilities(Protocol):
-    """A store that others make, and that may keep less than its protocol promises: what it keeps is found by trying.
+    """Optional: a store by another vendor, which may keep less than its protocol promises.
 
-    `layout.json` notes what set-up found (`model.marker.Traits`).
+    `resultstore setup` tries what the store keeps and records it in `layout.json`
+    (`resultstore.model.layout_marker.StoreCapabilities`).
     """
 
     @property
     def where(self) -> str:
-        """How errors name this store."""
-
-
-@runtime_checkable
-class Replaces(Protocol):
-    """The one exception from write-once: a tombstone over a seal."""
-
-    def replace(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> None:
-        """Put the small `body` under `key`, whatever stands there; a reader sees old bytes or new, never a mix."""
-
-
-@runtime_checkable
-class HasClock(Protocol):
-    """The further power of telling the store's own time, which alone counts for expiry."""
-
-    def now(self) -> float:
-        """Seconds since the epoch by the store's clock (an offset that was measured lately, not a request each)."""
+        """Return how errors name this store."""
 
 
 @runtime_checkable
 class Signer(Protocol):
-    """Lets a stranger read or write one key for a while. Makes no request, but for one that tells the store's time.
+    """Creates presigned URLs, by which a client reads or writes one key for a limited time.
 
-    `origin` is scheme, host and port of its URLs.
+    It sends no request, except to learn the store's time. `origin` is scheme, host and port of its URLs.
     """
 
     origin: str
@@ -152,94 +168,94 @@ class Signer(Protocol):
         inline: bool = False,
         not_after: int | None = None,
     ) -> SignedUrl:
-        """A URL that reads `key`, answering with this type and as a download of this name.
+        """Return a URL that downloads `key` with this media type and file name.
 
-        Inline instead, where that is asked for and the type is one that a browser shows without running any of it.
-        It never works beyond `not_after` (epoch seconds).
+        With `inline` the browser shows the blob instead, if its type is one that browsers show without running code.
+        The URL expires no later than `not_after` (epoch seconds).
         """
 
     def sign_put(
         self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None
     ) -> SignedUrl:
-        """A URL that writes exactly `size_bytes` of `media_type` to `key`, once.
+        """Return a URL that writes exactly `size_bytes` of `media_type` to `key`, once.
 
         `content-length`, `content-type` and `if-none-match: *` are among its signed headers.
-        `checksum_sha256` is the base64 digest the store shall verify (`x-amz-checksum-sha256`).
+        `checksum_sha256` is the base64 digest that the store verifies (`x-amz-checksum-sha256`).
+        """
+
+    def sign_part(self, key: str, *, expires_in_s: int, upload_id: str, number: int, size_bytes: int) -> SignedUrl:
+        """Return a URL that sends part `number` of a multipart upload, of exactly `size_bytes`.
+
+        `content-length` is among its signed headers.
         """
 
 
 @runtime_checkable
 class MultipartStore(Protocol):
-    """The further power of taking one blob in parts, which strangers send by the URLs of a signer that PartSigner.
+    """Optional: multipart uploads, whose parts clients send by presigned URLs (`Signer.sign_part`).
 
-    Nothing of the blob can be read before it is complete. A part that is sent again replaces the earlier one. All but
-    the last have at least 5 MiB (Amazon S3 user guide, "Amazon S3 multipart upload limits").
+    The blob cannot be read before its upload is completed. A part that is sent again replaces the earlier one. Every
+    part but the last has at least 5 MiB (Amazon S3 user guide, "Amazon S3 multipart upload limits").
     """
 
     def begin_parts(self, key: str, *, media_type: str) -> str:
-        """Begin such an upload; its id, which no listing tells later: remember it."""
+        """Begin a multipart upload and return its id. Keep the id: the store does not list it later."""
 
     def parts(self, key: str, *, upload_id: str) -> tuple[Part, ...]:
-        """What has arrived, by number. Raises BlobMissing when the upload is over: completed or aborted."""
+        """Return the parts that have arrived, by number.
+
+        Raises BlobMissing when the upload was completed or aborted, or belongs to another key.
+        """
 
     def complete_parts(self, key: str, *, upload_id: str, parts: Sequence[Part]) -> Stored:
-        """Make one blob of these parts, where nothing stands under `key` yet; done twice it answers twice.
+        """Make one blob of these parts if the key is still free. Idempotent: a second call returns the same.
 
-        A lost answer and an upload that is over already are settled by what stands under the key.
-        Raises BlobMissing when neither the upload nor its blob is there, BadReference when a part is not as listed or
-        another blob stands there, BlobStoreUnavailable when that cannot be told now.
+        After a lost answer, what is stored under the key decides.
+
+        Raises BlobMissing when neither the upload nor its blob exists, BadReference when a part is not as listed or
+        the key holds another blob, BlobStoreUnavailable when the outcome cannot be determined now.
         """
 
     def abort_parts(self, key: str, *, upload_id: str) -> None:
-        """Drop the upload with its parts; one that is over already is no error."""
-
-
-@runtime_checkable
-class ConditionalCopier(Protocol):
-    """The further power of copying exactly the bytes that were looked at."""
-
-    def copy(self, key: str, to: str, *, etag: str) -> Stored:
-        """Copy the blob under `key` to `to` if its entity tag is `etag`; done twice it leaves what one leaves.
-
-        Raises ChecksumMismatch when other bytes are there by now, BlobMissing when none are.
-        """
-
-
-@runtime_checkable
-class PartSigner(Protocol):
-    """The further power of letting a stranger send one part."""
-
-    def sign_part(self, key: str, *, expires_in_s: int, upload_id: str, number: int, size_bytes: int) -> SignedUrl:
-        """A URL that sends part `number` of exactly `size_bytes`; `content-length` is among its signed headers."""
-
-
-@runtime_checkable
-class FormSigner(Protocol):
-    """The further power of letting a stranger send one file in a form, as a page without scripts does."""
-
-    def sign_form(
-        self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None
-    ) -> SignedForm:
-        """A form that writes exactly `size_bytes` of `media_type` to `key`; not once alone: forms know no condition.
-
-        `checksum_sha256` as in `sign_put`.
-        """
+        """Delete the upload and its parts. An upload that was completed or aborted is no error."""
 
 
 @runtime_checkable
 class PartReceiver(Protocol):
-    """The further power of a store whose bytes we serve ourselves: to be given a part."""
+    """Optional: a store whose bytes the gateway serves, so that the gateway also receives the parts."""
 
     def put_part(self, key: str, *, upload_id: str, number: int, chunks: Iterable[Chunk]) -> Part:
-        """Keep all of `chunks` as this part, or nothing. Raises BlobMissing when the upload is over."""
+        """Store all of `chunks` as this part, or nothing. Raises BlobMissing when the upload is over."""
+
+
+@runtime_checkable
+class ConditionalCopier(Protocol):
+    """Optional: server-side copies, bound to an entity tag."""
+
+    def copy(self, key: str, to: str, *, etag: str) -> Stored:
+        """Copy the blob under `key` to `to` if its entity tag is `etag`. Idempotent.
+
+        Raises ChecksumMismatch when the blob was replaced since, BlobMissing when there is none.
+        """
+
+
+@runtime_checkable
+class FormSigner(Protocol):
+    """Optional: presigned HTML forms, for uploads from a page without scripts."""
+
+    def sign_form(
+        self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None
+    ) -> SignedForm:
+        """Return a form that writes exactly `size_bytes` of `media_type` to `key`.
+
+        It can be used several times until it expires: forms have no `if-none-match`. `checksum_sha256` as in
+        `sign_put`.
+        """
 
 
 @runtime_checkable
 class UnsignedHeaderReader(Protocol):
-    """The further power of showing what a sender added to an upload that its URL was not signed for."""
+    """Optional: lists headers that a client added to an upload although its URL did not sign them."""
 
-    def extras(self, key: str) -> tuple[str, ...]:
-        """Return the names of headers that are kept with the blob and that no process of ours sends.
-
-        Raises BlobMissing.
-        """
+    def unsigned_headers(self, key: str) -> tuple[str, ...]:
+        """Return the names of stored headers that resultstore itself never sends. Raises BlobMissing."""

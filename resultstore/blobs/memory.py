@@ -13,7 +13,7 @@ _READ_BYTES = 1024 * 1024
 
 
 class MemoryBlobs:
-    """Bytes by key, gone with the process: BlobStore, CreatesOnce, Replaces and HasClock. Threads may share it."""
+    """BlobStore in a dict: the blobs end with the process. Threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from resultstore.blobs import zstd_frames
-from resultstore.blobs.blobstore import Chunk
+from resultstore.blobs.blobstore import BlobStore, Chunk
 from resultstore.blobs.stream import Meter, limited, whole
 from resultstore.blobs.zstd_frames import FrameTable
 from resultstore.model import layout
@@ -28,7 +28,7 @@ from resultstore.model.spill import Spill
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt
 from resultstore.store.required import NO_BLOBS
-from resultstore.store.seals import SealStore, longest_class
+from resultstore.store.seals import longest_class
 
 PURPOSE: Final = "spill"
 SLACK_S: Final = 7 * layout.DAY_S  # a message may wait this long beyond the time for which it was meant
@@ -254,7 +254,7 @@ class Spills:
         return replace(spill, mac=self._macs.sign(PURPOSE, *spill.signed)) if self._macs else spill
 
     @property
-    def _needed(self) -> SealStore:
+    def _needed(self) -> BlobStore:
         if self._blobs is None:
             raise Misconfigured(NO_BLOBS)
         return self._blobs

@@ -17,7 +17,6 @@ from resultstore.model.mac import Macs
 from resultstore.ops.lifecycle_setup import LifecycleBucket, misses_tag
 from resultstore.settings import Settings
 from resultstore.store import Store
-from resultstore.store.seals import SealStore
 from resultstore.store.traits import read_marker
 
 PROBE_ID = "doctor-probe"
@@ -193,7 +192,7 @@ def blobs_keep(blobs: BlobStore) -> str | Defect:
     return Defect("a deleted blob is still there", "allow s3:DeleteObject to these credentials")
 
 
-def first_wins(blobs: SealStore) -> str | Defect:
+def first_wins(blobs: BlobStore) -> str | Defect:
     """Whether a conditional write lets exactly one of several writers win: seals rest on it."""
     key = _probe_key()
     try:
@@ -209,7 +208,7 @@ def first_wins(blobs: SealStore) -> str | Defect:
     return Defect(f"of {RIVALS} writers {won} won and {lost} were told", "use a store that honours If-None-Match: *")
 
 
-def layout_marker(blobs: SealStore, macs: Macs) -> str | Defect:
+def layout_marker(blobs: BlobStore, macs: Macs) -> str | Defect:
     """Whether this place was set up, in a format that this version reads, by somebody who has our key."""
     try:
         marker = read_marker(blobs, macs)
@@ -232,7 +231,7 @@ def seal_rules_choose(bucket: LifecycleBucket, *, root: str) -> str | Defect:
     return "no rule deletes seals before their time"
 
 
-def clock_agrees(blobs: SealStore) -> str | Defect:
+def clock_agrees(blobs: BlobStore) -> str | Defect:
     """Whether this machine's clock and the store's agree well enough for URLs and expiry."""
     skew_s = blobs.now() - time.time()
     if abs(skew_s) > SKEW_LIMIT_S:

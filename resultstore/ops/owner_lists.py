@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from resultstore.blobs.blobstore import BlobStore
 from resultstore.capture.spills import is_argument
 from resultstore.index.claims import give_back
 from resultstore.index.index import Claims, ErasesOwned, Keeps, ListsOwned, RunsScripts
@@ -26,7 +27,7 @@ from resultstore.model.errors import (
 )
 from resultstore.model.seal import Seal
 from resultstore.store import Store
-from resultstore.store.seals import SealStore, read_document
+from resultstore.store.seals import read_document
 from resultstore.telemetry.logs import Log
 from resultstore.telemetry.tolerance import FailureTolerance
 from resultstore.uploads.late_bytes import LateBytes, discard
@@ -163,7 +164,7 @@ def _rebuild_if_lost(store: Store) -> None:
             give_back(store.index, layout.OWNERS_CLAIM_KEY, holder)
 
 
-def _needed(store: Store) -> tuple[SealStore, Keeps, ListsOwned]:
+def _needed(store: Store) -> tuple[BlobStore, Keeps, ListsOwned]:
     index, blobs = store.index, store.blobs
     if blobs is None or not isinstance(index, Keeps) or not isinstance(index, ListsOwned):
         raise Misconfigured(
@@ -172,7 +173,7 @@ def _needed(store: Store) -> tuple[SealStore, Keeps, ListsOwned]:
     return blobs, index, index
 
 
-def _answer(store: Store, blobs: SealStore, key: str) -> Seal | ResultStoreError:
+def _answer(store: Store, blobs: BlobStore, key: str) -> Seal | ResultStoreError:
     """Return the seal under this key, or why it could not be read."""
     try:
         return documents.parse(read_document(blobs, key, of=key), store.trust.macs, of=key)
@@ -208,12 +209,12 @@ def _is_listed(seal: Seal, *, now: float) -> bool:
     return bool(seal.owner) and (seal.expires_at is None or seal.expires_at > now)
 
 
-def _delete_content(blobs: SealStore, result_id: str) -> None:
+def _delete_content(blobs: BlobStore, result_id: str) -> None:
     for prefix in layout.content_prefixes(result_id):
         blobs.delete([stored.key for stored in blobs.list(prefix)])
 
 
-def _delete_result(store: Store, blobs: SealStore, result_id: str) -> None:
+def _delete_result(store: Store, blobs: BlobStore, result_id: str) -> None:
     """Delete a Result with what is noted around it: its upload, a webhook that waits."""
     tickets = Tickets(store)
     try:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Protocol
 
-from resultstore.blobs.blobstore import Created
+from resultstore.blobs.blobstore import BlobStore, Created
 from resultstore.blobs.stream import read_whole
 from resultstore.connect import connect, connect_bucket, connect_probes
 from resultstore.model import layout, layout_marker as documents
@@ -21,7 +21,6 @@ from resultstore.ops.forgery_check import refuse_forgeable
 from resultstore.ops.lifecycle import SEAL_TAG, rules
 from resultstore.ops.lifecycle_setup import rules_stand, write_rules
 from resultstore.settings import Settings
-from resultstore.store.seals import SealStore
 from resultstore.store.traits import PROBE_CLASS, PROBE_ID, creates_once, no_conditional_create, read_marker
 
 
@@ -102,7 +101,7 @@ def preview(settings: Settings) -> dict[str, str]:
     }
 
 
-def _tags(blobs: SealStore, probes: TagProbes | None) -> tuple[bool, str]:
+def _tags(blobs: BlobStore, probes: TagProbes | None) -> tuple[bool, str]:
     """Whether objects may be given tags, and why they keep none; "" where they do."""
     key = layout.blob_key(PROBE_ID, retention=PROBE_CLASS, nonce=layout.new_nonce(), n=0)
     try:
@@ -116,7 +115,7 @@ def _tags(blobs: SealStore, probes: TagProbes | None) -> tuple[bool, str]:
     return True, "" if found is None or found.ok else f"objects keep no tags: {found.detail}"
 
 
-def _standing(blobs: SealStore, macs: Macs, *, mend: bool) -> LayoutMarker | None:
+def _standing(blobs: BlobStore, macs: Macs, *, mend: bool) -> LayoutMarker | None:
     """The marker that is stored, None where there is none or none that is kept. Raises Misconfigured for another
     format, LayoutUnreadable when it is not ours.
     """
@@ -139,7 +138,7 @@ def _standing(blobs: SealStore, macs: Macs, *, mend: bool) -> LayoutMarker | Non
     return found
 
 
-def _marked(blobs: SealStore, macs: Macs, traits: StoreCapabilities, *, standing: LayoutMarker | None) -> str:
+def _marked(blobs: BlobStore, macs: Macs, traits: StoreCapabilities, *, standing: LayoutMarker | None) -> str:
     """Write the marker where it does not stand as it shall."""
     ours = LayoutMarker(format=layout.OBJECT_FORMAT, traits=traits)
     document = documents.encode(ours, macs)
@@ -157,7 +156,7 @@ def _marked(blobs: SealStore, macs: Macs, traits: StoreCapabilities, *, standing
     return f"format {ours.format} stands, what the store keeps noted anew"
 
 
-def _reads_as(blobs: SealStore, document: bytes) -> bool:
+def _reads_as(blobs: BlobStore, document: bytes) -> bool:
     """Whether exactly this marker is stored; no more of it is read than it has bytes."""
     try:
         found = read_whole(blobs.get(layout.LAYOUT_KEY), max_bytes=len(document), error=lambda: LayoutUnreadable(""))

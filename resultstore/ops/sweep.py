@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Protocol
 
 import msgspec
 
-from resultstore.blobs.blobstore import BlobStore, HasClock
+from resultstore.blobs.blobstore import BlobStore
 from resultstore.model import layout, seal as documents
 from resultstore.model.errors import BlobMissing, Damaged, ResultStoreError
 from resultstore.model.mac import Macs
@@ -28,11 +27,7 @@ class Swept(msgspec.Struct, frozen=True):
     seals: int
 
 
-class Sweepable(BlobStore, HasClock, Protocol):
-    """What sweeping asks of an object store."""
-
-
-def sweep(blobs: Sweepable, macs: Macs) -> Swept:
+def sweep(blobs: BlobStore, macs: Macs) -> Swept:
     """Delete blobs a day after their class has ended, seals three days after their Result has.
 
     The same graces as the lifecycle rules have (docs/format.md), so that a late reader hears "expired" and not
@@ -42,7 +37,7 @@ def sweep(blobs: Sweepable, macs: Macs) -> Swept:
     return Swept(_deleted(blobs, _old_blobs(blobs, now)), _deleted(blobs, _old_seals(blobs, macs, now)))
 
 
-def _old_blobs(blobs: Sweepable, now: float) -> Iterator[str]:
+def _old_blobs(blobs: BlobStore, now: float) -> Iterator[str]:
     for retention, length_s in layout.RETENTION_S.items():
         if length_s is None:
             continue
@@ -51,7 +46,7 @@ def _old_blobs(blobs: Sweepable, now: float) -> Iterator[str]:
             yield from (one.key for one in blobs.list(f"{area}/{retention}/") if one.modified_at < before)
 
 
-def _old_seals(blobs: Sweepable, macs: Macs, now: float) -> Iterator[str]:
+def _old_seals(blobs: BlobStore, macs: Macs, now: float) -> Iterator[str]:
     shortest_s = min(length_s for length_s in layout.RETENTION_S.values() if length_s is not None)
     grace_s = SEAL_GRACE_DAYS * layout.DAY_S
     tolerance = FailureTolerance(_log, "seal_not_swept")
@@ -65,7 +60,7 @@ def _old_seals(blobs: Sweepable, macs: Macs, now: float) -> Iterator[str]:
             yield stored.key
 
 
-def _ended_at(blobs: Sweepable, macs: Macs, key: str) -> float | None:
+def _ended_at(blobs: BlobStore, macs: Macs, key: str) -> float | None:
     """When the Result of this seal expired; None when it is kept, or when nobody can tell."""
     try:
         seal = documents.parse(read_document(blobs, key, of=key), macs, of=key)
@@ -76,7 +71,7 @@ def _ended_at(blobs: Sweepable, macs: Macs, key: str) -> float | None:
     return seal.expires_at
 
 
-def _deleted(blobs: Sweepable, keys: Iterable[str]) -> int:
+def _deleted(blobs: BlobStore, keys: Iterable[str]) -> int:
     rest, count = iter(keys), 0
     tolerance = FailureTolerance(_log, "blob_not_swept")
     while batch := list(islice(rest, BATCH_KEYS)):
@@ -84,7 +79,7 @@ def _deleted(blobs: Sweepable, keys: Iterable[str]) -> int:
     return count
 
 
-def _batch_deleted(blobs: Sweepable, keys: Sequence[str], tolerance: FailureTolerance) -> int:
+def _batch_deleted(blobs: BlobStore, keys: Sequence[str], tolerance: FailureTolerance) -> int:
     """Delete these keys; how many went. Where one of them cannot be deleted, each is tried by itself."""
     try:
         blobs.delete(keys)

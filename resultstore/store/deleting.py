@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+from resultstore.blobs.blobstore import BlobStore
 from resultstore.index.index import Buries, Index, Keeps, OwnerStreams
 from resultstore.model import layout
 from resultstore.model.errors import BlobStoreUnavailable, Damaged, NotThere, Refused
 from resultstore.model.result import Result, State
 from resultstore.store.lookup import BURIED_S
-from resultstore.store.seals import Seals, SealStore
+from resultstore.store.seals import Seals
 from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
@@ -35,7 +36,7 @@ class ResultDeleter:
         self,
         index: Index,
         *,
-        blobs: SealStore | None,
+        blobs: BlobStore | None,
         seals: Seals | None,
         find: Callable[[str], Result | None],
         uncount: Callable[[str, str], None],

@@ -8,13 +8,14 @@ from typing import Final
 
 import msgspec
 
+from resultstore.blobs.blobstore import BlobStore
 from resultstore.index.index import ErasesOwned, Index, Keeps, ListsOwned, Owned
 from resultstore.model import layout
 from resultstore.model.errors import IndexUnavailable, ResultStoreError, Unavailable
 from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt
 from resultstore.store.lookup import SEALS_AT_ONCE, Lookup
-from resultstore.store.seals import SealStore, longest_class
+from resultstore.store.seals import longest_class
 from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
@@ -46,7 +47,7 @@ class Owners:
         lookup: reads the Results.
     """
 
-    def __init__(self, index: Index, *, blobs: SealStore | None, lookup: Lookup) -> None:
+    def __init__(self, index: Index, *, blobs: BlobStore | None, lookup: Lookup) -> None:
         self._index = index
         self._blobs = blobs
         self._lookup = lookup

@@ -5,11 +5,10 @@ import math
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Protocol
 
 import msgspec
 
-from resultstore.blobs.blobstore import BlobStore, HasClock
+from resultstore.blobs.blobstore import BlobStore
 from resultstore.blobs.stream import BLOCK_BYTES, DIGEST_BYTES, Meter, limited, verified_blocks
 from resultstore.blobs.zstd_frames import FrameTable, decompress
 from resultstore.model import layout
@@ -23,14 +22,10 @@ from resultstore.store.seals import Seals
 from resultstore.store.signatures import Signatures
 
 
-class ReadableStore(BlobStore, HasClock, Protocol):
-    """What an outlet asks of an object store."""
-
-
 class ArtifactReader:
     """Opens Artifacts of one store for reading."""
 
-    def __init__(self, blobs: ReadableStore, seals: Seals, trust: Signatures) -> None:
+    def __init__(self, blobs: BlobStore, seals: Seals, trust: Signatures) -> None:
         self._blobs = blobs
         self._trust = trust
         self._seals = seals

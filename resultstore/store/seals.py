@@ -5,7 +5,6 @@ import hashlib
 import random
 import time
 from collections.abc import Iterator
-from typing import Protocol
 
 import msgspec
 
@@ -13,10 +12,7 @@ from resultstore.blobs.blobstore import (
     AlreadyExists,
     BlobStore,
     Created,
-    CreatesOnce,
-    HasClock,
     OutcomeUnknown,
-    Replaces,
 )
 from resultstore.blobs.stream import read_whole
 from resultstore.model import layout, seal as documents
@@ -39,10 +35,6 @@ from resultstore.store.attempt import Attempt
 from resultstore.store.traits import CapabilityFinder
 
 
-class SealStore(BlobStore, CreatesOnce, Replaces, HasClock, Protocol):
-    """The powers that sealing asks of an object store."""
-
-
 class Seals:
     """The seals of one store.
 
@@ -52,7 +44,7 @@ class Seals:
         budget_s: how long an unclear answer is pursued before the outcome is called unknown.
     """
 
-    def __init__(self, blobs: SealStore, macs: Macs, *, budget_s: float) -> None:
+    def __init__(self, blobs: BlobStore, macs: Macs, *, budget_s: float) -> None:
         self._blobs = blobs
         self._macs = macs
         self._budget_s = budget_s

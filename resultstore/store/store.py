@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import BinaryIO, cast
 
-from resultstore.blobs.blobstore import SignedUrl, Signer
+from resultstore.blobs.blobstore import BlobStore, SignedUrl, Signer
 from resultstore.blobs.stream import Source
 from resultstore.index.index import Index, Lists, Overwrite, Watch
 from resultstore.model import layout
@@ -27,7 +27,7 @@ from resultstore.store.policy import DEFAULT
 from resultstore.store.reading import ArtifactReader
 from resultstore.store.record_writer import RecordWriter
 from resultstore.store.required import needed
-from resultstore.store.seals import Seals, SealStore
+from resultstore.store.seals import Seals
 from resultstore.store.signatures import Signatures
 from resultstore.store.waiting import wait_for
 from resultstore.store.writer import Writer
@@ -50,7 +50,7 @@ class Store:
     """
 
     def __init__(
-        self, *, index: Index, blobs: SealStore | None, signer: Signer | None, settings: Settings | None = None
+        self, *, index: Index, blobs: BlobStore | None, signer: Signer | None, settings: Settings | None = None
     ) -> None:
         self.settings = settings or Settings()
         self.index = index

@@ -1,9 +1,9 @@
 """CapabilityFinder: learns once a process what the object store keeps, before the first seal is read or written."""
 
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
-from resultstore.blobs.blobstore import BlobStore, Created, CreatesOnce, OutcomeUnknown, ProbedCapabilities
+from resultstore.blobs.blobstore import BlobStore, Created, OutcomeUnknown, ProbedCapabilities
 from resultstore.blobs.stream import read_whole
 from resultstore.model import layout, layout_marker as documents
 from resultstore.model.errors import (
@@ -25,14 +25,10 @@ PROBE_ID: Final = "probe"
 PROBE_CLASS: Final = "1d"  # what a process that is killed leaves behind, lifecycle collects
 
 
-class CreatingStore(BlobStore, CreatesOnce, Protocol):
-    """The powers that this asks of an object store."""
-
-
 class CapabilityFinder:
     """What one store keeps, by its `layout.json` or, where that does not tell, by trying.
 
-    Drivers that are not Negotiated keep all that their contract says, and are not asked. What was learned stays for
+    Drivers without ProbedCapabilities keep all that their contract says, and are not asked. What was learned stays for
     the life of this object; a fork inherits it.
 
     Args:
@@ -40,7 +36,7 @@ class CapabilityFinder:
         macs: tells whether the marker is ours.
     """
 
-    def __init__(self, blobs: CreatingStore, macs: Macs) -> None:
+    def __init__(self, blobs: BlobStore, macs: Macs) -> None:
         self._blobs = blobs
         self._macs = macs
         self._marker: LayoutMarker | None = None
@@ -107,7 +103,7 @@ def read_marker(blobs: BlobStore, macs: Macs) -> LayoutMarker:
     return documents.decode(document, macs)
 
 
-def creates_once(blobs: CreatingStore) -> None:
+def creates_once(blobs: BlobStore) -> None:
     """Create one key twice: the second must be refused.
 
     Raises Misconfigured where it is not, BlobStoreUnavailable when the store gives no clear answer.

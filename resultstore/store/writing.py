@@ -4,12 +4,11 @@ import mimetypes
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Protocol
 
 import msgspec
 
 from resultstore.blobs import zstd_frames
-from resultstore.blobs.blobstore import BlobStore, HasClock
+from resultstore.blobs.blobstore import BlobStore
 from resultstore.blobs.stream import Meter, OpenedSource, Source, opened
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
@@ -48,14 +47,10 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     compress: bool
 
 
-class WritableStore(BlobStore, HasClock, Protocol):
-    """What intake asks of an object store."""
-
-
 class ArtifactWriter:
     """Streams sources into `blobs`, measuring them on the way."""
 
-    def __init__(self, blobs: WritableStore, trust: Signatures) -> None:
+    def __init__(self, blobs: BlobStore, trust: Signatures) -> None:
         self._blobs = blobs
         self._trust = trust
 

@@ -2,7 +2,7 @@
 
 from typing import Final, Protocol
 
-from resultstore.blobs.blobstore import BlobStore, ConditionalCopier, HasClock, MultipartStore, Part, Stored
+from resultstore.blobs.blobstore import BlobStore, ConditionalCopier, MultipartStore, Part, Stored
 from resultstore.model import layout
 from resultstore.model.errors import BlobMissing, ChecksumMismatch, Misconfigured, UploadIncomplete
 from resultstore.uploads.ticket import Ticket
@@ -11,7 +11,7 @@ from resultstore.uploads.ticket import Ticket
 DATES_DIFFER_S: Final = layout.DAY_S
 
 
-class UploadBlobs(BlobStore, MultipartStore, HasClock, Protocol):
+class UploadBlobs(BlobStore, MultipartStore, Protocol):
     """What uploads ask of an object store."""
 
 

@@ -128,7 +128,7 @@ class UploadCompleter:
             stored = adoptable(self._blobs, ticket)
             self._store.save(opened(ticket, VERIFYING), over=Overwrite.IF_UNFINISHED, ttl_s=RECORD_LIFE_S)
             head = b"".join(self._blobs.get(stored.key, size_bytes=HEAD_BYTES))
-            extras = self._blobs.extras(stored.key) if isinstance(self._blobs, UnsignedHeaderReader) else ()
+            extras = self._blobs.unsigned_headers(stored.key) if isinstance(self._blobs, UnsignedHeaderReader) else ()
         except BlobUnreadable as error:
             raise UploadRejected(
                 f"{name} was stored so that only its sender can read it: send it with the headers of its ticket alone"

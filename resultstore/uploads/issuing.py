@@ -5,7 +5,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Final, Protocol, TypedDict
+from typing import Final, TypedDict
 
 import msgspec
 
@@ -14,7 +14,6 @@ from resultstore.blobs.blobstore import (
     FormSigner,
     MultipartStore,
     Part,
-    PartSigner,
     SignedForm,
     SignedUrl,
     Signer,
@@ -76,10 +75,6 @@ class _SinglePutArguments(TypedDict):
     checksum_sha256: str | None
 
 
-class UploadSigner(Signer, PartSigner, Protocol):
-    """What issuing asks of a signer."""
-
-
 class TicketIssuer:
     """Tickets for the uploads of one Store.
 
@@ -90,15 +85,11 @@ class TicketIssuer:
 
     def __init__(self, store: Store, *, offers: Offers) -> None:
         blobs, signer = store.blobs, store.signer
-        if (
-            blobs is None
-            or signer is None
-            or not (isinstance(blobs, MultipartStore) and isinstance(signer, PartSigner))
-        ):
+        if blobs is None or signer is None or not isinstance(blobs, MultipartStore):
             raise Misconfigured("uploads need an object store: set RESULTSTORE_BLOBS_URL to s3://... or file:///...")
         self._store = store
         self._blobs: UploadBlobs = blobs
-        self._signer: UploadSigner = signer
+        self._signer: Signer = signer
         self._offers = offers
         self._tickets = Tickets(store)
 

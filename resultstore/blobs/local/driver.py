@@ -20,10 +20,10 @@ _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class LocalBlobs:
-    """Bytes by key in files below `root`: BlobStore, CreatesOnce, Replaces, HasClock, TakesParts, ReceivesParts.
+    """BlobStore, MultipartStore and PartReceiver in files below `root`.
 
-    The folder is made at the first write. Threads, forks and other processes may share it. Names that begin with a
-    dot are the driver's own: no key can name them and no listing shows them.
+    The first write makes the folder. Threads, forks and other processes may share it. Names that begin with a dot
+    belong to the driver: no key can name them and no listing shows them.
 
     Args:
         root: the folder.

@@ -24,7 +24,7 @@ _FORGOTTEN_AFTER_S = 2 * 86_400  # since the last part came: long after whoever 
 
 
 class LocalParts:
-    """The powers TakesParts and ReceivesParts of one folder.
+    """MultipartStore and PartReceiver of one folder.
 
     `.parts/<upload id>/key` names the key, `.parts/<upload id>/<number>` holds a part. A crash leaves such a folder,
     which whoever remembers the upload id aborts, else a later beginning. Completion copies: nobody meets half a blob.

@@ -15,7 +15,7 @@ _CHANGED: Final = 412
 
 
 class S3Copies:
-    """The power CopiesIfMatch of one bucket.
+    """ConditionalCopier of one bucket.
 
     Args:
         bucket: sends the requests.

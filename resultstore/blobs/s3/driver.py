@@ -28,9 +28,9 @@ _TAKEN = frozenset({409, 412})
 
 
 class S3Blobs:
-    """Bytes by key in a bucket: BlobStore, CreatesOnce, Replaces, HasClock, TakesParts, Negotiated, ShowsExtras.
+    """BlobStore, MultipartStore, ConditionalCopier, ProbedCapabilities and UnsignedHeaderReader in a bucket.
 
-    Threads share it, forks inherit it.
+    Threads may share it; a forked process can go on using it.
 
     Args:
         target: the bucket and how to reach it.
@@ -55,7 +55,7 @@ class S3Blobs:
         self._listing = S3Listing(self._connection, self._bucket)
         self._copies = S3Copies(self._bucket, self.stat)
         self._parts = S3Parts(self._bucket, self.stat)
-        self._extras = S3UnsignedHeaders(self._bucket)
+        self._unsigned_headers = S3UnsignedHeaders(self._bucket)
         self._clock = StoreClock(target, timeout_s=limits.idle_s, retries=retries)
 
     @property
@@ -154,9 +154,9 @@ class S3Blobs:
         """Drop a multipart upload; one that is over is no error."""
         self._parts.abort(key, upload_id=upload_id)
 
-    def extras(self, key: str) -> tuple[str, ...]:
-        """Return the names of headers that a sender added to an upload. Raises BlobMissing."""
-        return self._extras.of(key)
+    def unsigned_headers(self, key: str) -> tuple[str, ...]:
+        """Return the names of headers that a client added to an upload. Raises BlobMissing."""
+        return self._unsigned_headers.names(key)
 
     def now(self) -> float:
         """Seconds since the epoch by the store's clock, measured every five minutes."""

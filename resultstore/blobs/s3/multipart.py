@@ -17,7 +17,7 @@ _NOT_AS_LISTED = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
 
 
 class S3Parts:
-    """The power TakesParts of one bucket.
+    """MultipartStore of one bucket.
 
     Args:
         bucket: sends the requests.

@@ -9,12 +9,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from resultstore.blobs.blobstore import AlreadyExists, BlobStore, Created, CreatesOnce, HasClock
+from resultstore.blobs.blobstore import AlreadyExists, BlobStore, Created
 from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.blobs.s3.credentials import CredentialSource
 from resultstore.blobs.s3.errors import S3Failure
@@ -53,10 +53,6 @@ class Trait(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str = ""
 
 
-class ProbedBlobs(BlobStore, CreatesOnce, HasClock, Protocol):
-    """The powers that probing needs."""
-
-
 class S3Probes:
     """Each method tries one thing on the real bucket, below `blobs/1d/`, and removes what it wrote.
 
@@ -68,7 +64,7 @@ class S3Probes:
         credentials: what URLs are signed with.
     """
 
-    def __init__(self, bucket: S3Bucket, blobs: ProbedBlobs, *, credentials: CredentialSource) -> None:
+    def __init__(self, bucket: S3Bucket, blobs: BlobStore, *, credentials: CredentialSource) -> None:
         self._bucket = bucket
         self._blobs = blobs
         self._credentials = credentials

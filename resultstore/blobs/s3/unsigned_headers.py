@@ -20,7 +20,7 @@ _KEPT: Final = re.compile(
 
 
 class S3UnsignedHeaders:
-    """The power ShowsExtras of one bucket.
+    """UnsignedHeaderReader of one bucket.
 
     Args:
         bucket: sends the requests.
@@ -30,7 +30,7 @@ class S3UnsignedHeaders:
         self._bucket = bucket
         self._own: frozenset[str] | None = None
 
-    def of(self, key: str) -> tuple[str, ...]:
+    def names(self, key: str) -> tuple[str, ...]:
         """Return the names of kept headers that our own objects do not have. Raises BlobMissing."""
         found = _kept(self._headers(checked_key(key), what=f"blob {key}"))
         if not found:
