@@ -7,6 +7,7 @@ from pathlib import Path
 import griffe
 
 import _tables
+import _tasks
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -83,19 +84,6 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "tasks.md",
-        "Shipped tasks",
-        "What `resultstore worker` runs. Send them by name: `app.send_task('images.resize', (artifact,))`.",
-        (
-            "tasks.images.task.resize",
-            "tasks.report.task.report",
-            "tasks.models.task.train",
-            "tasks.tables.convert.convert",
-            "tasks.examples.report",
-            "tasks.examples.train",
-        ),
-    ),
-    (
         "orders.md",
         "Orders and offers",
         "`create_app(store, dispatcher=CeleryDispatcher(app), offers={offer.task: offer})`: its `Offers`.",
@@ -152,6 +140,7 @@ def pages() -> dict[str, str]:
         name: griffe.load(name, search_paths=[ROOT], docstring_parser="google") for name in ("resultstore", "tasks")
     }
     made = {file: _page(title, lead, [_found(code, path) for path in paths]) for file, title, lead, paths in PAGES}
+    made["tasks.md"] = f"# {_tasks.TITLE}\n\n{_tasks.tasks_page(code['tasks'])}"
     made |= {file: f"# {title}\n\n{text}" for file, (title, text) in _tables.tables().items()}
     titles = {file: text.partition("\n")[0].removeprefix("# ") for file, text in made.items()}
     made["index.md"] = "# Reference\n\n" + "".join(f"* [{title}]({file})\n" for file, title in titles.items())
@@ -169,9 +158,7 @@ def _page(title: str, lead: str, shown: list[griffe.Object]) -> str:
 
 
 def _entry(shown: griffe.Object | griffe.Alias, *, level: int) -> Iterator[str]:
-    # A task is called by its module and its name.
-    name = shown.path.removeprefix("tasks.") if shown.path.startswith("tasks.") else shown.name
-    yield f"{'#' * level} {name}\n"
+    yield f"{'#' * level} {shown.name}\n"
     if isinstance(shown, griffe.Function):
         yield f"```python\n{_signature(shown)}\n```\n"
     yield from _described(shown)
@@ -183,8 +170,8 @@ def _entry(shown: griffe.Object | griffe.Alias, *, level: int) -> Iterator[str]:
 
 
 def _is_public(member: griffe.Object | griffe.Alias) -> bool:
-    told = not member.name.startswith("_") and member.docstring is not None
-    return told and (member.is_function or "property" in member.labels)
+    documented = not member.name.startswith("_") and member.docstring is not None
+    return documented and (member.is_function or "property" in member.labels)
 
 
 def _values(enum: griffe.Class) -> Iterator[str]:

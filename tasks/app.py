@@ -5,6 +5,7 @@ from celery.signals import worker_init, worker_ready
 
 from resultstore import Settings
 from resultstore.backends.celery import bucket_events, escape_worker_logs, setup, trace_worker
+from tasks.offers import TASK_MODULES
 from tasks.sandbox.confined import hide_this_process
 from tasks.sandbox.fences import tell_what_decoders_reach
 
@@ -17,16 +18,7 @@ def make_app(settings: Settings) -> Celery:
     """A Celery application that keeps its results in the store that `settings` names."""
     made = Celery("tasks", broker=settings.broker.url, backend=f"resultstore+{settings.index.url}")
     made.conf.update(
-        include=[
-            "tasks.examples",
-            "tasks.images.task",
-            "tasks.report.task",
-            "tasks.models.task",
-            "tasks.tables.convert",
-            "tasks.documents.task",
-            "tasks.videos.task",
-            "tasks.tables.preview",
-        ],
+        include=TASK_MODULES,
         task_default_queue=settings.broker.queue,
         task_serializer="json",
         result_serializer="json",

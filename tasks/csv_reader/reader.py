@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 
 from resultstore import BadInput
-from tasks.contracts import Report, silent
+from tasks.contracts import ReportProgress, silent
 from tasks.csv_reader.chunks import Chunk, Chunks, NotInEncoding
 from tasks.csv_reader.dialect import AS_CSV, FALLBACK, Dialect, Header, looks_western, read_dialect
 from tasks.csv_reader.types import ARROW, MISSING, NUMERIC, ColumnKind, ColumnTypes, converted, is_number
@@ -64,7 +64,7 @@ class Table:
         header: Header = "auto",
         encoding: str = "auto",
         named: tuple[str, ...] = (),
-        report: Report = silent,
+        report: ReportProgress = silent,
     ) -> None:
         self._stream, self._caps, self._report = stream, caps, report
         self._wanted = {name: TYPES[kind] for name, kind in (types or {}).items()}

@@ -1,14 +1,13 @@
-"""Models: fits a classifier to a table, and keeps it in files that hold no code."""
+"""Task `models.train`: a classifier fitted to a table, stored in files that hold no code."""
 
 import json
-from typing import Annotated, BinaryIO, Literal
+from typing import BinaryIO
 
 import msgspec
 import numpy as np
 import safetensors.numpy
 import skops.io
 from numpy.typing import NDArray
-from pydantic import Field
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -20,17 +19,18 @@ from sklearn.preprocessing import StandardScaler
 from resultstore import Artifact, Store
 from resultstore.backends.celery import store_of
 from tasks.app import app
-from tasks.arguments import checked, file_stem, naming
-from tasks.contracts import Report, silent
+from tasks.arguments import file_stem, naming, offered
+from tasks.contracts import ReportProgress, silent
 from tasks.csv_reader.dialect import Encoding, Header
 from tasks.csv_reader.reader import Caps, Table
 from tasks.models.labelled import Examples, examples_of
+from tasks.models.offer import TRAIN, Kind, Train
 
 SEED = 20_260
 """Makes the split, the folds and the forest the same each time: a task that runs twice gives one model."""
 
 FOLDS = 5
-CAPS = Caps(bytes=64 * 1024 * 1024, rows=500_000, columns=1_000, cells=8_000_000)
+CAPS = Caps(bytes=TRAIN.max_bytes, rows=500_000, columns=1_000, cells=8_000_000)
 FOREST_BYTES = 256 * 1024 * 1024
 """What the trees of a forest may take; where they could take more, each has fewer leaves."""
 _TREES = 100
@@ -40,7 +40,6 @@ SKOPS_TYPE = "application/vnd.skops"
 SAFETENSORS_TYPE = "application/vnd.safetensors"
 
 Positions = NDArray[np.int64]
-Kind = Literal["logistic", "forest"]
 
 
 class ModelMetrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,39 +70,30 @@ class Trained(msgspec.Struct, frozen=True):
     metrics: ModelMetrics
 
 
-@app.task(name="models.train")
-@checked
-def train(
-    source: Artifact,
-    target: Annotated[str, Field(min_length=1)],
-    kind: Kind = "logistic",
-    header: Header = "auto",
-    encoding: Encoding = "auto",
-) -> list[Artifact]:
+@offered(TRAIN)
+def train(source: Artifact, options: Train) -> list[Artifact]:
     """Fit a classifier to a CSV table of numbers.
 
     Args:
-        source: CSV of up to 64 MiB, 500,000 rows, 1,000 columns and 8,000,000 cells; every column but the target holds
-            numbers, none is missing.
-        target: the column to predict; `column_1`, `column_2`, ... where the table has no row of names.
-        kind: `logistic` (scaled, multinomial) or `forest` (100 trees).
-        header: whether the first row holds the columns' names; `auto` takes it for them when `target` is among them.
-        encoding: of the text; `auto` is UTF-8, or else Windows-1252 where it looks like that.
+        source: CSV of up to 500,000 rows, 1,000 columns and 8,000,000 cells. Every column but the target
+            holds numbers, and none is missing.
+        options: see `tasks.models.offer.Train`.
 
     Returns the model as skops (loads without pickle), for `logistic` also its numbers as safetensors, and
-    `metrics.json`; the metrics stand in the metadata of each model file.
+    `metrics.json`. The metadata of each model file holds the metrics too.
 
     Raises BadInput when the table or the target cannot be learned from.
     """
     store = store_of(app)
     with naming("table", source), store.open(source) as stream:
-        given = examples(stream, target=target, header=header, encoding=encoding)
-        trained = fitted(given, kind=kind, report=store.progress)
-    return kept(store, trained, stem=f"{file_stem(source, 'model')}-{kind}", target=target, kind=kind)
+        given = read_examples(stream, target=options.target, header=options.header, encoding=options.encoding)
+        trained = fit_model(given, kind=options.kind, report=store.progress)
+    stem = f"{file_stem(source, 'model')}-{options.kind}"
+    return store_model(store, trained, stem=stem, target=options.target, kind=options.kind)
 
 
-def kept(store: Store, trained: Trained, *, stem: str, target: str, kind: Kind) -> list[Artifact]:
-    """Put a trained model into `store`, as files that begin with `stem`, with its metrics."""
+def store_model(store: Store, trained: Trained, *, stem: str, target: str, kind: Kind) -> list[Artifact]:
+    """Store a trained model and its metrics, as files whose names begin with `stem`."""
     facts = {"kind": kind, "target": target, **msgspec.structs.asdict(trained.metrics)}
     files = [store.put(as_skops(trained), name=f"{stem}.skops", media_type=SKOPS_TYPE, metadata=facts)]
     if kind == "logistic":
@@ -113,12 +103,12 @@ def kept(store: Store, trained: Trained, *, stem: str, target: str, kind: Kind) 
     return [*files, store.put(metrics, name="metrics.json", media_type="application/json")]
 
 
-def examples(stream: BinaryIO, *, target: str, header: Header = "auto", encoding: Encoding = "auto") -> Examples:
-    """Features and labels from the CSV in `stream`. Raises BadInput when it holds none that can be learned from."""
+def read_examples(stream: BinaryIO, *, target: str, header: Header = "auto", encoding: Encoding = "auto") -> Examples:
+    """Read features and labels from the CSV in `stream`. Raises BadInput if it holds none to learn from."""
     return examples_of(Table(stream, caps=CAPS, header=header, encoding=encoding, named=(target,)), target)
 
 
-def fitted(given: Examples, *, kind: Kind, report: Report = silent) -> Trained:
+def fit_model(given: Examples, *, kind: Kind, report: ReportProgress = silent) -> Trained:
     """Cross-validate, fit and judge a model of this kind, the same each time it is asked for.
 
     Three quarters of the rows are learned from, the last quarter only judges. `report` hears of each fold.

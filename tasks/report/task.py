@@ -1,28 +1,28 @@
-"""Pdf: makes a designed report of a table."""
+"""Task `pdf.report`: a designed PDF report on a table."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Annotated, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 import numpy as np
-from pydantic import Field
 
 from resultstore import Artifact, Store
 from resultstore.backends.celery import store_of
 from tasks.app import app
-from tasks.arguments import checked, file_stem, naming
-from tasks.contracts import Report, Sink, silent
+from tasks.arguments import file_stem, naming, offered
+from tasks.contracts import ReportProgress, Sink, silent
 from tasks.csv_reader.dialect import Encoding, Header
 from tasks.csv_reader.reader import Caps, Table
-from tasks.documents.task import drawn_cover
+from tasks.documents.task import draw_cover
 from tasks.report import pages, rows
 from tasks.report.facts import Facts, gathered
+from tasks.report.offer import REPORT, Report as ReportOptions
 from tasks.report.pages import ContentsEntry
 from tasks.report.sheet import Sheet, unprinted
 from tasks.sandbox.confined import workplace
 
-CAPS = Caps(bytes=32 * 1024 * 1024, rows=10_000, columns=40)
+CAPS = Caps(bytes=REPORT.max_bytes, rows=10_000, columns=40)
 TIME_LIMIT_S = 300
 COVER_WIDTH_PX = 800
 MOST_CODES = 8
@@ -39,37 +39,29 @@ class Section(msgspec.Struct, frozen=True):
     drawn: list[Callable[[Sheet], None]]
 
 
-@app.task(name="pdf.report", time_limit=TIME_LIMIT_S)
-@checked
-def report(
-    source: Artifact,
-    title: Annotated[str, Field(max_length=120)] = "",
-    header: Header = "auto",
-    encoding: Encoding = "auto",
-) -> Artifact:
+@offered(REPORT, time_limit_s=TIME_LIMIT_S)
+def report(source: Artifact, options: ReportOptions) -> Artifact:
     """Make a report of a CSV table: key figures, distributions, relations, statistics and all its rows, on A4.
 
     Args:
-        source: CSV of up to 10,000 rows, 40 columns and 32 MiB.
-        title: on the cover; by default made from the file's name.
-        header: whether the first row holds the columns' names; `auto` refuses a table where that is not clear.
-        encoding: of the text; `auto` is UTF-8, or else Windows-1252 where it looks like that.
+        source: CSV of up to 10,000 rows and 40 columns.
+        options: see `tasks.report.offer.Report`.
 
-    Returns the PDF, with `pages`, `rows` and `columns` in its metadata, and `unprinted` where it has characters for
-    which the typeface has no glyph; its cover is stored next to it as a JPEG. The cover says what was read otherwise
-    than it stands, and which characters are missing.
+    Returns the PDF, with `pages`, `rows` and `columns` in its metadata. `unprinted` counts the characters for which
+    the typeface has no glyph. The cover is also stored as a JPEG. It names those characters, and what was read
+    differently from how it is written.
 
     Raises BadInput for what is no table, or over a cap.
     """
     store = store_of(app)
     stem = file_stem(source, "table")
     with naming("table", source), store.open(source) as stream:
-        facts = facts_of(stream, header=header, encoding=encoding)
-    return kept(store, facts, stem=stem, title=title, source=source.file_name)
+        facts = facts_of(stream, header=options.header, encoding=options.encoding)
+    return store_report(store, facts, stem=stem, title=options.title, source=source.file_name)
 
 
-def kept(store: Store, facts: Facts, *, stem: str, title: str, source: str) -> Artifact:
-    """Write the report of `facts` into `store` as `<stem>.pdf`, and its cover as a picture beside it.
+def store_report(store: Store, facts: Facts, *, stem: str, title: str, source: str) -> Artifact:
+    """Store the report of `facts` as `<stem>.pdf`, and its cover as a picture `<stem>-cover.jpg`.
 
     `source` names the table on the cover.
     """
@@ -81,7 +73,7 @@ def kept(store: Store, facts: Facts, *, stem: str, title: str, source: str) -> A
         # The Artifact takes its metadata when the block ends: the count is known only now.
         metadata["pages"] = write(facts, out, title=title or stem, source=source, report=store.progress)
     with store.open(out.artifact) as made, workplace(made, name="report.pdf") as path:
-        picture, cover = drawn_cover(path, width=COVER_WIDTH_PX)
+        picture, cover = draw_cover(path, width=COVER_WIDTH_PX)
         shown = {"role": "cover", **msgspec.structs.asdict(cover)}
         store.put(picture, name=f"{stem}-cover.jpg", media_type="image/jpeg", metadata=shown)
     return out.artifact
@@ -94,7 +86,7 @@ def facts_of(stream: BinaryIO, *, header: Header = "auto", encoding: Encoding = 
         return gathered(table)
 
 
-def write(facts: Facts, out: Sink, *, title: str, source: str, report: Report = silent) -> int:
+def write(facts: Facts, out: Sink, *, title: str, source: str, report: ReportProgress = silent) -> int:
     """Write the report to `out`, which is only ever written to; gives the number of pages.
 
     The same facts make the same bytes. `report` hears of each page.
@@ -103,7 +95,7 @@ def write(facts: Facts, out: Sink, *, title: str, source: str, report: Report = 
         return _written(facts, out, title=title, source=source, report=report)
 
 
-def _written(facts: Facts, out: Sink, *, title: str, source: str, report: Report) -> int:
+def _written(facts: Facts, out: Sink, *, title: str, source: str, report: ReportProgress) -> int:
     sections = _sections(facts)
     total = 1 + sum(len(section.drawn) for section in sections)
     sheet = Sheet(out, title=title, pages=total)

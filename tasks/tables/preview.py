@@ -1,4 +1,4 @@
-"""Table_head: the first rows of a table, as JSON and as a picture, beside its Parquet file."""
+"""TableHead: the first rows of a table, as JSON and as a picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,16 +9,10 @@ import msgspec
 from reportlab.pdfgen.canvas import Canvas
 
 from resultstore import Artifact, Store
-from resultstore.backends.celery import store_of
-from tasks.app import app
-from tasks.arguments import checked, file_stem, naming
-from tasks.csv_reader.dialect import Encoding, Header
 from tasks.csv_reader.reader import Table
-from tasks.documents.task import drawn_cover
+from tasks.documents.task import draw_cover
 from tasks.report.sheet import BODY, GREY, HAIR, INK, PAPER, STRONG, ZEBRA, fitted, register_faces
-from tasks.tables.convert import CAPS, halved, kept_as_parquet
 
-TIME_LIMIT_S: Final = 900
 ROWS: Final = 20
 CELL_MAX_CHARS: Final = 200
 _PICTURE_WIDTH: Final = 960  # pixels
@@ -27,48 +21,15 @@ _WIDTH, _PITCH, _SIZE, _EDGE = 480.0, 20.0, 9.0, 12.0  # points
 
 
 class TableHead(msgspec.Struct, frozen=True):
-    """The first rows: the columns' names and types, and the cells as text (null where there is none)."""
+    """First rows of a table: names and types of its columns, and cells as text (None for an empty one)."""
 
     columns: list[str]
     types: list[str]
     rows: list[list[str | None]]
 
 
-@app.task(name="tables.preview", time_limit=TIME_LIMIT_S)
-@checked
-def preview(source: Artifact, header: Header = "auto", encoding: Encoding = "auto") -> list[Artifact]:
-    """Convert a CSV table to Parquet, and show its first rows.
-
-    Args:
-        source: CSV, delimited by comma, semicolon, tab or bar, of up to 10,000 columns and 64 GiB.
-        header: whether the first row holds the columns' names; `auto` refuses a table where that is not clear.
-        encoding: of the text; `auto` is UTF-8, or else Windows-1252 where it looks like that.
-
-    Returns a picture (JPEG) and a JSON document of the first rows, then the Parquet file.
-
-    Raises BadInput for what is no table, naming row and column.
-    """
-    store = store_of(app)
-    stem = file_stem(source, "table")
-
-    def report(done: float, total: float, note: str) -> None:
-        store.progress(done, total or source.size_bytes, note)
-
-    with naming("table", source), store.open(source) as stream:
-        table = Table(stream, caps=CAPS, header=header, encoding=encoding, report=halved(report))
-        head = head_of(table)
-        facts = {"columns": len(head.columns), **table.notes()}
-        shown = [
-            _kept_picture(store, head, name=f"{stem}-head.jpg", facts=facts),
-            store.put(
-                msgspec.json.encode(head), name=f"{stem}-head.json", media_type="application/json", metadata=facts
-            ),
-        ]
-        return [*shown, kept_as_parquet(store, source, table, report=report)]
-
-
 def head_of(table: Table) -> TableHead:
-    """Return the first 20 rows of a table, their cells as they stand in it."""
+    """Return the first 20 rows of a table, with the text of each cell as it was written."""
     columns: list[list[str | None]] = [[] for _ in table.names]
     for batch in table.texts():
         for column, cells in zip(columns, batch.columns, strict=True):
@@ -81,7 +42,7 @@ def head_of(table: Table) -> TableHead:
 
 
 def draw(head: TableHead, out: Path) -> None:
-    """The table's first columns and rows on one page, into a PDF at `out`."""
+    """Draw the first columns and rows on one page, into a PDF at `out`."""
     register_faces()
     columns, rows = head.columns[:_DRAWN_COLUMNS], [row[:_DRAWN_COLUMNS] for row in head.rows[:_DRAWN_ROWS]]
     height = (len(rows) + 1) * _PITCH + 2 * _EDGE
@@ -110,11 +71,12 @@ def _line(canvas: Canvas, cells: Sequence[str | None], y: float, *, face: str) -
         canvas.drawString(_EDGE + number * width + 4, y + 6, text)
 
 
-def _kept_picture(store: Store, head: TableHead, *, name: str, facts: dict[str, str | int]) -> Artifact:
+def store_picture(store: Store, head: TableHead, *, name: str, facts: dict[str, str | int]) -> Artifact:
+    """Store a picture of `head` as a JPEG named `name`, with `facts` and its size as metadata."""
     with TemporaryDirectory(prefix="resultstore-") as folder:
         page = Path(folder) / "head.pdf"
         draw(head, page)
-        picture, drawn = drawn_cover(page, width=_PICTURE_WIDTH)
+        picture, drawn = draw_cover(page, width=_PICTURE_WIDTH)
         size = {"width": drawn.width, "height": drawn.height}
         return store.put(picture, name=name, media_type="image/jpeg", metadata={**facts, **size})
 

@@ -24,7 +24,7 @@ def preview(content):
 def report(content):
     return pdf.write(pdf.facts_of(io.BytesIO(content)), Nowhere(), title="t", source="t.csv")
 def train(content, kind):
-    trained = models.fitted(models.examples(io.BytesIO(content), target="y"), kind=kind)
+    trained = models.fit_model(models.read_examples(io.BytesIO(content), target="y"), kind=kind)
     return len(models.as_skops(trained))
 def names(count):
     return ",".join(f"c{n}" for n in range(count)).encode()
@@ -59,12 +59,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from reportlab.pdfgen.canvas import Canvas
 from resultstore import BadInput
-from tasks.documents.task import drawn_cover
+from tasks.documents.task import draw_cover
 def cover(content, width):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "document.pdf"
         path.write_bytes(content)
-        return drawn_cover(path, width=width)[1].width
+        return draw_cover(path, width=width)[1].width
 def pages(count, size):
     content = io.BytesIO()
     canvas = Canvas(content, pagesize=size)

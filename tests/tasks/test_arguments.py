@@ -1,13 +1,16 @@
-"""Arguments: a wrong call names what is wrong and what there is."""
+"""Arguments: a wrong call is refused before a byte is read, and the message says what is allowed."""
+
+from unittest.mock import MagicMock
 
 import pytest
 
 from resultstore import Artifact, BadInput
-from tasks.arguments import naming
-from tasks.images.task import MAX_INPUT_BYTES, check_size, resize
+from tasks.arguments import check_size, naming
+from tasks.images.offer import RESIZE, Resize
+from tasks.images.task import resize
 from tasks.models.task import train
 from tasks.report.task import report
-from tasks.tables.convert import convert
+from tasks.tables.task import convert
 
 SOURCE = Artifact(
     id="7f3a",
@@ -40,25 +43,47 @@ SOURCE = Artifact(
         (convert, {"types": {"a": "int"}}, "'types.a': Input should be 'string', 'int64'"),
     ],
 )
-def test_a_wrong_argument_is_named_with_what_is_allowed(task, arguments, message):
+def test_wrong_argument_is_named_with_what_is_allowed(task, arguments, message):
     with pytest.raises(BadInput, match=message) as refused:
         task(source=SOURCE, **arguments)
     assert str(refused.value).startswith(f"{task.name} was called wrongly")
 
 
-def test_a_source_that_is_no_artifact_is_refused():
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((SOURCE, [800], "webp", 1), "'3': Unexpected positional argument"),
+        ((SOURCE, [0]), "'widths.0': Input should be greater than or equal to 1"),
+    ],
+)
+def test_wrong_positional_argument_is_refused(given, message):
+    with pytest.raises(BadInput, match=message):
+        resize(*given)
+
+
+def test_task_receives_options_by_position_and_name(monkeypatch):
+    received = []
+    monkeypatch.setattr("tasks.images.task.check_size", lambda *_: None)
+    monkeypatch.setattr("tasks.images.task.store_of", lambda _: MagicMock())
+    monkeypatch.setattr("tasks.images.task._keep_copies", lambda *given: received.append(given[-1]))
+    resize(SOURCE, [800], format="avif")
+    resize(SOURCE)
+    assert received == [Resize(widths=[800], format="avif"), Resize(widths=[1600, 800, 200], format="webp")]
+
+
+def test_source_that_is_no_artifact_is_refused():
     with pytest.raises(BadInput, match=r"'source': .*an Artifact is needed, not a str"):
         resize("cat.jpg")
 
 
-def test_the_reason_is_told_with_the_input_that_it_is_about():
+def test_reason_names_the_input_that_it_is_about():
     with pytest.raises(BadInput, match=r"^image 'cat.jpg' of 7f3a: it is green$"), naming("image", SOURCE):
         raise BadInput("it is green")
 
 
-def test_a_source_over_the_cap_is_refused_before_it_is_read():
+def test_source_over_the_cap_is_refused_unread():
     with pytest.raises(BadInput, match="over the cap"):
-        check_size(Artifact(**{**_fields(SOURCE), "size_bytes": MAX_INPUT_BYTES + 1}))
+        check_size(Artifact(**{**_fields(SOURCE), "size_bytes": RESIZE.max_bytes + 1}), RESIZE)
 
 
 def _fields(artifact: Artifact) -> dict[str, object]:

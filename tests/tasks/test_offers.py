@@ -1,70 +1,58 @@
-"""Offers: what the gateway lets strangers start is what the tasks take."""
+"""Offers: one declaration of each shipped task, which the gateway reads without the libraries of the work."""
 
-from inspect import Parameter, signature
+import subprocess
+import sys
+from inspect import signature
+from pathlib import Path
 
 import pytest
 
-from resultstore import WrongType
-from tasks import examples
-from tasks.documents import task as documents
-from tasks.images import task as images
-from tasks.models import task as models
-from tasks.offers import offers
-from tasks.report import task as pdf
-from tasks.tables import convert, preview
-from tasks.videos import task as videos
+from resultstore import Artifact, WrongType
+from tasks.app import app
+from tasks.offers import TASK_MODULES, offers
 
-TASKS = {
-    task.name: task
-    for task in (
-        images.resize,
-        models.train,
-        pdf.report,
-        convert.convert,
-        documents.cover,
-        videos.preview,
-        preview.preview,
-    )
-}
-WITHOUT_UPLOAD = {task.name: task for task in (examples.report, examples.train)}
+HEAVY = {"celery", "matplotlib", "numpy", "pyarrow", "pyvips", "reportlab", "safetensors", "sklearn", "skops"}
 
 
-def plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
+@pytest.fixture(scope="module")
+def registered():
+    """Every task of the worker that is not Celery's own, by its name."""
+    app.loader.import_default_modules()
+    return {name: task for name, task in app.tasks.items() if not name.startswith("celery.")}
 
 
-def test_every_offer_is_of_a_shipped_task():
-    assert set(offers) == set(TASKS) | set(WITHOUT_UPLOAD)
-    assert {name for name, offer in offers.items() if not offer.takes} == set(WITHOUT_UPLOAD)
+def test_worker_registers_exactly_the_offered_tasks(registered):
+    assert set(registered) == set(offers)
 
 
-@pytest.mark.parametrize("name", sorted({**TASKS, **WITHOUT_UPLOAD}))
-def test_an_offer_names_each_argument_of_its_task_with_the_same_default(name):
-    takes = list(signature({**TASKS, **WITHOUT_UPLOAD}[name].run).parameters.values())
+def test_every_task_module_of_the_package_is_included():
+    package = Path(sys.modules["tasks"].__file__).parent
+    assert {f"tasks.{path.parent.name}.task" for path in package.glob("*/task.py")} == set(TASK_MODULES)
+
+
+@pytest.mark.parametrize("name", sorted(offers))
+def test_signature_of_task_is_its_offer(name, registered):
+    takes = signature(registered[name].run).parameters
     fields = offers[name].arguments.model_fields
-    if offers[name].takes:
-        assert takes.pop(0).name == "source"
-    assert list(fields) == [one.name for one in takes]
-    for one in takes:
-        assert fields[one.name].is_required() == (one.default is Parameter.empty)
-        if one.default is not Parameter.empty:
-            assert fields[one.name].default == plain(one.default)
+    assert list(takes) == ["source"] * bool(offers[name].takes) + list(fields)
+    assert all(takes[field].default == fields[field].default for field in fields if not fields[field].is_required())
+    assert not offers[name].takes or takes["source"].annotation is Artifact
 
 
-def test_no_offer_takes_more_bytes_than_its_task():
-    caps = {
-        "images.resize": images.MAX_INPUT_BYTES,
-        "models.train": models.CAPS.bytes,
-        "pdf.report": pdf.CAPS.bytes,
-        "tables.convert": convert.CAPS.bytes,
-        "tables.preview": convert.CAPS.bytes,
-        "pdf.cover": documents.MAX_INPUT_BYTES,
-        "video.preview": videos.MAX_INPUT_BYTES,
-    }
-    assert {name: offer.max_bytes for name, offer in offers.items() if offer.takes} == caps
+def test_offers_are_listed_in_their_declared_order():
+    assert next(iter(offers)) == "images.resize"
+    assert list(offers)[-1] == "examples.train"
+    positions = [one.position for one in offers.values()]
+    assert positions == sorted(set(positions))
 
 
-def test_arguments_that_were_not_given_are_left_to_the_task():
+def test_offers_load_no_library_of_the_work():
+    code = f"import sys, tasks.offers; print(sorted({HEAVY} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_gateway_leaves_defaults_to_the_task():
     assert offers["images.resize"].checked({"widths": [200]}) == {"widths": [200]}
 
 
@@ -80,12 +68,12 @@ def test_arguments_that_were_not_given_are_left_to_the_task():
         {"format": "webp", "path": "/etc/passwd"},
     ],
 )
-def test_arguments_that_a_task_does_not_take_are_refused_and_named(arguments):
+def test_gateway_names_the_argument_that_it_refuses(arguments):
     wrong = list(arguments)[-1]
     with pytest.raises(WrongType, match=wrong):
         offers["images.resize"].checked(arguments)
 
 
 @pytest.mark.parametrize("task", ["tables.convert", "tables.preview", "pdf.report", "models.train"])
-def test_tables_may_be_sent_as_tabs(task):
+def test_tables_may_be_tab_separated(task):
     assert set(offers[task].takes) == {"text/csv", "text/tab-separated-values"}

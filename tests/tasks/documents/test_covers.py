@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-from tasks.documents.task import drawn_cover
+from tasks.documents.task import draw_cover
 from tests.tasks.videos.films import CORNERS, NEAR, off
 
 # Where each corner of the page is shown once it is turned by so many degrees (ISO 32000-2, 7.7.3.3).
@@ -39,7 +39,7 @@ def corners_of(picture: Path) -> list[tuple[int, ...]]:
 
 @pytest.mark.parametrize("turned", TURNS)
 def test_a_turned_page_is_upright(tmp_path, turned):
-    picture, cover = drawn_cover(quarters(tmp_path / "document.pdf", 300, 200, turned=turned), width=300)
+    picture, cover = draw_cover(quarters(tmp_path / "document.pdf", 300, 200, turned=turned), width=300)
 
     assert (cover.width, cover.height) == ((300, 200) if turned in {0, 180} else (300, 450))
     assert off(corners_of(picture), [CORNERS[one] for one in TURNS[turned]]) <= NEAR
@@ -48,7 +48,7 @@ def test_a_turned_page_is_upright(tmp_path, turned):
 @pytest.mark.parametrize("turned", [0, 90])
 def test_what_is_kept_of_a_page_of_a_mile_is_its_top(tmp_path, turned):
     size = (100, 900) if not turned else (900, 100)
-    picture, cover = drawn_cover(quarters(tmp_path / "document.pdf", *size, turned=turned), width=100)
+    picture, cover = draw_cover(quarters(tmp_path / "document.pdf", *size, turned=turned), width=100)
 
     assert (cover.width, cover.height) == (100, 400)
     top = [CORNERS[one] for one in TURNS[turned][:2]]
@@ -56,7 +56,7 @@ def test_what_is_kept_of_a_page_of_a_mile_is_its_top(tmp_path, turned):
 
 
 def test_what_is_cropped_is_not_shown(tmp_path):
-    picture, cover = drawn_cover(quarters(tmp_path / "document.pdf", 300, 200, crop=(0, 0, 150, 100)), width=300)
+    picture, cover = draw_cover(quarters(tmp_path / "document.pdf", 300, 200, crop=(0, 0, 150, 100)), width=300)
 
     assert (cover.width, cover.height) == (300, 200)
     assert off(corners_of(picture), [CORNERS[2]] * 4) <= NEAR
@@ -84,7 +84,7 @@ def test_what_was_filled_into_a_form_is_shown(tmp_path, drawn):
         content = path.read_bytes()
         path.write_bytes(re.sub(rb"/AP ", b"/XX ", content))
 
-    picture, _ = drawn_cover(path, width=400)
+    picture, _ = draw_cover(path, width=400)
 
     assert darkness(picture, (100, 36, 350, 60)) > 0.05
     assert darkness(picture, (0, 70, 400, 150)) == 0
@@ -96,4 +96,4 @@ def test_a_form_that_is_damaged_costs_no_cover(tmp_path):
     path = filled_form(tmp_path / "document.pdf")
     path.write_bytes(re.sub(rb"/Fields", b"/Fxelds", path.read_bytes()))
 
-    assert drawn_cover(path, width=400)[1].pages == 1
+    assert draw_cover(path, width=400)[1].pages == 1

@@ -19,8 +19,8 @@ TRUSTED = {"logistic": [], "forest": ["sklearn.tree._tree.Tree"]}
 
 
 def learned(content: bytes, target: str, kind: str = "logistic", report=lambda *_: None):
-    given = models.examples(io.BytesIO(content), target=target)
-    return given, models.fitted(given, kind=kind, report=report)
+    given = models.read_examples(io.BytesIO(content), target=target)
+    return given, models.fit_model(given, kind=kind, report=report)
 
 
 @pytest.mark.parametrize("kind", ["logistic", "forest"])

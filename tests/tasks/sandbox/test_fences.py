@@ -130,7 +130,7 @@ from pathlib import Path
 from celery.signals import worker_init
 from reportlab.pdfgen.canvas import Canvas
 from tasks import app
-from tasks.documents.task import drawn_cover
+from tasks.documents.task import draw_cover
 from tasks.sandbox import fences
 from resultstore import Settings
 if {user}:
@@ -139,7 +139,7 @@ worker_init.send(sender=None)
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "document.pdf"
     canvas = Canvas(str(path)); canvas.drawString(50, 50, "x"); canvas.showPage(); canvas.save()
-    pages = drawn_cover(path, width=100)[1].pages if {pages} else 1
+    pages = draw_cover(path, width=100)[1].pages if {pages} else 1
     print(json.dumps([pages, sorted(fences.reached())]))
 """
 

@@ -10,7 +10,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from resultstore import BadInput
 from tasks.csv_reader.reader import Table
-from tasks.documents.task import drawn_cover
+from tasks.documents.task import draw_cover
 from tasks.tables.convert import CAPS
 from tasks.tables.preview import draw, head_of
 from tasks.videos import ffmpeg, ffprobe
@@ -46,7 +46,7 @@ def pdf(path: Path, pages: int = 3, **options) -> Path:
 
 
 def test_the_cover_of_a_pdf_is_drawn_and_its_pages_are_counted(tmp_path):
-    picture, cover = drawn_cover(pdf(tmp_path / "document.pdf"), width=600)
+    picture, cover = draw_cover(pdf(tmp_path / "document.pdf"), width=600)
 
     image = Image.open(picture)
     assert (image.format, image.size) == ("JPEG", (600, 800))
@@ -59,7 +59,7 @@ def test_a_page_of_a_mile_is_cut(tmp_path):
     canvas.showPage()
     canvas.save()
 
-    assert drawn_cover(path, width=100)[1].height <= 401
+    assert draw_cover(path, width=100)[1].height <= 401
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_is_no_pdf_is_refused(tmp_path, content, reason):
     path.write_bytes(content)
 
     with pytest.raises(BadInput, match=reason):
-        drawn_cover(path, width=600)
+        draw_cover(path, width=600)
 
 
 def test_an_encrypted_pdf_and_one_cut_short_are_refused(tmp_path):
@@ -85,16 +85,16 @@ def test_an_encrypted_pdf_and_one_cut_short_are_refused(tmp_path):
     cut.write_bytes(whole[:200])
 
     with pytest.raises(BadInput, match="encrypted"):
-        drawn_cover(secret, width=600)
+        draw_cover(secret, width=600)
     with pytest.raises(BadInput, match="damaged"):
-        drawn_cover(cut, width=600)
+        draw_cover(cut, width=600)
 
 
 def test_a_pdf_of_too_many_pages_is_refused_before_a_page_is_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr("tasks.documents.task.MAX_PAGES", 2)
 
     with pytest.raises(BadInput, match="3 pages; the cap is 2"):
-        drawn_cover(pdf(tmp_path / "document.pdf"), width=600)
+        draw_cover(pdf(tmp_path / "document.pdf"), width=600)
 
 
 def test_a_video_gets_a_poster_and_a_short_preview_and_tells_how_far_it_is(video):
@@ -148,7 +148,7 @@ def test_a_video_that_was_cut_short_or_says_absurd_things_is_refused(tmp_path, c
 def test_the_head_of_a_table_is_told_and_drawn(tmp_path, wine):
     head = head_of(Table(io.BytesIO(wine), caps=CAPS))
     draw(head, tmp_path / "head.pdf")
-    picture, cover = drawn_cover(tmp_path / "head.pdf", width=960)
+    picture, cover = draw_cover(tmp_path / "head.pdf", width=960)
 
     assert len(head.columns) == 14
     assert len(head.rows) == 20
@@ -163,4 +163,4 @@ def test_hostile_cells_are_only_text(tmp_path):
     draw(head, tmp_path / "head.pdf")
 
     assert head.rows[0] == ["=cmd|' /C calc'!A0", "x" * 200]
-    assert drawn_cover(tmp_path / "head.pdf", width=960)[1].pages == 1
+    assert draw_cover(tmp_path / "head.pdf", width=960)[1].pages == 1
