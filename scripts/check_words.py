@@ -90,7 +90,6 @@ PENDING: tuple[str, ...] = (
     "docs/",
     "scripts/",
     "README.md",
-    "CONTRIBUTING.md",
     "Makefile",
     "Dockerfile",
     "docker-compose.yml",
