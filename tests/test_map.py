@@ -36,6 +36,14 @@ def _named(node: ast.AST) -> dict[str, ast.AST]:
     }
 
 
+def _with_inherited(node: ast.AST, module: Path) -> dict[str, ast.AST]:
+    """Return the methods of a class, with those of its base classes of the same module."""
+    if not isinstance(node, ast.ClassDef):
+        return {}
+    bases = [members(module)[one.id] for one in node.bases if getattr(one, "id", "") in members(module)]
+    return {name: one for base in bases for name, one in _with_inherited(base, module).items()} | _named(node)
+
+
 def exists(name: str) -> bool:
     """Whether `name` leads from a package of resultstore to a module, and in it to a class, function or method."""
     parts, place = name.split("."), PACKAGE
@@ -50,7 +58,7 @@ def exists(name: str) -> bool:
     for part in parts:
         if part not in known:
             return False
-        known = _named(known[part]) if isinstance(known[part], ast.ClassDef) else {}
+        known = _with_inherited(known[part], module)
     return True
 
 
