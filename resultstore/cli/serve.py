@@ -7,7 +7,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from structlog import get_logger
 
 from resultstore.cli.extras import enter
 from resultstore.cli.output import out, print_json
@@ -17,7 +16,7 @@ from resultstore.dispatch.registrations import Registrations
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store
-from resultstore.telemetry.logs import configure_logs
+from resultstore.telemetry.logs import Log, configure_logs
 
 # The worker's processes are the parallelism: threads of libvips and of BLAS would only take the cores from each other.
 WORKER_ENVIRONMENT = {
@@ -64,7 +63,7 @@ def _gateway_of(store: Store) -> object:
     try:
         dispatcher = _dispatcher_of(store)
     except Misconfigured as error:
-        get_logger(__name__).warning("gateway_only_reads", reason=str(error))
+        Log(__name__).warning("gateway_only_reads", reason=str(error))
         return create_app(store)
     app = create_app(store, dispatcher=dispatcher, offers=_offers_of(store))
     if store.settings.telemetry.tracing:

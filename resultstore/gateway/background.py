@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from http import HTTPStatus
 
-import structlog
 from anyio import to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,12 +14,13 @@ from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result
 from resultstore.ops.owner_lists import rebuilding
 from resultstore.store import Store
+from resultstore.telemetry.logs import Log
 from resultstore.uploads.reconcile import Reconciler
 from resultstore.webhooks.hooks import Webhooks
 from resultstore.webhooks.running import sending_webhooks
 from resultstore.webhooks.sending import WebhookSender
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class BackgroundThreads:

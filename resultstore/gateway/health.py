@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-import structlog
 from anyio import to_thread
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
@@ -15,13 +14,14 @@ from resultstore.dispatch.orders import Dispatcher, ReadinessProbe
 from resultstore.model import layout
 from resultstore.model.errors import BlobMissing, Damaged, ResultStoreError
 from resultstore.store import Store
+from resultstore.telemetry.logs import Log
 
 PROBE_LIMIT_S = 2.0
 FRESH_S = 1.0  # however many ask meanwhile, each dependency is asked once
 PROBE_ID = "readyz-probe"
 _NO_STORE = {"Cache-Control": "no-store"}
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class Dependency(BaseModel):
@@ -104,9 +104,9 @@ async def _probed(name: str, probe: Callable[[], object]) -> Dependency:
             await to_thread.run_sync(_answers, probe, abandon_on_cancel=True)
         ok = True
     except TimeoutError:
-        _log.warning("dependency too slow", dependency=name, limit_s=PROBE_LIMIT_S)
+        _log.warning("dependency_slow", dependency=name, limit_s=PROBE_LIMIT_S)
     except ResultStoreError as error:
-        _log.warning("dependency failed", dependency=name, reason=str(error))
+        _log.warning("dependency_failed", dependency=name, reason=str(error))
     return Dependency(ok=ok, ms=round(1000 * (time.monotonic() - began), 1))
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -29,12 +28,13 @@ from resultstore.model.errors import (
     UploadIncomplete,
     WrongType,
 )
+from resultstore.telemetry.logs import Log
 
 PROBLEM_JSON = "application/problem+json"
 TYPE_PREFIX = "urn:resultstore:problem:"
 RETRY_AFTER_S = 2
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 # From the special to the general: the first class that fits names the problem. A detail of "" lets the error speak for
 # itself; the others would name keys, endpoints or owners, which a stranger has no business to read.
@@ -146,7 +146,7 @@ def _of_ours(request: Request, error: Exception) -> JSONResponse:
         return _of_surprise(request, error)
     _, slug, status, detail = kind
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("request failed", slug=slug, path=request.url.path, error=type(error).__name__, reason=str(error))
+        _log.error("request_failed", slug=slug, path=request.url.path, error=type(error).__name__, reason=str(error))
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return problem(status, slug, detail or str(error), headers=headers)
 
@@ -171,5 +171,5 @@ def _of_validation(_request: Request, error: Exception) -> JSONResponse:
 
 def _of_surprise(request: Request, error: Exception) -> JSONResponse:
     # The traceback follows from the server: Starlette raises the error again behind this answer.
-    _log.error("unforeseen error", path=request.url.path, error=type(error).__name__)
+    _log.error("request_crashed", path=request.url.path, error=type(error).__name__)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "the gateway failed; its log says why")

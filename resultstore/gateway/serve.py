@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import cast
 
-import structlog
 import uvicorn
 from fastapi import FastAPI
 from prometheus_client import make_asgi_app
@@ -26,6 +25,7 @@ from resultstore.gateway.middleware.slow_clients import SlowClientProtocol
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store
+from resultstore.telemetry.logs import Log
 
 DRAIN_S = 5
 BACKLOG = 512
@@ -34,7 +34,7 @@ BACKLOG = 512
 SEND_BUFFER_BYTES = 128 * 1024
 STALLED_MS = 30_000
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Sequence[int] = ()) -> None:

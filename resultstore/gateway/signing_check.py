@@ -3,15 +3,14 @@
 import threading
 from typing import Final
 
-import structlog
-
 from resultstore.model.errors import Misconfigured, Unavailable
 from resultstore.ops.forgery_check import refuse_forgeable_signing
 from resultstore.settings import Settings
+from resultstore.telemetry.logs import Log
 
 _AGAIN_S: Final = 10.0
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class SigningKeyCheck:

@@ -7,13 +7,16 @@ its own means what becomes of it. No line bears a signature or a password.
 import json
 import logging
 import sys
-from collections.abc import Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from resultstore.telemetry.escapes import visible, visible_json, visible_line
 from resultstore.telemetry.redaction import redacted
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 _OURS = "resultstore"
 _OF_MANY_LINES = frozenset({"event", "exception", "stack"})
@@ -42,6 +45,10 @@ class Log:
         """Say what is in order."""
         self._say(logging.INFO, event, details)
 
+    def error(self, event: str, **details: object) -> None:
+        """Log what has failed and needs an operator."""
+        self._say(logging.ERROR, event, details)
+
     def warning(self, event: str, **details: object) -> None:
         """Say what somebody should know who looks after this process."""
         self._say(logging.WARNING, event, details)
@@ -49,8 +56,17 @@ class Log:
     def _say(self, level: int, event: str, details: dict[str, object]) -> None:
         if self._logger.isEnabledFor(level):
             shown = redacted(None, "", details)
-            words = " ".join([event, *(f"{name}={value!r}" for name, value in shown.items())])
-            self._logger.log(level, "%s", words, extra={"event": event, "details": shown})
+            self._logger.log(level, _Message(event, shown), extra={"event": event, "details": shown})
+
+
+class _Message:
+    """An event and its details as one text, built only where a formatter asks for it."""
+
+    def __init__(self, event: str, details: Mapping[str, object]) -> None:
+        self._event, self._details = event, details
+
+    def __str__(self) -> str:
+        return " ".join([self._event, *(f"{name}={value!r}" for name, value in self._details.items())])
 
 
 def configure_logs(*, json: bool, level: int = logging.INFO) -> None:
@@ -75,14 +91,32 @@ def configure_logs(*, json: bool, level: int = logging.INFO) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[_with_details, *shared],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redacted, _escaped, last],
-    )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handler.setFormatter(_formatter(shared, last))
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     logging.getLogger(_OURS).setLevel(level)
+
+
+def _formatter(shared: "Sequence[Processor]", last: "Processor") -> logging.Formatter:
+    import structlog  # noqa: PLC0415 - as above
+
+    class Formatter(structlog.stdlib.ProcessorFormatter):
+        """Render a line of Log from its details; parse nothing, and redact nothing twice."""
+
+        def format(self, record: logging.LogRecord) -> str:
+            if not hasattr(record, "details"):
+                return super().format(record)
+            line: Any = {**record.details, "event": record.event}  # type: ignore[attr-defined]
+            if record.exc_info:
+                line["exc_info"] = record.exc_info
+            for one in own:
+                line = one(None, record.levelname.lower(), line)
+            return str(last(None, "", line))
+
+    own = [one for one in shared if one is not redacted]
+    return Formatter(
+        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
+    )
 
 
 def _escaped(_logger: object, _method: str, line: MutableMapping[str, object]) -> MutableMapping[str, object]:
@@ -90,14 +124,6 @@ def _escaped(_logger: object, _method: str, line: MutableMapping[str, object]) -
     for name, value in line.items():
         if isinstance(value, str) and not value.isprintable():
             line[name] = visible(value) if name in _OF_MANY_LINES else visible_line(value)
-    return line
-
-
-def _with_details(_logger: object, _method: str, line: MutableMapping[str, object]) -> MutableMapping[str, object]:
-    """A processor of structlog that takes a line of ours apart again, which the others see as one text."""
-    record: Any = line["_record"]
-    if hasattr(record, "details"):
-        line.update(record.details, event=record.event)
     return line
 
 

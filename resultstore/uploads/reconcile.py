@@ -105,7 +105,7 @@ class Reconciler:
                         rounds_at = time.monotonic() + EVERY_S
                         self.round()
                 except Exception as error:  # noqa: BLE001 - whatever it is: the next round is soon
-                    _log.warning("reconciliation failed", reason=repr(error))
+                    _log.warning("reconciliation_failed", reason=repr(error))
 
         thread = threading.Thread(target=rounds, name="resultstore-reconciler", daemon=True)
         thread.start()

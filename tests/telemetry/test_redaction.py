@@ -68,7 +68,7 @@ def test_no_repr_of_settings_shows_a_secret():
 
 
 def test_a_url_without_a_secret_is_shown():
-    assert repr(Settings(index_url="redis://host:6379/0").index_url) == "'redis://host:6379/0'"
+    assert repr(Settings(index_url="redis://host:6379/0").index.url) == "'redis://host:6379/0'"
 
 
 def test_credentials_show_no_secret(monkeypatch):

@@ -6,20 +6,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import structlog
-
 from resultstore.gateway.events.messages import SseMessage, place_of
 from resultstore.gateway.events.renderer import EventRenderer
 from resultstore.gateway.results.rendering import ResultRenderer
 from resultstore.index.index import Feed, OwnerStreams
 from resultstore.model.event import OwnerEvent
 from resultstore.store import Store
+from resultstore.telemetry.logs import Log
 from resultstore.telemetry.tolerance import IN_A_ROW
 
 _WAIT_S: Final = 1.0
 _PAUSE_S: Final = 0.2
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class FeedReader:

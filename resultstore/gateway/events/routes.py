@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
-import structlog
 from fastapi import APIRouter, Depends, Header
 from fastapi.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -18,6 +17,7 @@ from resultstore.gateway.identity.caller import Caller, needs
 from resultstore.gateway.quotas import Quotas
 from resultstore.gateway.results.rendering import ResultRenderer
 from resultstore.store import Store
+from resultstore.telemetry.logs import Log
 
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -28,7 +28,7 @@ _DESCRIBED: Final[dict[int | str, dict[str, object]]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The stream"}
 }
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class EventRoutes:

@@ -4,16 +4,16 @@ import asyncio
 import uuid
 from typing import Final
 
-import structlog
 from anyio import to_thread
 
 from resultstore.gateway.quotas import QuotaKind, Quotas
 from resultstore.model.errors import ResultStoreError
+from resultstore.telemetry.logs import Log
 
 _LIFE_S: Final = 90.0  # what a gateway that died had open is free again after this
 _RENEWED_S: Final = 30.0
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class StreamQuota:

@@ -9,9 +9,9 @@ from typing import Final
 import httpx
 import jwt
 import msgspec
-import structlog
 
 from resultstore.model.errors import Unavailable
+from resultstore.telemetry.logs import Log
 
 FRESH_S: Final = 600.0
 STALE_S: Final = 3600.0  # how long known keys are believed when the issuer does not answer
@@ -22,7 +22,7 @@ MAX_BYTES: Final = 256 * 1024
 # Which algorithm a key's kind stands for. A key never chooses one of another kind, and no secret stands in a JWKS.
 ALGORITHM_OF: Final[Mapping[str, str]] = {"RSA": "RS256", "OKP": "EdDSA"}
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class JwksKeys:
@@ -73,7 +73,7 @@ class JwksKeys:
                 self._keys = _by_name(await _fetched(self._url))
             self._fetched_at = time.monotonic()
         except (httpx.HTTPError, jwt.PyJWTError, ValueError, RecursionError, TimeoutError) as error:
-            _log.warning("keys of the issuer not fetched", error=type(error).__name__)
+            _log.warning("issuer_keys_not_fetched", error=type(error).__name__)
         finally:
             self._flight = None
 

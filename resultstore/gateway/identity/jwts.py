@@ -5,7 +5,6 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import jwt
-import structlog
 
 from resultstore.gateway.identity.bearer import token_in, unknown_token
 from resultstore.gateway.identity.caller import SCOPES, Caller
@@ -13,6 +12,7 @@ from resultstore.gateway.identity.jwks import JwksKeys
 from resultstore.gateway.middleware.host_guard import LOOPBACK
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
+from resultstore.telemetry.logs import Log
 
 LEEWAY_S: Final = 30
 MIN_SECRET_BYTES: Final = 32  # RFC 7518 section 3.2
@@ -22,7 +22,7 @@ MAX_SUBJECT_CHARS: Final = 255
 # ValueError; a claim of a type that PyJWT did not think of, with TypeError.
 _UNREADABLE: Final = (jwt.PyJWTError, ValueError, TypeError, RecursionError)
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class KeyFinder(Protocol):
@@ -70,7 +70,7 @@ class Jwts:
             claims = self._claims(token, await self._key(token))
             return Caller(owner=f"{self._issuer} {_subject(claims)}", scopes=_scopes(claims))
         except _UNREADABLE as error:
-            _log.info("token refused", reason=type(error).__name__)
+            _log.info("token_refused", reason=type(error).__name__)
             raise unknown_token() from None
 
     async def _key(self, token: str) -> jwt.PyJWK:

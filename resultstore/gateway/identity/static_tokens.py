@@ -4,16 +4,15 @@ import time
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from resultstore.gateway.identity.bearer import token_in, unknown_token
 from resultstore.gateway.identity.caller import Caller
 from resultstore.gateway.identity.token_file import TokenEntry, grants_in, token_hash
 from resultstore.model.errors import Misconfigured
+from resultstore.telemetry.logs import Log
 
 LOOK_AGAIN_S: Final = 1.0  # how soon a new line, or one that was taken out, counts
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class StaticTokens:
@@ -62,11 +61,11 @@ class StaticTokens:
         try:
             grants = grants_in(self._path)
         except Misconfigured as error:
-            _log.error("token file not read: nobody is let in", reason=str(error))
+            _log.error("token_file_not_read", reason=str(error))
             grants = []
         for one in grants:
             if isinstance(one, Misconfigured):
-                _log.error("line of the token file left out", reason=str(one))
+                _log.error("token_line_skipped", reason=str(one))
         self._callers = _callers(grants)
 
     def _stamp(self) -> tuple[int, int, int] | None:

@@ -9,7 +9,9 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_log = structlog.get_logger(__name__)
+from resultstore.telemetry.logs import Log
+
+_log = Log(__name__)
 
 REQUEST_ID: Final = b"x-request-id"
 # What others may have us write into logs and headers. A newline or a quote would forge a line of either.

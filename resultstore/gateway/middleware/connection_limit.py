@@ -6,7 +6,7 @@ import resource
 import time
 from typing import Final
 
-import structlog
+from resultstore.telemetry.logs import Log
 
 WANTED_DESCRIPTORS: Final = 65_536
 # Descriptors for Redis, the object store, files and threads; where there are few of them, half.
@@ -14,7 +14,7 @@ KEPT_DESCRIPTORS: Final = 256
 _NETWORK_V6: Final = 64  # what one customer is given at least (RFC 6177)
 _TELL_EVERY_S: Final = 10.0
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class ConnectionLimit:

@@ -8,16 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from resultstore.dispatch.offers import Offer, Offers
 from resultstore.dispatch.registrations import Registrations
 from resultstore.model.errors import IndexUnavailable, Misconfigured
+from resultstore.telemetry.logs import Log
 
 FRESH_S: Final = 10.0
 MISSED_S: Final = 1.0  # how soon a task that was not there is looked for again
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class RegisteredOffers(Mapping[str, Offer]):

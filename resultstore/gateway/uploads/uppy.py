@@ -7,7 +7,6 @@ from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from structlog import get_logger
 
 from resultstore.blobs.blobstore import Part
 from resultstore.gateway.identity.caller import Caller, short
@@ -16,6 +15,7 @@ from resultstore.gateway.problems import Problem
 from resultstore.gateway.uploads.tickets import TicketService
 from resultstore.model.errors import ResultMissing, Unavailable
 from resultstore.store import Store
+from resultstore.telemetry.logs import Log
 from resultstore.uploads.plan import LEAST_PART_BYTES
 from resultstore.uploads.ticket import Ticket, Tickets, UploadSpec
 
@@ -23,7 +23,7 @@ _MOST_CHUNKS: Final = 10_000
 # A store that answers 503 while it restarts is back in seconds. Uppy 5 gives a file up at the first failure.
 _AGAIN_AFTER_S: Final = (0.3, 1.0)
 
-_log = get_logger(__name__)
+_log = Log(__name__)
 
 
 class UppyUpload(BaseModel):
@@ -102,7 +102,7 @@ class UppyUploads:
             try:
                 self._desk.start(ticket)
             except Unavailable as error:
-                _log.warning("joined upload not started yet", id=ticket.id, reason=str(error))
+                _log.warning("upload_not_started", id=ticket.id, reason=str(error))
                 self._tickets.expect(ticket.id)
         result = self._store.load(ticket.id)
         if result is None:
