@@ -17,15 +17,17 @@ LAYERS = (
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 
 DRIVERS = {
-    *(f"resultstore.blobs.s3.{name}" for name in ("driver", "bucket", "minio_admin", "signer")),
-    *(f"resultstore.blobs.local.{name}" for name in ("driver", "signer")),
+    *(f"resultstore.blobs.s3.{name}" for name in ("driver", "bucket", "minio_admin", "signer", "factory")),
+    *(f"resultstore.blobs.local.{name}" for name in ("driver", "signer", "factory")),
     "resultstore.blobs.memory",
-    *(f"resultstore.index.{name}.driver" for name in ("redis", "memory")),
+    *(f"resultstore.index.{name}.{module}" for name in ("redis", "memory") for module in ("driver", "factory")),
 }
 # Drivers that must not know each other, not even through a third: what one scheme needs, another runs without.
 SEPARATE = [
     ("resultstore.blobs.s3.driver", "resultstore.blobs.local.driver", "resultstore.blobs.memory"),
+    ("resultstore.blobs.s3.factory", "resultstore.blobs.local.factory", "resultstore.blobs.memory"),
     ("resultstore.blobs.s3.signer", "resultstore.blobs.local.signer"),
+    ("resultstore.index.redis.factory", "resultstore.index.memory.factory"),
     ("resultstore.index.redis.driver", "resultstore.index.memory.driver"),
 ]
 USES_DRIVERS = {

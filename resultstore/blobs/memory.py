@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from resultstore.blobs.blobstore import AlreadyExists, Chunk, Created, Stored
 from resultstore.blobs.keys import checked_key
 from resultstore.model.errors import BadReference, BlobMissing
+from resultstore.settings import Settings
 
 _READ_BYTES = 1024 * 1024
 
@@ -84,3 +85,8 @@ class MemoryBlobs:
         if found is None:
             raise BlobMissing(f"no blob stands under {key}: it was never written, or it was removed")
         return found
+
+
+def connect(settings: Settings) -> tuple[MemoryBlobs, None]:  # noqa: ARG001  the same signature for every scheme
+    """Return an empty store in the memory of this process, for `memory://`. It has no URLs, so no signer."""
+    return MemoryBlobs(), None
