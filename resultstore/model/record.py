@@ -1,7 +1,9 @@
-"""Record: the written form of a Result in the index, as docs/format.md specifies it byte by byte."""
+"""Written form of a Result in the index: the record, as docs/format.md specifies it byte by byte."""
 
+import itertools
+import operator
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -13,7 +15,7 @@ from resultstore.model.result import Failure, Progress, Result, State
 from resultstore.model.seal import DELETED
 from resultstore.model.spill import Spill
 
-# The third byte of every record. From 64 on a state is terminal, 127 is never replaced: save.lua compares no more.
+# The third byte of every record, which save.lua compares: states from 64 on are terminal, 127 is never replaced.
 CODE_OF_STATE: Final[Mapping[str, int]] = {
     State.PENDING: 0,
     State.RECEIVED: 1,
@@ -29,17 +31,20 @@ SUCCESS_CODE: Final = 127
 _CUSTOM_CODE: Final = 63
 _STATE_OF_CODE: Final = {code: state for state, code in CODE_OF_STATE.items()}
 
-_SEALED, _EPHEMERAL, _BESIDE, _VALUE_BESIDE, _EXTRA_BESIDE, _DELETED = 1, 2, 4, 8, 16, 32
-_EVENT_LEAST: Final = 3  # an Event has its progress, be it none
+_FLAG_OF_FIELD: Final = {"sealed": 1, "ephemeral": 2, "deleted": 32}  # fields of a Result
+_FLAG_OF_UNREAD: Final = {"rest": 4, "value": 8, "extra": 16}  # what `Result.unread` may name
+_BESIDE, _DELETED = _FLAG_OF_UNREAD["rest"], _FLAG_OF_FIELD["deleted"]
+_EVENT_MIN_FIELDS: Final = 3  # id, state and progress are always written
 _STATE_AT, _FLAGS_AT, _HEAD_BYTES, _NONCE_BYTES = 2, 3, 4, 16
 
-# A second key costs Redis about 150 bytes, so small things are cheaper inside; a poll should stay one small read.
-VALUE_INSIDE_MAX_BYTES: Final = 128
-EXTRA_INSIDE_MAX_BYTES: Final = 64
-FAILURE_INSIDE_MAX_BYTES: Final = 256
+# Larger ones lie beside the record, under `layout.beside_key`, and so do all other fields of `_Beside`.
+# A second key costs Redis about 150 bytes, so small ones are cheaper inside; a state poll should stay a small read.
+_INSIDE_MAX_BYTES: Final = {"value": 128, "failure": 256, "extra": 64}
 
 
 class _Times(msgspec.Struct, frozen=True, array_like=True):
+    """Times of a Result, under the names of its fields."""
+
     created_at: float | None = None
     started_at: float | None = None
     ended_at: float | None = None
@@ -48,6 +53,12 @@ class _Times(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Record(msgspec.Struct, frozen=True, array_like=True):
+    """The record: an array of these fields in this order, without trailing defaults.
+
+    This is the only declaration of a field: `encode` and `decode` copy it from and to the field of Result that has
+    its name. Add a new one at the end, with a default, so that older records stay readable.
+    """
+
     format: int
     state: int
     flags: int
@@ -64,7 +75,9 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     extra: bytes = b""
 
 
-class _SideFields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class _Beside(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Fields of a Result that lie beside the record if they are large. Add a new one with a default."""
+
     value: bytes | None = None
     failure: Failure | None = None
     traceback: str = ""
@@ -72,171 +85,155 @@ class _SideFields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     extra: bytes = b""
 
 
-_DEFAULTS: Final[tuple[object, ...]] = ([], None, "", b"", "", "", 0, None, None, "", b"")
-_NOTHING_BESIDE: Final = _SideFields()
-_NOT_OURS: Final = (msgspec.MsgspecError, UnicodeDecodeError)  # msgspec lets the second through
+_NOTHING_BESIDE: Final = _Beside()
+_BESIDE_DEFAULTS: Final = msgspec.structs.asdict(_NOTHING_BESIDE)
+_MAX_BYTES_OF_BESIDE: Final = {name: _INSIDE_MAX_BYTES.get(name, 0) for name in _BESIDE_DEFAULTS}
+_REQUIRED: Final = len(_Record.__struct_fields__) - len(_Record.__struct_defaults__)
+_POSITION: Final = {name: position for position, name in enumerate(_Record.__struct_fields__)}
+_DEFAULTS: Final = ([], *_Record.__struct_defaults__[1:])  # of times, and of what follows them
+# Getters in place of loops, and a table of all combinations of flags: gateways read thousands of records a second.
+_times_of = operator.attrgetter(*_Times.__struct_fields__)
+_tail_of = operator.attrgetter(*("state" if one == "state_name" else one for one in _Record.__struct_fields__[4:]))
+_beside_of = operator.attrgetter(*_BESIDE_DEFAULTS)
+_flags_of = operator.attrgetter(*_FLAG_OF_FIELD)
+_FLAGS: Final = {
+    given: sum(bit for bit, is_set in zip(_FLAG_OF_FIELD.values(), given, strict=True) if is_set)
+    for given in itertools.product((False, True), repeat=len(_FLAG_OF_FIELD))
+}
+_FIELD_FLAGS: Final = sum(_FLAG_OF_FIELD.values())
+_NOT_OF_RESULT: Final = set(_Record.__struct_fields__) - set(Result.__struct_fields__)
+_FIELDS_OF_FLAGS: Final = {flags: dict(zip(_FLAG_OF_FIELD, given, strict=True)) for given, flags in _FLAGS.items()}
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError)  # msgspec does not translate the second
 _READ_RECORD: Final = msgspec.msgpack.Decoder(_Record)
-_READ_BESIDE: Final = msgspec.msgpack.Decoder(_SideFields)
+_READ_BESIDE: Final = msgspec.msgpack.Decoder(_Beside)
 _READ_EVENT: Final = msgspec.msgpack.Decoder(Event)
 _READ_ANNOUNCEMENT: Final = msgspec.msgpack.Decoder(Announcement)
 
 
 def encode(result: Result) -> tuple[bytes, bytes | None]:
-    """The record of `result` and what stands beside it, or None where nothing is too big for the record.
+    """Return the record of `result`, and the bytes to store beside it, or None if all fits into the record.
 
-    Raises BadReference when the nonce is not 32 hex digits.
+    Raises BadReference if the nonce is not 32 hex digits.
     """
     result = _printable(result)
-    beside = _too_big(result)
-    record = [
-        RECORD_FORMAT,
-        CODE_OF_STATE.get(result.state, _CUSTOM_CODE),
-        _flags(result, beside),
-        _trimmed([result.created_at, result.started_at, result.ended_at, result.changed_at, result.expires_at]),
-        None if beside.value is not None else result.value,
-        result.task,
-        _raw_nonce(result),
-        result.owner,
-        result.worker,
-        result.retries,
-        result.progress,
-        None if beside.failure is not None else result.failure,
-        "" if result.state in CODE_OF_STATE else result.state,
-        b"" if beside.extra else result.extra,
-    ]
-    packed = msgspec.msgpack.encode(_without_defaults(record))
-    return packed, None if beside == _NOTHING_BESIDE else msgspec.msgpack.encode(beside, enc_hook=_plain_mapping)
+    moved = _too_big(result)
+    state = CODE_OF_STATE.get(result.state, _CUSTOM_CODE)
+    record = [RECORD_FORMAT, state, _flags(result, moved), list(_times_of(result)), *_tail_of(result)]
+    record[_POSITION["nonce"]] = _raw_nonce(result)
+    if state != _CUSTOM_CODE:
+        record[_POSITION["state_name"]] = ""
+    for name in moved:
+        if name in _POSITION:
+            record[_POSITION[name]] = _BESIDE_DEFAULTS[name]
+    packed = msgspec.msgpack.encode(_trimmed(record))
+    return packed, msgspec.msgpack.encode(_Beside(**moved), enc_hook=_plain_mapping) if moved else None
 
 
 def decode(result_id: str, record: bytes, beside: bytes | None) -> Result:
-    """The Result that was written; fields that lie beside are left at their defaults where `beside` is None.
+    """Return the Result that was written. If `beside` is None, the fields that lie there have their defaults.
 
-    Raises RecordUnreadable when the bytes are damaged or of a newer format.
+    Raises RecordUnreadable if the bytes are damaged or of a newer format.
     """
     _check_head(result_id, record)
     try:
         main = _READ_RECORD.decode(record)
-        aside = _READ_BESIDE.decode(beside) if beside is not None and has_beside(record) else _NOTHING_BESIDE
-    except _NOT_OURS as error:
+        moved = _READ_BESIDE.decode(beside) if beside is not None and has_beside(record) else _NOTHING_BESIDE
+    except _UNREADABLE as error:
         raise RecordUnreadable(_damaged(result_id, str(error))) from error
-    return Result(
-        id=result_id,
-        state=_state_name(result_id, main),
-        task=main.task,
-        owner=main.owner,
-        value=main.value if aside.value is None else aside.value,
-        progress=main.progress,
-        failure=aside.failure or main.failure,
-        traceback=aside.traceback,
-        artifacts=aside.artifacts,
-        sealed=bool(main.flags & _SEALED),
-        ephemeral=bool(main.flags & _EPHEMERAL),
-        nonce=main.nonce.hex(),
-        created_at=main.times.created_at,
-        started_at=main.times.started_at,
-        ended_at=main.times.ended_at,
-        changed_at=main.times.changed_at,
-        expires_at=main.times.expires_at,
-        worker=main.worker,
-        retries=main.retries,
-        extra=aside.extra or main.extra,
-        deleted=bool(main.flags & _DELETED),
-        unread=_unread(main.flags) if beside is None else frozenset(),
-    )
+    fields = msgspec.structs.asdict(main) | msgspec.structs.asdict(main.times)
+    if moved is not _NOTHING_BESIDE:
+        fields |= {name: one for name, one in msgspec.structs.asdict(moved).items() if one != _BESIDE_DEFAULTS[name]}
+    fields |= _FIELDS_OF_FLAGS[main.flags & _FIELD_FLAGS]
+    fields["state"] = _state_name(result_id, main)
+    fields["nonce"] = main.nonce.hex()
+    for name in _NOT_OF_RESULT:
+        del fields[name]
+    unread = _unread(main.flags) if beside is None and main.flags & _BESIDE else frozenset()
+    return Result(id=result_id, unread=unread, **fields)
 
 
 def has_beside(record: bytes) -> bool:
-    """Whether a part of this Result lies under `layout.beside_key`: without that part the Result is not whole."""
+    """Return whether a part of this Result is stored under `layout.beside_key`."""
     return len(record) >= _HEAD_BYTES and bool(record[_FLAGS_AT] & _BESIDE)
 
 
 def state_code(record: bytes) -> int:
-    """The third byte: the state's code, comparable without decoding (`FIRST_TERMINAL_CODE`, `SUCCESS_CODE`).
+    """Return the state's code, the third byte, without decoding the record; 0 if it is too short to be one.
 
-    0 for what is too short to be a record.
+    Compare it with `FIRST_TERMINAL_CODE` or `SUCCESS_CODE`.
     """
     return record[_STATE_AT] if len(record) >= _HEAD_BYTES else 0
 
 
 def is_tombstone(record: bytes) -> bool:
-    """Whether this record says that its Result was deleted: told without decoding, as save.lua tells it."""
+    """Return whether this record is a tombstone, without decoding it: the same check as in save.lua."""
     begins_as_one = len(record) >= _HEAD_BYTES and record[0] & 0xF0 == 0x90  # noqa: PLR2004  as in `_check_head`
     return begins_as_one and record[_STATE_AT] == CODE_OF_STATE[State.REVOKED] and bool(record[_FLAGS_AT] & _DELETED)
 
 
 def is_live(head: bytes) -> bool:
-    """Whether these first bytes of a record are those of one, and of no tombstone."""
+    """Return whether a record begins with `head` and is no tombstone; False for empty bytes."""
     return bool(head) and not is_tombstone(head)
 
 
 def encode_event(
     result: Result, *, main: bytes = b"", beside: bytes | None = None, early: Spill | None = None
 ) -> bytes:
-    """The announcement of `result`: the Event that watchers of its id receive, with what more of an Announcement."""
+    """Return the announcement of `result`: the Event that its watchers receive, and the rest of an Announcement."""
     result = _printable(result)
     state = DELETED if result.deleted else str(result.state)
-    said = [result.id, state, result.progress, len(result.artifacts), main, beside or b"", early]
-    while not said[-1] and len(said) > _EVENT_LEAST:
-        said.pop()
-    return msgspec.msgpack.encode(said)
+    fields = [result.id, state, result.progress, len(result.artifacts), main, beside or b"", early]
+    while not fields[-1] and len(fields) > _EVENT_MIN_FIELDS:
+        fields.pop()
+    return msgspec.msgpack.encode(fields)
 
 
 def decode_event(announcement: bytes) -> Event | None:
-    """The Event in `announcement`, or None when it is not one of ours: events are hints, the caller checks anyway."""
+    """Return the Event in `announcement`, or None if the bytes hold none.
+
+    An Event is a hint: the caller reads the record before it relies on it.
+    """
     try:
         return _READ_EVENT.decode(announcement)
-    except _NOT_OURS:
+    except _UNREADABLE:
         return None
 
 
 def decode_announcement(announcement: bytes) -> Announcement | None:
-    """The same, with the record where it was sent along."""
+    """Return the Announcement, with the record if it was sent along, or None if the bytes hold none."""
     try:
         return _READ_ANNOUNCEMENT.decode(announcement)
-    except _NOT_OURS:
+    except _UNREADABLE:
         return None
 
 
-def _too_big(result: Result) -> _SideFields:
-    value_fits = result.value is None or len(result.value) <= VALUE_INSIDE_MAX_BYTES
-    failure_fits = result.failure is None or len(msgspec.msgpack.encode(result.failure)) <= FAILURE_INSIDE_MAX_BYTES
-    return _SideFields(
-        value=None if value_fits else result.value,
-        failure=None if failure_fits else result.failure,
-        traceback=result.traceback,
-        artifacts=result.artifacts,
-        extra=b"" if len(result.extra) <= EXTRA_INSIDE_MAX_BYTES else result.extra,
-    )
+def _too_big(result: Result) -> dict[str, Any]:
+    """Return the fields that do not fit into the record."""
+    moved = {}
+    for (name, max_bytes), value in zip(_MAX_BYTES_OF_BESIDE.items(), _beside_of(result), strict=True):
+        if value and len(value if name != "failure" else msgspec.msgpack.encode(value)) > max_bytes:
+            moved[name] = value
+    return moved
 
 
-def _flags(result: Result, beside: _SideFields) -> int:
-    flags = _SEALED if result.sealed else 0
-    flags |= _EPHEMERAL if result.ephemeral else 0
-    flags |= _DELETED if result.deleted else 0
-    if beside == _NOTHING_BESIDE:
-        return flags
-    value = 0 if beside.value is None else _VALUE_BESIDE
-    return flags | _BESIDE | value | (_EXTRA_BESIDE if beside.extra else 0)
+def _flags(result: Result, moved: Mapping[str, object]) -> int:
+    flags = _FLAGS[_flags_of(result)]
+    return flags | _BESIDE | sum(_FLAG_OF_UNREAD.get(name, 0) for name in moved) if moved else flags
 
 
 def _unread(flags: int) -> frozenset[str]:
-    """What a reader of the record alone has not seen: it need not fetch a large value to learn what is small."""
-    parts = {"rest": _BESIDE, "value": _VALUE_BESIDE, "extra": _EXTRA_BESIDE}
-    return frozenset(name for name, bit in parts.items() if flags & bit)
+    """Return the parts that lie beside the record: a reader may decide not to fetch a large value."""
+    return frozenset(name for name, bit in _FLAG_OF_UNREAD.items() if flags & bit)
 
 
-def _without_defaults(record: list[object]) -> list[object]:
-    always = len(record) - len(_DEFAULTS)
-    end = len(record)
-    while end > always and record[end - 1] == _DEFAULTS[end - 1 - always]:
-        end -= 1
-    return record[:end]
-
-
-def _trimmed(times: list[float | None]) -> list[float | None]:
+def _trimmed(record: list[Any]) -> list[Any]:
+    """Return the record without trailing defaults, of its times too."""
+    times = record[_REQUIRED]
     while times and times[-1] is None:
         times.pop()
-    return times
+    while len(record) > _REQUIRED and record[-1] == _DEFAULTS[len(record) - 1 - _REQUIRED]:
+        record.pop()
+    return record
 
 
 def _raw_nonce(result: Result) -> bytes:
@@ -245,7 +242,7 @@ def _raw_nonce(result: Result) -> bytes:
     except ValueError:
         raw = b""
     if raw.hex() != result.nonce or len(raw) not in (0, _NONCE_BYTES):
-        raise BadReference(f"result {result.id} has the nonce {result.nonce!r}: take one from layout.new_nonce()")
+        raise BadReference(f"result {result.id} has the nonce {result.nonce!r}: use one from layout.new_nonce()")
     return raw
 
 
@@ -272,7 +269,7 @@ def _damaged(result_id: str, why: str) -> str:
 
 
 def _printable(result: Result) -> Result:
-    """Free text may hold lone surrogates (a file name in a traceback), which UTF-8 refuses: they become escapes."""
+    """Return `result` with lone surrogates escaped, which UTF-8 refuses: a file name in a traceback may hold some."""
     text = result.traceback
     text += "" if result.failure is None else result.failure.message
     text += "" if result.progress is None else result.progress.note
@@ -294,4 +291,4 @@ def _escaped(text: str) -> str:
 def _plain_mapping(thing: object) -> object:
     if isinstance(thing, Mapping):  # an Artifact's metadata may be a read-only view, which msgspec does not know
         return dict(thing)
-    raise TypeError(f"{type(thing).__name__} has no place in a record")
+    raise TypeError(f"a record cannot hold a {type(thing).__name__}")

@@ -1,4 +1,4 @@
-"""Record: what is written is what is read, compactly."""
+"""Records: every field is read as it was written, in the specified bytes."""
 
 import contextlib
 from types import MappingProxyType
@@ -24,6 +24,9 @@ ARTIFACTS = some.builds(
     sha256=TEXT, stored_bytes=some.integers(0, 2**63), encoding=some.sampled_from(["", "zstd"]), retention=TEXT,
     expires_at=some.none() | some.integers(0, 2**40), metadata=some.dictionaries(TEXT, SCALARS, max_size=3),
 )  # fmt: skip
+ARTIFACT = Artifact(
+    id="a", name="n", file_name="f", key="k", etag="e", size_bytes=1, media_type="m", sha256="s", stored_bytes=1
+)  # fmt: skip
 RESULTS = some.builds(
     Result,
     id=TEXT, state=some.sampled_from(State) | TEXT, task=TEXT, owner=TEXT, worker=TEXT,
@@ -38,13 +41,25 @@ RESULTS = some.builds(
 
 
 @given(RESULTS)
-def test_every_field_of_a_result_comes_back_as_it_was_written(result):
+def test_result_is_read_as_it_was_written(result):
     main, beside = record.encode(result)
     assert record.decode(result.id, main, beside) == result
 
 
+def test_record_has_a_place_for_every_field():
+    full = Result(
+        id="a", state="SUCCESS", task="t", owner="o", value=b"v", progress=Progress(1), failure=Failure("E", "m"),
+        traceback="t", artifacts=(ARTIFACT,), sealed=True, ephemeral=True, nonce="ab" * 16, created_at=1.0,
+        started_at=2.0, ended_at=3.0, changed_at=4.0, expires_at=5, worker="w", retries=1, extra=b"x", deleted=True,
+    )  # fmt: skip
+    empty = Result(id="a")
+    left_out = {one for one in Result.__struct_fields__ if getattr(full, one) == getattr(empty, one)}
+    assert left_out == {"id", "unread"}, "give a new field a value here"
+    assert record.decode("a", *record.encode(full)) == full
+
+
 @given(RESULTS)
-def test_the_first_four_bytes_say_array_format_state_and_flags(result):
+def test_first_four_bytes_hold_format_state_and_flags(result):
     main, beside = record.encode(result)
     assert 0x93 <= main[0] <= 0x9F
     assert main[1] == layout.RECORD_FORMAT
@@ -54,38 +69,38 @@ def test_the_first_four_bytes_say_array_format_state_and_flags(result):
 
 
 @given(RESULTS)
-def test_an_event_comes_back_as_it_was_announced(result):
+def test_event_is_read_as_it_was_announced(result):
     event = Event(result.id, result.state, result.progress, len(result.artifacts))
     assert record.decode_event(record.encode_event(result)) == event
 
 
 @given(RESULTS)
-def test_an_announcement_has_the_record_with_what_lies_beside_it(result):
+def test_announcement_carries_the_record_and_its_beside_part(result):
     main, beside = record.encode(result)
-    told = record.encode_event(result, main=main, beside=beside)
+    announced = record.encode_event(result, main=main, beside=beside)
     event = Event(result.id, result.state, result.progress, len(result.artifacts))
-    assert record.decode_announcement(told) == Announcement(*msgspec.structs.astuple(event), main, beside or b"")
-    assert record.decode_event(told) == event, "who knows no more reads what it knows"
+    assert record.decode_announcement(announced) == Announcement(*msgspec.structs.astuple(event), main, beside or b"")
+    assert record.decode_event(announced) == event, "an older reader reads the first fields"
 
 
-def test_an_announcement_says_where_a_value_stands_that_is_being_sealed():
+def test_announcement_names_the_blob_of_an_early_value():
     spill = Spill(id="a", key="k", size_bytes=9, stored_bytes=8, sha256="0" * 64, media_type="application/json")
-    told = record.encode_event(Result(id="a", state=State.STARTED), early=spill)
-    assert record.decode_announcement(told) == Announcement("a", "STARTED", early=spill)
-    assert record.decode_event(told) == Event("a", "STARTED")
-    assert msgspec.msgpack.decode(told)[6] == {
+    announced = record.encode_event(Result(id="a", state=State.STARTED), early=spill)
+    assert record.decode_announcement(announced) == Announcement("a", "STARTED", early=spill)
+    assert record.decode_event(announced) == Event("a", "STARTED")
+    assert msgspec.msgpack.decode(announced)[6] == {
         "id": "a", "key": "k", "size_bytes": 9, "stored_bytes": 8, "sha256": "0" * 64, "media_type": "application/json"
     }  # fmt: skip
 
 
-def test_terminal_states_and_only_those_have_codes_from_64_and_success_the_highest():
+def test_terminal_states_have_the_highest_codes():
     terminal = {state for state, code in record.CODE_OF_STATE.items() if code >= record.FIRST_TERMINAL_CODE}
     assert terminal == {state for state in State if Result(id="a", state=state).terminal}
     assert max(record.CODE_OF_STATE, key=record.CODE_OF_STATE.__getitem__) == State.SUCCESS
     assert set(record.CODE_OF_STATE) == set(State)
 
 
-def test_a_small_result_has_exactly_the_bytes_of_the_specification():
+def test_small_result_has_the_specified_bytes():
     result = Result(id="7f3a", state="SUCCESS", value=b"4", task="tasks.add", created_at=1.5, started_at=2.0)
     expected = (
         b"\x96\x01\x7f\x00"  # six elements, format 1, SUCCESS, no flags
@@ -97,7 +112,7 @@ def test_a_small_result_has_exactly_the_bytes_of_the_specification():
     assert record.encode(Result(id="a"))[0] == b"\x93\x01\x00\x00"
 
 
-def test_what_is_big_lies_beside_and_a_peek_does_without():
+def test_large_fields_lie_beside_the_record():
     failure = Failure("E", "m" * 300)
     big = Result(id="a", state="FAILURE", value=b"v" * 129, traceback="t", failure=failure, extra=b"x" * 65)
     main, beside = record.encode(big)
@@ -109,29 +124,26 @@ def test_what_is_big_lies_beside_and_a_peek_does_without():
     assert record.decode("a", main, beside) == big
 
 
-def test_a_beside_that_the_record_does_not_speak_of_is_not_read():
+def test_stale_beside_part_is_not_read():
     main, _ = record.encode(Result(id="a", state="SUCCESS", value=b"new"))
     _, stale = record.encode(Result(id="a", state="SUCCESS", value=b"o" * 200, traceback="old"))
     assert record.decode("a", main, stale) == Result(id="a", state="SUCCESS", value=b"new")
 
 
-def test_a_read_only_view_as_metadata_is_written_like_a_dict():
-    artifact = Artifact(
-        id="a", name="n", file_name="f", key="k", etag="e", size_bytes=1, media_type="m", sha256="s", stored_bytes=1,
-        metadata=MappingProxyType({"width": 3}),
-    )  # fmt: skip
+def test_read_only_metadata_is_written_like_a_dict():
+    artifact = msgspec.structs.replace(ARTIFACT, metadata=MappingProxyType({"width": 3}))
     loaded = record.decode("a", *record.encode(Result(id="a", artifacts=(artifact,))))
     assert loaded.artifacts[0].metadata == {"width": 3}
 
 
-def test_text_that_is_not_unicode_is_escaped_rather_than_lost():
+def test_lone_surrogates_are_escaped():
     wild = Result(id="a", traceback="\ud800t", failure=Failure("E", "\udcffm"), progress=Progress(1, 2, "\udc80n"))
     loaded = record.decode("a", *record.encode(wild))
     assert (loaded.traceback, loaded.failure.message, loaded.progress.note) == ("\\ud800t", "\\udcffm", "\\udc80n")
     assert record.decode_event(record.encode_event(wild)).progress.note == "\\udc80n"
 
 
-def test_a_record_of_a_newer_format_is_refused_with_its_id_and_the_remedy():
+def test_record_of_newer_format_is_refused():
     newer = bytes([0x93, layout.RECORD_FORMAT + 1, 127, 0])
     with pytest.raises(RecordUnreadable, match=r"record of 7f3a has format 2 .* upgrade resultstore"):
         record.decode("7f3a", newer, None)
@@ -149,34 +161,34 @@ def test_a_record_of_a_newer_format_is_refused_with_its_id_and_the_remedy():
         b"\x96\x01\0\0\x90\xc0\xa1\xff",
     ],
 )
-def test_a_damaged_record_is_refused_with_its_id_and_the_remedy(junk):
+def test_damaged_record_is_refused(junk):
     with pytest.raises(RecordUnreadable, match=r"record of 7f3a is damaged .* delete it"):
         record.decode("7f3a", junk, None)
 
 
 @given(some.binary(max_size=60))
-def test_no_bytes_whatever_raise_anything_but_our_error(junk):
+def test_no_bytes_raise_another_error(junk):
     with contextlib.suppress(RecordUnreadable):
         record.decode("7f3a", b"\x9f\x01\x7f" + junk, junk)
 
 
-def test_a_damaged_beside_is_refused_too():
+def test_damaged_beside_part_is_refused():
     main, beside = record.encode(Result(id="a", traceback="t"))
     with pytest.raises(RecordUnreadable, match="record of a is damaged"):
         record.decode("a", main, beside[:-1])
 
 
-def test_later_versions_may_append_elements_that_this_one_ignores():
+def test_elements_of_later_versions_are_ignored():
     main, _ = record.encode(Result(id="a", extra=b"x"))
     longer = msgspec.msgpack.encode([*msgspec.msgpack.decode(main), "new"])
     assert record.decode("a", longer, None) == Result(id="a", extra=b"x")
 
 
 @pytest.mark.parametrize("nonce", ["xyz", "AB" * 16, "a b", "abcd"])
-def test_a_nonce_that_is_not_hex_is_refused(nonce):
+def test_nonce_that_is_not_hex_is_refused(nonce):
     with pytest.raises(BadReference, match="result a has the nonce"):
         record.encode(Result(id="a", nonce=nonce))
 
 
-def test_what_is_no_event_of_ours_is_no_event():
+def test_bytes_without_an_event_give_none():
     assert record.decode_event(b"hello") is None
