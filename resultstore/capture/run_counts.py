@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-from resultstore.index.index import Index, RunsScripts
+from resultstore.index.index import Index, ScriptRunner
 from resultstore.model import layout
 from resultstore.model.errors import IndexUnavailable
 from resultstore.telemetry.logs import Log
@@ -31,7 +31,7 @@ class RunCounts:
     """
 
     def __init__(self, index: Index) -> None:
-        self._scripts = index if isinstance(index, RunsScripts) else None
+        self._scripts = index.keys if isinstance(index.keys, ScriptRunner) else None
 
     def begin(self, task_id: str) -> int:
         """Count a run of a redelivered message; return its number, from 2 on, or 1 where Redis does not answer."""

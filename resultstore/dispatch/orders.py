@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from resultstore.index.index import Keeps, Overwrite
+from resultstore.index.index import Overwrite
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BadReference, ResultDeleted
@@ -69,22 +69,19 @@ def announce(store: Store, order: Order) -> None:
     It replaces nothing that has ended. Raises ResultDeleted for an id that was deleted.
     """
     key = layout.order_key(order.id)
-    if isinstance(store.index, Keeps):
-        store.index.keep(key, _sealed_order(store, order), ttl_s=store.settings.results.expires_s)
+    store.index.keys.keep(key, _sealed_order(store, order), ttl_s=store.settings.results.expires_s)
     own = order.source is not None and order.source.id == order.id  # a retry has another's upload
     artifacts = (order.source,) if order.source is not None and own else ()
     pending = Result(id=order.id, task=order.task, owner=order.owner, artifacts=artifacts, created_at=time.time())
     written = store.save(pending.moved(State.PENDING), over=Overwrite.IF_UNFINISHED)
     if not written and store.was_deleted(order.id):
-        if isinstance(store.index, Keeps):
-            store.index.drop(key)
+        store.index.keys.drop(key)
         raise ResultDeleted.of(order.id)
 
 
 def withdraw(store: Store, order: Order, *, before: Result | None) -> None:
     """Undo `announce`: the record is `before` again, or there is none."""
-    if isinstance(store.index, Keeps):
-        store.index.drop(layout.order_key(order.id))
+    store.index.keys.drop(layout.order_key(order.id))
     if before is None:
         store.index.delete(order.id)
     else:
@@ -96,16 +93,16 @@ def ordered(store: Store, result_id: str) -> Order | None:
 
     Raises BadReference when it was not written by somebody who knows the secret key.
     """
-    kept = store.index.kept(layout.order_key(result_id)) if isinstance(store.index, Keeps) else None
+    kept = store.index.keys.read(layout.order_key(result_id))
     return None if kept is None else _read_order(store, result_id, kept)
 
 
 def ordered_many(store: Store, result_ids: Sequence[str]) -> list[Order | None]:
     """Return what `ordered` gives for each id, by one look-up; None also for what it does not believe."""
-    if not result_ids or not isinstance(store.index, Keeps):
-        return [None] * len(result_ids)
+    if not result_ids:
+        return []
     found: list[Order | None] = []
-    kept = store.index.kept_many([layout.order_key(one) for one in result_ids])
+    kept = store.index.keys.read_many([layout.order_key(one) for one in result_ids])
     for result_id, one in zip(result_ids, kept, strict=True):
         try:
             found.append(None if one is None else _read_order(store, result_id, one))

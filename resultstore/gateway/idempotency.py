@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from resultstore.gateway.problems import Problem
-from resultstore.index.index import Claims, Index, Keeps
+from resultstore.index.index import Index
 from resultstore.model import layout
 
 MAX_KEY_CHARS: Final = 255
@@ -21,42 +21,41 @@ class Idempotency:
     """Remembers which id a key stands for. A key is its owner's: another's of the same name is another one.
 
     Args:
-        index: where keys are kept; one that cannot keep them does each request's work.
+        index: stores the keys.
     """
 
     def __init__(self, index: Index) -> None:
-        self._claims = index if isinstance(index, Claims) else None
-        self._keeps = index if isinstance(index, Keeps) else None
+        self._index = index
 
     def begin(self, owner: str, key: str, *, said: object, id: str) -> str:
         """The id that `key` stands for: `id` itself when this request is the first, and must do the work.
 
         Raises Problem 409 while the first one is at it, 422 when that one `said` something else.
         """
-        if not key or self._claims is None or self._keeps is None:
+        if not key:
             return id
         if len(key) > MAX_KEY_CHARS or not key.isprintable():
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "Idempotency-Key: too long, unprintable")
         place, digest = _place(owner, key), _digest(said)
         for _ in range(2):
-            if self._claims.claim(place, f"{digest} {id} begun", ttl_s=IN_FLIGHT_S):
+            if self._index.keys.claim(place, f"{digest} {id} begun", ttl_s=IN_FLIGHT_S):
                 return id
-            kept = self._keeps.kept(place)
+            kept = self._index.keys.read(place)
             if (found := _KeptRequest.read(kept)) is not None:
                 return found.answer(digest)
             if kept is not None:  # no gateway wrote that
-                self._keeps.drop(place)
+                self._index.keys.drop(place)
         raise _in_flight()
 
     def done(self, owner: str, key: str, *, said: object, id: str) -> None:
         """The work is done: for a day the same request is answered with the same id."""
-        if key and self._keeps is not None:
-            self._keeps.keep(_place(owner, key), f"{_digest(said)} {id} done".encode(), ttl_s=KEPT_S)
+        if key:
+            self._index.keys.keep(_place(owner, key), f"{_digest(said)} {id} done".encode(), ttl_s=KEPT_S)
 
     def failed(self, owner: str, key: str) -> None:
         """Nothing was done: the same key may try again."""
-        if key and self._keeps is not None:
-            self._keeps.drop(_place(owner, key))
+        if key:
+            self._index.keys.drop(_place(owner, key))
 
 
 class _KeptRequest(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from starlette.types import Scope
 from resultstore.gateway.background import BackgroundThreads
 from resultstore.gateway.events.hub import Hub
 from resultstore.gateway.middleware.access_log import Observe
-from resultstore.index.index import Index, LoadsMany
+from resultstore.index.index import Index
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 
@@ -96,12 +96,11 @@ class _Running(Collector):
         yield CounterMetricFamily(
             "resultstore_event_viewers_dropped", "Event streams whose readers were too slow.", self._hub.dropped_total
         )
-        if isinstance(self._index, LoadsMany):
-            yield CounterMetricFamily(
-                "resultstore_records_unreadable",
-                "Records that were skipped because they could not be read.",
-                self._index.unreadable_total,
-            )
+        yield CounterMetricFamily(
+            "resultstore_records_unreadable",
+            "Records that were skipped because they could not be read.",
+            self._index.listing.unreadable_total,
+        )
         if (sending := self._background.sending) is not None:
             tries = CounterMetricFamily("resultstore_webhook_tries", "Webhooks that were sent.", labels=["outcome"])
             for outcome, count in sending.sent_total.items():

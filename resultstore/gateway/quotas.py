@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Final
 
 from resultstore.gateway.problems import Problem
-from resultstore.index.index import Index, Keeps, Lists, LoadsMany
+from resultstore.index.index import Index
 from resultstore.index.leases import Leases
 from resultstore.model import layout
 from resultstore.model.result import Result
@@ -85,18 +85,16 @@ class Quotas:
     def _seed(self, owner: str) -> None:
         """Count what the index lists: what was stored before it was counted, or before the index was lost."""
         key = layout.quota_key(owner, SEEDED)
-        if not isinstance(self._index, Keeps) or self._index.kept(key) is not None:
+        if self._index.keys.read(key) is not None:
             return
         for result in self._owned(owner):
             if result.owner == owner and result.artifacts:
                 self._counting.count(result)
-        self._index.keep(key, b"1", ttl_s=SEEDED_S)
+        self._index.keys.keep(key, b"1", ttl_s=SEEDED_S)
 
     def _owned(self, owner: str) -> list[Result]:
-        if not isinstance(self._index, Lists) or not isinstance(self._index, LoadsMany):
-            return []
-        ids = list(self._index.ids(owner=owner, limit=COUNTED_MAX))
-        return [one for one in self._index.load_many(ids) if one is not None]
+        ids = list(self._index.listing.ids(owner=owner, limit=COUNTED_MAX))
+        return [one for one in self._index.listing.load_many(ids) if one is not None]
 
     def _swept(self, key: str) -> bool:
         """Let go of what has ended meanwhile; whether anything had."""

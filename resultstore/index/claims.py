@@ -1,18 +1,18 @@
-"""Claims: gives back what was claimed, and nothing that is somebody else's by now."""
+"""Claims: release of a claimed key by its holder."""
 
 from typing import Final
 
-from resultstore.index.index import Index, Keeps, RunsScripts
+from resultstore.index.index import Keys, ScriptRunner
 
-_GIVE_BACK: Final = "return {redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0}"
+_RELEASE: Final = "return {redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0}"
 
 
-def give_back(index: Index, key: str, holder: str) -> None:
-    """Let others claim `key`, if `holder` has it. Raises IndexUnavailable.
+def release_claim(keys: Keys, key: str, holder: str) -> None:
+    """Delete `key` if `holder` has claimed it. Raises IndexUnavailable.
 
-    An index that runs no scripts serves one process alone.
+    Without scripts the keys serve one process only, so two steps are enough.
     """
-    if isinstance(index, RunsScripts):
-        index.run_script(_GIVE_BACK, keys=[key], args=(holder,))
-    elif isinstance(index, Keeps) and index.kept(key) == holder.encode():
-        index.drop(key)
+    if isinstance(keys, ScriptRunner):
+        keys.run_script(_RELEASE, keys=[key], args=(holder,))
+    elif keys.read(key) == holder.encode():
+        keys.drop(key)

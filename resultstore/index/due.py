@@ -4,7 +4,7 @@ import threading
 import time
 from typing import Final, cast
 
-from resultstore.index.index import Index, RunsScripts
+from resultstore.index.index import Index, ScriptRunner
 
 # By the server's clock: the gateways' clocks differ. A name that is there already is seen to at the later time.
 _NOW: Final = """
@@ -33,7 +33,7 @@ class DueTimes:
     """
 
     def __init__(self, index: Index, key: str) -> None:
-        self._scripts = index if isinstance(index, RunsScripts) else None
+        self._scripts = index.keys if isinstance(index.keys, ScriptRunner) else None
         self._key = key
         self._here: dict[str, float] = {}
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Mailbox: what one waiter has not taken yet; every driver's `Watch`, over Events."""
+"""Inbox: the Events that one waiter has not read yet."""
 
 import threading
 from collections import deque
@@ -6,33 +6,33 @@ from typing import Final, Generic, TypeVar
 
 from resultstore.model.event import Event
 
-_KEPT: Final = 256  # events are hints: a waiter that sleeps through more than these only misses old ones
+_SIZE: Final = 256  # Events are hints: a waiter that misses more than these only misses old ones
 
-_Word = TypeVar("_Word")
+_Message = TypeVar("_Message")
 
 
-class Inbox(Generic[_Word]):
-    """Filled by a driver from any thread, emptied by the waiter that holds it.
+class Inbox(Generic[_Message]):
+    """A bounded queue, filled by a driver from any thread and read by one waiter.
 
     Args:
-        kept: how many it holds; the oldest go first.
+        size: the maximum number of messages; the oldest are dropped.
     """
 
-    def __init__(self, *, kept: int = _KEPT) -> None:
-        self._letters: deque[_Word | None] = deque(maxlen=kept)
+    def __init__(self, *, size: int = _SIZE) -> None:
+        self._messages: deque[_Message | None] = deque(maxlen=size)
         self._filled = threading.Condition()
 
-    def put(self, letter: _Word | None) -> None:
-        """Hand one over, or None for "something may have been missed: check again"."""
+    def put(self, message: _Message | None) -> None:
+        """Add a message, or None for "an Event may have been missed: load the record again"."""
         with self._filled:
-            self._letters.append(letter)
+            self._messages.append(message)
             self._filled.notify()
 
-    def wait(self, timeout_s: float) -> _Word | None:
-        """The next one; None when none came in `timeout_s` seconds, or when the waiter must check again."""
+    def wait(self, timeout_s: float) -> _Message | None:
+        """Return the next message; None after `timeout_s`, or if the waiter must load the record again."""
         with self._filled:
-            self._filled.wait_for(lambda: bool(self._letters), max(0.0, timeout_s))
-            return self._letters.popleft() if self._letters else None
+            self._filled.wait_for(lambda: bool(self._messages), max(0.0, timeout_s))
+            return self._messages.popleft() if self._messages else None
 
 
 class EventInbox(Inbox[Event]):

@@ -1,4 +1,4 @@
-"""Index: holds Results by id and announces each change."""
+"""Index: the contract of a driver that stores Results by id and announces each change."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -13,263 +13,250 @@ from resultstore.model.spill import Spill
 
 
 class Overwrite(StrEnum):
-    """What a save may replace. A SUCCESS that can be read, and a tombstone, are never replaced."""
+    """What a save may replace. A readable SUCCESS and a tombstone are never replaced."""
 
-    UNLESS_SUCCESS = "anything"  # a transition: over everything but SUCCESS
-    IF_UNFINISHED = "unfinished"  # putting a sealed Result back: over nothing or a non-terminal state
-    IF_ABSENT = "nothing"  # announcing work at dispatch: only where no record stands
-    UNREADABLE = "unreadable"  # a record that the caller could not read: over everything but a tombstone
-
-
-class Watch(Protocol):
-    """An open subscription to the changes of one id. Subscribed once the `with` block is entered."""
-
-    def wait(self, timeout_s: float) -> Event | None:
-        """The next Event, or None when none came in `timeout_s`.
-
-        A lost connection is restored inside and answers None at once: the caller checks again.
-        """
+    UNLESS_SUCCESS = "anything"  # a transition: replaces everything but SUCCESS
+    IF_UNFINISHED = "unfinished"  # restoring a sealed Result: replaces nothing, or a non-terminal state
+    IF_ABSENT = "nothing"  # announcing work at dispatch: written only if there is no record
+    UNREADABLE = "unreadable"  # a record that the caller could not read: replaces everything but a tombstone
 
 
 @runtime_checkable
 class Index(Protocol):
-    """Results by id, each transition atomic. Raises IndexUnavailable when the server cannot be reached.
+    """Store Results by id, each transition atomic. Every method raises IndexUnavailable if the server is away.
 
-    Where an index also `Buries`, `peek` and `load` return a tombstone as a Result that is `deleted`.
+    `peek` and `load` return a tombstone as a Result that is `deleted`.
     """
 
     def peek(self, result_id: str) -> Result | None:
-        """The small record alone: state, progress, times, a small value; what lies beside it is left at its default."""
+        """Return the small record (state, progress, times, a small value); larger parts are left at their defaults."""
 
     def load(self, result_id: str) -> Result | None:
-        """The record with what lies beside it (larger values, Artifacts, traceback, extra) in one round trip."""
+        """Return the whole record in one round trip, with larger values, Artifacts, traceback and extra."""
 
     def save(self, result: Result, *, ttl_s: int | None, over: Overwrite = Overwrite.UNLESS_SUCCESS) -> bool:
-        """Write the record if `over` allows, let it expire after `ttl_s`, and announce it. Whether it was written.
+        """Write the record if `over` allows, expire it after `ttl_s`, announce it. Return whether it was written.
 
-        Idempotent: the same save twice leaves what one leaves, and counts as written both times; with
-        `Overwrite.IF_ABSENT` only the first one does.
+        Idempotent: repeating a save changes nothing and returns True again, except with `Overwrite.IF_ABSENT`.
         """
 
     def delete(self, result_id: str) -> None:
-        """Remove the record and what lies beside it, but not a tombstone; no error when there is none."""
+        """Delete the whole record, but not a tombstone. Do nothing if there is none."""
 
-    def watch(self, result_id: str) -> AbstractContextManager[Watch]:
-        """Subscribe to an id; the channel is gone when the block is left."""
+    def write_tombstone(self, result_id: str, *, owner: str, ttl_s: int) -> None:
+        """Replace the record by a tombstone for `ttl_s`, and announce the deletion to those who watch the id.
 
-
-@runtime_checkable
-class Buries(Protocol):
-    """The further power of keeping what was deleted from coming back."""
-
-    def bury(self, result_id: str, *, owner: str, ttl_s: int) -> None:
-        """Write a tombstone over the record, whatever it says, and announce the deletion to those who watch the id.
-
-        For `ttl_s` seconds every save of this id is refused.
+        While the tombstone exists, every save of this id is refused.
         """
 
+    @property
+    def listing(self) -> "Listing":
+        """Reads many records, and lists ids."""
 
-@runtime_checkable
-class Lists(Protocol):
-    """The further power of saying which ids there are."""
+    @property
+    def owners(self) -> "OwnerLists":
+        """Records what is stored of each owner."""
 
-    def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
-        """Up to `limit` ids, newest first where an owner is named, else in any order."""
+    @property
+    def keys(self) -> "Keys":
+        """Small bytes under the caller's own keys."""
+
+    @property
+    def unconfirmed(self) -> "UnconfirmedWrites":
+        """Writes that may be lost."""
+
+    @property
+    def events(self) -> "Events":
+        """Subscriptions to changes, by id and by owner."""
 
 
 class Owned(msgspec.Struct, frozen=True):
-    """One line of an owner's list: an id, and when its Result was made (epoch seconds)."""
+    """An entry of an owner's list: an id, and when its Result was created (epoch seconds)."""
 
     id: str
     made_at: float
 
 
-@runtime_checkable
-class ListsOwned(Protocol):
-    """The further power of saying what an owner has, for as long as anything of it is stored."""
+class Listing(Protocol):
+    """Lists ids, and reads many records in one round trip."""
+
+    def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
+        """Yield up to `limit` ids: with an owner the newest first, else in any order."""
 
     def owned(self, owner: str) -> Iterator[Owned]:
-        """The owner's Results that have a record, or of which something is stored; the newest first."""
-
-    def enlist(self, owner: str, result_id: str, *, made_at: float | None, stored_until: float) -> None:
-        """Note that something of this id is stored until then (epoch seconds; infinite for ever).
-
-        Listed as made at `made_at`; not listed where that is None.
-        """
-
-    def unlist(self, owner: str, result_ids: list[str]) -> None:
-        """List these no more, as they have neither a record nor a seal. What is stored of them stays noted."""
-
-
-@runtime_checkable
-class ErasesOwned(Protocol):
-    """The further power of forgetting all that is noted of an owner."""
+        """Yield the owner's Results that have a record or stored bytes, the newest first."""
 
     def everything(self, owner: str) -> list[str]:
-        """Every id of this owner of which something may be stored, also those that are no Results."""
-
-    def forget(self, owner: str, result_id: str) -> None:
-        """Note nothing of this id any more: nothing is stored of it. Nobody is told."""
-
-    def erase(self, owner: str) -> None:
-        """Forget the owner's lists, Events, counts and keys. The records themselves are left."""
-
-
-@runtime_checkable
-class LoadsMany(Protocol):
-    """The further power of finding many Results in one round trip.
-
-    A record that cannot be read is skipped: logged, counted in `unreadable_total`, and given as None.
-    """
-
-    def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """What `load` gives for each id, in their order; None also for a record that cannot be read."""
+        """Return every id of the owner that may have stored bytes, also ids that are no Results."""
 
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """What `peek` gives for each id, in their order; None also for a record that cannot be read."""
+        """Return what `Index.peek` returns for each id, in order; None also for an unreadable record.
+
+        An unreadable record is logged and counted in `unreadable_total`.
+        """
+
+    def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """Return what `Index.load` returns for each id, in order; None also for an unreadable record.
+
+        An unreadable record is logged and counted in `unreadable_total`.
+        """
 
     @property
     def unreadable_total(self) -> int:
-        """How many records this process has skipped because it could not read them."""
+        """Return how many unreadable records this process has skipped."""
 
 
-@runtime_checkable
-class Hints(Protocol):
-    """The further power of writing a record that may be lost, without waiting for the server."""
+class OwnerLists(Protocol):
+    """Records which ids an owner has for as long as their bytes are stored; `Listing.owned` reads it."""
 
-    def hint(self, result: Result, *, ttl_s: int | None) -> None:
-        """Write the record where none stands; raises nothing. `changed_at` is the caller's."""
+    def enlist(self, owner: str, result_id: str, *, made_at: float | None, stored_until: float) -> None:
+        """Record that bytes of this id are stored until `stored_until` (epoch seconds; infinite: for ever).
+
+        `Listing.owned` lists it as created at `made_at`; with None, only `Listing.everything` does.
+        """
+
+    def unlist(self, owner: str, result_ids: list[str]) -> None:
+        """Remove ids that have neither record nor seal from `Listing.owned`. `Listing.everything` keeps them."""
+
+    def remove_deleted(self, result_id: str, *, owner: str) -> None:
+        """Remove a deleted Result from the owner's lists, and announce the deletion (state `seal.DELETED`)."""
+
+    def forget(self, owner: str, result_id: str) -> None:
+        """Remove an id without stored bytes from all lists of the owner. Announce nothing."""
+
+    def erase(self, owner: str) -> None:
+        """Delete the owner's lists, Events, counters and keys, but not the records."""
 
 
-@runtime_checkable
-class TellsEarly(Protocol):
-    """The further power of telling where a value stands while its attempt still seals it, so that it can be fetched."""
+class Keys(Protocol):
+    """Stores small bytes under the caller's own keys."""
 
-    def tell_early(self, result_id: str, spill: Spill) -> None:
-        """Tell whoever waits for the id, without waiting for the server; raises nothing."""
+    def read(self, key: str) -> bytes | None:
+        """Return what is stored under `key`, or None."""
+
+    def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what `read` returns for each key, in order."""
+
+    def keep(self, key: str, content: bytes, *, ttl_s: int | None) -> None:
+        """Store `content` for `ttl_s` (None: for ever), replacing what is there."""
+
+    def drop(self, key: str) -> None:
+        """Delete `key`. Do nothing if it does not exist."""
+
+    def claim(self, key: str, holder: str, *, ttl_s: int) -> bool:
+        """Take a distributed lock with a lease of `ttl_s`. Return whether `holder` has it now.
+
+        Only one holder has a key at a time. Claiming again renews the holder's own lease.
+        """
 
 
-@runtime_checkable
-class Notes(Protocol):
-    """The further power of gathering words under a door's own key, of which some may be lost."""
+class UnconfirmedWrites(Protocol):
+    """Writes without waiting for the server. They raise nothing, and any of them may be lost."""
 
-    def note(self, key: str, word: str, *, ttl_s: int | None) -> None:
-        """Add `word` to what stands there, for another `ttl_s` (None: for ever), without waiting; raises nothing."""
+    def save_if_absent(self, result: Result, *, ttl_s: int | None) -> None:
+        """Write the small record if there is none. The caller sets `changed_at`."""
 
-    def noted(self, key: str) -> frozenset[str]:
-        """What was noted under `key`."""
+    def add_note(self, key: str, note: str, *, ttl_s: int | None) -> None:
+        """Add `note` to the set under the caller's own `key`, which expires after `ttl_s` (None: never)."""
+
+    def read_notes(self, key: str) -> frozenset[str]:
+        """Return the notes under `key`. Waits for the server, and raises IndexUnavailable."""
+
+
+class Watch(Protocol):
+    """An open subscription to one id. It is subscribed once the `with` block is entered."""
+
+    def wait(self, timeout_s: float) -> Event | None:
+        """Return the next Event, or None if none came within `timeout_s`.
+
+        After a lost connection was restored it returns None at once: the caller loads the record again.
+        """
 
 
 class Subscription(Protocol):
-    """Hears many ids at once for whoever waits in `wait`; no thread of its own stands between server and waiter."""
+    """A subscription to many ids, read by the thread that waits."""
 
     def listen(self, result_ids: Sequence[str]) -> None:
-        """Begin to hear these ids. Does not wait for the server; while it is away, the ids are remembered."""
+        """Subscribe to these ids without waiting for the server. While it is away, they are remembered."""
 
     def leave(self, *result_ids: str) -> None:
-        """Stop hearing these ids. Never blocks: a garbage collector may call it."""
+        """Unsubscribe from these ids. Never blocks: a garbage collector may call it."""
 
     def wait(self, timeout_s: float) -> list[Announcement]:
-        """The Events that have come, at the latest after `timeout_s`; for one caller at a time.
+        """Return the Events that came, after `timeout_s` at the latest. One caller at a time.
 
-        An Event without a state says that the id is heard from now on: the caller checks it. One comes for each id
-        after `listen`, and again after a connection was lost.
+        An Event without a state means that the id is subscribed from now on: the caller loads its record.
+        One comes for each id after `listen`, and again after a lost connection.
         """
 
     def close(self) -> None:
-        """Hear nothing any more."""
-
-
-@runtime_checkable
-class ChecksIds(Protocol):
-    """The further power of telling an id that this index cannot store, before it is asked for together with others."""
-
-    def check_id(self, result_id: str) -> None:
-        """Raise BadReference for an id that cannot be stored here."""
-
-
-@runtime_checkable
-class HasSubscription(Protocol):
-    """The further power of hearing many ids over one connection."""
-
-    def line(self, *, also: Callable[[str], str] | None = None) -> Subscription:
-        """A new line; it connects at first use and serves the process that made it.
-
-        Where `also` names a second channel of an id, a message there is an Event without a state.
-        """
+        """Unsubscribe from everything."""
 
 
 class Feed(Protocol):
-    """Hears many owners at once, over one connection; used like a Line."""
+    """A subscription to many owners over one connection, used like a Subscription."""
 
     def listen(self, owners: Sequence[str]) -> None:
-        """Begin to hear what happens to their Results. Does not wait for the server; owners are remembered."""
+        """Subscribe to the Events of these owners without waiting for the server."""
 
     def leave(self, owner: str) -> None:
-        """Stop hearing an owner. Never blocks."""
+        """Unsubscribe from an owner. Never blocks."""
 
     def wait(self, timeout_s: float) -> list[OwnerEvent]:
-        """What has been told, at the latest after `timeout_s`; for one caller at a time.
+        """Return the Events that came, after `timeout_s` at the latest. One caller at a time.
 
-        A Told without an Event comes for each owner after `listen`, and again after a connection was lost: what was
-        told before may be missing, and `OwnerStreams.missed` has it.
+        An OwnerEvent without an Event comes for each owner after `listen`, and again after a lost connection.
+        Earlier Events may be missing then: `Events.read_missed` returns them.
         """
 
     def close(self) -> None:
-        """Hear nothing any more."""
+        """Unsubscribe from everything."""
 
 
-@runtime_checkable
-class OwnerStreams(Protocol):
-    """The further power of telling, in order, what happens to an owner's Results.
+class Events(Protocol):
+    """Subscriptions to changes by id, and to the ordered Events of an owner.
 
-    The owner "" stands for Results that nobody owns: they are told of as it happens, and never kept.
+    The owner "" is for Results without an owner: their Events are announced, but not stored.
     """
 
-    def feed(self) -> Feed:
-        """A new Feed; it connects at first use and serves the process that made it."""
+    def watch(self, result_id: str) -> AbstractContextManager[Watch]:
+        """Subscribe to one id for the length of the `with` block."""
 
-    def latest(self, owner: str) -> str:
-        """The place of the newest Event in the owner's stream; "0-0" where there is none."""
+    def open_subscription(self, *, also: Callable[[str], str] | None = None) -> Subscription:
+        """Return a new Subscription, for this process; it connects at first use.
 
-    def missed(self, owner: str, *, after: str) -> list[OwnerEvent] | None:
-        """What was told behind the place `after`; None when `after` is not (or no longer) in the stream."""
-
-    def tell_gone(self, result_id: str, *, owner: str) -> None:
-        """Tell the owner that a Result was deleted (state `seal.DELETED`), and take it off the owner's list."""
-
-
-@runtime_checkable
-class Keeps(Protocol):
-    """The further power of keeping a door's own small bytes under its own keys."""
-
-    def kept(self, key: str) -> bytes | None:
-        """What was kept under `key`, or None."""
-
-    def kept_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Return what `kept` gives for each key."""
-
-    def keep(self, key: str, content: bytes, *, ttl_s: int | None) -> None:
-        """Keep `content` for `ttl_s` (None: for ever) in place of what stood there."""
-
-    def drop(self, key: str) -> None:
-        """Keep nothing under `key` any more."""
-
-
-@runtime_checkable
-class Claims(Protocol):
-    """The further power of letting one of many do a thing, and another one when that one is gone."""
-
-    def claim(self, key: str, holder: str, *, ttl_s: int) -> bool:
-        """Whether `holder` has `key` from now on, for `ttl_s` seconds: nobody had it, or the same holder did.
-
-        Only one holder has a key at a time. Asking again is harmless: a lost answer costs nothing.
+        `also` names a second channel of each id. A message there becomes an Event without a state.
         """
 
+    def open_feed(self) -> Feed:
+        """Return a new Feed, for this process; it connects at first use."""
+
+    def last_event_id(self, owner: str) -> str:
+        """Return the stream id of the owner's newest Event, or "0-0"."""
+
+    def read_missed(self, owner: str, *, after: str) -> list[OwnerEvent] | None:
+        """Return the owner's Events after the stream id `after`; None if `after` is not in the stream any more."""
+
 
 @runtime_checkable
-class RunsScripts(Protocol):
-    """The further power of doing several things to a door's own keys in one atomic step."""
+class ScriptRunner(Protocol):
+    """Optional for `Keys`: several steps on the caller's own keys, in one atomic step. The memory driver has none."""
 
     def run_script(self, script: str, *, keys: Sequence[str], args: Sequence[str | bytes | float]) -> list[object]:
-        """Run `script` (Lua, `KEYS` and `ARGV`; it returns a list). A lost answer repeats it: make it idempotent."""
+        """Run a Lua `script` that returns a list. It must be idempotent: a lost answer repeats it."""
+
+
+@runtime_checkable
+class EarlyAnnouncer(Protocol):
+    """Optional for `Events`: waiters prefetch a value before it is sealed. The memory driver has none."""
+
+    def announce_early(self, result_id: str, spill: Spill) -> None:
+        """Announce where the value of the id is stored, without waiting for the server. Raises nothing."""
+
+
+@runtime_checkable
+class IdChecker(Protocol):
+    """Optional for `Index`: refuses ids that a Redis Cluster cannot store. The memory driver stores any id."""
+
+    def check_id(self, result_id: str) -> None:
+        """Raise BadReference for an id that cannot be stored here."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Final, cast
 
-from resultstore.index.index import Index, RunsScripts
+from resultstore.index.index import Index, ScriptRunner
 
 _SCRIPT: Final = resources.files("resultstore.index").joinpath("lease.lua").read_text(encoding="utf-8")
 
@@ -21,7 +21,7 @@ class Leases:
     """
 
     def __init__(self, index: Index) -> None:
-        self._scripts = index if isinstance(index, RunsScripts) else None
+        self._scripts = index.keys if isinstance(index.keys, ScriptRunner) else None
         self._here: dict[str, dict[str, tuple[float, int]]] = {}
         self._lock = threading.Lock()
 

@@ -8,7 +8,7 @@ from typing import Final, cast
 
 import msgspec
 
-from resultstore.index.index import Index, RunsScripts
+from resultstore.index.index import Index, ScriptRunner
 from resultstore.model import layout
 
 _SCRIPT: Final = resources.files("resultstore.index").joinpath("owner_bytes.lua").read_text(encoding="utf-8")
@@ -33,7 +33,7 @@ class OwnerBytes:
     """
 
     def __init__(self, index: Index) -> None:
-        self._scripts = index if isinstance(index, RunsScripts) else None
+        self._scripts = index.keys if isinstance(index.keys, ScriptRunner) else None
         self._here: dict[str, _OwnerTotals] = {}
         self._lock = threading.Lock()
 

@@ -2,7 +2,7 @@
 
 import time
 
-from resultstore.index.index import Claims, Index, Keeps, Lists, OwnerStreams, RunsScripts
+from resultstore.index.index import Index, ScriptRunner
 from resultstore.index.leases import Leases
 from resultstore.model import layout
 from resultstore.model.errors import IndexUnavailable
@@ -34,18 +34,14 @@ def may_write(index: Index) -> Defect | None:
     key, lease = layout.claim_key(probe.id), layout.quota_key(PROBE_ID, "probe")
     try:
         index.save(probe, ttl_s=_LIFE_S)
-        if isinstance(index, Lists):
-            list(index.ids(owner=PROBE_ID, limit=1))
-            list(index.ids(limit=1))
-        if isinstance(index, OwnerStreams):
-            index.tell_gone(probe.id, owner=PROBE_ID)
-        if isinstance(index, Keeps):
-            index.keep(key, b"probe", ttl_s=_LIFE_S)
-            index.kept(key)
-            index.drop(key)
-        if isinstance(index, Claims):
-            index.claim(key, PROBE_ID, ttl_s=_LIFE_S)
-        if isinstance(index, RunsScripts):
+        list(index.listing.ids(owner=PROBE_ID, limit=1))
+        list(index.listing.ids(limit=1))
+        index.owners.remove_deleted(probe.id, owner=PROBE_ID)
+        index.keys.keep(key, b"probe", ttl_s=_LIFE_S)
+        index.keys.read(key)
+        index.keys.drop(key)
+        index.keys.claim(key, PROBE_ID, ttl_s=_LIFE_S)
+        if isinstance(index.keys, ScriptRunner):
             Leases(index).take(lease, probe.id, ttl_s=_LIFE_S, most=1_000)
             Leases(index).leave(lease, probe.id)
         index.delete(probe.id)
@@ -59,7 +55,7 @@ def may_announce(index: Index) -> str | Defect:
     probe = _probe()
     began = time.monotonic()
     try:
-        with index.watch(probe.id) as watch:
+        with index.events.watch(probe.id) as watch:
             index.save(probe, ttl_s=_LIFE_S)
             heard = watch.wait(_HEARD_WITHIN_S)
         index.delete(probe.id)

@@ -12,8 +12,8 @@ import msgspec
 
 from resultstore.blobs.blobstore import BlobStore
 from resultstore.capture.spills import is_argument
-from resultstore.index.claims import give_back
-from resultstore.index.index import Claims, ErasesOwned, Keeps, ListsOwned, RunsScripts
+from resultstore.index.claims import release_claim
+from resultstore.index.index import ScriptRunner
 from resultstore.model import layout, seal as documents
 from resultstore.model.errors import (
     BadReference,
@@ -65,9 +65,9 @@ def rebuild(store: Store) -> Rebuilt:
 
     Raises Misconfigured where nothing can be listed, IndexUnavailable, BlobStoreUnavailable.
     """
-    blobs, index, lists = _needed(store)
+    blobs, index = _required(store), store.index
     token, tolerance = layout.new_nonce().encode(), FailureTolerance(_log, "seal_not_listed")
-    index.keep(layout.OWNERS_REBUILT_KEY, token, ttl_s=None)
+    index.keys.keep(layout.OWNERS_REBUILT_KEY, token, ttl_s=None)
     keys, done = (one.key for one in blobs.list("seals/")), Rebuilt()
     with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
         while batch := list(islice(keys, _BATCH)):
@@ -78,7 +78,7 @@ def rebuild(store: Store) -> Rebuilt:
             listed = [one for one in seals if one is not None and _is_listed(one, now=blobs.now())]
             for one in listed:
                 with tolerance.each(id=one.id):
-                    _enlist(store, lists, one)
+                    _enlist(store, one)
             done = Rebuilt(
                 seals=done.seals + len(seals),
                 listed=done.listed + len(listed),
@@ -86,7 +86,7 @@ def rebuild(store: Store) -> Rebuilt:
             )
     if tolerance.last is not None:
         raise tolerance.last  # when all that can be listed is
-    if index.kept(layout.OWNERS_REBUILT_KEY) == token:
+    if index.keys.read(layout.OWNERS_REBUILT_KEY) == token:
         store.owners.mark_complete()
     _log.info("owner_lists_rebuilt", seals=done.seals, listed=done.listed, unreadable=done.unreadable)
     return done
@@ -101,25 +101,23 @@ def erase(store: Store, owner: str) -> Erased:
     Raises Misconfigured where nothing can be listed, IndexUnavailable, BlobStoreUnavailable, and BadReference without
     an owner, or when workers go on storing new things for this one.
     """
-    blobs, index, _ = _needed(store)
-    if not isinstance(index, ErasesOwned):
-        raise Misconfigured("this index erases nothing: use redis:// or memory:// in RESULTSTORE_INDEX_URL")
+    blobs, index = _required(store), store.index
     if not owner:
         raise BadReference("what nobody owns has no owner to be erased: name one")
     if not store.owners.is_complete():
         rebuild(store)
     results, arguments = 0, 0
     for _ in range(_ROUNDS_MAX):
-        ids = index.everything(owner)
+        ids = index.listing.everything(owner)
         if not ids:
-            index.erase(owner)
+            index.owners.erase(owner)
             return Erased(results=results, arguments=arguments)
         tolerance = FailureTolerance(_log, "result_not_erased")
         for one in ids:
             with tolerance.each(id=one):
                 if is_argument(one):
                     _delete_content(blobs, one)
-                    index.forget(owner, one)
+                    index.owners.forget(owner, one)
                     arguments += 1
                 else:
                     _delete_result(store, blobs, one)
@@ -145,7 +143,7 @@ def rebuilding(store: Store) -> Iterator[None]:
             if ended.wait(_EVERY_S):
                 return
 
-    if store.blobs is not None and isinstance(store.index, ListsOwned):
+    if store.blobs is not None:
         threading.Thread(target=rounds, name="resultstore-owner-lists", daemon=True).start()
     try:
         yield
@@ -154,23 +152,20 @@ def rebuilding(store: Store) -> Iterator[None]:
 
 
 def _rebuild_if_lost(store: Store) -> None:
-    if store.owners.is_complete() or not isinstance(store.index, Claims):
+    if store.owners.is_complete():
         return
     holder = layout.new_nonce()
-    if store.index.claim(layout.OWNERS_CLAIM_KEY, holder, ttl_s=_CLAIM_S):
+    if store.index.keys.claim(layout.OWNERS_CLAIM_KEY, holder, ttl_s=_CLAIM_S):
         try:
             rebuild(store)
         finally:
-            give_back(store.index, layout.OWNERS_CLAIM_KEY, holder)
+            release_claim(store.index.keys, layout.OWNERS_CLAIM_KEY, holder)
 
 
-def _needed(store: Store) -> tuple[BlobStore, Keeps, ListsOwned]:
-    index, blobs = store.index, store.blobs
-    if blobs is None or not isinstance(index, Keeps) or not isinstance(index, ListsOwned):
-        raise Misconfigured(
-            "owners' lists need an object store and an index: see RESULTSTORE_BLOBS_URL and RESULTSTORE_INDEX_URL"
-        )
-    return blobs, index, index
+def _required(store: Store) -> BlobStore:
+    if store.blobs is None:
+        raise Misconfigured("owners' lists need an object store: set RESULTSTORE_BLOBS_URL")
+    return store.blobs
 
 
 def _answer(store: Store, blobs: BlobStore, key: str) -> Seal | ResultStoreError:
@@ -191,10 +186,10 @@ def _seal(answer: Seal | ResultStoreError) -> Seal | None:
     return None
 
 
-def _enlist(store: Store, lists: ListsOwned, seal: Seal) -> None:
+def _enlist(store: Store, seal: Seal) -> None:
     """List what a seal names, and count its bytes; what of it cannot be read any more is not counted."""
     result, made_at = seal.result(), seal.started_at or seal.sealed_at
-    lists.enlist(seal.owner, seal.id, made_at=made_at, stored_until=result.stored_until)
+    store.index.owners.enlist(seal.owner, seal.id, made_at=made_at, stored_until=result.stored_until)
     try:
         whole = result if seal.artifacts_at is None else store.load(seal.id)  # whose list was moved out
     except (Damaged, NotThere, Refused) as error:
@@ -229,6 +224,6 @@ def _delete_result(store: Store, blobs: BlobStore, result_id: str) -> None:
         LateBytes(store).expect(ticket)
         discard(blobs, ticket)
         tickets.give_up(ticket)
-    if isinstance(store.index, RunsScripts):
-        WebhookOutbox(store.index, store.trust.macs).done(result_id)
+    if isinstance(store.index.keys, ScriptRunner):
+        WebhookOutbox(store.index.keys, store.trust.macs).done(result_id)
     store.delete(result_id)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from resultstore.blobs.blobstore import BlobStore
-from resultstore.index.index import Buries, Index, Keeps, OwnerStreams
+from resultstore.index.index import Index
 from resultstore.model import layout
 from resultstore.model.errors import BlobStoreUnavailable, Damaged, NotThere, Refused
 from resultstore.model.result import Result, State
@@ -58,14 +58,13 @@ class ResultDeleter:
         spent = _is_spent(known)
         buried = not spent and self._buried(result_id, must=damaged or self._may_have_content(known))
         self._bury_record(result_id, owner=owner, ttl_s=BURIED_S if buried else SPENT_S if spent else ALONE_S)
-        if isinstance(self._index, Keeps):
-            self._index.drop(layout.order_key(result_id))
+        self._index.keys.drop(layout.order_key(result_id))
         if self._blobs is not None and not spent:
             for prefix in layout.content_prefixes(result_id):
                 self._blobs.delete([stored.key for stored in self._blobs.list(prefix)])
         self._uncount(owner, result_id)
-        if (known is not None or owner) and isinstance(self._index, OwnerStreams):
-            self._index.tell_gone(result_id, owner=owner)
+        if known is not None or owner:
+            self._index.owners.remove_deleted(result_id, owner=owner)
 
     def tombstone(self, result_id: str) -> Result | None:
         """The record's tombstone, which says whose it was; None where there is none."""
@@ -75,8 +74,7 @@ class ResultDeleter:
     def bury(self, result_id: str, *, owner: str) -> None:
         """End an id of which nothing is stored, and nothing was sealed: an upload that is given up."""
         self._bury_record(result_id, owner=owner, ttl_s=ALONE_S)
-        if isinstance(self._index, OwnerStreams):
-            self._index.tell_gone(result_id, owner=owner)
+        self._index.owners.remove_deleted(result_id, owner=owner)
 
     def _buried(self, result_id: str, *, must: bool) -> bool:
         """Whether a tombstone is now in the object store. Raises BlobStoreUnavailable where there `must` be one."""
@@ -93,10 +91,7 @@ class ResultDeleter:
         return True
 
     def _bury_record(self, result_id: str, *, owner: str, ttl_s: int) -> None:
-        if isinstance(self._index, Buries):
-            self._index.bury(result_id, owner=owner, ttl_s=ttl_s)
-        else:
-            self._index.delete(result_id)
+        self._index.write_tombstone(result_id, owner=owner, ttl_s=ttl_s)
 
     def _owner(self, known: Result | None, result_id: str) -> str:
         """Whose it is; an earlier deletion that failed has left that in its tombstone."""

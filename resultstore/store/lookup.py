@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from resultstore.index.index import Buries, Index, LoadsMany, Overwrite
+from resultstore.index.index import Index, Overwrite
 from resultstore.model.errors import (
     BadReference,
     BlobStoreUnavailable,
@@ -159,13 +159,10 @@ class Lookup:
         return is_answer and not result.deleted and self._trust.vouches(result)
 
     def _peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        index = self._index
-        return index.peek_many(result_ids) if isinstance(index, LoadsMany) else list(map(index.peek, result_ids))
+        return self._index.listing.peek_many(result_ids)
 
     def _load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        if isinstance(self._index, LoadsMany):
-            return self._index.load_many(result_ids)
-        return [self._index.load(one) for one in result_ids]
+        return self._index.listing.load_many(result_ids)
 
     def _one_of_many(self, result: Result | None, result_id: str) -> Result | None:
         """`_sealed_or`; the record as it is where the seal cannot be read: the other ids are answered all the same."""
@@ -228,8 +225,7 @@ class Lookup:
             _log.warning("record_not_restored", id=sealed.id, error=str(error))
 
     def _bury(self, sealed: Result) -> None:
-        if isinstance(self._index, Buries):
-            self._index.bury(sealed.id, owner=sealed.owner, ttl_s=BURIED_S)
+        self._index.write_tombstone(sealed.id, owner=sealed.owner, ttl_s=BURIED_S)
 
     def _put_back(self, sealed: Result, *, over: Overwrite) -> None:
         left_s = math.inf if sealed.expires_at is None else sealed.expires_at - time.time()

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from resultstore.blobs.blobstore import BlobStore
-from resultstore.index.index import ErasesOwned, Index, Keeps, ListsOwned, Owned
+from resultstore.index.index import Index, Owned
 from resultstore.model import layout
 from resultstore.model.errors import IndexUnavailable, ResultStoreError, Unavailable
 from resultstore.model.result import Result
@@ -51,7 +51,6 @@ class Owners:
         self._index = index
         self._blobs = blobs
         self._lookup = lookup
-        self._lists = index if isinstance(index, ListsOwned) else None
         self._incomplete_until = 0.0
         self._owes = False  # something was stored while the index was away, and is not noted
 
@@ -61,7 +60,7 @@ class Owners:
         A line may have neither a record nor a seal: `load` finds that out, and takes it off the list.
         """
         found: list[Owned] = []
-        for one in () if self._lists is None else self._lists.owned(owner):
+        for one in self._index.listing.owned(owner):
             if len(found) == limit:
                 break
             found.append(one)
@@ -71,8 +70,8 @@ class Owners:
         """The Results of these lines that are the owner's own; each that has no record is read from its seal."""
         known = dict(zip(result_ids, self._lookup.find_many(result_ids), strict=True))
         found = self._found([one for one, result in known.items() if result is None])
-        if self._lists is not None and (unknown := [one for one, answer in found.items() if answer is None]):
-            self._lists.unlist(owner, unknown)
+        if unknown := [one for one, answer in found.items() if answer is None]:
+            self._index.owners.unlist(owner, unknown)
         answers = [known[one] or found.get(one) for one in result_ids]
         # Whoever can write to Redis can put any id on anybody's list: record and seal say whose it is.
         mine = tuple(one for one in answers if isinstance(one, Result) and one.owner == owner)
@@ -104,11 +103,11 @@ class Owners:
         Not after the index was lost, until they were rebuilt from the seals. Without an object store there is nothing
         beyond the index.
         """
-        if self._blobs is None or not isinstance(self._index, Keeps):
-            return self._blobs is None
+        if self._blobs is None:
+            return True
         if time.monotonic() < self._incomplete_until:
             return False
-        if self._index.kept(layout.OWNERS_COMPLETE_KEY) == _YES:
+        if self._index.keys.read(layout.OWNERS_COMPLETE_KEY) == _YES:
             return True
         if next(iter(self._blobs.list("seals/")), None) is None:
             self.mark_complete()
@@ -118,8 +117,7 @@ class Owners:
 
     def mark_complete(self) -> None:
         """Note that the lists name everything: nothing was sealed yet, or they were rebuilt."""
-        if isinstance(self._index, Keeps):
-            self._index.keep(layout.OWNERS_COMPLETE_KEY, _YES, ttl_s=None)
+        self._index.keys.keep(layout.OWNERS_COMPLETE_KEY, _YES, ttl_s=None)
         self._incomplete_until = 0.0
 
     def expect(self, owner: str, result_id: str, *, made_at: float | None, retention: str) -> None:
@@ -135,22 +133,22 @@ class Owners:
 
     def forget(self, owner: str, result_id: str) -> None:
         """Note nothing of an id any more, of which nothing is stored after all. Best effort: the line expires."""
-        if not owner or not isinstance(self._index, ErasesOwned):
+        if not owner:
             return
         try:
-            self._index.forget(owner, result_id)
+            self._index.owners.forget(owner, result_id)
         except IndexUnavailable as error:
             _log.warning("owner_list_not_written", id=result_id, error=str(error))
 
     def note(self, owner: str, result_id: str, *, made_at: float | None, stored_until: float) -> None:
         """Note that something of an id is stored until then. Without the index the lists are known to be incomplete."""
-        if self._lists is None or not owner:
+        if not owner:
             return
         try:
-            if self._owes and isinstance(self._index, Keeps):
-                self._index.drop(layout.OWNERS_COMPLETE_KEY)
+            if self._owes:
+                self._index.keys.drop(layout.OWNERS_COMPLETE_KEY)
                 self._owes = False
-            self._lists.enlist(owner, result_id, made_at=made_at, stored_until=stored_until)
+            self._index.owners.enlist(owner, result_id, made_at=made_at, stored_until=stored_until)
         except IndexUnavailable as error:
             self._owes = True
             _log.warning("owner_list_not_written", id=result_id, error=str(error))

@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 
 from resultstore.blobs.blobstore import BlobStore, SignedUrl, Signer
 from resultstore.blobs.stream import Source
-from resultstore.index.index import Index, Lists, Overwrite, Watch
+from resultstore.index.index import Index, Overwrite, Watch
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import BlobStoreUnavailable, Misconfigured, ResultDeleted, ResultStoreError, TooLarge
@@ -282,13 +282,11 @@ class Store:
 
     def watch(self, result_id: str) -> AbstractContextManager[Watch]:
         """Subscribe to the changes of an id."""
-        return self.index.watch(id_of(result_id))
+        return self.index.events.watch(id_of(result_id))
 
     def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
         """Up to `limit` ids that the index knows, newest first where an owner is named."""
-        if not isinstance(self.index, Lists):
-            raise Misconfigured("this index cannot list ids: use redis:// or memory:// in RESULTSTORE_INDEX_URL")
-        return self.index.ids(owner=owner, limit=limit)
+        return self.index.listing.ids(owner=owner, limit=limit)
 
     def save(self, result: Result, *, over: Overwrite = Overwrite.UNLESS_SUCCESS, ttl_s: int | None = None) -> bool:
         """Write the record and announce it; whether it was written (a SUCCESS or a deletion is never overwritten).

@@ -30,7 +30,7 @@ def wait_for(
     patient_until = time.monotonic() + PATIENCE_S
     while True:
         try:
-            with index.watch(result_id) as watch:
+            with index.events.watch(result_id) as watch:
                 while True:
                     found = find(result_id)
                     if found is not None and found.terminal:

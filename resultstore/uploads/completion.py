@@ -10,8 +10,8 @@ import msgspec
 
 from resultstore.blobs.blobstore import MultipartStore, Stored, UnsignedHeaderReader
 from resultstore.dispatch.orders import Dispatcher, Order
-from resultstore.index.claims import give_back
-from resultstore.index.index import Claims, Overwrite
+from resultstore.index.claims import release_claim
+from resultstore.index.index import Overwrite
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BlobUnreadable, Misconfigured, ResultMissing, ResultStoreError, UploadRejected
@@ -40,12 +40,11 @@ class UploadCompleter:
     """
 
     def __init__(self, store: Store, *, dispatcher: Dispatcher) -> None:
-        blobs, index = store.blobs, store.index
-        if blobs is None or not isinstance(blobs, MultipartStore) or not isinstance(index, Claims):
+        blobs = store.blobs
+        if blobs is None or not isinstance(blobs, MultipartStore):
             raise Misconfigured("uploads need an object store and an index: see RESULTSTORE_BLOBS_URL and _INDEX_URL")
         self._store = store
         self._blobs: UploadBlobs = blobs
-        self._claims = index
         self._dispatcher = dispatcher
         self._sniffer = Sniffer()
         self._tickets = Tickets(store)
@@ -99,11 +98,11 @@ class UploadCompleter:
         life_s = CLAIM_S + ticket.asked.size_bytes // _JOINED_BYTES_PER_S
         is_ours = True  # for all that we know, when no answer comes
         try:
-            is_ours = self._claims.claim(key, holder, ttl_s=life_s)
+            is_ours = self._store.index.keys.claim(key, holder, ttl_s=life_s)
             yield is_ours
         finally:
             if is_ours:
-                give_back(self._store.index, key, holder)
+                release_claim(self._store.index.keys, key, holder)
 
     def _completed(self, ticket: Ticket) -> Result:
         result = self._found(ticket)

@@ -19,7 +19,7 @@ from resultstore.blobs.blobstore import (
     Signer,
 )
 from resultstore.dispatch.offers import Offer, Offers
-from resultstore.index.index import Overwrite, OwnerStreams
+from resultstore.index.index import Overwrite
 from resultstore.model import layout
 from resultstore.model.errors import (
     BadInput,
@@ -177,8 +177,7 @@ class TicketIssuer:
             self._blobs.abort_parts(ticket.key, upload_id=ticket.upload_id)
         self._store.index.delete(upload_id)
         self._tickets.forget(upload_id)
-        if isinstance(self._store.index, OwnerStreams):
-            self._store.index.tell_gone(upload_id, owner=owner)
+        self._store.index.owners.remove_deleted(upload_id, owner=owner)
 
     def ticket(self, upload_id: str) -> Ticket:
         """The ticket of an upload. Raises ResultMissing."""

@@ -9,13 +9,12 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
 from resultstore.blobs.blobstore import Stored
-from resultstore.index.claims import give_back
-from resultstore.index.index import Claims
+from resultstore.index.claims import release_claim
 from resultstore.model import layout
 from resultstore.model.errors import Damaged, NotThere, Refused, UploadIncomplete
 from resultstore.model.result import State
@@ -154,12 +153,12 @@ class Reconciler:
     def _collected_today(self) -> int:
         """`_collected` once a day; again soon when it could not be done."""
         key, holder = layout.COLLECTING_KEY, uuid.uuid4().hex
-        if not cast("Claims", self._store.index).claim(key, holder, ttl_s=_ORPHANS_EVERY_S):
+        if not self._store.index.keys.claim(key, holder, ttl_s=_ORPHANS_EVERY_S):
             return 0
         try:
             return self._collected()
         except BaseException:
-            give_back(self._store.index, key, holder)
+            release_claim(self._store.index.keys, key, holder)
             raise
 
     def _collected(self) -> int:
@@ -188,7 +187,7 @@ class Reconciler:
         return result is None or (result.failure is not None and result.state == State.FAILURE and not result.artifacts)
 
     def _claimed(self, key: str, length_s: float) -> bool:
-        return cast("Claims", self._store.index).claim(key, uuid.uuid4().hex, ttl_s=int(length_s))
+        return self._store.index.keys.claim(key, uuid.uuid4().hex, ttl_s=int(length_s))
 
 
 def is_old(stored: Stored, *, now: float) -> bool:

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from resultstore.index.index import Keeps
 from resultstore.model import layout
 from resultstore.model.errors import BadInput, ResultStoreError, UploadRejected
 from resultstore.model.result import text_of
@@ -37,11 +36,9 @@ def rejected(store: Store, attempt: Attempt, reason: BadInput) -> BadInput | Upl
     if not keys or store.blobs is None:
         return reason
     try:
-        if isinstance(store.index, Keeps):
-            LateBytes(store).expect_of(attempt.id)
+        LateBytes(store).expect_of(attempt.id)
         store.blobs.delete(keys)
-        if isinstance(store.index, Keeps):
-            store.index.drop(layout.order_key(attempt.id))  # nothing is left to do it again with
+        store.index.keys.drop(layout.order_key(attempt.id))  # nothing is left to do it again with
     except ResultStoreError as error:
         _log.warning("upload_not_discarded", id=attempt.id, error=str(error))
     return UploadRejected(text_of(reason))

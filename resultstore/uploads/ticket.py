@@ -6,11 +6,10 @@ from typing import Final
 
 import msgspec
 
-from resultstore.index.index import Keeps
 from resultstore.index.leases import Leases
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import BadReference, Misconfigured, RecordUnreadable
+from resultstore.model.errors import BadReference, RecordUnreadable
 from resultstore.model.result import Result
 from resultstore.settings import Settings
 from resultstore.store import Store
@@ -100,12 +99,10 @@ class Tickets:
     """The tickets of one Store, each with a mac where there is a secret key: who writes to Redis cannot name bytes.
 
     Args:
-        store: in whose index they are kept. Raises Misconfigured when that keeps nothing.
+        store: in whose index they are kept.
     """
 
     def __init__(self, store: Store) -> None:
-        if not isinstance(store.index, Keeps):
-            raise Misconfigured("this index keeps no tickets: use redis:// or memory:// in RESULTSTORE_INDEX_URL")
         self._index = store.index
         self._macs = store.trust.macs
         self._open = Leases(store.index)
@@ -113,7 +110,7 @@ class Tickets:
 
     def keep(self, ticket: Ticket) -> None:
         """Remember it, and list it as open for as long as it is."""
-        self._index.keep(layout.ticket_key(ticket.id), self._written(ticket), ttl_s=self._kept_for_s)
+        self._index.keys.keep(layout.ticket_key(ticket.id), self._written(ticket), ttl_s=self._kept_for_s)
         if ticket.closed:
             self._left(ticket.id)
             return
@@ -132,7 +129,7 @@ class Tickets:
 
     def ended(self, upload_id: str) -> Ticket | None:
         """The same, also of an upload that was given up."""
-        kept = self._index.kept(layout.ticket_key(upload_id))
+        kept = self._index.keys.read(layout.ticket_key(upload_id))
         return None if kept is None else self._read(upload_id, kept)
 
     def signed(self, ticket: Ticket) -> str:
@@ -173,7 +170,7 @@ class Tickets:
 
     def forget(self, upload_id: str) -> None:
         """Remember nothing of it any more."""
-        self._index.drop(layout.ticket_key(upload_id))
+        self._index.keys.drop(layout.ticket_key(upload_id))
         self._left(upload_id)
 
     def open_ids(self) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from resultstore.index.index import RunsScripts
+from resultstore.index.index import ScriptRunner
 from resultstore.model.errors import AddressRefused, Misconfigured
 from resultstore.model.mac import Macs
 from resultstore.store import Store
@@ -32,7 +32,7 @@ class Webhooks:
         self.signing = WebhookSigner(secret) if secret else None
         macs = Macs(settings.security.secret_key.encode())
         self._hear: Callable[[str], None] = _nobody_hears
-        self.outbox = WebhookOutbox(store.index, macs) if isinstance(store.index, RunsScripts) else None
+        self.outbox = WebhookOutbox(store.index.keys, macs) if isinstance(store.index.keys, ScriptRunner) else None
         self._of_tasks = {task: url for task, url in (addresses or {}).items() if url}
         self._default = default
         for one in {*self._of_tasks.values(), default} - {""}:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from resultstore.index.index import HasSubscription, Subscription
+from resultstore.index.index import Subscription
 from resultstore.model.errors import Damaged, Refused, ResultStoreError
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
@@ -36,7 +36,7 @@ class EndNotifier:
         self._store = store
         self._outbox = outbox
         self._ended = ended
-        self._line: Subscription | None = store.index.line() if isinstance(store.index, HasSubscription) else None
+        self._line: Subscription | None = store.index.events.open_subscription()
         self._heard: set[str] = set()
         self._look_at = 0.0
         self._stopped = threading.Event()

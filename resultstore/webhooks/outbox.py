@@ -6,7 +6,7 @@ from typing import Final, cast
 
 import msgspec
 
-from resultstore.index.index import RunsScripts
+from resultstore.index.index import ScriptRunner
 from resultstore.model import layout
 from resultstore.model.mac import Macs
 
@@ -44,7 +44,7 @@ class WebhookOutbox:
         macs: sign what is kept: whoever can write to Redis must not have results sent to himself.
     """
 
-    def __init__(self, index: RunsScripts, macs: Macs) -> None:
+    def __init__(self, index: ScriptRunner, macs: Macs) -> None:
         self._index = index
         self._macs = macs
         self._keys = [layout.webhooks_key(part) for part in ("hooks", "waiting", "due")]

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from resultstore.index.index import RunsScripts
+from resultstore.index.index import ScriptRunner
 from resultstore.index.leases import Leases
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.model import layout
@@ -26,7 +26,7 @@ def test_foreign_entry_hides_no_listed_result(redis_index, entry):
     key = layout.owner_key(owner)
     redis_index.client.zadd(key, {entry: 1e12})
 
-    found = list(redis_index.ids(owner=owner))
+    found = list(redis_index.listing.ids(owner=owner))
 
     assert found == [mine]
     assert redis_index.client.zrange(key, 0, -1) == [mine.encode()]
@@ -34,7 +34,7 @@ def test_foreign_entry_hides_no_listed_result(redis_index, entry):
 
 @pytest.mark.parametrize(("member", "weight"), [(b"\xff\xfe", b"1"), (b"bad", b"much"), (b"bad", b"nan")])
 def test_foreign_member_hides_no_other(redis_index, member, weight):
-    assert isinstance(redis_index, RunsScripts)
+    assert isinstance(redis_index.keys, ScriptRunner)
     key = layout.quota_key(uuid.uuid4().hex, "tickets")
     leases = Leases(redis_index)
     leases.take(key, "mine", ttl_s=60, most=5, weight=1)

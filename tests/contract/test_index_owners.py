@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from resultstore.index.index import ErasesOwned, Keeps, ListsOwned, Owned
+from resultstore.index.index import Owned
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 from resultstore.model.result import Result, State
@@ -25,7 +25,7 @@ def sealed(owner: str, *, lasts_s: float | None = 600, **more: object) -> Result
 
 
 def listed(index, owner: str) -> list[str]:
-    return [one.id for one in index.owned(owner)]
+    return [one.id for one in index.listing.owned(owner)]
 
 
 def until(what) -> None:
@@ -33,11 +33,6 @@ def until(what) -> None:
     while not what():
         assert time.monotonic() < end
         time.sleep(0.05)
-
-
-def test_a_driver_lists_what_is_owned(index):
-    assert isinstance(index, ListsOwned)
-    assert isinstance(index, ErasesOwned)
 
 
 @pytest.mark.parametrize("lasts_s", [600, None])
@@ -48,8 +43,8 @@ def test_what_is_stored_stays_listed_without_its_record(index, owner, lasts_s):
 
     until(lambda: index.load(stored.id) is None and index.load(small.id) is None)
 
-    assert listed(index, owner) == [stored.id] == list(index.ids(owner=owner))
-    assert stored.id in index.everything(owner)
+    assert listed(index, owner) == [stored.id] == list(index.listing.ids(owner=owner))
+    assert stored.id in index.listing.everything(owner)
 
 
 def test_what_is_stored_leaves_the_list_when_it_expires(index, owner):
@@ -79,33 +74,33 @@ def test_the_newest_comes_first_by_when_it_was_made(index, owner):
     index.delete(made[0].id)
     index.save(made[0].moved(State.SUCCESS, created_at=None, changed_at=9.0), ttl_s=60)  # read from its seal again
 
-    assert list(index.owned(owner)) == [Owned(made[1].id, 3.0), Owned(made[0].id, 2.0), Owned(made[2].id, 1.0)]
+    assert list(index.listing.owned(owner)) == [Owned(made[1].id, 3.0), Owned(made[0].id, 2.0), Owned(made[2].id, 1.0)]
 
 
 def test_what_is_noted_before_it_is_stored_is_listed(index, owner):
-    index.enlist(owner, "listed", made_at=5.0, stored_until=math.inf)
-    index.enlist(owner, "argument", made_at=None, stored_until=time.time() + 600)
+    index.owners.enlist(owner, "listed", made_at=5.0, stored_until=math.inf)
+    index.owners.enlist(owner, "argument", made_at=None, stored_until=time.time() + 600)
 
-    assert list(index.owned(owner)) == [Owned("listed", 5.0)]
-    assert set(index.everything(owner)) == {"listed", "argument"}
+    assert list(index.listing.owned(owner)) == [Owned("listed", 5.0)]
+    assert set(index.listing.everything(owner)) == {"listed", "argument"}
 
 
 def test_unlisted_ids_are_still_known_to_be_stored(index, owner):
-    index.enlist(owner, "one", made_at=5.0, stored_until=math.inf)
+    index.owners.enlist(owner, "one", made_at=5.0, stored_until=math.inf)
 
-    index.unlist(owner, ["one"])
+    index.owners.unlist(owner, ["one"])
 
-    assert (listed(index, owner), index.everything(owner)) == ([], ["one"])
+    assert (listed(index, owner), index.listing.everything(owner)) == ([], ["one"])
 
 
 def test_forgotten_ids_are_noted_nowhere(index, owner):
-    index.enlist(owner, "one", made_at=5.0, stored_until=math.inf)
-    index.enlist(owner, "two", made_at=5.0, stored_until=math.inf)
+    index.owners.enlist(owner, "one", made_at=5.0, stored_until=math.inf)
+    index.owners.enlist(owner, "two", made_at=5.0, stored_until=math.inf)
 
-    index.forget(owner, "one")
+    index.owners.forget(owner, "one")
 
-    assert (listed(index, owner), index.everything(owner)) == (["two"], ["two"])
-    assert index.latest(owner) == "0-0", "nobody is told"
+    assert (listed(index, owner), index.listing.everything(owner)) == (["two"], ["two"])
+    assert index.events.last_event_id(owner) == "0-0", "nobody is told"
 
 
 def test_a_deleted_id_is_on_no_list(index, owner):
@@ -113,29 +108,31 @@ def test_a_deleted_id_is_on_no_list(index, owner):
     for one in (gone, kept):
         index.save(one, ttl_s=60)
 
-    index.bury(gone.id, owner=owner, ttl_s=60)
+    index.write_tombstone(gone.id, owner=owner, ttl_s=60)
     assert listed(index, owner) == [kept.id]
-    index.tell_gone(gone.id, owner=owner)
+    index.owners.remove_deleted(gone.id, owner=owner)
 
-    assert index.everything(owner) == [kept.id]
+    assert index.listing.everything(owner) == [kept.id]
 
 
 def test_erasing_leaves_other_owners_alone(index, owner):
-    assert isinstance(index, Keeps)
     other = f"{owner}x"
     for one in (owner, other):
         index.save(sealed(one), ttl_s=60)
-        index.enlist(one, "argument", made_at=None, stored_until=math.inf)
-        index.keep(layout.quota_key(one, "stored"), b"1", ttl_s=60)
-        index.keep(layout.idempotency_key(one, "digest"), b"1", ttl_s=60)
+        index.owners.enlist(one, "argument", made_at=None, stored_until=math.inf)
+        index.keys.keep(layout.quota_key(one, "stored"), b"1", ttl_s=60)
+        index.keys.keep(layout.idempotency_key(one, "digest"), b"1", ttl_s=60)
 
-    index.erase(owner)
+    index.owners.erase(owner)
 
     def left(one: str) -> list[object]:
-        kept = [index.kept(layout.quota_key(one, "stored")), index.kept(layout.idempotency_key(one, "digest"))]
-        return [len(index.everything(one)), index.latest(one) != "0-0", *kept]
+        kept = [
+            index.keys.read(layout.quota_key(one, "stored")),
+            index.keys.read(layout.idempotency_key(one, "digest")),
+        ]
+        return [len(index.listing.everything(one)), index.events.last_event_id(one) != "0-0", *kept]
 
     assert left(other) == [2, True, b"1", b"1"]
     if left(owner)[0]:  # a record itself is deleted by whoever erases: in memory, it alone tells whose it is
-        assert index.everything(owner) == [one.id for one in index.owned(owner)]
+        assert index.listing.everything(owner) == [one.id for one in index.listing.owned(owner)]
     assert left(owner)[1:] == [False, None, None]

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from resultstore.index.index import Claims, HasSubscription, Hints, Keeps, LoadsMany, Notes, Overwrite, RunsScripts
+from resultstore.index.index import Overwrite, ScriptRunner
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.errors import Misconfigured
@@ -45,25 +45,16 @@ def all_heard(line, wanted: set):
     return events
 
 
-def test_a_driver_has_these_powers(index):
-    assert isinstance(index, LoadsMany)
-    assert isinstance(index, HasSubscription)
-    assert isinstance(index, Keeps)
-    assert isinstance(index, Hints)
-    assert isinstance(index, Claims)
-    assert isinstance(index, Notes)
-
-
 def test_what_was_noted_under_a_key_is_gathered_for_its_time(index, ids):
     key = f"rs:notes:{{{ids[0]}}}"
     for word in ("one", "two", "one"):
-        index.note(key, word, ttl_s=1)
+        index.unconfirmed.add_note(key, word, ttl_s=1)
     end = time.monotonic() + SOON_S
-    while index.noted(key) != {"one", "two"}:
+    while index.unconfirmed.read_notes(key) != {"one", "two"}:
         assert time.monotonic() < end
         time.sleep(0.01)
     end = time.monotonic() + 3
-    while index.noted(key):
+    while index.unconfirmed.read_notes(key):
         assert time.monotonic() < end
         time.sleep(0.02)
 
@@ -75,7 +66,7 @@ def test_one_of_many_gets_a_claim_and_the_next_one_when_it_has_ended(index, ids)
 
     def try_it(holder):
         gate.wait(timeout=10)
-        if index.claim(key, holder, ttl_s=1):
+        if index.keys.claim(key, holder, ttl_s=1):
             won.append(holder)
 
     threads = [threading.Thread(target=try_it, args=(f"holder-{n}",)) for n in range(8)]
@@ -85,13 +76,13 @@ def test_one_of_many_gets_a_claim_and_the_next_one_when_it_has_ended(index, ids)
         one.join(10)
 
     assert len(won) == 1
-    assert index.claim(key, won[0], ttl_s=1), "a lost answer must not cost the claim"
-    assert not index.claim(key, "another", ttl_s=1)
+    assert index.keys.claim(key, won[0], ttl_s=1), "a lost answer must not cost the claim"
+    assert not index.keys.claim(key, "another", ttl_s=1)
     end = time.monotonic() + SOON_S
-    while not index.claim(key, "another", ttl_s=60):
+    while not index.keys.claim(key, "another", ttl_s=60):
         assert time.monotonic() < end
         time.sleep(0.05)
-    assert not index.claim(key, won[0], ttl_s=1)
+    assert not index.keys.claim(key, won[0], ttl_s=1)
 
 
 def test_many_results_are_loaded_in_the_order_of_their_ids(index, ids):
@@ -99,17 +90,20 @@ def test_many_results_are_loaded_in_the_order_of_their_ids(index, ids):
     index.save(Result(id=small, state=State.SUCCESS, value=b"1"), ttl_s=60)
     index.save(Result(id=large, state=State.SUCCESS, value=b"v" * 5000), ttl_s=60)
 
-    found = index.load_many([large, unknown, small])
+    found = index.listing.load_many([large, unknown, small])
 
     assert [one and one.value for one in found] == [b"v" * 5000, None, b"1"]
-    assert index.load_many([]) == []
-    peeked = index.peek_many([large, unknown, small])
+    assert index.listing.load_many([]) == []
+    peeked = index.listing.peek_many([large, unknown, small])
     assert peeked == [index.peek(one) for one in (large, unknown, small)]
-    assert ([one and one.state for one in peeked], index.peek_many([])) == ([State.SUCCESS, None, State.SUCCESS], [])
+    assert ([one and one.state for one in peeked], index.listing.peek_many([])) == (
+        [State.SUCCESS, None, State.SUCCESS],
+        [],
+    )
 
 
 def test_a_line_says_from_when_an_id_is_heard_and_then_what_happens(index, ids):
-    line = index.line()
+    line = index.events.open_subscription()
     line.listen(ids[:2])
     assert all_heard(line, {(ids[0], ""), (ids[1], "")}) == {(ids[0], ""), (ids[1], "")}
 
@@ -121,7 +115,7 @@ def test_a_line_says_from_when_an_id_is_heard_and_then_what_happens(index, ids):
 
 
 def test_what_was_left_is_not_heard(index, ids):
-    line = index.line()
+    line = index.events.open_subscription()
     line.listen(ids[:2])
     all_heard(line, {(ids[0], ""), (ids[1], "")})
 
@@ -134,7 +128,7 @@ def test_what_was_left_is_not_heard(index, ids):
 
 
 def test_an_id_that_is_left_and_heard_again_is_heard(index, ids):
-    line = index.line()
+    line = index.events.open_subscription()
     line.listen(ids[:1])
     heard(line)
     line.leave(ids[0])
@@ -147,7 +141,7 @@ def test_an_id_that_is_left_and_heard_again_is_heard(index, ids):
 
 
 def test_a_line_that_hears_nothing_wakes_when_somebody_listens(index, ids):
-    line, came = index.line(), []
+    line, came = index.events.open_subscription(), []
     waiter = threading.Thread(target=lambda: came.extend(heard(line, 600)), daemon=True)
     waiter.start()
     time.sleep(0.1)
@@ -159,7 +153,7 @@ def test_a_line_that_hears_nothing_wakes_when_somebody_listens(index, ids):
 
 
 def test_a_closed_line_hears_nothing(index, ids):
-    line = index.line()
+    line = index.events.open_subscription()
     line.listen(ids)
     all_heard(line, {(one, "") for one in ids})
     line.close()
@@ -169,29 +163,29 @@ def test_a_closed_line_hears_nothing(index, ids):
 
 def test_what_is_kept_is_there_until_it_is_dropped(index):
     key = f"rs:test:{uuid.uuid4().hex}"
-    assert index.kept(key) is None
-    index.keep(key, b"one", ttl_s=60)
-    index.keep(key, b"two", ttl_s=None)
-    assert index.kept(key) == b"two"
-    index.drop(key)
-    index.drop(key)
-    assert index.kept(key) is None
+    assert index.keys.read(key) is None
+    index.keys.keep(key, b"one", ttl_s=60)
+    index.keys.keep(key, b"two", ttl_s=None)
+    assert index.keys.read(key) == b"two"
+    index.keys.drop(key)
+    index.keys.drop(key)
+    assert index.keys.read(key) is None
 
 
 def test_many_keys_are_read_in_their_order(index):
     keys = [f"rs:test:{{{number}}}:{uuid.uuid4().hex}" for number in range(5)]
     for one in keys[::2]:
-        index.keep(one, one.encode(), ttl_s=60)
+        index.keys.keep(one, one.encode(), ttl_s=60)
 
-    assert index.kept_many(keys) == [keys[0].encode(), None, keys[2].encode(), None, keys[4].encode()]
-    assert index.kept_many([]) == []
+    assert index.keys.read_many(keys) == [keys[0].encode(), None, keys[2].encode(), None, keys[4].encode()]
+    assert index.keys.read_many([]) == []
 
 
 def test_what_is_kept_for_a_second_is_gone_then(index):
     key = f"rs:test:{uuid.uuid4().hex}"
-    index.keep(key, b"one", ttl_s=1)
+    index.keys.keep(key, b"one", ttl_s=1)
     end = time.monotonic() + SOON_S
-    while index.kept(key) is not None:
+    while index.keys.read(key) is not None:
         assert time.monotonic() < end
         time.sleep(0.05)
 
@@ -202,13 +196,13 @@ def test_a_prefix_stands_before_every_key_and_hides_what_has_another(redis_url, 
 
     assert first.save(one, ttl_s=60)
     assert second.save(one.moved("STARTED"), ttl_s=60, over=Overwrite.IF_ABSENT)
-    first.keep(ids[1], b"1", ttl_s=60)
-    first.run_script("return redis.call('SET', KEYS[1], ARGV[1], 'EX', 60)", keys=[ids[2]], args=["2"])
+    first.keys.keep(ids[1], b"1", ttl_s=60)
+    first.keys.run_script("return redis.call('SET', KEYS[1], ARGV[1], 'EX', 60)", keys=[ids[2]], args=["2"])
 
     assert first.load(ids[0]).state == "SUCCESS"
     assert second.load(ids[0]).state == "STARTED"
-    assert list(first.ids(owner=one.owner)) == [ids[0]]
-    assert ids[0] in set(first.ids(limit=100_000))
+    assert list(first.listing.ids(owner=one.owner)) == [ids[0]]
+    assert ids[0] in set(first.listing.ids(limit=100_000))
     assert sorted(key.decode() for key in first.client.scan_iter(f"*{ids[0]}*")) == sorted(
         f"{prefix}{key}"
         for prefix in ("first:", "second:")
@@ -229,32 +223,32 @@ def soon(question) -> object:
 def test_a_hint_is_written_where_nothing_stands_and_never_over_anything(index, ids):
     index.save(Result(id=ids[0], state=State.STARTED), ttl_s=60)
     for one in ids[:2]:
-        index.hint(Result(id=one), ttl_s=60)
-    index.hint(Result(id=ids[2]), ttl_s=None)
+        index.unconfirmed.save_if_absent(Result(id=one), ttl_s=60)
+    index.unconfirmed.save_if_absent(Result(id=ids[2]), ttl_s=None)
     assert soon(lambda: index.peek(ids[2])).state == "PENDING"
     assert [index.peek(one).state for one in ids[:2]] == ["STARTED", "PENDING"]
 
 
 def test_a_hint_expires(redis_url, ids):
     index = RedisIndex(redis_url)
-    index.hint(Result(id=ids[1]), ttl_s=60)
+    index.unconfirmed.save_if_absent(Result(id=ids[1]), ttl_s=60)
     assert 0 < soon(lambda: index.client.ttl(f"rs:{{{ids[1]}}}") > 0 and index.client.ttl(f"rs:{{{ids[1]}}}")) <= 60
 
 
 def test_hints_go_on_after_a_lost_connection_and_never_fail(redis_url, ids):
     index = RedisIndex(redis_url)
-    index.hint(Result(id=ids[0]), ttl_s=60)
+    index.unconfirmed.save_if_absent(Result(id=ids[0]), ttl_s=60)
     soon(lambda: index.peek(ids[0]))
-    index._process()._hints._connection._sock.close()
+    index._client.mine()._no_reply._connection._sock.close()
     for one in ids[1:]:
-        index.hint(Result(id=one), ttl_s=60)
+        index.unconfirmed.save_if_absent(Result(id=one), ttl_s=60)
 
     def again() -> object:
-        index.hint(Result(id=ids[2]), ttl_s=60)
+        index.unconfirmed.save_if_absent(Result(id=ids[2]), ttl_s=60)
         return index.peek(ids[2])
 
     assert soon(again)
-    RedisIndex("redis://127.0.0.1:1").hint(Result(id=ids[0]), ttl_s=60)
+    RedisIndex("redis://127.0.0.1:1").unconfirmed.save_if_absent(Result(id=ids[0]), ttl_s=60)
 
 
 def test_a_prefix_with_a_brace_is_refused(redis_url):
@@ -264,5 +258,5 @@ def test_a_prefix_with_a_brace_is_refused(redis_url):
 
 def test_a_script_is_run_over_its_keys(redis_url, ids):
     index = RedisIndex(redis_url)
-    assert isinstance(index, RunsScripts)
-    assert index.run_script("return {#KEYS, ARGV[2]}", keys=ids, args=["a", "b"]) == [3, b"b"]
+    assert isinstance(index.keys, ScriptRunner)
+    assert index.keys.run_script("return {#KEYS, ARGV[2]}", keys=ids, args=["a", "b"]) == [3, b"b"]

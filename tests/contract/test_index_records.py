@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from resultstore.index.index import Index, Lists, Overwrite
+from resultstore.index.index import Index, Overwrite
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BadReference
 from resultstore.model.event import Event
@@ -21,7 +21,6 @@ TERMINAL = [State.FAILURE, State.REVOKED, State.SUCCESS]
 
 def test_a_driver_is_an_index_that_can_list(index):
     assert isinstance(index, Index)
-    assert isinstance(index, Lists)
 
 
 def test_an_unknown_id_is_none_and_not_an_error(index, one):
@@ -199,9 +198,9 @@ def test_an_owners_ids_are_listed_newest_first_and_nobody_elses(index):
         index.save(Result(id=result_id, owner=owner, created_at=1000.0 + n), ttl_s=60)
     index.save(Result(id=uuid.uuid4().hex, owner=other), ttl_s=60)
     index.save(Result(id=ids[0], owner=owner, state=State.SUCCESS, created_at=1000.0), ttl_s=60)
-    assert list(index.ids(owner=owner)) == ids[::-1]
-    assert list(index.ids(owner=owner, limit=2)) == ids[:2:-1]
-    assert list(index.ids(owner=uuid.uuid4().hex)) == []
+    assert list(index.listing.ids(owner=owner)) == ids[::-1]
+    assert list(index.listing.ids(owner=owner, limit=2)) == ids[:2:-1]
+    assert list(index.listing.ids(owner=uuid.uuid4().hex)) == []
 
 
 def test_deleted_and_expired_ids_are_not_listed(index):
@@ -212,17 +211,17 @@ def test_deleted_and_expired_ids_are_not_listed(index):
     index.save(deleted, ttl_s=60)
     index.delete(deleted.id)
     assert gone_within(index, expired.id, 2.0)
-    assert list(index.ids(owner=owner)) == [kept.id]
+    assert list(index.listing.ids(owner=owner)) == [kept.id]
 
 
 def test_anybodys_ids_are_listed_once_each_up_to_the_limit(index):
     saved = {uuid.uuid4().hex for _ in range(30)}
     for result_id in saved:
         index.save(Result(id=result_id, state=State.SUCCESS, value=b"v" * 500), ttl_s=60)
-    listed = list(index.ids(limit=1_000_000))
+    listed = list(index.listing.ids(limit=1_000_000))
     assert saved <= set(listed)
     assert len(listed) == len(set(listed))
-    assert len(list(index.ids(limit=7))) == 7
+    assert len(list(index.listing.ids(limit=7))) == 7
 
 
 @pytest.mark.parametrize("result_id", ["a b", "ünï/{x}", "}:+", "x" * 300])
@@ -233,12 +232,12 @@ def test_any_text_may_be_an_id(index, result_id, request):
         with pytest.raises(BadReference, match="begins with a brace"):
             index.save(done, ttl_s=60)
         return
-    with index.watch(result_id) as watch:
+    with index.events.watch(result_id) as watch:
         assert index.save(done, ttl_s=60)
         assert watch.wait(SOON_S) == Event(result_id, "SUCCESS")
     assert index.load(result_id) == done
-    assert list(index.ids(owner=result_id)) == [result_id]
-    assert result_id in set(index.ids(limit=1_000_000))
+    assert list(index.listing.ids(owner=result_id)) == [result_id]
+    assert result_id in set(index.listing.ids(limit=1_000_000))
 
 
 def gone_within(index, result_id, limit_s):

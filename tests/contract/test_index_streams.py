@@ -5,7 +5,6 @@ import uuid
 
 import pytest
 
-from resultstore.index.index import OwnerStreams
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.artifact import Artifact
@@ -38,7 +37,7 @@ def mine():
 @pytest.fixture
 def feed(index, owner):
     """A feed that hears this owner already."""
-    feed = index.feed()
+    feed = index.events.open_feed()
     feed.listen([owner])
     assert told(feed, 1) == [OwnerEvent(owner)]
     yield feed
@@ -59,16 +58,12 @@ def artifact(name: str) -> Artifact:
     )
 
 
-def test_a_driver_has_this_power(index):
-    assert isinstance(index, OwnerStreams)
-
-
 def test_all_that_happens_to_an_owners_results_is_told_in_order_and_nothing_of_others(index, owner, feed, mine):
     one = Result(id=mine, owner=owner)
     index.save(one, ttl_s=60)
     index.save(Result(id=uuid.uuid4().hex, owner=f"not-{owner}"), ttl_s=60)
     index.save(one.moved(State.PROGRESS, progress=Progress(1, 2), artifacts=(artifact("a"), artifact("b"))), ttl_s=60)
-    index.tell_gone(mine, owner=owner)
+    index.owners.remove_deleted(mine, owner=owner)
 
     heard = told(feed, 3)
 
@@ -87,15 +82,15 @@ def place(at: str) -> tuple[int, ...]:
 
 
 def test_what_was_missed_is_told_from_a_place_on(index, owner, feed, mine):
-    assert index.latest(owner) == "0-0"
-    assert index.missed(owner, after="0-0") == []
+    assert index.events.last_event_id(owner) == "0-0"
+    assert index.events.read_missed(owner, after="0-0") == []
     for state in ("PENDING", "STARTED", "SUCCESS"):
         index.save(Result(id=mine, owner=owner, state=state), ttl_s=60)
     first, second, third = told(feed, 3)
 
-    assert index.missed(owner, after=first.at) == [second, third]
-    assert index.missed(owner, after=third.at) == []
-    assert index.latest(owner) == third.at
+    assert index.events.read_missed(owner, after=first.at) == [second, third]
+    assert index.events.read_missed(owner, after=third.at) == []
+    assert index.events.last_event_id(owner) == third.at
 
 
 def test_a_place_that_is_not_in_the_stream_any_more_is_told_apart_from_nothing_missed(index, owner, feed, mine):
@@ -104,32 +99,32 @@ def test_a_place_that_is_not_in_the_stream_any_more_is_told_apart_from_nothing_m
     for n in range(1_300):
         index.save(Result(id=mine, owner=owner, state="PROGRESS", progress=Progress(n)), ttl_s=60)
 
-    assert index.missed(owner, after=oldest.at) is None
-    assert index.missed(owner, after="0-0") is None
-    assert index.missed(f"not-{owner}", after=oldest.at) is None
+    assert index.events.read_missed(owner, after=oldest.at) is None
+    assert index.events.read_missed(owner, after="0-0") is None
+    assert index.events.read_missed(f"not-{owner}", after=oldest.at) is None
 
 
 def test_a_deleted_result_leaves_its_owners_list(index, owner, mine):
     index.save(Result(id=mine, owner=owner), ttl_s=60)
     index.delete(mine)
-    index.tell_gone(mine, owner=owner)
-    assert list(index.ids(owner=owner)) == []
+    index.owners.remove_deleted(mine, owner=owner)
+    assert list(index.listing.ids(owner=owner)) == []
 
 
 def test_what_nobody_owns_is_told_to_who_listens_to_nobody(index, owner, mine):
-    feed = index.feed()
+    feed = index.events.open_feed()
     feed.listen([""])
     told(feed, 1)
 
     index.save(Result(id=mine), ttl_s=60)
     index.save(Result(id=uuid.uuid4().hex, owner=owner), ttl_s=60)
-    index.tell_gone(mine, owner="")
+    index.owners.remove_deleted(mine, owner="")
 
     end, heard = time.monotonic() + SOON_S, []
     while len(heard) < 2 and time.monotonic() < end:  # other tests share this Redis
         heard += [one for one in feed.wait(0.2) if one.event and one.event.id == mine]
     assert heard == [OwnerEvent("", "", Event(mine, "PENDING")), OwnerEvent("", "", Event(mine, DELETED))]
-    assert index.latest("") == "0-0"
+    assert index.events.last_event_id("") == "0-0"
     feed.close()
 
 

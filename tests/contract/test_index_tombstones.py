@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from resultstore.index.index import Buries, Overwrite
+from resultstore.index.index import Overwrite
 from resultstore.model.event import Event
 from resultstore.model.result import Result, State
 from resultstore.model.seal import DELETED
@@ -13,44 +13,45 @@ from resultstore.model.seal import DELETED
 ALL_STATES = [*State, "PACKING", DELETED]
 
 
-def test_a_driver_keeps_tombstones(index):
-    assert isinstance(index, Buries)
-
-
 @pytest.mark.parametrize("before", [None, *ALL_STATES])
 def test_a_tombstone_replaces_every_record(index, one, before):
     if before is not None:
         index.save(one.moved(before, value=b"v" * 5000, owner="ann"), ttl_s=60)
 
-    index.bury(one.id, owner="ann", ttl_s=60)
+    index.write_tombstone(one.id, owner="ann", ttl_s=60)
 
-    for found in (index.peek(one.id), index.load(one.id), *index.load_many([one.id]), *index.peek_many([one.id])):
+    for found in (
+        index.peek(one.id),
+        index.load(one.id),
+        *index.listing.load_many([one.id]),
+        *index.listing.peek_many([one.id]),
+    ):
         assert (found.deleted, found.owner, found.value, found.terminal) == (True, "ann", None, True)
 
 
 @pytest.mark.parametrize("over", Overwrite)
 @pytest.mark.parametrize("later", ALL_STATES)
 def test_no_save_replaces_a_tombstone(index, one, over, later):
-    index.bury(one.id, owner="", ttl_s=60)
+    index.write_tombstone(one.id, owner="", ttl_s=60)
 
     assert not index.save(one.moved(later, value=b"v" * 5000), ttl_s=60, over=over)
-    index.hint(one.moved(later), ttl_s=60)
+    index.unconfirmed.save_if_absent(one.moved(later), ttl_s=60)
     index.delete(one.id)
 
     assert index.load(one.id).deleted
-    assert one.id not in list(index.ids(limit=1_000_000))
+    assert one.id not in list(index.listing.ids(limit=1_000_000))
 
 
 def test_burying_again_is_no_error(index, one):
     for owner in ("ann", ""):
-        index.bury(one.id, owner=owner, ttl_s=60)
+        index.write_tombstone(one.id, owner=owner, ttl_s=60)
         assert (index.load(one.id).deleted, index.load(one.id).owner) == (True, owner)
 
 
 def test_whoever_watches_learns_of_the_deletion(index, one):
     index.save(one, ttl_s=60)
-    with index.watch(one.id) as watch:
-        index.bury(one.id, owner="", ttl_s=60)
+    with index.events.watch(one.id) as watch:
+        index.write_tombstone(one.id, owner="", ttl_s=60)
         end = time.monotonic() + 20
         while (event := watch.wait(1)) is None:
             assert time.monotonic() < end
@@ -58,7 +59,7 @@ def test_whoever_watches_learns_of_the_deletion(index, one):
 
 
 def test_a_tombstone_ends_with_its_time(index, one):
-    index.bury(one.id, owner="", ttl_s=1)
+    index.write_tombstone(one.id, owner="", ttl_s=1)
     end = time.monotonic() + 20
     while index.load(one.id) is not None:
         assert time.monotonic() < end
@@ -72,9 +73,9 @@ def test_an_owners_list_names_nothing_buried(index):
     for one in ids:
         index.save(Result(id=one, owner=owner), ttl_s=60)
 
-    index.bury(ids[1], owner=owner, ttl_s=60)
+    index.write_tombstone(ids[1], owner=owner, ttl_s=60)
 
-    assert set(index.ids(owner=owner)) == {ids[0], ids[2]}
+    assert set(index.listing.ids(owner=owner)) == {ids[0], ids[2]}
 
 
 def test_a_custom_state_of_that_name_is_no_tombstone(index, one):

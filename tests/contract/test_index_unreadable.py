@@ -5,7 +5,7 @@ import uuid
 import msgspec
 import pytest
 
-from resultstore.index.index import LoadsMany, Overwrite
+from resultstore.index.index import Overwrite
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.model import layout
 from resultstore.model.errors import RecordUnreadable
@@ -24,8 +24,8 @@ SPOILED = {
 def spoil(index, result_id: str, main: bytes) -> None:
     """Write bytes that this version cannot read where the record is."""
     if isinstance(index, MemoryIndex):
-        entry = index._entries[result_id]
-        index._entries[result_id] = msgspec.structs.replace(entry, main=main)
+        entry = index._records.entries[result_id]
+        index._records.entries[result_id] = msgspec.structs.replace(entry, main=main)
     else:
         index.client.set(layout.record_key(result_id), main, ex=60)
 
@@ -46,14 +46,12 @@ def ids(index, main):
 
 
 def test_it_is_skipped_and_counted_among_others(index, ids):
-    assert isinstance(index, LoadsMany)
-
-    for ask in (index.load_many, index.peek_many):
-        before = index.unreadable_total
+    for ask in (index.listing.load_many, index.listing.peek_many):
+        before = index.listing.unreadable_total
         found = ask(ids)
 
         assert [one and one.id for one in found] == [ids[0], None, ids[2]]
-        assert index.unreadable_total == before + 1
+        assert index.listing.unreadable_total == before + 1
 
 
 def test_by_itself_it_is_an_error_that_names_it(index, ids):
@@ -71,7 +69,7 @@ def test_it_is_replaced_by_who_could_not_read_it(index, ids):
 
 
 def test_it_is_buried_and_deleted_like_any_other(index, ids, main):
-    index.bury(ids[1], owner="", ttl_s=60)
+    index.write_tombstone(ids[1], owner="", ttl_s=60)
     assert index.load(ids[1]).deleted
 
     spoil(index, ids[0], main)

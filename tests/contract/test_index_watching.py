@@ -11,7 +11,7 @@ SOON_S = 5.0
 
 
 def test_a_watcher_hears_each_change_in_order(index, one):
-    with index.watch(one.id) as watch:
+    with index.events.watch(one.id) as watch:
         index.save(one.moved(State.STARTED), ttl_s=60)
         index.save(one.moved(State.PROGRESS, progress=Progress(1, 2, "half")), ttl_s=60)
         index.save(one.moved("PACKING"), ttl_s=60)
@@ -26,7 +26,7 @@ def test_a_watcher_hears_each_change_in_order(index, one):
 def test_a_change_between_subscribing_and_waiting_is_not_lost(index):
     for _ in range(50):
         result = Result(id=uuid.uuid4().hex, state=State.SUCCESS)
-        with index.watch(result.id) as watch:
+        with index.events.watch(result.id) as watch:
             index.save(result, ttl_s=60)
             assert watch.wait(SOON_S) == Event(result.id, "SUCCESS")
 
@@ -34,7 +34,7 @@ def test_a_change_between_subscribing_and_waiting_is_not_lost(index):
 def test_who_hears_of_a_change_finds_it_written(index):
     for _ in range(50):
         result = Result(id=uuid.uuid4().hex, state=State.SUCCESS, value=b"v" * 500)
-        with index.watch(result.id) as watch, ThreadPoolExecutor(1) as thread:
+        with index.events.watch(result.id) as watch, ThreadPoolExecutor(1) as thread:
             thread.submit(index.save, result, ttl_s=60)
             assert watch.wait(SOON_S) is not None
             assert index.load(result.id) == result
@@ -42,13 +42,13 @@ def test_who_hears_of_a_change_finds_it_written(index):
 
 def test_a_refused_save_is_not_announced(index, one):
     index.save(one.moved(State.SUCCESS), ttl_s=60)
-    with index.watch(one.id) as watch:
+    with index.events.watch(one.id) as watch:
         index.save(one.moved(State.FAILURE), ttl_s=60)
         assert watch.wait(0.2) is None
 
 
 def test_a_watcher_hears_nothing_of_other_ids_and_waits_no_longer_than_asked(index, one):
-    with index.watch(one.id) as watch:
+    with index.events.watch(one.id) as watch:
         index.save(Result(id=uuid.uuid4().hex), ttl_s=60)
         began = time.monotonic()
         assert watch.wait(0.2) is None
@@ -57,8 +57,8 @@ def test_a_watcher_hears_nothing_of_other_ids_and_waits_no_longer_than_asked(ind
 
 
 def test_all_watchers_of_an_id_hear_of_it_and_one_that_leaves_does_not_deafen_the_rest(index, one):
-    with index.watch(one.id) as first:
-        with index.watch(one.id) as second:
+    with index.events.watch(one.id) as first:
+        with index.events.watch(one.id) as second:
             index.save(one.moved(State.STARTED), ttl_s=60)
             assert first.wait(SOON_S) == second.wait(SOON_S) == Event(one.id, "STARTED")
         index.save(one.moved(State.SUCCESS), ttl_s=60)
@@ -67,13 +67,13 @@ def test_all_watchers_of_an_id_hear_of_it_and_one_that_leaves_does_not_deafen_th
 
 def test_watching_an_id_again_and_again_hears_each_time(index, one):
     for n in range(100):
-        with index.watch(one.id) as watch:
+        with index.events.watch(one.id) as watch:
             index.save(one.moved(State.PROGRESS, progress=Progress(n)), ttl_s=60)
             assert watch.wait(SOON_S) == Event(one.id, "PROGRESS", Progress(n))
 
 
 def test_a_waiter_that_falls_far_behind_still_hears_the_end(index, one):
-    with index.watch(one.id) as watch:
+    with index.events.watch(one.id) as watch:
         for n in range(1000):
             index.save(one.moved(State.PROGRESS, progress=Progress(n)), ttl_s=60)
         index.save(one.moved(State.SUCCESS), ttl_s=60)

@@ -94,8 +94,8 @@ def test_a_claim_is_taken_over_what_others_wrote_there(redis_url, key):
     index = RedisIndex(redis_url)
     index.client.rpush(key, "theirs")
 
-    assert index.claim(key, "me", ttl_s=60)
-    assert not index.claim(key, "another", ttl_s=60)
+    assert index.keys.claim(key, "me", ttl_s=60)
+    assert not index.keys.claim(key, "another", ttl_s=60)
 
 
 def test_a_list_is_kept_over_what_others_wrote_there(redis_url, key):

@@ -20,7 +20,12 @@ from tests.gateway.events.conftest import Watched, serving as serving_events
 from tests.gateway.test_own_server import made
 
 OWNER = "local"
-STEPS = ("run_script", "keep", "kept", "drop", "save", "load", "load_many", "delete", "claim", "latest")
+STEPS = {
+    "keys": ("run_script", "keep", "read", "drop", "claim"),
+    "listing": ("load_many",),
+    "events": ("last_event_id",),
+    "": ("save", "load", "delete"),
+}
 MOST_STEPS = 60
 SOON_S = 30.0
 
@@ -30,8 +35,10 @@ class Failing:
 
     def __init__(self, index, patch: pytest.MonkeyPatch, *, nth: int, after: bool) -> None:
         self.left, self.failed, self.gave_back = nth, "", False
-        for name in STEPS:
-            patch.setattr(index, name, self._wrapped(name, getattr(index, name), after=after))
+        for group, names in STEPS.items():
+            part = getattr(index, group) if group else index
+            for name in names:
+                patch.setattr(part, name, self._wrapped(name, getattr(part, name), after=after))
 
     def _wrapped(self, name: str, whole: Callable, *, after: bool) -> Callable:
         def step(*args, **options):
@@ -107,7 +114,7 @@ def test_a_completion_that_failed_holds_no_claim_and_no_place(placed, orders, mo
             assert placed.gateway.post(f"/v1/uploads/{ticket}/complete", json={}).status_code == 202
         if not failing.gave_back:
             assert len(orders.sent) > before
-            assert index.claim(layout.claim_key(ticket), "another", ttl_s=1), failing.failed
+            assert index.keys.claim(layout.claim_key(ticket), "another", ttl_s=1), failing.failed
         Leases(index).leave(layout.quota_key(OWNER, QuotaKind.RUNNING), ticket)
         if not failing.failed:
             break
@@ -171,7 +178,7 @@ def test_a_collection_that_failed_is_made_up_for_soon(tmp_path, orders, redis_ur
         patch.setattr(store.blobs, "list", unreadable)
         with pytest.raises(BlobStoreUnavailable):
             reconciler.round()
-    store.index.drop(layout.RECONCILING_KEY)  # the next minute
+    store.index.keys.drop(layout.RECONCILING_KEY)  # the next minute
 
     assert reconciler.round().orphans == 1
 

@@ -67,7 +67,7 @@ def test_a_record_that_was_poisoned_in_redis_names_no_bytes(target, attack, vict
         forged = msgspec.structs.replace(real, **CHANGES[change](real))
         main, beside = record.encode(victim.moved(State.SUCCESS, artifacts=(forged,)))
         index = store.index
-        keys = [index._record(victim.id), index._beside(victim.id)]
+        keys = index._names.pair(victim.id)
         index.client.set(keys[0], main)
         index.client.set(keys[1], beside)
 
@@ -102,11 +102,11 @@ def test_a_reference_that_has_expired_opens_nothing(target, attack, victim):
 def test_a_record_of_noise_is_an_error_and_no_crash(target, attack, victim, body):
     with attack(f"hostile msgpack of {len(body)} bytes beginning {body[:2].hex()}") as seen:
         index = target.place.store.index
-        index.client.set(index._record(victim.id), body)
+        index.client.set(index._names.record(victim.id), body)
         answer = target.ann.get(f"/v1/results/{victim.id}")
         assert answer.status_code in {200, 404, 500, 503}
         assert "Traceback" not in answer.text
-        index.client.delete(index._record(victim.id))
+        index.client.delete(index._names.record(victim.id))
         assert target.ann.get(f"/v1/results/{victim.id}").status_code == 200
         seen.refused()
 
@@ -118,7 +118,7 @@ def test_a_seal_of_somebody_elses_making_is_not_believed(target, attack, victim)
         document = b"".join(store.blobs.get(key))
         store.blobs.replace(key, document.replace(b'"media_type":"image/webp"', b'"media_type":"text/html" '), tags={})
         index = store.index
-        index.client.delete(index._record(victim.id), index._beside(victim.id))
+        index.client.delete(*index._names.pair(victim.id))
         answer = target.ann.get(f"/v1/results/{victim.id}")
         assert answer.status_code >= 400
         store.blobs.replace(key, document, tags={})

@@ -141,7 +141,7 @@ def test_a_deleted_id_is_not_announced_again(store: Store):
     with pytest.raises(ResultDeleted, match="under a new id"):
         announce(store, Order(id="job", task="t", owner=OWNER))
 
-    assert store.index.kept(layout.order_key("job")) is None
+    assert store.index.keys.read(layout.order_key("job")) is None
     assert nothing_is_left(store, "job")
 
 

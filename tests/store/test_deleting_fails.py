@@ -55,7 +55,7 @@ def test_a_deletion_that_fails_leaves_all_or_nothing(store: Store, monkeypatch, 
 def test_what_could_not_be_deleted_can_be_ordered_again(store: Store, monkeypatch, place: str):
     order = Order(id="job", task="t", owner=OWNER)
     announce(store, order)
-    kept = store.index.kept(layout.order_key("job"))
+    kept = store.index.keys.read(layout.order_key("job"))
     part, method, error = PLACES[place]
     target = getattr(store, part)
     monkeypatch.setattr(target, method, failing_once(getattr(target, method), error))
@@ -63,4 +63,4 @@ def test_what_could_not_be_deleted_can_be_ordered_again(store: Store, monkeypatc
     with pytest.raises(type(error)):
         store.delete("job")
 
-    assert store.index.kept(layout.order_key("job")) == kept
+    assert store.index.keys.read(layout.order_key("job")) == kept

@@ -116,7 +116,7 @@ def test_progress_does_not_end_the_waiting(store: Store):
 def test_a_result_that_was_deleted_elsewhere_is_unknown_whatever_an_old_record_says(store: Store, monkeypatch):
     monkeypatch.setattr(rules, "STALE_AFTER_S", 0.0)
     artifact = store.put(b"content")
-    monkeypatch.setattr(store.index, "bury", lambda *_, **__: None)  # of an index that another process lost
+    monkeypatch.setattr(store.index, "write_tombstone", lambda *_, **__: None)  # of an index that another process lost
     store.delete(artifact.id)
     store.index.delete(artifact.id)
     store.save(Result(id=artifact.id, state=State.STARTED))

@@ -85,13 +85,13 @@ def test_rebuilding_counts_seals_that_cannot_be_read(store: Store):
 def test_an_index_that_is_lost_meanwhile_is_not_called_complete(store: Store, monkeypatch):
     seal(store, "job")
     lose_index(store)
-    enlist = store.index.enlist
+    enlist = store.index.owners.enlist
 
     def lost(*args: object, **kwargs: object) -> None:
         enlist(*args, **kwargs)
         lose_index(store)
 
-    monkeypatch.setattr(store.index, "enlist", lost)
+    monkeypatch.setattr(store.index.owners, "enlist", lost)
     rebuild(store)
 
     assert not store.owners.is_complete()
@@ -119,7 +119,7 @@ def test_what_is_sealed_while_the_index_is_away_is_owned_up_to(store: Store, mon
         raise IndexUnavailable("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store.index, "enlist", away)
+        patch.setattr(store.index.owners, "enlist", away)
         store.seal(Attempt("unlisted", owner=OWNER), value=b"1")
     seal(store, "listed")
 
@@ -151,7 +151,7 @@ def test_a_line_with_neither_record_nor_seal_is_dropped(store: Store):
     assert listed(store) == ["job"]
 
     assert [one.id for one in store.owners.listed(OWNER, limit=9)] == ["job"]
-    assert "crashed" in store.index.everything(OWNER), "its bytes are still to be deleted"
+    assert "crashed" in store.index.listing.everything(OWNER), "its bytes are still to be deleted"
 
 
 def test_lines_whose_seals_cannot_be_read_now_stay(store: Store, monkeypatch):
@@ -177,7 +177,7 @@ def test_lines_whose_seals_cannot_be_read_now_stay(store: Store, monkeypatch):
 
 def test_a_foreign_id_on_the_list_is_not_loaded(store: Store):
     seal(store, "bobs", owner="bob")
-    store.index.enlist(OWNER, "bobs", made_at=1.0, stored_until=float("inf"))
+    store.index.owners.enlist(OWNER, "bobs", made_at=1.0, stored_until=float("inf"))
 
     assert listed(store) == []
 
@@ -185,7 +185,7 @@ def test_a_foreign_id_on_the_list_is_not_loaded(store: Store):
 @pytest.mark.parametrize(("retention", "days"), [("1d", 1), ("30d", 30), ("keep", None)])
 def test_a_line_lives_as_long_as_its_class(store: Store, monkeypatch, retention: str, days: int | None):
     until = []
-    enlist = store.index.enlist
+    enlist = store.index.owners.enlist
     monkeypatch.setattr(
         store.index, "enlist", lambda *args, **told: until.append(told["stored_until"]) or enlist(*args, **told)
     )

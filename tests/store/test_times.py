@@ -196,19 +196,19 @@ def test_a_poll_reads_the_small_record_alone(store: Store):
 def test_a_result_that_comes_between_the_check_and_the_wait_is_not_missed(store: Store, monkeypatch):
     """A waiter subscribes before it checks: what is announced in between would else cost a slow re-check."""
     monkeypatch.setattr(waiting, "RECHECK_S", 30.0)
-    watch = store.index.watch
+    watch = store.index.events.watch
 
     def late(result_id: str):
         store.save(Result(id=result_id, state=State.SUCCESS))  # the moment before the subscription
         return watch(result_id)
 
-    store.index.watch = late
+    store.index.events.watch = late
 
     assert store.wait("job", timeout_s=5).state == State.SUCCESS
 
 
 def test_a_waiter_is_patient_with_an_index_that_is_away_and_then_tells(store: Store, monkeypatch: pytest.MonkeyPatch):
-    watch, away = store.index.watch, [IndexUnavailable("1"), IndexUnavailable("2")]
+    watch, away = store.index.events.watch, [IndexUnavailable("1"), IndexUnavailable("2")]
 
     def blinking(result_id: str):
         if away:
@@ -219,12 +219,12 @@ def test_a_waiter_is_patient_with_an_index_that_is_away_and_then_tells(store: St
         raise IndexUnavailable("gone")
 
     store.save(Result(id="job", state=State.SUCCESS))
-    store.index.watch = blinking
+    store.index.events.watch = blinking
     assert store.wait("job", timeout_s=10).state == State.SUCCESS
     assert away == []
 
     monkeypatch.setattr(waiting, "PATIENCE_S", 0.2)
-    store.index.watch = gone
+    store.index.events.watch = gone
     with pytest.raises(IndexUnavailable, match="gone"):
         store.wait("job", timeout_s=10)
 

@@ -28,17 +28,17 @@ def test_a_sealed_result_is_read_from_its_seal(store: Store, main: bytes, look_u
 
 def test_what_was_evicted_beside_a_record_is_healed(store: Store):
     artifact = store.put(b"content", id="job")
-    store.index._entries["job"] = msgspec.structs.replace(store.index._entries["job"], beside=None)
+    store.index._records.entries["job"] = msgspec.structs.replace(store.index._records.entries["job"], beside=None)
     store.index.load = without_its_part_beside(store.index)
 
     assert store.load("job").artifacts == (artifact,)
-    assert store.index._entries["job"].beside is not None
+    assert store.index._records.entries["job"].beside is not None
 
 
 def without_its_part_beside(index):
     """As in Redis: a record whose part beside was evicted is no record."""
     plain = index.load
-    return lambda one: None if index._entries[one].beside is None else plain(one)
+    return lambda one: None if index._records.entries[one].beside is None else plain(one)
 
 
 def test_without_a_seal_one_record_is_an_error_and_many_go_on(store: Store, main: bytes):

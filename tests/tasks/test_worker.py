@@ -126,7 +126,7 @@ def test_a_table_becomes_a_model_and_its_folds_are_told_while_it_is_fitted(app, 
     task_id = str(uuid.uuid4())
 
     notes: set[str] = set()
-    with store.index.watch(task_id) as watch:
+    with store.index.events.watch(task_id) as watch:
         sent = app.send_task("models.train", (source,), {"target": "cultivar", "kind": "forest"}, task_id=task_id)
         while (event := watch.wait(30)) is not None and event.state not in {State.SUCCESS, State.FAILURE}:
             notes.add(event.progress.note if event.progress else "")

@@ -57,23 +57,25 @@ class Person:
             else:
                 store.blobs.put(ticket.key, [b"0123456789"], media_type="text/csv")
         Leases(store.index).take(layout.quota_key(name, "tickets"), "t", ttl_s=60, most=9)
-        store.index.keep(layout.idempotency_key(name, "digest"), b"1", ttl_s=60)
+        store.index.keys.keep(layout.idempotency_key(name, "digest"), b"1", ttl_s=60)
 
     def traces(self) -> list[str]:
         """Whatever still names this owner, or is stored of theirs; tombstones apart, which hold nothing else."""
         index, blobs = self.store.index, self.store.blobs
         # Where its URLs lead stays known of an upload, and nothing of its owner.
-        kept = {key: content for key, (content, _) in index._kept.items() if self.name in key}
+        kept = {key: content for key, (content, _) in index.keys._kept.items() if self.name in key}
         keys = [key for key, content in kept.items() if not key.endswith(":upload") or b"a.csv" in content]
-        records = [one for one, entry in index._entries.items() if self.name in one and not index.load(one).deleted]
+        records = [
+            one for one, entry in index._records.entries.items() if self.name in one and not index.load(one).deleted
+        ]
         stored = [one.key for one in blobs.list("") if f"/{self.name}-" in one.key and not one.key.startswith("seals/")]
         seals = [one for one in (f"{self.name}-sealed", f"{self.name}-expired") if self.store.load(one) is not None]
-        streams = [] if index.latest(self.name) == "0-0" else ["events"]
+        streams = [] if index.events.last_event_id(self.name) == "0-0" else ["events"]
         tickets = [one for one in Tickets(self.store).open_ids() if self.name in one]
-        return sorted({*keys, *records, *stored, *seals, *streams, *tickets, *index.everything(self.name)})
+        return sorted({*keys, *records, *stored, *seals, *streams, *tickets, *index.listing.everything(self.name)})
 
     def arguments(self) -> list[str]:
-        return [one for one in self.store.index.everything(self.name) if one.startswith("spill-")]
+        return [one for one in self.store.index.listing.everything(self.name) if one.startswith("spill-")]
 
 
 @pytest.fixture
@@ -158,12 +160,12 @@ def test_what_nobody_owns_cannot_be_erased_as_an_owners(store: Store):
 
 
 def test_an_owner_who_goes_on_storing_is_told_so(store: Store, ann: Person, monkeypatch):
-    everything, numbers = store.index.everything, iter(range(10_000))
+    everything, numbers = store.index.listing.everything, iter(range(10_000))
 
     def grows(owner: str) -> list[str]:
         store.save(Result(id=f"ann-{next(numbers)}", owner=owner, state=State.STARTED))
         return everything(owner)
 
-    monkeypatch.setattr(store.index, "everything", grows)
+    monkeypatch.setattr(store.index.listing, "everything", grows)
     with pytest.raises(BadReference, match=re.escape("'ann' still gets new results")):
         erase(store, "ann")

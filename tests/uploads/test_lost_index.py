@@ -17,7 +17,7 @@ WAYS = [("POST", "/complete"), ("GET", ""), ("DELETE", "")]
 def lose_the_index(place) -> None:
     """As FLUSHALL does, below the prefix of this test."""
     index = place.store.index
-    for key in index.client.scan_iter(f"{index._prefix}*"):
+    for key in index.client.scan_iter(f"{index._names.prefix}*"):
         index.client.delete(key)
 
 
@@ -94,7 +94,7 @@ def test_an_upload_that_has_ended_is_not_started_again(place, photo):
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo).raise_for_status()
     place.complete(ticket).raise_for_status()
-    place.store.index.drop(f"rs:{{{ticket['id']}}}:upload")
+    place.store.index.keys.drop(f"rs:{{{ticket['id']}}}:upload")
 
     again = asked(place, "POST", ticket, "/complete", **{"Upload-Ticket": ticket["ticket"]})
 

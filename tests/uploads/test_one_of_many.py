@@ -130,14 +130,14 @@ def test_a_ticket_that_cannot_be_read_stops_nobody(place, harm, photo):
     bad, index = tickets[0]["id"], place.store.index
     key = layout.ticket_key(bad)
     if harm == "forged":
-        index.keep(key, b"0" * 32 + index.kept(key)[32:], ttl_s=60)
+        index.keys.keep(key, b"0" * 32 + index.keys.read(key)[32:], ttl_s=60)
     elif harm == "another kind of value":
-        index.drop(key)
-        index.client.rpush(index._prefix + key, "x")
+        index.keys.drop(key)
+        index.client.rpush(index._names.prefix + key, "x")
     else:
         document = b"\xc1" if harm == "damaged" else msgspec.msgpack.encode({"id": 7})
         signed = place.store.trust.macs.sign("ticket", bad, hashlib.sha256(document).hexdigest()).encode()
-        index.keep(key, signed + document, ttl_s=60)
+        index.keys.keep(key, signed + document, ttl_s=60)
 
     assert reconciler_of(place).run().completed == 3
     assert place.waiting() == 3

@@ -115,7 +115,7 @@ def test_a_gateway_that_died_between_claim_and_dispatch_is_made_up_for(place, re
     # given a claim whose holder is gone
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo)
-    place.store.index.claim(layout.claim_key(ticket["id"]), "a gateway that was killed", ttl_s=1)
+    place.store.index.keys.claim(layout.claim_key(ticket["id"]), "a gateway that was killed", ttl_s=1)
 
     met = place.complete(ticket)
     sent_at_once = place.waiting()

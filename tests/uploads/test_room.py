@@ -1,11 +1,12 @@
 """Room: what an owner may store bounds what is stored, whatever is begun, deleted, refused or sent again."""
 
 import dataclasses
+from typing import Final
 
 import pytest
 
 from resultstore.gateway.quotas import QuotaKind, Quotas
-from resultstore.index.claims import give_back
+from resultstore.index.claims import release_claim
 from resultstore.model import layout
 from resultstore.model.errors import BadInput, BlobStoreUnavailable, IndexUnavailable
 from resultstore.model.result import Failure, State
@@ -44,7 +45,7 @@ def stored(place) -> int:
 
 def urls_end(place) -> None:
     """The URLs of all that was deleted have ended, and the reconciler comes by."""
-    index, key = place.store.index, place.store.index._prefix + layout.LATE_UPLOADS_KEY
+    index, key = place.store.index, place.store.index._names.prefix + layout.LATE_UPLOADS_KEY
     for name in index.client.zrange(key, 0, -1):
         index.client.zadd(key, {name: 0})
     Reconciler(place.store, UploadCompleter(place.store, dispatcher=place.dispatcher)).run()
@@ -164,34 +165,40 @@ def test_parts_that_were_given_up_make_room_at_once(settings):
 def test_an_upload_that_is_being_completed_cannot_be_given_up(place, photo):
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo)
-    place.store.index.claim(layout.claim_key(ticket["id"]), "another gateway", ttl_s=60)
+    place.store.index.keys.claim(layout.claim_key(ticket["id"]), "another gateway", ttl_s=60)
 
     refused = place.gateway.delete(f"/v1/uploads/{ticket['id']}")
 
     assert (refused.status_code, refused.json()["slug"]) == (409, "upload-over")
-    give_back(place.store.index, layout.claim_key(ticket["id"]), "another gateway")
+    release_claim(place.store.index.keys, layout.claim_key(ticket["id"]), "another gateway")
     assert place.complete(ticket).json()["state"] == "PENDING"
 
 
 @once
 def test_a_claim_that_is_another_ones_by_now_is_left_to_them(place):
     index, key = place.store.index, layout.claim_key("x")
-    index.claim(key, "another", ttl_s=60)
+    index.keys.claim(key, "another", ttl_s=60)
 
-    give_back(index, key, "me")
+    release_claim(index.keys, key, "me")
 
-    assert not index.claim(key, "me", ttl_s=60)
+    assert not index.keys.claim(key, "me", ttl_s=60)
 
 
 class Failing:
     """Lets the nth call of the index fail, before or after it was carried out."""
 
-    STEPS = ("run_script", "keep", "kept", "drop", "save", "load", "delete", "claim", "tell_gone")
+    STEPS: Final = {
+        "keys": ("run_script", "keep", "read", "drop", "claim"),
+        "owners": ("remove_deleted",),
+        "": ("save", "load", "delete"),
+    }
 
     def __init__(self, index, patch, *, nth: int, after: bool) -> None:
         self.left, self.fired = nth, False
-        for name in self.STEPS:
-            patch.setattr(index, name, self._wrapped(getattr(index, name), after=after))
+        for group, names in self.STEPS.items():
+            part = getattr(index, group) if group else index
+            for name in names:
+                patch.setattr(part, name, self._wrapped(getattr(part, name), after=after))
 
     def _wrapped(self, whole, *, after: bool):
         def step(*args, **options):

@@ -32,9 +32,9 @@ def test_a_ticket_that_somebody_wrote_into_redis_names_no_bytes(place, photo):
     send(theirs, photo)
     tickets = Tickets(place.store)
     forged = msgspec.structs.replace(tickets.find(mine["id"]), key=tickets.find(theirs["id"]).key)
-    for mac in (b"-" * 32, b"0" * 32, place.store.index.kept(layout.ticket_key(mine["id"]))[:32]):
+    for mac in (b"-" * 32, b"0" * 32, place.store.index.keys.read(layout.ticket_key(mine["id"]))[:32]):
         document = msgspec.msgpack.encode(forged)
-        place.store.index.keep(layout.ticket_key(mine["id"]), mac + document, ttl_s=60)
+        place.store.index.keys.keep(layout.ticket_key(mine["id"]), mac + document, ttl_s=60)
 
         refused = place.complete(mine)
 

@@ -98,7 +98,7 @@ def test_work_that_could_not_be_sent_leaves_no_webhook(served, receiver):
     gateway, dispatcher, client = served
     dispatcher.away = True
     assert start(client, webhook_url=receiver.url).status_code == 503
-    assert gateway.store.index.client.keys(f"{gateway.store.index._prefix}rs:{{webhooks}}*") == []
+    assert gateway.store.index.client.keys(f"{gateway.store.index._names.prefix}rs:{{webhooks}}*") == []
 
 
 def test_one_key_starts_and_tells_once(served, receiver):

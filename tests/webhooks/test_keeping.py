@@ -22,7 +22,7 @@ def one():
 
 
 def left(gateway: Gateway) -> list[bytes]:
-    return gateway.store.index.client.keys(f"{gateway.store.index._prefix}rs:{{webhooks}}*")
+    return gateway.store.index.client.keys(f"{gateway.store.index._names.prefix}rs:{{webhooks}}*")
 
 
 def test_what_was_left_before_a_restart_is_sent_after_it(quick, made, receiver, one):
@@ -42,7 +42,7 @@ def test_an_end_that_was_never_announced_is_found(quick, gateway, receiver, one)
     gateway.webhooks.heard_by(lambda _: None)
     gateway.webhooks.watch(one.id, receiver.url, "ann")
     soon(lambda: receiver.got)
-    assert index.client.exists(f"{index._prefix}rs:{{{one.id}}}")
+    assert index.client.exists(f"{index._names.prefix}rs:{{{one.id}}}")
 
 
 def test_an_end_is_noticed_at_once_and_not_by_the_next_look(gateway, receiver, one):

@@ -21,7 +21,7 @@ def watched(gateway: Gateway, url: str, count: int) -> list[Result]:
 
 
 def spoil(index: RedisIndex, result_id: str) -> None:
-    index.client.set(index._prefix + layout.record_key(result_id), NEWER)
+    index.client.set(index._names.prefix + layout.record_key(result_id), NEWER)
 
 
 def test_a_record_that_cannot_be_read_keeps_no_webhook(quick, gateway, receiver):
@@ -57,7 +57,7 @@ def test_any_error_leaves_both_threads_at_work(quick, gateway, receiver, monkeyp
 @pytest.mark.parametrize("part", ["hooks", "waiting", "due"])
 def test_what_others_wrote_there_stops_no_webhook(quick, gateway, receiver, part):
     index = gateway.store.index
-    index.client.set(index._prefix + layout.webhooks_key(part), "theirs")
+    index.client.set(index._names.prefix + layout.webhooks_key(part), "theirs")
 
     [one] = watched(gateway, receiver.url, 1)
     gateway.store.save(one.moved(State.SUCCESS))

@@ -36,7 +36,7 @@ def test_the_end_of_work_is_sent_once_and_its_signature_holds(gateway, receiver,
     gateway.store.save(one.moved(State.SUCCESS, ended_at=1_795_132_800.0))
 
     soon(lambda: receiver.got)
-    soon(lambda: not gateway.store.index.client.keys(f"{gateway.store.index._prefix}rs:{{webhooks}}*"))
+    soon(lambda: not gateway.store.index.client.keys(f"{gateway.store.index._names.prefix}rs:{{webhooks}}*"))
     ((path, headers, body),) = receiver.got
     told = Webhook(SECRET).verify(body, headers)
     assert path == "/hook"
@@ -114,7 +114,7 @@ def test_after_a_day_it_is_given_up(quick, gateway, receiver, one, monkeypatch):
     gateway.webhooks.watch(one.id, receiver.url, "ann")
     gateway.store.save(one.moved(State.SUCCESS))
     soon(lambda: gateway.sending.sent_total["failed"] > 1)
-    soon(lambda: not gateway.store.index.client.keys(f"{gateway.store.index._prefix}rs:{{webhooks}}*"))
+    soon(lambda: not gateway.store.index.client.keys(f"{gateway.store.index._names.prefix}rs:{{webhooks}}*"))
     count = len(receiver.got)
     time.sleep(0.3)
     assert len(receiver.got) == count
@@ -144,7 +144,7 @@ def test_every_error_counts_as_a_try(quick, made, receiver, one, *, monkeypatch,
         gateway.store.save(one.moved(State.SUCCESS))
 
         soon(lambda: tried.sent_total["failed"] > 1)
-        soon(lambda: not gateway.store.index.client.keys(f"{gateway.store.index._prefix}rs:{{webhooks}}*"))
+        soon(lambda: not gateway.store.index.client.keys(f"{gateway.store.index._names.prefix}rs:{{webhooks}}*"))
 
 
 def test_pauses_grow_to_hours_and_differ():
@@ -199,7 +199,7 @@ def test_a_hook_that_was_written_into_redis_by_somebody_else_is_thrown_away(quic
     index = gateway.store.index
     gateway.store.save(one.moved(State.SUCCESS))
     forged = msgspec.msgpack.encode(PendingWebhook(id=one.id, url=receiver.url, owner="ann", mac="0" * 32))
-    hooks, due = (index._prefix + layout.webhooks_key(part) for part in ("hooks", "due"))
+    hooks, due = (index._names.prefix + layout.webhooks_key(part) for part in ("hooks", "due"))
     for document in (forged, b"nonsense"):
         index.client.hset(hooks, one.id, document)
         index.client.zadd(due, {one.id: 1.0})
@@ -220,7 +220,7 @@ def test_a_private_address_is_refused_when_it_is_left(made, one):
     for url in ("http://10.0.0.1/", "http://127.0.0.1:22/", "ftp://example.com/"):
         with pytest.raises(AddressRefused):
             gateway.webhooks.watch(one.id, url, "ann")
-    assert gateway.store.index.client.keys(f"{gateway.store.index._prefix}*") == []
+    assert gateway.store.index.client.keys(f"{gateway.store.index._names.prefix}*") == []
 
 
 def test_without_a_secret_webhooks_are_refused_by_name(made, one, settings, receiver):

@@ -36,7 +36,7 @@ from resultstore.backends.celery.worker.malloc import MallocTuner
 from resultstore.capture.run import sealed_record
 from resultstore.capture.spills import Spills
 from resultstore.connect import connect
-from resultstore.index.index import HasSubscription, Hints, Subscription
+from resultstore.index.index import Subscription
 from resultstore.model.errors import Misconfigured, RecordUnreadable, ResultDeleted, Unavailable
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result
@@ -88,7 +88,7 @@ class ResultStoreBackend(TakesAnyId, HandsOnReferences, RedisAttributes, KeepsGr
             warnings.warn(NO_BLOBS, UserWarning, stacklevel=2)
         self._on_signals = (StartTimer(), MallocTuner(), self.attend_chords())
         self.listens, self.tracks_sent, index = True, place.track_sent, self.store.index
-        self.hints = index if isinstance(index, Hints) and self.store.blobs is not None else None
+        self.hints = index.unconfirmed if self.store.blobs is not None else None
         self.spills = Spills(self.store)
         readable = ContentTypes((*(self.accept or ()), *(app.conf.accept_content or ())))
         self.resolver = Resolver(self.spills, readable=readable)
@@ -282,9 +282,7 @@ class ResultStoreBackend(TakesAnyId, HandsOnReferences, RedisAttributes, KeepsGr
 
     def new_line(self) -> Subscription:
         """A line that hears many ids."""
-        if not isinstance(self.store.index, HasSubscription):
-            raise Misconfigured("this index cannot be waited on by Celery: use redis:// in the backend's URL")
-        return self._legacy.line() if self._reads_legacy else self.store.index.line()
+        return self._legacy.line() if self._reads_legacy else self.store.index.events.open_subscription()
 
     def forget(self, task_id: str) -> None:
         """Delete the result, and stop hearing of it."""

@@ -7,7 +7,6 @@ import msgspec
 from celery import Celery
 
 from resultstore.backends.celery.setup import store_of
-from resultstore.index.index import Keeps, Notes
 from resultstore.model import layout
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result
@@ -48,7 +47,7 @@ def forget_workflow(app: Celery, root_id: str) -> Forgotten:
     found: dict[str, Result | None] = {}
     groups: set[str] = set()
     noted = layout.workflow_key(root_id)
-    ahead = {root_id, *(store.index.noted(noted) if isinstance(store.index, Notes) else ())}
+    ahead = {root_id, *store.index.unconfirmed.read_notes(noted)}
     while ahead:
         asked = list(ahead)
         found |= dict(zip(asked, store.load_many(asked), strict=True))
@@ -57,8 +56,7 @@ def forget_workflow(app: Celery, root_id: str) -> Forgotten:
         ahead = {one for one, is_group in named if not is_group} - found.keys()
     for result_id in sorted(found, key=lambda one: one == root_id):
         backend.forget(result_id)
-    if isinstance(store.index, Keeps):
-        store.index.drop(noted)
+    store.index.keys.drop(noted)
     for group_id in groups:
         backend.forget_group(group_id)
     known = [one for one in found.values() if one is not None]

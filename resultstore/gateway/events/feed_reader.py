@@ -9,7 +9,7 @@ from typing import Final
 from resultstore.gateway.events.messages import SseMessage, place_of
 from resultstore.gateway.events.renderer import EventRenderer
 from resultstore.gateway.results.rendering import ResultRenderer
-from resultstore.index.index import Feed, OwnerStreams
+from resultstore.index.index import Feed
 from resultstore.model.event import OwnerEvent
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
@@ -37,15 +37,14 @@ class FeedReader:
     def __init__(
         self,
         store: Store,
-        index: OwnerStreams,
         views: ResultRenderer,
         *,
         deliver: Callable[[Sequence[SseMessage]], None],
     ) -> None:
-        self._index = index
+        self._events = store.index.events
         self._news = EventRenderer(store, views)
         self._deliver = deliver
-        self._feed: Feed = index.feed()
+        self._feed: Feed = self._events.open_feed()
         self._places: dict[str, str] = {}
         self._behind: set[str] = set()  # owners of whom something could not be read
         self._left: deque[str] = deque()
@@ -124,9 +123,9 @@ class FeedReader:
     def _caught_up(self, owner: str, places: dict[str, str], events: list[OwnerEvent]) -> list[SseMessage]:
         """The owner is heard from now on: for the first time, or again."""
         last = places.get(owner, self._places.get(owner))
-        missed = self._index.missed(owner, after=last) if last and owner else None
+        missed = self._events.read_missed(owner, after=last) if last and owner else None
         if missed is None:
-            places[owner] = self._index.latest(owner) if owner else ""
+            places[owner] = self._events.last_event_id(owner) if owner else ""
             return [SseMessage(owner, None, b"")]
         for one in missed:
             places[owner] = one.at

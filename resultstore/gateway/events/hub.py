@@ -12,8 +12,7 @@ from resultstore.gateway.events.feed_reader import FeedReader
 from resultstore.gateway.events.messages import SseMessage
 from resultstore.gateway.events.viewer import Viewer
 from resultstore.gateway.results.rendering import ResultRenderer
-from resultstore.index.index import OwnerStreams
-from resultstore.model.errors import IndexUnavailable, Misconfigured
+from resultstore.model.errors import IndexUnavailable
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
 
@@ -112,15 +111,13 @@ class Hub:
     def _opened(self) -> FeedReader:
         """The newsroom, begun with the first viewer."""
         if self._newsroom is None:
-            index, loop = self._store.index, asyncio.get_running_loop()
-            if not isinstance(index, OwnerStreams):
-                raise Misconfigured("this index tells nothing: use redis:// or memory:// in RESULTSTORE_INDEX_URL")
+            loop = asyncio.get_running_loop()
 
             def deliver(frames: Sequence[SseMessage]) -> None:
                 with suppress(RuntimeError):  # the loop has ended meanwhile
                     loop.call_soon_threadsafe(self._deliver, frames)
 
-            self._newsroom = FeedReader(self._store, index, self._views, deliver=deliver)
+            self._newsroom = FeedReader(self._store, self._views, deliver=deliver)
             self._loop, self._ticking = loop, loop.create_task(self._tick())
         return self._newsroom
 

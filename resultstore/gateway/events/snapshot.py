@@ -9,7 +9,6 @@ from resultstore.gateway.events.messages import HEARTBEAT, RESET, place_of, resu
 from resultstore.gateway.events.renderer import EventRenderer
 from resultstore.gateway.events.viewer import Viewer
 from resultstore.gateway.results.rendering import ResultRenderer
-from resultstore.index.index import OwnerStreams
 from resultstore.model.result import Result
 from resultstore.store import Store
 
@@ -44,10 +43,10 @@ class Snapshot:
         return await to_thread.run_sync(self._snapshot, viewer, limiter=self._limiter)
 
     def _replayed(self, viewer: Viewer, last_id: str) -> bytes | None:
-        place, index, owner = place_of(last_id), self._store.index, viewer.owners[0]
-        if place is None or not isinstance(index, OwnerStreams):
+        place, owner = place_of(last_id), viewer.owners[0]
+        if place is None:
             return None
-        missed = index.missed(owner, after="{}-{}".format(*place))
+        missed = self._store.index.events.read_missed(owner, after="{}-{}".format(*place))
         if missed is None:
             return None
         viewer.begin(place_of(missed[-1].at) if missed else place)
@@ -60,8 +59,8 @@ class Snapshot:
 
     def _snapshot(self, viewer: Viewer) -> bytes:
         """The place in the stream is read first: what comes while the records are read is told once more."""
-        index, owner = self._store.index, viewer.owners[0]
-        at = index.latest(owner) if isinstance(index, OwnerStreams) else ""
+        owner = viewer.owners[0]
+        at = self._store.index.events.last_event_id(owner)
         viewer.begin(place_of(at))
         lines = self._store.owners.listed(owner, limit=SNAPSHOT_RESULTS + 1)
         loaded = self._store.owners.load(owner, [one.id for one in lines[:SNAPSHOT_RESULTS]])

@@ -18,7 +18,6 @@ from resultstore.gateway.results.listing import Filters, Listing
 from resultstore.gateway.results.rendering import ResultRenderer
 from resultstore.gateway.tasks.starter import TaskStarter
 from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView
-from resultstore.index.index import Keeps
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactMissing, ResultMissing
 from resultstore.model.result import Result
@@ -45,7 +44,7 @@ class ResultRoutes:
         self._quotas = quotas
         self._views = views
         self._prefix = prefix
-        self._late = LateBytes(store) if isinstance(store.index, Keeps) else None
+        self._late = LateBytes(store)
         self._lookups = LookupBatcher(store)
         self._has_signed = False
         self._listing = Listing(store)
@@ -130,8 +129,7 @@ class ResultRoutes:
         if not found.terminal:
             detail = f"result {short(result_id)} has not ended: cancel it, or its upload, first"
             raise Problem(HTTPStatus.CONFLICT, "not-finished", detail)
-        if self._late is not None:
-            self._late.expect_of(found.id)
+        self._late.expect_of(found.id)
         self._store.delete(found.id)
         self._quotas.leave(QuotaKind.RUNNING, found.owner, found.id)
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=NO_STORE)

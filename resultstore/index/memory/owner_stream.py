@@ -1,4 +1,4 @@
-"""MemoryOwnerStreams: owners' Events in this process, told as the Redis driver tells them."""
+"""MemoryOwnerStreams: the Events of owners in this process, as the Redis driver delivers them."""
 
 import threading
 import time
@@ -10,98 +10,99 @@ from typing import Final
 from resultstore.index.inbox import Inbox
 from resultstore.model.event import Event, OwnerEvent
 
-_KEPT_EVENTS: Final = 1_000  # of one owner, as in Redis
-_UNREAD_EVENTS: Final = 100_000  # of one feed
-_NOTHING_YET: Final = "0-0"
+_EVENTS_MAX: Final = 1_000  # of one owner, as in Redis
+_UNREAD_EVENTS_MAX: Final = 100_000  # of one feed
+_NO_EVENT_ID: Final = "0-0"
 
 
 class MemoryOwnerStreams:
-    """Every call may come from any thread."""
+    """Every method may be called from any thread."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, deque[OwnerEvent]] = {}
+        self._events: dict[str, deque[OwnerEvent]] = {}
         self._feeds: set[MemoryFeed] = set()
         self._count = 0
         self._lock = threading.Lock()
 
-    def tell(self, owner: str, event: Event) -> None:
-        """Add an Event to the owner's stream ("" has none) and hand it to every feed that hears him."""
+    def announce(self, owner: str, event: Event) -> None:
+        """Add an Event to the owner's stream (the owner "" has none), and deliver it to every feed of the owner."""
         with self._lock:
             self._count += 1
-            told = OwnerEvent(owner, f"{int(time.time() * 1000)}-{self._count}" if owner else "", event)
+            event_id = f"{int(time.time() * 1000)}-{self._count}" if owner else ""
+            announced = OwnerEvent(owner, event_id, event)
             if owner:
-                self._kept.setdefault(owner, deque(maxlen=_KEPT_EVENTS)).append(told)
+                self._events.setdefault(owner, deque(maxlen=_EVENTS_MAX)).append(announced)
             for feed in self._feeds:
-                feed.hand(told)
+                feed.deliver(announced)
 
     def erase(self, owner: str) -> None:
-        """Keep no Events of this owner."""
+        """Delete the Events of this owner."""
         with self._lock:
-            self._kept.pop(owner, None)
+            self._events.pop(owner, None)
 
     def feed(self) -> "MemoryFeed":
-        """A feed that hears nobody yet."""
-        feed = MemoryFeed(close=self._forget)
+        """Return a new feed without owners."""
+        feed = MemoryFeed(close=self._remove)
         with self._lock:
             self._feeds.add(feed)
         return feed
 
-    def latest(self, owner: str) -> str:
-        """The place of the newest Event."""
+    def last_event_id(self, owner: str) -> str:
+        """Return the id of the newest Event, or "0-0"."""
         with self._lock:
-            kept = self._kept.get(owner)
-            return kept[-1].at if kept else _NOTHING_YET
+            events = self._events.get(owner)
+            return events[-1].at if events else _NO_EVENT_ID
 
-    def missed(self, owner: str, *, after: str) -> list[OwnerEvent] | None:
-        """What was told behind `after`; None when that is not in the stream."""
+    def read_missed(self, owner: str, *, after: str) -> list[OwnerEvent] | None:
+        """Return the Events after `after`; None if `after` is not in the stream."""
         with self._lock:
-            kept = list(self._kept.get(owner, ()))
-        if not kept and after == _NOTHING_YET:
+            events = list(self._events.get(owner, ()))
+        if not events and after == _NO_EVENT_ID:
             return []
-        behind = list(dropwhile(lambda told: told.at != after, kept))
-        return behind[1:] if behind else None
+        found = list(dropwhile(lambda one: one.at != after, events))
+        return found[1:] if found else None
 
-    def _forget(self, feed: "MemoryFeed") -> None:
+    def _remove(self, feed: "MemoryFeed") -> None:
         with self._lock:
             self._feeds.discard(feed)
 
 
 class MemoryFeed:
-    """One box for many owners.
+    """One inbox for many owners.
 
     Args:
-        close: ends this feed.
+        close: removes this feed from its streams.
     """
 
     def __init__(self, *, close: Callable[["MemoryFeed"], None]) -> None:
         self._close = close
-        self._heard: frozenset[str] = frozenset()
-        self._box = Inbox[OwnerEvent](kept=_UNREAD_EVENTS)
+        self._owners: frozenset[str] = frozenset()
+        self._inbox = Inbox[OwnerEvent](size=_UNREAD_EVENTS_MAX)
 
-    def hand(self, told: OwnerEvent) -> None:
-        """Keep it for the reader, if he hears this owner."""
-        if told.owner in self._heard:
-            self._box.put(told)
+    def deliver(self, event: OwnerEvent) -> None:
+        """Put an Event into the inbox if this feed is subscribed to its owner."""
+        if event.owner in self._owners:
+            self._inbox.put(event)
 
     def listen(self, owners: Sequence[str]) -> None:
-        """Begin to hear these owners."""
-        new = set(owners) - self._heard
-        self._heard |= new
+        """Subscribe to these owners."""
+        new = set(owners) - self._owners
+        self._owners |= new
         for owner in new:
-            self._box.put(OwnerEvent(owner))
+            self._inbox.put(OwnerEvent(owner))
 
     def leave(self, owner: str) -> None:
-        """Stop hearing an owner."""
-        self._heard -= {owner}
+        """Unsubscribe from an owner."""
+        self._owners -= {owner}
 
     def wait(self, timeout_s: float) -> list[OwnerEvent]:
-        """What has been told, at the latest after `timeout_s`."""
-        told, pause_s = [], timeout_s
-        while (one := self._box.wait(pause_s)) is not None:
-            told.append(one)
+        """Return the Events that came, after `timeout_s` at the latest."""
+        events, pause_s = [], timeout_s
+        while (one := self._inbox.wait(pause_s)) is not None:
+            events.append(one)
             pause_s = 0
-        return told
+        return events
 
     def close(self) -> None:
-        """Hear nothing any more."""
+        """Unsubscribe from everything."""
         self._close(self)

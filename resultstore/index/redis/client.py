@@ -37,7 +37,7 @@ class RedisClient:
         self._url = url
         self._options = options
         self.watcher = Watcher(self.connect, where=where)
-        self._hints = NoReplyConnection(self.connect)
+        self._no_reply = NoReplyConnection(self.connect)
         self._scripts: dict[str, Script] = {}
 
     def check(self) -> None:
@@ -53,9 +53,9 @@ class RedisClient:
         """A connection outside the pool, for messages."""
         return connected(self.client.connection_pool)
 
-    def hint(self, command: str, key: str, *words: str | bytes) -> None:
+    def send_unconfirmed(self, command: str, key: str, *words: str | bytes) -> None:
         """Say one command about one key; nobody waits for an answer, and while the server is away it is dropped."""
-        self._hints.send(command, key, *words)
+        self._no_reply.send(command, key, *words)
 
     def save(self, keys: Sequence[str], args: Sequence[Word]) -> object:
         """One transition."""
@@ -65,7 +65,7 @@ class RedisClient:
         """Remove one record."""
         return self.script(_DELETE, keys, [])
 
-    def own(self, keys: Sequence[str], args: Sequence[Word]) -> object:
+    def update_owner(self, keys: Sequence[str], args: Sequence[Word]) -> object:
         """What an owner hears of it."""
         return self.script(_OWN, keys, args)
 

@@ -41,7 +41,7 @@ class RedisClusterClient(RedisClient):
         super().__init__(url, where, options)
         self._lock = threading.Lock()
         self._opened: RedisCluster | None = None
-        self._hints_of: dict[str, NoReplyConnection] = {}
+        self._no_reply_of: dict[str, NoReplyConnection] = {}
 
     def check(self) -> None:
         """Nothing: the hosts have been read, and more would ask them."""
@@ -56,7 +56,7 @@ class RedisClusterClient(RedisClient):
         cluster = self._cluster()
         return self._connect_to(cluster.get_random_node())  # type: ignore[no-untyped-call]
 
-    def hint(self, command: str, key: str, *words: str | bytes) -> None:
+    def send_unconfirmed(self, command: str, key: str, *words: str | bytes) -> None:
         """Say one command about one key to its node; nobody waits for an answer."""
         try:
             node = self._cluster().get_node_from_key(key)  # type: ignore[no-untyped-call]
@@ -64,10 +64,10 @@ class RedisClusterClient(RedisClient):
             return
         if node is not None:
             # A node that has lost the slot meanwhile refuses, unheard: hints may be lost.
-            hints = self._hints_of.get(node.name) or self._hints_of.setdefault(
+            connection = self._no_reply_of.get(node.name) or self._no_reply_of.setdefault(
                 node.name, NoReplyConnection(partial(self._connect_to, node))
             )
-            hints.send(command, key, *words)
+            connection.send(command, key, *words)
 
     def mget(self, keys: list[str]) -> list[bytes | None]:
         """Many keys: one MGET for each slot, all of a node in one round trip."""

@@ -73,7 +73,7 @@ def test_hints_and_notes_find_their_node(client: Celery):
     roots = [uuid.uuid4().hex for _ in range(6)]
     sent = [client.send_task("any", root_id=root).id for root in roots]
     index, end = client.backend.store.index, time.monotonic() + 5
-    while [index.noted(layout.workflow_key(root)) for root in roots] != [{one} for one in sent]:
+    while [index.unconfirmed.read_notes(layout.workflow_key(root)) for root in roots] != [{one} for one in sent]:
         assert time.monotonic() < end
         time.sleep(0.01)
     for one in sent:

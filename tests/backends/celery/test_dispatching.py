@@ -183,8 +183,8 @@ def test_an_order_is_kept_to_be_repeated_and_a_forged_one_is_refused(app, store,
     assert ordered(store, sent.id) == sent
 
     key = layout.order_key(sent.id)
-    forged = store.index.kept(key).replace(ALICE.encode(), b"issuer|bobby")
-    store.index.keep(key, forged, ttl_s=60)
+    forged = store.index.keys.read(key).replace(ALICE.encode(), b"issuer|bobby")
+    store.index.keys.keep(key, forged, ttl_s=60)
     with pytest.raises(BadReference):
         ordered(store, sent.id)
 

@@ -56,14 +56,14 @@ def test_a_result_that_cannot_be_shown_is_left_out_of_lists(choosy, owner):
 def test_a_record_that_cannot_be_read_ends_no_stream(watched, owner, monkeypatch):
     # given a record of which every reading fails, whatever the index makes of it elsewhere
     reader, index = watched.reader(owner), watched.store.index
-    whole_many, whole = index.load_many, index.load
+    whole_many, whole = index.listing.load_many, index.load
 
     def load_many(ids):
         if BAD in ids:
             raise RecordUnreadable("the record is of a newer format")
         return whole_many(ids)
 
-    monkeypatch.setattr(index, "load_many", load_many)
+    monkeypatch.setattr(index.listing, "load_many", load_many)
     monkeypatch.setattr(index, "load", lambda one: load_many([one])[0] if one == BAD else whole(one))
     for one in (BAD, "one", BAD, "two"):
         watched.store.save(Result(id=one, owner=owner))
@@ -77,7 +77,7 @@ def test_an_owner_whose_stream_cannot_be_read_stops_no_other(watched, owner, oth
     watched.store.save(Result(id="one", owner=owner))
     well.took(2)
     index = watched.store.index
-    index.client.set(index._prefix + layout.owner_stream_key(other), "no stream")
+    index.client.set(index._names.prefix + layout.owner_stream_key(other), "no stream")
     assert index.client.client_kill_filter(_type="pubsub") >= 1
 
     for number in range(3):
@@ -92,7 +92,7 @@ def test_one_failed_read_loses_no_event(watched, owner, monkeypatch, error):
     reader, failures = watched.reader(owner), []
     watched.store.save(Result(id="zero", owner=owner))
     reader.took(2)
-    whole = watched.store.index.load_many
+    whole = watched.store.index.listing.load_many
 
     def load_many(ids):
         if len(failures) < 3:
@@ -100,7 +100,7 @@ def test_one_failed_read_loses_no_event(watched, owner, monkeypatch, error):
             raise error
         return whole(ids)
 
-    monkeypatch.setattr(watched.store.index, "load_many", load_many)
+    monkeypatch.setattr(watched.store.index.listing, "load_many", load_many)
     watched.store.save(Result(id="one", owner=owner))
 
     assert reader.took(3)[2] == ("result", ("one", "PENDING"))

@@ -186,10 +186,10 @@ def test_a_forged_event_shows_nothing_of_others(watched, owner, other):
     reader = watched.reader(owner)
     forged = record.encode_event(Result(id="secret", state=State.SUCCESS))
 
-    key = index._prefix + layout.owner_stream_key(owner)
+    key = index._names.prefix + layout.owner_stream_key(owner)
     at = index.client.xadd(key, {"e": forged})
-    index.client.publish(index._prefix + layout.owner_channel(owner), at + b" " + forged)
-    index.client.publish(index._prefix + layout.owner_channel(owner), b"\xff\xfe nonsense")
+    index.client.publish(index._names.prefix + layout.owner_channel(owner), at + b" " + forged)
+    index.client.publish(index._names.prefix + layout.owner_channel(owner), b"\xff\xfe nonsense")
     watched.store.save(Result(id="mine", owner=owner))
 
     assert reader.took(2)[1] == ("result", ("mine", "PENDING"))

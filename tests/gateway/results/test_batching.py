@@ -23,8 +23,9 @@ class Counted(MemoryIndex):
     def __init__(self):
         super().__init__()
         self.together, self.alone, self.away = [], [], False
+        self.listing.load_many = self._load_many
 
-    def load_many(self, result_ids):
+    def _load_many(self, result_ids):
         self.together.append(list(result_ids))
         if self.away:
             raise IndexUnavailable("away")

@@ -239,7 +239,7 @@ def test_a_foreign_id_is_not_replayed(on_redis):
     # given a stream that was left, and an Event of another's Result on it since
     served, ann = on_redis
     served.store.save(Result(id="before", owner="ann", state=State.STARTED))
-    place = served.store.index.latest("ann")
+    place = served.store.index.events.last_event_id("ann")
     foreign = planted(served, listed_for="ann", owner="bob")
     served.store.save(Result(id="after", owner="ann", state=State.STARTED))
 

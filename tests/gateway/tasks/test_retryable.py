@@ -33,13 +33,13 @@ def upload(served: Served, *, expires_in_s: float) -> Artifact:
 
 def without_order(served: Served) -> str:
     made = ordered(served)
-    served.store.index.drop(layout.order_key(made))
+    served.store.index.keys.drop(layout.order_key(made))
     return made
 
 
 def damaged_order(served: Served) -> str:
     made = ordered(served)
-    served.store.index.keep(layout.order_key(made), b"\xff" * 50, ttl_s=60)
+    served.store.index.keys.keep(layout.order_key(made), b"\xff" * 50, ttl_s=60)
     return made
 
 
@@ -106,7 +106,7 @@ def test_without_a_look_at_orders_results_are_shown(served, monkeypatch):
     def away(_keys):
         raise IndexUnavailable("the index at redis.internal does not answer")
 
-    monkeypatch.setattr(served.store.index, "kept_many", away)
+    monkeypatch.setattr(served.store.index.keys, "read_many", away)
 
     shown = served.gateway.get(f"/v1/results/{made}")
     assert (shown.status_code, shown.json()["actions"]) == (200, ["delete"])
@@ -116,8 +116,10 @@ def test_without_a_look_at_orders_results_are_shown(served, monkeypatch):
 def test_a_list_asks_for_all_orders_at_once(served, monkeypatch):
     made = [ordered(served) for _ in range(20)]
     asked = []
-    kept_many = served.store.index.kept_many
-    monkeypatch.setattr(served.store.index, "kept_many", lambda keys: (asked.append(len(keys)), kept_many(keys))[1])
+    kept_many = served.store.index.keys.read_many
+    monkeypatch.setattr(
+        served.store.index.keys, "read_many", lambda keys: (asked.append(len(keys)), kept_many(keys))[1]
+    )
 
     items = served.gateway.get("/v1/results").json()["items"]
 

@@ -234,7 +234,7 @@ POISON = [
 )
 def test_a_poisoned_key_does_its_work_once(served, poison, path, body, status):
     place = layout.idempotency_key("local", sha256(b"k").hexdigest())
-    served.store.index.keep(place, poison, ttl_s=60)
+    served.store.index.keys.keep(place, poison, ttl_s=60)
 
     answers = [served.gateway.post(path, json=body, headers={"Idempotency-Key": "k"}) for _ in range(2)]
 
@@ -246,10 +246,10 @@ def test_a_key_that_names_anothers_result_shows_nothing(served):
     served.store.save(Result(id="foreign", owner="bob", state=State.SUCCESS))
     assert served.gateway.post("/v1/tasks/greet", json=GREET, headers={"Idempotency-Key": "k"}).status_code == 202
     place = layout.idempotency_key("local", sha256(b"k").hexdigest())
-    kept = served.store.index.kept(place).split()
+    kept = served.store.index.keys.read(place).split()
     answers = []
     for named in (b"foreign", b"unknown"):
-        served.store.index.keep(place, b" ".join([kept[0], named, kept[2]]), ttl_s=60)
+        served.store.index.keys.keep(place, b" ".join([kept[0], named, kept[2]]), ttl_s=60)
         answers.append(served.gateway.post("/v1/tasks/greet", json=GREET, headers={"Idempotency-Key": "k"}))
 
     assert [one.status_code for one in answers] == [404, 404]
@@ -257,7 +257,7 @@ def test_a_key_that_names_anothers_result_shows_nothing(served):
 
 
 def test_a_poisoned_count_is_counted_anew(served):
-    served.store.index.keep(layout.quota_key("local", "stored"), b"junk", ttl_s=60)
+    served.store.index.keys.keep(layout.quota_key("local", "stored"), b"junk", ttl_s=60)
 
     assert served.gateway.post("/v1/uploads", json=PICTURE).status_code == 201
 

@@ -22,7 +22,7 @@ LONG_S = 60.0  # a wait that nothing ends lasts this long; one that is ended is 
 def test_a_thousand_watchers_share_a_connection_and_their_channels_are_gone_afterwards(index, raw):
     ids = [f"id-{n}" for n in range(1000)]
     with ExitStack() as stack:
-        watches = [stack.enter_context(index.watch(one)) for one in ids]
+        watches = [stack.enter_context(index.events.watch(one)) for one in ids]
         assert len(raw.pubsub_channels()) == 1000
         assert len(raw.client_list(_type="pubsub")) == 1
         for one in ids:
@@ -33,7 +33,7 @@ def test_a_thousand_watchers_share_a_connection_and_their_channels_are_gone_afte
 
 def test_a_channel_is_gone_as_soon_as_the_block_is_left_even_by_an_error(index, raw):
     for _ in range(20):
-        with pytest.raises(ZeroDivisionError), index.watch("a"):
+        with pytest.raises(ZeroDivisionError), index.events.watch("a"):
             assert raw.pubsub_channels() == [layout.channel("a").encode()]
             raise ZeroDivisionError
         assert raw.pubsub_channels() == []
@@ -44,7 +44,7 @@ def test_a_hung_redis_delays_those_who_leave_once(index, private_redis, monkeypa
     with ExitStack() as hanging:
         with ExitStack() as watches:
             for n in range(20):
-                watches.enter_context(index.watch(f"id-{n}"))
+                watches.enter_context(index.events.watch(f"id-{n}"))
             hanging.enter_context(private_redis.hung())
             began = time.monotonic()
         took_s = time.monotonic() - began
@@ -56,7 +56,7 @@ def test_a_hundred_threads_may_come_and_go_on_the_same_few_ids(index, raw):
 
     def come_and_go(n):
         for _ in range(20):
-            with index.watch(f"id-{n % 3}") as watch:
+            with index.events.watch(f"id-{n % 3}") as watch:
                 index.save(Result(id=f"id-{n % 3}", state=State.PROGRESS), ttl_s=60)
                 if watch.wait(SOON_S) is None:
                     failures.append(n)
@@ -73,20 +73,20 @@ def test_a_hundred_threads_may_come_and_go_on_the_same_few_ids(index, raw):
 def test_the_watchers_thread_and_connection_end_when_nobody_has_waited_for_a_while(index, raw, monkeypatch):
     monkeypatch.setattr("resultstore.index.redis.watcher._IDLE_S", 0.05)
     before = watcher_threads()
-    with index.watch("a"):
+    with index.events.watch("a"):
         (thread,) = watcher_threads() - before
         assert len(raw.client_list(_type="pubsub")) == 1
     thread.join(SOON_S)
     assert not thread.is_alive()
     assert raw.client_list(_type="pubsub") == []
-    with index.watch("a") as watch:
+    with index.events.watch("a") as watch:
         index.save(Result(id="a"), ttl_s=60)
         assert watch.wait(SOON_S) == Event("a", "PENDING")
 
 
 def test_a_waiter_is_told_to_check_again_after_a_restart_of_redis_and_hears_on(index, private_redis):
     index.save(Result(id="a"), ttl_s=60)
-    with index.watch("a") as watch:
+    with index.events.watch("a") as watch:
         private_redis.stop()
         private_redis.start()
         began = time.monotonic()
@@ -98,7 +98,7 @@ def test_a_waiter_is_told_to_check_again_after_a_restart_of_redis_and_hears_on(i
 
 
 def test_a_waiter_whose_connection_alone_is_cut_is_told_to_check_again_at_once(index, raw):
-    with index.watch("a") as watch:
+    with index.events.watch("a") as watch:
         assert raw.client_kill_filter(_type="pubsub") == 1
         began = time.monotonic()
         assert watch.wait(LONG_S) is None
@@ -119,7 +119,7 @@ def test_a_save_rides_out_a_short_restart(index, private_redis):
 
 @pytest.mark.parametrize("act", ["peek", "load", "save", "delete", "watch", "ids"])
 def test_a_redis_that_is_down_is_named_and_its_password_is_not(private_redis, act, monkeypatch):
-    monkeypatch.setattr("resultstore.index.redis.driver._RETRY_BUDGET_S", 0.1)
+    monkeypatch.setattr("resultstore.index.redis.retrying._RETRY_BUDGET_S", 0.1)
     monkeypatch.setattr("resultstore.index.redis.watcher._SUBSCRIBE_TIMEOUT_S", 0.1)
     private_redis.stop()
     index = RedisIndex(f"redis://ann:S3cretWord@127.0.0.1:{private_redis.port}/0")
@@ -138,27 +138,27 @@ def test_a_redis_that_is_down_is_given_up_after_a_few_seconds(private_redis, act
 
 
 def test_a_redis_that_does_not_answer_is_named(private_redis, monkeypatch):
-    monkeypatch.setattr("resultstore.index.redis.driver._RETRY_BUDGET_S", 0.5)
+    monkeypatch.setattr("resultstore.index.redis.retrying._RETRY_BUDGET_S", 0.5)
     index = RedisIndex(f"{private_redis.url}?socket_timeout=0.3")
     with private_redis.hung(), pytest.raises(IndexUnavailable, match=f"127.0.0.1:{private_redis.port}"):
         index.peek("a")  # the server answers again only behind the block
 
 
 def test_a_wrong_password_is_told_without_another_try(guarded_redis, monkeypatch):
-    monkeypatch.setattr("resultstore.index.redis.driver._RETRY_BUDGET_S", 3_600.0)
+    monkeypatch.setattr("resultstore.index.redis.retrying._RETRY_BUDGET_S", 3_600.0)
     for url in (guarded_redis.url, guarded_redis.url.replace("//", "//:Wr0ngWord@")):
         with pytest.raises(IndexUnavailable, match="password") as caught:
             RedisIndex(url).peek("a")
         assert "Wr0ngWord" not in "".join(traceback.format_exception(caught.value))
     index = RedisIndex(guarded_redis.url.replace("//", "//:Secr3t@"))
-    with index.watch("a") as watch:
+    with index.events.watch("a") as watch:
         index.save(Result(id="a"), ttl_s=60)
         assert watch.wait(SOON_S) == Event("a", "PENDING")
 
 
 def test_a_unix_socket_serves_as_well(private_redis, raw):
     index = RedisIndex(f"unix://{private_redis.unix_socket}?db=1")
-    with index.watch("a") as watch:
+    with index.events.watch("a") as watch:
         assert index.save(Result(id="a"), ttl_s=60)
         assert watch.wait(SOON_S) == Event("a", "PENDING")
     assert index.load("a") == Result(id="a")
@@ -168,7 +168,7 @@ def test_a_unix_socket_serves_as_well(private_redis, raw):
 
 def test_tls_serves_as_well_and_loses_no_event_of_a_burst(tls_redis):
     index = RedisIndex(tls_redis.url)
-    with index.watch("a") as watch:
+    with index.events.watch("a") as watch:
         for n in range(200):
             index.save(Result(id="a", state="STATE", progress=Progress(n, note="n" * 1000)), ttl_s=60)
         heard = [watch.wait(SOON_S).progress.done for n in range(200)]
@@ -187,7 +187,7 @@ def test_a_url_that_names_no_redis_is_refused_with_the_setting_and_without_its_p
 
 def test_a_fork_has_a_client_and_a_watcher_of_its_own(index):
     index.save(Result(id="a", value=b"parent"), ttl_s=60)
-    with index.watch("b") as watch:
+    with index.events.watch("b") as watch:
         child = os.fork()
         if child == 0:
             os._exit(0 if works_in_a_child(index) else 1)
@@ -199,7 +199,7 @@ def test_a_fork_has_a_client_and_a_watcher_of_its_own(index):
 
 
 def test_strangers_on_our_channel_wake_the_waiter_to_check_again(index, raw):
-    with index.watch("a") as watch:
+    with index.events.watch("a") as watch:
         raw.publish(layout.channel("a"), b"hello")
         began = time.monotonic()
         assert watch.wait(LONG_S) is None
@@ -210,10 +210,10 @@ def ask(index, act):
     if act == "save":
         index.save(Result(id="a"), ttl_s=60)
     elif act == "watch":
-        with index.watch("a"):
+        with index.events.watch("a"):
             pass
     elif act == "ids":
-        list(index.ids())
+        list(index.listing.ids())
     else:
         getattr(index, act)("a")
 
@@ -223,7 +223,7 @@ def works_in_a_child(index):
         index.save(Result(id=f"c{n}", value=b"child"), ttl_s=60)
         if index.load(f"c{n}").value != b"child":
             return False
-    with index.watch("c") as watch:
+    with index.events.watch("c") as watch:
         index.save(Result(id="c"), ttl_s=60)
         heard = watch.wait(SOON_S)
     index.save(Result(id="b", state=State.SUCCESS), ttl_s=60)
@@ -245,12 +245,12 @@ def test_a_message_that_cannot_be_taken_ends_no_watch(redis_url, monkeypatch):
         return whole(message)
 
     monkeypatch.setattr(record, "decode_event", decode_event)
-    with index.watch(one.id) as watch:
+    with index.events.watch(one.id) as watch:
         index.save(one.moved(State.STARTED), ttl_s=60)
         assert watch.wait(30) is None, "it is to be looked at"
         index.save(one.moved(State.SUCCESS), ttl_s=60)
         assert watch.wait(30).state == "SUCCESS"
 
-    with index.watch(one.id) as watch:
+    with index.events.watch(one.id) as watch:
         index.save(one.moved(State.SUCCESS), ttl_s=60)
         assert watch.wait(30) is not None

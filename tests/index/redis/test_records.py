@@ -59,7 +59,7 @@ def test_a_result_whose_larger_part_was_evicted_is_unknown_rather_than_wrong(ind
 
 
 def test_what_cannot_be_written_is_not_announced(index, raw):
-    with index.watch("a") as watch:
+    with index.events.watch("a") as watch:
         raw.config_set("maxmemory", "1")
         with pytest.raises(IndexUnavailable, match="memory"):
             index.save(Result(id="a", state=State.SUCCESS), ttl_s=60)
@@ -70,7 +70,7 @@ def test_what_cannot_be_written_is_not_announced(index, raw):
 
 def test_a_save_that_lost_its_answer_asks_again_and_knows_its_own_record(index):
     lost = iter([redis.ConnectionError("the answer was lost on the way")])
-    script = index._process().save
+    script = index._client.mine().save
 
     def loses_its_first_answer(keys, args):
         answer = script(keys, args)
@@ -78,7 +78,7 @@ def test_a_save_that_lost_its_answer_asks_again_and_knows_its_own_record(index):
             raise error
         return answer
 
-    index._process().save = loses_its_first_answer
+    index._client.mine().save = loses_its_first_answer
     assert index.save(Result(id="a"), ttl_s=60, over=Overwrite.IF_ABSENT)
     assert next(lost, None) is None
     assert not index.save(Result(id="a"), ttl_s=60, over=Overwrite.IF_ABSENT)
@@ -116,7 +116,7 @@ def test_reading_an_owners_list_drops_the_ids_that_are_gone_from_it(index, raw):
         index.save(Result(id=f"a{n}", owner="ann", created_at=float(n + 1)), ttl_s=60)
     for n in range(0, 500, 2):
         index.delete(f"a{n}")
-    assert list(index.ids(owner="ann", limit=1000)) == [f"a{n}" for n in range(499, 0, -2)]
+    assert list(index.listing.ids(owner="ann", limit=1000)) == [f"a{n}" for n in range(499, 0, -2)]
     assert raw.zcard("rs:owner:{ann}") == 250
 
 
@@ -128,5 +128,5 @@ def test_a_key_of_another_kind_is_no_result(index, raw):
     raw.hset("rs:{odd}", "a", "b")
     raw.zadd(layout.OPEN_UPLOADS_KEY, {"an upload": 1})
 
-    assert list(index.ids()) == ["a"]
-    assert list(index.ids(owner="ann")) == ["a"]
+    assert list(index.listing.ids()) == ["a"]
+    assert list(index.listing.ids(owner="ann")) == ["a"]

@@ -42,7 +42,7 @@ def channels(raw) -> list[bytes]:
 
 
 def test_many_ids_are_asked_for_by_one_command(index, raw):
-    line = index.line()
+    line = index.events.open_subscription()
     raw.config_resetstat()
     line.listen([f"id-{n}" for n in range(500)])
     until(line, ("id-499", ""))
@@ -51,7 +51,7 @@ def test_many_ids_are_asked_for_by_one_command(index, raw):
 
 
 def test_the_channel_of_an_id_that_was_left_is_gone(index, raw):
-    line = index.line()
+    line = index.events.open_subscription()
     line.listen(["a", "b"])
     until(line, ("b", ""))
     line.leave("a")
@@ -61,7 +61,7 @@ def test_the_channel_of_an_id_that_was_left_is_gone(index, raw):
 
 
 def test_after_a_lost_connection_every_id_is_heard_again_and_said_to_be(index, raw):
-    line = index.line()
+    line = index.events.open_subscription()
     line.listen(["a", "b"])
     until(line, ("b", ""))
 
@@ -82,7 +82,7 @@ def both(line):
 
 def test_a_server_that_is_away_is_tried_again_and_listening_never_fails(index, private_redis):
     private_redis.stop()
-    line = index.line()
+    line = index.events.open_subscription()
     line.listen(["a"])
     assert line.wait(0.2) == []
     private_redis.start()
@@ -92,7 +92,7 @@ def test_a_server_that_is_away_is_tried_again_and_listening_never_fails(index, p
 
 
 def test_others_listen_and_leave_while_one_waits(index, raw):
-    line = index.line()
+    line = index.events.open_subscription()
     line.listen(["first"])
     stop, errors, seen = threading.Event(), [], set()
 
@@ -132,7 +132,7 @@ def test_a_garbage_collector_may_leave_in_the_midst_of_anything(index, raw):
         def __del__(self):
             line.leave(self.name)
 
-    line = index.line()
+    line = index.events.open_subscription()
     threshold = gc.get_threshold()
     gc.set_threshold(1)
     try:
@@ -151,7 +151,7 @@ def test_a_garbage_collector_may_leave_in_the_midst_of_anything(index, raw):
 
 def test_a_health_check_is_not_taken_for_a_message(private_redis):
     index = RedisIndex(private_redis.url, options={"health_check_interval": 1})
-    line = index.line()
+    line = index.events.open_subscription()
     line.listen(["a"])
     until(line, ("a", ""))
     time.sleep(1.1)
@@ -160,7 +160,7 @@ def test_a_health_check_is_not_taken_for_a_message(private_redis):
 
 
 def test_small_records_are_told_whole_and_artifacts_are_not(index):
-    line = index.line()
+    line = index.events.open_subscription()
     line.listen(["a"])
     until(line, ("a", ""))
     found = Artifact(
@@ -181,11 +181,11 @@ def test_small_records_are_told_whole_and_artifacts_are_not(index):
 
 
 def test_an_early_word_reaches_who_listens_and_leaves_no_record(index, raw):
-    line = index.line()
+    line = index.events.open_subscription()
     line.listen(["a"])
     until(line, ("a", ""))
     spill = Spill(id="a", key="k", size_bytes=9, stored_bytes=8, sha256="0" * 64, media_type="application/json")
-    index.tell_early("a", spill)
+    index.events.announce_early("a", spill)
     [event] = line.wait(SOON_S)
     assert event.early == spill
     assert raw.keys() == []

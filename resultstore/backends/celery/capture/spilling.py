@@ -28,7 +28,7 @@ from resultstore.backends.celery.codec.serializers import (
 from resultstore.backends.celery.owners import HEADER, inherited
 from resultstore.blobs.blobstore import Chunk
 from resultstore.capture.spills import Spills
-from resultstore.index.index import TellsEarly
+from resultstore.index.index import EarlyAnnouncer
 from resultstore.model.spill import Spill
 from resultstore.store.attempt import Attempt
 
@@ -88,8 +88,8 @@ class Spiller:
             spill = spills.keep_value(pieces, attempt=attempt, media_type=media_type)
         except EncodeError:
             return value  # Celery says so where it encodes it itself
-        if isinstance(index := backend.store.index, TellsEarly) and not (request.chord or request.chain):
-            index.tell_early(attempt.id, spill)
+        if isinstance(events := backend.store.index.events, EarlyAnnouncer) and not (request.chord or request.chain):
+            events.announce_early(attempt.id, spill)
         # Its next task gets what its own message's serializer makes of the value, not what the result's does.
         if backend.serializer != self._app.conf.task_serializer or watches_end(task):
             remember(request, spill, value)

@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError
 from resultstore.backends.celery.chord.outbox import ChordOutbox, ChordStatus, written
 from resultstore.backends.celery.chord.sending import in_place_of, send, senders_of
 from resultstore.backends.celery.publish.dispatch_once import STARTED
-from resultstore.index.index import RunsScripts
+from resultstore.index.index import ScriptRunner
 from resultstore.model import layout
 from resultstore.telemetry.logs import Log
 from resultstore.telemetry.tolerance import FailureTolerance
@@ -81,7 +81,7 @@ class ChordCounter:
             settings, and 30 s at least.
     """
 
-    def __init__(self, backend: Any, scripts: RunsScripts, *, ordered: bool, lease_s: int | None = None) -> None:  # noqa: ANN401 - Celery's backends have no types
+    def __init__(self, backend: Any, scripts: ScriptRunner, *, ordered: bool, lease_s: int | None = None) -> None:  # noqa: ANN401 - Celery's backends have no types
         self._backend = backend
         self._app: Celery = backend.app
         self._scripts = scripts

@@ -15,9 +15,8 @@ from resultstore.backends.celery.chord.failing import never_run
 from resultstore.backends.celery.chord.outbox import ChordStatus
 from resultstore.backends.celery.owners import inherited, owner_of
 from resultstore.backends.celery.publish.workflow_notes import WorkflowNotes
-from resultstore.index.index import Keeps, RunsScripts
+from resultstore.index.index import Keys, ScriptRunner
 from resultstore.model import layout
-from resultstore.model.errors import Misconfigured
 from resultstore.store import Store
 
 
@@ -73,11 +72,11 @@ class KeepsGroups(BaseKeyValueStoreBackend):
     def _save_group(self, group_id: str, result: Any) -> Any:  # noqa: ANN401 - Celery's GroupResult
         kept = self.encode({"result": result.as_tuple()})
         content = kept if isinstance(kept, bytes) else kept.encode()
-        self._keeps.keep(layout.group_key(group_id), content, ttl_s=self.header_life_s or None)
+        self._keys.keep(layout.group_key(group_id), content, ttl_s=self.header_life_s or None)
         return result
 
     def _restore_group(self, group_id: str) -> dict[str, Any] | None:
-        kept = self._keeps.kept(layout.group_key(group_id))
+        kept = self._keys.read(layout.group_key(group_id))
         if kept is None:
             return None
         meta: dict[str, Any] = self.decode(kept)
@@ -85,7 +84,7 @@ class KeepsGroups(BaseKeyValueStoreBackend):
         return meta
 
     def _delete_group(self, group_id: str) -> None:
-        self._keeps.drop(layout.group_key(group_id))
+        self._keys.drop(layout.group_key(group_id))
 
     def attend_chords(self) -> ChordTimer | None:
         """Let each worker of the app send the bodies whose finisher did not come back."""
@@ -108,18 +107,16 @@ class KeepsGroups(BaseKeyValueStoreBackend):
 
     @cached_property
     def _chords(self) -> ChordCounter | None:
-        index = self.store.index
+        keys = self.store.index.keys
         options = self.app.conf.get("result_backend_transport_options") or {}
         ordered = bool(options.get("result_chord_ordered", True))
         lease_s = self.app.conf.get("resultstore_chord_lease_s")
         lease_s = None if lease_s is None else max(1, int(lease_s))
-        return ChordCounter(self, index, ordered=ordered, lease_s=lease_s) if isinstance(index, RunsScripts) else None
+        return ChordCounter(self, keys, ordered=ordered, lease_s=lease_s) if isinstance(keys, ScriptRunner) else None
 
     @property
-    def _keeps(self) -> Keeps:
-        if not isinstance(self.store.index, Keeps):
-            raise Misconfigured("this index cannot keep Celery's groups: use redis:// in the backend's URL")
-        return self.store.index
+    def _keys(self) -> Keys:
+        return self.store.index.keys
 
 
 def _part_ids(header: GroupResult) -> Iterator[str]:

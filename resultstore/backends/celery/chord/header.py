@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from resultstore.index.index import RunsScripts
+from resultstore.index.index import ScriptRunner
 from resultstore.model import layout
 from resultstore.model.errors import Misconfigured, ResultMissing
 
@@ -67,8 +67,8 @@ def header_of(backend: Any, group_id: str) -> ChordHeader:  # noqa: ANN401 - Cel
 
     Raises ResultMissing when nothing is known of it, Misconfigured for an index without native chords.
     """
-    scripts = backend.store.index
-    if not isinstance(scripts, RunsScripts):
+    scripts = backend.store.index.keys
+    if not isinstance(scripts, ScriptRunner):
         raise Misconfigured("this index keeps no chords: use redis:// in RESULTSTORE_INDEX_URL")
     keys = [layout.group_key(group_id, part) for part in (".j", ".s", ".t", ".c", ".b", ".h")]
     said = scripts.run_script(_LOOK, keys=keys, args=())

@@ -9,7 +9,7 @@ import msgspec
 from kombu.utils.json import dumps, loads
 
 from resultstore.backends.celery.owners import HEADER as OWNER
-from resultstore.index.index import RunsScripts
+from resultstore.index.index import ScriptRunner
 from resultstore.model import layout
 from resultstore.telemetry.logs import Log
 
@@ -84,7 +84,7 @@ class ChordOutbox:
         lease_s: how long the finisher of a chord is left alone.
     """
 
-    def __init__(self, scripts: RunsScripts, *, senders: Callable[[], str], lease_s: int) -> None:
+    def __init__(self, scripts: ScriptRunner, *, senders: Callable[[], str], lease_s: int) -> None:
         self._scripts = scripts
         self._senders = senders
         self.lease_s = lease_s

@@ -13,7 +13,7 @@ from resultstore.backends.celery.publish.signal import Headers, PublishSignal
 from resultstore.backends.celery.publish.timing import mark_sent
 from resultstore.backends.celery.publish.workflow_notes import WorkflowNotes
 from resultstore.backends.celery.wait.consumer import ResultConsumer
-from resultstore.index.index import Hints, Overwrite
+from resultstore.index.index import Overwrite, UnconfirmedWrites
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result, State
 from resultstore.store import Store
@@ -29,7 +29,7 @@ class AnnouncesTasks(BaseKeyValueStoreBackend):
     expires: int | None
     listens: bool  # whether whoever sends a task hears of its result
     tracks_sent: bool  # whether an id that was sent is told from an unknown one
-    hints: Hints | None  # writes PENDING records, where polls of an id without one would ask the object store
+    hints: UnconfirmedWrites | None  # writes PENDING records, so that polls do not ask the object store
 
     def mark_messages(self, workflows: WorkflowNotes) -> PublishSignal:
         """Do with each message what is to be done before it is sent."""
@@ -63,7 +63,7 @@ class AnnouncesTasks(BaseKeyValueStoreBackend):
         if self._announced.says_sent and owner != inherited():  # only the message could say so
             self._say_sent(task_id, owner, over=Overwrite.IF_UNFINISHED)
         elif self.hints is not None and not self.tracks_sent:
-            self.hints.hint(_new(task_id, owner, State.PENDING), ttl_s=self.expires or None)
+            self.hints.save_if_absent(_new(task_id, owner, State.PENDING), ttl_s=self.expires or None)
 
     def _say_sent(self, task_id: str, owner: str, *, over: Overwrite) -> bool:
         return self.store.index.save(_new(task_id, owner, SENT), ttl_s=self.expires or None, over=over)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from celery.exceptions import Ignore
 
-from resultstore.index.index import Claims
+from resultstore.index.index import Keys
 from resultstore.model import layout
 from resultstore.telemetry.logs import Log
 
@@ -36,7 +36,7 @@ def mark_dispatch(headers: dict[str, object]) -> None:
         headers[HEADER] = _dispatch.get()
 
 
-def check_start(request: Any, claims: object, *, life_s: int) -> None:  # noqa: ANN401 - Celery's Context
+def check_start(request: Any, keys: Keys, *, life_s: int) -> None:  # noqa: ANN401 - Celery's Context
     """Let one dispatch of a chord's body run: the first to start, however often its message is redelivered.
 
     Of one chord: a body that is replaced by a chord hands its id to the body of that one.
@@ -44,8 +44,8 @@ def check_start(request: Any, claims: object, *, life_s: int) -> None:  # noqa: 
     Raises celery.exceptions.Ignore for a task of any other dispatch.
     """
     group_id, _, token = str(getattr(request, HEADER, None) or "").rpartition(":")
-    if not token or not isinstance(claims, Claims):
+    if not token:
         return
-    if not claims.claim(layout.group_key(group_id, STARTED), token, ttl_s=life_s):
+    if not keys.claim(layout.group_key(group_id, STARTED), token, ttl_s=life_s):
         _log.info("second_dispatch_not_run", id=request.id)
         raise Ignore

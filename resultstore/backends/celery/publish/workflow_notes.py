@@ -1,6 +1,6 @@
 """WorkflowNotes: stores which task ids belong to which root task."""
 
-from resultstore.index.index import Index, Notes
+from resultstore.index.index import Index
 from resultstore.model import layout
 
 
@@ -16,12 +16,12 @@ class WorkflowNotes:
     """
 
     def __init__(self, index: Index, *, life_s: int) -> None:
-        self._notes = index if isinstance(index, Notes) else None
+        self._index = index
         self._life_s = life_s
 
     def note(self, headers: dict[str, object]) -> None:
         """Note a message that is about to be sent."""
         root, sent = headers.get("root_id"), headers.get("id")
-        if self._notes is None or not isinstance(root, str) or not isinstance(sent, str) or root == sent:
+        if not isinstance(root, str) or not isinstance(sent, str) or root == sent:
             return
-        self._notes.note(layout.workflow_key(root), sent, ttl_s=self._life_s or None)
+        self._index.unconfirmed.add_note(layout.workflow_key(root), sent, ttl_s=self._life_s or None)

@@ -48,7 +48,7 @@ class LegacyRecords:
 
     def line(self) -> Subscription:
         """A line that hears both records of an id."""
-        line: Subscription = self._backend.store.index.line(also=self.key)
+        line: Subscription = self._backend.store.index.events.open_subscription(also=self.key)
         return line
 
     def _asked(self, say: Callable[[Any], object]) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from celery.backends.asynchronous import AsyncBackendMixin, _waiting_on
 
-from resultstore.index.index import ChecksIds
+from resultstore.index.index import IdChecker
 from resultstore.model.errors import BadReference
 from resultstore.model.ids import id_of, state_of
 from resultstore.store import Store
@@ -78,4 +78,4 @@ class TakesAnyId(AsyncBackendMixin):
     def check_id(self) -> Callable[[str], object]:
         """Raises BadReference for an id that the index cannot store."""
         index = self.store.index
-        return index.check_id if isinstance(index, ChecksIds) else bool
+        return index.check_id if isinstance(index, IdChecker) else bool

@@ -63,7 +63,7 @@ def told(app: Celery, raw: redis.Redis, task_id: str, spill: Spill) -> Waiter:
     waiter = Waiter(app, task_id)
     listening(raw, task_id)
     time.sleep(0.1)  # behind the check after 50 ms
-    app.backend.store.index.tell_early(task_id, spill)
+    app.backend.store.index.events.announce_early(task_id, spill)
     return waiter
 
 
@@ -101,7 +101,7 @@ def test_a_value_that_is_never_sealed_is_given_to_nobody(client: Celery, raw: re
     assert isinstance(waiter.within(5), ValueError)
 
     other = uuid.uuid4().hex
-    client.backend.store.index.tell_early(other, kept(client, other))
+    client.backend.store.index.events.announce_early(other, kept(client, other))
     with pytest.raises(CeleryTimeoutError):
         client.AsyncResult(other).get(timeout=0.5)
 
@@ -150,7 +150,7 @@ def test_nothing_is_fetched_early_for_whoever_waits_for_more(client: Celery, raw
     time.sleep(0.1)
     spills = [kept(client, one) for one in ids]
     for one, spill in zip(ids, spills, strict=True):
-        client.backend.store.index.tell_early(one, spill)
+        client.backend.store.index.events.announce_early(one, spill)
     time.sleep(0.2)
     assert asked.by == []
 
@@ -165,7 +165,7 @@ def test_an_early_word_calls_no_on_message(client: Celery, raw: redis.Redis, tas
     result = send(client, task_id)
     listening(raw, task_id)
     index = client.backend.store.index
-    threading.Timer(0.2, index.tell_early, [task_id, kept(client, task_id)]).start()
+    threading.Timer(0.2, index.events.announce_early, [task_id, kept(client, task_id)]).start()
     threading.Timer(0.4, client.backend.store_result, [task_id, "small", states.SUCCESS]).start()
 
     got = result.get(timeout=5, on_message=lambda meta: heard.append(meta["status"]))

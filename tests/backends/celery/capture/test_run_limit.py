@@ -16,6 +16,7 @@ class CountingIndex:
     def __init__(self, *, lost_runs: int = 0) -> None:
         self.runs = {f"lost {n}" for n in range(lost_runs)}
         self.calls = 0
+        self.keys = self
 
     def run_script(self, script, *, keys, args):
         self.calls += 1
@@ -27,6 +28,9 @@ class CountingIndex:
 
 
 class AwayIndex:
+    def __init__(self) -> None:
+        self.keys = self
+
     def run_script(self, script, *, keys, args):
         raise IndexUnavailable("redis is away: start it")
 

@@ -1,0 +1,118 @@
+"""RedisListing: lists ids and reads many records in Redis."""
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final, cast
+
+from resultstore.index.index import Owned
+from resultstore.index.record_reader import RecordReader
+from resultstore.index.redis.key_names import RedisKeyNames
+from resultstore.index.redis.retrying import RetryingClient, bound
+from resultstore.model import layout, record
+from resultstore.model.errors import BadReference
+from resultstore.model.result import Result
+
+_SCAN_ROUNDS: Final = 1_000  # a listing scans a million keys at most, also those of other programs
+_PAGE: Final = 200
+
+
+class RedisListing:
+    """Implements `Listing`.
+
+    Args:
+        client: sends the requests.
+        names: of records and owners' lists.
+        reader: decodes the records.
+    """
+
+    def __init__(self, client: RetryingClient, names: RedisKeyNames, reader: RecordReader) -> None:
+        self._client = client
+        self._names = names
+        self._reader = reader
+
+    def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
+        """Yield up to `limit` ids: an owner's, the newest first, or any in no order."""
+        return islice(self._scan() if owner is None else (one.id for one in self.owned(owner)), limit)
+
+    def owned(self, owner: str) -> Iterator[Owned]:
+        """Yield the owner's Results, the newest first; remove ids that have neither a record nor stored bytes."""
+        start = 0
+        while page := self._page(owner, start):
+            if foreign := {entry for entry, _ in page if not self._is_id(entry)}:
+                self._remove(owner, foreign)
+                continue
+            ids = [one.decode() for one, _ in page]
+            heads = self._heads(ids)
+            stored = self._stored(owner, [one for one, head in zip(ids, heads, strict=True) if not head])
+            kept = [one for one, head in zip(ids, heads, strict=True) if head or one in stored]
+            if gone := {one.encode() for one in ids if one not in kept}:
+                self._remove(owner, gone)
+            start += len(kept)
+            for one, head, (_, made_at) in zip(ids, heads, page, strict=True):
+                if one in stored or record.is_live(head):
+                    yield Owned(one, made_at)
+
+    def everything(self, owner: str) -> list[str]:
+        """Return every id of this owner that may have stored bytes."""
+        keys = self._names.listed(owner), self._names.stored(owner)
+        found = self._client.ask(lambda client: [client.client.zrange(key, 0, -1) for key in keys])
+        pages = cast("list[list[bytes]]", found)
+        return list(dict.fromkeys(one.decode(errors="replace") for page in pages for one in page))
+
+    def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """Return what `peek` returns for each id: one MGET for up to 2,000 of them."""
+        found = self._client.read([self._names.record(one) for one in result_ids])
+        return self._reader.small_of_many(zip(result_ids, found, strict=True))
+
+    def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """Return what `load` returns for each id: one MGET for up to 1,000 of them; in a Cluster, one for each slot."""
+        found = self._client.read([key for one in result_ids for key in self._names.pair(one)])
+        return self._reader.whole_of_many(zip(result_ids, found[::2], found[1::2], strict=True))
+
+    @property
+    def unreadable_total(self) -> int:
+        """Return how many unreadable records this process has skipped."""
+        return self._reader.unreadable_total
+
+    def _scan(self) -> Iterator[str]:
+        seen: set[str] = set()  # SCAN may return a key twice
+        pattern, prefix, cursor = self._names.record("*"), self._names.prefix, 0
+        for _ in range(_SCAN_ROUNDS):
+            cursor, keys = self._client.ask(bound(cursor, lambda client, at: client.scan(pattern=pattern, cursor=at)))
+            names = (key.decode(errors="replace").removeprefix(prefix) for key in keys)
+            named = (layout.id_of_record_key(name) for name in names)
+            found = list({one for one in named if one is not None and one not in seen})
+            seen.update(found)
+            yield from (one for one, head in zip(found, self._heads(found), strict=True) if record.is_live(head))
+            if cursor == 0:
+                return
+
+    def _heads(self, ids: list[str]) -> list[bytes]:
+        keys = [self._names.record(one) for one in ids]
+        return self._client.ask(lambda client: client.heads(keys=keys))
+
+    def _page(self, owner: str, start: int) -> list[tuple[bytes, float]]:
+        key = self._names.listed(owner)
+        page = self._client.ask(lambda client: client.client.zrevrange(key, start, start + _PAGE - 1, withscores=True))
+        return cast("list[tuple[bytes, float]]", page)
+
+    def _stored(self, owner: str, ids: list[str]) -> set[str]:
+        if not ids:
+            return set()
+        key = self._names.stored(owner)
+        until = self._client.ask(lambda client: client.scores(key=key, members=ids))
+        now = time.time()
+        return {one for one, at in zip(ids, until, strict=True) if at is not None and at > now}
+
+    def _remove(self, owner: str, entries: set[bytes]) -> None:
+        keys = self._names.listed(owner), self._names.stored(owner)
+        self._client.ask(lambda client: [client.client.zrem(key, *entries) for key in keys])
+
+    def _is_id(self, entry: bytes) -> bool:
+        """Return whether an entry can be an id: other programs may write to this Redis."""
+        try:
+            self._names.record(entry.decode())
+        except (UnicodeDecodeError, BadReference):
+            return False
+        return True
