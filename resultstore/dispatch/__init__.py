@@ -1,1 +1,1 @@
-"""What the gateway may start, and how an order reaches a task queue; each backend brings its own way."""
+"""Offers of tasks, and orders of work for a task queue. Each backend brings its own Dispatcher."""

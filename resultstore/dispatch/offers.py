@@ -1,4 +1,4 @@
-"""Offers: the tasks that strangers may start, and what each of them takes."""
+"""Offers: the tasks that untrusted clients may start, and what each of them accepts."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,7 +12,7 @@ DEFAULT_MAX_BYTES = 100 * 1024 * 1024
 
 
 class Options(pydantic.BaseModel):
-    """What a task takes beside its input; keys that it does not name are refused."""
+    """Base of the models of a task's options. Unknown keys are refused."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
@@ -21,12 +21,13 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """One task that may be started over HTTP.
 
     Args:
-        task: its registered name.
-        title, description: for people.
-        takes: the media types of its upload; () when it takes none and is started by its arguments alone.
-        max_bytes: the largest upload.
-        arguments: the model that checks its arguments, and gives their JSON Schema.
-        webhook_url: hears of the end where the client names none, uploads from the page too; "" for the setting's.
+        task: registered name of the task.
+        title, description: texts for the page.
+        takes: media types of its upload; () if it takes no upload and is started with its arguments alone.
+        max_bytes: size of the largest upload.
+        arguments: model that checks the arguments and gives their JSON Schema.
+        webhook_url: receives a webhook when the task has ended, unless the client names another URL. Uploads from
+            the page use it too. "" for the URL of the setting.
     """
 
     task: str
@@ -38,9 +39,9 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     webhook_url: str = ""
 
     def checked(self, arguments: Mapping[str, object]) -> dict[str, object]:
-        """`arguments` as JSON values, those that were given; the task's own defaults stand for the others.
+        """Return the given arguments as JSON values. Those that were not given are left to the task's defaults.
 
-        Raises WrongType, naming each wrong argument and all that the task takes, for what the model does not allow.
+        Raises WrongType if the model does not allow them; the message names each wrong argument and all allowed ones.
         """
         unknown = sorted(set(arguments) - set(self.arguments.model_fields))
         takes = ", ".join(self.arguments.model_fields) or "nothing"
@@ -58,6 +59,6 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Offers = Mapping[str, Offer]
-"""By the task's name. What is not in it cannot be started."""
+"""Offers by the name of their task. A task that is not in it cannot be started."""
 
 NO_OFFERS: Offers = MappingProxyType({})

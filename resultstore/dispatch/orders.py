@@ -1,4 +1,4 @@
-"""Dispatching: work that is ordered from a task queue, and what is kept of an order until its Result is gone."""
+"""Orders: pieces of work for a task queue, kept so that they can be repeated as long as their Result exists."""
 
 import hashlib
 import time
@@ -22,12 +22,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of work for one owner.
 
     Args:
-        id: of the task and of its Result; an upload's id where there is a source.
-        task: the task's registered name; the caller has looked it up among the offers.
-        owner: who will own the Result; never what a client says of itself.
-        arguments: passed by name: JSON values, as the offer's model has checked them.
-        source: the adopted upload; the task's first positional argument.
-        retry_of: the id of the Result that this one repeats; "" for new work.
+        id: id of the task and of its Result; with a source it is the id of the upload.
+        task: registered name of the task. The caller has found it among the offers.
+        owner: owner of the Result, as authenticated. It never comes from the client's own message.
+        arguments: JSON values that are passed by name, as the offer's model has checked them.
+        source: the adopted upload, which becomes the task's first positional argument.
+        retry_of: id of the Result that this order repeats; "" for new work.
     """
 
     id: str
@@ -39,38 +39,38 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dispatcher(Protocol):
-    """Hands orders to a task queue. Every method raises Unavailable when the queue cannot be reached in time."""
+    """Publishes orders to a task queue. Every method raises Unavailable if the queue does not answer in time."""
 
     def send(self, order: Order) -> None:
-        """Announce the work, then publish it and wait until the queue has confirmed it.
+        """Announce the order, publish it, and wait until the queue has confirmed it.
+
+        The PENDING record with its owner is written before a worker can see the message. After Unavailable the
+        record is again what it was before. The message may have arrived all the same, and then the task runs.
+        Sending the same order again is harmless.
 
         Raises ResultDeleted for an id that was deleted: it cannot be used again.
-
-        The PENDING record with its owner stands before any worker can see the message. After Unavailable the record
-        is again what it was; the message may still have got through, and then the task runs all the same: sending
-        the same order again is harmless.
         """
 
     def cancel(self, result_id: str) -> None:
-        """Ask the workers to leave this work, or to end it; what has ended already stays as it is."""
+        """Ask the workers to skip or to end this work. Work that has ended is not changed."""
 
 
 @runtime_checkable
 class ReadinessProbe(Protocol):
-    """The further power of a Dispatcher that can say whether its queue answers."""
+    """Optional interface of a Dispatcher that can check its queue; the gateway's `/readyz` uses it."""
 
     def probe(self) -> None:
-        """Ask the queue for nothing. Raises Unavailable when it does not answer."""
+        """Ping the queue. Raises Unavailable if it does not answer."""
 
 
 def announce(store: Store, order: Order) -> None:
-    """Keep `order` for a retry, and write the PENDING record with its owner, which begins the owner's list and stream.
+    """Keep `order` for a retry, and write its PENDING record, which enters the owner's list and event stream.
 
-    It replaces nothing that has ended. Raises ResultDeleted for an id that was deleted.
+    A record that has ended is not replaced. Raises ResultDeleted for an id that was deleted.
     """
     key = layout.order_key(order.id)
-    store.index.keys.keep(key, _sealed_order(store, order), ttl_s=store.settings.results.expires_s)
-    own = order.source is not None and order.source.id == order.id  # a retry has another's upload
+    store.index.keys.keep(key, _encode_order(store, order), ttl_s=store.settings.results.expires_s)
+    own = order.source is not None and order.source.id == order.id  # the source of a retry belongs to the first Result
     artifacts = (order.source,) if order.source is not None and own else ()
     pending = Result(id=order.id, task=order.task, owner=order.owner, artifacts=artifacts, created_at=time.time())
     written = store.save(pending.moved(State.PENDING), over=Overwrite.IF_UNFINISHED)
@@ -80,7 +80,7 @@ def announce(store: Store, order: Order) -> None:
 
 
 def withdraw(store: Store, order: Order, *, before: Result | None) -> None:
-    """Undo `announce`: the record is `before` again, or there is none."""
+    """Undo `announce`: restore the record `before`, or delete the record if there was none."""
     store.index.keys.drop(layout.order_key(order.id))
     if before is None:
         store.index.delete(order.id)
@@ -88,38 +88,38 @@ def withdraw(store: Store, order: Order, *, before: Result | None) -> None:
         store.save(before)
 
 
-def ordered(store: Store, result_id: str) -> Order | None:
-    """The order that led to this Result; None when none was kept, or not any more.
+def read_order(store: Store, result_id: str) -> Order | None:
+    """Return the order that led to this Result, or None if none was kept or it has expired.
 
-    Raises BadReference when it was not written by somebody who knows the secret key.
+    Raises BadReference if its MAC does not match: another program wrote it.
     """
     kept = store.index.keys.read(layout.order_key(result_id))
-    return None if kept is None else _read_order(store, result_id, kept)
+    return None if kept is None else _decode_order(store, result_id, kept)
 
 
-def ordered_many(store: Store, result_ids: Sequence[str]) -> list[Order | None]:
-    """Return what `ordered` gives for each id, by one look-up; None also for what it does not believe."""
+def read_orders(store: Store, result_ids: Sequence[str]) -> list[Order | None]:
+    """Return the order of each id, with one look-up; None also for an order whose MAC does not match."""
     if not result_ids:
         return []
     found: list[Order | None] = []
     kept = store.index.keys.read_many([layout.order_key(one) for one in result_ids])
     for result_id, one in zip(result_ids, kept, strict=True):
         try:
-            found.append(None if one is None else _read_order(store, result_id, one))
+            found.append(None if one is None else _decode_order(store, result_id, one))
         except (BadReference, msgspec.MsgspecError):
             found.append(None)
     return found
 
 
-def _read_order(store: Store, result_id: str, kept: bytes) -> Order:
+def _decode_order(store: Store, result_id: str, kept: bytes) -> Order:
     mac, document = kept[:_MAC_BYTES].decode(errors="replace"), kept[_MAC_BYTES:]
     macs = store.trust.macs
     if macs and not macs.agrees(mac, _PURPOSE, result_id, hashlib.sha256(document).hexdigest()):
-        raise BadReference(f"the order of {result_id} was not written by us: send the work again")
+        raise BadReference(f"the MAC of the order of {result_id} does not match: send the work again")
     return msgspec.msgpack.decode(document, type=Order)
 
 
-def _sealed_order(store: Store, order: Order) -> bytes:
+def _encode_order(store: Store, order: Order) -> bytes:
     document = msgspec.msgpack.encode(order)
     macs = store.trust.macs
     digest = hashlib.sha256(document).hexdigest()

@@ -1,4 +1,4 @@
-"""Registrations: which tasks workers have registered, kept in the index for gateways."""
+"""Registrations: the tasks that workers have registered, kept in the index for gateways."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -7,18 +7,18 @@ from resultstore.index.index import Index
 from resultstore.index.leases import Leases
 from resultstore.model import layout
 
-KEPT_FOR_S: Final = 7 * layout.DAY_S  # so long all workers of a queue may be away, and its tasks are offered
-RENEWED_S: Final = 60.0
+KEPT_S: Final = 7 * layout.DAY_S  # how long the tasks of a queue stay offered after its last worker has gone
+RENEW_INTERVAL_S: Final = 60.0
 _SETS_MAX: Final = 1_000
 _SEPARATOR: Final = "\n"
 
 
 class Registrations:
-    """The names of the tasks that the workers of one queue take. Every method raises IndexUnavailable.
+    """Names of the tasks that the workers of one queue run. Every method raises IndexUnavailable.
 
     Args:
-        index: where they are kept.
-        queue: the broker's queue.
+        index: keeps the names.
+        queue: name of the broker's queue.
     """
 
     def __init__(self, index: Index, queue: str) -> None:
@@ -26,10 +26,10 @@ class Registrations:
         self._key = layout.registered_key(queue)
 
     def note(self, tasks: Iterable[str]) -> None:
-        """Keep the tasks of one worker for a week; call it again before that."""
-        said = _SEPARATOR.join(sorted(tasks))
-        self._leases.take(self._key, said, ttl_s=KEPT_FOR_S, most=_SETS_MAX)
+        """Keep the tasks of one worker for a week. Call it every `RENEW_INTERVAL_S`."""
+        names = _SEPARATOR.join(sorted(tasks))
+        self._leases.take(self._key, names, ttl_s=KEPT_S, most=_SETS_MAX)
 
     def tasks(self) -> frozenset[str]:
-        """Return the tasks of all workers that were there in the last week."""
-        return frozenset(name for said in self._leases.held(self._key) for name in said.split(_SEPARATOR) if name)
+        """Return the tasks of all workers that registered in the last week."""
+        return frozenset(name for names in self._leases.held(self._key) for name in names.split(_SEPARATOR) if name)

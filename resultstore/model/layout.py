@@ -28,9 +28,9 @@ OWNERS_COMPLETE_KEY = "rs:{owners}:complete"  # Redis: every owner's lists name 
 OWNERS_REBUILT_KEY = "rs:{owners}:rebuilt"  # Redis: the last rebuilding of them that was begun
 OWNERS_CLAIM_KEY = "rs:{owners}:claim"  # Redis: which gateway rebuilds them at this moment
 OPEN_UPLOADS_KEY = "rs:{uploads}"  # Redis: the ids of all uploads that have not ended
-UNTOLD_UPLOADS_KEY = "rs:{uploads}:untold"  # Redis: those of them whose senders may never say that they are done
+UNCONFIRMED_UPLOADS_KEY = "rs:{uploads}:untold"  # Redis: those of them whose senders may never say that they are done
 LATE_UPLOADS_KEY = "rs:{uploads}:late"  # Redis: those whose bytes were deleted, by when their URLs have ended
-GLANCING_KEY = "rs:{uploads}:glance"  # Redis: who looks at those in this moment
+POLLING_KEY = "rs:{uploads}:glance"  # Redis: who looks at those in this moment
 RECONCILING_KEY = "rs:{uploads}:round"  # Redis: who looks at them in this minute
 COLLECTING_KEY = "rs:{uploads}:collecting"  # Redis: who looks at all bytes today
 
@@ -60,7 +60,7 @@ def shard(result_id: str) -> str:
 
 def blob_key(result_id: str, *, retention: str, nonce: str, n: int) -> str:
     """The key of blob `n` of one attempt."""
-    return f"blobs/{checked_class(retention)}/{shard(result_id)}/{id_segment(result_id)}/{_checked_nonce(nonce)}.{n}"
+    return f"blobs/{require_class(retention)}/{shard(result_id)}/{id_segment(result_id)}/{_checked_nonce(nonce)}.{n}"
 
 
 def content_prefixes(result_id: str) -> list[str]:
@@ -76,7 +76,7 @@ def upload_prefixes(result_id: str) -> list[str]:
 
 def upload_key(result_id: str, *, retention: str, nonce: str) -> str:
     """The key of one upload."""
-    return f"uploads/{checked_class(retention)}/{shard(result_id)}/{id_segment(result_id)}/{_checked_nonce(nonce)}"
+    return f"uploads/{require_class(retention)}/{shard(result_id)}/{id_segment(result_id)}/{_checked_nonce(nonce)}"
 
 
 def copied_upload_key(key: str) -> str:
@@ -100,7 +100,7 @@ def is_content_key(key: str) -> bool:
     return _KEY.match(key) is not None
 
 
-def checked_class(retention: str) -> str:
+def require_class(retention: str) -> str:
     """`retention` itself when it is a known class; raises BadReference otherwise."""
     if retention not in RETENTION_S:
         raise BadReference(f"unknown retention class {retention!r}: use one of {', '.join(RETENTION_S)}")
@@ -109,12 +109,12 @@ def checked_class(retention: str) -> str:
 
 def first_class(*given: str | None) -> str:
     """The first class that was given, not None. Raises BadReference when it is not a known one, as "" is not."""
-    return checked_class(next(one for one in given if one is not None))
+    return require_class(next(one for one in given if one is not None))
 
 
 def expiry(retention: str, *, start: float) -> int | None:
     """When something of this class that began at `start` (epoch seconds) expires, or None."""
-    length_s = RETENTION_S[checked_class(retention)]
+    length_s = RETENTION_S[require_class(retention)]
     return None if length_s is None else int(start) + length_s
 
 

@@ -17,7 +17,7 @@ def is_harmful(char: str) -> bool:
     return _HARMFUL.match(char) is not None
 
 
-def without_harm(name: str, *, instead: str = "") -> str:
+def replace_harmful(name: str, *, instead: str = "") -> str:
     """`name` with `instead` in place of each character that must not be shown."""
     return _HARMFUL.sub(instead, name)
 
@@ -30,5 +30,5 @@ def is_artifact_name(name: str) -> bool:
 
 def artifact_name_of(file_name: str) -> str:
     """The nearest name that an Artifact can have to that of a file; "" where nothing of it is left."""
-    name = _SLASHES.sub("_", without_harm(file_name, instead="_"))
+    name = _SLASHES.sub("_", replace_harmful(file_name, instead="_"))
     return "" if name in {".", ".."} else name[-NAME_MAX_CHARS:]

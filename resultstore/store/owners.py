@@ -122,7 +122,7 @@ class Owners:
 
     def expect(self, owner: str, result_id: str, *, made_at: float | None, retention: str) -> None:
         """Note what is about to be stored of an id for this class; not listed where `made_at` is None."""
-        length_s = layout.RETENTION_S[layout.checked_class(retention)]
+        length_s = layout.RETENTION_S[layout.require_class(retention)]
         until = math.inf if length_s is None else time.time() + length_s
         self.note(owner, result_id, made_at=made_at, stored_until=until)
 

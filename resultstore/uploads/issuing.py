@@ -30,7 +30,7 @@ from resultstore.model.errors import (
     TooLarge,
     WrongType,
 )
-from resultstore.model.names import NAME_MAX_CHARS, without_harm
+from resultstore.model.names import NAME_MAX_CHARS, replace_harmful
 from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.uploads.arrival import UploadBlobs, received
@@ -240,7 +240,7 @@ def new_upload_id() -> str:
 def file_name(name: str) -> str:
     """An untrusted client's file name as people may see it: its last segment, at most 255 characters."""
     last = name.replace("\\", "/").rpartition("/")[2]
-    shown = without_harm(last).strip()
+    shown = replace_harmful(last).strip()
     return shown[-NAME_MAX_CHARS:] if shown.strip(".") else "upload"
 
 

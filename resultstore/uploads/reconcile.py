@@ -85,7 +85,7 @@ class Reconciler:
     def glance(self) -> ReconcileOutcome:
         """Look for what nobody may ever tell us of; one process of all that share the index does it at a time."""
         open_ids = self._tickets.untold_ids()
-        if not open_ids or not self._claimed(layout.GLANCING_KEY, GLANCE_S - 1):
+        if not open_ids or not self._claimed(layout.POLLING_KEY, GLANCE_S - 1):
             return ReconcileOutcome()
         found = self._all_settled(open_ids, due=expected)
         return ReconcileOutcome(completed=found.count("completed"), given_up=found.count("given up"))

@@ -120,7 +120,7 @@ class Tickets:
 
     def expect(self, upload_id: str) -> None:
         """Have it looked for soon: nobody may ever say that it is done."""
-        self._open.take(layout.UNTOLD_UPLOADS_KEY, upload_id, ttl_s=_KEPT_FOR_S, most=_MOST_OPEN)
+        self._open.take(layout.UNCONFIRMED_UPLOADS_KEY, upload_id, ttl_s=_KEPT_FOR_S, most=_MOST_OPEN)
 
     def find(self, upload_id: str) -> Ticket | None:
         """The ticket of an upload, or None. Raises BadReference when it was not written by us, RecordUnreadable."""
@@ -179,14 +179,14 @@ class Tickets:
 
     def untold_ids(self) -> list[str]:
         """Those of them whose senders may never say that they are done."""
-        return list(self._open.held(layout.UNTOLD_UPLOADS_KEY))
+        return list(self._open.held(layout.UNCONFIRMED_UPLOADS_KEY))
 
     def _written(self, ticket: Ticket) -> bytes:
         document = msgspec.msgpack.encode(ticket)
         return self._mac(ticket.id, document) + document
 
     def _left(self, upload_id: str) -> None:
-        for key in (layout.OPEN_UPLOADS_KEY, layout.UNTOLD_UPLOADS_KEY):
+        for key in (layout.OPEN_UPLOADS_KEY, layout.UNCONFIRMED_UPLOADS_KEY):
             self._open.leave(key, upload_id)
 
     def _mac(self, upload_id: str, document: bytes) -> bytes:

@@ -74,7 +74,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     notes: dict[str, str | int]
 
 
-def gathered(table: Table) -> Facts:
+def gather_facts(table: Table) -> Facts:
     """The facts of `table`. Raises BadInput for one without rows."""
     if table.rows == 0:
         raise BadInput("it has a header and no rows; send it with its rows")

@@ -16,7 +16,7 @@ from tasks.csv_reader.dialect import Encoding, Header
 from tasks.csv_reader.reader import Caps, Table
 from tasks.documents.task import draw_cover
 from tasks.report import pages, rows
-from tasks.report.facts import Facts, gathered
+from tasks.report.facts import Facts, gather_facts
 from tasks.report.offer import REPORT, Report as ReportOptions
 from tasks.report.pages import ContentsEntry
 from tasks.report.sheet import Sheet, unprinted
@@ -83,7 +83,7 @@ def facts_of(stream: BinaryIO, *, header: Header = "auto", encoding: Encoding = 
     """What the CSV in `stream` (seekable) shows. Raises BadInput for what is no table, or over a cap."""
     table = Table(stream, caps=CAPS, header=header, encoding=encoding)
     with np.errstate(over="ignore", invalid="ignore"):  # what numbers cannot hold is printed as missing
-        return gathered(table)
+        return gather_facts(table)
 
 
 def write(facts: Facts, out: Sink, *, title: str, source: str, report: ReportProgress = silent) -> int:

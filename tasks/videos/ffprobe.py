@@ -138,7 +138,7 @@ class _ProbeOutput(msgspec.Struct, frozen=True):
     format: _Container = _Container()
 
 
-def looked_at(path: Path) -> Video:
+def probe(path: Path) -> Video:
     """Return what is in the file. No frame is decoded beyond what the header needs.
 
     Raises BadInput for what is no video, or over a cap.

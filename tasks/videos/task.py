@@ -6,7 +6,7 @@ from tasks.app import app
 from tasks.arguments import check_size, file_stem, naming, offered
 from tasks.sandbox.confined import workplace
 from tasks.videos import ffmpeg
-from tasks.videos.ffprobe import looked_at
+from tasks.videos.ffprobe import probe
 from tasks.videos.offer import PREVIEW, Preview
 
 
@@ -27,7 +27,7 @@ def preview(source: Artifact, options: Preview) -> list[Artifact]:
     with naming("video", source):
         check_size(source, PREVIEW)
         with store.open(source) as stream, workplace(stream, name="video") as path:
-            video = looked_at(path)
+            video = probe(path)
             facts = video.facts()
             picture = ffmpeg.poster(path, video, width=options.width)
             first = store.put(picture, name=f"{stem}-poster.jpg", media_type="image/jpeg", metadata=facts)

@@ -80,14 +80,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from resultstore import BadInput
 from tasks.videos import ffmpeg
-from tasks.videos.ffprobe import looked_at
+from tasks.videos.ffprobe import probe
 def preview(size, codec):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "video"
         source = ["-f", "lavfi", "-i", f"testsrc2=s={size}:r=10:d=1", "-frames:v", "4"]
         command = ["ffmpeg", "-v", "error", "-y", *source, *codec, "-f", "mp4", str(path)]
         subprocess.run(command, check=True)
-        video = looked_at(path)
+        video = probe(path)
         ffmpeg.poster(path, video, width=1920)
         ffmpeg.preview(path, video, seconds=1, width=1920, format="mp4", report=lambda _: None)
         return video.width

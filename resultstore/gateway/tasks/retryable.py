@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 
 from resultstore.dispatch.offers import Offers
-from resultstore.dispatch.orders import Order, ordered_many
+from resultstore.dispatch.orders import Order, read_orders
 from resultstore.model.result import Result
 from resultstore.store import Store
 
@@ -37,7 +37,7 @@ class RetryFinder:
 
     def _orders(self, results: list[Result]) -> dict[str, Order]:
         asked = [one for one in results if one.owner and one.task in self._offers]
-        orders = zip(asked, ordered_many(self._store, [one.id for one in asked]), strict=True)
+        orders = zip(asked, read_orders(self._store, [one.id for one in asked]), strict=True)
         return {
             result.id: order
             for result, order in orders

@@ -13,7 +13,7 @@ from kombu import Queue
 from resultstore import Artifact, BadReference, Result, State, Store
 from resultstore.backends.celery import store_of
 from resultstore.backends.celery.dispatching import CeleryDispatcher
-from resultstore.dispatch.orders import Order, ordered
+from resultstore.dispatch.orders import Order, read_order
 from resultstore.model import layout
 from resultstore.model.errors import BrokerUnavailable
 
@@ -160,7 +160,7 @@ def test_a_message_that_the_broker_does_not_take_leaves_no_work_behind(app, stor
     with pytest.raises(BrokerUnavailable, match=sent.id):
         dispatcher.send(sent)
     assert store.load(sent.id) is None
-    assert ordered(store, sent.id) is None
+    assert read_order(store, sent.id) is None
 
 
 def test_a_message_that_the_broker_refuses_leaves_no_work_behind(app, store, order):
@@ -180,13 +180,13 @@ def test_a_message_that_the_broker_refuses_leaves_no_work_behind(app, store, ord
 def test_an_order_is_kept_to_be_repeated_and_a_forged_one_is_refused(app, store, order):
     sent = order("add", x=1, y=2)
     CeleryDispatcher(_sender(app, app.conf.broker_url, queue=f"nobody-{uuid.uuid4().hex}")).send(sent)
-    assert ordered(store, sent.id) == sent
+    assert read_order(store, sent.id) == sent
 
     key = layout.order_key(sent.id)
     forged = store.index.keys.read(key).replace(ALICE.encode(), b"issuer|bobby")
     store.index.keys.keep(key, forged, ttl_s=60)
     with pytest.raises(BadReference):
-        ordered(store, sent.id)
+        read_order(store, sent.id)
 
 
 def test_work_that_nobody_has_begun_is_revoked_at_once_and_stays_its_owners(app, store, order):

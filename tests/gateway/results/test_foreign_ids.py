@@ -10,7 +10,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from resultstore.dispatch.orders import Order, announce, ordered
+from resultstore.dispatch.orders import Order, announce, read_order
 from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
@@ -256,7 +256,7 @@ def test_an_order_of_another_owner_is_not_repeated(tenants, orders):
     announce(served.store, Order(id=result_id, task="greet", owner="bob", arguments={"name": "a secret"}))
     served.store.index.delete(result_id)
     served.store.save(Result(id=result_id, owner="ann", task="greet", state=State.FAILURE))
-    assert ordered(served.store, result_id).owner == "bob"
+    assert read_order(served.store, result_id).owner == "bob"
 
     answer = ann.post(f"/v1/results/{result_id}/retry", json={})
 

@@ -14,7 +14,7 @@ from tasks.documents.task import draw_cover
 from tasks.tables.convert import CAPS
 from tasks.tables.preview import draw, head_of
 from tasks.videos import ffmpeg, ffprobe
-from tasks.videos.ffprobe import looked_at
+from tasks.videos.ffprobe import probe
 
 FFMPEG = ["ffmpeg", "-v", "error", "-y"]
 
@@ -100,13 +100,13 @@ def test_a_pdf_of_too_many_pages_is_refused_before_a_page_is_drawn(tmp_path, mon
 def test_a_video_gets_a_poster_and_a_short_preview_and_tells_how_far_it_is(video):
     told: list[float] = []
 
-    seen = looked_at(video)
+    seen = probe(video)
     poster = ffmpeg.poster(video, seen, width=640)
     preview = ffmpeg.preview(video, seen, seconds=2, width=160, format="mp4", report=told.append)
 
     assert (seen.width, seen.height, round(seen.duration_s), seen.codec) == (320, 240, 3, "h264")
     assert Image.open(poster).size == (320, 240)
-    made = looked_at(preview)
+    made = probe(preview)
     assert (made.width, made.height, round(made.duration_s)) == (160, 120, 2)
     assert told
     assert max(told) <= 2
@@ -114,9 +114,9 @@ def test_a_video_gets_a_poster_and_a_short_preview_and_tells_how_far_it_is(video
 
 
 def test_a_preview_can_be_webm(video):
-    preview = ffmpeg.preview(video, looked_at(video), seconds=1, width=160, format="webm", report=lambda _: None)
+    preview = ffmpeg.preview(video, probe(video), seconds=1, width=160, format="webm", report=lambda _: None)
 
-    assert looked_at(preview).codec == "vp8"
+    assert probe(preview).codec == "vp8"
 
 
 def test_a_playlist_that_calls_itself_a_video_opens_nothing(tmp_path, clip):
@@ -131,18 +131,18 @@ def test_a_playlist_that_calls_itself_a_video_opens_nothing(tmp_path, clip):
         path.write_text(content)
 
         with pytest.raises(BadInput):
-            looked_at(path)
+            probe(path)
 
 
 def test_a_video_that_was_cut_short_or_says_absurd_things_is_refused(tmp_path, clip, monkeypatch):
     cut = tmp_path / "video"
     cut.write_bytes(clip.read_bytes()[:2000])
     with pytest.raises(BadInput):
-        looked_at(cut)
+        probe(cut)
 
     monkeypatch.setattr(ffprobe, "MAX_DURATION_S", 2)
     with pytest.raises(BadInput, match="3 seconds"):
-        looked_at(clip)
+        probe(clip)
 
 
 def test_the_head_of_a_table_is_told_and_drawn(tmp_path, wine):

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from tasks.videos import ffmpeg
-from tasks.videos.ffprobe import looked_at
+from tasks.videos.ffprobe import probe
 
 FFMPEG = ["ffmpeg", "-v", "error", "-nostdin", "-y"]
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "4")
@@ -107,7 +107,7 @@ def turned(content: bytes, matrix: tuple[int, int, int, int], *, moved: tuple[in
 
 def pieces(path: Path, *, width: int = 640) -> dict[str, np.ndarray]:
     """What is made of the film at `path`, as red, green and blue."""
-    video = looked_at(path)
+    video = probe(path)
     made = {"jpeg": np.asarray(Image.open(ffmpeg.poster(path, video, width=width)).convert("RGB"), float)}
     for kind in ("mp4", "webm"):
         preview = ffmpeg.preview(path, video, seconds=1, width=width, format=kind, report=lambda _: None)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tasks.videos import ffmpeg
-from tasks.videos.ffprobe import looked_at
+from tasks.videos.ffprobe import probe
 from tests.tasks.videos.films import (
     BARS,
     BT601,
@@ -111,7 +111,7 @@ def test_every_piece_is_upright(tmp_path, turn):
     path.write_bytes(turned(flat.read_bytes(), matrix))
     size = (320, 180) if matrix[0] else (180, 320)
 
-    video = looked_at(path)
+    video = probe(path)
 
     assert (video.width, video.height) == size
     for name, picture in pieces(path).items():
@@ -132,7 +132,7 @@ def test_pieces_of_an_anamorphic_film_have_square_pixels(tmp_path, ratio, turn, 
     path = tmp_path / "video"
     path.write_bytes(turned(flat.read_bytes(), TURNS[turn][0]))
 
-    video = looked_at(path)
+    video = probe(path)
 
     assert (video.width, video.height) == size
     assert Image.open(ffmpeg.poster(path, video, width=1920)).size == size
@@ -144,7 +144,7 @@ def test_pieces_of_an_anamorphic_film_have_square_pixels(tmp_path, ratio, turn, 
 def test_a_poster_is_never_larger_than_its_film(tmp_path):
     path = film(tmp_path / "video.mp4", bars(100, 300), *X264, matrix="smpte170m")
 
-    video = looked_at(path)
+    video = probe(path)
 
     assert Image.open(ffmpeg.poster(path, video, width=1920)).size == (100, 300)
 

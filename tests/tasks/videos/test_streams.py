@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from resultstore import BadInput
-from tasks.videos.ffprobe import looked_at
+from tasks.videos.ffprobe import probe
 from tests.tasks.videos.films import BT601, BT709, FFMPEG, NEAR, X264, bars, colors, film, off, pieces, streams
 
 TONE = ("-f", "lavfi", "-i", "sine=duration=1")
@@ -48,7 +48,7 @@ def test_sound_that_cannot_be_decoded_costs_no_picture(tmp_path):
     path = tmp_path / "video"
     path.write_bytes(content[:at] + b"A_AC3" + content[at + 5 :])  # it says another codec than it has
 
-    assert looked_at(path).sound is not None
+    assert probe(path).sound is not None
     assert off(colors(pieces(path)["mp4"])) <= NEAR
 
 
@@ -65,7 +65,7 @@ def test_codecs_of_editors_are_read(tmp_path, codec, options):
     path = tmp_path / ("video.mkv" if codec == "ffv1" else "video.mov")
     subprocess.run([*FFMPEG, "-i", str(plain), *options, str(path)], check=True)
 
-    assert looked_at(path).codec == codec
+    assert probe(path).codec == codec
     found = {name: off(colors(picture)) for name, picture in pieces(path).items()}
     assert max(found.values()) <= NEAR + 4, found
 
@@ -76,7 +76,7 @@ def test_a_codec_that_is_not_read_is_named(tmp_path):
     subprocess.run([*FFMPEG, *source, "-c:v", "qtrle", str(path)], check=True)
 
     with pytest.raises(BadInput, match=r"coded as qtrle, which is not read here; send H\.264") as refused:
-        looked_at(path)
+        probe(path)
     assert "0x" not in str(refused.value)
 
 
@@ -85,7 +85,7 @@ def test_a_reason_names_no_address_in_memory(tmp_path):
     path.write_bytes(b"\x1aE\xdf\xa3" + bytes(64))
 
     with pytest.raises(BadInput) as refused:
-        looked_at(path)
+        probe(path)
     assert "0x" not in str(refused.value)
 
 
@@ -97,7 +97,7 @@ def test_a_recording_without_length_gets_pieces(tmp_path):
     path = tmp_path / "video"
     path.write_bytes(recorded)
 
-    video = looked_at(path)
+    video = probe(path)
 
     assert video.duration_s == pytest.approx(3, abs=0.2)
     assert off(colors(pieces(path)["jpeg"])) <= NEAR

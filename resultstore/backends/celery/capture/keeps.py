@@ -39,7 +39,7 @@ def keeps(
 
     Raises BadReference for an unknown class.
     """
-    chosen = None if retention is None else layout.checked_class(retention)
+    chosen = None if retention is None else layout.require_class(retention)
     keeping = OutputPolicy(retention=chosen, max_bytes=max_bytes, compress=compress, durable=durable, spill=spill)
 
     def mark(made: Made) -> Made:

@@ -7,7 +7,7 @@ from celery import Celery
 from celery.signals import worker_ready
 from celery.worker.consumer import Consumer
 
-from resultstore.dispatch.registrations import RENEWED_S, Registrations
+from resultstore.dispatch.registrations import RENEW_INTERVAL_S, Registrations
 from resultstore.model.errors import ResultStoreError
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
@@ -41,7 +41,7 @@ def install(app: Celery, store: Callable[[], Store]) -> None:
 def _renew(noted: list[Registrations], tasks: list[str]) -> None:
     """Go on for as long as the process lives; what the index has lost is there again within a minute."""
     never = threading.Event()
-    while not never.wait(RENEWED_S):
+    while not never.wait(RENEW_INTERVAL_S):
         _note(noted, tasks)
 
 
