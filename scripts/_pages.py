@@ -66,8 +66,8 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
             "resultstore.backends.dramatiq.setup.setup",
             "resultstore.backends.dramatiq.setup.store_of",
             "resultstore.backends.dramatiq.backend.ResultStoreBackend",
-            "resultstore.backends.dramatiq.capturing.Capture",
-            "resultstore.backends.dramatiq.artifacts.ArtifactEncoder",
+            "resultstore.backends.dramatiq.capture_middleware.Capture",
+            "resultstore.backends.dramatiq.encoder.ArtifactEncoder",
         ),
     ),
     (
@@ -78,9 +78,9 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
             "resultstore.backends.taskiq.setup.setup",
             "resultstore.backends.taskiq.setup.store_of",
             "resultstore.backends.taskiq.backend.ResultStoreBackend",
-            "resultstore.backends.taskiq.capturing.CapturingMiddleware",
-            "resultstore.backends.taskiq.messages.ArtifactFormatter",
-            "resultstore.backends.taskiq.waiting.WokenTask",
+            "resultstore.backends.taskiq.capture_middleware.CapturingMiddleware",
+            "resultstore.backends.taskiq.formatter.ArtifactFormatter",
+            "resultstore.backends.taskiq.woken_tasks.WokenTask",
         ),
     ),
     (

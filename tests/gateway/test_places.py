@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from resultstore.backends.taskiq.waiting import WAITERS, Waiters
+from resultstore.backends.taskiq.woken_tasks import WAITERS, Waiters
 from resultstore.gateway.quotas import QuotaKind
 from resultstore.index.leases import Leases
 from resultstore.index.memory.driver import MemoryIndex

@@ -10,7 +10,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.results import ResultBackend, ResultFailure, ResultMissing, ResultTimeout
 from dramatiq.results.backend import DEFAULT_TIMEOUT
 
-from resultstore.backends.dramatiq.artifacts import wrap_encoder
+from resultstore.backends.dramatiq.encoder import wrap_encoder
 from resultstore.capture.run import sealed_record
 from resultstore.connect import connect
 from resultstore.model.errors import Misconfigured, ResultDeleted

@@ -3,9 +3,9 @@
 from dramatiq import Broker, get_encoder, set_encoder
 from dramatiq.results import Results
 
-from resultstore.backends.dramatiq.artifacts import wrap_encoder
 from resultstore.backends.dramatiq.backend import ResultStoreBackend
-from resultstore.backends.dramatiq.capturing import Capture
+from resultstore.backends.dramatiq.capture_middleware import Capture
+from resultstore.backends.dramatiq.encoder import wrap_encoder
 from resultstore.model.errors import Misconfigured
 from resultstore.store import Store
 

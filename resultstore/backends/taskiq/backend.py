@@ -9,10 +9,10 @@ from taskiq import AsyncResultBackend, TaskiqResult
 from taskiq.abc.serializer import TaskiqSerializer
 from taskiq.depends.progress_tracker import TaskProgress
 
-from resultstore.backends.taskiq import beside as besides, ending
-from resultstore.backends.taskiq.beside import SideRecord
-from resultstore.backends.taskiq.encoding import ValueCodec
-from resultstore.backends.taskiq.waiting import Waiters
+from resultstore.backends.taskiq import attempt_outcome, side_record
+from resultstore.backends.taskiq.side_record import SideRecord
+from resultstore.backends.taskiq.value_codec import ValueCodec
+from resultstore.backends.taskiq.woken_tasks import Waiters
 from resultstore.connect import connect
 from resultstore.index.index import Overwrite
 from resultstore.model.errors import ResultMissing, WrongType
@@ -72,15 +72,15 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
 
     async def set_progress(self, task_id: str, progress: "TaskProgress[object]") -> None:
         """Show how far a task is: to `get_progress`, and in the record where `meta` has a number `done`."""
-        extra = besides.written(besides.of_progress(progress), self.encoding)
-        await asyncio.to_thread(self._show, task_id, extra, besides.counted(progress.meta))
+        extra = side_record.written(side_record.of_progress(progress), self.encoding)
+        await asyncio.to_thread(self._show, task_id, extra, side_record.counted(progress.meta))
 
     async def get_progress(self, task_id: str) -> "TaskProgress[object] | None":
         """What was set last, by `set_progress` or by `store.progress`; also when the task has ended."""
         found = await asyncio.to_thread(self.store.load, task_id)
         if found is None:
             return None
-        shown = besides.read(found, self.encoding).task_progress()
+        shown = side_record.read(found, self.encoding).task_progress()
         if shown is not None or found.progress is None:
             return shown
         done = found.progress
@@ -108,10 +108,10 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
         return sealed.moved(sealed.state, value=value, worker=ended.worker, retries=ended.retries)
 
     async def _write(self, task_id: str, result: "TaskiqResult[Returned]") -> None:
-        ended = ending.of(result)
+        ended = attempt_outcome.of(result)
         attempt = _attempt(task_id, result) if ended is None else ended.attempt
         running = Result(id=task_id, extra=attempt.extra)
-        beside = besides.told(result, progress=besides.read(running, self.encoding).progress)
+        beside = side_record.told(result, progress=side_record.read(running, self.encoding).progress)
         record = None if ended is None else ended.record
         await asyncio.to_thread(self._save, attempt, result, beside=beside, record=record)
 
@@ -128,7 +128,7 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
             record.state,
             ended_at=time.time(),
             progress=attempt.progress,
-            extra=besides.written(beside, self.encoding),
+            extra=side_record.written(beside, self.encoding),
         )
         self.store.save(ended, ttl_s=self._ttl_s)
 
@@ -137,7 +137,7 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
         if found is None or not found.terminal:
             state = State.PENDING if found is None else found.state
             raise ResultMissing(f"result {task_id} is {state}: await its wait_result, or ask is_ready before")
-        beside = besides.read(found, self.encoding)
+        beside = side_record.read(found, self.encoding)
         failed = found.state != State.SUCCESS
         return TaskiqResult(
             is_err=failed,
@@ -145,7 +145,7 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
             return_value=None if failed else self.encoding.decoded(self.store.value(found)),
             execution_time=found.run_time_s or 0.0 if beside.execution_time is None else beside.execution_time,
             labels=beside.parsed_labels(),
-            error=besides.error_of(found, beside) if failed else None,
+            error=side_record.error_of(found, beside) if failed else None,
         )
 
     def _show(self, task_id: str, extra: bytes, progress: Progress | None) -> None:

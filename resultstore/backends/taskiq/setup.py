@@ -5,9 +5,9 @@ from typing import Any
 from taskiq import AsyncBroker, AsyncTaskiqDecoratedTask
 
 from resultstore.backends.taskiq.backend import ResultStoreBackend
-from resultstore.backends.taskiq.capturing import CapturingMiddleware
-from resultstore.backends.taskiq.messages import ArtifactFormatter
-from resultstore.backends.taskiq.waiting import WokenDecoratedTask
+from resultstore.backends.taskiq.capture_middleware import CapturingMiddleware
+from resultstore.backends.taskiq.formatter import ArtifactFormatter
+from resultstore.backends.taskiq.woken_tasks import WokenDecoratedTask
 from resultstore.model.errors import Misconfigured
 from resultstore.store import Store
 

@@ -23,8 +23,8 @@ from resultstore import (
     Store,
     connect,
 )
-from resultstore.backends.taskiq import ResultStoreBackend, setup, store_of, waiting
-from resultstore.backends.taskiq.streams import CHUNKS_AHEAD
+from resultstore.backends.taskiq import ResultStoreBackend, setup, store_of, woken_tasks
+from resultstore.backends.taskiq.stream_drain import CHUNKS_AHEAD
 from resultstore.blobs.blobstore import OutcomeUnknown
 from resultstore.blobs.memory import MemoryBlobs
 from resultstore.index.memory.driver import MemoryIndex
@@ -206,8 +206,8 @@ def test_a_task_that_runs_inside_another_keeps_its_own_parts(store: Store):
 
 
 def test_without_a_free_thread_a_waiter_polls(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(waiting, "WAITERS", 2)
-    monkeypatch.setattr(waiting, "SLICE_S", 5.0)
+    monkeypatch.setattr(woken_tasks, "WAITERS", 2)
+    monkeypatch.setattr(woken_tasks, "SLICE_S", 5.0)
 
     async def run() -> tuple[int, list[int]]:
         async with started(store) as broker:
@@ -230,7 +230,7 @@ def test_without_a_free_thread_a_waiter_polls(store: Store, monkeypatch: pytest.
 
 def test_a_forked_process_waits_with_threads_of_its_own(store: Store):
     backend = ResultStoreBackend(store)
-    sent = waiting.WokenTask("a", backend)
+    sent = woken_tasks.WokenTask("a", backend)
 
     async def waited() -> int:
         return (await sent.wait_result(timeout=5)).return_value

@@ -176,7 +176,7 @@ def test_a_known_task_is_pending_until_it_ends(client, redis_url: str):
 
 def test_an_announcement_alone_wakes_a_waiter(client, redis_url: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("resultstore.store.waiting.RECHECK_S", 3_600.0)
-    monkeypatch.setattr("resultstore.backends.taskiq.waiting.SLICE_S", 3_600.0)
+    monkeypatch.setattr("resultstore.backends.taskiq.woken_tasks.SLICE_S", 3_600.0)
     gate = uuid.uuid4().hex
     sent = client.send("waits", gate)
     opened = redis.Redis.from_url(redis_url)

@@ -5,7 +5,7 @@ from typing import cast
 from taskiq.abc.formatter import TaskiqFormatter
 from taskiq.message import BrokerMessage, TaskiqMessage
 
-from resultstore.backends.taskiq.encoding import restore
+from resultstore.backends.taskiq.value_codec import restore
 from resultstore.model.markers import mark
 
 

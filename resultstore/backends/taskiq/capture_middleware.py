@@ -11,13 +11,13 @@ from typing import Any, Final
 from taskiq import AsyncTaskiqDecoratedTask, TaskiqMessage, TaskiqMiddleware, TaskiqResult
 from taskiq.exceptions import NoResultError
 
-from resultstore.backends.taskiq import ending
+from resultstore.backends.taskiq import attempt_outcome
+from resultstore.backends.taskiq.attempt_outcome import AttemptOutcome
 from resultstore.backends.taskiq.backend import OWNER, ResultStoreBackend
-from resultstore.backends.taskiq.call import CapturedCall, called, calling
-from resultstore.backends.taskiq.ending import AttemptOutcome
-from resultstore.backends.taskiq.hints import is_captured
-from resultstore.backends.taskiq.streams import is_stream
-from resultstore.backends.taskiq.threads import ThreadLimit
+from resultstore.backends.taskiq.captured_call import CapturedCall, called, calling
+from resultstore.backends.taskiq.return_types import is_captured
+from resultstore.backends.taskiq.stream_drain import is_stream
+from resultstore.backends.taskiq.thread_limit import ThreadLimit
 from resultstore.capture.run import still_wanted
 from resultstore.index.index import Overwrite
 from resultstore.model.errors import IndexUnavailable, ResultDeleted
@@ -96,7 +96,7 @@ class CapturingMiddleware(TaskiqMiddleware):
                 await self._fail(call, message, result)
         finally:
             call.until_ended.close()
-        ending.hand_over(AttemptOutcome(result, call.attempt, call.record))
+        attempt_outcome.hand_over(AttemptOutcome(result, call.attempt, call.record))
 
     async def _asked(self, question: Callable[[Store, str], bool], message: TaskiqMessage) -> bool:
         return await asyncio.to_thread(question, self._backend.store, message.task_id)

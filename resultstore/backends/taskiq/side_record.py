@@ -10,7 +10,7 @@ from taskiq.depends.progress_tracker import TaskProgress
 from taskiq.labels import parse_label, prepare_label
 from taskiq.serialization import ExceptionRepr, exception_to_python, prepare_exception
 
-from resultstore.backends.taskiq.encoding import ValueCodec
+from resultstore.backends.taskiq.value_codec import ValueCodec
 from resultstore.model.result import Failure, Progress, Result
 
 

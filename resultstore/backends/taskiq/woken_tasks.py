@@ -8,8 +8,8 @@ from taskiq import AsyncTaskiqDecoratedTask, AsyncTaskiqTask, TaskiqResult
 from taskiq.exceptions import TaskiqResultTimeoutError
 from taskiq.kicker import AsyncKicker
 
-from resultstore.backends.taskiq.hints import is_captured
-from resultstore.backends.taskiq.threads import ThreadLimit
+from resultstore.backends.taskiq.return_types import is_captured
+from resultstore.backends.taskiq.thread_limit import ThreadLimit
 from resultstore.store import Store
 
 Params = ParamSpec("Params")

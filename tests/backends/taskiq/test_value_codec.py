@@ -12,7 +12,7 @@ from taskiq.serializers import PickleSerializer
 
 from resultstore import Artifact, Misconfigured, Settings, Store, WrongType, connect
 from resultstore.backends.taskiq import ResultStoreBackend
-from resultstore.backends.taskiq.encoding import restore
+from resultstore.backends.taskiq.value_codec import restore
 from resultstore.model.markers import mark
 
 

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from resultstore.backends.taskiq.backend import ResultStoreBackend
-from resultstore.backends.taskiq.streams import StreamDrain
+from resultstore.backends.taskiq.stream_drain import StreamDrain
 from resultstore.capture.outputs import capture
 from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt, running
