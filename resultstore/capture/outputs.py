@@ -1,4 +1,4 @@
-"""Capture: what a task returns becomes what travels: its large outputs are stored, their Artifacts take their place."""
+"""Output and capture: replaces the large outputs in a task's return value with their Artifacts."""
 
 import io
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from resultstore.model.artifact import Scalar
 from resultstore.model.errors import WrongType
 from resultstore.store import Store
 
-_PLAIN = frozenset({bool, float, int, str, type(None)})  # what most tasks return: told at one look
+_PLAIN = frozenset({bool, float, int, str, type(None)})  # most return values: recognized by one look-up
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
-    """A large output that a task returns: its bytes, and how they shall be called and kept.
+    """A large output that a task returns: its bytes, its name and how it is kept.
 
     Args:
-        data: bytes, a Path, an open binary file, or an iterable of bytes; streamed when the task has returned.
+        data: bytes, a Path, an open binary file, or an iterable of bytes; streamed after the task has returned.
         name, media_type, metadata, retention, compress: as in `Store.put`.
     """
 
@@ -32,12 +32,12 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def capture(store: Store, returned: object) -> object:
-    """Store every large output in `returned` as a part of the running attempt, and put its Artifact in its place.
+    """Store every large output in `returned` as a part of the running attempt, and return its Artifact instead.
 
     An `Output`, a generator of bytes, an open binary file and a `Path` are large outputs, also inside lists, tuples
-    and dicts. Everything else, an Artifact too, is given back as it is.
+    and dicts. Everything else, including an Artifact, is returned as it is.
 
-    Raises what `Store.put` raises, and whatever a generator raises.
+    Raises what `Store.put` raises, and what a generator raises.
     """
     if type(returned) in _PLAIN:
         return returned
@@ -54,11 +54,11 @@ def capture(store: Store, returned: object) -> object:
         return store.put(returned)
     if isinstance(returned, io.IOBase):
         return _captured_file(store, returned)
-    return _captured_inside(store, returned)
+    return _captured_items(store, returned)
 
 
-def _captured_inside(store: Store, returned: object) -> object:
-    # Exactly these types: a subclass (a named tuple, a defaultdict) is a value that is made in its own way.
+def _captured_items(store: Store, returned: object) -> object:
+    # Exactly these types: a subclass (a named tuple, a defaultdict) may need other arguments to be made.
     if type(returned) is dict:
         return {key: capture(store, value) for key, value in returned.items()}
     if type(returned) is list:

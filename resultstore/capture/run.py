@@ -1,4 +1,4 @@
-"""Capturing: one attempt of a task, inside a worker's call: what it returns is stored and sealed before it travels."""
+"""run_captured: runs one attempt of a task, and stores and seals what it returns before it is sent on."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -18,17 +18,17 @@ _log = Log(__name__)
 
 
 class Codec(Protocol):
-    """How a door writes plain values."""
+    """How a backend writes plain values."""
 
     def encoded(self, value: object) -> bytes:
-        """A plain value as the door's serializer writes it."""
+        """Return a plain value as the backend's serializer writes it."""
 
     def decoded(self, payload: bytes | None) -> object:
-        """What `encoded` was given; None for nothing."""
+        """Return what `encoded` was given; None for None."""
 
 
 class CaptureResult(msgspec.Struct, frozen=True):
-    """What travels, and the Result that was sealed for it; None where there was nothing to seal."""
+    """The value that is sent on, and the Result that was sealed for it; None where nothing had to be sealed."""
 
     value: object
     sealed: Result | None
@@ -45,25 +45,25 @@ def run_captured(
     retention: str | None = None,
     spilled: Callable[[object], object] = lambda value: value,
 ) -> CaptureResult:
-    """Run `body` as `attempt`: store its large outputs, seal them with its plain value, and give what travels.
+    """Run `body` as `attempt`, store its large outputs, seal them with its plain value, and return what is sent on.
 
-    Everything is sealed when this returns: frameworks publish the next message of a chain or pipeline, and the
-    callbacks, before or beside storing the result, and they must find what they are sent. An attempt that comes second
-    gives the outcome of the first: all who look, now or later, get the same.
+    Everything is sealed when this returns. Task queues send the next message of a chain or pipeline, and the callbacks,
+    before they store the result, or at the same time; these messages must find what they name. If an earlier attempt
+    has sealed this id, its outcome is returned: every reader gets the same.
 
     Args:
-        store: takes what is large.
+        store: takes the large outputs.
         attempt: this run; it is the current one while `body` runs.
         body: the task's own code, its arguments bound.
-        codec: how the door writes plain values.
+        codec: how the backend writes plain values.
         given: the task's arguments. An upload among them (an Artifact of the task's own id) becomes its first part.
-        plain_max_bytes: a plain value that is longer when encoded is sealed too, where there is an object store; None
-            leaves plain values to the door.
+        plain_max_bytes: seal a plain value too when it is longer than this in encoded form and there is an object
+            store; None never seals one alone.
         retention: the class of what is sealed without an Artifact; by default `Settings.retention`.
-        spilled: gives what shall travel in place of the captured value: the door's reference where it is too big.
+        spilled: returns what is sent on for the captured value: the backend's reference to one that is too large.
 
-    Raises what `body`, `capture`, the codec and `Store.seal` raise. What was stored before any but the last of them
-    failed is deleted; an upload that was adopted too when the body calls it a bad input (UploadRejected).
+    Raises what `body`, `capture`, the codec and `Store.seal` raise. Unless sealing failed, what was stored is deleted.
+    When `body` rejects its adopted upload (BadInput), the upload is deleted too, and UploadRejected is raised.
     """
     with running(attempt):
         try:
@@ -71,7 +71,7 @@ def run_captured(
             value = spilled(capture(store, body()))
             payload = _to_seal(store, attempt, value, codec=codec, plain_max_bytes=plain_max_bytes)
         except BaseException as error:
-            # Nothing of this attempt was sealed, so nobody can have been told of its blobs.
+            # Nothing of this attempt was sealed, so no reader can know its blobs.
             store.discard(attempt)
             if isinstance(error, BadInput):
                 raise rejected(store, attempt, error) from error
@@ -84,9 +84,9 @@ def run_captured(
 
 
 def still_wanted(store: Store, result_id: str) -> bool:
-    """Whether a worker shall begin this work: nobody has cancelled or deleted it while it waited.
+    """Return whether a worker is to begin this task: it was neither cancelled nor deleted while it waited.
 
-    While a server is away the answer is yes: what was deleted is refused again when the outcome is stored.
+    While a server is away the answer is yes: the outcome of a deleted task is refused again when it is stored.
     """
     try:
         wanted = store.is_wanted(result_id)
@@ -98,8 +98,13 @@ def still_wanted(store: Store, result_id: str) -> bool:
     return wanted
 
 
+def unwanted_message(result_id: str) -> str:
+    """Return why a task is not begun, for the error that its task queue takes."""
+    return f"{result_id} was cancelled or deleted while it waited: it is not run"
+
+
 def sealed_record(store: Store, attempt: Attempt, *, value: bytes, retention: str | None = None) -> Result:
-    """Seal `attempt` with `value` and give its record, in which a long value is left to the seal.
+    """Seal `attempt` with `value` and return its record, without a value that is too long for the index.
 
     Raises what `Store.seal` raises.
     """
@@ -118,8 +123,8 @@ def _adopt(store: Store, attempt: Attempt, given: Iterable[object]) -> None:
 def _to_seal(
     store: Store, attempt: Attempt, value: object, *, codec: Codec, plain_max_bytes: int | None
 ) -> bytes | None:
-    """The encoded value when it has to be sealed, else None."""
-    if attempt.keys or attempt.artifacts:  # what it made, a value that was spilled, or an upload that it adopted
+    """Return the encoded value when it must be sealed, else None."""
+    if attempt.keys or attempt.artifacts:  # its outputs, a spilled value, or an adopted upload
         return codec.encoded(value)
     if plain_max_bytes is None:
         return None

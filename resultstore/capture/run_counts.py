@@ -1,5 +1,7 @@
-"""RunCounts: how many runs of a task lost their worker process, for messages that a broker delivers again."""
+"""RunCounts: counts the runs of a task that lost their worker process, for messages that a broker redelivers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, cast
 
 from resultstore.index.index import Index, ScriptRunner
@@ -41,13 +43,13 @@ class RunCounts:
             [runs] = self._scripts.run_script(
                 _COUNT, keys=[layout.runs_key(task_id)], args=[layout.new_nonce(), COUNT_LIFE_S]
             )
-        except IndexUnavailable as error:  # a task is not failed for what nobody can know
+        except IndexUnavailable as error:  # an unknown count is no reason to fail a task
             _log.warning("run_not_counted", id=task_id, error=str(error))
             return 1
         return 1 + cast("int", runs)
 
     def end(self, task_id: str) -> None:
-        """Forget the runs of a task, because one of them has ended."""
+        """Delete the count of a task, because one of its runs has ended."""
         if self._scripts is None:
             return
         try:
@@ -56,9 +58,31 @@ class RunCounts:
             _log.warning("run_count_not_deleted", id=task_id, error=str(error))
 
 
+@contextmanager
+def counted_run(index: Index, task_id: str, *, is_redelivered: bool, max_runs: int) -> Iterator[bool]:
+    """Count this run while it lasts, and yield whether the task may run once more.
+
+    Only redelivered messages are counted, so that the usual run costs no command.
+
+    Args:
+        index: stores the count.
+        task_id: whose run begins.
+        is_redelivered: what the broker says about the message.
+        max_runs: how many runs may lose their worker process; 0 for no limit.
+    """
+    if not max_runs or not is_redelivered:
+        yield True
+        return
+    counts = RunCounts(index)
+    try:
+        yield counts.begin(task_id) <= max_runs
+    finally:
+        counts.end(task_id)
+
+
 def lost_message(task: str, task_id: str, *, runs: int) -> str:
-    """Say why a task is not run once more."""
+    """Return why a task is not run once more."""
     return (
         f"{task} {task_id} was started {runs} times, and each time its worker process was lost (killed, out of memory, "
-        "or its machine stopped): look into the worker's log, then send it again"
+        "or its machine stopped): read the worker's log, then send it again"
     )

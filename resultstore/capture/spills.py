@@ -127,7 +127,7 @@ class Spills:
         if known is not None and self.lasts(known, until=until):
             return known
         now, own_id = self._needed.now(), _SHARED + str(uuid.uuid4())
-        chosen = class_for(max(now, until) + SLACK_S - now, least=self._settings.results.spill_keep)
+        chosen = layout.shortest_class(max(now, until) + SLACK_S - now, least=self._settings.results.spill_keep)
         key = layout.blob_key(own_id, retention=chosen, nonce=layout.new_nonce(), n=0)
         where = SpillTarget(own_id, key, owner, layout.expiry(chosen, start=now))
         self._owners.expect(owner, own_id, made_at=None, retention=chosen)
@@ -258,16 +258,6 @@ class Spills:
         if self._blobs is None:
             raise Misconfigured(NO_BLOBS)
         return self._blobs
-
-
-def class_for(length_s: float, *, least: str) -> str:
-    """The shortest class from `least` on that keeps for `length_s` seconds."""
-    classes = list(layout.RETENTION_S)
-    for name in classes[classes.index(least) :]:
-        kept_s = layout.RETENTION_S[name]
-        if kept_s is None or kept_s >= length_s:
-            return name
-    return classes[-1]
 
 
 class _InOrder:

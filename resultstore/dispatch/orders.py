@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from resultstore.dispatch.pending import save_pending
 from resultstore.index.index import Overwrite
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
@@ -73,10 +74,11 @@ def announce(store: Store, order: Order) -> None:
     own = order.source is not None and order.source.id == order.id  # the source of a retry belongs to the first Result
     artifacts = (order.source,) if order.source is not None and own else ()
     pending = Result(id=order.id, task=order.task, owner=order.owner, artifacts=artifacts, created_at=time.time())
-    written = store.save(pending.moved(State.PENDING), over=Overwrite.IF_UNFINISHED)
-    if not written and store.was_deleted(order.id):
+    try:
+        save_pending(store, pending.moved(State.PENDING), over=Overwrite.IF_UNFINISHED)
+    except ResultDeleted:
         store.index.keys.drop(key)
-        raise ResultDeleted.of(order.id)
+        raise
 
 
 def withdraw(store: Store, order: Order, *, before: Result | None) -> None:

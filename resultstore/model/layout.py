@@ -112,6 +112,13 @@ def first_class(*given: str | None) -> str:
     return require_class(next(one for one in given if one is not None))
 
 
+def shortest_class(length_s: float, *, least: str = "1d") -> str:
+    """Return the shortest class, `least` or longer, that keeps something for `length_s` seconds."""
+    names = list(RETENTION_S)
+    lengths_s = ((name, RETENTION_S[name]) for name in names[names.index(least) :])
+    return next(name for name, kept_s in lengths_s if kept_s is None or kept_s >= length_s)
+
+
 def expiry(retention: str, *, start: float) -> int | None:
     """When something of this class that began at `start` (epoch seconds) expires, or None."""
     length_s = RETENTION_S[require_class(retention)]

@@ -18,7 +18,7 @@ from resultstore import (
     Store,
 )
 from resultstore.blobs.memory import MemoryBlobs
-from resultstore.capture.spills import PURPOSE, Spills, class_for
+from resultstore.capture.spills import PURPOSE, Spills
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.model.layout import DAY_S
 from resultstore.model.mac import Macs
@@ -209,14 +209,6 @@ def test_a_message_that_waits_for_long_carries_a_reference_that_lives_longer(spi
     assert soon.expires_at == pytest.approx(now + 30 * DAY_S, abs=5)
     assert late.expires_at >= now + 47 * DAY_S
     assert not spills.lasts(soon, until=now + 24 * DAY_S)
-
-
-@pytest.mark.parametrize(
-    ("days", "least", "chosen"),
-    [(1, "30d", "30d"), (30, "30d", "30d"), (31, "30d", "365d"), (366, "30d", "keep"), (1, "365d", "365d")],
-)
-def test_a_class_is_the_shortest_that_is_long_enough(days: int, least: str, chosen: str):
-    assert class_for(days * DAY_S, least=least) == chosen
 
 
 def test_a_task_s_value_is_one_of_its_attempt_s_blobs(spills: Spills):

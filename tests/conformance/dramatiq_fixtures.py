@@ -8,7 +8,7 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 
 from resultstore import Settings, Store, connect
-from resultstore.backends.dramatiq import Capture, ResultStoreBackend
+from resultstore.backends.dramatiq import CaptureMiddleware, ResultStoreBackend
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def redis_result_backend(result_backend: ResultStoreBackend) -> ResultStoreBacke
 
 @pytest.fixture
 def stub_broker(request: pytest.FixtureRequest) -> Iterator[StubBroker]:
-    """A broker in this process; with Capture in the runs that ask for it."""
+    """A broker in this process; with CaptureMiddleware in the runs that ask for it."""
     broker = StubBroker()
     broker.emit_after("process_boot")
     dramatiq.set_broker(broker)
@@ -39,7 +39,7 @@ def stub_broker(request: pytest.FixtureRequest) -> Iterator[StubBroker]:
         if "result_backend" in request.fixturenames and os.environ.get("RS_CONFORMANCE_CAPTURE"):
             backend = request.getfixturevalue("result_backend")
             patch.setattr("dramatiq.message.global_encoder", backend.encoder)
-            broker.add_middleware(Capture(backend))
+            broker.add_middleware(CaptureMiddleware(backend))
         yield broker
     broker.flush_all()
     broker.close()

@@ -6,11 +6,11 @@ from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
 from resultstore.backends.celery.codec import kombu_types
-from resultstore.backends.celery.owners import HEADER
 from resultstore.backends.celery.setup import store_of
 from resultstore.dispatch.orders import Order, announce, withdraw
 from resultstore.index.index import Overwrite
 from resultstore.model.errors import BrokerUnavailable
+from resultstore.model.headers import OWNER_HEADER
 from resultstore.model.result import State
 
 # A browser waits for the answer: three tries in about a second, then it is told to come again.
@@ -49,7 +49,7 @@ class CeleryDispatcher:
                 args=[] if order.source is None else [order.source],
                 kwargs=dict(order.arguments),
                 task_id=order.id,
-                headers={HEADER: order.owner},
+                headers={OWNER_HEADER: order.owner},
                 retry_policy=_RETRY,
             )
         except self._faults as error:

@@ -1,18 +1,15 @@
 """Owners: who owns a task's Result, from the message that starts it to all that it starts itself."""
 
-from typing import Final
-
 from celery import _state
 
+from resultstore.model.headers import OWNER_HEADER, owner_in, set_default_owner
 from resultstore.store.attempt import current
-
-HEADER: Final = "resultstore_owner"  # a header of the message, and so an attribute of the request
 
 
 def owner_of(request: object) -> str:
-    """The owner that the message named, by its request, or by the dict that a tracer is given; "" for none."""
-    owner = request.get(HEADER) if isinstance(request, dict) else getattr(request, HEADER, None)
-    return owner if isinstance(owner, str) else ""
+    """Return the owner that a request names, or the dict that a tracer is given; "" for none."""
+    # A header of the message is an attribute of its request.
+    return owner_in(request if isinstance(request, dict) else {OWNER_HEADER: getattr(request, OWNER_HEADER, None)})
 
 
 def inherited() -> str:
@@ -30,5 +27,4 @@ def inherited() -> str:
 
 def mark_owner(headers: dict[str, object]) -> None:
     """Put the running task's owner into a message that names none."""
-    if not headers.get(HEADER) and (owner := inherited()):
-        headers[HEADER] = owner
+    set_default_owner(headers, inherited())

@@ -1,10 +1,9 @@
-"""Capture: a middleware that stores large outputs inside the actor's call, and shows what becomes of a message."""
+"""CaptureMiddleware: stores what actors return inside the actor's call, and records the state of each message."""
 
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from dramatiq import Actor, Broker, Message, Middleware, Worker, get_encoder
 from dramatiq.broker import MessageProxy
@@ -12,13 +11,16 @@ from dramatiq.errors import ActorNotFound
 from dramatiq.middleware import MiddlewareError, SkipMessage
 from dramatiq.results import Results
 
-from resultstore.backends.dramatiq.backend import OWNER, ResultStoreBackend, Sent, owner_of, retention_for
-from resultstore.capture.run import run_captured, still_wanted
-from resultstore.capture.run_counts import RunCounts, lost_message
+from resultstore.backends.dramatiq.backend import ResultStoreBackend, Sent
+from resultstore.capture.run import run_captured, still_wanted, unwanted_message
+from resultstore.capture.run_counts import counted_run, lost_message
+from resultstore.dispatch.pending import save_pending
 from resultstore.index.index import Overwrite
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import Misconfigured, ResultDeleted, ResultStoreError
+from resultstore.model.headers import owner_in, set_default_owner
 from resultstore.model.ids import id_of
+from resultstore.model.layout import shortest_class
 from resultstore.model.result import Result, State
 from resultstore.store.attempt import Attempt, current
 
@@ -26,27 +28,28 @@ Body = Callable[..., object]
 
 
 class EncoderUnsuitable(Misconfigured, MiddlewareError):
-    """Dramatiq's encoder cannot write Artifacts. A MiddlewareError: Dramatiq ignores what else a hook raises."""
+    """Dramatiq's encoder cannot write Artifacts. A MiddlewareError, because Dramatiq ignores others from a hook."""
 
 
 class WorkerLost(ResultStoreError):
-    """The worker process of an actor was lost in each of its runs; it is not run once more."""
+    """Each run of an actor lost its worker process; the message is not run again."""
 
 
 class MessageDeleted(ResultDeleted, MiddlewareError):
-    """The message's id was deleted. A MiddlewareError: Dramatiq ignores what else a hook raises."""
+    """The message's id was deleted. A MiddlewareError, because Dramatiq ignores others from a hook."""
 
 
-class Capture(Middleware):
-    """Captures what actors return: an `Output`, a generator of bytes, an open binary file or a `Path` is streamed into
-    the store, and its Artifact travels in its place: to the caller, along a pipeline, to callbacks.
+class CaptureMiddleware(Middleware):
+    """Streams an `Output`, a generator of bytes, an open binary file or a `Path` that an actor returns into the store.
 
-    For actors that store results it also shows each message from its dispatch on, and encodes and seals its
-    value inside the actor's call: a value that cannot be written, or an object store that is away, fails the attempt.
-    Dramatiq alone would log it and acknowledge the message.
+    The Artifact takes its place: for the caller, along a pipeline and in callbacks.
+
+    For actors that store results it also records each message from its dispatch on, and encodes and seals its value
+    inside the actor's call. A value that cannot be written, or an object store that is away, fails the attempt;
+    Dramatiq alone would log the error and acknowledge the message.
 
     Args:
-        backend: how values are written, and the store that takes them.
+        backend: writes the values, and knows the store.
     """
 
     def __init__(self, backend: ResultStoreBackend) -> None:
@@ -55,7 +58,7 @@ class Capture(Middleware):
         self._here = threading.local()  # the message that this worker thread is about to run
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        """Refuse to work with an encoder that loses Artifacts: a pipeline would stop without a word.
+        """Refuse an encoder that loses Artifacts: a pipeline would stop without an error.
 
         Raises EncoderUnsuitable.
         """
@@ -72,37 +75,39 @@ class Capture(Middleware):
     def before_enqueue(self, broker: Broker, message: Message[object], delay: int) -> None:
         """Write the PENDING record at dispatch, so that polls of known work never ask the object store.
 
-        Raises MessageDeleted for an id that was deleted: a message of that id would store nothing.
-        What a running actor sends belongs to the owner of its own message; so does the next message of its pipeline.
+        A message that names no owner gets the one of the running actor's message; so does the next message of its
+        pipeline. Raises MessageDeleted for an id that was deleted: its task could store nothing.
         """
         attempt = current()
-        heir = getattr(self._here, "owner", "") if attempt is None else attempt.owner
-        if heir and not message.options.get(OWNER):
-            message.options[OWNER] = heir
+        set_default_owner(message.options, getattr(self._here, "owner", "") if attempt is None else attempt.owner)
         if _ttl_ms(broker, message) is None:
             return
         known = Result(
             id=id_of(message.message_id),
             task=message.actor_name,
-            owner=owner_of(message),
+            owner=owner_in(message.options),
             created_at=message.message_timestamp / 1000,
         )
         retries = message.options.get("retries", 0)
-        if not retries:
-            if not self._store.save(known, over=Overwrite.IF_ABSENT) and self._store.was_deleted(known.id):
-                raise MessageDeleted(str(ResultDeleted.of(known.id)))
+        if retries:
+            trace = message.options.get("traceback") or ""
+            retried = known.moved(State.RETRY, retries=retries, traceback=trace)
+            self._store.save(retried, over=Overwrite.IF_UNFINISHED)
             return
-        told = message.options.get("traceback") or ""
-        self._store.save(known.moved(State.RETRY, retries=retries, traceback=told), over=Overwrite.IF_UNFINISHED)
+        try:
+            save_pending(self._store, known)
+        except ResultDeleted as error:
+            raise MessageDeleted(str(error)) from error
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
         """Remember which message this thread is about to run. Raises SkipMessage for cancelled or deleted work."""
         if _ttl_ms(broker, message) is not None and not still_wanted(self._store, message.message_id):
             message.resultstore_unwanted = True  # type: ignore[attr-defined]  # this delivery's own object
-            raise SkipMessage(f"{message.message_id} was cancelled or deleted while it waited")
+            raise SkipMessage(unwanted_message(message.message_id))
         message.resultstore_started_at = time.time()  # type: ignore[attr-defined]  # this delivery's own object
         self._here.message = message
-        self._here.owner = owner_of(message)  # until this thread's next one: pipelines send on behind this one's end
+        # Kept until this thread's next message: Dramatiq sends a pipeline's next message after this one has ended.
+        self._here.owner = owner_in(message.options)
 
     def after_process_message(
         self,
@@ -112,15 +117,15 @@ class Capture(Middleware):
         result: object = None,
         exception: BaseException | None = None,
     ) -> None:
-        """Forget the message; show what was sealed where the Results middleware will not."""
+        """Forget the message; save the record of a sealed result that the Results middleware does not store."""
         self._here.message = None
         if getattr(message, "resultstore_sealed", None) is not None and _ttl_ms(broker, message) is None:
             self._backend.store_result(message, result, self._store.settings.results.expires_s * 1000)
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
-        """Forget the message; put back the record of a run before that was sealed.
+        """Forget the message; restore the record of an earlier run that was sealed.
 
-        The Results middleware comes next and stores None, which must not hide what was sealed.
+        The Results middleware comes next and stores None, which must not hide the sealed value.
         """
         self._here.message = None
         if _ttl_ms(broker, message) is not None:
@@ -129,16 +134,16 @@ class Capture(Middleware):
     def _captured(self, broker: Broker, actor: Actor[..., object], body: Body) -> Body:
         @functools.wraps(body)
         def fn(*args: object, **kwargs: object) -> object:
-            message = self._taken(actor)
-            # Only the worker's own call is captured: an actor that is called like a function returns what it returns.
+            message = self._take(actor)
+            # Only the worker's own call is captured: an actor that is called like a function keeps its return value.
             if message is None:
                 return body(*args, **kwargs)
             return self._run(broker, message, functools.partial(body, *args, **kwargs))
 
         return fn
 
-    def _taken(self, actor: Actor[..., object]) -> MessageProxy | None:
-        """The message that this thread is about to run with `actor`, for its first caller."""
+    def _take(self, actor: Actor[..., object]) -> MessageProxy | None:
+        """Return the message that this thread is about to run with `actor`, to the first caller only."""
         message: MessageProxy | None = getattr(self._here, "message", None)
         if message is None or message.actor_name != actor.actor_name:
             return None
@@ -146,43 +151,34 @@ class Capture(Middleware):
         return message
 
     def _run(self, broker: Broker, message: MessageProxy, body: Callable[[], object]) -> object:
-        with self._counted(message):
-            return self._run_once(broker, message, body)
+        """Run the actor. Raises WorkerLost, which is not retried, when too many runs have lost their process."""
+        max_runs = self._store.settings.results.max_runs
+        redelivered = getattr(message, "redelivered", False)  # only RabbitMQ's messages have it
+        counting = counted_run(self._store.index, message.message_id, is_redelivered=redelivered, max_runs=max_runs)
+        with counting as may_run:
+            if may_run:
+                return self._run_captured(broker, message, body)
+            message.options["throws"] = WorkerLost  # of this delivery: Dramatiq does not retry an error named here
+            raise WorkerLost(lost_message(message.actor_name, message.message_id, runs=max_runs))
 
-    @contextmanager
-    def _counted(self, message: MessageProxy) -> Iterator[None]:
-        """Count this run of a message that RabbitMQ delivers again. Raises WorkerLost, which is not retried."""
-        most = self._store.settings.results.max_runs
-        if not most or not getattr(message, "redelivered", False):  # other brokers do not say it
-            yield
-            return
-        counts = RunCounts(self._store.index)
-        try:
-            if counts.begin(message.message_id) > most:
-                message.options["throws"] = WorkerLost  # of this delivery: Dramatiq retries nothing that is named there
-                raise WorkerLost(lost_message(message.actor_name, message.message_id, runs=most))
-            yield
-        finally:
-            counts.end(message.message_id)
-
-    def _run_once(self, broker: Broker, message: MessageProxy, body: Callable[[], object]) -> object:
+    def _run_captured(self, broker: Broker, message: MessageProxy, body: Callable[[], object]) -> object:
         ttl_ms = _ttl_ms(broker, message)
         retries = message.options.get("retries", 0)
         captured = run_captured(
             self._store,
-            Attempt(message.message_id, task=message.actor_name, owner=owner_of(message), retries=retries),
+            Attempt(message.message_id, task=message.actor_name, owner=owner_in(message.options), retries=retries),
             body,
             codec=self._backend,
             given=(*message.args, *message.kwargs.values()),
             plain_max_bytes=None if ttl_ms is None else self._store.settings.results.inline_max_bytes,
-            retention=None if ttl_ms is None else retention_for(ttl_ms),
+            retention=None if ttl_ms is None else shortest_class(ttl_ms / 1000),
         )
         message.resultstore_sealed = captured.sealed  # type: ignore[attr-defined]  # this delivery's own object
         return captured.value
 
 
 def _ttl_ms(broker: Broker, message: Sent) -> int | None:
-    """How long the Results middleware will keep the result in milliseconds; None when it will not store it."""
+    """Return how long the Results middleware keeps the result, in milliseconds; None when it does not store it."""
     results = next((one for one in broker.middleware if isinstance(one, Results)), None)
     if results is None:
         return None
@@ -196,7 +192,7 @@ def _ttl_ms(broker: Broker, message: Sent) -> int | None:
 
 
 def _carries_artifacts() -> bool:
-    """Whether Dramatiq's encoder gives an Artifact back as it was."""
+    """Return whether Dramatiq's encoder reads an Artifact as it wrote it."""
     sample = Artifact(
         id="a", name="b", file_name="b", key="c", etag="", size_bytes=0, media_type="", sha256="", stored_bytes=0
     )
@@ -204,5 +200,5 @@ def _carries_artifacts() -> bool:
         return get_encoder().decode(get_encoder().encode({"kwargs": {"sample": sample}})) == {
             "kwargs": {"sample": sample}
         }
-    except Exception:  # noqa: BLE001 - whatever a foreign encoder raises, it does not carry Artifacts
+    except Exception:  # noqa: BLE001 - a user's encoder may raise anything
         return False

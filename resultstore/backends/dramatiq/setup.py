@@ -1,28 +1,30 @@
-"""Setup: one call that lets a broker's actors keep results and return large outputs."""
+"""setup: prepares a Dramatiq broker, so that its actors can store results and return large outputs."""
 
 from dramatiq import Broker, get_encoder, set_encoder
 from dramatiq.results import Results
 
 from resultstore.backends.dramatiq.backend import ResultStoreBackend
-from resultstore.backends.dramatiq.capture_middleware import Capture
+from resultstore.backends.dramatiq.capture_middleware import CaptureMiddleware
 from resultstore.backends.dramatiq.encoder import wrap_encoder
 from resultstore.model.errors import Misconfigured
 from resultstore.store import Store
 
 
 def setup(broker: Broker, *, store: Store | None = None) -> None:
-    """Keep the results of the broker's actors, and capture what they return: an `Output`, a generator of bytes, an open
-    binary file or a `Path` is streamed into the store, and its Artifact travels in its place.
+    """Store the results of the broker's actors, and capture their large outputs.
+
+    An `Output`, a generator of bytes, an open binary file or a `Path` that an actor returns is streamed into the
+    store, and its Artifact takes its place.
 
     Call it once, where the broker is made, in workers and in programs that send. It
 
     * adds `Results(backend=ResultStoreBackend(store))`, unless the broker has a Results middleware with such a backend,
-    * adds `Capture` behind it,
-    * puts an `ArtifactEncoder` around Dramatiq's encoder, which stays inside and goes on to write all else. Call
-      `dramatiq.set_encoder` before, if you have one of your own.
+    * adds `CaptureMiddleware` after it,
+    * wraps Dramatiq's encoder in an `ArtifactEncoder`; your encoder still writes everything but Artifacts. If you have
+      one of your own, call `dramatiq.set_encoder` first.
 
     Args:
-        broker: whose actors are meant; those that are declared already, too.
+        broker: whose actors are captured, including those that are declared already.
         store: where results are kept; by default `resultstore.connect()`.
 
     Raises Misconfigured when the broker's results go to another backend, or the encoder is Dramatiq's PickleEncoder.
@@ -30,13 +32,13 @@ def setup(broker: Broker, *, store: Store | None = None) -> None:
     if not any(isinstance(one, Results) for one in broker.middleware):
         broker.add_middleware(Results(backend=ResultStoreBackend(store)))
     backend = _backend_of(broker)
-    if not any(isinstance(one, Capture) for one in broker.middleware):
-        broker.add_middleware(Capture(backend))
+    if not any(isinstance(one, CaptureMiddleware) for one in broker.middleware):
+        broker.add_middleware(CaptureMiddleware(backend))
     set_encoder(wrap_encoder(get_encoder()))
 
 
 def store_of(broker: Broker) -> Store:
-    """The Store behind the broker's results. Raises Misconfigured when they go to another backend."""
+    """Return the Store of the broker's results. Raises Misconfigured when they go to another backend."""
     return _backend_of(broker).store
 
 
@@ -47,7 +49,7 @@ def _backend_of(broker: Broker) -> ResultStoreBackend:
         backend = None
     if not isinstance(backend, ResultStoreBackend):
         raise Misconfigured(
-            "the broker's results do not go to resultstore: call setup(broker), and give a Results middleware "
-            "that it has already the backend ResultStoreBackend()"
+            "the broker's results do not go to resultstore: call setup(broker), and if it has a Results middleware, "
+            "give that one the backend ResultStoreBackend()"
         )
     return backend

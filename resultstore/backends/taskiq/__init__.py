@@ -1,4 +1,4 @@
-"""The taskiq door: `broker.with_result_backend(ResultStoreBackend())`, then `setup(broker)` for capture."""
+"""taskiq integration: `broker.with_result_backend(ResultStoreBackend())`, then `setup(broker)` for capture."""
 
 from resultstore.backends.taskiq.backend import ResultStoreBackend
 from resultstore.backends.taskiq.setup import setup, store_of

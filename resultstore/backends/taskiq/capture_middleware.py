@@ -34,7 +34,7 @@ UPLOADS: Final = 32  # async tasks whose outputs are stored at the same time; ot
 _MARK: Final = "_resultstore_captured"
 
 
-class CapturingMiddleware(TaskiqMiddleware):
+class CaptureMiddleware(TaskiqMiddleware):
     """Gives each delivery an attempt of its own, and wraps the task's function so that capture happens inside its call.
 
     Inside, not in `post_execute`: dependencies that a generator reads from are still open, the `timeout` label holds,

@@ -5,7 +5,7 @@ from typing import Any
 from taskiq import AsyncBroker, AsyncTaskiqDecoratedTask
 
 from resultstore.backends.taskiq.backend import ResultStoreBackend
-from resultstore.backends.taskiq.capture_middleware import CapturingMiddleware
+from resultstore.backends.taskiq.capture_middleware import CaptureMiddleware
 from resultstore.backends.taskiq.formatter import ArtifactFormatter
 from resultstore.backends.taskiq.woken_tasks import WokenDecoratedTask
 from resultstore.model.errors import Misconfigured
@@ -20,10 +20,10 @@ def setup(broker: AsyncBroker) -> None:
     Raises Misconfigured when the broker has another result backend.
     """
     backend = _backend(broker)
-    if any(isinstance(one, CapturingMiddleware) for one in broker.middlewares):
+    if any(isinstance(one, CaptureMiddleware) for one in broker.middlewares):
         return
     broker.formatter = ArtifactFormatter(broker.formatter)
-    broker.add_middlewares(CapturingMiddleware(backend))
+    broker.add_middlewares(CaptureMiddleware(backend))
     if broker.decorator_class is AsyncTaskiqDecoratedTask:
         broker.decorator_class = WokenDecoratedTask
 

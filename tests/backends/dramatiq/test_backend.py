@@ -10,7 +10,8 @@ from dramatiq.results import ResultFailure, ResultMissing, Results
 from dramatiq.results.backends import StubBackend
 
 from resultstore import Artifact, Misconfigured, Output, Settings, State, Store, connect
-from resultstore.backends.dramatiq import ArtifactEncoder, Capture, ResultStoreBackend, setup, store_of
+from resultstore.backends import dramatiq as backend_package
+from resultstore.backends.dramatiq import ArtifactEncoder, CaptureMiddleware, ResultStoreBackend, setup, store_of
 
 ARTIFACT = Artifact(
     id="7f3a",
@@ -120,9 +121,16 @@ def test_setup_keeps_the_users_encoder_inside_and_does_nothing_twice(broker: Stu
     setup(broker)
 
     assert dramatiq.get_encoder().inner is own
-    assert [type(one) for one in broker.middleware[-2:]] == [Results, Capture]
-    assert sum(isinstance(one, Results | Capture) for one in broker.middleware) == 2
+    assert [type(one) for one in broker.middleware[-2:]] == [Results, CaptureMiddleware]
+    assert sum(isinstance(one, Results | CaptureMiddleware) for one in broker.middleware) == 2
     assert store_of(broker) is store
+
+
+def test_old_name_of_the_middleware_warns():
+    with pytest.warns(DeprecationWarning, match="CaptureMiddleware"):
+        assert backend_package.Capture is CaptureMiddleware
+    with pytest.raises(AttributeError, match="Captured"):
+        _ = backend_package.Captured
 
 
 def test_an_actor_that_was_declared_before_setup_is_captured_too(broker: StubBroker, store: Store, run):

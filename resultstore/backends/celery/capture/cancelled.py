@@ -6,7 +6,7 @@ from typing import Any, Final
 from celery.exceptions import Ignore, TaskRevokedError
 
 from resultstore.backends.celery.capture.resend import CHOSEN
-from resultstore.capture.run import still_wanted
+from resultstore.capture.run import still_wanted, unwanted_message
 from resultstore.store import Store
 
 # A message that is younger is begun without a look-up, which would cost every small task a round trip. Should it have
@@ -22,7 +22,7 @@ def check_wanted(request: Any, store: Store) -> None:  # noqa: ANN401 - Celery's
     """
     if request.is_eager or _is_young(request) or still_wanted(store, request.id):
         return
-    why = f"{request.id} was cancelled or deleted while it waited: it is not run"
+    why = unwanted_message(request.id)
     if request.chord or request.chain:
         raise TaskRevokedError(why)
     raise Ignore(why)

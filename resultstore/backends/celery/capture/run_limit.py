@@ -8,7 +8,7 @@ from celery import Task
 from celery.exceptions import Ignore, WorkerLostError
 from celery.signals import task_failure
 
-from resultstore.capture.run_counts import RunCounts, lost_message
+from resultstore.capture import run_counts
 from resultstore.index.index import Index
 from resultstore.telemetry.logs import Log
 
@@ -31,23 +31,18 @@ def counted_run(task: Task, request: Any, index: Index, *, max_runs: int) -> Ite
     Raises celery.exceptions.Ignore when `max_runs` runs were lost already: then the failure is stored, the errbacks are
     called, and the message is to be acknowledged. Any other error would be retried by Celery's autoretry.
     """
-    if not max_runs or not _is_redelivered(request):
-        yield
-        return
-    counts = RunCounts(index)
-    try:
-        if counts.begin(request.id) > max_runs:
+    redelivered = _is_redelivered(request)
+    with run_counts.counted_run(index, request.id, is_redelivered=redelivered, max_runs=max_runs) as may_run:
+        if not may_run:
             _fail(task, request, runs=max_runs)
             raise Ignore
         yield
-    finally:
-        counts.end(request.id)
 
 
 def _fail(task: Task, request: Any, *, runs: int) -> None:  # noqa: ANN401 - Celery's Context
     """Store the failure as a worker does for a lost process (celery/worker/request.py, `on_failure`)."""
     _log.warning("run_limit_reached", id=request.id, task=task.name, runs=runs)
-    error = WorkerLostError(lost_message(task.name, request.id, runs=runs))
+    error = WorkerLostError(run_counts.lost_message(task.name, request.id, runs=runs))
     stored = not request.ignore_result or task.store_errors_even_if_ignored
     task.backend.mark_as_failure(request.id, error, request=request, store_result=stored)
     task_failure.send(

@@ -25,10 +25,11 @@ from resultstore.backends.celery.codec.serializers import (
     media_type_of,
     outgrown,
 )
-from resultstore.backends.celery.owners import HEADER, inherited
+from resultstore.backends.celery.owners import inherited
 from resultstore.blobs.blobstore import Chunk
 from resultstore.capture.spills import Spills
 from resultstore.index.index import EarlyAnnouncer
+from resultstore.model.headers import OWNER_HEADER
 from resultstore.model.spill import Spill
 from resultstore.store.attempt import Attempt
 
@@ -99,7 +100,7 @@ class Spiller:
         self, spills: Spills, headers: Mapping[str, Any], options: Mapping[str, Any], serializer: str
     ) -> Callable[[object], object]:
         until = max(_moment(headers.get(name)) for name in ("eta", "expires"))
-        owner = (options.get("headers") or {}).get(HEADER) or inherited()
+        owner = (options.get("headers") or {}).get(OWNER_HEADER) or inherited()
 
         def light(value: object) -> object:
             returned = returned_here()

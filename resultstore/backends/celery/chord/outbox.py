@@ -8,9 +8,9 @@ from typing import Any, Final, cast
 import msgspec
 from kombu.utils.json import dumps, loads
 
-from resultstore.backends.celery.owners import HEADER as OWNER
 from resultstore.index.index import ScriptRunner
 from resultstore.model import layout
+from resultstore.model.headers import OWNER_HEADER
 from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
@@ -69,7 +69,15 @@ class OutboxEntry(msgspec.Struct, frozen=True):
     sender: dict[str, Any]
 
 
-_TAKEN_OVER: Final = ("id", "root_id", "delivery_info", "stamps", "stamped_headers", "replaced_task_nesting", OWNER)
+_TAKEN_OVER: Final = (
+    "id",
+    "root_id",
+    "delivery_info",
+    "stamps",
+    "stamped_headers",
+    "replaced_task_nesting",
+    OWNER_HEADER,
+)
 
 
 class ChordOutbox:

@@ -7,13 +7,14 @@ from typing import Final
 from celery._state import task_join_will_block
 from celery.backends.base import BaseKeyValueStoreBackend
 
-from resultstore.backends.celery.owners import HEADER, inherited, mark_owner
+from resultstore.backends.celery.owners import inherited, mark_owner
 from resultstore.backends.celery.publish.dispatch_once import mark_dispatch
 from resultstore.backends.celery.publish.signal import Headers, PublishSignal
 from resultstore.backends.celery.publish.timing import mark_sent
 from resultstore.backends.celery.publish.workflow_notes import WorkflowNotes
 from resultstore.backends.celery.wait.consumer import ResultConsumer
 from resultstore.index.index import Overwrite, UnconfirmedWrites
+from resultstore.model.headers import owner_in
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result, State
 from resultstore.store import Store
@@ -58,8 +59,7 @@ class AnnouncesTasks(BaseKeyValueStoreBackend):
         is_member = headers.get("group") and not _is_part(body)
         if self.listens and not is_member and not task_join_will_block():
             self.result_consumer.expect(task_id)
-        said = headers.get(HEADER)
-        owner = said if isinstance(said, str) else ""
+        owner = owner_in(headers)
         if self._announced.says_sent and owner != inherited():  # only the message could say so
             self._say_sent(task_id, owner, over=Overwrite.IF_UNFINISHED)
         elif self.hints is not None and not self.tracks_sent:
