@@ -1,4 +1,4 @@
-"""Fixtures: what pytest offers to projects that use resultstore. No server is needed."""
+"""Fixture `resultstore`: stores and Celery workers in memory, for the tests of projects that use resultstore."""
 
 import importlib
 from contextlib import AbstractContextManager
@@ -13,35 +13,35 @@ if TYPE_CHECKING:
 
 
 class Trial:
-    """A Store in memory, and ways to run the tasks of a Celery app without a server.
+    """Makes Stores in memory, and runs the tasks of a Celery app without a server.
 
-    pytest loads this file in every project where resultstore is installed: the rest is loaded when a test asks.
+    pytest loads this file in every project where resultstore is installed, so it imports the rest on first use.
     """
 
     def store(self) -> "Store":
-        """A new Store, empty, for code that needs no task queue."""
-        face = importlib.import_module("resultstore")
-        made: Store = face.connect(face.Settings(index_url="memory://", blobs_url="memory://"))
+        """Return a new, empty Store, for code that needs no task queue."""
+        package = importlib.import_module("resultstore")
+        made: Store = package.connect(package.Settings(index_url="memory://", blobs_url="memory://"))
         return made
 
     def eager(self, app: "Celery") -> "AbstractContextManager[Store]":
-        """Run each task of `app` where it is called; gives the Store."""
-        return _trial().eager(app)
+        """Run each task of `app` in the process that calls it; the block gets the Store."""
+        return _celery_testing().eager(app)
 
     def worker(self, app: "Celery") -> "AbstractContextManager[Store]":
-        """Run a real worker of `app` on a thread of the tests; gives the Store.
+        """Run a real worker of `app` on a thread of the test process; the block gets the Store.
 
-        Some seconds pass until it has ended: a fixture of your module's or session's scope lets many tests share it.
+        Stopping it takes some seconds: a fixture with the scope of a module or session shares it among many tests.
         """
-        return _trial().working(app)
+        return _celery_testing().working(app)
 
 
-def _trial() -> "_CeleryTrial":
-    return cast("_CeleryTrial", importlib.import_module("resultstore.backends.celery.testing"))
+def _celery_testing() -> "_CeleryTesting":
+    return cast("_CeleryTesting", importlib.import_module("resultstore.backends.celery.testing"))
 
 
-class _CeleryTrial(Protocol):
-    """`resultstore.backends.celery.testing`."""
+class _CeleryTesting(Protocol):
+    """Module `resultstore.backends.celery.testing`."""
 
     def eager(self, app: "Celery") -> "AbstractContextManager[Store]": ...
 

@@ -1,4 +1,4 @@
-"""Spilling: keeps the plain values that are too big to travel, and gives them back, fetched once and checked."""
+"""Spills: stores plain values that are too large for a message, and reads them back, verified (claim check)."""
 
 import hashlib
 import re
@@ -31,28 +31,26 @@ from resultstore.store.required import NO_BLOBS
 from resultstore.store.seals import longest_class
 
 PURPOSE: Final = "spill"
-SLACK_S: Final = 7 * layout.DAY_S  # a message may wait this long beyond the time for which it was meant
-_EXPECTED_BYTES: Final = 16 << 20  # a value comes out of memory: it is short as uploads go, whatever its length
+SLACK_S: Final = 7 * layout.DAY_S  # a message may wait this long after the time for which it was scheduled
+_EXPECTED_BYTES: Final = 16 << 20  # a value fits into memory, so it is a small upload, whatever its exact length
 _AT_ONCE_BYTES: Final = 4 << 20
-_RUN_BYTES: Final = 2 << 20  # what is held of a larger one, for each thread that unpacks it
+_RUN_BYTES: Final = 2 << 20  # each thread that decompresses a larger value holds this much
 CACHE_MAX_BYTES: Final = 32 << 20
-REMEMBERED: Final = 1_000  # arguments that were uploaded, at about a KiB each
-_SHARED: Final = "spill-"  # begins the ids of arguments: no Result has them, so nobody's `forget` deletes them
-
-
+REMEMBERED: Final = 1_000  # references of uploaded arguments, at about a KiB each
+_SHARED: Final = "spill-"  # begins the ids of arguments; they are no Result's ids, so deleting a Result keeps them
 _ARGUMENT: Final = re.compile(rf"{_SHARED}[0-9a-f]{{8}}-(?:[0-9a-f]{{4}}-){{3}}[0-9a-f]{{12}}\Z")
 
 
 def is_argument(id: str) -> bool:
-    """Whether this is an id that a spilled argument has, and no Result."""
+    """Return whether this is the id of a spilled argument, and not of a Result."""
     return _ARGUMENT.match(id) is not None
 
 
-Content = tuple[str, str, str]  # what makes two arguments one: digest, serializer, owner
+Content = tuple[str, str, str]  # arguments that agree in these are the same: digest, serializer, owner
 
 
 class SpillTarget(msgspec.Struct, frozen=True):
-    """Where a value shall stand, and whose it is."""
+    """Where a value is stored, who owns it and when it expires."""
 
     id: str
     key: str
@@ -61,10 +59,10 @@ class SpillTarget(msgspec.Struct, frozen=True):
 
 
 class Spills:
-    """The spilled values of one store.
+    """Writes and reads the spilled values of one store.
 
     Args:
-        store: keeps the bytes. Without an object store nothing can be spilled.
+        store: stores the bytes. Without an object store nothing can be spilled.
     """
 
     def __init__(self, store: Store) -> None:
@@ -72,31 +70,31 @@ class Spills:
         self._owners = store.owners
         self._settings = store.settings
         self._macs = store.trust.macs
-        # Both hold what can be had again, and are only ever asked for one key: threads need no lock.
+        # Caches; each access reads or writes one key, so threads need no lock.
         self._kept: dict[Content, Spill] = {}
         self._fetched: dict[str, Chunk] = {}
 
     @property
     def able(self) -> bool:
-        """Whether anything can be spilled: there is an object store."""
+        """Whether there is an object store, so that values can be spilled."""
         return self._blobs is not None
 
     @property
     def limit_bytes(self) -> int:
-        """How long a value may be, as its serializer writes it, and still travel."""
+        """The largest size at which an encoded value is still sent in the message."""
         return self._settings.results.inline_max_bytes
 
     def keep_value(self, content: Iterable[Chunk], *, attempt: Attempt, media_type: str) -> Spill:
-        """Store what `attempt` returns, as one of its blobs: it is discarded and forgotten with them.
+        """Store a return value of `attempt` as one of its blobs: it is discarded and deleted with them.
 
-        Kept for `Settings.spill_keep`, or the class of the Result where that is longer.
+        It is kept for `Settings.spill_keep`, or for the class of the Result if that is longer.
 
         Args:
-            content: the value as its serializer writes it; never held as a whole.
+            content: the value as its serializer writes it; streamed, never held as a whole.
             attempt: the running attempt.
             media_type: the serializer's content type.
 
-        Raises TooLarge where the attempt may not store that much.
+        Raises TooLarge when the attempt may not store that much.
         """
         keeping = attempt.keeping
         chosen = longest_class(
@@ -113,13 +111,13 @@ class Spills:
     def keep_argument(
         self, payload: bytes, *, media_type: str, owner: str = "", until: float = 0.0, compress: bool = True
     ) -> Spill:
-        """Store an argument under an id of its own; the same bytes again give the same reference.
+        """Store an argument under an id of its own; the same bytes return the same reference again.
 
         Args:
             payload: the value as its serializer wrote it.
             media_type: the serializer's content type.
             owner: whose tasks may use it.
-            until: when its message is to be used at the latest (epoch seconds); 0 for at once.
+            until: when its message is used at the latest (epoch seconds); 0 for at once.
             compress: whether the blob is zstd.
         """
         content = (hashlib.sha256(payload).hexdigest(), media_type, owner)
@@ -137,19 +135,19 @@ class Spills:
         return kept
 
     def lasts(self, spill: Spill, *, until: float) -> bool:
-        """Whether a message that is to be used by `until` (epoch seconds; 0 for at once) may carry this one."""
+        """Return whether this reference outlives a message that is used by `until` (epoch seconds; 0 for at once)."""
         return not spill.expired(max(self._needed.now(), until) + SLACK_S)
 
     def check(self, spill: Spill, *, owner: str | None) -> None:
-        """Refuse a reference that is forged, foreign or over.
+        """Refuse a reference that is forged, belongs to another owner, or has expired.
 
         Args:
             spill: as a message carried it.
-            owner: the running task's; None outside a task, where whoever can read the message may read the value.
+            owner: the running task's; None outside a task: a process that can read the message may read the value.
 
         Raises BadReference, NotYours, ArtifactExpired.
         """
-        # Without a key there is nothing to tell ours by but the form of the key; with one, an unsigned one is refused.
+        # Without a secret key only the form of the blob key is checked; with one, unsigned references are refused.
         unsigned = self._macs.accept_unsigned and not spill.mac
         if self._macs and not unsigned and not self._macs.agrees(spill.mac, PURPOSE, *spill.signed):
             raise BadReference(
@@ -165,12 +163,12 @@ class Spills:
             raise ArtifactExpired(f"the value of {spill.id} expired on {day}: run the task that made it again")
 
     def payload(self, spill: Spill, *, owner: str | None = None, cached: bool = True) -> Chunk:
-        """The value as its serializer wrote it; fetched once by this process for as long as it is remembered.
+        """Return the value as its serializer wrote it; this process fetches it once, and caches it.
 
         Args:
             spill: the reference.
             owner: as in `check`.
-            cached: False to leave it to the caller alone: a value of a long row, seen once.
+            cached: False for a value of a long series that is read once.
 
         Raises what `check` raises, ArtifactMissing when the value was deleted before its time, and ChecksumMismatch.
         """
@@ -181,21 +179,21 @@ class Spills:
             if cached and len(found) <= CACHE_MAX_BYTES:
                 self._fetched[spill.key] = found
                 _shrink(self._fetched)
-        self._known(spill)
+        self._remember_argument(spill)
         return found
 
     def pieces(self, spill: Spill, *, owner: str | None = None) -> Iterator[Chunk]:
-        """The same, a MiB at a time where it is fetched. When the last piece was taken it is known to be right.
+        """Yield the same value, a MiB at a time if it has to be fetched. It is verified only after the last piece.
 
-        Raises what `check` raises; and from the pieces ArtifactMissing and ChecksumMismatch.
+        Raises what `check` raises; the iterator raises ArtifactMissing and ChecksumMismatch.
         """
         self.check(spill, owner=owner)
-        self._known(spill)
+        self._remember_argument(spill)
         found = self._fetched.get(spill.key)
         return self._verified(spill) if found is None else iter([found])
 
-    def _known(self, spill: Spill) -> None:
-        """Whoever sends on what came as an argument sends the same reference."""
+    def _remember_argument(self, spill: Spill) -> None:
+        """Remember an argument that was received, so that sending it on sends the same reference."""
         if spill.id.startswith(_SHARED):
             _remember(self._kept, (spill.sha256, spill.media_type, spill.owner), spill, most=REMEMBERED)
 
@@ -213,7 +211,7 @@ class Spills:
             raise ChecksumMismatch(f"the value of {spill.id} is damaged in the store: run the task that made it again")
 
     def _content(self, spill: Spill) -> Iterator[bytes]:
-        """The content, behind zstd frames or as it is. Raises BlobMissing and ChecksumMismatch."""
+        """Yield the content, decompressed where needed. Raises BlobMissing and ChecksumMismatch."""
         what = f"the value of {spill.id}"
 
         def longer() -> ChecksumMismatch:
@@ -223,7 +221,7 @@ class Spills:
         if not spill.encoding:
             yield from stored
             return
-        if spill.stored_bytes <= _AT_ONCE_BYTES:  # to ask for the table by itself would cost more than it saves
+        if spill.stored_bytes <= _AT_ONCE_BYTES:  # a request for the table alone would cost more than it saves
             read_table = read = _slices(whole(stored))
         else:
             read_table, read = self._ranges(spill.key), _InOrder(stored).read
@@ -261,14 +259,14 @@ class Spills:
 
 
 class _InOrder:
-    """Reads a stream as if it were a file, from its beginning on and nothing twice."""
+    """Reads a stream as if it were a file, in order and only once."""
 
     def __init__(self, chunks: Iterator[Chunk]) -> None:
         self._chunks = chunks
         self._ahead = bytearray()
 
     def read(self, _start: int, size_bytes: int) -> bytes:
-        """The next `size_bytes`; fewer where the stream ends."""
+        """Return the next `size_bytes`; fewer where the stream ends."""
         while len(self._ahead) < size_bytes and (chunk := next(self._chunks, None)) is not None:
             self._ahead += chunk
         found = bytes(memoryview(self._ahead)[:size_bytes])
@@ -288,6 +286,6 @@ def _remember(kept: dict[Content, Spill], content: Content, spill: Spill, *, mos
 
 
 def _shrink(fetched: dict[str, Chunk]) -> None:
-    """Forget the oldest until the rest is small enough."""
+    """Drop the oldest values until the rest fits the cache."""
     while sum(len(one) for one in list(fetched.values())) > CACHE_MAX_BYTES:
         fetched.pop(next(iter(list(fetched)), ""), None)

@@ -1,4 +1,4 @@
-"""Ending: how one attempt ended, handed from the middleware that saw it to the backend that writes it down."""
+"""AttemptOutcome: how one attempt ended, passed from the middleware that saw it to the backend that stores it."""
 
 from contextvars import ContextVar
 from typing import Any
@@ -9,17 +9,17 @@ from taskiq import TaskiqResult
 from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt
 
-# taskiq's `set_result` is told the id and the result alone. Both calls are made by one task of the event loop.
-_last: ContextVar["AttemptOutcome | None"] = ContextVar("resultstore_taskiq_ending", default=None)
+# taskiq calls `set_result` with the id and the result alone. The same task of the event loop has called the middleware.
+_last: ContextVar["AttemptOutcome | None"] = ContextVar("resultstore_taskiq_outcome", default=None)
 
 
 class AttemptOutcome(msgspec.Struct, frozen=True):
-    """One attempt's end.
+    """How one attempt ended.
 
     Args:
-        result: taskiq's own word for it.
-        attempt: what ran.
-        record: the outcome, sealed where it must be; None when it failed.
+        result: what taskiq made of it.
+        attempt: the attempt itself.
+        record: the Result to store, sealed where needed; None when the attempt failed.
     """
 
     result: "TaskiqResult[Any]"
@@ -27,12 +27,12 @@ class AttemptOutcome(msgspec.Struct, frozen=True):
     record: Result | None
 
 
-def hand_over(ending: AttemptOutcome) -> None:
-    """Tell the `set_result` that follows."""
-    _last.set(ending)
+def hand_over(outcome: AttemptOutcome) -> None:
+    """Keep `outcome` for the call of `set_result` that follows."""
+    _last.set(outcome)
 
 
-def of(result: "TaskiqResult[Any]") -> AttemptOutcome | None:
-    """What was handed over about this very `result`."""
-    ending = _last.get()
-    return ending if ending is not None and ending.result is result else None
+def outcome_of(result: "TaskiqResult[Any]") -> AttemptOutcome | None:
+    """Return the outcome that was handed over for this very `result`."""
+    outcome = _last.get()
+    return outcome if outcome is not None and outcome.result is result else None

@@ -1,9 +1,10 @@
-"""Capturing: a middleware that stores large outputs inside the task call, and seals them before the result is set."""
+"""CaptureMiddleware: stores large outputs inside the task's call, and seals them before the result is stored."""
 
 import asyncio
 import functools
 import inspect
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from typing import Any, Final
@@ -11,18 +12,19 @@ from typing import Any, Final
 from taskiq import AsyncTaskiqDecoratedTask, TaskiqMessage, TaskiqMiddleware, TaskiqResult
 from taskiq.exceptions import NoResultError
 
-from resultstore.backends.taskiq import attempt_outcome
-from resultstore.backends.taskiq.attempt_outcome import AttemptOutcome
-from resultstore.backends.taskiq.backend import OWNER, ResultStoreBackend
-from resultstore.backends.taskiq.captured_call import CapturedCall, called, calling
+from resultstore.backends.taskiq.attempt_outcome import AttemptOutcome, hand_over
+from resultstore.backends.taskiq.backend import ResultStoreBackend
+from resultstore.backends.taskiq.captured_call import CapturedCall, calling, current_call
 from resultstore.backends.taskiq.return_types import is_captured
 from resultstore.backends.taskiq.stream_drain import is_stream
 from resultstore.backends.taskiq.thread_limit import ThreadLimit
-from resultstore.capture.run import still_wanted
+from resultstore.capture.run import still_wanted, unwanted_message
+from resultstore.dispatch.pending import save_pending
 from resultstore.index.index import Overwrite
 from resultstore.model.errors import IndexUnavailable, ResultDeleted
-from resultstore.model.result import State
-from resultstore.store import Store
+from resultstore.model.headers import owner_in, set_default_owner
+from resultstore.model.ids import id_of
+from resultstore.model.result import Result, State
 from resultstore.store.attempt import Attempt, current
 from resultstore.telemetry.logs import Log
 
@@ -35,10 +37,10 @@ _MARK: Final = "_resultstore_captured"
 
 
 class CaptureMiddleware(TaskiqMiddleware):
-    """Gives each delivery an attempt of its own, and wraps the task's function so that capture happens inside its call.
+    """Gives each delivery its own attempt, and wraps the task's function so that capture happens inside its call.
 
-    Inside, not in `post_execute`: dependencies that a generator reads from are still open, the `timeout` label holds,
-    and a generator that fails is retried like a task that fails.
+    Inside its call, and not in `post_execute`: dependencies that a generator reads from are still open, the `timeout`
+    label applies, and a generator that fails is retried like a task that fails.
 
     Args:
         backend: the broker's result backend.
@@ -47,46 +49,44 @@ class CaptureMiddleware(TaskiqMiddleware):
     def __init__(self, backend: ResultStoreBackend[Any]) -> None:
         super().__init__()
         self._backend = backend
-        # Not the loop's own threads: what an async generator asks of those must not wait behind its own upload.
+        # Not the loop's own threads: an async generator may need one of them while its own upload occupies another.
         self._threads = ThreadLimit(UPLOADS, name="resultstore")
 
     def startup(self) -> None:
-        """Wrap the tasks that are known."""
+        """Wrap the registered tasks."""
         for task in self.broker.get_all_tasks().values():
             self._prepare(task)
 
     async def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
-        """Write the PENDING record; without the index the task is sent all the same.
+        """Write the PENDING record; while the index is away the task is sent without one.
 
-        Raises ResultDeleted for an id that was deleted: work of that id would store nothing.
-        What a running task sends belongs to the owner of its own message.
+        A message that names no owner gets the one of the running task's message. Raises ResultDeleted for an id that
+        was deleted: its task could store nothing.
         """
         attempt = current()
-        if attempt is not None and attempt.owner:
-            message.labels.setdefault(OWNER, attempt.owner)
-        announce = functools.partial(self._backend.announce, task=message.task_name, owner=_owner(message))
+        set_default_owner(message.labels, "" if attempt is None else attempt.owner)
         try:
-            written = await asyncio.to_thread(announce, message.task_id)
-            if not written and not _sendings(message) and await self._asked(Store.was_deleted, message):
-                raise ResultDeleted.of(message.task_id)
+            await asyncio.to_thread(self._save_pending, message)
         except IndexUnavailable as error:
             _log.warning("record_not_saved", id=message.task_id, state=State.PENDING, error=str(error))
         return message
 
     async def pre_execute(self, message: TaskiqMessage) -> TaskiqMessage:
-        """Begin an attempt: what the task stores from here on belongs to it."""
+        """Begin an attempt, to which all that the task stores belongs."""
         task = self.broker.find_task(message.task_name)
         if task is not None:
             self._prepare(task)
-        attempt = Attempt(message.task_id, task=message.task_name, owner=_owner(message), retries=_sendings(message))
-        attempt.wanted = await self._asked(still_wanted, message)
+        attempt = Attempt(
+            message.task_id, task=message.task_name, owner=owner_in(message.labels), retries=_resends(message)
+        )
+        attempt.wanted = await asyncio.to_thread(still_wanted, self._backend.store, message.task_id)
         call = CapturedCall(attempt, self._backend)
         call.until_ended.enter_context(calling(call))
         return message
 
     async def post_execute(self, message: TaskiqMessage, result: "TaskiqResult[Any]") -> None:
-        """End the attempt, and tell `set_result` how."""
-        call = called()
+        """End the attempt, and hand its outcome to `set_result`."""
+        call = current_call()
         if call is None or call.attempt.id != message.task_id:
             return
         try:
@@ -96,32 +96,38 @@ class CaptureMiddleware(TaskiqMiddleware):
                 await self._fail(call, message, result)
         finally:
             call.until_ended.close()
-        attempt_outcome.hand_over(AttemptOutcome(result, call.attempt, call.record))
+        hand_over(AttemptOutcome(result, call.attempt, call.record))
 
-    async def _asked(self, question: Callable[[Store, str], bool], message: TaskiqMessage) -> bool:
-        return await asyncio.to_thread(question, self._backend.store, message.task_id)
+    def _save_pending(self, message: TaskiqMessage) -> None:
+        store, ttl_s = self._backend.store, self._backend.result_expires_s
+        owner = owner_in(message.labels)
+        known = Result(id=id_of(message.task_id), task=message.task_name, owner=owner, created_at=time.time())
+        if _resends(message):  # its task runs: an id that was deleted during the run is refused when it ends
+            store.save(known, over=Overwrite.IF_ABSENT, ttl_s=ttl_s)
+        else:
+            save_pending(store, known, ttl_s=ttl_s)
 
     async def finish(self, call: CapturedCall, returned: object) -> object:
-        """What travels in the place of what an async task returned."""
+        """Store what an async task returned, and return what is sent on."""
         run = functools.partial(copy_context().run, call.finish, returned)
         return await asyncio.get_running_loop().run_in_executor(self._threads.pool, run)
 
     async def _finish_late(self, call: CapturedCall, result: "TaskiqResult[Any]") -> None:
-        """Capture what came from a process pool, where nothing is known of the attempt."""
+        """Capture what came from a process pool, which does not know the attempt."""
         try:
             result.return_value = await self.finish(call, result.return_value)
-        except Exception as error:  # noqa: BLE001 - as the receiver does with whatever a task raises
+        except Exception as error:  # noqa: BLE001 - a task may raise anything; the receiver does the same
             result.is_err, result.error, result.return_value = True, error, None
 
     async def _fail(self, call: CapturedCall, message: TaskiqMessage, result: "TaskiqResult[Any]") -> None:
         sealed = await asyncio.to_thread(call.give_up)
         again = isinstance(result.error, NoResultError)
         if sealed is not None and not again:
-            # The time was over when the outcome stood already: it is final, and everybody will find it.
+            # The timeout came after the outcome was sealed: the outcome is final, and every reader finds it.
             payload = await asyncio.to_thread(self._backend.store.value, sealed)
             result.is_err, result.error = False, None
-            result.return_value = self._backend.encoding.decoded(payload)
-        elif again and _sendings(message) > call.attempt.retries:
+            result.return_value = self._backend.codec.decoded(payload)
+        elif again and _resends(message) > call.attempt.retries:
             retried = call.attempt.result(State.RETRY).moved(State.RETRY, artifacts=())
             await asyncio.to_thread(self._backend.store.save, retried, over=Overwrite.IF_UNFINISHED)
 
@@ -134,7 +140,7 @@ class CaptureMiddleware(TaskiqMiddleware):
         wrapped = _wrapped(body, task.task_name, self.finish)
         setattr(wrapped, _MARK, True)
         task.original_func = wrapped
-        # A process pool finds functions by name, and wants to find the one that it was given.
+        # A process pool finds functions by name, and must find the wrapped one.
         module = sys.modules.get(body.__module__)
         if getattr(module, body.__name__, None) is body:
             setattr(module, body.__name__, wrapped)
@@ -145,7 +151,7 @@ def _wrapped(body: Body, task: str, finish: Callable[[CapturedCall, object], Awa
 
         @functools.wraps(body)
         async def run(*args: object, **kwargs: object) -> object:
-            call = _taken(task)
+            call = _take_call(task)
             returned = await body(*args, **kwargs)
             return returned if call is None else await finish(call, returned)
 
@@ -156,15 +162,15 @@ def _wrapped(body: Body, task: str, finish: Callable[[CapturedCall, object], Awa
 
     @functools.wraps(body)
     def run_in_thread(*args: object, **kwargs: object) -> object:
-        call = called()
-        if call is not None and call.foreign:
-            # A process of a pool was forked in the middle of some call: that one is nothing to this task.
+        call = current_call()
+        if call is not None and call.is_forked_copy:
+            # A process of a pool was forked in the middle of some call, which has nothing to do with this task.
             return Context().run(body, *args, **kwargs)
-        call = _taken(task)
+        call = _take_call(task)
         returned = body(*args, **kwargs)
         if call is None:
             return returned
-        # The receiver awaits what an executor gives it, so what needs the loop is finished from there.
+        # The receiver awaits what a thread returns, so a value that needs the event loop is finished there.
         return (
             awaited(call, returned) if inspect.isawaitable(returned) or is_stream(returned) else call.finish(returned)
         )
@@ -172,21 +178,16 @@ def _wrapped(body: Body, task: str, finish: Callable[[CapturedCall, object], Awa
     return run_in_thread
 
 
-def _taken(task: str) -> CapturedCall | None:
-    """The receiver's call of `task`. Raises ResultDeleted where it was cancelled or deleted before it began."""
-    call = called()
+def _take_call(task: str) -> CapturedCall | None:
+    """Return the receiver's call of `task`. Raises ResultDeleted for a task that was cancelled or deleted."""
+    call = current_call()
     if call is None or not call.take(task):
         return None
     if not call.attempt.wanted:
-        raise ResultDeleted(f"{call.attempt.id} was cancelled or deleted while it waited: it is not run")
+        raise ResultDeleted(unwanted_message(call.attempt.id))
     return call
 
 
-def _owner(message: TaskiqMessage) -> str:
-    owner = message.labels.get(OWNER, "")
-    return owner if isinstance(owner, str) else ""
-
-
-def _sendings(message: TaskiqMessage) -> int:
-    """How often the message was sent again: taskiq's retry middlewares and `Context.requeue` count in its labels."""
+def _resends(message: TaskiqMessage) -> int:
+    """Return how often the message was sent again, as taskiq's retry middlewares and `Context.requeue` count it."""
     return sum(int(message.labels.get(name, 0)) for name in ("_retries", "X-Taskiq-requeue"))

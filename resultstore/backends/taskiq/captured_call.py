@@ -1,4 +1,4 @@
-"""Call: the run of one task for one message, from its first line to its outcome."""
+"""CapturedCall: the run of one task for one message, from its first line to its outcome."""
 
 import asyncio
 import os
@@ -17,65 +17,65 @@ from resultstore.store.attempt import Attempt, running
 _called: ContextVar["CapturedCall | None"] = ContextVar("resultstore_taskiq_call", default=None)
 
 
-class _Over(Exception):  # a signpost within this file: whoever waited for this thread has gone
-    """The task was given up (a time-out) while this thread still worked for it."""
+class _GivenUp(Exception):  # only used in this file: the waiter has left
+    """The task was given up (a timeout) while this thread still worked for it."""
 
 
 class CapturedCall:
-    """One attempt, what it made, and whether it may still commit.
+    """One attempt, its outcome, and whether it may still commit.
 
     Args:
-        attempt: collects its parts.
-        backend: encodes and seals.
+        attempt: collects the parts.
+        backend: encodes the value and seals it.
     """
 
     def __init__(self, attempt: Attempt, backend: ResultStoreBackend[Any]) -> None:
         self.attempt = attempt
         self.record: Result | None = None
-        self.until_ended = ExitStack()  # what holds this call current
+        self.until_ended = ExitStack()  # keeps this call the current one
         self._backend = backend
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
-        self._lock = Lock()  # held while the outcome is committed: giving up waits for that
-        self._taken = self._over = self._committing = False
+        self._lock = Lock()  # held while the outcome is committed: `give_up` waits for it
+        self._taken = self._given_up = self._committing = False
 
     def take(self, task: str) -> bool:
-        """Whether this is the receiver's call of `task`, which comes once: a task may call others like functions."""
+        """Return whether this is the receiver's own call of `task`: only the first call is, a task may call others."""
         with self._lock:
-            mine = not self._taken and not self.foreign and task == self.attempt.task
+            mine = not self._taken and not self.is_forked_copy and task == self.attempt.task
             self._taken = self._taken or mine
             return mine
 
     @property
-    def foreign(self) -> bool:
-        """Whether this is the copy that a fork inherited."""
+    def is_forked_copy(self) -> bool:
+        """Whether this process inherited the call by a fork."""
         return self._pid != os.getpid()
 
     def finish(self, returned: object) -> object:
-        """Store what the task returned, seal it where it must be, and give what travels. Never in the loop's thread.
+        """Store what the task returned, seal it where needed, and return what is sent on. Not in the loop's thread.
 
-        Where an earlier attempt has sealed this id, its value is given: all who look get the same outcome.
+        If an earlier attempt has sealed this id, its value is returned: every reader gets the same outcome.
         Raises what `capture` and `Store.seal` raise, and WrongType for a plain value that is not JSON.
         """
-        store, encoding = self._backend.store, self._backend.encoding
+        store, codec = self._backend.store, self._backend.codec
         try:
             with StreamDrain(self._loop, self._check) as reading:
                 value = capture(store, reading.readable(returned))
-            record = self._commit(encoding.encoded(value))
+            record = self._commit(codec.encoded(value))
         except BaseException:
             self.discard()
             raise
-        return value if record.nonce == self.attempt.nonce else encoding.decoded(store.value(record))
+        return value if record.nonce == self.attempt.nonce else codec.decoded(store.value(record))
 
     def give_up(self) -> Result | None:
-        """Let nothing be committed from now on; what has been, if it is sealed. Deletes the rest."""
+        """Forbid a later commit, delete what is not sealed, and return the sealed Result if there is one."""
         with self._lock:
-            self._over = True
+            self._given_up = True
         self.discard()
         return self.record if self.record is not None and self.record.sealed else None
 
     def discard(self) -> None:
-        """Delete what was made, unless a seal may stand that names it."""
+        """Delete what was stored, unless a seal may name it already."""
         if not self._committing:
             self._backend.store.discard(self.attempt)
 
@@ -87,13 +87,13 @@ class CapturedCall:
             return self.record
 
     def _check(self) -> None:
-        if self._over:
-            raise _Over
+        if self._given_up:
+            raise _GivenUp
 
 
 @contextmanager
 def calling(call: CapturedCall) -> Iterator[CapturedCall]:
-    """Make `call` the current one, and its attempt the one that runs."""
+    """Make `call` and its attempt the current ones inside the block."""
     token = _called.set(call)
     try:
         with running(call.attempt):
@@ -102,6 +102,6 @@ def calling(call: CapturedCall) -> Iterator[CapturedCall]:
         _called.reset(token)
 
 
-def called() -> CapturedCall | None:
-    """The call that runs here, or None outside a task."""
+def current_call() -> CapturedCall | None:
+    """Return the call that runs here, or None outside a task."""
     return _called.get()

@@ -1,4 +1,4 @@
-"""Messages: how Artifacts among a task's arguments travel through the broker."""
+"""ArtifactFormatter: carries Artifacts among a task's arguments through the broker."""
 
 from typing import cast
 
@@ -10,10 +10,10 @@ from resultstore.model.markers import mark
 
 
 class ArtifactFormatter(TaskiqFormatter):
-    """A broker's own formatter, around which Artifacts become small dicts and Artifacts again.
+    """Wraps a broker's formatter: writes each Artifact as its envelope, and reads it back.
 
-    A formatter is the one place that every message passes on both sides: also one that is sent again by
-    `Context.requeue`, which no middleware's `pre_send` sees.
+    Every message passes the formatter on both sides, also one that `Context.requeue` sends again, which no
+    middleware's `pre_send` sees.
 
     Args:
         inner: the formatter that the broker had.
@@ -23,7 +23,7 @@ class ArtifactFormatter(TaskiqFormatter):
         self.inner = inner
 
     def dumps(self, message: TaskiqMessage) -> BrokerMessage:
-        """Write `message`, which stays as it is."""
+        """Write a copy of `message` with envelopes."""
         args, kwargs = mark(message.args), mark(message.kwargs)
         return self.inner.dumps(message.model_copy(update={"args": args, "kwargs": kwargs}))
 

@@ -1,4 +1,4 @@
-"""Hints: which return annotations speak of outputs, in whose place Artifacts arrive."""
+"""Return types: which return annotations are captured, so that the caller gets Artifacts in their place."""
 
 import io
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
@@ -10,13 +10,13 @@ from resultstore.capture.outputs import Output
 _STREAMS: Final = {Iterable, Iterator, Generator, AsyncIterable, AsyncIterator, AsyncGenerator, IO, BinaryIO}
 
 
-def is_captured(hint: object) -> bool:
-    """Whether a task with this return annotation gives its caller something else: an Artifact.
+def is_captured(annotation: object) -> bool:
+    """Return whether the caller of a task with this return annotation gets something else: an Artifact.
 
-    taskiq makes a result into what is annotated; for these it would warn, or fail.
+    taskiq converts a result to its annotation; for these it would warn, or fail.
     """
-    if hint in _STREAMS or get_origin(hint) in _STREAMS:
+    if annotation in _STREAMS or get_origin(annotation) in _STREAMS:
         return True
-    if isinstance(hint, type) and issubclass(hint, Output | PurePath | io.IOBase):
+    if isinstance(annotation, type) and issubclass(annotation, Output | PurePath | io.IOBase):
         return True
-    return any(map(is_captured, get_args(hint)))
+    return any(map(is_captured, get_args(annotation)))

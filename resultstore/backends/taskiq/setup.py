@@ -1,4 +1,4 @@
-"""Setup: one call that lets a broker's tasks return large outputs."""
+"""setup: prepares a taskiq broker, so that its tasks can return large outputs."""
 
 from typing import Any
 
@@ -13,10 +13,12 @@ from resultstore.store import Store
 
 
 def setup(broker: AsyncBroker) -> None:
-    """Capture what the tasks of `broker` return: an `Output`, a generator or async generator of bytes, an open binary
-    file or a `Path` is streamed into the store, and its Artifact travels in its place.
+    """Capture the large outputs of the broker's tasks.
 
-    Call it once, behind the other middlewares and before the tasks: `wait_result` is then woken by announcements.
+    An `Output`, a generator or async generator of bytes, an open binary file or a `Path` that a task returns is
+    streamed into the store, and its Artifact takes its place.
+
+    Call it once, after the other middlewares and before the tasks: `wait_result` is then woken by announcements.
     Raises Misconfigured when the broker has another result backend.
     """
     backend = _backend(broker)
@@ -29,7 +31,7 @@ def setup(broker: AsyncBroker) -> None:
 
 
 def store_of(broker: AsyncBroker) -> Store:
-    """The Store behind the broker's result backend. Raises Misconfigured when it has another backend."""
+    """Return the Store of the broker's result backend. Raises Misconfigured when it has another backend."""
     return _backend(broker).store
 
 

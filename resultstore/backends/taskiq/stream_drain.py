@@ -1,4 +1,4 @@
-"""Streams: async generators of bytes become plain ones, which a thread can read while the event loop makes them."""
+"""StreamDrain: lets a thread read async generators of bytes while the event loop runs them."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -12,11 +12,11 @@ import msgspec
 from resultstore.blobs.blobstore import Chunk
 from resultstore.capture.outputs import Output
 
-CHUNKS_AHEAD: Final = 4  # how many chunks the loop may make before the store has taken one
+CHUNKS_AHEAD: Final = 4  # how many chunks the loop makes before the store has taken one
 
 
 def is_stream(returned: object) -> bool:
-    """Whether there is an async generator in what a task returned."""
+    """Return whether a task's return value holds an async generator."""
     if isinstance(returned, Output):
         return isinstance(returned.data, AsyncGeneratorType)
     if type(returned) is dict:
@@ -27,11 +27,11 @@ def is_stream(returned: object) -> bool:
 
 
 class StreamDrain:
-    """How one task's streams are read by a thread that is not the event loop's; ends them with its block.
+    """Reads one task's streams in another thread than the event loop's, and closes them at the end of its block.
 
     Args:
         loop: runs the async generators.
-        check: called before each chunk; what it raises ends the stream.
+        check: called before each chunk; an error that it raises ends the stream.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, check: Callable[[], None]) -> None:
@@ -46,7 +46,7 @@ class StreamDrain:
         self._at_end.close()
 
     def readable(self, returned: object) -> object:
-        """What a task returned, with a plain generator in the place of each one in it."""
+        """Return a task's return value with a plain generator in place of each generator in it."""
         if isinstance(returned, Output):
             return msgspec.structs.replace(returned, data=self.readable(returned.data))
         if isinstance(returned, AsyncGeneratorType):
@@ -66,21 +66,21 @@ class StreamDrain:
             yield chunk
 
     def _pulled(self, stream: AsyncGenerator[Chunk, None]) -> Iterator[Chunk]:
-        """The chunks of `stream`, made by one task of the loop: a time-out that spans a `yield` keeps working."""
+        """Yield the chunks of `stream`. One task of the loop makes them all, so that a timeout may span a `yield`."""
         handed: SimpleQueue[tuple[Chunk] | None] = SimpleQueue()
-        room = asyncio.Semaphore(CHUNKS_AHEAD)
+        slots = asyncio.Semaphore(CHUNKS_AHEAD)
 
         async def feed() -> None:
             async with aclosing(stream):
                 async for chunk in stream:
-                    await room.acquire()
+                    await slots.acquire()
                     handed.put((chunk,))
 
         feeding = asyncio.run_coroutine_threadsafe(feed(), self._loop)
-        # Where the store gives up first: the frames of its error may keep this generator alive, so it cannot tell.
+        # When the store fails first, the frames of its error may keep this generator alive, so it is not closed here.
         self._at_end.callback(feeding.cancel)
         feeding.add_done_callback(lambda _: handed.put(None))
         while (one := handed.get()) is not None:
             yield one[0]
-            self._loop.call_soon_threadsafe(room.release)
+            self._loop.call_soon_threadsafe(slots.release)
         feeding.result()  # raises what the stream raised

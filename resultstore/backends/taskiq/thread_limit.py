@@ -1,4 +1,4 @@
-"""Threads: a pool that a process makes anew after a fork, which copies a pool's books and none of its threads."""
+"""ThreadLimit: a thread pool that a forked process makes anew, because a fork copies the pool without its threads."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +6,7 @@ from threading import Lock, Semaphore
 
 
 class ThreadLimit:
-    """Up to `most` threads of this process, and a semaphore that counts them for those who would rather not queue."""
+    """Up to `most` threads of this process, and a semaphore that counts them for callers that do not want to queue."""
 
     def __init__(self, most: int, *, name: str) -> None:
         self._most = most
@@ -21,7 +21,7 @@ class ThreadLimit:
 
     @property
     def free(self) -> Semaphore:
-        """As many slots as there may be threads."""
+        """One slot for each thread."""
         return self._own()[2]
 
     def _own(self) -> tuple[int, ThreadPoolExecutor, Semaphore]:

@@ -1,4 +1,4 @@
-"""Encoding: plain values with Artifacts among them, as a taskiq serializer writes and reads them."""
+"""ValueCodec: plain values and the Artifacts in them, to bytes and back, by a taskiq serializer."""
 
 import msgspec
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -10,7 +10,7 @@ from resultstore.model.markers import TYPE_KEY, is_envelope, is_reference, read_
 
 
 class ValueCodec:
-    """Plain values to bytes and back.
+    """Writes plain values as bytes, and reads them.
 
     Args:
         serializer: one of taskiq's; by default JSON. Raises Misconfigured for pickle.
@@ -19,14 +19,14 @@ class ValueCodec:
     def __init__(self, serializer: TaskiqSerializer | None = None) -> None:
         if isinstance(serializer, PickleSerializer):
             raise Misconfigured(
-                "resultstore unpickles no stored byte: give ResultStoreBackend JSON, orjson, msgpack or CBOR"
+                "resultstore unpickles no stored byte: give ResultStoreBackend a JSON, orjson, msgpack or CBOR serializer"
             )
         self._serializer = serializer or JSONSerializer()
 
     def encoded(self, value: object) -> bytes:
-        """The bytes of `value`, by the rules of pydantic's JSON: models, dataclasses and dates become plain.
+        """Return the bytes of `value`, by the rules of pydantic's JSON: models, dataclasses and dates become plain.
 
-        Raises WrongType when there is something in it that JSON does not know.
+        Raises WrongType for a value that JSON cannot hold.
         """
         try:
             return self._serializer.dumpb(to_jsonable_python(value, fallback=_envelope_or_refuse))
@@ -37,11 +37,11 @@ class ValueCodec:
             ) from error
 
     def decoded(self, payload: bytes | None) -> object:
-        """What `encoded` was given, as JSON knows it, Artifacts whole; None for nothing."""
+        """Return what `encoded` was given, as plain JSON values and Artifacts; None for None."""
         if payload is None:
             return None
         value = self._serializer.loadb(payload)
-        # Every serializer leaves text readable, so a large value without Artifacts is spared the walk.
+        # Every serializer leaves text readable, so a large value without Artifacts needs no walk.
         return restore(value) if TYPE_KEY.encode() in payload else value
 
 

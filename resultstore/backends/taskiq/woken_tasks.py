@@ -1,4 +1,4 @@
-"""Waiting: `task.wait_result()` that is woken by the announcement, where taskiq itself would poll."""
+"""WokenTask: a sent task whose `wait_result` is woken by the announcement, where taskiq itself would poll."""
 
 import asyncio
 import time
@@ -15,8 +15,8 @@ from resultstore.store import Store
 Params = ParamSpec("Params")
 Returned = TypeVar("Returned")
 
-WAITERS: Final = 64  # so many at a time are woken; those beyond poll, as everywhere in taskiq
-SLICE_S: Final = 1.0  # how long a thread goes on for a waiter that was cancelled
+WAITERS: Final = 64  # at most these are woken; further ones poll, as taskiq does by itself
+SLICE_S: Final = 1.0  # how long a thread keeps waiting for a waiter that was cancelled
 
 
 class Waiters:
@@ -31,7 +31,7 @@ class Waiters:
         self._threads = ThreadLimit(WAITERS, name="resultstore-wait")
 
     async def ready(self, task_id: str, *, timeout_s: float, poll_s: float) -> bool:
-        """Whether the result is there within `timeout_s`, or at the end of `poll_s` when no thread is free."""
+        """Return whether there is a result within `timeout_s`, or after `poll_s` when no thread is free."""
         free = self._threads.free
         if not free.acquire(blocking=False):
             await asyncio.sleep(min(timeout_s, poll_s))
@@ -54,7 +54,7 @@ class Waiters:
 
 
 class WokenTask(AsyncTaskiqTask[Returned]):
-    """A sent task whose `wait_result` is woken."""
+    """A sent task whose `wait_result` is woken by the announcement."""
 
     async def wait_result(
         self,
@@ -62,18 +62,18 @@ class WokenTask(AsyncTaskiqTask[Returned]):
         timeout: float = -1.0,  # noqa: ASYNC109 - taskiq's signature
         with_logs: bool = False,  # noqa: FBT001, FBT002 - the same
     ) -> "TaskiqResult[Returned]":
-        """The result, as soon as it is announced.
+        """Wait for the result, and return it as soon as it is announced.
 
         Args:
-            check_interval: seconds between polls, for the waiters that found no free thread.
-            timeout: seconds; 0 and less wait for ever.
-            with_logs: whether the log is wanted too.
+            check_interval: seconds between polls, for a waiter that found no free thread.
+            timeout: seconds; 0 or less waits without limit.
+            with_logs: whether to return the log too.
 
         Raises:
-            taskiq.TaskiqResultTimeoutError: it was not ready in `timeout`.
+            taskiq.TaskiqResultTimeoutError: there was no result within `timeout`.
         """
         end = time.monotonic() + timeout if timeout > 0 else None
-        waiters: Waiters = self.result_backend.waiters  # type: ignore[attr-defined]  # setup has seen to it
+        waiters: Waiters = self.result_backend.waiters  # type: ignore[attr-defined]  # setup has checked it
         while True:
             slice_s = SLICE_S if end is None else min(SLICE_S, max(0.0, end - time.monotonic()))
             if await waiters.ready(self.task_id, timeout_s=slice_s, poll_s=check_interval):
@@ -83,18 +83,18 @@ class WokenTask(AsyncTaskiqTask[Returned]):
 
 
 class WokenKicker(AsyncKicker[Params, Returned]):
-    """Sends a task and gives a WokenTask."""
+    """Sends a task and returns a WokenTask."""
 
     async def kiq(self, *args: Params.args, **kwargs: Params.kwargs) -> Any:  # noqa: ANN401 - taskiq's overloads
-        """Send the task with these arguments."""
+        """Send the task with these arguments, and return its WokenTask."""
         sent = await super().kiq(*args, **kwargs)
         return WokenTask(sent.task_id, sent.result_backend, sent.return_type)
 
 
 class WokenDecoratedTask(AsyncTaskiqDecoratedTask[Params, Returned]):
-    """What `@broker.task` makes after `setup`."""
+    """A task as `@broker.task` makes it after `setup`."""
 
     def kicker(self) -> AsyncKicker[Params, Returned]:
-        """What sends this task; labels that it is given, an owner's too, are of this sending alone."""
+        """Return a sender of this task; labels that it gets, such as an owner, apply to one message only."""
         returns = None if is_captured(self.return_type) else self.return_type
         return WokenKicker(self.task_name, self.broker, dict(self.labels), returns)

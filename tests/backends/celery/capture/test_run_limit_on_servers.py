@@ -89,7 +89,7 @@ def eventually(happened: Callable[[], bool]) -> None:
 def test_work_that_kills_its_process_fails_finally(app: Celery, counted: redis.Redis):
     sent = app.send_task("killing_app.poison", link_error=app.signature("killing_app.note_failure"))
 
-    with pytest.raises(WorkerLostError, match=f"poison {sent.id} was started 3 times.*look into the worker's log"):
+    with pytest.raises(WorkerLostError, match=f"poison {sent.id} was started 3 times.*read the worker's log"):
         sent.get(timeout=LONG_S)
 
     assert sent.state == "FAILURE"
