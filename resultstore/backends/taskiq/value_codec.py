@@ -18,9 +18,7 @@ class ValueCodec:
 
     def __init__(self, serializer: TaskiqSerializer | None = None) -> None:
         if isinstance(serializer, PickleSerializer):
-            raise Misconfigured(
-                "resultstore unpickles no stored byte: give ResultStoreBackend a JSON, orjson, msgpack or CBOR serializer"
-            )
+            raise Misconfigured("resultstore unpickles no stored byte: use a JSON, orjson, msgpack or CBOR serializer")
         self._serializer = serializer or JSONSerializer()
 
     def encoded(self, value: object) -> bytes:
