@@ -27,7 +27,7 @@ from resultstore.cli.outcome import Outcome, artifact_url, closing_table
 from resultstore.cli.output import err, marked, out, size_text, state_text
 from resultstore.cli.stack import Stack
 from resultstore.model.result import Result, State
-from resultstore.telemetry.escapes import visible_line
+from resultstore.telemetry.escapes import escape_line
 
 OTHER_COLUMNS = 56  # what the table needs beside its URLs
 Show = Callable[[Job, Result], None]
@@ -138,7 +138,7 @@ class _NoteColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Give the note."""
         note = task.fields["note"]
-        return note if isinstance(note, Text) else Text(visible_line(note), "dim")
+        return note if isinstance(note, Text) else Text(escape_line(note), "dim")
 
 
 class _Lines:

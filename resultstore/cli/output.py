@@ -13,7 +13,7 @@ from rich.text import Text
 
 from resultstore.model.artifact import Artifact
 from resultstore.model.result import Result, State
-from resultstore.telemetry.escapes import visible, visible_json, visible_line
+from resultstore.telemetry.escapes import escape_controls, escape_json, escape_line
 
 PLAIN_WIDTH = 160  # where there is no terminal: wide enough that no URL is broken
 KIB = 1024
@@ -59,12 +59,12 @@ class _Visible:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Give the segments of what is inside."""
         for text, style, control in console.render(self._inner, options):
-            yield Segment(text if control else visible(text), style, control)
+            yield Segment(text if control else escape_controls(text), style, control)
 
 
 def marked(markup: str, *values: object) -> Text:
     """Return styled text: `markup` is ours, with a `{}` for each of `values`, which are printed as they are."""
-    return Text.from_markup(markup.format(*(escape(visible(str(value))) for value in values)), emoji=False)
+    return Text.from_markup(markup.format(*(escape(escape_controls(str(value))) for value in values)), emoji=False)
 
 
 def print_json(value: object) -> None:
@@ -74,7 +74,7 @@ def print_json(value: object) -> None:
 
 
 def _json(value: object) -> bytes:
-    return visible_json(msgspec.json.encode(value).decode()).encode() + b"\n"
+    return escape_json(msgspec.json.encode(value).decode()).encode() + b"\n"
 
 
 def say_error(*, name: str, message: str, code: int, json: bool) -> None:
@@ -105,7 +105,7 @@ def time_text(epoch_s: float | None) -> str:
 
 def state_text(state: str) -> Text:
     """A state in its colour."""
-    return Text(visible_line(state), STATE_STYLES.get(state, "cyan"))
+    return Text(escape_line(state), STATE_STYLES.get(state, "cyan"))
 
 
 def plain_artifact(artifact: Artifact) -> dict[str, object]:

@@ -33,7 +33,7 @@ from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactMissing, ChecksumMismatch, ResultMissing
 from resultstore.model.result import Result
 from resultstore.store import Store
-from resultstore.telemetry.escapes import visible_line
+from resultstore.telemetry.escapes import escape_line
 
 READ_BYTES = 1024 * 1024
 STDOUT = "-"
@@ -153,7 +153,7 @@ def _loaded(store: Store, id: str) -> Result:
 def _chosen(result: Result, name: str | None) -> Artifact:
     names = ", ".join(one.name for one in result.artifacts) or "none"
     if name is None and len(result.artifacts) > 1:
-        said = visible_line(f"{result.id} has several artifacts, name one of: {names}")
+        said = escape_line(f"{result.id} has several artifacts, name one of: {names}")
         raise typer.BadParameter(said, param_hint="NAME")
     found = result.artifact(name) if name is not None else next(iter(result.artifacts), None)
     if found is None:
@@ -168,7 +168,7 @@ def _target(artifact: Artifact, output: str | None) -> Path:
         return path
     path /= safe_file_name(artifact.file_name)
     if path.exists():
-        raise typer.BadParameter(visible_line(f"{path} exists: name it with -o to replace it"), param_hint="-o")
+        raise typer.BadParameter(escape_line(f"{path} exists: name it with -o to replace it"), param_hint="-o")
     return path
 
 

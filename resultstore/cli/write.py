@@ -12,7 +12,7 @@ from resultstore.cli.output import artifact_table, err, marked, out, plain_artif
 from resultstore.connect import connect
 from resultstore.model.artifact import Artifact
 from resultstore.model.layout import RETENTION_S
-from resultstore.telemetry.escapes import visible_line
+from resultstore.telemetry.escapes import escape_line
 
 STDIN = "-"
 
@@ -43,7 +43,7 @@ def put(  # noqa: PLR0917  typer reads options from parameters
             raise typer.BadParameter(f"{file} is not a file", param_hint="FILE")
         with (
             _shown(path, quiet=json) as progress,
-            progress.open(path, "rb", description=escape(visible_line(path.name))) as stream,
+            progress.open(path, "rb", description=escape(escape_line(path.name))) as stream,
         ):
             artifact = _stored(stream, name or path.name, media_type=media_type, id=id, retention=retention)
     if json:

@@ -32,4 +32,4 @@ class Registrations:
 
     def tasks(self) -> frozenset[str]:
         """Return the tasks of all workers that registered in the last week."""
-        return frozenset(name for names in self._leases.held(self._key) for name in names.split(_SEPARATOR) if name)
+        return frozenset(name for names in self._leases.members(self._key) for name in names.split(_SEPARATOR) if name)

@@ -61,7 +61,7 @@ class Quotas:
 
     def leave(self, kind: QuotaKind, owner: str, member: str) -> None:
         """Count it no longer. Work that has ended need not say so: it is found out when the places run short."""
-        self._leases.leave(layout.quota_key(owner, kind), member)
+        self._leases.release(layout.quota_key(owner, kind), member)
 
     def take_room(self, owner: str, member: str, *, size_bytes: int, ttl_s: float) -> None:
         """Count bytes that an upload or a piece of work will bring within `ttl_s`, until its Result counts its own.
@@ -70,12 +70,12 @@ class Quotas:
         """
         self._seed(owner)
         room, most_bytes = self._counting.room, self._stored_most_bytes
-        if not room.expect(owner, member, size_bytes=size_bytes, ttl_s=ttl_s, most_bytes=most_bytes):
+        if not room.reserve(owner, member, size_bytes=size_bytes, ttl_s=ttl_s, most_bytes=most_bytes):
             raise _over(f"this would be more than the {most_bytes} bytes that one owner may store")
 
     def leave_room(self, owner: str, member: str) -> None:
         """Count no bytes of it any more that might come."""
-        self._counting.room.drop_expected(owner, member)
+        self._counting.room.drop_reservation(owner, member)
 
     def stored_bytes(self, owner: str) -> int:
         """What the owner's Artifacts take, with what open uploads and running work will bring."""
@@ -98,9 +98,11 @@ class Quotas:
 
     def _swept(self, key: str) -> bool:
         """Let go of what has ended meanwhile; whether anything had."""
-        ended = [one for one in self._leases.held(key) if (seen := self._index.peek(one)) is not None and seen.terminal]
+        ended = [
+            one for one in self._leases.members(key) if (seen := self._index.peek(one)) is not None and seen.terminal
+        ]
         for one in ended:
-            self._leases.leave(key, one)
+            self._leases.release(key, one)
         return bool(ended)
 
 

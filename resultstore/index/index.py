@@ -110,7 +110,7 @@ class OwnerLists(Protocol):
     """Records which ids an owner has for as long as their bytes are stored; `Listing.owned` reads it."""
 
     def enlist(self, owner: str, result_id: str, *, made_at: float | None, stored_until: float) -> None:
-        """Record that bytes of this id are stored until `stored_until` (epoch seconds; infinite: for ever).
+        """Record that bytes of this id are stored until `stored_until` (epoch seconds; infinite: forever).
 
         `Listing.owned` lists it as created at `made_at`; with None, only `Listing.everything` does.
         """
@@ -138,7 +138,7 @@ class Keys(Protocol):
         """Return what `read` returns for each key, in order."""
 
     def keep(self, key: str, content: bytes, *, ttl_s: int | None) -> None:
-        """Store `content` for `ttl_s` (None: for ever), replacing what is there."""
+        """Store `content` for `ttl_s` (None: forever), replacing what is there."""
 
     def drop(self, key: str) -> None:
         """Delete `key`. Do nothing if it does not exist."""

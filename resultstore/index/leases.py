@@ -1,4 +1,4 @@
-"""Leases: so many of a thing at a time, each for a while, counted over all processes that share an index."""
+"""Leases: bounded, expiring membership, counted across all processes of an index."""
 
 import threading
 import time
@@ -12,23 +12,23 @@ _SCRIPT: Final = resources.files("resultstore.index").joinpath("lease.lua").read
 
 
 class Leases:
-    """Members of named sets, each with an end and a weight.
+    """Members of named sets, each with an expiry and a weight.
 
-    An index that runs no scripts serves one process alone, so the leases are kept in that process.
+    An index without scripts serves a single process, so the leases are kept in that process.
 
     Args:
-        index: where they are kept. Every method raises IndexUnavailable when it cannot be reached.
+        index: stores the leases. Every method raises IndexUnavailable when it cannot be reached.
     """
 
     def __init__(self, index: Index) -> None:
         self._scripts = index.keys if isinstance(index.keys, ScriptRunner) else None
-        self._here: dict[str, dict[str, tuple[float, int]]] = {}
+        self._local: dict[str, dict[str, tuple[float, int]]] = {}
         self._lock = threading.Lock()
 
     def take(self, key: str, member: str, *, ttl_s: float, most: int, weight: int = 0) -> bool:
-        """Whether `member` has a place among `most` for `ttl_s` from now; taking again makes it last."""
+        """Make `member` one of at most `most` for `ttl_s`, and return whether it is. Taking again renews the lease."""
         if self._scripts is not None:
-            return self._asked(key, "take", member, int(ttl_s * 1000), weight, most) == [1]
+            return self._run(key, "take", member, int(ttl_s * 1000), weight, most) == [1]
         with self._lock:
             held = self._living(key)
             if member not in held and len(held) >= most:
@@ -36,39 +36,39 @@ class Leases:
             held[member] = (time.monotonic() + ttl_s, weight)
             return True
 
-    def leave(self, key: str, member: str) -> None:
-        """Give a place back; no error when there is none."""
+    def release(self, key: str, member: str) -> None:
+        """End the lease of `member`. Do nothing if it has none."""
         if self._scripts is not None:
-            self._asked(key, "leave", member)
+            self._run(key, "leave", member)
             return
         with self._lock:
             self._living(key).pop(member, None)
 
-    def held(self, key: str) -> Mapping[str, int]:
-        """Who has a place now, with the weight of each; what no Leases has written is left out."""
+    def members(self, key: str) -> Mapping[str, int]:
+        """Return the present members with their weights. Entries of other programs are left out."""
         if self._scripts is None:
             with self._lock:
                 return {member: weight for member, (_, weight) in self._living(key).items()}
-        said = iter(cast("list[bytes]", self._asked(key, "look")))
-        pairs = (_read(member, weight) for member, weight in zip(said, said, strict=True))
+        answer = iter(cast("list[bytes]", self._run(key, "look")))
+        pairs = (_decoded(member, weight) for member, weight in zip(answer, answer, strict=True))
         return dict(pair for pair in pairs if pair is not None)
 
-    def _asked(self, key: str, *args: str | int) -> list[object]:
+    def _run(self, key: str, *args: str | int) -> list[object]:
         assert self._scripts is not None
-        words = [str(one) for one in args] + [""] * (5 - len(args))
-        return self._scripts.run_script(_SCRIPT, keys=[key, key + ":weights"], args=words)
+        padded = [str(one) for one in args] + [""] * (5 - len(args))
+        return self._scripts.run_script(_SCRIPT, keys=[key, key + ":weights"], args=padded)
 
     def _living(self, key: str) -> dict[str, tuple[float, int]]:
         now = time.monotonic()
-        living = {member: one for member, one in self._here.get(key, {}).items() if one[0] > now}
-        self._here[key] = living
+        living = {member: one for member, one in self._local.get(key, {}).items() if one[0] > now}
+        self._local[key] = living
         if not living:
-            self._here = {name: held for name, held in self._here.items() if held or name == key}
+            self._local = {name: held for name, held in self._local.items() if held or name == key}
         return living
 
 
-def _read(member: bytes, weight: bytes) -> tuple[str, int] | None:
-    """Return a member with its weight; None for what is damaged: one bad member must not hide the others."""
+def _decoded(member: bytes, weight: bytes) -> tuple[str, int] | None:
+    """Return a member with its weight; None for a damaged entry, so that the others are still returned."""
     try:
         return member.decode(), int(weight)
     except ValueError:  # UnicodeDecodeError is one

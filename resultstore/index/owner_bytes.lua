@@ -1,6 +1,6 @@
 -- The bytes of one owner: what is stored, and what may still come. Atomic, one Cluster slot.
 -- KEYS  for what may come: the sorted set of ids by their end (ms), the hash of their bytes; the same for what is stored
--- ARGV  what; id; life in ms ("" for ever); bytes; the most that one owner may have (-1: no limit)
+-- ARGV  what; id; life in ms ("" forever); bytes; the most that one owner may have (-1: no limit)
 --       "come"   bytes of the id may come, if there is room
 --       "store"  bytes of the id are stored, and nothing more comes
 --       "drop"   nothing comes;  "forget" nothing is stored;  "look"

@@ -43,7 +43,7 @@ def may_write(index: Index) -> Defect | None:
         index.keys.claim(key, PROBE_ID, ttl_s=_LIFE_S)
         if isinstance(index.keys, ScriptRunner):
             Leases(index).take(lease, probe.id, ttl_s=_LIFE_S, most=1_000)
-            Leases(index).leave(lease, probe.id)
+            Leases(index).release(lease, probe.id)
         index.delete(probe.id)
     except IndexUnavailable as error:
         return _refused(error)

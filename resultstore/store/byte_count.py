@@ -4,9 +4,9 @@ import math
 import time
 from typing import Final
 
-from resultstore.index.due import DueTimes
+from resultstore.index.due_list import DueList
 from resultstore.index.index import Index
-from resultstore.index.owner_bytes import OwnerBytes
+from resultstore.index.owner_byte_counts import OwnerByteCounts
 from resultstore.model import layout
 from resultstore.model.errors import IndexUnavailable, UploadRejected
 from resultstore.model.result import Result, State
@@ -27,8 +27,8 @@ class ByteCounter:
     """
 
     def __init__(self, index: Index) -> None:
-        self.room = OwnerBytes(index)
-        self.late = DueTimes(index, layout.LATE_UPLOADS_KEY)
+        self.room = OwnerByteCounts(index)
+        self.late = DueList(index, layout.LATE_UPLOADS_KEY)
 
     def note(self, result: Result, *, written: bool) -> bool:
         """Count what a Result that has ended holds, if its record was `written`; answers that.
@@ -46,18 +46,20 @@ class ByteCounter:
         """Count what a Result holds now, in place of what was counted before. Raises IndexUnavailable."""
         owner, kept = result.owner, result.artifacts
         if result.failure is not None and result.failure.type == UploadRejected.__name__:
-            self.room.forget(owner, result.id)  # its bytes are deleted; what may come again stays counted
+            self.room.forget_stored(owner, result.id)  # its bytes are deleted; what may come again stays counted
         elif kept or result.state == State.SUCCESS:
-            self.room.store(owner, result.id, size_bytes=sum(one.stored_bytes for one in kept), ttl_s=_life_s(result))
+            self.room.count_stored(
+                owner, result.id, size_bytes=sum(one.stored_bytes for one in kept), ttl_s=_life_s(result)
+            )
         elif result.terminal:
-            self.room.drop_expected(owner, result.id)  # what is stored of its input stays counted
+            self.room.drop_reservation(owner, result.id)  # what is stored of its input stays counted
 
     def forget(self, owner: str, result_id: str) -> None:
         """Count what was deleted no more. Best effort: it ends with its class."""
         if not owner:
             return
         try:
-            self.room.forget(owner, result_id)
+            self.room.forget_stored(owner, result_id)
         except IndexUnavailable as error:
             _log.warning("bytes_not_forgotten", id=result_id, error=str(error))
 

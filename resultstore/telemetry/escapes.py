@@ -11,17 +11,17 @@ _IN_LINE: Final = re.compile(f"[{_OBEYED}\n\t]")
 _NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Return `text` with its control characters as Python's repr writes them; line feeds and tabs stay."""
     return _IN_TEXT.sub(_written, text)
 
 
-def visible_line(text: str) -> str:
-    """Return `text` on one line: `visible`, and line feeds and tabs are written too."""
+def escape_line(text: str) -> str:
+    """Return `text` on one line: `escape_controls`, and line feeds and tabs are written too."""
     return _IN_LINE.sub(_written, text)
 
 
-def visible_json(document: str) -> str:
+def escape_json(document: str) -> str:
     """Return a JSON document with its control characters as JSON writes them; it means the same."""
     return _IN_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from resultstore.telemetry.escapes import visible, visible_json, visible_line
-from resultstore.telemetry.redaction import redacted
+from resultstore.telemetry.escapes import escape_controls, escape_json, escape_line
+from resultstore.telemetry.redaction import redact
 
 if TYPE_CHECKING:
     from structlog.typing import Processor
@@ -27,11 +27,11 @@ class EscapeControls(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record, so that no formatter prints what a terminal would obey."""
-        record.msg, record.args = visible(record.getMessage()), ()
+        record.msg, record.args = escape_controls(record.getMessage()), ()
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
-            record.exc_text = visible(record.exc_text)
+            record.exc_text = escape_controls(record.exc_text)
         return True
 
 
@@ -55,7 +55,7 @@ class Log:
 
     def _say(self, level: int, event: str, details: dict[str, object]) -> None:
         if self._logger.isEnabledFor(level):
-            shown = redacted(None, "", details)
+            shown = redact(None, "", details)
             self._logger.log(level, _Message(event, shown), extra={"event": event, "details": shown})
 
 
@@ -78,7 +78,7 @@ def configure_logs(*, json: bool, level: int = logging.INFO) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        redacted,
+        redact,
         _escaped,
     ]
     last: structlog.typing.Processor = (
@@ -113,7 +113,7 @@ def _formatter(shared: "Sequence[Processor]", last: "Processor") -> logging.Form
                 line = one(None, record.levelname.lower(), line)
             return str(last(None, "", line))
 
-    own = [one for one in shared if one is not redacted]
+    own = [one for one in shared if one is not redact]
     return Formatter(
         foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
     )
@@ -123,7 +123,7 @@ def _escaped(_logger: object, _method: str, line: MutableMapping[str, object]) -
     """A processor of structlog that writes control characters out; one value cannot begin a line of its own either."""
     for name, value in line.items():
         if isinstance(value, str) and not value.isprintable():
-            line[name] = visible(value) if name in _OF_MANY_LINES else visible_line(value)
+            line[name] = escape_controls(value) if name in _OF_MANY_LINES else escape_line(value)
     return line
 
 
@@ -133,4 +133,4 @@ def _json(line: object, default: Callable[[object], object], **_options: object)
         document = msgspec.json.encode(line, enc_hook=default).decode()
     except (OverflowError, ValueError, TypeError):
         document = json.dumps(line, default=default)
-    return visible_json(document)
+    return escape_json(document)

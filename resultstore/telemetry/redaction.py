@@ -81,7 +81,7 @@ def _shown(text: str) -> str:
     return _QUERY_SECRET.sub(rf"\1{_CUT}", _USER.sub(f"{_CUT}@", text))
 
 
-def redacted(_logger: object, _method: str, line: MutableMapping[str, object]) -> MutableMapping[str, object]:
+def redact(_logger: object, _method: str, line: MutableMapping[str, object]) -> MutableMapping[str, object]:
     """A processor of structlog that cuts signatures, tokens, secrets and passwords out of every value of a line."""
     for name, value in line.items():
         if name.startswith("_") or (_is_plain(value) and not _names_a_secret(name)):  # `_`: the processors' own

@@ -40,19 +40,19 @@ class LateBytes:
         """
         size_bytes, settings = ticket.asked.size_bytes, self._store.settings
         self._due.add(ticket.id, after_s=settings.uploads.url_expires_s + GRACE_S)
-        self._room.expect(ticket.owner, ticket.id, size_bytes=size_bytes, ttl_s=room_life_s(settings))
+        self._room.reserve(ticket.owner, ticket.id, size_bytes=size_bytes, ttl_s=room_life_s(settings))
 
     def expect_beside(self, ticket: Ticket) -> None:
         """Count what a form may still bring, next to the copy that its task has."""
         size_bytes, settings = ticket.asked.size_bytes, self._store.settings
         self._due.add(ticket.id, after_s=settings.uploads.url_expires_s + GRACE_S)
-        self._room.expect(ticket.owner, _form(ticket), size_bytes=size_bytes, ttl_s=room_life_s(settings))
+        self._room.reserve(ticket.owner, _form(ticket), size_bytes=size_bytes, ttl_s=room_life_s(settings))
 
     def deleted(self, ticket: Ticket) -> None:
         """They were deleted. Of parts none can come any more; of another upload, whatever its URL brings."""
-        self._room.forget(ticket.owner, ticket.id)
+        self._room.forget_stored(ticket.owner, ticket.id)
         if ticket.upload_id:
-            self._room.drop_expected(ticket.owner, ticket.id)
+            self._room.drop_reservation(ticket.owner, ticket.id)
             self._due.remove(ticket.id)
 
     def expect_of(self, result_id: str) -> None:
@@ -68,7 +68,7 @@ class LateBytes:
     def settle(self) -> int:
         """Delete what came by URLs that have ended meanwhile; how many uploads that were."""
         tolerance = FailureTolerance(_log, "late_bytes_not_deleted")
-        ids = self._due.names(count=_SETTLED_AT_ONCE)
+        ids = self._due.read_due(count=_SETTLED_AT_ONCE)
         for one in ids:
             with tolerance.each(id=one):
                 self._settle(one)
@@ -80,11 +80,11 @@ class LateBytes:
             result = self._store.load(upload_id)
             if result is None or is_refused(result):
                 discard(self._blobs, ticket)
-                self._room.forget(ticket.owner, upload_id)
+                self._room.forget_stored(ticket.owner, upload_id)
             elif not _holds(result, ticket.key) and self._blobs is not None:
                 self._blobs.delete([ticket.key])
-            self._room.drop_expected(ticket.owner, upload_id)
-            self._room.drop_expected(ticket.owner, _form(ticket))
+            self._room.drop_reservation(ticket.owner, upload_id)
+            self._room.drop_reservation(ticket.owner, _form(ticket))
         self._due.remove(upload_id)
 
 

@@ -175,11 +175,11 @@ class Tickets:
 
     def open_ids(self) -> list[str]:
         """Every upload that is not closed, in any order."""
-        return list(self._open.held(layout.OPEN_UPLOADS_KEY))
+        return list(self._open.members(layout.OPEN_UPLOADS_KEY))
 
     def untold_ids(self) -> list[str]:
         """Those of them whose senders may never say that they are done."""
-        return list(self._open.held(layout.UNCONFIRMED_UPLOADS_KEY))
+        return list(self._open.members(layout.UNCONFIRMED_UPLOADS_KEY))
 
     def _written(self, ticket: Ticket) -> bytes:
         document = msgspec.msgpack.encode(ticket)
@@ -187,7 +187,7 @@ class Tickets:
 
     def _left(self, upload_id: str) -> None:
         for key in (layout.OPEN_UPLOADS_KEY, layout.UNCONFIRMED_UPLOADS_KEY):
-            self._open.leave(key, upload_id)
+            self._open.release(key, upload_id)
 
     def _mac(self, upload_id: str, document: bytes) -> bytes:
         if not self._macs:

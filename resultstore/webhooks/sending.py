@@ -125,7 +125,7 @@ class WebhookSender:
             return body, await self._tried(client, hook, body) if body else "given up"
         except Unavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - a hook that always fails must not be tried for ever
+        except Exception as error:  # noqa: BLE001 - a hook that always fails must not be tried forever
             _log.warning("webhook_failed", id=hook.id, error=type(error).__name__)
             return body, "failed"
 

@@ -41,4 +41,4 @@ def test_foreign_member_hides_no_other(redis_index, member, weight):
     redis_index.client.zadd(key, {member: 9e15})
     redis_index.client.hset(key + ":weights", member, weight)
 
-    assert leases.held(key) == {"mine": 1}
+    assert leases.members(key) == {"mine": 1}

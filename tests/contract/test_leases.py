@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from resultstore.index.due import DueTimes
+from resultstore.index.due_list import DueList
 from resultstore.index.leases import Leases
 from resultstore.index.redis.driver import RedisIndex
 
@@ -35,8 +35,8 @@ def test_taking_again_is_no_second_place(leases, key):
 def test_a_place_that_is_left_is_free_again(leases, key):
     leases.take(key, "m", ttl_s=60, most=1)
 
-    leases.leave(key, "m")
-    leases.leave(key, "never there")
+    leases.release(key, "m")
+    leases.release(key, "never there")
 
     assert leases.take(key, "other", ttl_s=60, most=1)
 
@@ -49,15 +49,15 @@ def test_a_place_ends_by_itself(leases, key):
         assert time.monotonic() < until
         time.sleep(0.02)
 
-    assert leases.held(key) == {"other": 0}
+    assert leases.members(key) == {"other": 0}
 
 
 def test_the_weights_of_those_who_hold_a_place_are_told(leases, key):
     leases.take(key, "a", ttl_s=60, most=3, weight=10)
     leases.take(key, "b", ttl_s=60, most=3, weight=2**40)
 
-    assert leases.held(key) == {"a": 10, "b": 2**40}
-    assert leases.held(key + "x") == {}
+    assert leases.members(key) == {"a": 10, "b": 2**40}
+    assert leases.members(key + "x") == {}
 
 
 def test_of_many_at_once_no_more_than_so_many_win(leases, key):
@@ -87,7 +87,7 @@ def test_what_others_wrote_there_stops_nobody(redis_url, key, harm):
         index.client.hset(key + ":weights", b"\xff" if harm == "member" else "theirs", 1 if harm == "member" else "x")
 
     assert leases.take(key, "again", ttl_s=60, most=9, weight=3)
-    assert leases.held(key)["again"] == 3
+    assert leases.members(key)["again"] == 3
 
 
 def test_a_claim_is_taken_over_what_others_wrote_there(redis_url, key):
@@ -100,9 +100,9 @@ def test_a_claim_is_taken_over_what_others_wrote_there(redis_url, key):
 
 def test_a_list_is_kept_over_what_others_wrote_there(redis_url, key):
     index = RedisIndex(redis_url)
-    due = DueTimes(index, key)
+    due = DueList(index, key)
     index.client.set(key, "theirs")
 
     due.add("a", after_s=-5)
 
-    assert due.names(count=9) == ["a"]
+    assert due.read_due(count=9) == ["a"]

@@ -61,7 +61,7 @@ def owner() -> str:
 
 
 def held(index, kind: QuotaKind, owner: str = OWNER) -> set[str]:
-    return set(Leases(index).held(layout.quota_key(owner, kind)))
+    return set(Leases(index).members(layout.quota_key(owner, kind)))
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -91,7 +91,7 @@ def test_work_that_was_not_sent_takes_no_place(placed, orders, monkeypatch, afte
         assert answer.status_code in {202, 503}
         assert held(index, QuotaKind.RUNNING) == sent, failing.failed
         for one in sent:
-            Leases(index).leave(layout.quota_key(OWNER, QuotaKind.RUNNING), one)
+            Leases(index).release(layout.quota_key(OWNER, QuotaKind.RUNNING), one)
         if not failing.failed:
             break
         failures += 1
@@ -115,7 +115,7 @@ def test_a_completion_that_failed_holds_no_claim_and_no_place(placed, orders, mo
         if not failing.gave_back:
             assert len(orders.sent) > before
             assert index.keys.claim(layout.claim_key(ticket), "another", ttl_s=1), failing.failed
-        Leases(index).leave(layout.quota_key(OWNER, QuotaKind.RUNNING), ticket)
+        Leases(index).release(layout.quota_key(OWNER, QuotaKind.RUNNING), ticket)
         if not failing.failed:
             break
         failures += 1
@@ -144,7 +144,7 @@ def test_a_stream_that_did_not_begin_takes_no_place(redis_url, owner, monkeypatc
             wait_until(lambda one=failing: not held(index, QuotaKind.STREAMS, owner) or one.gave_back)
             wait_until(lambda hub=watched.hub: hub.viewers == 0)
             for one in held(index, QuotaKind.STREAMS, owner):
-                Leases(index).leave(layout.quota_key(owner, QuotaKind.STREAMS), one)
+                Leases(index).release(layout.quota_key(owner, QuotaKind.STREAMS), one)
 
     assert refused >= 2
 

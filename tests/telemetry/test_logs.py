@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from resultstore.telemetry.logs import Log
-from resultstore.telemetry.redaction import cut_secrets, redacted
+from resultstore.telemetry.redaction import cut_secrets, redact
 
 PROGRAM = """
 import logging, structlog
@@ -93,7 +93,7 @@ class Secretive:
     ids=repr,
 )
 def test_secrets_are_cut_out_of_values_of_every_kind(value):
-    line = redacted(None, "info", {"event": "e", "value": value, "secret_key": "s3cret", "count": 3})
+    line = redact(None, "info", {"event": "e", "value": value, "secret_key": "s3cret", "count": 3})
     assert "s3cret" not in json.dumps(line)
     assert line["count"] == 3
     assert line["secret_key"] == "***"

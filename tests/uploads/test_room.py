@@ -229,7 +229,7 @@ def test_a_ticket_that_was_not_given_takes_no_place(place, photo, monkeypatch, a
         failures += 1
         if answer.status_code == 503:
             assert counted(place) == 0, f"step {nth}"
-            assert quotas._leases.held(layout.quota_key(OWNER, QuotaKind.TICKETS)) == {}, f"step {nth}"
+            assert quotas._leases.members(layout.quota_key(OWNER, QuotaKind.TICKETS)) == {}, f"step {nth}"
             assert Tickets(place.store).open_ids() == [], f"step {nth}"
             assert list(place.store.ids(owner=OWNER)) == [], f"step {nth}"
         else:

@@ -23,7 +23,7 @@ class MemoryKeys:
         return [self.read(one) for one in keys]
 
     def keep(self, key: str, content: bytes, *, ttl_s: int | None) -> None:
-        """Store `content` for `ttl_s` (None: for ever), replacing what is there."""
+        """Store `content` for `ttl_s` (None: forever), replacing what is there."""
         self._kept[key] = (content, math.inf if ttl_s is None else time.monotonic() + ttl_s)
 
     def drop(self, key: str) -> None:

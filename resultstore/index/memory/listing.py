@@ -6,7 +6,7 @@ from itertools import islice
 from resultstore.index.index import Owned
 from resultstore.index.memory.owner_lists import MemoryOwnerLists
 from resultstore.index.memory.records import MemoryRecords
-from resultstore.index.record_reader import RecordReader
+from resultstore.index.record_decoder import RecordDecoder
 from resultstore.model import record
 from resultstore.model.result import Result
 
@@ -22,7 +22,7 @@ class MemoryListing:
     def __init__(self, records: MemoryRecords, owners: MemoryOwnerLists) -> None:
         self._records = records
         self._owners = owners
-        self._reader = RecordReader()
+        self._decoder = RecordDecoder()
 
     def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
         """Yield up to `limit` ids, the newest first."""
@@ -46,13 +46,13 @@ class MemoryListing:
 
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """Return what `peek` returns for each id; None also for an unreadable record."""
-        return self._reader.small_of_many((one, self._records.read(one)[0]) for one in result_ids)
+        return self._decoder.decode_small_many((one, self._records.read(one)[0]) for one in result_ids)
 
     def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """Return what `load` returns for each id; None also for an unreadable record."""
-        return self._reader.whole_of_many((one, *self._records.read(one)) for one in result_ids)
+        return self._decoder.decode_whole_many((one, *self._records.read(one)) for one in result_ids)
 
     @property
     def unreadable_total(self) -> int:
         """Return how many unreadable records were skipped."""
-        return self._reader.unreadable_total
+        return self._decoder.unreadable_total

@@ -24,7 +24,7 @@ class MemoryOwnerLists:
     """Implements `OwnerLists`. Every method may be called from any thread.
 
     Args:
-        records: tell when a listed Result was created.
+        records: know when a listed Result was created.
         streams: announce deletions, and are erased with their owner.
         keys: are erased with their owner.
     """

@@ -6,7 +6,7 @@ from typing import Final
 import redis
 
 from resultstore.index.index import Overwrite
-from resultstore.index.record_reader import RecordReader
+from resultstore.index.record_decoder import RecordDecoder
 from resultstore.index.redis.client import Word
 from resultstore.index.redis.events import RedisEvents
 from resultstore.index.redis.key_names import RedisKeyNames
@@ -35,8 +35,8 @@ class RedisIndex:
     def __init__(self, url: str, *, prefix: str = "", options: Options | None = None) -> None:
         self._client = RetryingClient(url, options or {})
         self._names = RedisKeyNames(prefix, is_cluster=self._client.is_cluster)
-        self._reader = RecordReader()
-        self.listing = RedisListing(self._client, self._names, self._reader)
+        self._decoder = RecordDecoder()
+        self.listing = RedisListing(self._client, self._names, self._decoder)
         self.owners = RedisOwnerLists(self._client, self._names)
         self.keys = RedisKeys(self._client, self._names)
         self.unconfirmed = RedisUnconfirmedWrites(self._client, self._names)
@@ -44,12 +44,14 @@ class RedisIndex:
 
     def peek(self, result_id: str) -> Result | None:
         """Return the small record: one GET, whatever the size of the value."""
-        return self._reader.small(result_id, self._client.ask(lambda client: client.get(self._names.record(result_id))))
+        return self._decoder.decode_small(
+            result_id, self._client.ask(lambda client: client.get(self._names.record(result_id)))
+        )
 
     def load(self, result_id: str) -> Result | None:
         """Return the whole record: one MGET. None as well if Redis has evicted its larger parts."""
         main, beside = self._client.ask(lambda client: client.mget(self._names.pair(result_id)))
-        return self._reader.whole(result_id, main, beside)
+        return self._decoder.decode_whole(result_id, main, beside)
 
     def save(self, result: Result, *, ttl_s: int | None, over: Overwrite = Overwrite.UNLESS_SUCCESS) -> bool:
         """Write the record if `over` allows, expire it after `ttl_s`, announce it: one round trip.

@@ -28,7 +28,7 @@ class RedisKeys:
         return self._client.read([self._names.own(one) for one in keys])
 
     def keep(self, key: str, content: bytes, *, ttl_s: int | None) -> None:
-        """Store `content` for `ttl_s` (None: for ever), replacing what is there."""
+        """Store `content` for `ttl_s` (None: forever), replacing what is there."""
         self._client.ask(lambda client: client.client.set(self._names.own(key), content, ex=ttl_s))
 
     def drop(self, key: str) -> None:

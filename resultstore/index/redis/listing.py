@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final, cast
 
 from resultstore.index.index import Owned
-from resultstore.index.record_reader import RecordReader
+from resultstore.index.record_decoder import RecordDecoder
 from resultstore.index.redis.key_names import RedisKeyNames
 from resultstore.index.redis.retrying import RetryingClient, bound
 from resultstore.model import layout, record
@@ -23,13 +23,13 @@ class RedisListing:
     Args:
         client: sends the requests.
         names: of records and owners' lists.
-        reader: decodes the records.
+        decoder: decodes the records.
     """
 
-    def __init__(self, client: RetryingClient, names: RedisKeyNames, reader: RecordReader) -> None:
+    def __init__(self, client: RetryingClient, names: RedisKeyNames, decoder: RecordDecoder) -> None:
         self._client = client
         self._names = names
-        self._reader = reader
+        self._decoder = decoder
 
     def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
         """Yield up to `limit` ids: an owner's, the newest first, or any in no order."""
@@ -63,17 +63,17 @@ class RedisListing:
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """Return what `peek` returns for each id: one MGET for up to 2,000 of them."""
         found = self._client.read([self._names.record(one) for one in result_ids])
-        return self._reader.small_of_many(zip(result_ids, found, strict=True))
+        return self._decoder.decode_small_many(zip(result_ids, found, strict=True))
 
     def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """Return what `load` returns for each id: one MGET for up to 1,000 of them; in a Cluster, one for each slot."""
         found = self._client.read([key for one in result_ids for key in self._names.pair(one)])
-        return self._reader.whole_of_many(zip(result_ids, found[::2], found[1::2], strict=True))
+        return self._decoder.decode_whole_many(zip(result_ids, found[::2], found[1::2], strict=True))
 
     @property
     def unreadable_total(self) -> int:
         """Return how many unreadable records this process has skipped."""
-        return self._reader.unreadable_total
+        return self._decoder.unreadable_total
 
     def _scan(self) -> Iterator[str]:
         seen: set[str] = set()  # SCAN may return a key twice

@@ -2,7 +2,7 @@
 -- KEYS  the sorted set of ids by when they were made; the sorted set of ids by when what is stored of them expires; the
 --       stream
 -- ARGV  id; when it was made (epoch seconds; "" for an id that is not listed);
---       life of its record in ms ("" for ever; "0" for none);
+--       life of its record in ms ("" forever; "0" for none);
 --       when what is stored of it expires (epoch seconds, "inf" for never; "" when nothing outlives the record);
 --       event ("" for none); "gone" when it was deleted; most ids; most events; the owner's channel
 local id, made_at, life_ms, stored_until, event, gone, most_ids, most_events, channel = unpack(ARGV)
@@ -19,7 +19,7 @@ elseif stored_until ~= '' then
   stored_ms = math.max(1, (tonumber(stored_until) - tonumber(clock[1])) * 1000)
 end
 
--- `before` is PTTL: -2 no key, -1 for ever.
+-- `before` is PTTL: -2 no key, -1 forever.
 local function outlive(key, before, ms)
   if ms == FOREVER then
     redis.call('PERSIST', key)

@@ -1,7 +1,7 @@
 -- One transition of one Result: compare, write, expire, announce. Atomic, one Cluster slot.
 -- KEYS  the record, what lies beside it
 -- ARGV  over ("anything", "unfinished", "nothing"; "unreadable": what Python could not read; "all": a tombstone); "1" when the same call may have been carried out before;
---       record; beside ("" for none); life in ms ("" for ever); channel; event;
+--       record; beside ("" for none); life in ms ("" forever); channel; event;
 --       the channel of what nobody owns ("" for a Result with an owner)
 -- Returns 1 when what was asked for now stands, else 0.
 local over, again, record, beside, life_ms, channel, event, unowned = unpack(ARGV)

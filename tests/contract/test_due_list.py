@@ -4,12 +4,12 @@ import uuid
 
 import pytest
 
-from resultstore.index.due import DueTimes
+from resultstore.index.due_list import DueList
 
 
 @pytest.fixture
 def due(index):
-    return DueTimes(index, f"rs:{{{uuid.uuid4().hex}}}:late")
+    return DueList(index, f"rs:{{{uuid.uuid4().hex}}}:late")
 
 
 def test_only_what_is_due_is_named_the_oldest_first(due):
@@ -17,15 +17,15 @@ def test_only_what_is_due_is_named_the_oldest_first(due):
     due.add("second", after_s=-5)
     due.add("first", after_s=-50)
 
-    assert due.names(count=10) == ["first", "second"]
-    assert due.names(count=1) == ["first"]
+    assert due.read_due(count=10) == ["first", "second"]
+    assert due.read_due(count=1) == ["first"]
 
 
 def test_a_name_is_never_due_earlier_than_it_was(due):
     due.add("a", after_s=60)
     due.add("a", after_s=-5)
 
-    assert due.names(count=10) == []
+    assert due.read_due(count=10) == []
 
 
 def test_what_was_removed_is_not_named(due):
@@ -34,4 +34,4 @@ def test_what_was_removed_is_not_named(due):
     due.remove("a")
     due.remove("never there")
 
-    assert due.names(count=10) == []
+    assert due.read_due(count=10) == []

@@ -1,4 +1,4 @@
-"""Due: names that are to be seen to at a certain time, by whoever looks first after it."""
+"""DueList: names that become due at a certain time, shared by all processes of an index."""
 
 import threading
 import time
@@ -6,10 +6,10 @@ from typing import Final, cast
 
 from resultstore.index.index import Index, ScriptRunner
 
-# By the server's clock: the gateways' clocks differ. A name that is there already is seen to at the later time.
+# The server's clock counts, because the gateways' clocks differ. A name that is listed already keeps its later time.
 _NOW: Final = """
 local kind, now = redis.call('TYPE', KEYS[1]).ok, tonumber(redis.call('TIME')[1])
-if kind ~= 'none' and kind ~= 'zset' then redis.call('DEL', KEYS[1]) end  -- we did not write that
+if kind ~= 'none' and kind ~= 'zset' then redis.call('DEL', KEYS[1]) end  -- another program wrote it
 """
 _ADD: Final = (
     _NOW
@@ -22,43 +22,43 @@ _DUE: Final = _NOW + "return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, '
 _REMOVE: Final = _NOW + "return {redis.call('ZREM', KEYS[1], ARGV[1])}"
 
 
-class DueTimes:
-    """One list of names, each with its time.
+class DueList:
+    """A list of names, each with the time when it is due.
 
-    An index that runs no scripts serves one process alone, so the list is kept in that process.
+    An index without scripts serves a single process, so the list is kept in that process.
 
     Args:
-        index: where it is kept. Every method raises IndexUnavailable when it cannot be reached.
-        key: names the list.
+        index: stores the list. Every method raises IndexUnavailable when it cannot be reached.
+        key: the key of the list.
     """
 
     def __init__(self, index: Index, key: str) -> None:
         self._scripts = index.keys if isinstance(index.keys, ScriptRunner) else None
         self._key = key
-        self._here: dict[str, float] = {}
+        self._local: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def add(self, name: str, *, after_s: float) -> None:
-        """List `name` for `after_s` seconds from now; never earlier than it is listed for already."""
+        """Make `name` due in `after_s` seconds, or at the time it has already if that is later."""
         if self._scripts is not None:
             self._scripts.run_script(_ADD, keys=[self._key], args=(name, int(after_s)))
             return
         with self._lock:
-            self._here[name] = max(time.monotonic() + after_s, self._here.get(name, 0.0))
+            self._local[name] = max(time.monotonic() + after_s, self._local.get(name, 0.0))
 
-    def names(self, *, count: int) -> list[str]:
-        """Up to `count` names whose time has come, the longest overdue first."""
+    def read_due(self, *, count: int) -> list[str]:
+        """Return up to `count` due names, the longest overdue first. They stay listed."""
         if self._scripts is not None:
             found = cast("list[bytes]", self._scripts.run_script(_DUE, keys=[self._key], args=(count,)))
             return [one.decode(errors="replace") for one in found]
         with self._lock:
-            due = sorted((at, name) for name, at in self._here.items() if at <= time.monotonic())
+            due = sorted((at, name) for name, at in self._local.items() if at <= time.monotonic())
         return [name for _, name in due[:count]]
 
     def remove(self, name: str) -> None:
-        """List it no more."""
+        """Remove `name` from the list. Do nothing if it is not listed."""
         if self._scripts is not None:
             self._scripts.run_script(_REMOVE, keys=[self._key], args=(name,))
             return
         with self._lock:
-            self._here.pop(name, None)
+            self._local.pop(name, None)
