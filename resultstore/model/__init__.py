@@ -1,1 +1,1 @@
-"""The nouns: frozen values that every other floor speaks of. Standard library and msgspec only."""
+"""Values and written formats that all other packages use. Standard library and msgspec only."""

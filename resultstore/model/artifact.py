@@ -1,4 +1,4 @@
-"""Artifact: the small frozen value that travels in place of a large output."""
+"""Artifact: the reference to a large output, which is passed between tasks in its place (claim check)."""
 
 import struct
 from collections.abc import Mapping
@@ -12,24 +12,27 @@ NO_METADATA: Mapping[str, Scalar] = MappingProxyType({})
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
-    """One large output of one Result: what it is, how big, and where its blob stands.
+    """Reference to one large output of a Result: what it is, how large it is, and where its blob is stored.
+
+    Tasks return it and receive it as an argument; `store.open(artifact)` reads its content. It holds no content.
 
     Args:
-        id: the Result that it belongs to.
-        name: its name within that Result; unique there.
-        file_name: the name a download gets; never part of a key.
-        key: the blob's key below the store's root.
-        etag: the store's entity tag of that blob, without quotes.
+        id: id of the Result that it belongs to.
+        name: name of the output, unique within its Result.
+        file_name: name of the file when the output is downloaded; never part of a key.
+        key: key of the blob, relative to the store's root.
+        etag: entity tag of the blob in the object store, without quotes.
         size_bytes: length of the content.
-        media_type: the content's type (RFC 6838), as sniffed or declared by the task.
-        sha256: hex digest of the content.
-        stored_bytes: length of the blob; differs from size_bytes when encoded.
-        encoding: "" for raw, "zstd" for independent 1 MiB frames.
-        retention: its class, a key of `layout.RETENTION_S`.
-        expires_at: seconds since the epoch by the store's clock; None for class `keep`.
-        metadata: small facts for people and programs (width, height, accuracy ...).
-        owner: who owns it, as its Result; "" for nobody.
-        mac: proves that a store with our secret key made it, and that nothing in it was changed; "" without a key.
+        media_type: type of the content (RFC 6838), as detected or as declared by the task.
+        sha256: SHA-256 of the content in hex.
+        stored_bytes: length of the blob; differs from `size_bytes` if the content is compressed.
+        encoding: "" if the blob is the content itself, "zstd" for independent frames of 1 MiB.
+        retention: retention class, a key of `layout.RETENTION_S`.
+        expires_at: when the blob expires, in seconds since the epoch by the store's clock; None for class `keep`.
+        metadata: small facts about the content, such as its width, height or accuracy.
+        owner: owner of the Result; "" if it has none.
+        mac: proves that a store with the same secret key made this Artifact, and that no field was changed since;
+            "" if no key is set.
     """
 
     id: str
@@ -49,21 +52,21 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     mac: str = ""
 
     def signed_parts(self) -> tuple[str, ...]:
-        """All but the mac, as the words that it signs (docs/format.md)."""
+        """Return the texts that the MAC signs: all fields but `mac` (docs/format.md)."""
         facts = [word for name in sorted(self.metadata) for word in (name, _word(self.metadata[name]))]
         plain = (self.id, self.name, self.file_name, self.key, self.etag, str(self.size_bytes), self.media_type)
         rest = (self.sha256, str(self.stored_bytes), self.encoding, self.retention, _word(self.expires_at), self.owner)
         return (*plain, *rest, *facts)
 
     def expired(self, now: float) -> bool:
-        """Whether the Artifact is unreadable at `now` (seconds since the epoch, the store's clock)."""
+        """Return whether the Artifact has expired at `now` (seconds since the epoch by the store's clock)."""
         return self.expires_at is not None and now >= self.expires_at
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, object]:
-        """How pydantic takes an Artifact, whole or as JSON: in a model, or as a task's annotated argument.
+        """Return the schema by which pydantic accepts an Artifact or its JSON, in a model or as an argument.
 
-        A core schema is a plain dict, so this floor needs no pydantic.
+        A core schema is a plain dict, so that this package does not import pydantic.
         """
         return {
             "type": "function-plain",

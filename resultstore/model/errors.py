@@ -1,4 +1,4 @@
-"""Errors: all that resultstore raises. Each message names the id and the way out.
+"""Errors that resultstore raises. Each message names the id and what to do.
 
 ResultStoreError
 +-- NotThere          ResultMissing, ArtifactMissing, ArtifactExpired, BlobMissing, TaskMissing
@@ -12,23 +12,23 @@ ResultStoreError
 
 
 class ResultStoreError(Exception):
-    """The root of everything that resultstore raises on purpose."""
+    """Base class of all errors of resultstore."""
 
 
 class NotThere(ResultStoreError):
-    """What was asked for does not exist, or does no longer."""
+    """Not found: it does not exist, was deleted or has expired."""
 
 
 class ResultMissing(NotThere):
-    """No Result is known under this id."""
+    """There is no Result with this id."""
 
 
 class ResultDeleted(ResultMissing):
-    """The Result of this id was deleted; the id cannot be used again."""
+    """The Result was deleted. Its id cannot be used again."""
 
     @classmethod
     def of(cls, result_id: str) -> "ResultDeleted":
-        """The error for this id."""
+        """Return the error for this id."""
         return cls(f"result {result_id} was deleted: run the work under a new id")
 
 
@@ -37,108 +37,108 @@ class ArtifactMissing(NotThere):
 
 
 class ArtifactExpired(NotThere):
-    """The Artifact was kept for its retention and is not any more."""
+    """The Artifact has expired: its retention period has ended."""
 
 
 class BlobMissing(NotThere):
-    """No blob stands under this key."""
+    """There is no blob under this key."""
 
 
 class TaskMissing(NotThere):
-    """No task of this name is offered."""
+    """There is no offered task of this name."""
 
 
 class Refused(ResultStoreError):
-    """The request is understood and will not be carried out as it is."""
+    """The request is not allowed as it is. Repeating it does not help; the message says what to change."""
 
 
 class TooLarge(Refused):
-    """The bytes are more than the limit allows."""
+    """The content is larger than the limit."""
 
 
 class WrongType(Refused):
-    """The value or the media type is not one that this operation takes."""
+    """The operation does not accept this value or media type."""
 
 
 class NotYours(Refused):
-    """The caller does not own what it names."""
+    """The caller is not the owner of the Result or the value."""
 
 
 class BadReference(Refused):
-    """A key, id, URL or signature is malformed, forged or points outside this store."""
+    """A key, id, URL or signature is malformed or forged, or refers to another store."""
 
 
 class BadInput(Refused):
-    """A task's input cannot be processed: damaged, empty, of another type, or over a cap."""
+    """A task cannot process its input: it is damaged, empty, of another type, or over a limit."""
 
 
 class UploadIncomplete(Refused):
-    """Not all bytes of an upload have arrived."""
+    """The upload is incomplete: some of its bytes have not arrived."""
 
 
 class UploadRejected(Refused):
-    """An upload is not what was declared, or more than its task takes; its bytes were deleted."""
+    """The upload was rejected and its bytes were deleted: it differs from its declaration, or exceeds a limit."""
 
 
 class AddressRefused(Refused):
-    """A URL names a place to which nothing is sent from here: a private one, another port, another scheme."""
+    """Requests to this URL are not allowed: its address is private, or its port or scheme is another one."""
 
 
 class Misconfigured(Refused):
-    """A setting is missing or wrong; the message names it."""
+    """A setting is missing or wrong. The message names it."""
 
 
 class BadSetting(Misconfigured):
-    """The values of one or more settings are of the wrong type, or out of bounds."""
+    """One or more settings have a value of the wrong type, or out of bounds."""
 
 
 class Damaged(ResultStoreError):
-    """What is stored is not what was written."""
+    """Stored data differs from the data that was written."""
 
 
 class ChecksumMismatch(Damaged):
-    """The bytes read differ from the bytes written."""
+    """The content that was read does not match its checksum."""
 
 
 class SealUnreadable(Damaged):
-    """A seal exists but does not parse, does not match its digest, or speaks of another id."""
+    """A seal does not parse, does not match its digest, or names another id."""
 
 
 class RecordUnreadable(Damaged):
-    """A record in the index is not of a format that this version reads."""
+    """A record in the index is damaged, or of a format that this version does not read."""
 
 
 class BlobUnreadable(Damaged):
-    """The object store has this blob and does not give it to us: it was encrypted with another's key, or archived."""
+    """The object store has this blob but does not return it: it is encrypted with another key, or archived."""
 
 
 class LayoutUnreadable(Damaged):
-    """The store's `layout.json` is not one that this resultstore wrote, or not with our key."""
+    """The store's `layout.json` is not valid: another program wrote it, or it is signed with another key."""
 
 
 class Unavailable(ResultStoreError):
-    """A server cannot be reached within its time limits; the same call may succeed later."""
+    """A server cannot be reached within its time limits. The same call may succeed later."""
 
 
 class BlobStoreUnavailable(Unavailable):
-    """The object store refuses, fails or does not answer."""
+    """The object store refuses the request, fails or does not answer."""
 
 
 class BlobStoreFull(BlobStoreUnavailable):
-    """The object store has no room left."""
+    """The object store has no free space."""
 
 
 class NotSupported(BlobStoreUnavailable):
-    """The object store does not have what was asked of it; asking again will not help."""
+    """The object store does not have the feature that is needed. Repeating the call does not help."""
 
 
 class IndexUnavailable(Unavailable):
-    """Redis refuses, fails or does not answer."""
+    """Redis refuses the command, fails or does not answer."""
 
 
 class BrokerUnavailable(Unavailable):
-    """The message broker refuses, fails or does not confirm."""
+    """The message broker refuses the message, fails or does not confirm it."""
 
 
 class CommitUnknown(ResultStoreError):
-    """The seal may or may not have been written: nothing was deleted, asking again will tell."""
+    """The seal may or may not have been written. Nothing was deleted; repeat the call to find out."""

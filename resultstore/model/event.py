@@ -1,4 +1,4 @@
-"""Event: one change of one Result, as watchers see it. A hint, never the truth."""
+"""Event: the notification of one change of one Result; the record is what counts."""
 
 import msgspec
 
@@ -7,9 +7,13 @@ from resultstore.model.spill import Spill
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True):
-    """The id that changed, the state it is in now (`seal.DELETED` when it is gone), how far it is, how much it made.
+    """Notification that a Result has changed.
 
-    `artifacts` is a number: with the state it says whether a watcher must read the record again.
+    Args:
+        id: id of the Result.
+        state: its new state, or `seal.DELETED` if it was deleted.
+        progress: its progress, or None.
+        artifacts: number of its Artifacts. Together with the state it shows whether the record must be read again.
     """
 
     id: str
@@ -19,12 +23,12 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Announcement(Event, frozen=True, array_like=True):
-    """An Event with more, for whoever waits for its id.
+    """Event with further data for clients that wait for its id.
 
     Args:
-        record: the record, where it is small: it need not be looked up.
-        beside: what lies beside that record; b"" for nothing.
-        early: where the value stands that the attempt is about to seal. It counts once a record names it.
+        record: the record itself if it is small, which saves a look-up; otherwise b"".
+        beside: the part that is stored beside that record; b"" if there is none.
+        early: reference to the value that the attempt is about to seal. It is valid once a record names it.
     """
 
     record: bytes = b""
@@ -33,12 +37,12 @@ class Announcement(Event, frozen=True, array_like=True):
 
 
 class OwnerEvent(msgspec.Struct, frozen=True):
-    """What a Feed says of an owner: an Event at its place in the owner's stream.
+    """Event of an owner's stream, as a Feed delivers it.
 
     Args:
-        owner: whose Result it is; "" for one that nobody owns.
-        at: the stream's id of the Event, `<ms since the epoch>-<n>`; "" where no stream keeps it.
-        event: None says that the owner is heard from now on: what came before may have been missed.
+        owner: owner of the Result; "" if it has none.
+        at: id of the Event in the stream, `<ms since the epoch>-<n>`; "" if no stream keeps it.
+        event: the Event; None if the subscription has just begun, so that earlier Events may have been missed.
     """
 
     owner: str

@@ -1,4 +1,4 @@
-"""Ids: the plain text of an id, in whatever type a caller keeps it."""
+"""Ids as plain text, from any type that a caller uses for them."""
 
 from enum import Enum
 
@@ -8,10 +8,10 @@ from resultstore.model.errors import BadReference
 def id_of(given: object) -> str:
     """Return an id as plain text.
 
-    A `uuid.UUID` or a number gives `str(given)`, and bytes are read as UTF-8. A subclass of str gives the text that it
-    holds, whatever its `__str__` returns. A member of an Enum gives the id of its value.
+    A `uuid.UUID` or a number gives `str(given)`, bytes are decoded as UTF-8, and an Enum's member gives the id of its
+    value. A subclass of str gives the text that it holds, even if its `__str__` returns another one.
 
-    Raises BadReference for what can be no id: None, an empty text, one that UTF-8 cannot hold.
+    Raises BadReference if it cannot be an id: None, an empty text, or one that UTF-8 cannot encode.
     """
     if type(given) is str and given and given.isascii():
         return given
@@ -20,9 +20,9 @@ def id_of(given: object) -> str:
     try:
         text = _text(given)
         text.encode()
-    except Exception as error:  # `__str__` of a class of the user's own may raise anything
+    except Exception as error:  # `__str__` of a user's class may raise anything
         raise BadReference(
-            f"an id is a text that UTF-8 can hold, not this {type(given).__name__}: give str, UUID or bytes"
+            f"an id is a text that UTF-8 can encode, not this {type(given).__name__}: pass str, UUID or bytes"
         ) from error
     if not text or given is None:
         raise BadReference("an id must not be empty")
@@ -30,7 +30,7 @@ def id_of(given: object) -> str:
 
 
 def state_of(given: object) -> str:
-    """Return the name of a state as plain text: an Enum's member stands for its value."""
+    """Return the name of a state as plain text; for an Enum's member, its value."""
     if type(given) is str:
         return given
     return state_of(given.value) if isinstance(given, Enum) else _text(given)

@@ -1,7 +1,7 @@
-"""Marker: the document under `layout.LAYOUT_KEY`: which format a store holds, and what its object store keeps.
+"""Layout marker: the document under `layout.LAYOUT_KEY`, with a store's format and its object store's capabilities.
 
 docs/format.md is its specification. With a secret key its last member is `digest`, an HMAC over every byte before
-`,"digest":`, as in a seal. A marker without one is believed for format 1 alone, which says nothing more.
+`,"digest":`, as in a seal. A marker without a digest is accepted for format 1 only, without its capabilities.
 """
 
 import re
@@ -17,17 +17,17 @@ MARKER_MAX_BYTES: Final = 64 * 1024
 
 _PURPOSE: Final = "layout"
 _TAIL: Final = re.compile(rb',"digest":"hmac-sha256:([0-9a-f]{64})"}\s*\Z')
-_MEND: Final = "run `resultstore setup --mend` to write it anew"
+_MEND: Final = "run `resultstore setup --mend` to write it again"
 
 
 class StoreCapabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What an object store keeps of what S3 promises, as set-up found it.
+    """Features of S3 that an object store has, as `resultstore setup` found them.
 
     Args:
-        creates_once: of several conditional PUTs to one key exactly one wins. Without it nothing is sealed.
-        tags: objects can carry tags.
-        blob_rules: lifecycle rules collect blobs and uploads.
-        seal_rules: lifecycle rules collect seals, by their tag.
+        creates_once: whether exactly one of several conditional PUTs to a key succeeds. Without it nothing is sealed.
+        tags: whether objects can have tags.
+        blob_rules: whether lifecycle rules delete expired blobs and uploads.
+        seal_rules: whether lifecycle rules delete expired seals, by their tag.
     """
 
     creates_once: bool = True
@@ -37,14 +37,14 @@ class StoreCapabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LayoutMarker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The format of all that a store holds, and the traits that set-up found; None where an older one did not look."""
+    """Format of a store, and the capabilities that set-up found; None if an older version did not check them."""
 
     format: int
     traits: StoreCapabilities | None = None
 
 
 def encode(marker: LayoutMarker, macs: Macs) -> bytes:
-    """The document's bytes, signed where there is a secret key."""
+    """Return the document's bytes, signed if there is a secret key."""
     document = msgspec.json.encode(marker)
     if not macs:
         return document
@@ -53,15 +53,15 @@ def encode(marker: LayoutMarker, macs: Macs) -> bytes:
 
 
 def decode(document: bytes, macs: Macs) -> LayoutMarker:
-    """Read a marker. One without a digest tells its format alone where there is a secret key: its traits are left out.
+    """Return the marker. If there is a secret key and it has no digest, its capabilities are left out.
 
-    Raises LayoutUnreadable when it is no marker, is signed with another key, or is not signed and of another format.
+    Raises LayoutUnreadable if it is no marker, is signed with another key, or is not signed and of another format.
     """
     try:
         marker = msgspec.json.decode(document, type=LayoutMarker)
     except msgspec.DecodeError as error:
         raise LayoutUnreadable(
-            f"{LAYOUT_KEY} is not a layout marker: somebody replaced it, or this prefix is another program's; {_MEND}"
+            f"{LAYOUT_KEY} is not a layout marker: it was replaced, or another program uses this prefix; {_MEND}"
         ) from error
     if not macs:
         return marker
@@ -70,14 +70,14 @@ def decode(document: bytes, macs: Macs) -> LayoutMarker:
         return marker
     if tail is not None:
         raise LayoutUnreadable(
-            f"{LAYOUT_KEY} is not signed with our key: somebody replaced it, or another RESULTSTORE_SECRET_KEY is in "
-            f"use; {_MEND}"
+            f"{LAYOUT_KEY} is not signed with this RESULTSTORE_SECRET_KEY: it was replaced, or another key is in use; "
+            f"{_MEND}"
         )
     if macs.accept_unsigned:
         return marker
     if marker.format != OBJECT_FORMAT:
         raise LayoutUnreadable(
-            f"{LAYOUT_KEY} names format {marker.format} and is not signed: somebody replaced it, or another version "
+            f"{LAYOUT_KEY} names format {marker.format} and is not signed: it was replaced, or another version "
             f"wrote it; {_MEND}"
         )
     return LayoutMarker(format=marker.format)

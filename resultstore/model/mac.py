@@ -1,4 +1,4 @@
-"""Mac: proves that a small value was made by somebody who knows the secret key."""
+"""Message authentication codes (HMAC): they prove that a value was made with the secret key."""
 
 import functools
 import hmac
@@ -7,17 +7,19 @@ from typing import Final
 
 from resultstore.model.errors import BadReference
 
-_MAC_BYTES: Final = 16  # 128 bits: what RFC 2104 section 5 allows at least for SHA-256
+_MAC_BYTES: Final = 16  # 128 bits: the minimum of RFC 2104, section 5, for SHA-256
 _NO_KEY: Final = "there is no secret key to sign with: set RESULTSTORE_SECRET_KEY, the same for all processes"
 
 
 class Macs:
-    """HMAC-SHA256 (RFC 2104), each purpose under a key of its own, so that a mac of one is none of another.
+    """Signs and checks values with HMAC-SHA256 (RFC 2104).
+
+    Each purpose has a key of its own, derived from the secret key, so that a MAC of one is not valid for another.
 
     Args:
-        secret: the secret key; b"" where none is set: nothing can be signed, and nothing agrees.
-        older: keys that were in use before: what they signed still agrees, and nothing more is signed with them.
-        accept_unsigned: whether what bears no mac at all is believed, while a store is changed over to a key.
+        secret: the secret key; b"" if none is set: then nothing can be signed, and no MAC is valid.
+        older: earlier secret keys. MACs made with them stay valid, and no new ones are made.
+        accept_unsigned: whether values without any MAC are accepted, while a store is changed over to a key.
     """
 
     def __init__(self, secret: bytes, *, older: Sequence[bytes] = (), accept_unsigned: bool = False) -> None:
@@ -29,23 +31,23 @@ class Macs:
         return bool(self._secret)
 
     def sign(self, purpose: str, *parts: str) -> str:
-        """The mac of `parts` in hex (32 digits). Each part's length is signed too: their borders cannot be moved.
+        """Return the MAC of `parts` in hex (32 digits). The length of each part is signed too.
 
-        Raises BadReference where no secret key is set.
+        Raises BadReference if no secret key is set.
         """
         return _digest(self._needed(), purpose, _framed(parts))[:_MAC_BYTES].hex()
 
     def agrees(self, mac: str, purpose: str, *parts: str) -> bool:
-        """Whether `mac` is that of `parts` for `purpose`, by the key or an older one; compares in constant time."""
+        """Return whether `mac` is valid for `parts`, by the key or an older one. Compares in constant time."""
         framed = _framed(parts)
         return any(_same(mac, _digest(key, purpose, framed)[:_MAC_BYTES]) for key in self._checking)
 
     def digest(self, purpose: str, content: bytes) -> str:
-        """The whole HMAC of `content` in hex (64 digits). Raises BadReference where no secret key is set."""
+        """Return the whole HMAC of `content` in hex (64 digits). Raises BadReference if no secret key is set."""
         return _digest(self._needed(), purpose, content).hex()
 
     def digest_agrees(self, digest: str, purpose: str, content: bytes) -> bool:
-        """Whether `digest` is that of `content`, by the key or an older one; compares in constant time."""
+        """Return whether `digest` is valid for `content`, by the key or an older one. Compares in constant time."""
         return any(_same(digest, _digest(key, purpose, content)) for key in self._checking)
 
     def _needed(self) -> bytes:
@@ -54,26 +56,25 @@ class Macs:
         return self._secret
 
 
-def _same(said: str, wanted: bytes) -> bool:
-    return hmac.compare_digest(said.encode(errors="replace"), wanted.hex().encode())
+def _same(given: str, wanted: bytes) -> bool:
+    return hmac.compare_digest(given.encode(errors="replace"), wanted.hex().encode())
 
 
 def _framed(parts: Sequence[str]) -> bytes:
     text = "".join([f"{len(part)}:{part}," for part in parts])
-    if text.isascii():  # then characters are bytes: nearly always, and five times as fast
+    if text.isascii():  # one byte for each character: nearly always so, and five times as fast
         return text.encode()
     return b"".join(b"%d:%s," % (len(one), one) for one in (part.encode() for part in parts))
 
 
 def hmac_sha256(key: bytes, content: bytes) -> bytes:
-    """HMAC-SHA256 (RFC 2104) of `content`, for a key that is used again and again.
+    """Return the HMAC-SHA256 (RFC 2104) of `content`, for a key that is used many times.
 
-    `hmac.digest` lets other threads go first each time, however short `content` is: 39 us a call in a gateway at work.
-    A copy of what the key has begun takes 3.
+    `hmac.digest` releases the GIL on each call, which costs 39 us in a busy gateway. Copying a keyed HMAC takes 3 us.
     """
-    begun = _begun(key).copy()
-    begun.update(content)
-    return begun.digest()
+    keyed = _keyed(key).copy()
+    keyed.update(content)
+    return keyed.digest()
 
 
 def _digest(secret: bytes, purpose: str, content: bytes) -> bytes:
@@ -86,5 +87,5 @@ def _key(secret: bytes, purpose: str) -> bytes:
 
 
 @functools.lru_cache(maxsize=64)
-def _begun(key: bytes) -> hmac.HMAC:
+def _keyed(key: bytes) -> hmac.HMAC:
     return hmac.new(key, digestmod="sha256")

@@ -1,4 +1,4 @@
-"""Result: the record of one piece of work."""
+"""Result: the state and the outcome of one task."""
 
 import math
 from enum import StrEnum
@@ -9,7 +9,7 @@ from resultstore.model.artifact import Artifact
 
 
 class State(StrEnum):
-    """Celery's state names; a Result may also carry a custom one as a plain string."""
+    """States of a Result, under Celery's names. A Result may also have a custom state, as a plain string."""
 
     PENDING = "PENDING"
     RECEIVED = "RECEIVED"
@@ -21,13 +21,13 @@ class State(StrEnum):
     SUCCESS = "SUCCESS"
 
 
-_INT_BITS = 64  # with its sign: what MessagePack holds
+_INT_BITS = 64  # with its sign: the largest integer of MessagePack
 
 TERMINAL = frozenset({State.SUCCESS, State.FAILURE, State.REVOKED})
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
-    """How far a running task is: `done` of `total` (any unit; total 0 when unknown), and a short note."""
+    """Progress of a running task: `done` of `total` in any unit, and a short note. `total` is 0 if unknown."""
 
     done: float
     total: float = 0
@@ -35,15 +35,15 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, done: object, total: object = 0, note: object = "") -> "Progress":
-        """What a task reports, as a record can hold it: any number, and its note as text.
+        """Return the Progress that a task reports. Numbers of any type are accepted, and the note becomes a text.
 
-        No task fails for what it reports: what is no finite number counts as 0, as "unknown" does.
+        Never raises, so that no task fails because of a report: a value that is not a finite number becomes 0.
         """
         return cls(_count(done), _count(total), "" if note is None else str(note))
 
     @property
     def percent(self) -> float | None:
-        """0 to 100, or None when the total is unknown."""
+        """Percentage from 0 to 100, or None if the total is unknown."""
         return min(100.0, 100.0 * self.done / self.total) if self.total > 0 else None
 
 
@@ -51,14 +51,14 @@ def _count(number: object) -> int | float:
     if type(number) is int and number.bit_length() < _INT_BITS:
         return number
     try:
-        plain = float(number)  # type: ignore[arg-type]  # any number, of numpy too; what is none raises
+        plain = float(number)  # type: ignore[arg-type]  # any number, of numpy too; others raise
     except (TypeError, ValueError, OverflowError):
         return 0
     return plain if math.isfinite(plain) else 0
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):
-    """Why a Result failed: class name, message, and the module the class lives in."""
+    """Error of a failed Result: class name and message of the exception, and the module of its class."""
 
     type: str
     message: str
@@ -66,18 +66,18 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, error: BaseException, *, name: str | None = None) -> "Failure":
-        """Describe an exception, whatever its own methods do.
+        """Return the Failure that describes an exception. Never raises, even if the exception's methods do.
 
         Args:
             error: the exception.
-            name: how the class is called; by default its `__name__`.
+            name: class name to use; by default the `__name__` of its class.
         """
         kind = type(error)
         return cls(name or kind.__name__, text_of(error), str(kind.__module__))
 
 
 def text_of(error: object) -> str:
-    """Return `str(error)`, or the stand-in that `traceback` prints where that raises."""
+    """Return `str(error)`, or if that raises, the replacement text that `traceback` prints."""
     try:
         return str.__str__(str(error))
     except Exception:  # noqa: BLE001 - a user's own method may raise anything
@@ -85,29 +85,31 @@ def text_of(error: object) -> str:
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one id.
+    """State and outcome of one task: its plain value, its Artifacts or its failure.
 
     Args:
-        id: the task's id, the upload's id, the Result's id: one id all the way.
-        state: a `State`, or a custom state's name.
-        task: the task's registered name.
-        owner: who may see it; "" when nobody was named at dispatch.
-        value: the plain return value, encoded by the door's serializer; None when none, or when it is sealed away.
-        progress: how far it is while it runs.
-        failure: why it failed.
-        traceback: the full traceback, read only by a full load.
-        artifacts: its large outputs, in the order they were made.
-        sealed: a seal stands in the object store: the Result survives the loss of the index.
-        ephemeral: nothing will ever be sealed under this id, so look-ups never ask the object store.
-        nonce: the attempt that wrote this state.
-        created_at, started_at, ended_at: seconds since the epoch; None when not known.
-        changed_at: when this record was written last.
-        expires_at: seconds since the epoch; None when it is kept.
-        worker: the host name of the worker that ran it.
-        retries: how often it was tried again.
-        extra: what a door keeps beside (children, arguments ...), encoded by that door.
-        deleted: a tombstone: the Result was deleted, and nothing is written over it. Look-ups never return one.
-        unread: which of "value", "extra" and "rest" lie beside the record and were left out by a peek.
+        id: id of the Result, which is also the id of its task and of its upload.
+        state: a `State`, or the name of a custom state.
+        task: registered name of the task.
+        owner: owner of the Result, who may read it over HTTP; "" if none was named at dispatch.
+        value: the plain return value as bytes, encoded by the serializer of the backend; None if there is none, or
+            if it is stored in the seal only.
+        progress: progress while the task runs.
+        failure: error of a failed task.
+        traceback: full traceback of the error; "" unless the whole Result was read.
+        artifacts: large outputs, in the order in which they were made.
+        sealed: whether a seal is stored in the object store, so that the Result survives the loss of the index.
+        ephemeral: whether the Result is kept in the index only, so that look-ups never ask the object store.
+        nonce: id of the attempt that wrote this state.
+        created_at, started_at, ended_at: seconds since the epoch; None if unknown.
+        changed_at: when the record was last written, in seconds since the epoch.
+        expires_at: when the Result expires, in seconds since the epoch; None if it is kept.
+        worker: host name of the worker that ran the task.
+        retries: how often the task was retried.
+        extra: further data of the backend (children, arguments ...), encoded by that backend.
+        deleted: whether this is a tombstone: the Result was deleted and its id is not used again. Look-ups never
+            return one.
+        unread: parts that are stored beside the record and were not read: "value", "extra" and "rest".
     """
 
     id: str
@@ -135,14 +137,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def terminal(self) -> bool:
-        """Whether the state will not change any more by itself."""
+        """Whether the task has ended: only a deletion or a new run changes the Result."""
         return self.state in TERMINAL
 
     @property
     def stored_until(self) -> float:
-        """When the last of its bytes in the object store expire (epoch seconds).
+        """When the last of its bytes in the object store expire, in seconds since the epoch.
 
-        Infinite where they are kept, 0 where there are none.
+        Infinite if they are kept, 0 if there are none.
         """
         if self.sealed:
             return math.inf if self.expires_at is None else self.expires_at
@@ -150,13 +152,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def run_time_s(self) -> float | None:
-        """Seconds from start to end; None while either is unknown."""
+        """Seconds from start to end; None if either is unknown."""
         return None if self.started_at is None or self.ended_at is None else self.ended_at - self.started_at
 
     def moved(self, state: str, **changes: object) -> "Result":
-        """A copy in another state, with `changes` to the other fields."""
+        """Return a copy in another state, with `changes` to other fields."""
         return msgspec.structs.replace(self, state=str(state), **changes)
 
     def artifact(self, name: str) -> Artifact | None:
-        """The Artifact of that name, or None."""
+        """Return the Artifact of that name, or None."""
         return next((one for one in self.artifacts if one.name == name), None)

@@ -1,8 +1,7 @@
-"""Seal: the write-once document in the object store that says how a Result ended.
+"""Seal: the write-once document in the object store that commits a Result.
 
-docs/format.md is its specification. The document is one JSON object whose last member is `digest`, over every byte
-that stands before `,"digest":`: `hmac-sha256:` and an HMAC by the secret key, or `sha256:` and a hash where there is
-no key.
+docs/format.md is its specification. The document is one JSON object whose last member is `digest`. It covers every
+byte before `,"digest":`, as `hmac-sha256:` and an HMAC by the secret key, or `sha256:` and a hash without a key.
 """
 
 import base64
@@ -32,7 +31,7 @@ _TAIL_MAX_BYTES = 89
 
 
 class MovedSection(msgspec.Struct, frozen=True, kw_only=True):
-    """A section that was too big for the seal and stands in a blob of the same attempt."""
+    """Reference to a section that was too large for the seal and is stored in a blob of the same attempt."""
 
     key: str
     size_bytes: int
@@ -40,18 +39,20 @@ class MovedSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a Result ended.
+    """Outcome of a Result, as it is committed to the object store.
 
     Args:
         format: version of the written format.
-        id: the Result's id as it was given, whatever characters it has.
+        id: id of the Result as it was given, with all its characters.
         state: SUCCESS, or DELETED for a tombstone.
-        nonce: the attempt that wrote it; its blobs carry the same nonce in their keys.
+        nonce: id of the attempt that wrote it; the keys of its blobs hold the same nonce.
         started_at, sealed_at: seconds since the epoch by the store's clock.
-        expires_at: the latest expiry of its parts; None when one is kept.
-        value: the plain value where its bytes are UTF-8; `value_base64` where they are not; `value_at` when moved out.
-        artifacts: its large outputs; `artifacts_at` holds the JSON list when moved out.
-        tables: base64 of the digest table of each Artifact's blob, by name; `tables_at` holds the JSON when moved out.
+        expires_at: latest expiry of its parts; None if one of them is kept.
+        value: the plain value if its bytes are UTF-8, otherwise `value_base64`. `value_at` refers to it if it was
+            moved to a blob.
+        artifacts: the large outputs. `artifacts_at` refers to their JSON list if it was moved to a blob.
+        tables: base64 of the digest table of each Artifact's blob, by name. `tables_at` refers to their JSON if it
+            was moved to a blob.
     """
 
     format: int
@@ -73,18 +74,18 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def value_bytes(self) -> bytes | None:
-        """The value as the door encoded it; None when there is none or when it was moved out."""
+        """The value as the backend encoded it; None if there is none or if it was moved to a blob."""
         if self.value is not None:
             return self.value.encode()
         return None if self.value_base64 is None else base64.b64decode(self.value_base64)
 
     def table(self, name: str) -> bytes | None:
-        """The digest table of one Artifact, or None when it is not here."""
+        """Return the digest table of one Artifact, or None if the seal does not hold it."""
         text = self.tables.get(name)
         return None if text is None else base64.b64decode(text)
 
     def result(self) -> Result:
-        """The Result as far as the seal tells it; a moved value or list must be put in before."""
+        """Return the Result that this seal describes. Sections that were moved to blobs must be restored first."""
         return Result(
             id=self.id,
             state=self.state,
@@ -102,7 +103,7 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def with_value(seal: Seal, value: bytes | None) -> Seal:
-    """A copy that holds `value` inline, as text where it is UTF-8."""
+    """Return a copy that holds `value`, as text if it is UTF-8."""
     if value is None:
         return seal
     try:
@@ -112,26 +113,26 @@ def with_value(seal: Seal, value: bytes | None) -> Seal:
 
 
 def encode(seal: Seal, macs: Macs) -> bytes:
-    """The document's bytes, its digest at the end: an HMAC where there is a secret key."""
+    """Return the document's bytes, with its digest at the end: an HMAC if there is a secret key."""
     body = msgspec.json.encode(seal)[:-1]  # without the closing brace: the digest becomes the last member
     digest = f"hmac-sha256:{macs.digest(_PURPOSE, body)}" if macs else f"sha256:{hashlib.sha256(body).hexdigest()}"
     return body + f',"digest":"{digest}"}}'.encode()
 
 
 def decode(document: bytes, macs: Macs, *, id: str) -> Seal:
-    """Read a seal that was found under the key of `id`.
+    """Return the seal that was found under the key of `id`.
 
-    Raises SealUnreadable when it is damaged, not signed with our key, of a newer format, or speaks of another id (a
-    swapped object).
+    Raises SealUnreadable if it is damaged, not signed with the store's key, of a newer format, or names another id
+    (a swapped object).
     """
     seal = parse(document, macs, of=id)
     if seal.id != id:
-        raise SealUnreadable(f"the seal found for {id} speaks of another id: the store's objects were swapped")
+        raise SealUnreadable(f"the seal found for {id} names another id: the store's objects were swapped")
     return seal
 
 
 def parse(document: bytes, macs: Macs, *, of: str) -> Seal:
-    """Read a seal whose id is not known yet; messages call it the seal of `of`. Raises SealUnreadable."""
+    """Return a seal whose id is not known yet. Raises SealUnreadable, which names it the seal of `of`."""
     _check_digest(document, macs, of=of)
     try:
         head = msgspec.json.decode(document, type=_Head)
@@ -143,9 +144,9 @@ def parse(document: bytes, macs: Macs, *, of: str) -> Seal:
 
 
 def tombstone(id: str, *, nonce: str, now: float) -> Seal:
-    """What is put over a seal when its Result is deleted, so that a late attempt meets it.
+    """Return the seal that replaces the one of a deleted Result, so that a late attempt cannot seal it again.
 
-    Kept as long as a message with a spilled argument may wait: until then its work may still be begun.
+    It is kept as long as a message with a spilled argument may wait in a queue: until then its task may still start.
     """
     expires_at = expiry(TOMBSTONE_CLASS, start=now)
     return Seal(format=OBJECT_FORMAT, id=id, state=DELETED, nonce=nonce, sealed_at=now, expires_at=expires_at)
@@ -162,7 +163,7 @@ def _check_digest(document: bytes, macs: Macs, *, of: str) -> None:
         raise SealUnreadable(f"the seal of {of} is signed, and there is no key to check it: set RESULTSTORE_SECRET_KEY")
     if tail is not None and macs and not signed and not macs.accept_unsigned:
         raise SealUnreadable(
-            f"the seal of {of} is not signed: somebody else wrote it, or this store before it had a secret key (then "
+            f"the seal of {of} is not signed: another program wrote it, or this store before it had a secret key (then "
             f"set RESULTSTORE_ACCEPT_UNSIGNED=true until such results have expired), or delete {of}"
         )
     if tail is None or not _agrees(document[: tail.start()], tail[2].decode(), macs if signed else None):

@@ -1,22 +1,24 @@
-"""Spill: the small frozen reference to a plain value that was too big to travel."""
+"""Spill: the reference to a plain value that is too large for a message (claim check)."""
 
 import msgspec
 
 
 class Spill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a plain value stands, and how to read it. A value of at most some hundred bytes; it holds no content.
+    """Reference to a plain value that was too large for a message or a record: where it is stored, how to read it.
+
+    It is a few hundred bytes long and holds no content.
 
     Args:
-        id: the Result whose value it is, or an id of its own for an argument.
-        key: the blob's key below the store's root.
-        size_bytes: length of the value as its serializer wrote it.
-        stored_bytes: length of the blob; differs from size_bytes when encoded.
-        sha256: hex digest of the value as its serializer wrote it.
-        media_type: the serializer, by the content type that it writes (`application/json`).
-        encoding: "" for raw, "zstd" for independent 1 MiB frames.
-        owner: whose value it is; only tasks of the same owner may use it.
-        expires_at: seconds since the epoch by the store's clock; None for class `keep`.
-        mac: proves that it was made by somebody who knows the secret key; "" where none is set.
+        id: id of the Result whose value it is, or an id of its own for an argument.
+        key: key of the blob, relative to the store's root.
+        size_bytes: length of the serialized value.
+        stored_bytes: length of the blob; differs from `size_bytes` if the value is compressed.
+        sha256: SHA-256 of the serialized value in hex.
+        media_type: content type of the serializer (`application/json`).
+        encoding: "" if the blob is the value itself, "zstd" for independent frames of 1 MiB.
+        owner: owner of the value; only tasks of the same owner may read it.
+        expires_at: when the blob expires, in seconds since the epoch by the store's clock; None for class `keep`.
+        mac: proves that a store with the same secret key made it; "" if no key is set.
     """
 
     id: str
@@ -31,14 +33,14 @@ class Spill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mac: str = ""
 
     def __repr__(self) -> str:
-        """Short, and without what lets others use it: task arguments are logged and shown by monitors."""
+        """Return a short text without key and MAC: task arguments are logged and shown by monitors."""
         return f"Spill({self.id!r}, {self.size_bytes} bytes)"
 
     def expired(self, now: float) -> bool:
-        """Whether the value is unreadable at `now` (seconds since the epoch, the store's clock)."""
+        """Return whether the value has expired at `now` (seconds since the epoch by the store's clock)."""
         return self.expires_at is not None and now >= self.expires_at
 
     @property
     def signed(self) -> tuple[str, ...]:
-        """What its mac speaks for: every other field."""
+        """Texts that the MAC signs: all fields but `mac`."""
         return tuple(str(getattr(self, name)) for name in self.__struct_fields__ if name != "mac")
