@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that needs a server, so that `make quick` leaves it out; its fixtures tell, not its author."""
+    """Mark each test that needs a server, so that `make quick` leaves it out. Its fixtures decide, not its author."""
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
         named = any(isinstance(one, str) and one.startswith(SERVER_PARAMETERS) for one in parameters)

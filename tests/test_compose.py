@@ -99,13 +99,13 @@ def services(validator: Path, project: Path) -> dict[str, dict]:
     return json.loads(done.stdout)["services"]
 
 
-def test_the_file_follows_the_compose_specification_also_under_what_the_tests_lay_over_it(validator, project):
+def test_compose_file_and_overlay_are_valid(validator, project):
     laid_over = validated(validator, filled_in(project), "docker-compose.yml", "deploy/compose.services.yml")
     assert laid_over.returncode == 0, laid_over.stderr
     assert set(json.loads(laid_over.stdout)["services"]["redis"]) >= {"ports", "command", "healthcheck"}
 
 
-def test_a_misspelt_key_is_refused_so_that_the_validator_is_known_to_look(validator, project):
+def test_validator_refuses_a_misspelt_key(validator, project):
     file = project / "docker-compose.yml"
     file.write_text(file.read_text().replace("restart:", "restrat:"))
     done = validated(validator, filled_in(project))
@@ -113,14 +113,14 @@ def test_a_misspelt_key_is_refused_so_that_the_validator_is_known_to_look(valida
     assert "restrat" in done.stderr
 
 
-def test_without_passwords_nothing_starts_and_the_remedy_is_named(validator, project):
+def test_missing_passwords_stop_the_start_with_remedy(validator, project):
     (project / ".env").unlink()
     done = validated(validator, project)
     assert done.returncode != 0
     assert "REDIS_PASSWORD is missing a value: run make .env first" in done.stderr
 
 
-def test_no_password_is_committed_and_each_new_one_is_random(project):
+def test_passwords_are_random_and_never_committed(project):
     committed = settings_of(project, ".env.example")
     secret = {name for name in committed if name.endswith(("PASSWORD", "SECRET_KEY", "TOKEN"))}
     assert len(secret) == 9
@@ -133,7 +133,7 @@ def test_no_password_is_committed_and_each_new_one_is_random(project):
     assert (project / ".env").stat().st_mode & 0o077 == 0
 
 
-def test_what_runs_for_long_has_a_health_check_and_starts_again_and_waits_for_what_it_needs(services):
+def test_services_have_health_checks_restarts_and_dependencies(services):
     image_has_one = {"gateway"} if "HEALTHCHECK" in (HERE / "Dockerfile").read_text() else set()
     for name, service in services.items():
         once = name == "setup"
@@ -148,7 +148,7 @@ def test_what_runs_for_long_has_a_health_check_and_starts_again_and_waits_for_wh
         }
 
 
-def test_every_image_is_pinned_and_only_what_browsers_need_is_published_and_on_loopback(services):
+def test_images_are_pinned_and_ports_on_loopback(services):
     for name, service in services.items():
         digest = "" if "build" in service else "@sha256:[0-9a-f]{64}"
         assert re.fullmatch(rf"[a-z]+(/[a-z]+)?:[A-Za-z.-]*\d[\w.-]*{digest}", service["image"]), name
@@ -172,13 +172,13 @@ def test_no_secret_is_on_a_command_line(services, project):
         assert not [one for one in secret if one in json.dumps(words)], name
 
 
-def test_only_the_store_and_setup_have_its_root_key(services, project):
+def test_root_key_is_known_to_setup_alone(services, project):
     root = settings_of(project)["STORE_SECRET_KEY"]
     having = {name for name, service in services.items() if root in json.dumps(service)}
     assert having == {"setup", "minio", "rustfs"}
 
 
-def test_gateway_worker_and_signers_have_accounts_of_their_own(services):
+def test_each_role_has_its_own_account(services):
     def pairs(name: str) -> set[str]:
         ids = ("AWS_ACCESS_KEY_ID", *(f"{one}_ACCESS_KEY" for one in SIGNERS))
         return {services[name]["environment"][one] for one in ids}
@@ -220,7 +220,7 @@ def test_redis_takes_its_password_from_stdin(services, tmp_path):
     assert password.encode() not in said
 
 
-def test_every_variable_is_explained_in_the_example_and_given_by_the_tests_own_services(tmp_path):
+def test_every_variable_is_explained_and_given(tmp_path):
     used = set(re.findall(r"\$\{(\w+)", (HERE / "docker-compose.yml").read_text()))
     explained = set(re.findall(r"(?m)^(\w+)=", (HERE / ".env.example").read_text()))
     assert used | {"COMPOSE_PROFILES"} == explained
@@ -232,7 +232,7 @@ def test_every_variable_is_explained_in_the_example_and_given_by_the_tests_own_s
     assert without_default | laid_over <= set(_compose.variables(tmp_path, words, ports))
 
 
-def test_every_setting_of_ours_exists_and_is_one_that_the_local_services_give_too(services):
+def test_settings_exist_and_match_local_services(services):
     given = {name for service in services.values() for name in service.get("environment", {})}
     ours = {name for name in given if name.startswith(("RESULTSTORE_", "AWS_"))}
     explained = set(re.findall(r"(?m)^(RESULTSTORE_\w+)=", (HERE / ".env.example").read_text()))
@@ -241,7 +241,7 @@ def test_every_setting_of_ours_exists_and_is_one_that_the_local_services_give_to
     assert ours - PLACE == set(Access("", "", "", "", "").for_settings())
 
 
-def test_every_setting_of_the_servers_is_one_that_the_local_servers_run_with(services, tmp_path):
+def test_server_settings_match_local_servers(services, tmp_path):
     # given how the local servers would be started, from the same checkout
     started = {}
     for name, start in {
@@ -278,7 +278,7 @@ def test_redis_runs_as_deploy_says_it_does(redis_url):
         }
 
 
-def test_rabbitmq_refuses_a_value_that_should_have_been_a_reference(amqp_url):
+def test_rabbitmq_refuses_value_instead_of_reference(amqp_url):
     user, password, host = re.fullmatch(r"amqp://(\w+):(\w+)@([\w.:]+)//", amqp_url).groups()
     with amqp.Connection(host, userid=user, password=password, confirm_publish=True) as connection:
         channel = connection.channel()

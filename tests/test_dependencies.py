@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text())
 # `t` is the suite in Celery's source distribution, which `make conformance` fetches.
 OURS = {"resultstore", "tasks", "tests", "benchmarks", "t", *(path.stem for path in (HERE / "scripts").glob("*.py"))}
-# What always comes with a declared distribution, being the half of it that its documentation tells people to import.
+# What always comes with a declared distribution, since its documentation imports it.
 COMES_WITH = {
     "amqp": "celery",
     "anyio": "fastapi",
@@ -85,7 +85,7 @@ def test_each_import_is_of_a_declared_distribution(folder):
     assert undeclared == set()
 
 
-def test_all_that_is_declared_is_pinned_with_hashes_and_the_demo_gets_no_other_versions():
+def test_dependencies_are_pinned_with_equal_versions():
     everything, demo = pinned("constraints.txt"), pinned("constraints-demo.txt")
     assert declared(for_development=True) - {"resultstore"} <= everything
     assert declared_for_the_demo() <= demo

@@ -237,13 +237,13 @@ def is_property(function: ast.FunctionDef) -> bool:
     return any(getattr(one, "id", "") == "property" for one in function.decorator_list)
 
 
-def test_modules_are_named_by_their_noun_and_open_with_its_sentence():
+def test_modules_have_clear_names_and_docstrings():
     for path in programs():
         assert path.stem.strip("_") not in FORBIDDEN_NAMES, path
         assert ast.get_docstring(tree(path)), f"{path} opens without a sentence"
 
 
-def test_no_tracked_file_names_a_registry_or_a_path_of_a_machine():
+def test_no_file_names_registry_or_machine_path():
     found = []
     for path in tracked():
         text = path.read_bytes().decode(errors="replace")

@@ -17,12 +17,12 @@ print(sorted({"boto3", "fastapi", "pydantic", "rich", "structlog", "typer"} & sy
 """
 
 
-def test_a_worker_carries_nothing_of_what_only_the_gateway_and_the_command_line_need():
+def test_worker_loads_no_gateway_or_cli_library():
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", WORKER], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_what_describes_tasks_to_a_gateway_is_there_all_the_same():
+def test_offers_are_importable_from_the_package():
     import resultstore  # noqa: PLC0415 - the same package, asked by name
     from resultstore.dispatch import offers  # noqa: PLC0415 - after the package
 

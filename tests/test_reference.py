@@ -13,7 +13,7 @@ def test_the_committed_reference_is_what_the_docstrings_say():
     assert stale == [], "run `make docs` and commit what it writes"
 
 
-def test_every_page_is_listed_and_no_heading_stands_twice():
+def test_every_page_is_listed_with_unique_headings():
     made = _pages.pages()
 
     for name, text in made.items():

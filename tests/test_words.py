@@ -71,7 +71,7 @@ def test_data_of_a_test_is_not_found():
     assert check("tests/test_read.py", 'assert owner == "nobody"\n') == []
 
 
-def test_program_fails_where_a_tracked_file_has_a_word(tmp_path, monkeypatch, capsys):
+def test_program_fails_on_a_listed_word(tmp_path, monkeypatch, capsys):
     # given
     monkeypatch.setattr(check_words, "ROOT", tmp_path)
     (tmp_path / "guide.md").write_text("Told.\n")

@@ -1,4 +1,4 @@
-"""WeakStore: the real MinIO behind a proxy that takes away what other stores lack, and counts how often it did."""
+"""WeakStore: the real MinIO behind a proxy that removes what other stores lack, and counts each removal."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""A store on the real servers, with a proxy between that can be told to go wrong."""
+"""A store on the real servers, with a proxy in between that injects faults."""
 
 import uuid
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Proxy: stands before a real store, answers wrongly or not at all on purpose, and counts how often it did."""
+"""Proxy: injects faults between a client and a real store, and counts them."""
 
 import http.client
 import re
@@ -11,20 +11,20 @@ from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-# What a proxy hands on is what came: hop-by-hop headers (RFC 9110, section 7.6.1) excepted.
+# A proxy forwards all headers but the hop-by-hop ones (RFC 9110, section 7.6.1).
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"}
 
 
 class Fault(StrEnum):
     """What the proxy does with a request."""
 
-    ANSWER_503_AFTER = "the store did it, the client hears 503"
-    ANSWER_503_BEFORE = "the store never hears of it, the client hears 503"
-    CUT_AFTER = "the store did it, the line is cut"
-    CUT_BEFORE = "the store never hears of it, the line is cut"
-    DENY_BEFORE = "the store never hears of it, the client hears 403 AccessDenied"
-    DAMAGE = "the store did it, one byte of the answer's body is another"
-    HANG_AFTER = "the store did it, nobody answers"
+    ANSWER_503_AFTER = "the store carries the request out, the client gets 503"
+    ANSWER_503_BEFORE = "the store gets no request, the client gets 503"
+    CUT_AFTER = "the store carries the request out, the connection is cut"
+    CUT_BEFORE = "the store gets no request, the connection is cut"
+    DENY_BEFORE = "the store gets no request, the client gets 403 AccessDenied"
+    DAMAGE = "the store carries the request out, one byte of the body is changed"
+    HANG_AFTER = "the store carries the request out, no answer comes"
 
 
 _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"

@@ -25,9 +25,7 @@ def part(store: Store, attempt: Attempt, content: bytes):
 
 
 @pytest.mark.parametrize("fault", AFTER)
-def test_a_seal_whose_answer_was_lost_is_recognised_as_our_own(
-    store: Store, straight: Store, proxy: Proxy, job: str, fault: Fault
-):
+def test_lost_answer_recognises_our_own_seal(store: Store, straight: Store, proxy: Proxy, job: str, fault: Fault):
     rule = proxy.fault(fault, "PUT", SEALS)
 
     artifact = store.put(b"content", id=job)
@@ -48,9 +46,7 @@ def test_a_seal_that_never_arrived_is_sent_again(store: Store, straight: Store, 
 
 
 @pytest.mark.parametrize("fault", [*AFTER, *BEFORE])
-def test_behind_a_foreign_seal_its_outcome_is_given_and_only_our_blobs_go(
-    store: Store, straight: Store, proxy: Proxy, job: str, fault: Fault
-):
+def test_foreign_seal_wins_and_our_blobs_go(store: Store, straight: Store, proxy: Proxy, job: str, fault: Fault):
     # given
     first, second = Attempt(job), Attempt(job)
     kept = part(straight, first, b"first")
@@ -68,9 +64,7 @@ def test_behind_a_foreign_seal_its_outcome_is_given_and_only_our_blobs_go(
     assert [stored.key for stored in straight.blobs.list("blobs/")] == [kept.key]
 
 
-def test_when_nothing_tells_the_outcome_is_called_unknown_and_nothing_is_deleted(
-    store: Store, straight: Store, proxy: Proxy, job: str
-):
+def test_unclear_outcome_is_unknown_and_deletes_nothing(store: Store, straight: Store, proxy: Proxy, job: str):
     # given: the store commits, and then answers nothing any more
     put = proxy.fault(Fault.CUT_AFTER, "PUT", SEALS, times=1_000)
     get = proxy.fault(Fault.ANSWER_503_BEFORE, "GET", SEALS, times=1_000)
@@ -119,9 +113,7 @@ def test_seal_that_stays_damaged_leaves_outcome_unknown(store: Store, straight: 
     assert straight.open(straight.load(job).artifacts[0]).read() == b"content"
 
 
-def test_when_a_seal_never_arrives_the_outcome_is_unknown_and_nothing_is_readable(
-    store: Store, straight: Store, proxy: Proxy, job: str
-):
+def test_lost_seal_is_unknown_and_nothing_readable(store: Store, straight: Store, proxy: Proxy, job: str):
     rule = proxy.fault(Fault.ANSWER_503_BEFORE, "PUT", SEALS, times=1_000)
 
     with pytest.raises(CommitUnknown):
@@ -156,7 +148,7 @@ def test_an_upload_whose_answer_was_lost_is_whole(
     assert straight.open(artifact).read() == content
 
 
-def test_a_read_whose_line_is_cut_goes_on_where_it_stopped(store: Store, proxy: Proxy, job: str):
+def test_cut_read_resumes_where_it_stopped(store: Store, proxy: Proxy, job: str):
     artifact = store.put(LARGE, id=job)
     rule = proxy.fault(Fault.CUT_AFTER, "GET", BLOBS, times=2)
 

@@ -20,7 +20,7 @@ def changed(settings: Settings, **values: object) -> Store:
     return connect(dataclasses.replace(settings, **values))
 
 
-def test_a_store_that_is_down_is_named_with_its_setting(settings: Settings, job: str):
+def test_unreachable_store_is_named_with_its_setting(settings: Settings, job: str):
     endpoint = f"http://127.0.0.1:{free_port()}"
 
     began = time.monotonic()
@@ -32,7 +32,7 @@ def test_a_store_that_is_down_is_named_with_its_setting(settings: Settings, job:
     assert time.monotonic() - began < 20
 
 
-def test_a_bucket_that_does_not_exist_is_named_with_the_remedy(settings: Settings, job: str):
+def test_missing_bucket_is_named_with_the_remedy(settings: Settings, job: str):
     with pytest.raises(BlobStoreUnavailable, match="no-such-bucket") as told:
         changed(settings, blobs_url="s3://no-such-bucket/root").put(b"x", id=job)
 
@@ -48,10 +48,8 @@ def test_a_wrong_key_is_told_without_the_secret(settings: Settings, job: str, mo
     assert "wrong-secret" not in str(told.value)
 
 
-def test_a_store_that_goes_away_in_mid_upload_leaves_nothing_readable(
-    store: Store, straight: Store, proxy: Proxy, job: str
-):
-    # given: the second part, and everything behind it, meets a cut line
+def test_store_lost_during_upload_leaves_nothing_readable(store: Store, straight: Store, proxy: Proxy, job: str):
+    # given: the connection is cut from the second part on
     rules = [
         proxy.fault(Fault.CUT_BEFORE, method, r"partNumber=[2-9]|uploadId=", times=10_000) for method in ("PUT", "POST")
     ]
@@ -83,7 +81,7 @@ def test_a_store_that_never_answers_is_given_up(store: Store, proxy: Proxy, job:
     assert time.monotonic() - began < 100
 
 
-def test_an_index_that_is_down_is_named_and_what_is_sealed_is_found(settings: Settings, straight: Store, job: str):
+def test_sealed_results_are_found_without_the_index(settings: Settings, straight: Store, job: str):
     artifact = straight.put(b"content", id=job)
     port = free_port()
     blind = changed(settings, index_url=f"redis://127.0.0.1:{port}/0")
@@ -94,7 +92,7 @@ def test_an_index_that_is_down_is_named_and_what_is_sealed_is_found(settings: Se
 
 
 def test_a_put_succeeds_while_the_index_is_away(settings: Settings, straight: Store, job: str):
-    """The seal is the commit: a failure to write the record must not be told as a failure of the put."""
+    """The seal is the commit: a failure to write the record must not be reported as a failure of the put."""
     blind = changed(settings, index_url=f"redis://127.0.0.1:{free_port()}/0")
 
     blind.put(b"content", id=job)

@@ -59,7 +59,7 @@ def running_in(folder: Path) -> list[int]:
         try:
             where = Path(str(entry.readlink()).removesuffix(" (deleted)"))
         except OSError:
-            continue  # gone meanwhile, or a zombie
+            continue  # it has ended, or is a zombie
         if where.is_relative_to(folder):
             found.append(int(entry.parent.name))
     return found
@@ -77,7 +77,7 @@ def services(checkout: Path, *words: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.timeout(240)
-def test_two_checkouts_run_at_once_and_nothing_of_either_stays_when_one_is_killed_and_the_other_ends(new_checkout):
+def test_two_checkouts_leave_nothing_when_ended(new_checkout):
     # given two checkouts, each with its own servers and a command that has seen them
     killed, ending = new_checkout("killed"), new_checkout("ending")
     to_kill = services(killed, "run", "--", sys.executable, "-c", f"{WRITE_ENVIRONMENT}; import time; time.sleep(600)")
@@ -105,7 +105,7 @@ def test_two_checkouts_run_at_once_and_nothing_of_either_stays_when_one_is_kille
 
 
 @pytest.mark.timeout(240)
-def test_a_standing_set_is_started_once_and_stopped_without_a_trace(new_checkout):
+def test_background_servers_start_once_and_stop_cleanly(new_checkout):
     checkout = new_checkout("standing")
     try:
         assert services(checkout, "start").wait() == 0
@@ -128,7 +128,7 @@ def test_a_standing_set_is_started_once_and_stopped_without_a_trace(new_checkout
     ("number", "expected"),
     [(signal.SIGTERM, 128 + 15), (signal.SIGINT, 128 + 2), (signal.SIGHUP, 128 + 1), (signal.SIGKILL, -9)],
 )
-def test_a_command_and_its_children_end_with_a_runner_that_gets_a_signal(new_checkout, number, expected):
+def test_signalled_runner_ends_command_and_children(new_checkout, number, expected):
     # given a command whose child has moved to a process group of its own and does not listen to SIGTERM
     checkout = new_checkout("signalled")
     child = "import os, signal, time; os.setpgid(0, 0); signal.signal(signal.SIGTERM, signal.SIG_IGN)"
@@ -150,7 +150,7 @@ def test_a_command_and_its_children_end_with_a_runner_that_gets_a_signal(new_che
     until(lambda: not running_in(checkout), limit_s=END_LIMIT_S)
 
 
-def test_a_command_that_does_not_exist_is_named(new_checkout):
+def test_unknown_command_is_named(new_checkout):
     checkout = new_checkout("mistyped")
     done = subprocess.run(
         [sys.executable, "-c", RUN_WITHOUT_SERVERS, "no-such-program"],

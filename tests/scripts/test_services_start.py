@@ -1,4 +1,4 @@
-"""Start: scripts/services finds, installs or builds what it runs, and tells what is missing."""
+"""Start: scripts/services finds, installs or builds what it runs, and names what is missing."""
 
 import os
 import socket
@@ -52,7 +52,7 @@ def processes():
     tethered.kill()
 
 
-def test_a_port_that_was_lost_is_replaced_by_another(processes, tmp_path, monkeypatch):
+def test_lost_port_is_replaced(processes, tmp_path, monkeypatch):
     # given a port that was free when it was chosen and is taken when Redis starts
 
     choices = []
@@ -78,14 +78,14 @@ def test_a_port_that_was_lost_is_replaced_by_another(processes, tmp_path, monkey
     assert f":{choices[1][0]}/" in server.addresses[0]
 
 
-def test_a_server_that_is_not_ours_is_not_taken_for_it(redis_url, amqp_url):
+def test_foreign_server_is_not_mistaken_for_ours(redis_url, amqp_url):
 
     assert not _server.redis_answers(int(redis_url.rpartition(":")[2].removesuffix("/0")), "another password")
     amqp_port = int(amqp_url.rpartition(":")[2].rstrip("/"))
     assert not _server.amqp_answers(amqp_port, "resultstore", "another password")
 
 
-def test_a_server_that_does_not_start_is_reported_with_the_end_of_its_log(fake, processes, tmp_path):
+def test_failed_start_shows_the_end_of_log(fake, processes, tmp_path):
 
     broken = fake("broken-redis", "echo the disk is upside down; exit 3")
     room = _local.room(tmp_path / "redis", processes)
@@ -93,7 +93,7 @@ def test_a_server_that_does_not_start_is_reported_with_the_end_of_its_log(fake, 
         _server.answering(lambda: _local.start_redis(room, broken), _local.start_redis(room, broken))
 
 
-def test_a_go_program_is_built_once_however_many_ask_at_the_same_time(fake, tmp_path, monkeypatch):
+def test_concurrent_builds_of_a_program_build_once(fake, tmp_path, monkeypatch):
     # given a Go that takes a while, and an empty cache
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -104,7 +104,7 @@ def test_a_go_program_is_built_once_however_many_ask_at_the_same_time(fake, tmp_
         made = list(threads.map(lambda _: _install.go_program("example.org/thing", version="v1.2.3"), range(2)))
     made.append(_install.go_program("example.org/thing", version="v1.2.3"))
 
-    # then it was built once, at that version, and nothing half-built stands beside it
+    # then it was built once, at that version, and no partial build is left
     assert (tmp_path / "calls").read_text().count("example.org/thing@v1.2.3") == 1
     assert len(set(made)) == 1
     assert made[0].read_text() == "built\n"
@@ -114,7 +114,7 @@ def test_a_go_program_is_built_once_however_many_ask_at_the_same_time(fake, tmp_
     }
 
 
-def test_a_build_that_fails_leaves_no_program_behind(fake, tmp_path, monkeypatch):
+def test_failed_build_leaves_no_program(fake, tmp_path, monkeypatch):
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     fake("go", 'echo half > "$GOBIN/thing"; exit 1')
@@ -123,7 +123,7 @@ def test_a_build_that_fails_leaves_no_program_behind(fake, tmp_path, monkeypatch
     assert not (tmp_path / "cache/resultstore/bin/example.org-thing-v1").exists()
 
 
-def test_a_program_on_path_is_used_only_when_it_is_of_the_pinned_version(fake, tmp_path, monkeypatch):
+def test_program_on_path_needs_the_pinned_version(fake, tmp_path, monkeypatch):
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     fake("go", 'echo built > "$GOBIN/thing"')
@@ -132,7 +132,7 @@ def test_a_program_on_path_is_used_only_when_it_is_of_the_pinned_version(fake, t
     assert _install.go_program("example.org/thing", version="v3.0.0") != on_path
 
 
-def test_a_machine_that_lacks_everything_is_told_what_to_install(tmp_path):
+def test_bare_machine_learns_what_to_install(tmp_path):
     (tmp_path / "empty").mkdir()
     done = subprocess.run(
         [
@@ -150,7 +150,7 @@ def test_a_machine_that_lacks_everything_is_told_what_to_install(tmp_path):
     assert "apt-get install rabbitmq-server redis-server" in done.stderr
 
 
-def test_missing_servers_are_installed_by_apt_where_we_may(fake, tmp_path, monkeypatch):
+def test_missing_servers_are_installed_by_apt(fake, tmp_path, monkeypatch):
     # given root on a Debian without the servers, whose apt-get brings them
 
     bin_folder = fake(
@@ -175,7 +175,7 @@ def test_missing_servers_are_installed_by_apt_where_we_may(fake, tmp_path, monke
 
 
 @pytest.mark.parametrize("answer", ["exit 1", "sleep 60", '[ "$1" = info ]'])
-def test_an_engine_that_is_silent_or_has_no_compose_is_passed_over_in_seconds(fake, answer):
+def test_unusable_container_engine_is_skipped(fake, answer):
 
     fake("docker", f"exec 2>/dev/null; {answer}")
     began = time.monotonic()
@@ -183,7 +183,7 @@ def test_an_engine_that_is_silent_or_has_no_compose_is_passed_over_in_seconds(fa
     assert time.monotonic() - began < 2 * _compose.ENGINE_TIMEOUT_S
 
 
-def test_by_compose_only_the_three_servers_start_and_they_are_cleared_away(fake, processes, tmp_path):
+def test_compose_starts_three_servers_and_removes_them(fake, processes, tmp_path):
     # given an engine on which they end at once
 
     fake("docker", f'echo "$COMPOSE_PROJECT_NAME: $@" >> {tmp_path}/calls; echo "$COMPOSE_FILE" >> {tmp_path}/files')
