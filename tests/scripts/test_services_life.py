@@ -41,8 +41,8 @@ def new_checkout(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         folder = tmp_path / name
         for part in ("scripts", "deploy"):
             shutil.copytree(HERE / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "resultstore" / "cli").mkdir(parents=True)
-        shutil.copy(HERE / "resultstore/ops/process_reaper.py", folder / "resultstore/cli")
+        (folder / "resultstore" / "ops").mkdir(parents=True)
+        shutil.copy(HERE / "resultstore/ops/process_reaper.py", folder / "resultstore/ops")
         shutil.copy(HERE / "docker-compose.yml", folder)
         made.append(folder)
         return folder
