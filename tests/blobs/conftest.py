@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
+from resultstore.blobs.obstore.client import TimeLimits
 from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.blobs.s3.driver import S3Blobs
-from resultstore.blobs.s3.obstore_client import TimeLimits
 from tests.blobs.s3.shaky import KEY, QUICK
 from tests.faults.proxy import proxy_before
 

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from resultstore.blobs.obstore.retry import Retries
 from resultstore.blobs.s3.credential_chain import CredentialChain
 from resultstore.blobs.s3.credentials import Credentials, CredentialSource
 from resultstore.blobs.s3.errors import S3Failure
-from resultstore.blobs.s3.retry import Retries
 from resultstore.blobs.s3.target import S3Target
 from resultstore.model.errors import NotSupported, ResultStoreError
 

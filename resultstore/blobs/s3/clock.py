@@ -11,9 +11,9 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 
+from resultstore.blobs.obstore.retry import Retries
 from resultstore.blobs.s3.certificates import tls_context
 from resultstore.blobs.s3.errors import S3Failure
-from resultstore.blobs.s3.retry import Retries
 from resultstore.blobs.s3.target import S3Target
 from resultstore.model.errors import BlobStoreUnavailable
 

@@ -7,20 +7,20 @@ from types import ModuleType
 
 from resultstore.blobs.blobstore import AlreadyExists, Chunk, Created, OutcomeUnknown, Part, Stored
 from resultstore.blobs.keys import checked_key
+from resultstore.blobs.obstore.client import ObstoreClient, TimeLimits
+from resultstore.blobs.obstore.download import Download
+from resultstore.blobs.obstore.retry import Retries
+from resultstore.blobs.obstore.upload import StreamUpload
 from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.blobs.s3.clock import StoreClock
 from resultstore.blobs.s3.copies import S3Copies
 from resultstore.blobs.s3.credential_chain import CredentialChain
 from resultstore.blobs.s3.credentials import CredentialSource
-from resultstore.blobs.s3.download import Download
 from resultstore.blobs.s3.errors import S3Failure
 from resultstore.blobs.s3.listing import S3Listing, stored
 from resultstore.blobs.s3.multipart import S3Parts
-from resultstore.blobs.s3.obstore_client import ObstoreClient, TimeLimits
-from resultstore.blobs.s3.retry import Retries
 from resultstore.blobs.s3.target import S3Target
 from resultstore.blobs.s3.unsigned_headers import S3UnsignedHeaders
-from resultstore.blobs.s3.upload import StreamUpload
 from resultstore.model.errors import BlobStoreUnavailable, ResultStoreError
 
 _DELETED_AT_ONCE = 1000  # S3 API reference, DeleteObjects

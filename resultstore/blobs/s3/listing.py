@@ -8,9 +8,9 @@ from typing import TypedDict
 
 from resultstore.blobs.blobstore import Stored
 from resultstore.blobs.keys import is_key
+from resultstore.blobs.obstore.client import ObstoreClient
 from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.blobs.s3.errors import S3Failure
-from resultstore.blobs.s3.obstore_client import ObstoreClient
 from resultstore.model.errors import ResultStoreError
 
 _PAGE_KEYS = 1000  # what ListObjectsV2 answers at most: one request a page

@@ -5,7 +5,7 @@ import socket
 import threading
 from contextlib import contextmanager, suppress
 
-from resultstore.blobs.s3.retry import Retries
+from resultstore.blobs.obstore.retry import Retries
 from tests.faults.proxy import Fault
 
 MIB = 1024 * 1024

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from moto import mock_aws
 
+from resultstore.blobs.obstore.retry import Retries
 from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.blobs.s3.credentials import Credentials
-from resultstore.blobs.s3.retry import Retries
 from resultstore.blobs.s3.target import S3Target
 from resultstore.model.errors import BlobStoreUnavailable
 from resultstore.ops.lifecycle import merged

@@ -8,9 +8,9 @@ from email.utils import formatdate
 
 import pytest
 
+from resultstore.blobs.obstore.retry import Retries
 from resultstore.blobs.s3 import clock
 from resultstore.blobs.s3.clock import StoreClock
-from resultstore.blobs.s3.retry import Retries
 from resultstore.blobs.s3.target import S3Target
 from resultstore.model.errors import BlobStoreUnavailable
 

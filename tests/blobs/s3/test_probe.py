@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
+from resultstore.blobs.obstore.retry import Retries
 from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.blobs.s3.credentials import Credentials
 from resultstore.blobs.s3.driver import S3Blobs
 from resultstore.blobs.s3.probe import S3Probes
-from resultstore.blobs.s3.retry import Retries
 from resultstore.blobs.s3.target import S3Target
 from resultstore.model.errors import BlobStoreUnavailable
 

@@ -7,9 +7,9 @@ from itertools import chain
 from types import ModuleType
 
 from resultstore.blobs.blobstore import Chunk, Stored
+from resultstore.blobs.obstore.client import ObstoreClient
 from resultstore.blobs.part_plan import MAX_PARTS, PartPlan, pieces
 from resultstore.blobs.s3.errors import S3Failure
-from resultstore.blobs.s3.obstore_client import ObstoreClient
 from resultstore.model.errors import BlobMissing, ChecksumMismatch, ResultStoreError, TooLarge
 
 _GIB = 1024**3

@@ -10,11 +10,11 @@ from typing import TypedDict, TypeVar
 
 import msgspec
 
+from resultstore.blobs.obstore.fork import live_obstore
+from resultstore.blobs.obstore.retry import Retries
 from resultstore.blobs.s3.certificates import for_obstore
 from resultstore.blobs.s3.credentials import Credentials, CredentialSource
 from resultstore.blobs.s3.errors import S3Failure
-from resultstore.blobs.s3.obstore_fork import live_obstore
-from resultstore.blobs.s3.retry import Retries
 from resultstore.blobs.s3.target import S3Target
 from resultstore.model.errors import ResultStoreError
 

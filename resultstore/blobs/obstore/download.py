@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator
 from types import ModuleType
 
+from resultstore.blobs.obstore.client import ObstoreClient
 from resultstore.blobs.s3.errors import S3Failure
-from resultstore.blobs.s3.obstore_client import ObstoreClient
 from resultstore.model.errors import ChecksumMismatch, ResultStoreError
 
 _CHUNK_BYTES = 1024 * 1024
