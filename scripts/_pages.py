@@ -131,6 +131,8 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         "Drivers",
         "`connect` chooses them by the schemes of `RESULTSTORE_BLOBS_URL` and `RESULTSTORE_INDEX_URL`.",
         (
+            "resultstore.blobs.obstore.driver.ObstoreBlobs",
+            "resultstore.blobs.obstore.client.ObstoreClient",
             "resultstore.blobs.s3.driver.S3Blobs",
             "resultstore.blobs.s3.signer.S3Signer",
             "resultstore.blobs.local.driver.LocalBlobs",

@@ -6,6 +6,8 @@ import pytest
 
 from resultstore.blobs.local.driver import LocalBlobs
 from resultstore.blobs.memory import MemoryBlobs
+from resultstore.blobs.obstore.client import ObstoreClient
+from resultstore.blobs.obstore.driver import ObstoreBlobs
 from resultstore.blobs.s3.credentials import Credentials
 from resultstore.blobs.s3.driver import S3Blobs
 from resultstore.blobs.s3.target import S3Target
@@ -15,9 +17,21 @@ from resultstore.model.result import Result
 from tests.rediscluster import redis_cluster
 
 
-@pytest.fixture(params=["memory", "local", "s3"])
+def open_local_store(folder):
+    """Opens obstore's LocalStore, as the driver of another vendor opens its own."""
+
+    def opened(library, retry_config, client_options):
+        return library._store.LocalStore(folder, mkdir=True)
+
+    return opened
+
+
+@pytest.fixture(params=["memory", "local", "s3", "obstore"])
 def blobs(request, tmp_path):
     """An empty store of each kind."""
+    if request.param == "obstore":
+        opened = open_local_store(tmp_path / "blobs")
+        return ObstoreBlobs(ObstoreClient(opened, where=str(tmp_path), keeps_media_types=False))
     if request.param == "memory":
         return MemoryBlobs()
     if request.param == "local":

@@ -33,7 +33,7 @@ def send(blobs, request):
     """Sends a part as a stranger does, where the driver is not served by ourselves; gives its tag."""
 
     def to_s3(key, upload_id, number, body):
-        signer = S3Signer(blobs._target, credentials=blobs._connection._credentials)
+        signer = S3Signer(blobs._bucket.target, credentials=blobs._bucket._credentials)
         signed = signer.sign_part(key, expires_in_s=60, upload_id=upload_id, number=number, size_bytes=len(body))
         answer = httpx.put(signed.url, content=body, headers=signed.headers)
         answer.raise_for_status()

@@ -1,11 +1,11 @@
-"""Download: one blob, or a range of it, streamed and taken up again where it broke off."""
+"""Download: streams one blob or a range of it, and resumes where a connection broke."""
 
 import time
 from collections.abc import Iterator
 from types import ModuleType
 
 from resultstore.blobs.obstore.client import ObstoreClient
-from resultstore.blobs.s3.errors import S3Failure
+from resultstore.blobs.obstore.errors import RequestFailure
 from resultstore.model.errors import ChecksumMismatch, ResultStoreError
 
 _CHUNK_BYTES = 1024 * 1024
@@ -20,19 +20,19 @@ class Download:
     so bytes of two versions never mix. If-Range is not used: MinIO ignores it.
     """
 
-    def __init__(self, connection: ObstoreClient, key: str) -> None:
-        self._connection = connection
+    def __init__(self, client: ObstoreClient, key: str) -> None:
+        self._client = client
         self._key = key
 
     def stream(self, *, start: int, size_bytes: int | None) -> Iterator[bytes]:
-        """Chunks of at least 1 MiB, the last one shorter. Raises BlobMissing here, not at the first chunk."""
+        """Return chunks of at least 1 MiB, the last one shorter. Raises BlobMissing here, not at the first chunk."""
         end = None if size_bytes is None else start + size_bytes
         opened = self._opened(start=start, end=end, etag=None)
         return iter(()) if opened is None else self._chunks(opened)
 
     def _chunks(self, opened: "_Opened") -> Iterator[bytes]:
         at, end = opened.range
-        pauses = self._connection.retries.pauses()
+        pauses = self._client.retries.pauses()
         while at < end:
             error: Exception | None = None
             for chunk in self._whole_chunks(opened):
@@ -40,19 +40,19 @@ class Download:
                     error = chunk
                     break
                 at += len(chunk)
-                pauses = self._connection.retries.pauses()  # it moves: what was spent on earlier breaks does not count
+                pauses = self._client.retries.pauses()  # progress: earlier breaks do not count
                 yield chunk
             if at >= end:
                 return
             opened = self._again(at=at, end=end, etag=opened.etag, error=error, pause_s=next(pauses, None))
 
     def _whole_chunks(self, opened: "_Opened") -> Iterator[bytes | Exception]:
-        """The chunks that arrive, then the exception that ended them, if one did."""
-        stream = iter(opened.body.stream(min_chunk_size=_CHUNK_BYTES))  # type: ignore[attr-defined]  # see Upload._write
+        """Yield the chunks that arrive, then the exception that ended the stream, if one did."""
+        stream = iter(opened.body.stream(min_chunk_size=_CHUNK_BYTES))  # type: ignore[attr-defined]  # see StreamUpload._write
         while True:
             try:
                 chunk = next(stream, None)
-            except self._connection.errors as error:
+            except self._client.errors as error:
                 yield error
                 return
             if chunk is None:
@@ -62,13 +62,13 @@ class Download:
     def _again(
         self, *, at: int, end: int, etag: str | None, error: Exception | None, pause_s: float | None
     ) -> "_Opened":
-        fault = S3Failure.of(error or ConnectionError("the answer ended early"))
-        if pause_s is None or etag is None or not fault.transient:
-            raise self._error(fault) from error
+        failure = self._client.failures.of(error or ConnectionError("the answer ended early"))
+        if pause_s is None or etag is None or not failure.transient:
+            raise self._error(failure) from error
         time.sleep(pause_s)
         opened = self._opened(start=at, end=end, etag=etag)
         if opened is None:
-            raise self._error(fault) from error
+            raise self._error(failure) from error
         return opened
 
     def _opened(self, *, start: int, end: int | None, etag: str | None) -> "_Opened | None":
@@ -76,33 +76,33 @@ class Download:
         if start or end is not None:
             options["range"] = {"offset": start} if end is None else (start, end)
 
-        def request(library: ModuleType, client: object) -> object:
-            return library.get(client, self._key, options=options)
+        def request(library: ModuleType, store: object) -> object:
+            return library.get(store, self._key, options=options)
 
         try:
-            return _Opened(self._connection.send(request, failed=self._failure))
+            return _Opened(self._client.send(request, failed=self._failure))
         except _RangeEmpty:
             return None
 
-    def _failure(self, fault: S3Failure) -> ResultStoreError:
-        if fault.status == _NO_SUCH_RANGE:
+    def _failure(self, failure: RequestFailure) -> ResultStoreError:
+        if failure.status == _NO_SUCH_RANGE:
             return _RangeEmpty()
-        return self._error(fault)
+        return self._error(failure)
 
-    def _error(self, fault: S3Failure) -> ResultStoreError:
-        if fault.status == _CHANGED:
-            return ChecksumMismatch(f"blob {self._key} was written over while it was read: ask for its Result again")
-        return fault.missing_error(self._connection.target, self._key)
+    def _error(self, failure: RequestFailure) -> ResultStoreError:
+        if failure.status == _CHANGED:
+            return ChecksumMismatch(f"blob {self._key} was replaced while it was read: look its Result up again")
+        return failure.read_error(self._client.where, self._key)
 
 
 class _RangeEmpty(ResultStoreError):
-    """The range begins at the blob's end, or behind it."""
+    """The range begins at the end of the blob or beyond."""
 
 
 class _Opened:
-    """obstore's GetResult, with the names that it lacks types for."""
+    """obstore's GetResult, with types, which obstore's own class lacks at run time."""
 
     def __init__(self, body: object) -> None:
         self.body = body
-        self.range: tuple[int, int] = body.range  # type: ignore[attr-defined]  # see Upload._write
+        self.range: tuple[int, int] = body.range  # type: ignore[attr-defined]  # see StreamUpload._write
         self.etag: str | None = body.meta["e_tag"]  # type: ignore[attr-defined]  # the same

@@ -1,4 +1,4 @@
-"""Runtime: the obstore library that is alive in this process."""
+"""Fork: the copy of the library obstore whose threads run in this process."""
 
 import functools
 import importlib.machinery
@@ -13,11 +13,11 @@ from obstore import _obstore
 
 
 def live_obstore() -> ModuleType:
-    """The module whose functions (get, put, head, list, delete, open_writer) and `_store.S3Store` work here.
+    """Return the module whose functions (get, put, head, list, delete, open_writer) and `_store.S3Store` work here.
 
     obstore runs its requests on the threads of a runtime that is made once per loaded library. A fork copies the
-    runtime without its threads, and every call in the child hangs for ever (tokio-rs/tokio#4301). Celery's consumer
-    reads a seal when a child was killed, then forks the next child, so that child is given a copy of its own.
+    runtime without its threads, and every call in the child hangs forever (tokio-rs/tokio#4301). Celery's consumer
+    reads a seal when a child was killed, then forks the next child. So each child loads a copy of the library.
     """
     return _library_for(os.getpid())
 

@@ -1,4 +1,4 @@
-"""Retries: the one policy by which an idempotent request to the object store is sent again."""
+"""Retries: the back-off policy for idempotent requests to the object store."""
 
 import random
 import time
@@ -15,7 +15,8 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
         first_s: upper bound of the first pause; it doubles each time.
         longest_s: upper bound of any pause.
         budget_s: no further try begins later than this after the first.
-        denied_tries: how often a request is sent that is answered with AccessDenied, which may pass (faults.py).
+        denied_tries: how often a request is sent that is answered with AccessDenied, which may pass
+            (`RequestFailure.denied`).
     """
 
     tries: int = 6
@@ -25,7 +26,7 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
     denied_tries: int = 3
 
     def pauses(self) -> Iterator[float]:
-        """How long to wait before each further try; it ends when tries or time, counted from this call, are used up."""
+        """Yield how long to wait before each further try, until tries or time (from this call on) are used up."""
         return self._pauses(time.monotonic() + self.budget_s)
 
     def _pauses(self, deadline: float) -> Iterator[float]:

@@ -1,4 +1,4 @@
-"""Upload: one stream of unknown length on its way into one key, whole or not at all."""
+"""StreamUpload: sends one stream of unknown length to one key, whole or not at all."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -8,8 +8,8 @@ from types import ModuleType
 
 from resultstore.blobs.blobstore import Chunk, Stored
 from resultstore.blobs.obstore.client import ObstoreClient
+from resultstore.blobs.obstore.errors import RequestFailure
 from resultstore.blobs.part_plan import MAX_PARTS, PartPlan, pieces
-from resultstore.blobs.s3.errors import S3Failure
 from resultstore.model.errors import BlobMissing, ChecksumMismatch, ResultStoreError, TooLarge
 
 _GIB = 1024**3
@@ -18,37 +18,37 @@ _GIB = 1024**3
 class StreamUpload:
     """Sends one stream: a single PUT up to one part, multipart beyond.
 
-    A crash leaves at most unfinished parts, which no reader sees and the store collects. A part that fails is sent
-    again by obstore, which holds its bytes; when it fails for good the upload ends: a stream cannot be played again.
+    A crash leaves at most unfinished parts, which no reader sees and the store collects. obstore holds the bytes of a
+    part and sends a part that failed again. When a part fails for good the upload ends: a stream cannot be repeated.
 
     Args:
-        connection: the bucket.
-        key: the blob's key, which nobody else writes.
+        client: the store.
+        key: the blob's key, which no other process writes.
         media_type: stored as the object's Content-Type.
-        stat: asks the store what stands under a key.
-        abandon: ends every unfinished upload under a key, as far as the store can be reached.
+        stat: returns what is stored under a key.
+        abandon: aborts every unfinished upload of a key, as far as the store can be reached.
     """
 
     def __init__(
         self,
-        connection: ObstoreClient,
+        client: ObstoreClient,
         key: str,
         *,
         media_type: str,
         stat: Callable[[str], Stored],
         abandon: Callable[[str], None],
     ) -> None:
-        self._connection = connection
+        self._client = client
         self._key = key
-        self._attributes = {"Content-Type": media_type}
+        self._attributes = {"Content-Type": media_type} if client.keeps_media_types else None
         self._stat = stat
         self._abandon = abandon
 
     def send(self, chunks: Iterable[Chunk], *, size_hint_bytes: int | None, now: Callable[[], float]) -> Stored:
-        """Send it all. What `chunks` raises passes through after the upload was aborted."""
-        one_put_bytes = self._connection.target.part_size_bytes
+        """Send all of `chunks`. What they raise passes through after the upload was aborted."""
+        one_put_bytes = self._client.part_size_bytes
         plan = PartPlan.of(one_put_bytes, size_hint_bytes=size_hint_bytes)
-        if (size_hint_bytes or 0) > one_put_bytes:  # parts are needed in any case: begin with the first that is full
+        if (size_hint_bytes or 0) > one_put_bytes:  # multipart in any case: begin when the first part is full
             one_put_bytes = min(one_put_bytes, plan.part_size_bytes)
         stream = pieces(chunks, most_bytes=one_put_bytes)
         first, size_bytes = _first(stream, most_bytes=one_put_bytes)
@@ -57,17 +57,16 @@ class StreamUpload:
         return self._put_parts(chain(_drained(first), stream), plan=plan)
 
     def _put(self, body: deque[memoryview], *, size_bytes: int, modified_at: float) -> Stored:
-        """One PUT. Sent again when it fails: the key is ours alone, so the same bytes may be written twice."""
-        # One limit for all sizes: a client is kept for each limit, with connections of its own.
-        limits, target = self._connection.limits, self._connection.target
-        client = self._connection.client(idle_s=limits.upload_idle_s(target.part_size_bytes))
+        """Send one PUT, again when it fails: no other process writes the key, so writing it twice is harmless."""
+        # One limit for all sizes: each limit has a store of its own, with its own connections.
+        store = self._client.store(idle_s=self._client.limits.upload_idle_s(self._client.part_size_bytes))
 
         def request(library: ModuleType, _: object) -> str:
             # An iterator is not joined before it is sent (obstore/src/put.rs, PutInput::read_all).
-            done = library.put(client, self._key, iter(body), attributes=self._attributes, use_multipart=False)
+            done = library.put(store, self._key, iter(body), attributes=self._attributes, use_multipart=False)
             return str(done["e_tag"])
 
-        etag = self._connection.send(request, failed=self._error)
+        etag = self._client.send(request, failed=self._error)
         return Stored(key=self._key, size_bytes=size_bytes, etag=etag.strip('"'), modified_at=modified_at)
 
     def _put_parts(self, stream: Iterator[memoryview], *, plan: PartPlan) -> Stored:
@@ -84,44 +83,41 @@ class StreamUpload:
         return self._completed(writer, sent_bytes)
 
     def _writer(self, plan: PartPlan) -> object:
-        """A writer, which runs outside the producer, so that a producer may read from the store itself.
+        """Return a writer, which runs outside the producer, so that the producer may read from the same store.
 
-        Handing the iterator to `obstore.put` calls it inside the runtime, where a read panics.
+        `obstore.put` would call the iterator inside obstore's runtime, where a read panics.
         """
-        return self._connection.library.open_writer(
-            self._client(plan),
+        limits, retries = self._client.limits, self._client.retries
+        return self._client.library.open_writer(
+            self._client.store(idle_s=limits.upload_idle_s(plan.in_flight_bytes), tries=retries.tries),
             self._key,
             attributes=self._attributes,
             buffer_size=plan.part_size_bytes,
             max_concurrency=plan.in_flight,
         )
 
-    def _client(self, plan: PartPlan) -> object:
-        limits, retries = self._connection.limits, self._connection.retries
-        return self._connection.client(idle_s=limits.upload_idle_s(plan.in_flight_bytes), part_tries=retries.tries)
-
     def _write(self, writer: object, piece: memoryview) -> None:
         try:
             writer.write(piece)  # type: ignore[attr-defined]  # obstore's classes have no types at run time
-        except self._connection.errors as error:
-            raise self._error(S3Failure.of(error)) from error
+        except self._client.errors as error:
+            raise self._error(self._client.failures.of(error)) from error
 
     def _completed(self, writer: object, sent_bytes: int) -> Stored:
-        """Complete, then ask what stands there.
+        """Complete the upload, then compare the size of what is stored.
 
-        A lost answer to Complete, or NoSuchUpload after one, does not say whether it was done; under a key that nobody
-        shares, the size does. Some stores also keep torn bytes of an upload that they call complete.
+        A lost answer to Complete, or NoSuchUpload after one, does not say whether it was done. The size does, as no
+        other process writes the key. Some stores also keep torn bytes of an upload that they call complete.
         """
-        fault: S3Failure | None = None
+        failure: RequestFailure | None = None
         try:
             writer.close()  # type: ignore[attr-defined]  # the same
-        except self._connection.errors as error:
-            fault = S3Failure.of(error)
+        except self._client.errors as error:
+            failure = self._client.failures.of(error)
         try:
             stored = self._stat(self._key)
         except BlobMissing as error:
-            self._abandon(self._key)  # obstore aborts too, once, and what failed may fail again
-            raise self._error(fault or S3Failure.of(error)) from error
+            self._abandon(self._key)  # obstore tries to abort too, but only once
+            raise self._error(failure or self._client.failures.of(error)) from error
         if stored.size_bytes != sent_bytes:
             raise ChecksumMismatch(
                 f"blob {self._key}: {sent_bytes} bytes were sent, the store keeps {stored.size_bytes}: run it again"
@@ -131,12 +127,11 @@ class StreamUpload:
     def _abort(self, writer: object, error: BaseException) -> None:
         try:
             writer.__exit__(type(error), error, error.__traceback__)  # type: ignore[attr-defined]  # the same
-        except self._connection.errors:
+        except self._client.errors:
             self._abandon(self._key)
         else:
-            if isinstance(
-                error, ResultStoreError
-            ):  # the store failed: it may have begun an upload that we never heard of
+            # The store failed: it may have begun an upload whose id this process never received.
+            if isinstance(error, ResultStoreError):
                 self._abandon(self._key)
 
     def _check_fits(self, sent_bytes: int, plan: PartPlan) -> None:
@@ -146,12 +141,12 @@ class StreamUpload:
                 f" ({plan.max_bytes / _GIB:.1f} GiB): give size_hint_bytes, so that larger parts are used"
             )
 
-    def _error(self, fault: S3Failure) -> ResultStoreError:
-        return fault.error(self._connection.target, f"blob {self._key}")
+    def _error(self, failure: RequestFailure) -> ResultStoreError:
+        return failure.error(self._client.where, f"blob {self._key}")
 
 
 def _first(stream: Iterator[memoryview], *, most_bytes: int) -> tuple[deque[memoryview], int]:
-    """The pieces at the head of `stream` up to just over `most_bytes`, and their length."""
+    """Return the first pieces of `stream`, up to just over `most_bytes`, and their length."""
     head: deque[memoryview] = deque()
     size_bytes = 0
     for piece in stream:
@@ -163,7 +158,7 @@ def _first(stream: Iterator[memoryview], *, most_bytes: int) -> tuple[deque[memo
 
 
 def _drained(head: deque[memoryview]) -> Iterator[memoryview]:
-    """Hand out and forget: what is sent must not stay in memory."""
+    """Yield each piece and drop it, so that what was sent does not stay in memory."""
     with suppress(IndexError):
         while True:
             yield head.popleft()

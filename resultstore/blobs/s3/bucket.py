@@ -51,9 +51,9 @@ class S3Bucket:
             self.send(self._create)
         except RequestFailed as refusal:
             # Somebody made it meanwhile, or the answer to our first try was lost.
-            if refusal.fault.code == "BucketAlreadyOwnedByYou":
+            if refusal.failure.code == "BucketAlreadyOwnedByYou":
                 return False
-            raise refusal.told(self.target, "creation of the bucket") from refusal
+            raise refusal.as_error("creation of the bucket") from refusal
         return True
 
     def exists(self) -> bool:
@@ -61,9 +61,9 @@ class S3Bucket:
         try:
             self.send(lambda client: client.head_bucket(Bucket=self.target.bucket))
         except RequestFailed as refusal:
-            if refusal.fault.status == _NOT_FOUND:
+            if refusal.failure.status == _NOT_FOUND:
                 return False
-            raise refusal.told(self.target, "the bucket") from refusal
+            raise refusal.as_error("the bucket") from refusal
         return True
 
     def lifecycle(self) -> Sequence[RuleDocument]:
@@ -71,9 +71,9 @@ class S3Bucket:
         try:
             answer = self.send(lambda client: client.get_bucket_lifecycle_configuration(Bucket=self.target.bucket))
         except RequestFailed as refusal:
-            if refusal.fault.code == "NoSuchLifecycleConfiguration":
+            if refusal.failure.code == "NoSuchLifecycleConfiguration":
                 return ()
-            raise refusal.told(self.target, "reading of the lifecycle rules") from refusal
+            raise refusal.as_error("reading of the lifecycle rules") from refusal
         return cast("Sequence[RuleDocument]", answer.get("Rules", []))
 
     def update_lifecycle(self, merge: Callable[[Sequence[RuleDocument]], Sequence[RuleDocument]]) -> bool:
@@ -91,10 +91,12 @@ class S3Bucket:
         try:
             self.send(lambda client: self._write_rules(client, wanted))
         except RequestFailed as refusal:
-            if refusal.fault.status == _CONFLICT:
-                where, summary = f"bucket {self.target.bucket} at {self.target.origin}", refusal.fault.summary
-                raise NotSupported(f"{what}: {where} refuses it ({summary}): see `resultstore doctor`") from refusal
-            raise refusal.told(self.target, what) from refusal
+            if refusal.failure.status == _CONFLICT:
+                summary = refusal.failure.summary
+                raise NotSupported(
+                    f"{what}: {self.target.where} refuses it ({summary}): see `resultstore doctor`"
+                ) from refusal
+            raise refusal.as_error(what) from refusal
         return True
 
     def abort_uploads(self, key: str) -> int:
@@ -118,8 +120,8 @@ class S3Bucket:
                 lambda client: client.abort_multipart_upload(Bucket=self.target.bucket, Key=name, UploadId=upload_id)
             )
         except RequestFailed as refusal:
-            if refusal.fault.code != "NoSuchUpload":
-                raise refusal.told(self.target, f"abortion of an upload of {key}") from refusal
+            if refusal.failure.code != "NoSuchUpload":
+                raise refusal.as_error(f"abortion of an upload of {key}") from refusal
 
     def client(self) -> "S3Client":
         """boto3's client of this process, for what has no method here. Its errors are botocore's own."""
@@ -139,10 +141,10 @@ class S3Bucket:
             try:
                 return request(client)
             except ERRORS as error:
-                fault = S3Failure.of(error)
-                pause_s = next(pauses, None) if fault.transient else None
+                failure = S3Failure.of(error)
+                pause_s = next(pauses, None) if failure.transient else None
                 if pause_s is None:
-                    raise RequestFailed(fault) from error
+                    raise RequestFailed(failure, where=self.target.where) from error
                 time.sleep(pause_s)
 
     def run(self, request: "Callable[[S3Client], T]", *, what: str) -> T:
@@ -150,7 +152,7 @@ class S3Bucket:
         try:
             return self.send(request)
         except RequestFailed as refusal:
-            raise refusal.told(self.target, what) from refusal
+            raise refusal.as_error(what) from refusal
 
     def _create(self, client: "S3Client") -> None:
         if self.target.region == _US_EAST_1:
@@ -170,15 +172,16 @@ class S3Bucket:
 
 
 class RequestFailed(Exception):
-    """A request failed for good; told as one of our errors before it leaves the drivers."""
+    """A request failed for good. The driver converts it to an error of resultstore before it leaves the package."""
 
-    def __init__(self, fault: S3Failure) -> None:
-        super().__init__(fault.summary)
-        self.fault = fault
+    def __init__(self, failure: S3Failure, *, where: str) -> None:
+        super().__init__(failure.summary)
+        self.failure = failure
+        self._where = where
 
-    def told(self, target: S3Target, what: str) -> ResultStoreError:
-        """The error that `what` failed with."""
-        return self.fault.error(target, what)
+    def as_error(self, what: str) -> ResultStoreError:
+        """Return the error that `what` failed with."""
+        return self.failure.error(self._where, what)
 
 
 def _identity(rule: RuleDocument) -> str:

@@ -96,7 +96,7 @@ class StoreClock:
             except (OSError, HTTPException) as error:
                 pause_s = next(pauses, None)
                 if pause_s is None:
-                    raise S3Failure.of(error).error(self._target, "the store's clock") from error
+                    raise S3Failure.of(error).error(self._target.where, "the store's clock") from error
                 time.sleep(pause_s)
 
     def _tls(self) -> ssl.SSLContext | None:

@@ -38,12 +38,12 @@ class S3Copies:
                 )
             )
         except RequestFailed as refusal:
-            fault = refusal.fault
-            if fault.status == _CHANGED:
+            failure = refusal.failure
+            if failure.status == _CHANGED:
                 raise ChecksumMismatch(f"blob {key} was written over before it was copied: look at it again") from None
-            if fault.missing:
+            if failure.missing:
                 raise BlobMissing(
                     f"no blob {key} in bucket {target.bucket}: it was deleted, or never written"
                 ) from None
-            raise refusal.told(target, f"copying of {key}") from refusal
+            raise refusal.as_error(f"copying of {key}") from refusal
         return self._stat(to)

@@ -135,12 +135,12 @@ class ForgedRequests:
             answer = connection.getresponse()
             status, text = answer.status, answer.read(_ANSWER_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            raise S3Failure.of(error).error(target, "a probe") from error
+            raise S3Failure.of(error).error(target.where, "a probe") from error
         finally:
             connection.close()
-        fault = S3Failure.of_answer(status, text.decode(errors="replace"))
-        if fault.transient:  # it says neither yes nor no
-            raise fault.error(target, "a probe")
+        failure = S3Failure.of_answer(status, text.decode(errors="replace"))
+        if failure.transient:  # it says neither yes nor no
+            raise failure.error(target.where, "a probe")
         return status, text
 
 

@@ -53,8 +53,8 @@ class S3Parts:
             self._bucket.send(lambda client: self._complete(client, key, upload_id=upload_id, parts=parts))
         except RequestFailed as refusal:
             # Of a request that was carried out and whose answer was lost, the next try hears NoSuchUpload or 412.
-            return self._settled(key, parts, fault=refusal.fault)
-        return self._settled(key, parts, fault=None)
+            return self._settled(key, parts, failure=refusal.failure)
+        return self._settled(key, parts, failure=None)
 
     def abort(self, key: str, *, upload_id: str) -> None:
         """Drop the upload; MinIO answers a part that is on its way at this moment with an error of its own."""
@@ -67,9 +67,9 @@ class S3Parts:
                 lambda client: client.list_parts(Bucket=bucket, Key=name, UploadId=upload_id, PartNumberMarker=after)
             )
         except RequestFailed as refusal:
-            if refusal.fault.code == _OVER:
+            if refusal.failure.code == _OVER:
                 raise _over(key) from refusal
-            raise refusal.told(self._bucket.target, f"listing of the parts of {key}") from refusal
+            raise refusal.as_error(f"listing of the parts of {key}") from refusal
         page = [
             Part(number=one["PartNumber"], size_bytes=one["Size"], etag=one["ETag"].strip('"'))
             for one in answer.get("Parts", ())
@@ -85,18 +85,20 @@ class S3Parts:
             IfNoneMatch="*",
         )
 
-    def _settled(self, key: str, parts: Sequence[Part], *, fault: S3Failure | None) -> Stored:
+    def _settled(self, key: str, parts: Sequence[Part], *, failure: S3Failure | None) -> Stored:
         size_bytes = sum(one.size_bytes for one in parts)
         try:
             stored = self._stat(key)
         except BlobMissing as missing:
-            if fault is None or fault.code == _OVER:
+            if failure is None or failure.code == _OVER:
                 raise _over(key) from missing
-            if fault.code in _NOT_AS_LISTED:
-                raise BadReference(f"the parts of {key} are not as listed ({fault.summary}): list them again") from None
-            raise fault.error(self._bucket.target, f"completion of {key}") from missing
+            if failure.code in _NOT_AS_LISTED:
+                raise BadReference(
+                    f"the parts of {key} are not as listed ({failure.summary}): list them again"
+                ) from None
+            raise failure.error(self._bucket.target.where, f"completion of {key}") from missing
         # An object made of N parts has a tag that ends with -N, on every store that was looked at.
-        if stored.size_bytes != size_bytes or not (fault is None or stored.etag.endswith(f"-{len(parts)}")):
+        if stored.size_bytes != size_bytes or not (failure is None or stored.etag.endswith(f"-{len(parts)}")):
             raise BadReference(
                 f"{key} holds {stored.size_bytes} bytes, not the {size_bytes} of these {len(parts)} parts: "
                 "begin an upload under a new key"

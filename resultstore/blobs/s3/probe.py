@@ -256,7 +256,7 @@ class S3Probes:
         try:
             yield
         except (OSError, http.client.HTTPException, BotoCoreError) as error:
-            raise S3Failure.of(error).error(self._target, "a probe") from error
+            raise S3Failure.of(error).error(self._target.where, "a probe") from error
 
 
 def _probe_rule(prefix: str) -> "LifecycleRuleOutputTypeDef":

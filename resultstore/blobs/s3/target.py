@@ -58,6 +58,11 @@ class S3Target(msgspec.Struct, frozen=True, kw_only=True):
         url = self.public_endpoint_url or self.endpoint_url or self._aws()
         return _origin(url, setting="RESULTSTORE_S3_PUBLIC_ENDPOINT")
 
+    @property
+    def where(self) -> str:
+        """Return how errors name the bucket."""
+        return f"bucket {self.bucket} at {self.origin}"
+
     def object_key(self, key: str) -> str:
         """The object's whole key in the bucket for a blob's `key` below the root."""
         return f"{self.prefix}/{key}" if self.prefix else key

@@ -53,7 +53,7 @@ class S3UnsignedHeaders:
                 lambda client: client.head_object(Bucket=target.bucket, Key=target.object_key(key))
             )
         except RequestFailed as refusal:
-            raise refusal.fault.missing_error(target, what) from refusal
+            raise refusal.failure.read_error(target.where, what) from refusal
         return answer["ResponseMetadata"]["HTTPHeaders"]
 
 

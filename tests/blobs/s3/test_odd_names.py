@@ -26,7 +26,7 @@ def filled(s3_blobs, s3_target, s3_credentials):
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("page_keys", [1, 2, 1000])
 def test_objects_with_odd_names_are_left_out(s3_blobs, page_keys, monkeypatch):
-    monkeypatch.setattr(listing, "_PAGE_KEYS", page_keys)
+    monkeypatch.setattr(listing, "PAGE_KEYS", page_keys)
 
     assert keys(s3_blobs) == keys(s3_blobs, "blobs/") == OURS
     assert keys(s3_blobs, "blobs/b/") == ["blobs/b/x"]
@@ -34,7 +34,7 @@ def test_objects_with_odd_names_are_left_out(s3_blobs, page_keys, monkeypatch):
 
 @pytest.mark.parametrize("page_keys", [1, 1000])
 def test_a_folder_made_by_a_console_ends_no_listing(filled, s3_blobs, s3_target, page_keys, monkeypatch):
-    monkeypatch.setattr(listing, "_PAGE_KEYS", page_keys)
+    monkeypatch.setattr(listing, "PAGE_KEYS", page_keys)
     for name in ("blobs/zz/", "blobs/b/", "blobs/1d/"):
         filled.put_object(Bucket=s3_target.bucket, Key=s3_target.object_key(name), Body=b"")
 
