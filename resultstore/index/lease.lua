@@ -1,12 +1,12 @@
--- A lease: `most` members at a time, each for a while, each with a weight. One Cluster slot.
--- KEYS  the sorted set of members by their end (ms), the hash of their weights
--- ARGV  what ("take", "leave", "look"); member; life in ms; weight; most
--- Returns {1} when taken or left, {0} when there is no room; "look" returns members and weights by turns.
+-- Leases: at most `most` members, each with an expiry and a weight. One Cluster slot.
+-- KEYS  the sorted set of members by expiry (ms); the hash of their weights
+-- ARGV  operation ("take", "leave", "look"); member; lease in ms; weight; most
+-- Returns {1} if done, {0} if there are `most` members; "look" returns members and weights in turn.
 local what, member, life_ms, weight, most = unpack(ARGV)
-local clock = redis.call('TIME')  -- the server's: the gateways' clocks differ
+local clock = redis.call('TIME')  -- the server's clock, because the gateways' clocks differ
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
--- What is no set and no hash was not written by us.
+-- A key of another type was written by another program.
 for at, wanted in ipairs({'zset', 'hash'}) do
   local kind = redis.call('TYPE', KEYS[at]).ok
   if kind ~= 'none' and kind ~= wanted then redis.call('DEL', KEYS[at]) end
@@ -23,7 +23,7 @@ if what == 'leave' then
   redis.call('HDEL', KEYS[2], member)
   return {1}
 end
--- Whoever holds one already takes it again: a repeated call, or one that makes it last.
+-- A present member takes its lease again: a repeated call, or a renewal.
 if not redis.call('ZSCORE', KEYS[1], member) and redis.call('ZCARD', KEYS[1]) >= tonumber(most) then
   return {0}
 end

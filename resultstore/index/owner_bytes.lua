@@ -1,12 +1,12 @@
--- The bytes of one owner: what is stored, and what may still come. Atomic, one Cluster slot.
--- KEYS  for what may come: the sorted set of ids by their end (ms), the hash of their bytes; the same for what is stored
--- ARGV  what; id; life in ms ("" forever); bytes; the most that one owner may have (-1: no limit)
---       "come"   bytes of the id may come, if there is room
---       "store"  bytes of the id are stored, and nothing more comes
---       "drop"   nothing comes;  "forget" nothing is stored;  "look"
--- Returns {1, bytes of all} when it was done, {0, bytes of all} when there is no room.
+-- Count the reserved and the stored bytes of one owner. Atomic, in one Cluster slot.
+-- KEYS  reserved: the sorted set of ids by expiry (ms), the hash of their bytes; the same two for stored bytes
+-- ARGV  operation; id; life in ms ("": forever); bytes; the limit of the owner (-1: none)
+--       "come"    reserve bytes for the id, within the limit
+--       "store"   count bytes of the id as stored, and drop its reservation
+--       "drop"    drop the reservation;  "forget" drop the stored bytes;  "look" only return the total
+-- Returns {1, total bytes} if done, {0, total bytes} if the limit would be exceeded.
 local what, id, life_ms, bytes, most = unpack(ARGV)
-local clock = redis.call('TIME')  -- the server's: the gateways' clocks differ
+local clock = redis.call('TIME')  -- the server's clock, because the gateways' clocks differ
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local COMING, STORED = 1, 3
 
@@ -31,7 +31,7 @@ local function put(at)
   end
 end
 
--- Of an id that is stored and may come as well, the larger one counts: both never stand at once.
+-- Of an id with stored and reserved bytes the larger number counts: both never exist at once.
 local function total(without)
   local sum, stored = 0, {}
   local found = redis.call('HGETALL', KEYS[STORED + 1])
@@ -46,7 +46,7 @@ local function total(without)
   return sum
 end
 
--- What is no set and no hash was not written by us.
+-- A key of another type was written by another program.
 for at, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key).ok
   if kind ~= 'none' and kind ~= (at % 2 == 1 and 'zset' or 'hash') then redis.call('DEL', key) end

@@ -1,4 +1,4 @@
-"""Process: what one process needs of Redis."""
+"""RedisClient: the redis-py client of one process, with its scripts and its watcher."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,7 +12,7 @@ from resultstore.index.redis.no_reply import NoReplyConnection
 from resultstore.index.redis.pool import Options, open_pool
 from resultstore.index.redis.watcher import PubSubConnection, Watcher
 
-Word = bytes | str | float
+Argument = bytes | str | float
 
 _SCAN_BATCH: Final = 1_000
 
@@ -28,9 +28,14 @@ _CLAIM: Final = _text("claim.lua")
 
 
 class RedisClient:
-    """A client with its pool, the scripts, the watcher. Connects at first use.
+    """Sends requests over a pool that connects at first use.
 
-    The answers are typed here once: redis-py's types allow for other settings than ours (text, async, RESP3).
+    Answers are typed here once, because redis-py's types allow for other settings (text, async, RESP3).
+
+    Args:
+        url: as RedisIndex takes it.
+        where: host and port, for messages.
+        options: redis-py's arguments of a connection.
     """
 
     def __init__(self, url: str, where: str, options: Options) -> None:
@@ -41,77 +46,77 @@ class RedisClient:
         self._scripts: dict[str, Script] = {}
 
     def check(self) -> None:
-        """Raises Misconfigured for a URL or options that cannot be right; makes no request."""
-        self.client  # noqa: B018 - made here
+        """Raise Misconfigured for an invalid URL or invalid options. Send no request."""
+        self.client  # noqa: B018 - a cached property, created here
 
     @cached_property
     def client(self) -> redis.Redis:
-        """What speaks to the server."""
+        """The redis-py client."""
         return redis.Redis(connection_pool=open_pool(self._url, self._options))
 
     def connect(self) -> PubSubConnection:
-        """A connection outside the pool, for messages."""
-        return connected(self.client.connection_pool)
+        """Open a connection outside the pool, for messages."""
+        return open_connection(self.client.connection_pool)
 
-    def send_unconfirmed(self, command: str, key: str, *words: str | bytes) -> None:
-        """Say one command about one key; nobody waits for an answer, and while the server is away it is dropped."""
-        self._no_reply.send(command, key, *words)
+    def send_unconfirmed(self, command: str, key: str, *args: str | bytes) -> None:
+        """Send one command on one key without waiting for an answer. While the server is away, drop it."""
+        self._no_reply.send(command, key, *args)
 
-    def save(self, keys: Sequence[str], args: Sequence[Word]) -> object:
-        """One transition."""
+    def save(self, keys: Sequence[str], args: Sequence[Argument]) -> object:
+        """Write a record, or a tombstone (`save.lua`)."""
         return self.script(_SAVE, keys, args)
 
     def delete(self, keys: Sequence[str]) -> object:
-        """Remove one record."""
+        """Delete a record (`delete.lua`)."""
         return self.script(_DELETE, keys, [])
 
-    def update_owner(self, keys: Sequence[str], args: Sequence[Word]) -> object:
-        """What an owner hears of it."""
+    def update_owner(self, keys: Sequence[str], args: Sequence[Argument]) -> object:
+        """Update the lists and the stream of an owner (`own.lua`)."""
         return self.script(_OWN, keys, args)
 
-    def claim(self, keys: Sequence[str], args: Sequence[Word]) -> object:
-        """One of many gets a key."""
+    def claim(self, keys: Sequence[str], args: Sequence[Argument]) -> object:
+        """Claim a key (`claim.lua`)."""
         return self.script(_CLAIM, keys, args)
 
-    def script(self, script: str, keys: Sequence[str], args: Sequence[Word]) -> list[object]:
-        """Run a script that was registered once."""
+    def script(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> list[object]:
+        """Run a script; register it at its first use."""
         known = self._scripts.get(script) or self._scripts.setdefault(script, self.client.register_script(script))
         return cast("list[object]", known(keys, args))
 
     def get(self, key: str) -> bytes | None:
-        """One key."""
+        """Return the value of a key."""
         return cast("bytes | None", self.client.get(key))
 
     def mget(self, keys: list[str]) -> list[bytes | None]:
-        """Many keys."""
+        """Return the values of many keys."""
         return cast("list[bytes | None]", self.client.mget(keys))
 
     def members(self, key: str) -> list[str]:
-        """All of a set."""
+        """Return the members of a set."""
         return [one.decode() for one in cast("set[bytes]", self.client.smembers(key))]
 
     def scan(self, *, pattern: str, cursor: int) -> tuple[int, list[bytes]]:
-        """The next keys like `pattern`, and the cursor behind them."""
+        """Return the next cursor, and the next keys that match `pattern`."""
         return cast("tuple[int, list[bytes]]", self.client.scan(cursor, match=pattern, count=_SCAN_BATCH))
 
     def heads(self, *, keys: list[str]) -> list[bytes]:
-        """The first four bytes of each record; b"" where there is none, and where the key holds something else."""
+        """Return the first four bytes of each record; b"" for a missing key, or one of another type."""
         if not keys:
             return []
-        questions = self.client.pipeline(transaction=False)
+        pipeline = self.client.pipeline(transaction=False)
         for key in keys:
-            questions.getrange(key, 0, 3)
-        return [_head(one) for one in questions.execute(raise_on_error=False)]
+            pipeline.getrange(key, 0, 3)
+        return [_head(one) for one in pipeline.execute(raise_on_error=False)]
 
     def scores(self, *, key: str, members: list[str]) -> list[float | None]:
-        """The score of each member of a sorted set."""
-        questions = self.client.pipeline(transaction=False)
+        """Return the score of each member of a sorted set."""
+        pipeline = self.client.pipeline(transaction=False)
         for one in members:
-            questions.zscore(key, one)
-        return cast("list[float | None]", questions.execute())
+            pipeline.zscore(key, one)
+        return cast("list[float | None]", pipeline.execute())
 
     def unlink_like(self, pattern: str) -> None:
-        """Remove every key like `pattern`; looks at all keys of the database."""
+        """Delete every key that matches `pattern`. Scans all keys of the database."""
         cursor, keys = self.scan(pattern=pattern, cursor=0)
         while True:
             for key in keys:
@@ -122,7 +127,7 @@ class RedisClient:
 
 
 def _head(answer: object) -> bytes:
-    """Return the answer; b"" for a key of another type. Raises any other error that the server answered with."""
+    """Return the answer; b"" for a key of another type. Raise any other error that the server returned."""
     if isinstance(answer, redis.ResponseError) and "WRONGTYPE" in str(answer):
         return b""  # `rs:{uploads}` looks like a record's key
     if isinstance(answer, Exception):
@@ -130,8 +135,8 @@ def _head(answer: object) -> bytes:
     return cast("bytes", answer)
 
 
-def connected(pool: redis.ConnectionPool) -> PubSubConnection:
-    """A new connection like those of `pool`, without health checks: a PONG would be taken for a message."""
+def open_connection(pool: redis.ConnectionPool) -> PubSubConnection:
+    """Open a connection like those of `pool`, but without health checks: a PONG would be read as a message."""
     chosen = {**pool.connection_kwargs, "health_check_interval": 0}
     connection = cast("PubSubConnection", pool.connection_class(**chosen))
     connection.connect()

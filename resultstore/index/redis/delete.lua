@@ -1,6 +1,6 @@
--- Remove a record and what lies beside it, but leave a tombstone. One Cluster slot.
--- KEYS  the record, what lies beside it
--- Returns 1 when nothing is there any more, 0 where a tombstone is.
+-- Delete a record with its larger parts, but not a tombstone. One Cluster slot.
+-- KEYS  the small record; its larger parts
+-- Returns 1 if there is no record any more, 0 if there is a tombstone.
 local REVOKED, DELETED = 64, 32
 local head = redis.call('GETRANGE', KEYS[1], 0, 3)
 local code, flags = string.byte(head, 3), string.byte(head, 4)

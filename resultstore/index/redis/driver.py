@@ -7,7 +7,7 @@ import redis
 
 from resultstore.index.index import Overwrite
 from resultstore.index.record_decoder import RecordDecoder
-from resultstore.index.redis.client import Word
+from resultstore.index.redis.client import Argument
 from resultstore.index.redis.events import RedisEvents
 from resultstore.index.redis.key_names import RedisKeyNames
 from resultstore.index.redis.keys import RedisKeys
@@ -67,7 +67,7 @@ class RedisIndex:
         life_ms = b"" if ttl_s is None else b"%d" % max(1, ttl_s * 1000)
         unowned = b"" if result.owner else self._names.owner_channel("").encode()
         channel = self._names.channel(result.id)
-        args: list[Word] = [main, beside or b"", life_ms, channel, announced, unowned]
+        args: list[Argument] = [main, beside or b"", life_ms, channel, announced, unowned]
         again = chain([b"0"], repeat(b"1"))  # a retry may find what its own first try wrote
         keys = self._names.pair(result.id)
         written = bool(self._client.ask(lambda client: client.save(keys, [str(over), next(again), *args])))
@@ -83,7 +83,7 @@ class RedisIndex:
         """Replace the record by a tombstone for `ttl_s`, and announce the deletion to those who watch the id."""
         deleted = Result(id=result_id, state=State.REVOKED, owner=owner, deleted=True)
         event, channel = record.encode_event(deleted), self._names.channel(result_id)
-        args: list[Word] = ["all", b"0", record.encode(deleted)[0], b"", ttl_s * 1000, channel, event, b""]
+        args: list[Argument] = ["all", b"0", record.encode(deleted)[0], b"", ttl_s * 1000, channel, event, b""]
         self._client.ask(lambda client: client.save(self._names.pair(result_id), args))
 
     def check_id(self, result_id: str) -> None:

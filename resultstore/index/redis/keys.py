@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from resultstore.index.redis.client import Word
+from resultstore.index.redis.client import Argument
 from resultstore.index.redis.key_names import RedisKeyNames
 from resultstore.index.redis.retrying import RetryingClient
 
@@ -39,7 +39,7 @@ class RedisKeys:
         """Take a lock with a lease of `ttl_s`. Return whether `holder` has it now."""
         return bool(self._client.ask(lambda client: client.claim([self._names.own(key)], [holder, ttl_s])))
 
-    def run_script(self, script: str, *, keys: Sequence[str], args: Sequence[Word]) -> list[object]:
+    def run_script(self, script: str, *, keys: Sequence[str], args: Sequence[Argument]) -> list[object]:
         """Run `script` on `keys` of one Cluster slot. A lost answer repeats it."""
         named = [self._names.own(key) for key in keys]
         return self._client.ask(lambda client: client.script(script, named, args))

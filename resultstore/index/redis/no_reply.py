@@ -1,4 +1,4 @@
-"""Hints: writes small things that nobody waits for, and that may be lost."""
+"""NoReplyConnection: sends commands without waiting for an answer; any of them may be lost."""
 
 import threading
 import time
@@ -13,10 +13,10 @@ _RETRY_S: Final = 1.0
 
 
 class NoReplyConnection:
-    """A connection on which the server answers nothing (`CLIENT REPLY OFF`), so that no caller waits for it.
+    """A connection on which the server sends no answers (`CLIENT REPLY OFF`).
 
     Args:
-        connect: opens a connection of its own, outside any pool; raises redis.RedisError.
+        connect: opens a connection outside any pool; raises redis.RedisError.
     """
 
     def __init__(self, connect: Callable[[], PubSubConnection]) -> None:
@@ -25,19 +25,19 @@ class NoReplyConnection:
         self._connection: PubSubConnection | None = None
         self._retry_at = 0.0
 
-    def send(self, *words: str | bytes) -> None:
-        """Say one command; while the server is away it is dropped."""
+    def send(self, *args: str | bytes) -> None:
+        """Send one command. While the server is away, drop it."""
         with self._lock:
             try:
                 connection = self._open()
                 if connection is not None:
-                    connection.send_command(*words)
+                    connection.send_command(*args)
             except (redis.RedisError, OSError):
                 self._connection = None
                 self._retry_at = time.monotonic() + _RETRY_S
 
     def _open(self) -> PubSubConnection | None:
-        # redis-py opens a closed connection again by itself, and that one would be answered, and fill up.
+        # redis-py reopens a closed connection, but without CLIENT REPLY OFF: unread answers would fill its buffer.
         if self._connection is not None and self._connection._sock is None:  # noqa: SLF001 - it has no public name
             self._connection = None
         if self._connection is None and time.monotonic() >= self._retry_at:

@@ -1,16 +1,15 @@
--- An owner's list, what is stored of the owner, and the stream of Events, after a transition. One Cluster slot.
--- KEYS  the sorted set of ids by when they were made; the sorted set of ids by when what is stored of them expires; the
---       stream
--- ARGV  id; when it was made (epoch seconds; "" for an id that is not listed);
---       life of its record in ms ("" forever; "0" for none);
---       when what is stored of it expires (epoch seconds, "inf" for never; "" when nothing outlives the record);
---       event ("" for none); "gone" when it was deleted; most ids; most events; the owner's channel
+-- Update an owner's lists and stream of Events after a transition. One Cluster slot.
+-- KEYS  the sorted set of ids by creation time; the sorted set of ids by expiry of their stored bytes; the stream
+-- ARGV  id; its creation time (epoch seconds; "": do not list it);
+--       life of its record in ms ("": forever; "0": no record);
+--       expiry of its stored bytes (epoch seconds; "inf": never; "": nothing but the record is stored);
+--       event ("" for none); "gone" if it was deleted; maximum of ids; maximum of events; the owner's channel
 local id, made_at, life_ms, stored_until, event, gone, most_ids, most_events, channel = unpack(ARGV)
 local LISTED, STORED, STREAM = KEYS[1], KEYS[2], KEYS[3]
 local FOREVER = math.huge
 
--- How long the keys are to live from now on, in ms: as long as the longest-lived of what they name.
-local clock = redis.call('TIME')  -- the server's: the writers' clocks differ
+-- The keys live as long as the longest-lived entry, in ms.
+local clock = redis.call('TIME')  -- the server's clock, because the writers' clocks differ
 local record_ms = life_ms == '' and FOREVER or tonumber(life_ms)
 local stored_ms = 0
 if stored_until == 'inf' then
@@ -19,7 +18,7 @@ elseif stored_until ~= '' then
   stored_ms = math.max(1, (tonumber(stored_until) - tonumber(clock[1])) * 1000)
 end
 
--- `before` is PTTL: -2 no key, -1 forever.
+-- `before` is the PTTL: -2 for no key, -1 for a key without expiry.
 local function outlive(key, before, ms)
   if ms == FOREVER then
     redis.call('PERSIST', key)
@@ -39,7 +38,7 @@ if made_at ~= '' then
   redis.call('ZREMRANGEBYRANK', LISTED, 0, -1 - tonumber(most_ids))
 end
 if stored_until ~= '' then
-  -- A later transition may name fewer Artifacts, while the bytes of the others are still there.
+  -- A later transition may name fewer Artifacts, but the bytes of the others are still stored.
   local known = redis.call('ZSCORE', STORED, id)
   if not known or (known ~= 'inf' and (stored_until == 'inf' or tonumber(stored_until) > tonumber(known))) then
     redis.call('ZADD', STORED, stored_until, id)
@@ -52,6 +51,6 @@ if event == '' then
 end
 local at = redis.call('XADD', STREAM, 'MAXLEN', '~', most_events, '*', 'e', event)
 outlive(STREAM, before[3], record_ms)
--- Whoever listens learns the Event's place too, and so what was missed when the connection is lost.
+-- The message includes the Event's stream id: after a lost connection the subscriber reads on from there.
 redis.call('PUBLISH', channel, at .. ' ' .. event)
 return 1

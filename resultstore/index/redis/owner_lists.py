@@ -4,7 +4,7 @@ import math
 import time
 from typing import Final
 
-from resultstore.index.redis.client import Word
+from resultstore.index.redis.client import Argument
 from resultstore.index.redis.key_names import RedisKeyNames
 from resultstore.index.redis.retrying import RetryingClient, bound
 from resultstore.model import layout, record
@@ -77,7 +77,7 @@ class RedisOwnerLists:
         event: bytes,
         gone: str = "",
     ) -> None:
-        args: list[Word] = [result_id, made_at, life_ms, stored_until, event, gone, _LISTED_MAX, _EVENTS_MAX]
+        args: list[Argument] = [result_id, made_at, life_ms, stored_until, event, gone, _LISTED_MAX, _EVENTS_MAX]
         channel = self._names.owner_channel(owner)
         self._client.ask(lambda client: client.update_owner(self._keys(owner), [*args, channel]))
 

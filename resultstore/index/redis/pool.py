@@ -1,4 +1,4 @@
-"""Pool: the connections of one process to the Redis that a URL names."""
+"""Connection pool: the pooled connections of one process to Redis."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -29,7 +29,7 @@ _FORMS: Final = (
 
 
 def open_pool(url: str, options: Options) -> redis.ConnectionPool:
-    """The pool for `url`; connects at first use.
+    """Return a connection pool for `url`. It connects at first use.
 
     Args:
         url: redis://, rediss:// (TLS), unix:// or sentinel://; redis-py's query options (`socket_timeout=...`) win.
@@ -48,10 +48,10 @@ def open_pool(url: str, options: Options) -> redis.ConnectionPool:
 
 
 def with_limits(options: Options) -> dict[str, object]:
-    """`options` with the limits and retries that hold where they say nothing."""
+    """Return `options` with default limits, and without retries by redis-py."""
     return {
         "max_connections": _POOL_CONNECTIONS,
-        "protocol": 2,  # nothing here needs RESP3, and the greeting is shorter
+        "protocol": 2,  # RESP3 is not needed, and RESP2 has a shorter handshake
         "socket_connect_timeout": _CONNECT_TIMEOUT_S,
         "socket_timeout": SOCKET_TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
@@ -60,7 +60,10 @@ def with_limits(options: Options) -> dict[str, object]:
 
 
 def address(url: str) -> str:
-    """Host and port, or the socket's path: what messages may say of `url`. Raises Misconfigured when it is none."""
+    """Return what messages may show of `url`: host and port, or the socket's path.
+
+    Raises Misconfigured for an invalid URL.
+    """
     try:
         parts = split_secret(url)
         _check_database(parts)
@@ -74,19 +77,19 @@ def address(url: str) -> str:
     except ValueError:
         where = ""
     if not where:
-        # `from None`: a parser's message may quote a piece of the password
-        raise Misconfigured(f"RESULTSTORE_INDEX_URL is no URL of a Redis: {_FORMS}") from None
+        # `from None`: a parser's message may quote a part of the password
+        raise Misconfigured(f"RESULTSTORE_INDEX_URL is not the URL of a Redis: {_FORMS}") from None
     return where
 
 
 def _check_database(parts: SplitResult) -> None:
-    """Raise ValueError for a path that is no database: redis-py would take such a URL for database 0."""
+    """Raise ValueError for a path that is not a database number: redis-py would use database 0."""
     if parts.scheme == "unix":
-        return  # its path is the socket's, and redis-py reads `?db=` strictly
+        return  # its path is the socket's, and redis-py rejects an invalid `?db=`
     path = unquote(parts.path).strip("/")
     is_number = path.isascii() and path.isdecimal()
     if path and not is_number:
-        raise ValueError(f"{path!r} is no database")
+        raise ValueError(f"{path!r} is not a database number")
     if parts.scheme in CLUSTER_SCHEMES and path and int(path):
         raise ValueError("a cluster has no databases")
 
@@ -98,17 +101,21 @@ def _sentinel_pool(url: str, options: dict[str, object]) -> redis.ConnectionPool
     options |= dict(parse_qsl(parts.query))
     name = options.pop("master_name", None)
     if not isinstance(name, str) or not name:
-        raise Misconfigured(f"sentinel:// names no master: {_FORMS}, or set master_name in the transport options")
+        raise Misconfigured(
+            f"sentinel:// lacks the name of its master: {_FORMS}, or set master_name in the transport options"
+        )
     user, _, password = map(Secret, parts.netloc.rpartition("@")[0].partition(":"))
     named = {"username": unquote(user), "password": Secret(unquote(password)), "db": int(parts.path.strip("/") or 0)}
     options |= {key: value for key, value in named.items() if value}
     at_least = int(str(options.pop("min_other_sentinels", 0)))
-    theirs = options.pop("sentinel_kwargs", None) or {}
-    if not isinstance(theirs, dict):
-        raise Misconfigured("sentinel_kwargs in the transport options is a dict of redis-py's connection arguments")
-    ours = {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": _CONNECT_TIMEOUT_S, **theirs}
-    watchers = Sentinel(_sentinels(parts), min_other_sentinels=at_least, sentinel_kwargs=ours)  # type: ignore[no-untyped-call]
-    pool: redis.ConnectionPool = watchers.master_for(name, **options).connection_pool  # type: ignore[no-untyped-call]
+    given = options.pop("sentinel_kwargs", None) or {}
+    if not isinstance(given, dict):
+        raise Misconfigured(
+            "sentinel_kwargs in the transport options must be a dict of redis-py's connection arguments"
+        )
+    chosen = {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": _CONNECT_TIMEOUT_S, **given}
+    sentinel = Sentinel(_sentinels(parts), min_other_sentinels=at_least, sentinel_kwargs=chosen)  # type: ignore[no-untyped-call]
+    pool: redis.ConnectionPool = sentinel.master_for(name, **options).connection_pool  # type: ignore[no-untyped-call]
     return pool
 
 
@@ -117,6 +124,6 @@ def _sentinels(parts: SplitResult) -> list[tuple[str, int]]:
 
 
 def hosts(parts: SplitResult, port: int) -> list[tuple[str, int]]:
-    """The hosts of a URL that names several, each with its port, or with this one. Raises ValueError."""
+    """Return the hosts of a URL, each with its port or the default `port`. Raises ValueError."""
     named = [one.rpartition(":") for one in parts.netloc.rpartition("@")[2].split(",")]
     return [(host or last, int(last) if host else port) for host, _, last in named]

@@ -69,7 +69,7 @@ class RetryingClient:
 
     def _unavailable(self, error: Exception) -> IndexUnavailable:
         return IndexUnavailable(
-            f"the index at {self._where} does not serve us ({error}): see that Redis runs, has memory left and can be "
+            f"the index at {self._where} cannot be used ({error}): see that Redis runs, has memory left and can be "
             f"reached from here, and that RESULTSTORE_INDEX_URL names it with the right password"
         )
 

@@ -1,7 +1,6 @@
-"""RedisSubscription: one connection that hears many ids or owners, read by the thread that waits."""
+"""RedisSubscription: one connection subscribed to many ids or owners, read by the thread that waits."""
 
 import contextlib
-import logging
 import random
 import select
 import threading
@@ -13,23 +12,26 @@ from typing import Final, Generic, TypeVar
 import redis
 
 from resultstore.index.redis.watcher import PubSubConnection
+from resultstore.telemetry.logs import Log
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 
-_Word = TypeVar("_Word")
+_Message = TypeVar("_Message")
 
 
-class RedisSubscription(Generic[_Word]):
-    """Writing and parsing happen under a lock; waiting for the socket does not, so others may listen and leave then.
+class RedisSubscription(Generic[_Message]):
+    """Implements `Subscription` and `Feed`.
+
+    A lock guards writing and parsing, but not waiting for the socket: other threads may listen and leave then.
 
     Args:
-        connect: opens a connection of its own, outside any pool; raises redis.RedisError.
-        channel_of: the channel of an id.
-        also_of: another channel of it, where there is one.
-        read: what an id's waiter gets for a message; for None, that the id is heard from now on.
+        connect: opens a connection outside any pool; raises redis.RedisError.
+        channel_of: returns the channel of an id.
+        also_of: returns a second channel of an id.
+        read: decodes a message about an id; None means that the id is subscribed from now on.
     """
 
     def __init__(
@@ -37,54 +39,54 @@ class RedisSubscription(Generic[_Word]):
         connect: Callable[[], PubSubConnection],
         *,
         channel_of: Callable[[str], str],
-        read: Callable[[str, bytes | None], _Word],
+        read: Callable[[str, bytes | None], _Message],
         also_of: Callable[[str], str] | None = None,
     ) -> None:
         self._connect = connect
-        self._of = (channel_of,) if also_of is None else (channel_of, also_of)
+        self._channels_of = (channel_of,) if also_of is None else (channel_of, also_of)
         self._read = read
-        self._lock = threading.Lock()  # not reentrant: a garbage collector that comes in here must stay out
-        self._heard: dict[str, str] = {}  # channel: id
-        self._leaving: set[str] = set()  # channels whose end is left to whoever holds the lock
+        self._lock = threading.Lock()  # not reentrant: a garbage collector may call `leave` while it is held
+        self._ids: dict[str, str] = {}  # by channel
+        self._leaving: set[str] = set()  # channels that the next holder of the lock unsubscribes
         self._connection: PubSubConnection | None = None
         self._failures = 0
         self._retry_at = 0.0
-        self._called = threading.Event()
-        self._refused = False
+        self._listening = threading.Event()
+        self._has_warned = False
 
     def listen(self, result_ids: Sequence[str]) -> None:
-        """Begin to hear these ids; while the server is away they are remembered."""
+        """Subscribe to these ids. While the server is away, they are remembered."""
         with self._held():
-            wanted = {channel_of(one): one for one in result_ids for channel_of in self._of}
-            new = {channel: one for channel, one in wanted.items() if channel not in self._heard}
+            wanted = {channel_of(one): one for one in result_ids for channel_of in self._channels_of}
+            new = {channel: one for channel, one in wanted.items() if channel not in self._ids}
             self._leaving.difference_update(wanted)
-            self._heard |= new
+            self._ids |= new
             if self._connection is None:
                 self._restore()
             elif new:
-                self._tell("SUBSCRIBE", new)
-        self._called.set()
+                self._send("SUBSCRIBE", new)
+        self._listening.set()
 
     def leave(self, *result_ids: str) -> None:
-        """Stop hearing these ids; a busy lock's holder says it to the server."""
-        self._leaving.update(channel_of(one) for one in result_ids for channel_of in self._of)
-        self._say_goodbye()
+        """Unsubscribe from these ids. If the lock is held, its holder does so."""
+        self._leaving.update(channel_of(one) for one in result_ids for channel_of in self._channels_of)
+        self._unsubscribe_leaving()
 
-    def wait(self, timeout_s: float) -> list[_Word]:
-        """The Events that have come, at the latest after `timeout_s`; for one caller at a time."""
+    def wait(self, timeout_s: float) -> list[_Message]:
+        """Return the Events that came, after `timeout_s` at the latest. One caller at a time."""
         with self._held():
-            connection = self._restore() if self._heard else None
+            connection = self._restore() if self._ids else None
             events = [] if connection is None else self._take(connection)
-            silent = not self._heard
-            if silent:
-                self._called.clear()
+            is_idle = not self._ids
+            if is_idle:
+                self._listening.clear()
         if events:
             return events
         if connection is None:
-            # Nothing to hear: until somebody listens. A server that is away: until it is time to try again.
-            pause_s = timeout_s if silent else min(timeout_s, max(0.0, self._retry_at - time.monotonic()))
-            if silent:
-                self._called.wait(pause_s)
+            # Without ids, wait until `listen` is called. If the server is away, wait until the next attempt.
+            pause_s = timeout_s if is_idle else min(timeout_s, max(0.0, self._retry_at - time.monotonic()))
+            if is_idle:
+                self._listening.wait(pause_s)
             else:
                 time.sleep(pause_s)
             return []
@@ -94,10 +96,10 @@ class RedisSubscription(Generic[_Word]):
             return self._take(connection) if connection is self._connection else []
 
     def close(self) -> None:
-        """Hear nothing any more."""
+        """Unsubscribe from everything."""
         with self._held():
-            self._heard.clear()
-            self._hang_up()
+            self._ids.clear()
+            self._disconnect()
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -105,15 +107,15 @@ class RedisSubscription(Generic[_Word]):
             with self._lock:
                 yield
         finally:
-            self._say_goodbye()
+            self._unsubscribe_leaving()
 
-    def _say_goodbye(self) -> None:
-        # Asked again after each release: what came while the lock was held could not be said by its bringer.
+    def _unsubscribe_leaving(self) -> None:
+        # Repeated after each release: a caller of `leave` could not unsubscribe while the lock was held.
         while self._leaving and self._lock.acquire(blocking=False):
             try:
-                gone = [channel for channel in self._drain_leaving() if self._heard.pop(channel, None) is not None]
+                gone = [channel for channel in self._drain_leaving() if self._ids.pop(channel, None) is not None]
                 if gone and self._connection is not None:
-                    self._tell("UNSUBSCRIBE", gone)
+                    self._send("UNSUBSCRIBE", gone)
             finally:
                 self._lock.release()
 
@@ -123,31 +125,31 @@ class RedisSubscription(Generic[_Word]):
                 yield self._leaving.pop()
 
     def _restore(self) -> PubSubConnection | None:
-        """The connection, opened if there is none and if it is time to try; then all ids are asked for anew."""
+        """Return the connection; reopen it if the next attempt is due, and subscribe to all ids again."""
         if self._connection is not None and self._connection._sock is None:  # noqa: SLF001 - as in `_readable`
-            self._hang_up()
+            self._disconnect()
         if self._connection is None and time.monotonic() >= self._retry_at:
             try:
                 self._connection = self._connect()
             except (redis.RedisError, OSError):
-                self._hang_up()
+                self._disconnect()
             else:
                 self._failures = 0
-                if self._heard:
-                    self._tell("SUBSCRIBE", self._heard)
+                if self._ids:
+                    self._send("SUBSCRIBE", self._ids)
         return self._connection
 
-    def _tell(self, command: str, channels: Sequence[str] | dict[str, str]) -> None:
+    def _send(self, command: str, channels: Sequence[str] | dict[str, str]) -> None:
         try:
-            # redis-py opens a closed connection again by itself, and that one would hear nothing of what was before.
+            # redis-py reopens a closed connection, but without its subscriptions.
             if self._connection is not None and self._connection._sock is not None:  # noqa: SLF001 - as in `_readable`
                 self._connection.send_command(command, *channels)
         except (redis.RedisError, OSError):
-            self._hang_up()
+            self._disconnect()
 
-    def _take(self, connection: PubSubConnection) -> list[_Word]:
-        """What lies there to be read; a lost connection is given up, and restored by the next wait."""
-        events: list[_Word] = []
+    def _take(self, connection: PubSubConnection) -> list[_Message]:
+        """Return the messages that have arrived. Close a lost connection; the next wait reopens it."""
+        events: list[_Message] = []
         try:
             while connection._sock is not None and connection.can_read(timeout=0):  # noqa: SLF001 - the same
                 event = self._event(connection.read_response())
@@ -155,26 +157,26 @@ class RedisSubscription(Generic[_Word]):
                     events.append(event)
         except redis.exceptions.NoPermissionError as error:
             self._warn_refused(error)
-            self._hang_up()
+            self._disconnect()
         except (redis.RedisError, OSError):
-            self._hang_up()
+            self._disconnect()
         return events
 
     def _warn_refused(self, error: redis.RedisError) -> None:
-        """Say once that waiters are woken by their next look alone."""
-        if not self._refused:
-            _log.warning("channels_refused reason=%r remedy=%r", str(error), "add &rs:* to the ACL rule of this user")
-        self._refused = True
+        """Log once that waiters only learn of changes by polling."""
+        if not self._has_warned:
+            _log.warning("channels_refused", error=str(error), remedy="add &rs:* to the ACL rule of this user")
+        self._has_warned = True
 
-    def _event(self, message: list[bytes]) -> _Word | None:
+    def _event(self, message: list[bytes]) -> _Message | None:
         kind, channel = message[0], message[1].decode()
-        result_id = self._heard.get(channel)
+        result_id = self._ids.get(channel)
         if result_id is None or kind == b"unsubscribe":
             return None
         return self._read(result_id, message[2] if kind == b"message" else None)
 
-    def _hang_up(self) -> None:
-        """The first try after a loss is made at once, the next ones later and later (full jitter)."""
+    def _disconnect(self) -> None:
+        """Close the connection. The first attempt after a loss is made at once, the next with back-off and jitter."""
         if self._connection is not None:
             self._connection.disconnect()
             self._connection = None
@@ -186,13 +188,13 @@ class RedisSubscription(Generic[_Word]):
 
 
 def _readable(connection: PubSubConnection, timeout_s: float) -> bool:
-    """Whether the socket has something within `timeout_s`; touches neither parser nor buffer, so it needs no lock."""
+    """Return whether the socket is readable within `timeout_s`. Touches no parser or buffer, so it needs no lock."""
     try:
         socket = connection._sock  # noqa: SLF001 - redis-py has no public name
-        if not hasattr(select, "poll"):  # eventlet takes it away
+        if not hasattr(select, "poll"):  # eventlet removes it
             return bool(select.select([socket], [], [], timeout_s)[0])
         poller = select.poll()
         poller.register(socket, select.POLLIN)
         return bool(poller.poll(timeout_s * 1000))
     except (AttributeError, OSError, TypeError, ValueError):
-        return True  # it was closed meanwhile: the next step, under the lock, sees what is the case
+        return True  # it was closed: the next step handles that under the lock

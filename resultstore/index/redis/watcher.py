@@ -1,4 +1,4 @@
-"""Watcher: the one connection and the one thread of a process that hear every channel it waits on."""
+"""Watcher: one connection and one thread per process that receive the messages of all watched channels."""
 
 import contextlib
 import random
@@ -24,38 +24,38 @@ _LASTING_S: Final = 5.0  # a connection that held this long was a good one
 
 
 class PubSubConnection(Protocol):
-    """What a Watcher uses of redis.Connection, whose own methods have no types."""
+    """The methods of redis.Connection that are used here; its own have no types."""
 
     _sock: socket.socket
 
     def connect(self) -> None:
-        """Open it and say hello."""
+        """Open it."""
 
     def disconnect(self) -> None:
         """Close it."""
 
-    def send_command(self, *words: str | bytes) -> None:
-        """Write one command."""
+    def send_command(self, *args: str | bytes) -> None:
+        """Send one command."""
 
     def can_read(self, timeout: float) -> bool:
-        """Whether anything arrives within `timeout` seconds."""
+        """Return whether anything arrives within `timeout` seconds."""
 
     def read_response(self) -> list[bytes]:
-        """The next message."""
+        """Return the next message."""
 
 
 class _Channel(msgspec.Struct):
-    """One channel on the present connection: what was asked for last, and how much the server has yet to confirm."""
+    """A channel on the present connection: the last request, and how many confirmations are outstanding."""
 
     subscribed: bool = False
     unanswered: int = 0
 
 
 class Watcher:
-    """Only the thread touches the connection; waiters leave a note in `_dirty` and ring.
+    """Only its thread touches the connection; waiters add their channel to `_dirty` and wake it.
 
     Args:
-        connect: opens a connection of its own, outside any pool; raises redis.RedisError.
+        connect: opens a connection outside any pool; raises redis.RedisError.
         where: host and port, for messages.
     """
 
@@ -63,158 +63,158 @@ class Watcher:
         self._connect = connect
         self._where = where
         self._changed = threading.Condition()  # guards all that follows
-        self._boxes: dict[str, list[EventInbox]] = {}  # the channels that are waited on
-        self._lines: dict[str, _Channel] = {}  # the channels that the server knows of
+        self._inboxes: dict[str, list[EventInbox]] = {}  # by watched channel
+        self._channels: dict[str, _Channel] = {}  # subscribed at the server, or about to be
         self._dirty: set[str] = set()  # channels where these two may differ
-        self._lost: set[str] = set()  # channels that were heard on a connection that broke
-        self._bell: socket.socket | None = None  # wakes the thread; None: no thread runs
-        self._hung = False
+        self._lost: set[str] = set()  # channels whose connection was lost: their waiters must load the record again
+        self._waker: socket.socket | None = None  # wakes the thread; None: no thread runs
+        self._must_reconnect = False
         self._error = "no answer"
 
     @contextmanager
     def watch(self, channel: str) -> Iterator[EventInbox]:
-        """A mailbox for what is published on `channel`: subscribed within the block, gone behind it.
+        """Yield an inbox for the messages of `channel`, subscribed for the length of the block.
 
         Raises IndexUnavailable when the server does not confirm the subscription within 3 s.
         """
-        box = EventInbox()
+        inbox = EventInbox()
         try:
-            self._enter(channel, box)
-            yield box
+            self._enter(channel, inbox)
+            yield inbox
         finally:
-            self._leave(channel, box)
+            self._leave(channel, inbox)
 
-    def _enter(self, channel: str, box: EventInbox) -> None:
+    def _enter(self, channel: str, inbox: EventInbox) -> None:
         with self._changed:
-            self._boxes.setdefault(channel, []).append(box)
-            self._ring(channel)
-            if self._changed.wait_for(lambda: self._hears(channel), _SUBSCRIBE_TIMEOUT_S):
+            self._inboxes.setdefault(channel, []).append(inbox)
+            self._wake(channel)
+            if self._changed.wait_for(lambda: self._is_subscribed(channel), _SUBSCRIBE_TIMEOUT_S):
                 return
-            self._hang_up()
+            self._reconnect()
             raise IndexUnavailable(
                 f"cannot subscribe to the index at {self._where} ({self._error}): "
                 f"see that Redis runs and can be reached from here, and that RESULTSTORE_INDEX_URL names it"
             )
 
-    def _leave(self, channel: str, box: EventInbox) -> None:
+    def _leave(self, channel: str, inbox: EventInbox) -> None:
         with self._changed:
-            self._boxes[channel].remove(box)
-            if self._boxes[channel]:
+            self._inboxes[channel].remove(inbox)
+            if self._inboxes[channel]:
                 return
-            del self._boxes[channel]
+            del self._inboxes[channel]
             self._lost.discard(channel)
-            self._ring(channel)
+            self._wake(channel)
             if not self._changed.wait_for(lambda: self._is_gone(channel), _UNSUBSCRIBE_TIMEOUT_S):
-                self._hang_up()
+                self._reconnect()
 
-    def _hears(self, channel: str) -> bool:
-        line = self._lines.get(channel)
-        return line is not None and line.subscribed and not line.unanswered and channel not in self._dirty
+    def _is_subscribed(self, channel: str) -> bool:
+        known = self._channels.get(channel)
+        return known is not None and known.subscribed and not known.unanswered and channel not in self._dirty
 
     def _is_gone(self, channel: str) -> bool:
-        return channel not in self._lines or channel in self._boxes
+        return channel not in self._channels or channel in self._inboxes
 
-    def _hang_up(self) -> None:
-        """The server leaves a command unanswered: another connection may fare better, and its channels end with it."""
-        self._hung = True
-        self._ring()
+    def _reconnect(self) -> None:
+        """Open a new connection, because the server left a command unanswered on this one."""
+        self._must_reconnect = True
+        self._wake()
 
-    def _ring(self, *channels: str) -> None:
+    def _wake(self, *channels: str) -> None:
         self._dirty.update(channels)
-        if self._bell is None:
-            self._bell, listener = socket.socketpair()
-            self._bell.settimeout(0)
+        if self._waker is None:
+            self._waker, listener = socket.socketpair()
+            self._waker.settimeout(0)
             threading.Thread(target=self._run, args=(listener,), name="resultstore-watcher", daemon=True).start()
-        with contextlib.suppress(BlockingIOError):  # the thread has not yet heard the many rings before
-            self._bell.send(b"!")
+        with contextlib.suppress(BlockingIOError):  # the buffer is full: the thread is being woken already
+            self._waker.send(b"!")
 
     def _run(self, listener: socket.socket) -> None:
-        """The thread: connect, listen, and connect again for as long as anybody waits."""
+        """Connect, listen, and connect again while any channel is watched. Runs in the thread."""
         failures = 0
         with listener:
-            while not self._retired():
+            while not self._end_if_unwatched():
                 began = time.monotonic()
                 try:
                     self._listen(self._connect(), listener)
-                except Exception as error:  # noqa: BLE001 - whatever it is: of this thread there is one, for all that wait
+                except Exception as error:  # noqa: BLE001 - the only thread for all waiters must go on
                     self._error = str(error)
                     failures = failures + 1 if time.monotonic() - began < _LASTING_S else 1
                 self._forget_connection()
-                if failures > 1:  # the first try after a loss is made at once
+                if failures > 1:  # the first attempt after a loss is made at once
                     time.sleep(min(0.05 * 2**failures, _SLOWEST_RECONNECT_S) * random.uniform(0.5, 1))  # noqa: S311
 
-    def _retired(self) -> bool:
+    def _end_if_unwatched(self) -> bool:
         with self._changed:
-            if self._boxes:
+            if self._inboxes:
                 return False
-            if self._bell is not None:
-                self._bell.close()
-            self._bell = None
+            if self._waker is not None:
+                self._waker.close()
+            self._waker = None
             return True
 
     def _forget_connection(self) -> None:
         with self._changed:
-            self._lost.update(channel for channel, line in self._lines.items() if line.subscribed)
-            self._lost &= self._boxes.keys()
-            self._lines.clear()
-            self._dirty = set(self._boxes)
-            self._hung = False
+            self._lost.update(channel for channel, known in self._channels.items() if known.subscribed)
+            self._lost &= self._inboxes.keys()
+            self._channels.clear()
+            self._dirty = set(self._inboxes)
+            self._must_reconnect = False
             self._changed.notify_all()
 
     def _listen(self, connection: PubSubConnection, listener: socket.socket) -> None:
-        """Take what arrives, until the connection breaks (redis.RedisError) or nobody has waited for 5 s."""
+        """Deliver messages until the connection is lost (redis.RedisError), or no channel was watched for 5 s."""
         try:
-            with selectors.DefaultSelector() as ears:
-                ears.register(listener, selectors.EVENT_READ)
-                ears.register(connection._sock, selectors.EVENT_READ)  # noqa: SLF001  redis-py has no public name
-                while not self._hung:
+            with selectors.DefaultSelector() as selector:
+                selector.register(listener, selectors.EVENT_READ)
+                selector.register(connection._sock, selectors.EVENT_READ)  # noqa: SLF001  redis-py has no public name
+                while not self._must_reconnect:
                     self._reconcile(connection)
                     while connection.can_read(timeout=0):
-                        self._take(connection.read_response())
-                    heard = [key.fileobj for key, _ in ears.select(_IDLE_S)]
-                    if listener in heard:
+                        self._deliver(connection.read_response())
+                    ready = [key.fileobj for key, _ in selector.select(_IDLE_S)]
+                    if listener in ready:
                         listener.recv(4096)
-                    if not heard and not self._boxes:
+                    if not ready and not self._inboxes:
                         return
         finally:
             connection.disconnect()
 
     def _reconcile(self, connection: PubSubConnection) -> None:
         with self._changed:
-            asked: dict[bool, list[str]] = {True: [], False: []}
+            changed: dict[bool, list[str]] = {True: [], False: []}
             for channel in self._dirty:
-                wanted = channel in self._boxes
-                line = self._lines.get(channel)
-                if wanted != (line is not None and line.subscribed):
-                    line = self._lines.setdefault(channel, _Channel())
-                    line.subscribed = wanted
-                    line.unanswered += 1
-                    asked[wanted].append(channel)
+                wanted = channel in self._inboxes
+                known = self._channels.get(channel)
+                if wanted != (known is not None and known.subscribed):
+                    known = self._channels.setdefault(channel, _Channel())
+                    known.subscribed = wanted
+                    known.unanswered += 1
+                    changed[wanted].append(channel)
             self._dirty.clear()
             self._changed.notify_all()
         for wanted, command in ((True, "SUBSCRIBE"), (False, "UNSUBSCRIBE")):
-            if asked[wanted]:
-                connection.send_command(command, *asked[wanted])
+            if changed[wanted]:
+                connection.send_command(command, *changed[wanted])
 
-    def _take(self, message: list[bytes]) -> None:
-        kind, channel, told = message[0], message[1].decode(), message[2]
+    def _deliver(self, message: list[bytes]) -> None:
+        kind, channel, content = message[0], message[1].decode(), message[2]
         with self._changed:
             if kind == b"message":
-                event = record.decode_event(told)
-                for box in self._boxes.get(channel, ()):
-                    box.put(event)
+                event = record.decode_event(content)
+                for inbox in self._inboxes.get(channel, ()):
+                    inbox.put(event)
             else:
                 self._confirm(channel)
 
     def _confirm(self, channel: str) -> None:
-        line = self._lines[channel]
-        line.unanswered -= 1
-        if line.unanswered:
+        known = self._channels[channel]
+        known.unanswered -= 1
+        if known.unanswered:
             return
-        if not line.subscribed:
-            del self._lines[channel]
+        if not known.subscribed:
+            del self._channels[channel]
         elif channel in self._lost:
             self._lost.discard(channel)
-            for box in self._boxes.get(channel, ()):
-                box.put(None)
+            for inbox in self._inboxes.get(channel, ()):
+                inbox.put(None)
         self._changed.notify_all()
