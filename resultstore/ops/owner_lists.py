@@ -225,5 +225,5 @@ def _delete_result(store: Store, blobs: BlobStore, result_id: str) -> None:
         discard(blobs, ticket)
         tickets.give_up(ticket)
     if isinstance(store.index.keys, ScriptRunner):
-        WebhookOutbox(store.index.keys, store.trust.macs).done(result_id)
+        WebhookOutbox(store.index.keys, store.trust.macs).remove(result_id)
     store.delete(result_id)

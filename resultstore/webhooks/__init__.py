@@ -1,1 +1,1 @@
-"""Webhooks: an HTTP request to an address that was left with the work, when the work ends."""
+"""Webhooks: HTTP requests that report the end of work, and the guard of the addresses they may be sent to."""

@@ -1,4 +1,4 @@
-"""Webhooks: what the routes that start work say when the client left an address."""
+"""Webhooks: registers the address that is to be notified of the end of work."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -11,18 +11,18 @@ from resultstore.webhooks.addresses import allowed_addresses
 from resultstore.webhooks.outbox import PendingWebhook, WebhookOutbox
 from resultstore.webhooks.signing import WebhookSigner
 
-_NOT_HERE: Final = "webhooks are not set up here: set RESULTSTORE_WEBHOOK_SECRET, and use redis:// as the index"
+_NOT_CONFIGURED: Final = "webhooks are not configured: set RESULTSTORE_WEBHOOK_SECRET, and use redis:// as the index"
 
 
 class Webhooks:
-    """Keeps addresses until the work has ended; `sending` does the rest.
+    """Stores addresses until the work has ended; `WebhookSender` notifies them then.
 
     Args:
-        store: whose Results; its settings name the secret and what may be reached.
-        addresses: where word goes of which task when its client names no address; `default` for all others.
-        default: "" for nowhere.
+        store: of the Results; its settings hold the secret and the allowed networks.
+        addresses: the URL for each task whose client names none.
+        default: the URL for all other tasks; "" for none.
 
-    Raises Misconfigured when a setting is not what it should be.
+    Raises Misconfigured for an invalid setting.
     """
 
     def __init__(self, store: Store, *, addresses: Mapping[str, str] | None = None, default: str = "") -> None:
@@ -31,42 +31,42 @@ class Webhooks:
         self.addresses = allowed_addresses(settings)
         self.signing = WebhookSigner(secret) if secret else None
         macs = Macs(settings.security.secret_key.encode())
-        self._hear: Callable[[str], None] = _nobody_hears
+        self._listener: Callable[[str], None] = _ignore
         self.outbox = WebhookOutbox(store.index.keys, macs) if isinstance(store.index.keys, ScriptRunner) else None
         self._of_tasks = {task: url for task, url in (addresses or {}).items() if url}
         self._default = default
         for one in {*self._of_tasks.values(), default} - {""}:
             self._check_configured(one)
 
-    def address(self, task: str, given: str | None) -> str:
-        """Return where word of this task's end goes: where its client says, else as configured; "" for nowhere."""
+    def address_for(self, task: str, given: str | None) -> str:
+        """Return the URL to notify: the `given` one of the client, else the configured one; "" for none."""
         return given or self._of_tasks.get(task, self._default)
 
     def check(self, url: str) -> None:
-        """Raise AddressRefused unless word can be sent to `url`; its host is looked up only when it is sent."""
+        """Raise AddressRefused if `url` may not be notified. Its host is resolved only when the webhook is sent."""
         if self.signing is None or self.outbox is None:
-            raise AddressRefused(_NOT_HERE)
+            raise AddressRefused(_NOT_CONFIGURED)
         self.addresses.check_url(url)
 
-    def watch(self, result_id: str, url: str, owner: str) -> None:
-        """Send word to `url` when the work of this id has ended, if the Result is this owner's.
+    def register(self, result_id: str, url: str, owner: str) -> None:
+        """Notify `url` when the work of this id has ended, if the Result belongs to this owner.
 
-        Call it before the work is dispatched: a crash in between leaves a hook that is dropped after a day.
+        Call it before the work is dispatched: a crash in between leaves a hook that is removed after a day.
         Raises AddressRefused, IndexUnavailable.
         """
         self.check(url)
         if self.outbox is not None:
-            self.outbox.watch(PendingWebhook(id=result_id, url=url, owner=owner))
-            self._hear(result_id)
+            self.outbox.add(PendingWebhook(id=result_id, url=url, owner=owner))
+            self._listener(result_id)
 
-    def heard_by(self, hear: Callable[[str], None]) -> None:
-        """Tell `hear` of each id that is watched from now on: it is in this process that most of them end soon."""
-        self._hear = hear
+    def set_listener(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with each id that is registered from now on, so that this process subscribes to it."""
+        self._listener = listener
 
-    def forget(self, result_id: str) -> None:
-        """Send nothing: the work was not dispatched after all. Raises IndexUnavailable."""
+    def cancel(self, result_id: str) -> None:
+        """Remove the hook, because the work was not dispatched. Raises IndexUnavailable."""
         if self.outbox is not None:
-            self.outbox.done(result_id)
+            self.outbox.remove(result_id)
 
     def _check_configured(self, url: str) -> None:
         try:
@@ -75,5 +75,5 @@ class Webhooks:
             raise Misconfigured(f"RESULTSTORE_WEBHOOK_URL, or an offer's webhook_url: {error}") from error
 
 
-def _nobody_hears(_result_id: str) -> None:
-    """No thread of this process sends; those of another one look for themselves."""
+def _ignore(_result_id: str) -> None:
+    """Do nothing: this process sends no webhooks, and other processes poll for new ones."""

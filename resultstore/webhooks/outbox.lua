@@ -1,17 +1,17 @@
--- The webhooks that have not been sent. One Cluster slot. Times are of the server's clock: the gateways' differ.
--- KEYS  the hooks by id, the ids whose work has not ended (by when they came), the ids to be sent (by when)
--- ARGV  what; then
---   "watch" id hook    the hook waits for its work
---   "ended" id         its work has ended: it is due now, once
---   "lease" n ms       up to n hooks that are due, ids and hooks by turns; each is due again after ms
---   "again" id hook ms it is due after ms
---   "done" id          nothing more is to be sent
---   "waiting" from n   ids whose work has not ended, the oldest first, and by turns for how many seconds
+-- The webhooks that have not been delivered. One Cluster slot. The server's clock counts: the gateways' clocks differ.
+-- KEYS  the hooks by id; the ids whose work has not ended (by arrival); the ids to be sent (by due time)
+-- ARGV  operation; then
+--   "watch" id hook    store a hook that waits for its work
+--   "ended" id         make it due now, once, because its work has ended
+--   "lease" n ms       return up to n due hooks, ids and hooks in turn; each is due again after ms
+--   "again" id hook ms make it due after ms
+--   "done" id          remove it
+--   "waiting" from n   return ids whose work has not ended, the oldest first, each followed by its waiting time (s)
 local what, id = ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
 
--- What is no set and no hash was not written by us.
+-- A key of another type was written by another program.
 for at, wanted in ipairs({'hash', 'zset', 'zset'}) do
   local kind = redis.call('TYPE', KEYS[at]).ok
   if kind ~= 'none' and kind ~= wanted then redis.call('DEL', KEYS[at]) end

@@ -1,4 +1,4 @@
-"""Running: the threads of a gateway that notice ends and send word of them."""
+"""Running: the two threads of a gateway that detect ended work and send webhooks."""
 
 import asyncio
 import threading
@@ -16,14 +16,14 @@ from resultstore.webhooks.sending import TRY_S, WebhookSender
 def sending_webhooks(
     webhooks: Webhooks, store: Store, view: Callable[[Result], bytes]
 ) -> Iterator[WebhookSender | None]:
-    """Send for as long as the block lasts, on two threads; nothing where no secret is set.
+    """Send webhooks on two threads for the length of the block. Do nothing without a secret.
 
-    Any number of gateways may do this over one index: each hook is sent by one of them at a time.
+    Any number of gateways may do this on one index: a lease lets one of them send each hook.
 
     Args:
-        webhooks: what was left with the work.
-        store: whose Results.
-        view: what a receiver may see of a Result, as JSON.
+        webhooks: the registered hooks.
+        store: of the Results.
+        view: returns the public view of a Result as JSON.
     """
     if webhooks.signing is None or webhooks.outbox is None:
         yield None
@@ -32,7 +32,7 @@ def sending_webhooks(
     sending = WebhookSender(store, outbox, signing=webhooks.signing, addresses=webhooks.addresses, view=view)
     noticing = EndNotifier(store, outbox, ended=sending.wake)
     thread = threading.Thread(target=lambda: asyncio.run(sending.run()), name="resultstore-webhooks", daemon=True)
-    webhooks.heard_by(noticing.hear)
+    webhooks.set_listener(noticing.subscribe)
     noticing.start()
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""Sending: takes hooks that are due and sends each, until its receiver has it or a day is over."""
+"""WebhookSender: sends due hooks, with retries for a day."""
 
 import asyncio
 import hashlib
@@ -26,7 +26,7 @@ TRY_S: Final = 15.0  # Standard Webhooks, "Deliverability and reliability": 15 t
 FIRST_PAUSE_S: Final = 5.0
 LONGEST_PAUSE_S: Final = 4 * 3600.0
 LAST_TRY_S: Final = 24 * 3600.0
-_LEASE_S: Final = 60.0  # longer than a try with all that belongs to it; what a dead gateway held is due again then
+_LEASE_S: Final = 60.0  # longer than an attempt; the hooks of a gateway that died are due again then
 _POLL_S: Final = 1.0
 _ANSWER_BYTES: Final = 4096
 _KEPT_BODY_BYTES: Final = 64 * 1024
@@ -40,14 +40,14 @@ _log = Log(__name__)
 
 
 class WebhookSender:
-    """Belongs to one event loop; `wake` may come from any thread.
+    """Sends hooks on one event loop; only `wake` and `stop` may be called from other threads.
 
     Args:
-        store: whose Results.
-        outbox: what is due.
-        signing: makes the headers by which receivers know us.
-        addresses: what may be reached.
-        view: what a receiver may see of a Result, as JSON.
+        store: of the Results.
+        outbox: of the due hooks.
+        signing: signs the messages.
+        addresses: checks the addresses.
+        view: returns the public view of a Result as JSON.
     """
 
     def __init__(
@@ -70,24 +70,24 @@ class WebhookSender:
         self.sent_total = {"delivered": 0, "failed": 0, "given up": 0}
 
     def wake(self) -> None:
-        """Something is due."""
+        """Look for due hooks now."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._due.set)
 
     def stop(self) -> None:
-        """Take nothing more; what is being sent is finished."""
+        """Lease no more hooks; finish those that are being sent."""
         self._stopped = True
         self.wake()
 
     async def run(self) -> None:
-        """Send until stopped."""
+        """Send due hooks until stopped."""
         self._loop = asyncio.get_running_loop()
         sending: set[asyncio.Task[None]] = set()
         transport = GuardedTransport(self._addresses)
         async with httpx.AsyncClient(transport=transport, timeout=TRY_S, follow_redirects=False) as client:
             while not self._stopped:
                 self._due.clear()
-                for hook in await self._leased(CONCURRENCY - len(sending)):
+                for hook in await self._lease_due(CONCURRENCY - len(sending)):
                     task = asyncio.create_task(self._send(client, hook))
                     sending.add(task)
                     task.add_done_callback(sending.discard)
@@ -98,39 +98,39 @@ class WebhookSender:
                     continue
             await asyncio.gather(*sending, return_exceptions=True)
 
-    async def _leased(self, count: int) -> list[PendingWebhook]:
+    async def _lease_due(self, count: int) -> list[PendingWebhook]:
         if count <= 0:
             return []
         try:
             return await to_thread.run_sync(lambda: self._outbox.lease(count, lease_s=_LEASE_S))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the sending of all others
-            _log.warning("webhooks_not_taken", error=repr(error))
+        except Exception as error:  # noqa: BLE001 - one error must not end the loop
+            _log.warning("webhooks_not_leased", error=repr(error))
             return []
 
     async def _send(self, client: httpx.AsyncClient, hook: PendingWebhook) -> None:
-        """One try, and what follows from it. When Redis or the store is away, the lease ends and it is tried again."""
+        """Make one attempt and record its outcome. If a server is away, the hook is due again after its lease."""
         try:
-            body, outcome = await self._outcome(client, hook)
+            body, outcome = await self._attempt(client, hook)
             self.sent_total[outcome] += 1
-            _log.info("webhook", id=hook.id, outcome=outcome, tries=hook.tries + 1)
-            await to_thread.run_sync(self._settle, hook, body, outcome)
+            _log.info("webhook_attempted", id=hook.id, outcome=outcome, tries=hook.tries + 1)
+            await to_thread.run_sync(self._record, hook, body, outcome)
         except ResultStoreError as error:
-            _log.warning("webhook_not_settled", id=hook.id, error=str(error))
+            _log.warning("webhook_not_recorded", id=hook.id, error=str(error))
 
-    async def _outcome(self, client: httpx.AsyncClient, hook: PendingWebhook) -> tuple[bytes, str]:
-        """Return the message and how the try went; every error counts as one, whatever it is."""
+    async def _attempt(self, client: httpx.AsyncClient, hook: PendingWebhook) -> tuple[bytes, str]:
+        """Build and post the message. Return both; any error but Unavailable is a failed attempt."""
         body = hook.body
         try:
-            body = body or await to_thread.run_sync(self._body, hook)
-            return body, await self._tried(client, hook, body) if body else "given up"
+            body = body or await to_thread.run_sync(self._message, hook)
+            return body, await self._post(client, hook, body) if body else "given up"
         except Unavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - a hook that always fails must not be tried forever
+        except Exception as error:  # noqa: BLE001 - a hook that always fails must not be retried forever
             _log.warning("webhook_failed", id=hook.id, error=type(error).__name__)
             return body, "failed"
 
-    async def _tried(self, client: httpx.AsyncClient, hook: PendingWebhook, body: bytes) -> str:
-        """How it went: "delivered", "failed" (try again), or "given up": it is not wanted, or may not be reached."""
+    async def _post(self, client: httpx.AsyncClient, hook: PendingWebhook, body: bytes) -> str:
+        """Return "delivered", "failed" (retry), or "given up": answered with 410, or the address is not allowed."""
         message_id = "msg_" + hashlib.sha256(hook.id.encode()).hexdigest()[:32]
         headers = {
             "content-type": "application/json",
@@ -158,18 +158,18 @@ class WebhookSender:
             return "given up"
         return "delivered" if httpx.codes.is_success(status) else "failed"
 
-    def _settle(self, hook: PendingWebhook, body: bytes, outcome: str) -> None:
+    def _record(self, hook: PendingWebhook, body: bytes, outcome: str) -> None:
         now, first_at = time.time(), hook.first_at or time.time()
-        pause_s = pause(hook.tries)
+        pause_s = retry_pause_s(hook.tries)
         if outcome != "failed" or now + pause_s > first_at + LAST_TRY_S:
-            self._outbox.done(hook.id)
+            self._outbox.remove(hook.id)
             return
         kept = body if len(body) <= _KEPT_BODY_BYTES else b""
         again = msgspec.structs.replace(hook, tries=hook.tries + 1, first_at=first_at, body=kept)
-        self._outbox.again(again, after_s=pause_s)
+        self._outbox.retry_later(again, after_s=pause_s)
 
-    def _body(self, hook: PendingWebhook) -> bytes:
-        """The message; b"" when there is nothing to tell: the Result is gone, or somebody else's."""
+    def _message(self, hook: PendingWebhook) -> bytes:
+        """Return the message; b"" if the Result was deleted or belongs to another owner."""
         result = self._store.load(hook.id)
         if result is None or not result.terminal or result.owner != hook.owner:
             return b""
@@ -178,6 +178,6 @@ class WebhookSender:
         return msgspec.json.encode({"type": kind, "timestamp": at, "data": msgspec.Raw(self._view(result))})
 
 
-def pause(tries: int) -> float:
-    """Seconds until the next try after `tries` + 1 in vain: 5, 20, 80 ... s, at most 4 h, a quarter more or less."""
+def retry_pause_s(tries: int) -> float:
+    """Return the back-off after `tries` + 1 failed attempts: 5, 20, 80 ... s, at most 4 h, with 25 % jitter."""
     return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 4.0 ** min(tries, 20)) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter

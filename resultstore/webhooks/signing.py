@@ -1,4 +1,4 @@
-"""Signing: the headers by which a receiver knows a webhook (Standard Webhooks 1.0.0)."""
+"""WebhookSigner: the headers that authenticate a webhook (Standard Webhooks 1.0.0)."""
 
 import base64
 import binascii
@@ -10,28 +10,28 @@ from typing import Final
 from resultstore.model.errors import Misconfigured
 
 _PREFIX: Final = "whsec_"
-_LEAST_BYTES, _MOST_BYTES = 24, 64  # Standard Webhooks, "Signature scheme"
+_MIN_BYTES, _MAX_BYTES = 24, 64  # Standard Webhooks, "Signature scheme"
 
 
 class WebhookSigner:
-    """Signs with every secret, so that one can follow another while receivers still check the old one.
+    """Signs with every secret, so that secrets can be rotated while receivers still check the old one.
 
     Args:
-        secrets: `whsec_` and base64 of 24 to 64 bytes; several by spaces.
+        secrets: `whsec_` and the base64 of 24 to 64 bytes; several are separated by spaces.
 
-    Raises Misconfigured, which says nothing of the secret.
+    Raises Misconfigured; the message does not contain the secret.
     """
 
     def __init__(self, secrets: str) -> None:
         self._keys = [_key(one) for one in secrets.split()]
 
     def headers(self, message_id: str, body: bytes, *, now_s: int) -> Mapping[str, str]:
-        """The three headers of one attempt. The id is the same in every attempt: the receiver's key to notice repeats.
+        """Return the three headers of one attempt. Its id lets receivers find repeats.
 
         Args:
             message_id: without a full stop.
-            body: the bytes as they are sent.
-            now_s: seconds since the epoch; receivers refuse what is older than some minutes.
+            body: the bytes that are sent.
+            now_s: seconds since the epoch; receivers refuse a timestamp that is some minutes old.
         """
         signed = f"{message_id}.{now_s}.".encode() + body
         digests = [hmac.digest(key, signed, hashlib.sha256) for key in self._keys]
@@ -47,9 +47,9 @@ def _key(secret: str) -> bytes:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     except binascii.Error:
         key = b""
-    if not secret.startswith(_PREFIX) or not _LEAST_BYTES <= len(key) <= _MOST_BYTES:
+    if not secret.startswith(_PREFIX) or not _MIN_BYTES <= len(key) <= _MAX_BYTES:
         raise Misconfigured(
-            "RESULTSTORE_WEBHOOK_SECRET is whsec_ and the base64 of 24 to 64 random bytes: make one by "
+            "RESULTSTORE_WEBHOOK_SECRET must be whsec_ and the base64 of 24 to 64 random bytes: create one with "
             "`echo whsec_$(openssl rand -base64 32)`"
         )
     return key

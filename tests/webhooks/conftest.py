@@ -132,5 +132,5 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "FIRST_PAUSE_S", 0.05)
     monkeypatch.setattr(sending, "LONGEST_PAUSE_S", 0.05)
     monkeypatch.setattr(sending, "_POLL_S", 0.05)
-    monkeypatch.setattr(noticing, "LOOK_S", 0.1)
+    monkeypatch.setattr(noticing, "CHECK_S", 0.1)
     monkeypatch.setattr(noticing, "_WAIT_S", 0.05)

@@ -28,7 +28,7 @@ def left(gateway: Gateway) -> list[bytes]:
 def test_what_was_left_before_a_restart_is_sent_after_it(quick, made, receiver, one):
     before = made()
     with running(before):
-        before.webhooks.watch(one.id, receiver.url, "ann")
+        before.webhooks.register(one.id, receiver.url, "ann")
     before.store.save(one.moved(State.SUCCESS))
     assert receiver.got == []
 
@@ -39,8 +39,8 @@ def test_what_was_left_before_a_restart_is_sent_after_it(quick, made, receiver, 
 def test_an_end_that_was_never_announced_is_found(quick, gateway, receiver, one):
     index = gateway.store.index
     gateway.store.save(one.moved(State.SUCCESS))  # before anybody listened
-    gateway.webhooks.heard_by(lambda _: None)
-    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.webhooks.set_listener(lambda _: None)
+    gateway.webhooks.register(one.id, receiver.url, "ann")
     soon(lambda: receiver.got)
     assert index.client.exists(f"{index._names.prefix}rs:{{{one.id}}}")
 
@@ -48,7 +48,7 @@ def test_an_end_that_was_never_announced_is_found(quick, gateway, receiver, one)
 def test_an_end_is_noticed_at_once_and_not_by_the_next_look(gateway, receiver, one):
     soon(lambda: gateway.sending._loop)
     time.sleep(0.2)  # the first look is over; the next is 10 s away
-    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.webhooks.register(one.id, receiver.url, "ann")
     gateway.store.save(one)
     began = time.monotonic()
     gateway.store.save(one.moved(State.SUCCESS))
@@ -63,7 +63,7 @@ def test_of_many_gateways_one_sends_each(quick, made, receiver):
         for gateway in gateways:
             stack.enter_context(running(gateway))
         for n, one in enumerate(ids):
-            gateways[n % 3].webhooks.watch(one, f"{receiver.url}/{one}", "ann")
+            gateways[n % 3].webhooks.register(one, f"{receiver.url}/{one}", "ann")
             gateways[n % 3].store.save(Result(id=one, owner="ann", state=State.SUCCESS))
         soon(lambda: not left(gateways[0]), 20)
     assert sorted(path for path, _, _ in receiver.got) == sorted(f"/hook/{one}" for one in ids)
@@ -71,9 +71,9 @@ def test_of_many_gateways_one_sends_each(quick, made, receiver):
 
 def test_what_a_gateway_held_when_it_died_is_sent_by_another(quick, made, receiver, one, monkeypatch):
     dead = made()
-    dead.webhooks.watch(one.id, receiver.url, "ann")
+    dead.webhooks.register(one.id, receiver.url, "ann")
     dead.store.save(one.moved(State.SUCCESS))
-    assert dead.webhooks.outbox.ended(one.id)
+    assert dead.webhooks.outbox.mark_due(one.id)
     (held,) = dead.webhooks.outbox.lease(10, lease_s=0.4)
     assert held.id == one.id
     assert dead.webhooks.outbox.lease(10, lease_s=0.4) == []
@@ -97,7 +97,7 @@ def test_so_many_are_sent_at_a_time_and_no_more(quick, gateway, receiver):
     receiver.answer = slow
     for _ in range(40):
         one = uuid.uuid4().hex
-        gateway.webhooks.watch(one, receiver.url, "ann")
+        gateway.webhooks.register(one, receiver.url, "ann")
         gateway.store.save(Result(id=one, owner="ann", state=State.SUCCESS))
     soon(lambda: not left(gateway), 20)
     assert len(receiver.got) == 40
@@ -106,7 +106,7 @@ def test_so_many_are_sent_at_a_time_and_no_more(quick, gateway, receiver):
 
 def test_a_result_that_is_deleted_before_its_end_sends_nothing(quick, gateway, receiver, one):
     gateway.store.save(one)
-    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.webhooks.register(one.id, receiver.url, "ann")
     time.sleep(0.2)
     gateway.store.delete(one.id)
     soon(lambda: not left(gateway))
@@ -114,10 +114,10 @@ def test_a_result_that_is_deleted_before_its_end_sends_nothing(quick, gateway, r
 
 
 def test_work_that_was_not_dispatched_is_forgotten(quick, gateway, receiver, one, monkeypatch):
-    gateway.webhooks.watch(one.id, receiver.url, "ann")
-    gateway.webhooks.forget(one.id)
+    gateway.webhooks.register(one.id, receiver.url, "ann")
+    gateway.webhooks.cancel(one.id)
     assert left(gateway) == []
-    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.webhooks.register(one.id, receiver.url, "ann")
     monkeypatch.setattr(noticing, "_UNKNOWN_S", -1)  # as after a day
     soon(lambda: not left(gateway))
     assert receiver.got == []
@@ -129,7 +129,7 @@ def test_a_redis_that_was_away_loses_nothing_that_it_kept(quick, tmp_path, setti
     store = Store(index=RedisIndex(server.url), blobs=None, signer=None, settings=settings)
     try:
         with running(Gateway(store, Webhooks(store))) as gateway:
-            gateway.webhooks.watch(one.id, receiver.url, "ann")
+            gateway.webhooks.register(one.id, receiver.url, "ann")
             store.save(one)
             server.stop()
             time.sleep(0.3)

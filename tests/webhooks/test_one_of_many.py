@@ -16,7 +16,7 @@ def watched(gateway: Gateway, url: str, count: int) -> list[Result]:
     made = [Result(id=f"{number}-{uuid.uuid4().hex}", owner="ann", state=State.STARTED) for number in range(count)]
     for one in made:
         gateway.store.save(one)
-        gateway.webhooks.watch(one.id, url, "ann")
+        gateway.webhooks.register(one.id, url, "ann")
     return made
 
 
@@ -36,7 +36,7 @@ def test_a_record_that_cannot_be_read_keeps_no_webhook(quick, gateway, receiver)
 
 def test_any_error_leaves_both_threads_at_work(quick, gateway, receiver, monkeypatch):
     outbox, failures = gateway.webhooks.outbox, []
-    for name in ("lease", "waiting"):
+    for name in ("lease", "read_waiting"):
         whole = getattr(outbox, name)
 
         def failing(*args, name=name, whole=whole, **options):

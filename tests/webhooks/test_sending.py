@@ -17,7 +17,7 @@ from resultstore.model.result import Failure, Result, State
 from resultstore.webhooks import sending
 from resultstore.webhooks.outbox import PendingWebhook, WebhookOutbox
 from resultstore.webhooks.running import sending_webhooks
-from resultstore.webhooks.sending import pause
+from resultstore.webhooks.sending import retry_pause_s
 from resultstore.webhooks.signing import WebhookSigner
 from tests.webhooks.conftest import SECRET, running, soon, with_status
 
@@ -28,7 +28,7 @@ def one():
 
 
 def test_the_end_of_work_is_sent_once_and_its_signature_holds(gateway, receiver, one):
-    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.webhooks.register(one.id, receiver.url, "ann")
     gateway.store.save(one)
     time.sleep(0.1)
     assert receiver.got == []
@@ -78,7 +78,7 @@ def test_a_secret_of_another_form_is_refused_without_being_told(secret):
     ],
 )
 def test_other_ends_are_sent_too(gateway, receiver, one, end, kind):
-    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.webhooks.register(one.id, receiver.url, "ann")
     gateway.store.save(msgspec.structs.replace(one, **end))
     soon(lambda: receiver.got)
     assert json.loads(receiver.got[0][2])["type"] == kind
@@ -86,7 +86,7 @@ def test_other_ends_are_sent_too(gateway, receiver, one, end, kind):
 
 def test_a_receiver_that_fails_is_tried_again_with_the_same_message(quick, gateway, receiver, one):
     receiver.answer = with_status(500, 404, 302, 200, headers={"Location": "/elsewhere"})
-    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.webhooks.register(one.id, receiver.url, "ann")
     gateway.store.save(one.moved(State.SUCCESS))
 
     soon(lambda: gateway.sending.sent_total["delivered"])
@@ -101,7 +101,7 @@ def test_a_receiver_that_fails_is_tried_again_with_the_same_message(quick, gatew
 
 def test_gone_ends_it(quick, gateway, receiver, one):
     receiver.answer = with_status(410)
-    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.webhooks.register(one.id, receiver.url, "ann")
     gateway.store.save(one.moved(State.SUCCESS))
     soon(lambda: gateway.sending.sent_total["given up"])
     time.sleep(0.3)
@@ -111,7 +111,7 @@ def test_gone_ends_it(quick, gateway, receiver, one):
 def test_after_a_day_it_is_given_up(quick, gateway, receiver, one, monkeypatch):
     monkeypatch.setattr(sending, "LAST_TRY_S", 0.3)
     receiver.answer = with_status(500)
-    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.webhooks.register(one.id, receiver.url, "ann")
     gateway.store.save(one.moved(State.SUCCESS))
     soon(lambda: gateway.sending.sent_total["failed"] > 1)
     soon(lambda: not gateway.store.index.client.keys(f"{gateway.store.index._names.prefix}rs:{{webhooks}}*"))
@@ -125,7 +125,7 @@ def test_after_a_day_it_is_given_up(quick, gateway, receiver, one, monkeypatch):
 )
 def test_an_address_kept_before_it_was_checked_ends(quick, gateway, receiver, one, url):
     address = url.format(port=receiver.server_port, long="a" * 64)
-    gateway.webhooks.outbox.watch(PendingWebhook(id=one.id, url=address, owner="ann"))
+    gateway.webhooks.outbox.add(PendingWebhook(id=one.id, url=address, owner="ann"))
     gateway.store.save(one.moved(State.SUCCESS))
 
     soon(lambda: gateway.sending.sent_total["given up"] + gateway.sending.sent_total["failed"])
@@ -140,7 +140,7 @@ def test_every_error_counts_as_a_try(quick, made, receiver, one, *, monkeypatch,
 
     gateway = made()
     with sending_webhooks(gateway.webhooks, gateway.store, view) as tried:
-        gateway.webhooks.watch(one.id, receiver.url, "ann")
+        gateway.webhooks.register(one.id, receiver.url, "ann")
         gateway.store.save(one.moved(State.SUCCESS))
 
         soon(lambda: tried.sent_total["failed"] > 1)
@@ -148,10 +148,10 @@ def test_every_error_counts_as_a_try(quick, made, receiver, one, *, monkeypatch,
 
 
 def test_pauses_grow_to_hours_and_differ():
-    assert all(3.75 <= pause(0) <= 6.25 for _ in range(100))
-    assert all(60 <= pause(2) <= 100 for _ in range(100))
-    assert all(10_800 <= pause(50) <= 18_000 for _ in range(100))
-    assert len({pause(3) for _ in range(10)}) > 1
+    assert all(3.75 <= retry_pause_s(0) <= 6.25 for _ in range(100))
+    assert all(60 <= retry_pause_s(2) <= 100 for _ in range(100))
+    assert all(10_800 <= retry_pause_s(50) <= 18_000 for _ in range(100))
+    assert len({retry_pause_s(3) for _ in range(10)}) > 1
 
 
 def test_a_long_answer_is_not_read_and_a_slow_one_is_left(quick, gateway, receiver, one, monkeypatch):
@@ -169,7 +169,7 @@ def test_a_long_answer_is_not_read_and_a_slow_one_is_left(quick, gateway, receiv
             sent.append(65536)
 
     receiver.answer = endless
-    gateway.webhooks.watch(one.id, receiver.url, "ann")
+    gateway.webhooks.register(one.id, receiver.url, "ann")
     gateway.store.save(one.moved(State.SUCCESS))
 
     soon(lambda: gateway.sending.sent_total["delivered"])
@@ -179,7 +179,7 @@ def test_a_long_answer_is_not_read_and_a_slow_one_is_left(quick, gateway, receiv
 
 def test_nothing_is_sent_to_a_place_that_may_not_be_reached_any_more(quick, made, receiver, one):
     before = made()
-    before.webhooks.watch(one.id, receiver.url, "ann")
+    before.webhooks.register(one.id, receiver.url, "ann")
     before.store.save(one.moved(State.SUCCESS))
     after = made()
     after.webhooks.addresses._private = ()
@@ -189,7 +189,7 @@ def test_nothing_is_sent_to_a_place_that_may_not_be_reached_any_more(quick, made
 
 
 def test_what_others_own_is_not_told(quick, gateway, receiver, one):
-    gateway.webhooks.watch(one.id, receiver.url, "bob")
+    gateway.webhooks.register(one.id, receiver.url, "bob")
     gateway.store.save(one.moved(State.SUCCESS))
     soon(lambda: gateway.sending.sent_total["given up"])
     assert receiver.got == []
@@ -210,16 +210,16 @@ def test_a_hook_that_was_written_into_redis_by_somebody_else_is_thrown_away(quic
 def test_the_hook_of_one_result_is_none_of_another(gateway, receiver, one):
     """A genuine document under a foreign id: it would send that one's end."""
     outbox: WebhookOutbox = gateway.webhooks.outbox
-    document = outbox._written(PendingWebhook(id=one.id, url=receiver.url, owner="ann"))
-    assert outbox._read(b"another", document) is None
-    assert outbox._read(one.id.encode(), document).url == receiver.url
+    document = outbox._encode(PendingWebhook(id=one.id, url=receiver.url, owner="ann"))
+    assert outbox._decode_or_remove(b"another", document) is None
+    assert outbox._decode_or_remove(one.id.encode(), document).url == receiver.url
 
 
 def test_a_private_address_is_refused_when_it_is_left(made, one):
     gateway = made()
     for url in ("http://10.0.0.1/", "http://127.0.0.1:22/", "ftp://example.com/"):
         with pytest.raises(AddressRefused):
-            gateway.webhooks.watch(one.id, url, "ann")
+            gateway.webhooks.register(one.id, url, "ann")
     assert gateway.store.index.client.keys(f"{gateway.store.index._names.prefix}*") == []
 
 
@@ -227,4 +227,4 @@ def test_without_a_secret_webhooks_are_refused_by_name(made, one, settings, rece
     gateway = made()
     gateway.store.settings = dataclasses.replace(settings, webhook_secret="")
     with pytest.raises(AddressRefused, match="RESULTSTORE_WEBHOOK_SECRET"):
-        type(gateway.webhooks)(gateway.store).watch(one.id, receiver.url, "ann")
+        type(gateway.webhooks)(gateway.store).register(one.id, receiver.url, "ann")

@@ -111,7 +111,7 @@ class TaskStarter:
         return visible(self._store, caller, order.id)
 
     def _sent(self, dispatcher: Dispatcher, order: Order, *, webhook_url: str) -> None:
-        webhook_url = self._webhooks.address(order.task, webhook_url)
+        webhook_url = self._webhooks.address_for(order.task, webhook_url)
         size_bytes = 0 if order.source is None else order.source.stored_bytes
         life_s = self._store.settings.results.expires_s
         try:
@@ -119,13 +119,13 @@ class TaskStarter:
             if size_bytes:
                 self._quotas.take_room(order.owner, order.id, size_bytes=size_bytes, ttl_s=life_s)
             if webhook_url:
-                self._webhooks.watch(order.id, webhook_url, order.owner)
+                self._webhooks.register(order.id, webhook_url, order.owner)
             dispatcher.send(order)
         except Exception:
             self._quotas.leave(QuotaKind.RUNNING, order.owner, order.id)
             self._quotas.leave_room(order.owner, order.id)
             if webhook_url:
-                self._webhooks.forget(order.id)
+                self._webhooks.cancel(order.id)
             raise
 
     def _needed(self) -> Dispatcher:

@@ -64,8 +64,8 @@ class TicketService:
             ticket, _ = self.issuer.begin(
                 checked, owner=owner, upload_id=new_id, part_size_bytes=part_size_bytes, untold=untold
             )
-            if address := self._webhooks.address(checked.task, webhook_url):
-                self._webhooks.watch(new_id, address, owner)
+            if address := self._webhooks.address_for(checked.task, webhook_url):
+                self._webhooks.register(new_id, address, owner)
         except Exception:
             self.withdraw(owner, new_id)
             raise
@@ -84,7 +84,7 @@ class TicketService:
         self._quotas.leave(QuotaKind.TICKETS, owner, upload_id)
         self._quotas.leave_room(owner, upload_id)
         self.issuer.withdraw(upload_id, owner=owner)
-        self._webhooks.forget(upload_id)
+        self._webhooks.cancel(upload_id)
 
     def mine(self, caller: Caller, upload_id: str, *, signed: str = "") -> tuple[Ticket, str]:
         """The ticket and the Result's state, if this caller may see it; else as if there were none.
@@ -142,4 +142,4 @@ class TicketService:
             detail = "it is being completed at this moment: look at the result of the same id"
             raise Problem(HTTPStatus.CONFLICT, "upload-over", detail)
         self._quotas.leave(QuotaKind.TICKETS, ticket.owner, ticket.id)
-        self._webhooks.forget(ticket.id)
+        self._webhooks.cancel(ticket.id)

@@ -195,7 +195,7 @@ def test_sentinels_without_the_name_of_a_master_are_refused():
 )
 def test_database_that_is_no_number_is_refused(url: str):
     app = Celery("client", broker="memory://", backend=f"resultstore+{url}", set_as_current=False)
-    with pytest.raises(Misconfigured, match="no URL of a Redis"):
+    with pytest.raises(Misconfigured, match="not the URL of a Redis"):
         app.backend  # noqa: B018 - it is made at first use
 
 
