@@ -1,1 +1,1 @@
-"""Logs, tracing, and what must never appear in them. Nothing here knows a Store."""
+"""Logs, tracing, and the redaction of secrets in them. Nothing here uses a Store."""

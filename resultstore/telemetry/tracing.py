@@ -1,4 +1,4 @@
-"""Tracing: where OpenTelemetry spans go, and what is cut out of them before they do. Needs the extra `tracing`."""
+"""Tracing: exports OpenTelemetry spans without secrets. Needs the extra `tracing`."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,17 +12,17 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 from resultstore.telemetry.redaction import cut_secrets
 
-_UNNAMED: Final = "unknown_service"  # OpenTelemetry's own word, where OTEL_SERVICE_NAME says nothing
+_UNNAMED: Final = "unknown_service"  # OpenTelemetry's default without OTEL_SERVICE_NAME
 
 
 def open_provider(service: str, *, exporter: SpanExporter | None = None) -> TracerProvider:
-    """What makes the spans of one process. Make it after a fork: a thread of its own sends them.
+    """Return the tracer provider of one process. Call it after a fork, because it starts a thread.
 
     Args:
-        service: what the process is called, unless OTEL_SERVICE_NAME says otherwise.
-        exporter: sends them; by default OTLP over HTTP, as the OTEL_EXPORTER_OTLP_* variables say.
+        service: the name of the process, unless OTEL_SERVICE_NAME is set.
+        exporter: sends the spans; by default OTLP over HTTP, configured by the OTEL_EXPORTER_OTLP_* variables.
     """
-    found = Resource.create()  # what the OTEL_* variables say
+    found = Resource.create()  # configured by the OTEL_* variables
     if str(found.attributes[SERVICE_NAME]).startswith(_UNNAMED):
         found = found.merge(Resource({SERVICE_NAME: service}))
     provider = TracerProvider(resource=found)
@@ -31,30 +31,30 @@ def open_provider(service: str, *, exporter: SpanExporter | None = None) -> Trac
 
 
 class RedactingExporter(SpanExporter):
-    """Cuts signatures, tokens and passwords out of every text of a span: URLs and messages of exceptions carry them.
+    """Removes signatures, tokens and passwords from every text of a span, such as URLs and error messages.
 
     Args:
-        exporter: sends what is left.
+        exporter: sends the redacted spans.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send them."""
+        """Redact the spans, and send them."""
         return self._exporter.export([_cut(one) for one in spans])
 
     def shutdown(self) -> None:
-        """Send nothing more."""
+        """Shut the exporter down."""
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Send at once what waits."""
+        """Send all waiting spans now."""
         return self._exporter.force_flush(timeout_millis)
 
 
 def _cut(span: ReadableSpan) -> ReadableSpan:
-    said = span.status.description
+    description = span.status.description
     return ReadableSpan(
         name=cut_secrets(span.name),
         context=span.context,
@@ -64,7 +64,7 @@ def _cut(span: ReadableSpan) -> ReadableSpan:
         events=[Event(one.name, attributes=_cut_all(one.attributes), timestamp=one.timestamp) for one in span.events],
         links=span.links,
         kind=span.kind,
-        status=Status(span.status.status_code, None if said is None else cut_secrets(said)),
+        status=Status(span.status.status_code, None if description is None else cut_secrets(description)),
         start_time=span.start_time,
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,

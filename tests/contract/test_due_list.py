@@ -1,4 +1,4 @@
-"""Due: names whose time has come, on either index."""
+"""DueList: names become due, on either index."""
 
 import uuid
 
@@ -12,7 +12,7 @@ def due(index):
     return DueList(index, f"rs:{{{uuid.uuid4().hex}}}:late")
 
 
-def test_only_what_is_due_is_named_the_oldest_first(due):
+def test_only_due_names_are_returned_oldest_first(due):
     due.add("later", after_s=60)
     due.add("second", after_s=-5)
     due.add("first", after_s=-50)
@@ -21,14 +21,14 @@ def test_only_what_is_due_is_named_the_oldest_first(due):
     assert due.read_due(count=1) == ["first"]
 
 
-def test_a_name_is_never_due_earlier_than_it_was(due):
+def test_a_name_keeps_its_later_time(due):
     due.add("a", after_s=60)
     due.add("a", after_s=-5)
 
     assert due.read_due(count=10) == []
 
 
-def test_what_was_removed_is_not_named(due):
+def test_a_removed_name_is_never_due(due):
     due.add("a", after_s=-5)
 
     due.remove("a")

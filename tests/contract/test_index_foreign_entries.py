@@ -1,4 +1,4 @@
-"""Entries that resultstore did not write: of one in a list nobody is kept from the others."""
+"""Foreign entries in lists: the others are still returned."""
 
 import uuid
 
@@ -13,7 +13,7 @@ from resultstore.model.result import Result
 
 @pytest.fixture
 def redis_index(index):
-    """The drivers whose lists others can write to."""
+    """Drivers whose lists other programs can write to."""
     if isinstance(index, MemoryIndex):
         pytest.skip("a process's own memory has no other writer")
     return index

@@ -1,4 +1,4 @@
-"""The contract of ListsOwned: what every driver lists of an owner, for how long, and what it forgets."""
+"""Contract of OwnerLists: what each driver lists of an owner, for how long, and what it removes."""
 
 import math
 import time
@@ -36,7 +36,7 @@ def until(what) -> None:
 
 
 @pytest.mark.parametrize("lasts_s", [600, None])
-def test_what_is_stored_stays_listed_without_its_record(index, owner, lasts_s):
+def test_a_stored_result_is_listed_without_its_record(index, owner, lasts_s):
     stored, small = sealed(owner, lasts_s=lasts_s), Result(id=uuid.uuid4().hex, owner=owner, state=State.SUCCESS)
     for one in (stored, small):
         index.save(one, ttl_s=1)
@@ -47,7 +47,7 @@ def test_what_is_stored_stays_listed_without_its_record(index, owner, lasts_s):
     assert stored.id in index.listing.everything(owner)
 
 
-def test_what_is_stored_leaves_the_list_when_it_expires(index, owner):
+def test_an_expired_result_leaves_the_list(index, owner):
     index.save(sealed(owner, lasts_s=2), ttl_s=1)
     index.save(sealed(owner), ttl_s=60)
 
@@ -61,23 +61,23 @@ def test_parts_of_unfinished_work_are_stored_too(index, owner):
     )  # fmt: skip
     running = Result(id=uuid.uuid4().hex, owner=owner, state=State.PROGRESS, artifacts=(part,))
     index.save(running, ttl_s=60)
-    index.save(running.moved(State.FAILURE, artifacts=()), ttl_s=60)  # whose record names fewer of them
+    index.save(running.moved(State.FAILURE, artifacts=()), ttl_s=60)  # the record names fewer of them
     index.delete(running.id)
 
     assert listed(index, owner) == [running.id]
 
 
-def test_the_newest_comes_first_by_when_it_was_made(index, owner):
+def test_results_are_listed_by_creation_newest_first(index, owner):
     made = [sealed(owner, created_at=float(at)) for at in (2, 3, 1)]
     for one in made:
         index.save(one, ttl_s=60)
     index.delete(made[0].id)
-    index.save(made[0].moved(State.SUCCESS, created_at=None, changed_at=9.0), ttl_s=60)  # read from its seal again
+    index.save(made[0].moved(State.SUCCESS, created_at=None, changed_at=9.0), ttl_s=60)  # restored from its seal
 
     assert list(index.listing.owned(owner)) == [Owned(made[1].id, 3.0), Owned(made[0].id, 2.0), Owned(made[2].id, 1.0)]
 
 
-def test_what_is_noted_before_it_is_stored_is_listed(index, owner):
+def test_an_enlisted_id_is_listed_before_storing(index, owner):
     index.owners.enlist(owner, "listed", made_at=5.0, stored_until=math.inf)
     index.owners.enlist(owner, "argument", made_at=None, stored_until=time.time() + 600)
 
@@ -85,7 +85,7 @@ def test_what_is_noted_before_it_is_stored_is_listed(index, owner):
     assert set(index.listing.everything(owner)) == {"listed", "argument"}
 
 
-def test_unlisted_ids_are_still_known_to_be_stored(index, owner):
+def test_unlisted_ids_stay_recorded_as_stored(index, owner):
     index.owners.enlist(owner, "one", made_at=5.0, stored_until=math.inf)
 
     index.owners.unlist(owner, ["one"])
@@ -93,14 +93,14 @@ def test_unlisted_ids_are_still_known_to_be_stored(index, owner):
     assert (listed(index, owner), index.listing.everything(owner)) == ([], ["one"])
 
 
-def test_forgotten_ids_are_noted_nowhere(index, owner):
+def test_a_forgotten_id_is_on_no_list(index, owner):
     index.owners.enlist(owner, "one", made_at=5.0, stored_until=math.inf)
     index.owners.enlist(owner, "two", made_at=5.0, stored_until=math.inf)
 
     index.owners.forget(owner, "one")
 
     assert (listed(index, owner), index.listing.everything(owner)) == (["two"], ["two"])
-    assert index.events.last_event_id(owner) == "0-0", "nobody is told"
+    assert index.events.last_event_id(owner) == "0-0", "nothing is announced"
 
 
 def test_a_deleted_id_is_on_no_list(index, owner):
@@ -133,6 +133,6 @@ def test_erasing_leaves_other_owners_alone(index, owner):
         return [len(index.listing.everything(one)), index.events.last_event_id(one) != "0-0", *kept]
 
     assert left(other) == [2, True, b"1", b"1"]
-    if left(owner)[0]:  # a record itself is deleted by whoever erases: in memory, it alone tells whose it is
+    if left(owner)[0]:  # the caller deletes the records; in memory, only they name the owner
         assert index.listing.everything(owner) == [one.id for one in index.listing.owned(owner)]
     assert left(owner)[1:] == [False, None, None]

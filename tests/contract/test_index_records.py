@@ -1,4 +1,4 @@
-"""The contract of Index, records: what every driver keeps, for how long, and what may stand in its place."""
+"""Contract of Index, records: what each driver stores, for how long, and what may replace it."""
 
 import threading
 import time
@@ -19,16 +19,16 @@ UNFINISHED = [State.PENDING, State.RECEIVED, State.STARTED, State.PROGRESS, Stat
 TERMINAL = [State.FAILURE, State.REVOKED, State.SUCCESS]
 
 
-def test_a_driver_is_an_index_that_can_list(index):
+def test_each_driver_implements_the_index_contract(index):
     assert isinstance(index, Index)
 
 
-def test_an_unknown_id_is_none_and_not_an_error(index, one):
+def test_an_unknown_id_returns_none(index, one):
     assert index.load(one.id) is None
     assert index.peek(one.id) is None
 
 
-def test_a_result_with_every_field_is_loaded_as_it_was_saved(index, one):
+def test_every_field_is_loaded_as_saved(index, one):
     artifact = Artifact(
         id=one.id, name="page", file_name="page.pdf", key="k", etag="e", size_bytes=9, media_type="application/pdf",
         sha256="ab", stored_bytes=9, expires_at=99, metadata={"pages": 3},
@@ -43,7 +43,7 @@ def test_a_result_with_every_field_is_loaded_as_it_was_saved(index, one):
     assert index.load(one.id) == full
 
 
-def test_a_peek_has_the_small_fields_and_leaves_out_what_is_big(index, one):
+def test_peek_leaves_out_large_fields(index, one):
     index.save(one.moved(State.SUCCESS, value=b"4", task="tasks.add"), ttl_s=60)
     assert index.peek(one.id) == one.moved(State.SUCCESS, value=b"4", task="tasks.add")
 
@@ -61,7 +61,7 @@ def test_success_is_never_overwritten(index, one, over, later):
     assert index.load(one.id) == one.moved(State.SUCCESS, value=b"first")
 
 
-def test_a_success_whose_value_lies_beside_is_not_overwritten_by_one_with_the_same_record(index, one):
+def test_a_success_with_another_large_value_is_kept(index, one):
     index.save(one.moved(State.SUCCESS, value=b"a" * 500), ttl_s=60)
     assert not index.save(one.moved(State.SUCCESS, value=b"b" * 500), ttl_s=60)
     assert index.load(one.id).value == b"a" * 500
@@ -76,27 +76,27 @@ def test_a_transition_replaces_everything_but_success(index, one, before, after)
 
 
 @pytest.mark.parametrize("state", UNFINISHED)
-def test_what_was_sealed_is_put_back_over_an_unfinished_record(index, one, state):
+def test_a_sealed_result_replaces_an_unfinished_record(index, one, state):
     index.save(one.moved(state), ttl_s=60)
     assert index.save(one.moved(State.SUCCESS, sealed=True), ttl_s=60, over=Overwrite.IF_UNFINISHED)
     assert index.peek(one.id).sealed
 
 
 @pytest.mark.parametrize("state", TERMINAL)
-def test_what_was_sealed_is_not_put_back_over_a_terminal_record(index, one, state):
+def test_a_sealed_result_replaces_no_terminal_record(index, one, state):
     index.save(one.moved(state), ttl_s=60)
     assert not index.save(one.moved(State.SUCCESS, sealed=True), ttl_s=60, over=Overwrite.IF_UNFINISHED)
     assert not index.peek(one.id).sealed
 
 
 @pytest.mark.parametrize("over", Overwrite)
-def test_where_nothing_stands_every_save_is_written(index, one, over):
+def test_every_save_is_written_without_a_record(index, one, over):
     assert index.save(one.moved(State.STARTED), ttl_s=60, over=over)
     assert index.peek(one.id).state == State.STARTED
 
 
 @pytest.mark.parametrize("state", [*UNFINISHED, *TERMINAL])
-def test_work_is_announced_only_where_no_record_stands(index, one, state):
+def test_work_is_announced_only_without_a_record(index, one, state):
     assert index.save(one.moved(state), ttl_s=60, over=Overwrite.IF_ABSENT)
     assert not index.save(one.moved(state), ttl_s=60, over=Overwrite.IF_ABSENT)
     assert not index.save(one.moved(State.PENDING, value=b"x"), ttl_s=60, over=Overwrite.IF_ABSENT)
@@ -104,14 +104,14 @@ def test_work_is_announced_only_where_no_record_stands(index, one, state):
 
 
 @pytest.mark.parametrize("over", [Overwrite.UNLESS_SUCCESS, Overwrite.IF_UNFINISHED])
-def test_the_same_save_twice_leaves_what_one_leaves_and_both_are_told_so(index, one, over):
+def test_a_repeated_save_is_idempotent(index, one, over):
     done = one.moved(State.SUCCESS, value=b"v" * 500)
     assert index.save(done, ttl_s=60, over=over)
     assert index.save(done, ttl_s=60, over=over)
     assert index.load(one.id) == done
 
 
-def test_of_many_that_announce_the_same_work_exactly_one_is_told_that_it_did(index, one):
+def test_one_of_many_announcements_wins(index, one):
     def announce(n):
         return index.save(one.moved(State.PENDING, worker=str(n)), ttl_s=60, over=Overwrite.IF_ABSENT)
 
@@ -121,7 +121,7 @@ def test_of_many_that_announce_the_same_work_exactly_one_is_told_that_it_did(ind
     assert index.peek(one.id).worker == str(told.index(True))
 
 
-def test_success_wins_whatever_16_threads_race_for(index):
+def test_success_wins_a_race_of_16_threads(index):
     for _ in range(10):
         result_id = uuid.uuid4().hex
         start = threading.Barrier(16)
@@ -137,7 +137,7 @@ def test_success_wins_whatever_16_threads_race_for(index):
         assert index.load(result_id) == Result(id=result_id, state=State.SUCCESS, worker="0")
 
 
-def test_of_16_successes_the_first_stands_and_only_its_writer_is_told_so(index, one):
+def test_the_first_of_16_successes_wins(index, one):
     start = threading.Barrier(16)
 
     def attempt(n):
@@ -151,7 +151,7 @@ def test_of_16_successes_the_first_stands_and_only_its_writer_is_told_so(index, 
 
 
 @pytest.mark.parametrize("value", [b"small", b"v" * 500])
-def test_a_record_is_gone_when_its_time_is_over_and_not_before(index, one, value):
+def test_a_record_expires_on_time(index, one, value):
     index.save(one.moved(State.SUCCESS, value=value), ttl_s=1)
     assert index.load(one.id) is not None
     assert gone_within(index, one.id, 2.0)
@@ -159,18 +159,18 @@ def test_a_record_is_gone_when_its_time_is_over_and_not_before(index, one, value
     assert index.save(one.moved(State.FAILURE), ttl_s=60, over=Overwrite.IF_ABSENT)
 
 
-def test_a_record_whose_time_was_over_before_it_was_saved_is_gone_at_once(index, one):
+def test_an_expired_record_is_gone_at_once(index, one):
     index.save(one, ttl_s=-5)
     assert gone_within(index, one.id, 0.1)
 
 
-def test_the_last_save_says_how_long_a_record_lives(index, one):
+def test_the_last_save_sets_the_expiry(index, one):
     index.save(one.moved(State.PENDING, value=b"v" * 500), ttl_s=1)
     index.save(one.moved(State.STARTED, value=b"v" * 500), ttl_s=None)
     assert not gone_within(index, one.id, 1.2)
 
 
-def test_a_deleted_record_is_gone_and_deleting_it_again_is_no_error(index, one):
+def test_a_record_can_be_deleted_twice(index, one):
     index.save(one.moved(State.SUCCESS, value=b"v" * 500), ttl_s=60)
     index.delete(one.id)
     index.delete(one.id)
@@ -179,19 +179,19 @@ def test_a_deleted_record_is_gone_and_deleting_it_again_is_no_error(index, one):
     assert index.load(one.id) == one
 
 
-def test_what_lay_beside_an_older_record_is_gone_with_it(index, one):
+def test_larger_parts_of_an_older_record_are_deleted(index, one):
     index.save(one.moved(State.RETRY, traceback="old", value=b"v" * 500), ttl_s=60)
     index.save(one.moved(State.SUCCESS, value=b"4"), ttl_s=60)
     assert index.load(one.id) == one.moved(State.SUCCESS, value=b"4")
 
 
-def test_a_nonce_that_is_none_is_refused_before_anything_is_written(index, one):
+def test_an_invalid_nonce_is_refused_before_any_write(index, one):
     with pytest.raises(BadReference, match=one.id):
         index.save(one.moved(State.SUCCESS, nonce="nope"), ttl_s=60)
     assert index.load(one.id) is None
 
 
-def test_an_owners_ids_are_listed_newest_first_and_nobody_elses(index):
+def test_only_the_owners_ids_are_listed_newest_first(index):
     owner, other = uuid.uuid4().hex, uuid.uuid4().hex
     ids = [uuid.uuid4().hex for _ in range(5)]
     for n, result_id in enumerate(ids):
@@ -214,7 +214,7 @@ def test_deleted_and_expired_ids_are_not_listed(index):
     assert list(index.listing.ids(owner=owner)) == [kept.id]
 
 
-def test_anybodys_ids_are_listed_once_each_up_to_the_limit(index):
+def test_all_ids_are_listed_once_within_the_limit(index):
     saved = {uuid.uuid4().hex for _ in range(30)}
     for result_id in saved:
         index.save(Result(id=result_id, state=State.SUCCESS, value=b"v" * 500), ttl_s=60)

@@ -1,4 +1,4 @@
-"""The contract of Buries: a tombstone stands in every driver, and no save replaces it."""
+"""Contract of Index, tombstones: no save replaces one, in any driver."""
 
 import time
 import uuid
@@ -42,13 +42,13 @@ def test_no_save_replaces_a_tombstone(index, one, over, later):
     assert one.id not in list(index.listing.ids(limit=1_000_000))
 
 
-def test_burying_again_is_no_error(index, one):
+def test_a_tombstone_can_be_written_twice(index, one):
     for owner in ("ann", ""):
         index.write_tombstone(one.id, owner=owner, ttl_s=60)
         assert (index.load(one.id).deleted, index.load(one.id).owner) == (True, owner)
 
 
-def test_whoever_watches_learns_of_the_deletion(index, one):
+def test_watchers_are_notified_of_the_deletion(index, one):
     index.save(one, ttl_s=60)
     with index.events.watch(one.id) as watch:
         index.write_tombstone(one.id, owner="", ttl_s=60)
@@ -58,7 +58,7 @@ def test_whoever_watches_learns_of_the_deletion(index, one):
     assert event == Event(one.id, DELETED)
 
 
-def test_a_tombstone_ends_with_its_time(index, one):
+def test_a_tombstone_expires(index, one):
     index.write_tombstone(one.id, owner="", ttl_s=1)
     end = time.monotonic() + 20
     while index.load(one.id) is not None:
@@ -67,7 +67,7 @@ def test_a_tombstone_ends_with_its_time(index, one):
     assert index.save(one, ttl_s=60)
 
 
-def test_an_owners_list_names_nothing_buried(index):
+def test_an_owners_list_omits_deleted_results(index):
     owner = uuid.uuid4().hex
     ids = [uuid.uuid4().hex for _ in range(3)]
     for one in ids:
@@ -78,7 +78,7 @@ def test_an_owners_list_names_nothing_buried(index):
     assert set(index.listing.ids(owner=owner)) == {ids[0], ids[2]}
 
 
-def test_a_custom_state_of_that_name_is_no_tombstone(index, one):
+def test_a_custom_state_is_no_tombstone(index, one):
     index.save(one.moved(DELETED, value=b"theirs"), ttl_s=60)
     assert not index.load(one.id).deleted
     assert index.save(one.moved(State.SUCCESS), ttl_s=60)

@@ -1,4 +1,4 @@
-"""Records that cannot be read: of one newer or damaged record nobody is kept from the others, in every driver."""
+"""Unreadable records: a newer or damaged record does not hide the others, in any driver."""
 
 import uuid
 
@@ -22,7 +22,7 @@ SPOILED = {
 
 
 def spoil(index, result_id: str, main: bytes) -> None:
-    """Write bytes that this version cannot read where the record is."""
+    """Replace the record by bytes that this version cannot read."""
     if isinstance(index, MemoryIndex):
         entry = index._records.entries[result_id]
         index._records.entries[result_id] = msgspec.structs.replace(entry, main=main)
@@ -45,7 +45,7 @@ def ids(index, main):
     return names
 
 
-def test_it_is_skipped_and_counted_among_others(index, ids):
+def test_an_unreadable_record_is_skipped_and_counted(index, ids):
     for ask in (index.listing.load_many, index.listing.peek_many):
         before = index.listing.unreadable_total
         found = ask(ids)
@@ -54,13 +54,13 @@ def test_it_is_skipped_and_counted_among_others(index, ids):
         assert index.listing.unreadable_total == before + 1
 
 
-def test_by_itself_it_is_an_error_that_names_it(index, ids):
+def test_a_single_unreadable_record_raises_with_its_id(index, ids):
     for ask in (index.load, index.peek):
         with pytest.raises(RecordUnreadable, match=ids[1]):
             ask(ids[1])
 
 
-def test_it_is_replaced_by_who_could_not_read_it(index, ids):
+def test_an_unreadable_record_can_be_replaced(index, ids):
     sealed = Result(id=ids[1], owner=ids[0], state=State.SUCCESS, sealed=True)
 
     assert index.save(sealed, ttl_s=60, over=Overwrite.UNREADABLE)
@@ -68,7 +68,7 @@ def test_it_is_replaced_by_who_could_not_read_it(index, ids):
     assert index.load(ids[1]) == sealed
 
 
-def test_it_is_buried_and_deleted_like_any_other(index, ids, main):
+def test_an_unreadable_record_can_be_deleted(index, ids, main):
     index.write_tombstone(ids[1], owner="", ttl_s=60)
     assert index.load(ids[1]).deleted
 

@@ -1,4 +1,4 @@
-"""The contract of Index, watching: who waits for a result hears each of its changes, once it is written."""
+"""Contract of Events, watching: a watcher receives each change after it is written."""
 
 import time
 import uuid
@@ -10,7 +10,7 @@ from resultstore.model.result import Progress, Result, State
 SOON_S = 5.0
 
 
-def test_a_watcher_hears_each_change_in_order(index, one):
+def test_a_watcher_receives_each_change_in_order(index, one):
     with index.events.watch(one.id) as watch:
         index.save(one.moved(State.STARTED), ttl_s=60)
         index.save(one.moved(State.PROGRESS, progress=Progress(1, 2, "half")), ttl_s=60)
@@ -23,7 +23,7 @@ def test_a_watcher_hears_each_change_in_order(index, one):
     ]
 
 
-def test_a_change_between_subscribing_and_waiting_is_not_lost(index):
+def test_no_change_is_lost_before_the_wait(index):
     for _ in range(50):
         result = Result(id=uuid.uuid4().hex, state=State.SUCCESS)
         with index.events.watch(result.id) as watch:
@@ -31,7 +31,7 @@ def test_a_change_between_subscribing_and_waiting_is_not_lost(index):
             assert watch.wait(SOON_S) == Event(result.id, "SUCCESS")
 
 
-def test_who_hears_of_a_change_finds_it_written(index):
+def test_a_change_is_written_before_it_is_announced(index):
     for _ in range(50):
         result = Result(id=uuid.uuid4().hex, state=State.SUCCESS, value=b"v" * 500)
         with index.events.watch(result.id) as watch, ThreadPoolExecutor(1) as thread:
@@ -47,7 +47,7 @@ def test_a_refused_save_is_not_announced(index, one):
         assert watch.wait(0.2) is None
 
 
-def test_a_watcher_hears_nothing_of_other_ids_and_waits_no_longer_than_asked(index, one):
+def test_a_watcher_receives_only_its_own_id(index, one):
     with index.events.watch(one.id) as watch:
         index.save(Result(id=uuid.uuid4().hex), ttl_s=60)
         began = time.monotonic()
@@ -56,7 +56,7 @@ def test_a_watcher_hears_nothing_of_other_ids_and_waits_no_longer_than_asked(ind
         assert 0.15 < time.monotonic() - began < 60
 
 
-def test_all_watchers_of_an_id_hear_of_it_and_one_that_leaves_does_not_deafen_the_rest(index, one):
+def test_one_leaving_watcher_does_not_affect_others(index, one):
     with index.events.watch(one.id) as first:
         with index.events.watch(one.id) as second:
             index.save(one.moved(State.STARTED), ttl_s=60)
@@ -65,14 +65,14 @@ def test_all_watchers_of_an_id_hear_of_it_and_one_that_leaves_does_not_deafen_th
         assert first.wait(SOON_S) == Event(one.id, "SUCCESS")
 
 
-def test_watching_an_id_again_and_again_hears_each_time(index, one):
+def test_an_id_can_be_watched_again(index, one):
     for n in range(100):
         with index.events.watch(one.id) as watch:
             index.save(one.moved(State.PROGRESS, progress=Progress(n)), ttl_s=60)
             assert watch.wait(SOON_S) == Event(one.id, "PROGRESS", Progress(n))
 
 
-def test_a_waiter_that_falls_far_behind_still_hears_the_end(index, one):
+def test_a_slow_waiter_still_receives_the_end(index, one):
     with index.events.watch(one.id) as watch:
         for n in range(1000):
             index.save(one.moved(State.PROGRESS, progress=Progress(n)), ttl_s=60)

@@ -1,4 +1,4 @@
-"""Leases: so many at a time, on either index."""
+"""Leases: bounded membership, on either index."""
 
 import threading
 import time
@@ -21,18 +21,18 @@ def key():
     return f"rs:quota:{{{uuid.uuid4().hex}}}:tickets"
 
 
-def test_no_more_than_so_many_have_a_place(leases, key):
+def test_no_more_members_than_allowed(leases, key):
     given = [leases.take(key, f"m{number}", ttl_s=60, most=3) for number in range(5)]
 
     assert given == [True, True, True, False, False]
 
 
-def test_taking_again_is_no_second_place(leases, key):
+def test_taking_again_counts_once(leases, key):
     assert all(leases.take(key, "m", ttl_s=60, most=1) for _ in range(3))
     assert not leases.take(key, "other", ttl_s=60, most=1)
 
 
-def test_a_place_that_is_left_is_free_again(leases, key):
+def test_a_released_lease_can_be_taken(leases, key):
     leases.take(key, "m", ttl_s=60, most=1)
 
     leases.release(key, "m")
@@ -41,7 +41,7 @@ def test_a_place_that_is_left_is_free_again(leases, key):
     assert leases.take(key, "other", ttl_s=60, most=1)
 
 
-def test_a_place_ends_by_itself(leases, key):
+def test_a_lease_expires(leases, key):
     leases.take(key, "m", ttl_s=0.05, most=1, weight=7)
 
     until = time.monotonic() + 5
@@ -52,7 +52,7 @@ def test_a_place_ends_by_itself(leases, key):
     assert leases.members(key) == {"other": 0}
 
 
-def test_the_weights_of_those_who_hold_a_place_are_told(leases, key):
+def test_members_are_returned_with_their_weights(leases, key):
     leases.take(key, "a", ttl_s=60, most=3, weight=10)
     leases.take(key, "b", ttl_s=60, most=3, weight=2**40)
 
@@ -60,7 +60,7 @@ def test_the_weights_of_those_who_hold_a_place_are_told(leases, key):
     assert leases.members(key + "x") == {}
 
 
-def test_of_many_at_once_no_more_than_so_many_win(leases, key):
+def test_racing_members_never_exceed_the_limit(leases, key):
     won = []
 
     def race(number):
@@ -77,7 +77,7 @@ def test_of_many_at_once_no_more_than_so_many_win(leases, key):
 
 
 @pytest.mark.parametrize("harm", ["set", "hash", "member", "weight"])
-def test_what_others_wrote_there_stops_nobody(redis_url, key, harm):
+def test_foreign_keys_do_not_block_leases(redis_url, key, harm):
     index = RedisIndex(redis_url)
     leases = Leases(index)
     leases.take(key, "mine", ttl_s=60, most=9, weight=7)
@@ -90,7 +90,7 @@ def test_what_others_wrote_there_stops_nobody(redis_url, key, harm):
     assert leases.members(key)["again"] == 3
 
 
-def test_a_claim_is_taken_over_what_others_wrote_there(redis_url, key):
+def test_a_claim_replaces_a_foreign_key(redis_url, key):
     index = RedisIndex(redis_url)
     index.client.rpush(key, "theirs")
 
@@ -98,7 +98,7 @@ def test_a_claim_is_taken_over_what_others_wrote_there(redis_url, key):
     assert not index.keys.claim(key, "another", ttl_s=60)
 
 
-def test_a_list_is_kept_over_what_others_wrote_there(redis_url, key):
+def test_a_due_list_replaces_a_foreign_key(redis_url, key):
     index = RedisIndex(redis_url)
     due = DueList(index, key)
     index.client.set(key, "theirs")

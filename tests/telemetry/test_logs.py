@@ -1,4 +1,4 @@
-"""Logs: no line lets its reader do what only a URL's holder may."""
+"""Logs: no line contains a signature, a token or a password."""
 
 import json
 import logging
@@ -49,11 +49,11 @@ except ValueError:
         ("9f86d081884c7d659a2feaa0c55ad015 SUCCESS", "9f86d081884c7d659a2feaa0c55ad015 SUCCESS"),
     ],
 )
-def test_signatures_and_passwords_are_cut_and_the_rest_stays(text, cut):
+def test_only_signatures_and_passwords_are_cut(text, cut):
     assert cut_secrets(text) == cut if cut else "abc" not in cut_secrets(text)
 
 
-def test_every_line_of_ours_and_of_libraries_is_json_without_secrets():
+def test_every_log_line_is_json_without_secrets():
     told = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True)
 
     lines = [json.loads(line) for line in told.stderr.splitlines()]
@@ -64,7 +64,7 @@ def test_every_line_of_ours_and_of_libraries_is_json_without_secrets():
     assert told.stdout == ""
 
 
-def test_in_a_process_of_others_the_library_speaks_as_other_libraries_do(caplog):
+def test_the_library_logs_through_standard_logging(caplog):
     caplog.set_level(logging.WARNING)
     Log("resultstore.store.lookup").warning("seal_not_read", id="one", error="http://h/k?signature=s3cret")
 
@@ -92,14 +92,14 @@ class Secretive:
     ],
     ids=repr,
 )
-def test_secrets_are_cut_out_of_values_of_every_kind(value):
+def test_secrets_are_cut_from_every_type_of_value(value):
     line = redact(None, "info", {"event": "e", "value": value, "secret_key": "s3cret", "count": 3})
     assert "s3cret" not in json.dumps(line)
     assert line["count"] == 3
     assert line["secret_key"] == "***"
 
 
-def test_logging_of_libraries_begins_at_warnings():
+def test_libraries_log_from_warning_level():
     assert logging.getLogger("botocore").getEffectiveLevel() >= logging.WARNING
 
 

@@ -1,4 +1,4 @@
-"""Secrets: no repr and no local variable in a traceback of ours shows a password or a key."""
+"""Secrets: no repr and no local variable in a traceback shows a password or a key."""
 
 import traceback
 from collections.abc import Callable
@@ -19,7 +19,7 @@ NOWHERE = f"user:{PASSWORD.replace('/', '%2F')}@127.0.0.1:1"
 
 
 def shown_by(call: Callable[[], object]) -> str:
-    """What a tracker that collects local variables sees of our frames when the call fails."""
+    """Return the local variables that an error tracker would collect from our frames."""
     with pytest.raises(Exception) as caught:
         call()
     seen = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
@@ -54,7 +54,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_no_traceback_of_ours_shows_a_secret(call):
+def test_no_traceback_shows_a_secret(call):
     assert "hunter2" not in shown_by(CALLS[call])
 
 
@@ -92,6 +92,6 @@ def test_credentials_show_no_secret(monkeypatch):
         ("", ""),
     ],
 )
-def test_a_secret_text_shows_where_it_leads_alone(text, shown):
+def test_a_secret_url_shows_only_its_host(text, shown):
     assert repr(Secret(text)) == repr(shown)
     assert f"{Secret(text)}" == text

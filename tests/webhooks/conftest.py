@@ -1,4 +1,4 @@
-"""Receivers: real HTTP servers that get webhooks, and gateways' threads that send them."""
+"""Receivers: real HTTP servers that receive webhooks, and the gateway threads that send them."""
 
 import base64
 import threading
@@ -33,7 +33,7 @@ def soon(question: Callable[[], object], seconds: float = SOON_S) -> object:
 
 
 class Answering(BaseHTTPRequestHandler):
-    """Notes what comes, and answers as its server says."""
+    """Record each request, and answer as the test says."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
@@ -45,7 +45,7 @@ class Answering(BaseHTTPRequestHandler):
 
 
 class Receiver(ThreadingHTTPServer):
-    """`answer(handler, nth)` says how the nth request is answered."""
+    """A server; `answer(handler, nth)` answers the nth request."""
 
     daemon_threads = True
 
@@ -57,7 +57,7 @@ class Receiver(ThreadingHTTPServer):
 
 
 def with_status(*statuses: int, headers: dict[str, str] | None = None):
-    """One after the other, the last for ever."""
+    """Answer with one status after the other; repeat the last one."""
 
     def answer(handler: BaseHTTPRequestHandler, nth: int) -> None:
         handler.send_response(statuses[min(nth, len(statuses)) - 1])
@@ -79,7 +79,7 @@ def receiver() -> Iterator[Receiver]:
 
 @dataclass
 class Gateway:
-    """What one gateway process has of webhooks."""
+    """The webhooks of one gateway process."""
 
     store: Store
     webhooks: Webhooks
@@ -103,7 +103,7 @@ def prefix() -> str:
 
 @pytest.fixture
 def made(redis_url: str, settings: Settings, prefix: str) -> Callable[[], Gateway]:
-    """Make a gateway that does not send yet; all share one index."""
+    """Make a gateway that does not send yet. All share one index."""
 
     def make() -> Gateway:
         index = RedisIndex(redis_url, prefix=prefix)
@@ -121,14 +121,14 @@ def running(gateway: Gateway) -> Iterator[Gateway]:
 
 @pytest.fixture
 def gateway(made: Callable[[], Gateway]) -> Iterator[Gateway]:
-    """One that sends."""
+    """A gateway that sends."""
     with running(made()) as gateway:
         yield gateway
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing waits for long between two tries."""
+    """Shorten all pauses."""
     monkeypatch.setattr(sending, "FIRST_PAUSE_S", 0.05)
     monkeypatch.setattr(sending, "LONGEST_PAUSE_S", 0.05)
     monkeypatch.setattr(sending, "_POLL_S", 0.05)

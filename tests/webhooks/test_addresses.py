@@ -1,4 +1,4 @@
-"""Addresses: nothing that a stranger names leads to a place that he could not reach himself."""
+"""Address guard: requests of untrusted clients reach public addresses only."""
 
 import asyncio
 import ipaddress
@@ -72,7 +72,7 @@ REFUSED_HOSTS = [
 
 
 @pytest.mark.parametrize("host", REFUSED_HOSTS)
-def test_an_address_that_is_not_public_is_refused_in_every_spelling(host):
+def test_private_addresses_are_refused_in_every_notation(host):
     with pytest.raises(AddressRefused):
         PUBLIC.check_url(f"http://{host}/hook")
 
@@ -102,7 +102,7 @@ def test_an_address_that_is_not_public_is_refused_in_every_spelling(host):
         "ftp://example.com:80/",
     ],
 )
-def test_what_is_no_plain_url_of_a_web_server_is_refused(url):
+def test_an_invalid_url_is_refused(url):
     with pytest.raises(AddressRefused) as refused:
         PUBLIC.check_url(url)
     assert "secret" not in str(refused.value)
@@ -126,19 +126,19 @@ def test_what_is_no_plain_url_of_a_web_server_is_refused(url):
         "https://" + "a" * 63 + ".com/",
     ],
 )
-def test_a_plain_url_of_a_public_place_is_taken(url):
+def test_a_public_url_is_accepted(url):
     assert str(PUBLIC.check_url(url)) == str(httpx.URL(url))
 
 
 @pytest.mark.parametrize(
     "found", [["127.0.0.1"], ["93.184.216.34", "10.0.0.1"], ["::ffff:127.0.0.1"], ["fe80::1%eth0"], []]
 )
-def test_one_private_address_condemns_a_name(found):
+def test_one_private_address_refuses_the_name(found):
     with pytest.raises(AddressRefused):
         PUBLIC.check_addresses("example.com", found)
 
 
-def test_a_private_network_can_be_allowed_and_no_other_with_it():
+def test_only_the_allowed_private_network_is_reachable():
     allowed = allowed_addresses(Settings(outgoing_private="127.0.0.0/8, fd00::/8", outgoing_ports="80,8080"))
     allowed.check_url("http://127.0.0.1:8080/")
     allowed.check_url("http://[::ffff:127.0.0.1]:8080/")
@@ -149,13 +149,13 @@ def test_a_private_network_can_be_allowed_and_no_other_with_it():
 
 
 @pytest.mark.parametrize("wrong", [{"outgoing_ports": "http"}, {"outgoing_private": "10.0.0.1/8"}])
-def test_a_setting_that_says_nothing_is_named(wrong):
+def test_an_invalid_setting_is_named(wrong):
     with pytest.raises(Misconfigured, match=next(iter(wrong)).upper()):
         allowed_addresses(Settings(**wrong))
 
 
 class Site(BaseHTTPRequestHandler):
-    """Notes each request; /away leads elsewhere."""
+    """Record each request; /away redirects elsewhere."""
 
     def do_GET(self):
         self.server.asked.append((self.path, self.headers["Host"]))
@@ -190,7 +190,7 @@ def get(transport: GuardedTransport, *urls: str) -> list[httpx.Response]:
     return asyncio.run(asked())
 
 
-def test_the_request_goes_to_the_address_that_was_checked_under_the_name_that_was_asked(site):
+def test_the_request_goes_to_the_checked_address(site):
     answers = iter([["127.0.0.1"], ["127.0.0.2"]])  # a name that means another place the next time
     asked = []
 
@@ -217,7 +217,7 @@ def test_no_redirect_is_followed(site):
     assert len(site.asked) == 1
 
 
-def test_the_next_address_is_tried_when_one_does_not_answer(site):
+def test_the_next_address_is_tried_after_a_failure(site):
     port = site.server_port
 
     async def two(host, port):
@@ -228,7 +228,7 @@ def test_the_next_address_is_tried_when_one_does_not_answer(site):
     assert answer.status_code == 200
 
 
-def test_tls_is_spoken_with_the_name_and_not_with_the_address():
+def test_tls_checks_the_name_not_the_address():
     names = []
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.sni_callback = lambda _socket, name, _context: names.append(name)
@@ -252,7 +252,7 @@ def test_tls_is_spoken_with_the_name_and_not_with_the_address():
     assert names == ["named.test"]
 
 
-def test_an_authority_of_ssl_cert_file_is_trusted(site, tmp_path, monkeypatch):
+def test_ssl_cert_file_is_trusted(site, tmp_path, monkeypatch):
     key, certificate = self_signed(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
@@ -267,7 +267,7 @@ def test_an_authority_of_ssl_cert_file_is_trusted(site, tmp_path, monkeypatch):
     assert answer.status_code == 200
 
 
-def test_names_of_this_machine_are_refused_when_they_are_looked_up():
+def test_names_of_the_local_host_are_refused():
     found = asyncio.run(system_addresses("localhost", 80))
     assert found
     with pytest.raises(AddressRefused):
@@ -276,7 +276,7 @@ def test_names_of_this_machine_are_refused_when_they_are_looked_up():
         get(GuardedTransport(PUBLIC), "http://localhost/")
 
 
-def test_a_proxy_in_the_environment_is_not_used(site, monkeypatch):
+def test_proxy_variables_are_ignored(site, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     port = site.server_port
     (answer,) = get(GuardedTransport(loopback(port)), f"http://127.0.0.1:{port}/")

@@ -1,4 +1,4 @@
-"""Names: a host that no resolver takes is refused when it is left, not when it is asked."""
+"""Host names: an invalid name is refused at registration."""
 
 import asyncio
 
@@ -36,11 +36,11 @@ PUBLIC = AddressGuard(ports=frozenset({80, 443}))
         "a." * 127 + "com",
     ],
 )
-def test_a_host_that_no_resolver_takes_is_refused(host):
+def test_an_invalid_host_name_is_refused(host):
     with pytest.raises(AddressRefused):
         PUBLIC.check_url(f"https://{host}/hook")
 
 
-def test_a_name_that_cannot_be_encoded_is_unknown():
+def test_an_unencodable_name_is_unknown():
     with pytest.raises(httpx.ConnectError):
         asyncio.run(system_addresses("a..b", 443))

@@ -1,4 +1,4 @@
-"""Defaults: word of work for which nobody has named an address: of uploads from the page, and of retries."""
+"""Default addresses: webhooks of work whose client named none, as uploads from the page and retries."""
 
 import uuid
 
@@ -24,7 +24,7 @@ PARAMS = {"filename": "a.png", "type": "image/png", "metadata[task]": "shrink", 
 
 
 def app_of(redis_url: str, tmp_path, receiver: Receiver, *, of_offer: str = "", **settings: str):
-    """An application over Redis and a folder; its orders are only remembered."""
+    """An application on Redis and a folder; its dispatcher only records orders."""
     orders = Orders()
     chosen = {"webhook_secret": SECRET, "outgoing_ports": str(receiver.server_port), "outgoing_private": "127.0.0.0/8"}
     orders.store = Store(
@@ -43,7 +43,7 @@ def ended(orders: Orders, result_id: str) -> None:
 
 
 def begun(client: httpx.Client, way: str) -> str:
-    """The id of work that was begun without a word of where its end should be told."""
+    """Start work without an address, and return its id."""
     if way == "task":
         return client.post("/v1/tasks/greet", json=GREET).json()["id"]
     if way == "uppy":
@@ -53,7 +53,7 @@ def begun(client: httpx.Client, way: str) -> str:
 
 @pytest.mark.parametrize("way", ["task", "upload", "uppy"])
 @pytest.mark.parametrize("where", ["setting", "offer"])
-def test_word_goes_where_it_is_configured(redis_url, tmp_path, receiver, way, where):
+def test_the_configured_address_is_notified(redis_url, tmp_path, receiver, way, where):
     configured = {"webhook_url": receiver.url} if where == "setting" else {"of_offer": receiver.url}
     app, orders = app_of(redis_url, tmp_path, receiver, **configured)
     with plainly_served(app) as url, httpx.Client(base_url=url) as client:
@@ -64,7 +64,7 @@ def test_word_goes_where_it_is_configured(redis_url, tmp_path, receiver, way, wh
     assert result_id in receiver.got[0][2].decode()
 
 
-def test_an_offers_address_goes_before_the_settings(redis_url, tmp_path, receiver):
+def test_an_offers_address_overrides_the_setting(redis_url, tmp_path, receiver):
     configured = {"webhook_url": receiver.url + "/setting", "of_offer": receiver.url + "/offer"}
     app, orders = app_of(redis_url, tmp_path, receiver, **configured)
     with plainly_served(app) as url, httpx.Client(base_url=url) as client:
@@ -75,7 +75,7 @@ def test_an_offers_address_goes_before_the_settings(redis_url, tmp_path, receive
     assert {path for path, _, _ in receiver.got} == {"/hook/offer", "/hook/client"}
 
 
-def test_a_retry_is_told_of_too(redis_url, tmp_path, receiver):
+def test_a_retry_is_notified_too(redis_url, tmp_path, receiver):
     app, orders = app_of(redis_url, tmp_path, receiver, webhook_url=receiver.url)
     with plainly_served(app) as url, httpx.Client(base_url=url) as client:
         first = begun(client, "task")
@@ -90,7 +90,7 @@ def test_a_retry_is_told_of_too(redis_url, tmp_path, receiver):
 @pytest.mark.parametrize(
     "wrong", [{"webhook_url": "http://a..b/"}, {"of_offer": "ftp://x/"}, {"webhook_url": "http://10.0.0.1/"}]
 )
-def test_a_configured_address_is_checked_at_the_start(redis_url, tmp_path, receiver, wrong):
+def test_a_configured_address_is_checked_at_startup(redis_url, tmp_path, receiver, wrong):
     with pytest.raises(Misconfigured, match="WEBHOOK_URL"):
         app_of(redis_url, tmp_path, receiver, **wrong)
 

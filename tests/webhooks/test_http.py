@@ -1,4 +1,4 @@
-"""By HTTP: an address that is left with work hears of its end; a wrong one starts nothing."""
+"""Webhooks over HTTP: a named address is notified; an invalid one starts no work."""
 
 import uuid
 
@@ -21,7 +21,7 @@ class Nothing(BaseModel):
 
 
 class Immediate:
-    """Work that ends where it is sent; while it is `away`, none can be sent."""
+    """A dispatcher whose work ends at once; while it is `away`, dispatching fails."""
 
     def __init__(self, store) -> None:
         self.store = store
@@ -36,7 +36,7 @@ class Immediate:
         self.store.save(Result(id=order.id, task=order.task, owner=order.owner, state=State.SUCCESS))
 
     def cancel(self, result_id: str) -> None:
-        """Nothing runs."""
+        """Do nothing."""
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def start(client, **body):
     return client.post("/v1/tasks/examples.nothing", json={"arguments": {}, **body})
 
 
-def test_the_address_that_was_left_with_a_task_hears_of_its_end(served, receiver):
+def test_a_tasks_address_is_notified_of_its_end(served, receiver):
     _, _, client = served
     answer = start(client, webhook_url=receiver.url)
     assert answer.status_code == 202, answer.text
@@ -87,21 +87,21 @@ def test_an_app_alone_sends_webhooks(made, receiver, lifespan):
         "http://{long}.com:{port}/",
     ],
 )
-def test_an_address_that_may_not_be_reached_starts_nothing(served, receiver, url):
+def test_a_refused_address_starts_no_task(served, receiver, url):
     _, dispatcher, client = served
     answer = start(client, webhook_url=url.format(port=receiver.server_port, long="a" * 64))
     assert (answer.status_code, answer.json()["slug"]) == (422, "address-refused")
     assert dispatcher.sent == []
 
 
-def test_work_that_could_not_be_sent_leaves_no_webhook(served, receiver):
+def test_undispatched_work_leaves_no_webhook(served, receiver):
     gateway, dispatcher, client = served
     dispatcher.away = True
     assert start(client, webhook_url=receiver.url).status_code == 503
     assert gateway.store.index.client.keys(f"{gateway.store.index._names.prefix}rs:{{webhooks}}*") == []
 
 
-def test_one_key_starts_and_tells_once(served, receiver):
+def test_an_idempotency_key_notifies_once(served, receiver):
     _, dispatcher, client = served
     client.headers["Idempotency-Key"] = uuid.uuid4().hex
     first, second = (start(client, webhook_url=receiver.url).json()["id"] for _ in range(2))
@@ -110,7 +110,7 @@ def test_one_key_starts_and_tells_once(served, receiver):
     assert (len(dispatcher.sent), len(receiver.got)) == (1, 1)
 
 
-def test_the_description_says_what_is_sent(served):
+def test_openapi_describes_the_webhook(served):
     told = served[2].get("/v1/openapi.json").json()
     assert "result-ended" in told["webhooks"]
     assert told["components"]["schemas"]["EndingView"]["properties"].keys() == {"type", "timestamp", "data"}

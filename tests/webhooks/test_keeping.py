@@ -1,4 +1,4 @@
-"""Keeping: no restart, no lost announcement and no second gateway loses or doubles a webhook."""
+"""Durability: restarts, lost announcements and other gateways neither lose nor repeat a webhook."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ def left(gateway: Gateway) -> list[bytes]:
     return gateway.store.index.client.keys(f"{gateway.store.index._names.prefix}rs:{{webhooks}}*")
 
 
-def test_what_was_left_before_a_restart_is_sent_after_it(quick, made, receiver, one):
+def test_a_webhook_survives_a_restart(quick, made, receiver, one):
     before = made()
     with running(before):
         before.webhooks.register(one.id, receiver.url, "ann")
@@ -36,16 +36,16 @@ def test_what_was_left_before_a_restart_is_sent_after_it(quick, made, receiver, 
         soon(lambda: receiver.got)
 
 
-def test_an_end_that_was_never_announced_is_found(quick, gateway, receiver, one):
+def test_an_unannounced_end_is_found(quick, gateway, receiver, one):
     index = gateway.store.index
-    gateway.store.save(one.moved(State.SUCCESS))  # before anybody listened
+    gateway.store.save(one.moved(State.SUCCESS))  # before the gateway subscribed
     gateway.webhooks.set_listener(lambda _: None)
     gateway.webhooks.register(one.id, receiver.url, "ann")
     soon(lambda: receiver.got)
     assert index.client.exists(f"{index._names.prefix}rs:{{{one.id}}}")
 
 
-def test_an_end_is_noticed_at_once_and_not_by_the_next_look(gateway, receiver, one):
+def test_an_announced_end_is_detected_at_once(gateway, receiver, one):
     soon(lambda: gateway.sending._loop)
     time.sleep(0.2)  # the first look is over; the next is 10 s away
     gateway.webhooks.register(one.id, receiver.url, "ann")
@@ -53,10 +53,10 @@ def test_an_end_is_noticed_at_once_and_not_by_the_next_look(gateway, receiver, o
     began = time.monotonic()
     gateway.store.save(one.moved(State.SUCCESS))
     soon(lambda: receiver.got)
-    assert time.monotonic() - began < noticing.LOOK_S / 3
+    assert time.monotonic() - began < noticing.CHECK_S / 3
 
 
-def test_of_many_gateways_one_sends_each(quick, made, receiver):
+def test_one_of_many_gateways_sends_each(quick, made, receiver):
     gateways = [made() for _ in range(3)]
     ids = [uuid.uuid4().hex for _ in range(40)]
     with ExitStack() as stack:
@@ -69,7 +69,7 @@ def test_of_many_gateways_one_sends_each(quick, made, receiver):
     assert sorted(path for path, _, _ in receiver.got) == sorted(f"/hook/{one}" for one in ids)
 
 
-def test_what_a_gateway_held_when_it_died_is_sent_by_another(quick, made, receiver, one, monkeypatch):
+def test_hooks_of_a_dead_gateway_are_taken_over(quick, made, receiver, one, monkeypatch):
     dead = made()
     dead.webhooks.register(one.id, receiver.url, "ann")
     dead.store.save(one.moved(State.SUCCESS))
@@ -82,7 +82,7 @@ def test_what_a_gateway_held_when_it_died_is_sent_by_another(quick, made, receiv
         soon(lambda: receiver.got)
 
 
-def test_so_many_are_sent_at_a_time_and_no_more(quick, gateway, receiver):
+def test_concurrent_sends_are_limited(quick, gateway, receiver):
     now, most, lock = [0], [0], threading.Lock()
 
     def slow(handler, nth):
@@ -104,7 +104,7 @@ def test_so_many_are_sent_at_a_time_and_no_more(quick, gateway, receiver):
     assert 1 < most[0] <= sending.CONCURRENCY
 
 
-def test_a_result_that_is_deleted_before_its_end_sends_nothing(quick, gateway, receiver, one):
+def test_a_deleted_result_sends_nothing(quick, gateway, receiver, one):
     gateway.store.save(one)
     gateway.webhooks.register(one.id, receiver.url, "ann")
     time.sleep(0.2)
@@ -113,7 +113,7 @@ def test_a_result_that_is_deleted_before_its_end_sends_nothing(quick, gateway, r
     assert receiver.got == []
 
 
-def test_work_that_was_not_dispatched_is_forgotten(quick, gateway, receiver, one, monkeypatch):
+def test_an_unknown_result_is_removed_after_a_day(quick, gateway, receiver, one, monkeypatch):
     gateway.webhooks.register(one.id, receiver.url, "ann")
     gateway.webhooks.cancel(one.id)
     assert left(gateway) == []
@@ -123,7 +123,7 @@ def test_work_that_was_not_dispatched_is_forgotten(quick, gateway, receiver, one
     assert receiver.got == []
 
 
-def test_a_redis_that_was_away_loses_nothing_that_it_kept(quick, tmp_path, settings, receiver, one):
+def test_a_restarted_redis_loses_no_webhook(quick, tmp_path, settings, receiver, one):
     server = PrivateRedis(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
     server.start()
     store = Store(index=RedisIndex(server.url), blobs=None, signer=None, settings=settings)

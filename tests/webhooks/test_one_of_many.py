@@ -1,4 +1,4 @@
-"""One of many: a webhook whose Result cannot be read, or an error of any kind, keeps no other from being sent."""
+"""Isolation: an unreadable Result, or any other error, delays no other webhook."""
 
 import uuid
 
@@ -24,7 +24,7 @@ def spoil(index: RedisIndex, result_id: str) -> None:
     index.client.set(index._names.prefix + layout.record_key(result_id), NEWER)
 
 
-def test_a_record_that_cannot_be_read_keeps_no_webhook(quick, gateway, receiver):
+def test_an_unreadable_record_delays_no_other_webhook(quick, gateway, receiver):
     bad, *others = watched(gateway, receiver.url, 4)
     spoil(gateway.store.index, bad.id)
 
@@ -34,7 +34,7 @@ def test_a_record_that_cannot_be_read_keeps_no_webhook(quick, gateway, receiver)
     soon(lambda: len(receiver.got) == len(others))
 
 
-def test_any_error_leaves_both_threads_at_work(quick, gateway, receiver, monkeypatch):
+def test_errors_end_neither_thread(quick, gateway, receiver, monkeypatch):
     outbox, failures = gateway.webhooks.outbox, []
     for name in ("lease", "read_waiting"):
         whole = getattr(outbox, name)
@@ -55,7 +55,7 @@ def test_any_error_leaves_both_threads_at_work(quick, gateway, receiver, monkeyp
 
 
 @pytest.mark.parametrize("part", ["hooks", "waiting", "due"])
-def test_what_others_wrote_there_stops_no_webhook(quick, gateway, receiver, part):
+def test_foreign_keys_stop_no_webhook(quick, gateway, receiver, part):
     index = gateway.store.index
     index.client.set(index._names.prefix + layout.webhooks_key(part), "theirs")
 

@@ -1,4 +1,4 @@
-"""Sending: word of an end comes once it is there, signed, until its receiver has it."""
+"""WebhookSender: sends signed messages, with retries until they are delivered."""
 
 import base64
 import dataclasses
@@ -27,7 +27,7 @@ def one():
     return Result(id=uuid.uuid4().hex, owner="ann", task="images.resize", state=State.STARTED)
 
 
-def test_the_end_of_work_is_sent_once_and_its_signature_holds(gateway, receiver, one):
+def test_a_webhook_is_sent_once_and_signed(gateway, receiver, one):
     gateway.webhooks.register(one.id, receiver.url, "ann")
     gateway.store.save(one)
     time.sleep(0.1)
@@ -49,7 +49,7 @@ def test_the_end_of_work_is_sent_once_and_its_signature_holds(gateway, receiver,
     assert "signature=" not in body.decode()
 
 
-def test_a_changed_body_or_another_time_is_not_ours():
+def test_a_changed_body_or_time_fails_verification():
     headers = dict(WebhookSigner(SECRET).headers("msg_1", b"{}", now_s=int(time.time())))
     assert Webhook(SECRET).verify(b"{}", headers) == {}
     for changed in ({}, {"webhook-id": "msg_2"}, {"webhook-timestamp": str(int(time.time()) - 1)}):
@@ -57,14 +57,14 @@ def test_a_changed_body_or_another_time_is_not_ours():
             Webhook(SECRET).verify(b"{}" if changed else b"[]", headers | changed)
 
 
-def test_while_one_secret_follows_another_both_hold():
+def test_both_secrets_verify_during_rotation():
     new = "whsec_" + base64.b64encode(b"another secret of the tests, 32.").decode()
     headers = dict(WebhookSigner(f"{new} {SECRET}").headers("msg_1", b"{}", now_s=int(time.time())))
     assert Webhook(SECRET).verify(b"{}", headers) == Webhook(new).verify(b"{}", headers) == {}
 
 
 @pytest.mark.parametrize("secret", ["secret", "whsec_c2hvcnQ=", "whsec_!!!", "whsec_" + "QUFB" * 40])
-def test_a_secret_of_another_form_is_refused_without_being_told(secret):
+def test_an_invalid_secret_is_refused_without_showing_it(secret):
     with pytest.raises(Misconfigured, match="WEBHOOK_SECRET") as refused:
         WebhookSigner(secret)
     assert secret not in str(refused.value)
@@ -77,14 +77,14 @@ def test_a_secret_of_another_form_is_refused_without_being_told(secret):
         ({"state": State.REVOKED}, "result.revoked"),
     ],
 )
-def test_other_ends_are_sent_too(gateway, receiver, one, end, kind):
+def test_failures_and_revocations_are_sent_too(gateway, receiver, one, end, kind):
     gateway.webhooks.register(one.id, receiver.url, "ann")
     gateway.store.save(msgspec.structs.replace(one, **end))
     soon(lambda: receiver.got)
     assert json.loads(receiver.got[0][2])["type"] == kind
 
 
-def test_a_receiver_that_fails_is_tried_again_with_the_same_message(quick, gateway, receiver, one):
+def test_a_retry_sends_the_same_message(quick, gateway, receiver, one):
     receiver.answer = with_status(500, 404, 302, 200, headers={"Location": "/elsewhere"})
     gateway.webhooks.register(one.id, receiver.url, "ann")
     gateway.store.save(one.moved(State.SUCCESS))
@@ -99,7 +99,7 @@ def test_a_receiver_that_fails_is_tried_again_with_the_same_message(quick, gatew
         Webhook(SECRET).verify(body, headers)
 
 
-def test_gone_ends_it(quick, gateway, receiver, one):
+def test_a_410_ends_the_retries(quick, gateway, receiver, one):
     receiver.answer = with_status(410)
     gateway.webhooks.register(one.id, receiver.url, "ann")
     gateway.store.save(one.moved(State.SUCCESS))
@@ -108,7 +108,7 @@ def test_gone_ends_it(quick, gateway, receiver, one):
     assert len(receiver.got) == 1
 
 
-def test_after_a_day_it_is_given_up(quick, gateway, receiver, one, monkeypatch):
+def test_retries_end_after_a_day(quick, gateway, receiver, one, monkeypatch):
     monkeypatch.setattr(sending, "LAST_TRY_S", 0.3)
     receiver.answer = with_status(500)
     gateway.webhooks.register(one.id, receiver.url, "ann")
@@ -123,7 +123,7 @@ def test_after_a_day_it_is_given_up(quick, gateway, receiver, one, monkeypatch):
 @pytest.mark.parametrize(
     "url", ["http://xn--:{port}/", "http://a..b:{port}/", "http://{long}:{port}/", "::", "http://["]
 )
-def test_an_address_kept_before_it_was_checked_ends(quick, gateway, receiver, one, url):
+def test_a_stored_invalid_address_is_given_up(quick, gateway, receiver, one, url):
     address = url.format(port=receiver.server_port, long="a" * 64)
     gateway.webhooks.outbox.add(PendingWebhook(id=one.id, url=address, owner="ann"))
     gateway.store.save(one.moved(State.SUCCESS))
@@ -132,7 +132,7 @@ def test_an_address_kept_before_it_was_checked_ends(quick, gateway, receiver, on
 
 
 @pytest.mark.parametrize("error", [RuntimeError("unforeseen"), KeyError("kind"), Damaged("the seal of x is damaged")])
-def test_every_error_counts_as_a_try(quick, made, receiver, one, *, monkeypatch, error):
+def test_every_error_counts_as_an_attempt(quick, made, receiver, one, *, monkeypatch, error):
     monkeypatch.setattr(sending, "LAST_TRY_S", 0.3)
 
     def view(_result):
@@ -147,14 +147,14 @@ def test_every_error_counts_as_a_try(quick, made, receiver, one, *, monkeypatch,
         soon(lambda: not gateway.store.index.client.keys(f"{gateway.store.index._names.prefix}rs:{{webhooks}}*"))
 
 
-def test_pauses_grow_to_hours_and_differ():
+def test_backoff_grows_to_hours_with_jitter():
     assert all(3.75 <= retry_pause_s(0) <= 6.25 for _ in range(100))
     assert all(60 <= retry_pause_s(2) <= 100 for _ in range(100))
     assert all(10_800 <= retry_pause_s(50) <= 18_000 for _ in range(100))
     assert len({retry_pause_s(3) for _ in range(10)}) > 1
 
 
-def test_a_long_answer_is_not_read_and_a_slow_one_is_left(quick, gateway, receiver, one, monkeypatch):
+def test_long_and_slow_answers_are_cut_off(quick, gateway, receiver, one, monkeypatch):
     monkeypatch.setattr(sending, "TRY_S", 0.5)
     sent = []
 
@@ -177,7 +177,7 @@ def test_a_long_answer_is_not_read_and_a_slow_one_is_left(quick, gateway, receiv
     assert sum(sent) < 20 * 1024 * 1024
 
 
-def test_nothing_is_sent_to_a_place_that_may_not_be_reached_any_more(quick, made, receiver, one):
+def test_a_no_longer_allowed_address_gets_nothing(quick, made, receiver, one):
     before = made()
     before.webhooks.register(one.id, receiver.url, "ann")
     before.store.save(one.moved(State.SUCCESS))
@@ -188,14 +188,14 @@ def test_nothing_is_sent_to_a_place_that_may_not_be_reached_any_more(quick, made
     assert receiver.got == []
 
 
-def test_what_others_own_is_not_told(quick, gateway, receiver, one):
+def test_another_owners_result_is_not_sent(quick, gateway, receiver, one):
     gateway.webhooks.register(one.id, receiver.url, "bob")
     gateway.store.save(one.moved(State.SUCCESS))
     soon(lambda: gateway.sending.sent_total["given up"])
     assert receiver.got == []
 
 
-def test_a_hook_that_was_written_into_redis_by_somebody_else_is_thrown_away(quick, gateway, receiver, one):
+def test_a_forged_hook_is_removed(quick, gateway, receiver, one):
     index = gateway.store.index
     gateway.store.save(one.moved(State.SUCCESS))
     forged = msgspec.msgpack.encode(PendingWebhook(id=one.id, url=receiver.url, owner="ann", mac="0" * 32))
@@ -207,15 +207,15 @@ def test_a_hook_that_was_written_into_redis_by_somebody_else_is_thrown_away(quic
     assert receiver.got == []
 
 
-def test_the_hook_of_one_result_is_none_of_another(gateway, receiver, one):
-    """A genuine document under a foreign id: it would send that one's end."""
+def test_a_hook_is_bound_to_its_result(gateway, receiver, one):
+    """A genuine document under another id would send the other Result."""
     outbox: WebhookOutbox = gateway.webhooks.outbox
     document = outbox._encode(PendingWebhook(id=one.id, url=receiver.url, owner="ann"))
     assert outbox._decode_or_remove(b"another", document) is None
     assert outbox._decode_or_remove(one.id.encode(), document).url == receiver.url
 
 
-def test_a_private_address_is_refused_when_it_is_left(made, one):
+def test_a_private_address_is_refused_at_registration(made, one):
     gateway = made()
     for url in ("http://10.0.0.1/", "http://127.0.0.1:22/", "ftp://example.com/"):
         with pytest.raises(AddressRefused):
@@ -223,7 +223,7 @@ def test_a_private_address_is_refused_when_it_is_left(made, one):
     assert gateway.store.index.client.keys(f"{gateway.store.index._names.prefix}*") == []
 
 
-def test_without_a_secret_webhooks_are_refused_by_name(made, one, settings, receiver):
+def test_webhooks_without_a_secret_name_the_setting(made, one, settings, receiver):
     gateway = made()
     gateway.store.settings = dataclasses.replace(settings, webhook_secret="")
     with pytest.raises(AddressRefused, match="RESULTSTORE_WEBHOOK_SECRET"):

@@ -1,4 +1,4 @@
-"""Private Redis servers: to be stopped, filled up and measured without harm to anybody."""
+"""Private Redis servers that tests may stop, fill up and measure."""
 
 import signal
 import socket
@@ -23,7 +23,7 @@ from resultstore.index.redis.driver import RedisIndex
 
 
 class PrivateRedis:
-    """A redis-server of its own port, without persistence, that can be stopped and started again."""
+    """A redis-server on its own port, without persistence, that can be stopped and restarted."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.port = _free_port()
@@ -44,7 +44,7 @@ class PrivateRedis:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns when it answers; no error when it runs already."""
+        """Start it, and return when it answers. Do nothing if it runs."""
         if self._process is not None:
             return
         self._process = subprocess.Popen(self._command)
@@ -53,7 +53,7 @@ class PrivateRedis:
             while True:
                 try:
                     client.ping()
-                except redis.AuthenticationError:  # it wants a password: it answers
+                except redis.AuthenticationError:  # it asks for a password, so it answers
                     return
                 except redis.ConnectionError:
                     assert time.monotonic() < end, f"redis-server does not answer on port {self.port}"
@@ -63,7 +63,7 @@ class PrivateRedis:
 
     @contextmanager
     def hung(self) -> Iterator[None]:
-        """Answer nothing in the block; connections stay open."""
+        """Suspend the server for the length of the block; connections stay open."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
         try:
@@ -72,7 +72,7 @@ class PrivateRedis:
             self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """Returns when it is gone; what it held is lost."""
+        """Stop it, and lose its data."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(10)
@@ -81,13 +81,13 @@ class PrivateRedis:
 
 @pytest.fixture(scope="session")
 def private_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRedis]:
-    """The one that most tests here take in turn, because starting one takes longer than most tests."""
+    """The server that most tests share, because starting one takes longer than most tests."""
     yield from _running(PrivateRedis(tmp_path_factory.mktemp("redis")))
 
 
 @pytest.fixture
 def private_redis(private_server: PrivateRedis) -> PrivateRedis:
-    """A running, empty one; whoever stops it need not start it again."""
+    """A running, empty server. A test that stops it need not start it again."""
     private_server.start()
     with redis.Redis(port=private_server.port) as client:
         client.client_kill_filter(_type="pubsub")
@@ -98,26 +98,26 @@ def private_redis(private_server: PrivateRedis) -> PrivateRedis:
 
 @pytest.fixture
 def index(private_redis: PrivateRedis) -> RedisIndex:
-    """The driver, on that server."""
+    """The driver on that server."""
     return RedisIndex(private_redis.url)
 
 
 @pytest.fixture
 def raw(private_redis: PrivateRedis) -> Iterator[redis.Redis]:
-    """A plain client of that server, to see and do what the driver does not."""
+    """A plain client of that server."""
     with redis.Redis(port=private_redis.port) as client:
         yield client
 
 
 @pytest.fixture
 def guarded_redis(tmp_path: Path) -> Iterator[PrivateRedis]:
-    """A running one with the password `Secr3t`."""
+    """A running server with the password `Secr3t`."""
     yield from _running(PrivateRedis(tmp_path, "--requirepass", "Secr3t"))
 
 
 @pytest.fixture
 def tls_redis(tmp_path: Path) -> Iterator[PrivateRedis]:
-    """A running one whose URL speaks TLS by a certificate of its own."""
+    """A running server with TLS and a self-signed certificate."""
     key, certificate = self_signed(tmp_path)
     tls_port = _free_port()
     options = ("--tls-port", str(tls_port), "--tls-key-file", key, "--tls-cert-file", certificate)
@@ -127,7 +127,7 @@ def tls_redis(tmp_path: Path) -> Iterator[PrivateRedis]:
 
 
 def self_signed(folder: Path) -> tuple[str, str]:
-    """The files of a key and of a certificate for 127.0.0.1."""
+    """The files of a key and a certificate for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redis of a test")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Redis driver, connections: how a real server is reached, watched, missed and found again."""
+"""Redis driver, connections: connecting, watching, and reconnecting to a real server."""
 
 import os
 import threading
@@ -16,10 +16,10 @@ from resultstore.model.event import Event
 from resultstore.model.result import Progress, Result, State
 
 SOON_S = 5.0
-LONG_S = 60.0  # a wait that nothing ends lasts this long; one that is ended is over by its half on any machine
+LONG_S = 60.0  # a wait that is not ended lasts this long; one that is ended takes less than half of it on any machine
 
 
-def test_a_thousand_watchers_share_a_connection_and_their_channels_are_gone_afterwards(index, raw):
+def test_a_thousand_watchers_share_one_connection(index, raw):
     ids = [f"id-{n}" for n in range(1000)]
     with ExitStack() as stack:
         watches = [stack.enter_context(index.events.watch(one)) for one in ids]
@@ -31,7 +31,7 @@ def test_a_thousand_watchers_share_a_connection_and_their_channels_are_gone_afte
     assert raw.pubsub_channels() == []
 
 
-def test_a_channel_is_gone_as_soon_as_the_block_is_left_even_by_an_error(index, raw):
+def test_an_error_in_the_block_unsubscribes(index, raw):
     for _ in range(20):
         with pytest.raises(ZeroDivisionError), index.events.watch("a"):
             assert raw.pubsub_channels() == [layout.channel("a").encode()]
@@ -39,7 +39,7 @@ def test_a_channel_is_gone_as_soon_as_the_block_is_left_even_by_an_error(index, 
         assert raw.pubsub_channels() == []
 
 
-def test_a_hung_redis_delays_those_who_leave_once(index, private_redis, monkeypatch):
+def test_a_hung_redis_delays_leaving_once(index, private_redis, monkeypatch):
     monkeypatch.setattr("resultstore.index.redis.watcher._UNSUBSCRIBE_TIMEOUT_S", 2.0)
     with ExitStack() as hanging:
         with ExitStack() as watches:
@@ -51,7 +51,7 @@ def test_a_hung_redis_delays_those_who_leave_once(index, private_redis, monkeypa
     assert took_s < 20  # twenty waits of 2 s each would take twice as long
 
 
-def test_a_hundred_threads_may_come_and_go_on_the_same_few_ids(index, raw):
+def test_a_hundred_threads_can_watch_few_ids(index, raw):
     failures = []
 
     def come_and_go(n):
@@ -70,7 +70,7 @@ def test_a_hundred_threads_may_come_and_go_on_the_same_few_ids(index, raw):
     assert raw.pubsub_channels() == []
 
 
-def test_the_watchers_thread_and_connection_end_when_nobody_has_waited_for_a_while(index, raw, monkeypatch):
+def test_an_idle_watcher_ends_thread_and_connection(index, raw, monkeypatch):
     monkeypatch.setattr("resultstore.index.redis.watcher._IDLE_S", 0.05)
     before = watcher_threads()
     with index.events.watch("a"):
@@ -84,7 +84,7 @@ def test_the_watchers_thread_and_connection_end_when_nobody_has_waited_for_a_whi
         assert watch.wait(SOON_S) == Event("a", "PENDING")
 
 
-def test_a_waiter_is_told_to_check_again_after_a_restart_of_redis_and_hears_on(index, private_redis):
+def test_a_waiter_checks_again_after_a_restart(index, private_redis):
     index.save(Result(id="a"), ttl_s=60)
     with index.events.watch("a") as watch:
         private_redis.stop()
@@ -97,7 +97,7 @@ def test_a_waiter_is_told_to_check_again_after_a_restart_of_redis_and_hears_on(i
         assert watch.wait(SOON_S) == Event("a", "SUCCESS")
 
 
-def test_a_waiter_whose_connection_alone_is_cut_is_told_to_check_again_at_once(index, raw):
+def test_a_waiter_checks_again_after_a_disconnect(index, raw):
     with index.events.watch("a") as watch:
         assert raw.client_kill_filter(_type="pubsub") == 1
         began = time.monotonic()
@@ -118,7 +118,7 @@ def test_a_save_rides_out_a_short_restart(index, private_redis):
 
 
 @pytest.mark.parametrize("act", ["peek", "load", "save", "delete", "watch", "ids"])
-def test_a_redis_that_is_down_is_named_and_its_password_is_not(private_redis, act, monkeypatch):
+def test_errors_name_the_server_without_its_password(private_redis, act, monkeypatch):
     monkeypatch.setattr("resultstore.index.redis.retrying._RETRY_BUDGET_S", 0.1)
     monkeypatch.setattr("resultstore.index.redis.watcher._SUBSCRIBE_TIMEOUT_S", 0.1)
     private_redis.stop()
@@ -129,7 +129,7 @@ def test_a_redis_that_is_down_is_named_and_its_password_is_not(private_redis, ac
 
 
 @pytest.mark.parametrize("act", ["peek", "watch"])
-def test_a_redis_that_is_down_is_given_up_after_a_few_seconds(private_redis, act):
+def test_an_absent_redis_fails_within_seconds(private_redis, act):
     private_redis.stop()
     began = time.monotonic()
     with pytest.raises(IndexUnavailable):
@@ -137,14 +137,14 @@ def test_a_redis_that_is_down_is_given_up_after_a_few_seconds(private_redis, act
     assert time.monotonic() - began < 5
 
 
-def test_a_redis_that_does_not_answer_is_named(private_redis, monkeypatch):
+def test_an_unresponsive_redis_is_named(private_redis, monkeypatch):
     monkeypatch.setattr("resultstore.index.redis.retrying._RETRY_BUDGET_S", 0.5)
     index = RedisIndex(f"{private_redis.url}?socket_timeout=0.3")
     with private_redis.hung(), pytest.raises(IndexUnavailable, match=f"127.0.0.1:{private_redis.port}"):
-        index.peek("a")  # the server answers again only behind the block
+        index.peek("a")  # the server answers again only after the block
 
 
-def test_a_wrong_password_is_told_without_another_try(guarded_redis, monkeypatch):
+def test_a_wrong_password_is_not_retried(guarded_redis, monkeypatch):
     monkeypatch.setattr("resultstore.index.redis.retrying._RETRY_BUDGET_S", 3_600.0)
     for url in (guarded_redis.url, guarded_redis.url.replace("//", "//:Wr0ngWord@")):
         with pytest.raises(IndexUnavailable, match="password") as caught:
@@ -156,7 +156,7 @@ def test_a_wrong_password_is_told_without_another_try(guarded_redis, monkeypatch
         assert watch.wait(SOON_S) == Event("a", "PENDING")
 
 
-def test_a_unix_socket_serves_as_well(private_redis, raw):
+def test_a_unix_socket_works(private_redis, raw):
     index = RedisIndex(f"unix://{private_redis.unix_socket}?db=1")
     with index.events.watch("a") as watch:
         assert index.save(Result(id="a"), ttl_s=60)
@@ -166,7 +166,7 @@ def test_a_unix_socket_serves_as_well(private_redis, raw):
     raw.flushall()
 
 
-def test_tls_serves_as_well_and_loses_no_event_of_a_burst(tls_redis):
+def test_tls_loses_no_event_of_a_burst(tls_redis):
     index = RedisIndex(tls_redis.url)
     with index.events.watch("a") as watch:
         for n in range(200):
@@ -179,13 +179,13 @@ def test_tls_serves_as_well_and_loses_no_event_of_a_burst(tls_redis):
 @pytest.mark.parametrize(
     "url", ["", "memory://", "http://h/0", "redis://:pa#S3cretWord@h/0", "redis://:S3cretWord@h:port/0", "unix://"]
 )
-def test_a_url_that_names_no_redis_is_refused_with_the_setting_and_without_its_password(url):
+def test_an_invalid_url_is_refused_without_its_password(url):
     with pytest.raises(Misconfigured, match="RESULTSTORE_INDEX_URL") as caught:
         RedisIndex(url)
     assert "S3cretWord" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_fork_has_a_client_and_a_watcher_of_its_own(index):
+def test_a_fork_opens_its_own_connections(index):
     index.save(Result(id="a", value=b"parent"), ttl_s=60)
     with index.events.watch("b") as watch:
         child = os.fork()
@@ -198,7 +198,7 @@ def test_a_fork_has_a_client_and_a_watcher_of_its_own(index):
         assert watch.wait(SOON_S) == Event("b", "SUCCESS")
 
 
-def test_strangers_on_our_channel_wake_the_waiter_to_check_again(index, raw):
+def test_foreign_messages_make_the_waiter_check_again(index, raw):
     with index.events.watch("a") as watch:
         raw.publish(layout.channel("a"), b"hello")
         began = time.monotonic()
@@ -234,14 +234,14 @@ def watcher_threads():
     return {thread for thread in threading.enumerate() if thread.name == "resultstore-watcher"}
 
 
-def test_a_message_that_cannot_be_taken_ends_no_watch(redis_url, monkeypatch):
+def test_an_unreadable_message_ends_no_watch(redis_url, monkeypatch):
     index, failures = RedisIndex(redis_url), []
     whole, one = record.decode_event, Result(id=uuid.uuid4().hex)
 
     def decode_event(message: bytes):
         if not failures:
             failures.append(message)
-            raise ValueError("no error that anybody thought of")
+            raise ValueError("an unexpected error")
         return whole(message)
 
     monkeypatch.setattr(record, "decode_event", decode_event)

@@ -1,4 +1,4 @@
-"""Redis driver, records: what stands in a real server, how small it is and how long it stays."""
+"""Redis driver, records: what a real server stores, its size and its expiry."""
 
 import time
 import uuid
@@ -15,7 +15,7 @@ from resultstore.model.result import Result, State
 BUDGET_BYTES = 260
 
 
-def test_a_tiny_celery_result_costs_at_most_260_bytes_with_key_and_ttl(index, raw, record_property):
+def test_a_small_result_takes_at_most_260_bytes(index, raw, record_property):
     count = 10_000
     index.save(Result(id="warm-up"), ttl_s=86_400)
     before = raw.info("memory")["used_memory"]
@@ -27,19 +27,19 @@ def test_a_tiny_celery_result_costs_at_most_260_bytes_with_key_and_ttl(index, ra
         )  # fmt: skip
         assert index.save(tiny, ttl_s=86_400)
     each = (raw.info("memory")["used_memory"] - before) / count
-    print(f"\n{each:.1f} bytes a record")  # noqa: T201  the figure is what this test is for
+    print(f"\n{each:.1f} bytes a record")  # noqa: T201  this test reports the figure
     record_property("record_bytes", each)
     assert raw.dbsize() == count + 1
     assert each <= BUDGET_BYTES
 
 
-def test_record_and_what_lies_beside_it_expire_together(index, raw):
+def test_a_record_expires_with_its_larger_parts(index, raw):
     index.save(Result(id="a", value=b"v" * 500), ttl_s=60)
     assert 59_000 < raw.pttl("rs:{a}") <= 60_000
     assert 59_000 < raw.pttl("rs:{a}:+") <= 60_000
 
 
-def test_what_lay_beside_an_older_record_is_removed(index, raw):
+def test_larger_parts_of_a_replaced_record_are_removed(index, raw):
     index.save(Result(id="a", value=b"v" * 500), ttl_s=60)
     index.save(Result(id="a", value=b"v"), ttl_s=60)
     assert raw.keys() == [b"rs:{a}"]
@@ -51,14 +51,14 @@ def test_a_deleted_result_leaves_no_key(index, raw):
     assert raw.keys() == []
 
 
-def test_a_result_whose_larger_part_was_evicted_is_unknown_rather_than_wrong(index, raw):
+def test_a_partly_evicted_result_is_unknown(index, raw):
     index.save(Result(id="a", state=State.SUCCESS, value=b"v" * 500), ttl_s=60)
     raw.delete("rs:{a}:+")
     assert index.load("a") is None
     assert index.peek("a").state == State.SUCCESS
 
 
-def test_what_cannot_be_written_is_not_announced(index, raw):
+def test_a_failed_write_is_not_announced(index, raw):
     with index.events.watch("a") as watch:
         raw.config_set("maxmemory", "1")
         with pytest.raises(IndexUnavailable, match="memory"):
@@ -68,7 +68,7 @@ def test_what_cannot_be_written_is_not_announced(index, raw):
         assert index.load("a") is None
 
 
-def test_a_save_that_lost_its_answer_asks_again_and_knows_its_own_record(index):
+def test_a_repeated_save_recognizes_its_own_record(index):
     lost = iter([redis.ConnectionError("the answer was lost on the way")])
     script = index._client.mine().save
 
@@ -84,7 +84,7 @@ def test_a_save_that_lost_its_answer_asks_again_and_knows_its_own_record(index):
     assert not index.save(Result(id="a"), ttl_s=60, over=Overwrite.IF_ABSENT)
 
 
-def test_a_record_of_a_newer_format_is_refused_and_can_be_deleted(index, raw):
+def test_a_newer_record_is_refused_but_deletable(index, raw):
     raw.set("rs:{a}", bytes([0x93, layout.RECORD_FORMAT + 1, 127, 0]))
     with pytest.raises(RecordUnreadable, match=r"record of a .* upgrade"):
         index.load("a")
@@ -93,12 +93,12 @@ def test_a_record_of_a_newer_format_is_refused_and_can_be_deleted(index, raw):
     assert index.load("a") is None
 
 
-def test_success_as_redis_compares_it_is_success_as_python_writes_it():
+def test_redis_and_python_agree_on_success():
     assert record.CODE_OF_STATE[State.SUCCESS] == record.SUCCESS_CODE
     assert record.encode(Result(id="a", state=State.SUCCESS))[0][2:3] == b"\x7f"
 
 
-def test_an_owners_list_and_stream_live_as_long_as_the_longest_result_in_them(index, raw):
+def test_owner_keys_outlive_their_longest_result(index, raw):
     for life_s in (60, 600, 60):
         index.save(Result(id=f"a{life_s}", owner="ann"), ttl_s=life_s)
         assert 0 < raw.pttl("rs:owner:{ann}") <= life_s * 1000 or life_s == 60
@@ -111,7 +111,7 @@ def test_an_owners_list_and_stream_live_as_long_as_the_longest_result_in_them(in
     assert events[-2:] == [Event("kept", "PENDING"), Event("a60", "SUCCESS")]
 
 
-def test_reading_an_owners_list_drops_the_ids_that_are_gone_from_it(index, raw):
+def test_reading_an_owners_list_removes_expired_ids(index, raw):
     for n in range(500):
         index.save(Result(id=f"a{n}", owner="ann", created_at=float(n + 1)), ttl_s=60)
     for n in range(0, 500, 2):
@@ -120,7 +120,7 @@ def test_reading_an_owners_list_drops_the_ids_that_are_gone_from_it(index, raw):
     assert raw.zcard("rs:owner:{ann}") == 250
 
 
-def test_a_key_of_another_kind_is_no_result(index, raw):
+def test_a_key_of_another_type_is_no_result(index, raw):
     # given the list of open uploads, whose key looks like a record's, and an id that is listed and holds no record
     index.save(Result(id="a", owner="ann"), ttl_s=60)
     index.save(Result(id="odd", owner="ann"), ttl_s=60)

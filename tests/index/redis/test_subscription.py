@@ -1,4 +1,4 @@
-"""RedisLine: what only a real server can show."""
+"""RedisSubscription: behaviour that needs a real server."""
 
 import gc
 import threading
@@ -27,86 +27,86 @@ def raw(private_redis):
         yield client
 
 
-def until(line, wanted: tuple[str, str], seconds: float = SOON_S):
+def until(subscription, wanted: tuple[str, str], seconds: float = SOON_S):
     end = time.monotonic() + seconds
     seen = []
     while time.monotonic() < end:
-        seen += [(event.id, event.state) for event in line.wait(0.2)]
+        seen += [(event.id, event.state) for event in subscription.wait(0.2)]
         if wanted in seen:
             return seen
-    pytest.fail(f"{wanted} was not heard, only {seen}")
+    pytest.fail(f"{wanted} was not received, only {seen}")
 
 
 def channels(raw) -> list[bytes]:
     return raw.pubsub_channels()
 
 
-def test_many_ids_are_asked_for_by_one_command(index, raw):
-    line = index.events.open_subscription()
+def test_many_ids_are_subscribed_by_one_command(index, raw):
+    subscription = index.events.open_subscription()
     raw.config_resetstat()
-    line.listen([f"id-{n}" for n in range(500)])
-    until(line, ("id-499", ""))
+    subscription.listen([f"id-{n}" for n in range(500)])
+    until(subscription, ("id-499", ""))
     assert raw.info("commandstats")["cmdstat_subscribe"]["calls"] == 1
     assert len(channels(raw)) == 500
 
 
-def test_the_channel_of_an_id_that_was_left_is_gone(index, raw):
-    line = index.events.open_subscription()
-    line.listen(["a", "b"])
-    until(line, ("b", ""))
-    line.leave("a")
+def test_leaving_an_id_unsubscribes_its_channel(index, raw):
+    subscription = index.events.open_subscription()
+    subscription.listen(["a", "b"])
+    until(subscription, ("b", ""))
+    subscription.leave("a")
     end = time.monotonic() + SOON_S
     while channels(raw) != [b"rs:{b}!"]:
         assert time.monotonic() < end
 
 
-def test_after_a_lost_connection_every_id_is_heard_again_and_said_to_be(index, raw):
-    line = index.events.open_subscription()
-    line.listen(["a", "b"])
-    until(line, ("b", ""))
+def test_a_lost_connection_is_resubscribed_and_reported(index, raw):
+    subscription = index.events.open_subscription()
+    subscription.listen(["a", "b"])
+    until(subscription, ("b", ""))
 
     raw.client_kill_filter(_type="pubsub")
 
-    assert {("a", ""), ("b", "")} <= both(line)
+    assert {("a", ""), ("b", "")} <= both(subscription)
     index.save(Result(id="a", state=State.SUCCESS), ttl_s=60)
-    until(line, ("a", "SUCCESS"))
+    until(subscription, ("a", "SUCCESS"))
 
 
-def both(line):
+def both(subscription):
     seen = set()
     end = time.monotonic() + SOON_S
     while not {("a", ""), ("b", "")} <= seen and time.monotonic() < end:
-        seen |= {(event.id, event.state) for event in line.wait(0.2)}
+        seen |= {(event.id, event.state) for event in subscription.wait(0.2)}
     return seen
 
 
-def test_a_server_that_is_away_is_tried_again_and_listening_never_fails(index, private_redis):
+def test_listening_never_fails_without_a_server(index, private_redis):
     private_redis.stop()
-    line = index.events.open_subscription()
-    line.listen(["a"])
-    assert line.wait(0.2) == []
+    subscription = index.events.open_subscription()
+    subscription.listen(["a"])
+    assert subscription.wait(0.2) == []
     private_redis.start()
-    until(line, ("a", ""))
+    until(subscription, ("a", ""))
     index.save(Result(id="a", state=State.SUCCESS), ttl_s=60)
-    until(line, ("a", "SUCCESS"))
+    until(subscription, ("a", "SUCCESS"))
 
 
-def test_others_listen_and_leave_while_one_waits(index, raw):
-    line = index.events.open_subscription()
-    line.listen(["first"])
+def test_threads_listen_and_leave_during_a_wait(index, raw):
+    subscription = index.events.open_subscription()
+    subscription.listen(["first"])
     stop, errors, seen = threading.Event(), [], set()
 
     def wait():
         try:
             while not stop.is_set():
-                seen.update(event.id for event in line.wait(0.05))
+                seen.update(event.id for event in subscription.wait(0.05))
         except Exception as error:  # noqa: BLE001 - it is what the test looks for
             errors.append(error)
 
     def churn(name):
         for number in range(100):
-            line.listen([f"{name}-{number}"])
-            line.leave(f"{name}-{number}")
+            subscription.listen([f"{name}-{number}"])
+            subscription.leave(f"{name}-{number}")
 
     waiter = threading.Thread(target=wait)
     churners = [threading.Thread(target=churn, args=(name,)) for name in "abcd"]
@@ -123,46 +123,46 @@ def test_others_listen_and_leave_while_one_waits(index, raw):
     assert (errors, "first" in seen, channels(raw)) == ([], True, [b"rs:{first}!"])
 
 
-def test_a_garbage_collector_may_leave_in_the_midst_of_anything(index, raw):
+def test_a_garbage_collector_can_leave_at_any_time(index, raw):
     class Held:
         def __init__(self, name):
             self.name = name
             self.me = self  # only the collector finds it
 
         def __del__(self):
-            line.leave(self.name)
+            subscription.leave(self.name)
 
-    line = index.events.open_subscription()
+    subscription = index.events.open_subscription()
     threshold = gc.get_threshold()
     gc.set_threshold(1)
     try:
         for number in range(200):
-            line.listen([f"id-{number}"])
+            subscription.listen([f"id-{number}"])
             Held(f"id-{number}")
-            line.wait(0)
+            subscription.wait(0)
     finally:
         gc.set_threshold(*threshold)
     gc.collect()
     end = time.monotonic() + SOON_S
     while channels(raw):
         assert time.monotonic() < end
-        line.wait(0.01)
+        subscription.wait(0.01)
 
 
-def test_a_health_check_is_not_taken_for_a_message(private_redis):
+def test_a_health_check_is_not_a_message(private_redis):
     index = RedisIndex(private_redis.url, options={"health_check_interval": 1})
-    line = index.events.open_subscription()
-    line.listen(["a"])
-    until(line, ("a", ""))
+    subscription = index.events.open_subscription()
+    subscription.listen(["a"])
+    until(subscription, ("a", ""))
     time.sleep(1.1)
-    line.listen(["b"])
-    until(line, ("b", ""))
+    subscription.listen(["b"])
+    until(subscription, ("b", ""))
 
 
-def test_small_records_are_told_whole_and_artifacts_are_not(index):
-    line = index.events.open_subscription()
-    line.listen(["a"])
-    until(line, ("a", ""))
+def test_small_records_are_announced_without_artifacts(index):
+    subscription = index.events.open_subscription()
+    subscription.listen(["a"])
+    until(subscription, ("a", ""))
     found = Artifact(
         id="a", name="x", file_name="x", key="k", etag="e", size_bytes=1, media_type="text/plain", sha256="0" * 64,
         stored_bytes=1, encoding="", retention="1d", expires_at=None,
@@ -175,17 +175,17 @@ def test_small_records_are_told_whole_and_artifacts_are_not(index):
     ):
         index.delete("a")
         index.save(saved, ttl_s=60)
-        [event] = line.wait(SOON_S)
+        [event] = subscription.wait(SOON_S)
         main, beside = record.encode(saved)
         assert (event.record, event.beside) == ((main, beside or b"") if told else (b"", b""))
 
 
-def test_an_early_word_reaches_who_listens_and_leaves_no_record(index, raw):
-    line = index.events.open_subscription()
-    line.listen(["a"])
-    until(line, ("a", ""))
+def test_an_early_announcement_leaves_no_record(index, raw):
+    subscription = index.events.open_subscription()
+    subscription.listen(["a"])
+    until(subscription, ("a", ""))
     spill = Spill(id="a", key="k", size_bytes=9, stored_bytes=8, sha256="0" * 64, media_type="application/json")
     index.events.announce_early("a", spill)
-    [event] = line.wait(SOON_S)
+    [event] = subscription.wait(SOON_S)
     assert event.early == spill
     assert raw.keys() == []

@@ -1,4 +1,4 @@
-"""Streams: what is told of an owner's Results, by every driver of the index."""
+"""Contract of Events, feeds: the Events of an owner, in each driver."""
 
 import time
 import uuid
@@ -30,26 +30,26 @@ def owner():
 
 @pytest.fixture
 def mine():
-    """An id that nobody else has: the Redis is shared."""
+    """A unique id, because the Redis is shared."""
     return uuid.uuid4().hex
 
 
 @pytest.fixture
 def feed(index, owner):
-    """A feed that hears this owner already."""
+    """A feed that is subscribed to this owner."""
     feed = index.events.open_feed()
     feed.listen([owner])
-    assert told(feed, 1) == [OwnerEvent(owner)]
+    assert received(feed, 1) == [OwnerEvent(owner)]
     yield feed
     feed.close()
 
 
-def told(feed, count: int):
-    """The first `count` things that are told, or fewer when no more come soon."""
-    end, all_told = time.monotonic() + SOON_S, []
-    while len(all_told) < count and time.monotonic() < end:
-        all_told += feed.wait(end - time.monotonic())
-    return all_told
+def received(feed, count: int):
+    """Return the first `count` Events, or fewer if no more come soon."""
+    end, events = time.monotonic() + SOON_S, []
+    while len(events) < count and time.monotonic() < end:
+        events += feed.wait(end - time.monotonic())
+    return events
 
 
 def artifact(name: str) -> Artifact:
@@ -58,44 +58,44 @@ def artifact(name: str) -> Artifact:
     )
 
 
-def test_all_that_happens_to_an_owners_results_is_told_in_order_and_nothing_of_others(index, owner, feed, mine):
+def test_a_feed_delivers_only_the_owners_events(index, owner, feed, mine):
     one = Result(id=mine, owner=owner)
     index.save(one, ttl_s=60)
     index.save(Result(id=uuid.uuid4().hex, owner=f"not-{owner}"), ttl_s=60)
     index.save(one.moved(State.PROGRESS, progress=Progress(1, 2), artifacts=(artifact("a"), artifact("b"))), ttl_s=60)
     index.owners.remove_deleted(mine, owner=owner)
 
-    heard = told(feed, 3)
+    events = received(feed, 3)
 
-    assert [one.event for one in heard] == [
+    assert [one.event for one in events] == [
         Event(mine, "PENDING"),
         Event(mine, "PROGRESS", Progress(1, 2), 2),
         Event(mine, DELETED),
     ]
-    assert {one.owner for one in heard} == {owner}
+    assert {one.owner for one in events} == {owner}
     assert feed.wait(0.05) == []
-    assert [one.at for one in heard] == sorted((one.at for one in heard), key=place)
+    assert [one.at for one in events] == sorted((one.at for one in events), key=numbers)
 
 
-def place(at: str) -> tuple[int, ...]:
+def numbers(at: str) -> tuple[int, ...]:
     return tuple(int(part) for part in at.split("-"))
 
 
-def test_what_was_missed_is_told_from_a_place_on(index, owner, feed, mine):
+def test_missed_events_are_read_after_an_id(index, owner, feed, mine):
     assert index.events.last_event_id(owner) == "0-0"
     assert index.events.read_missed(owner, after="0-0") == []
     for state in ("PENDING", "STARTED", "SUCCESS"):
         index.save(Result(id=mine, owner=owner, state=state), ttl_s=60)
-    first, second, third = told(feed, 3)
+    first, second, third = received(feed, 3)
 
     assert index.events.read_missed(owner, after=first.at) == [second, third]
     assert index.events.read_missed(owner, after=third.at) == []
     assert index.events.last_event_id(owner) == third.at
 
 
-def test_a_place_that_is_not_in_the_stream_any_more_is_told_apart_from_nothing_missed(index, owner, feed, mine):
+def test_a_trimmed_event_id_returns_none(index, owner, feed, mine):
     index.save(Result(id=mine, owner=owner), ttl_s=60)
-    (oldest,) = told(feed, 1)
+    (oldest,) = received(feed, 1)
     for n in range(1_300):
         index.save(Result(id=mine, owner=owner, state="PROGRESS", progress=Progress(n)), ttl_s=60)
 
@@ -111,24 +111,24 @@ def test_a_deleted_result_leaves_its_owners_list(index, owner, mine):
     assert list(index.listing.ids(owner=owner)) == []
 
 
-def test_what_nobody_owns_is_told_to_who_listens_to_nobody(index, owner, mine):
+def test_unowned_events_reach_the_empty_owner(index, owner, mine):
     feed = index.events.open_feed()
     feed.listen([""])
-    told(feed, 1)
+    received(feed, 1)
 
     index.save(Result(id=mine), ttl_s=60)
     index.save(Result(id=uuid.uuid4().hex, owner=owner), ttl_s=60)
     index.owners.remove_deleted(mine, owner="")
 
-    end, heard = time.monotonic() + SOON_S, []
-    while len(heard) < 2 and time.monotonic() < end:  # other tests share this Redis
-        heard += [one for one in feed.wait(0.2) if one.event and one.event.id == mine]
-    assert heard == [OwnerEvent("", "", Event(mine, "PENDING")), OwnerEvent("", "", Event(mine, DELETED))]
+    end, events = time.monotonic() + SOON_S, []
+    while len(events) < 2 and time.monotonic() < end:  # other tests share this Redis
+        events += [one for one in feed.wait(0.2) if one.event and one.event.id == mine]
+    assert events == [OwnerEvent("", "", Event(mine, "PENDING")), OwnerEvent("", "", Event(mine, DELETED))]
     assert index.events.last_event_id("") == "0-0"
     feed.close()
 
 
-def test_who_was_left_is_not_heard(index, owner, feed, mine):
+def test_a_feed_can_leave_an_owner(index, owner, feed, mine):
     feed.leave(owner)
     feed.wait(0.05)
     index.save(Result(id=mine, owner=owner), ttl_s=60)

@@ -1,4 +1,4 @@
-"""Index: the further powers that every driver here has."""
+"""Contract of Listing, Keys, UnconfirmedWrites and Subscription, in each driver."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from resultstore.index.index import Overwrite, ScriptRunner
+from resultstore.index.index import Overwrite
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.errors import Misconfigured
@@ -28,24 +28,24 @@ def ids():
     return [uuid.uuid4().hex for _ in range(3)]
 
 
-def heard(line, seconds: float = SOON_S):
-    """What the line tells within `seconds`, up to the first that it tells."""
+def received(subscription, seconds: float = SOON_S):
+    """Return the first Events that the subscription delivers within `seconds`."""
     end = time.monotonic() + seconds
     events = []
     while not events and time.monotonic() < end:
-        events = line.wait(end - time.monotonic())
+        events = subscription.wait(end - time.monotonic())
     return [(event.id, event.state) for event in events]
 
 
-def all_heard(line, wanted: set):
+def receive_all(subscription, wanted: set):
     end = time.monotonic() + SOON_S
     events = set()
     while not wanted <= events and time.monotonic() < end:
-        events.update(heard(line))
+        events.update(received(subscription))
     return events
 
 
-def test_what_was_noted_under_a_key_is_gathered_for_its_time(index, ids):
+def test_notes_are_collected_until_they_expire(index, ids):
     key = f"rs:notes:{{{ids[0]}}}"
     for word in ("one", "two", "one"):
         index.unconfirmed.add_note(key, word, ttl_s=1)
@@ -59,7 +59,7 @@ def test_what_was_noted_under_a_key_is_gathered_for_its_time(index, ids):
         time.sleep(0.02)
 
 
-def test_one_of_many_gets_a_claim_and_the_next_one_when_it_has_ended(index, ids):
+def test_a_claim_has_one_holder_until_it_expires(index, ids):
     key = f"rs:claim:{ids[0]}"
     gate = threading.Barrier(8)
     won = []
@@ -85,7 +85,7 @@ def test_one_of_many_gets_a_claim_and_the_next_one_when_it_has_ended(index, ids)
     assert not index.keys.claim(key, won[0], ttl_s=1)
 
 
-def test_many_results_are_loaded_in_the_order_of_their_ids(index, ids):
+def test_many_results_are_loaded_in_order(index, ids):
     small, unknown, large = ids
     index.save(Result(id=small, state=State.SUCCESS, value=b"1"), ttl_s=60)
     index.save(Result(id=large, state=State.SUCCESS, value=b"v" * 5000), ttl_s=60)
@@ -102,66 +102,66 @@ def test_many_results_are_loaded_in_the_order_of_their_ids(index, ids):
     )
 
 
-def test_a_line_says_from_when_an_id_is_heard_and_then_what_happens(index, ids):
-    line = index.events.open_subscription()
-    line.listen(ids[:2])
-    assert all_heard(line, {(ids[0], ""), (ids[1], "")}) == {(ids[0], ""), (ids[1], "")}
+def test_a_subscription_reports_its_start_then_each_change(index, ids):
+    subscription = index.events.open_subscription()
+    subscription.listen(ids[:2])
+    assert receive_all(subscription, {(ids[0], ""), (ids[1], "")}) == {(ids[0], ""), (ids[1], "")}
 
     index.save(Result(id=ids[1], state=State.SUCCESS), ttl_s=60)
     index.save(Result(id=ids[2], state=State.SUCCESS), ttl_s=60)
 
-    assert heard(line) == [(ids[1], "SUCCESS")]
-    assert line.wait(0.05) == []
+    assert received(subscription) == [(ids[1], "SUCCESS")]
+    assert subscription.wait(0.05) == []
 
 
-def test_what_was_left_is_not_heard(index, ids):
-    line = index.events.open_subscription()
-    line.listen(ids[:2])
-    all_heard(line, {(ids[0], ""), (ids[1], "")})
+def test_an_unsubscribed_id_is_silent(index, ids):
+    subscription = index.events.open_subscription()
+    subscription.listen(ids[:2])
+    receive_all(subscription, {(ids[0], ""), (ids[1], "")})
 
-    line.leave(ids[0])
-    line.wait(0)
+    subscription.leave(ids[0])
+    subscription.wait(0)
     index.save(Result(id=ids[0], state=State.SUCCESS), ttl_s=60)
     index.save(Result(id=ids[1], state=State.SUCCESS), ttl_s=60)
 
-    assert heard(line) == [(ids[1], "SUCCESS")]
+    assert received(subscription) == [(ids[1], "SUCCESS")]
 
 
-def test_an_id_that_is_left_and_heard_again_is_heard(index, ids):
-    line = index.events.open_subscription()
-    line.listen(ids[:1])
-    heard(line)
-    line.leave(ids[0])
-    line.listen(ids[:1])
-    assert (ids[0], "") in all_heard(line, {(ids[0], "")})
+def test_an_id_can_be_subscribed_again(index, ids):
+    subscription = index.events.open_subscription()
+    subscription.listen(ids[:1])
+    received(subscription)
+    subscription.leave(ids[0])
+    subscription.listen(ids[:1])
+    assert (ids[0], "") in receive_all(subscription, {(ids[0], "")})
 
     index.save(Result(id=ids[0], state=State.FAILURE), ttl_s=60)
 
-    assert (ids[0], "FAILURE") in all_heard(line, {(ids[0], "FAILURE")})
+    assert (ids[0], "FAILURE") in receive_all(subscription, {(ids[0], "FAILURE")})
 
 
-def test_a_line_that_hears_nothing_wakes_when_somebody_listens(index, ids):
-    line, came = index.events.open_subscription(), []
-    waiter = threading.Thread(target=lambda: came.extend(heard(line, 600)), daemon=True)
+def test_listening_wakes_an_idle_subscription(index, ids):
+    subscription, came = index.events.open_subscription(), []
+    waiter = threading.Thread(target=lambda: came.extend(received(subscription, 600)), daemon=True)
     waiter.start()
     time.sleep(0.1)
 
-    line.listen(ids[:1])
+    subscription.listen(ids[:1])
 
     waiter.join(60)
     assert came == [(ids[0], "")]
 
 
-def test_a_closed_line_hears_nothing(index, ids):
-    line = index.events.open_subscription()
-    line.listen(ids)
-    all_heard(line, {(one, "") for one in ids})
-    line.close()
+def test_a_closed_subscription_is_silent(index, ids):
+    subscription = index.events.open_subscription()
+    subscription.listen(ids)
+    receive_all(subscription, {(one, "") for one in ids})
+    subscription.close()
     index.save(Result(id=ids[0], state=State.SUCCESS), ttl_s=60)
-    assert line.wait(0.05) == []
+    assert subscription.wait(0.05) == []
 
 
-def test_what_is_kept_is_there_until_it_is_dropped(index):
+def test_a_kept_key_exists_until_dropped(index):
     key = f"rs:test:{uuid.uuid4().hex}"
     assert index.keys.read(key) is None
     index.keys.keep(key, b"one", ttl_s=60)
@@ -172,7 +172,7 @@ def test_what_is_kept_is_there_until_it_is_dropped(index):
     assert index.keys.read(key) is None
 
 
-def test_many_keys_are_read_in_their_order(index):
+def test_many_keys_are_read_in_order(index):
     keys = [f"rs:test:{{{number}}}:{uuid.uuid4().hex}" for number in range(5)]
     for one in keys[::2]:
         index.keys.keep(one, one.encode(), ttl_s=60)
@@ -181,7 +181,7 @@ def test_many_keys_are_read_in_their_order(index):
     assert index.keys.read_many([]) == []
 
 
-def test_what_is_kept_for_a_second_is_gone_then(index):
+def test_a_kept_key_expires(index):
     key = f"rs:test:{uuid.uuid4().hex}"
     index.keys.keep(key, b"one", ttl_s=1)
     end = time.monotonic() + SOON_S
@@ -190,7 +190,7 @@ def test_what_is_kept_for_a_second_is_gone_then(index):
         time.sleep(0.05)
 
 
-def test_a_prefix_stands_before_every_key_and_hides_what_has_another(redis_url, ids):
+def test_prefixes_separate_two_indexes(redis_url, ids):
     first, second = RedisIndex(redis_url, prefix="first:"), RedisIndex(redis_url, prefix="second:")
     one = Result(id=ids[0], state=State.SUCCESS, value=b"v" * 500, owner=f"ann-{ids[0]}")
 
@@ -220,7 +220,7 @@ def soon(question) -> object:
     return question()
 
 
-def test_a_hint_is_written_where_nothing_stands_and_never_over_anything(index, ids):
+def test_save_if_absent_replaces_nothing(index, ids):
     index.save(Result(id=ids[0], state=State.STARTED), ttl_s=60)
     for one in ids[:2]:
         index.unconfirmed.save_if_absent(Result(id=one), ttl_s=60)
@@ -229,13 +229,13 @@ def test_a_hint_is_written_where_nothing_stands_and_never_over_anything(index, i
     assert [index.peek(one).state for one in ids[:2]] == ["STARTED", "PENDING"]
 
 
-def test_a_hint_expires(redis_url, ids):
+def test_save_if_absent_sets_an_expiry(redis_url, ids):
     index = RedisIndex(redis_url)
     index.unconfirmed.save_if_absent(Result(id=ids[1]), ttl_s=60)
     assert 0 < soon(lambda: index.client.ttl(f"rs:{{{ids[1]}}}") > 0 and index.client.ttl(f"rs:{{{ids[1]}}}")) <= 60
 
 
-def test_hints_go_on_after_a_lost_connection_and_never_fail(redis_url, ids):
+def test_unconfirmed_writes_survive_a_lost_connection(redis_url, ids):
     index = RedisIndex(redis_url)
     index.unconfirmed.save_if_absent(Result(id=ids[0]), ttl_s=60)
     soon(lambda: index.peek(ids[0]))
@@ -254,9 +254,3 @@ def test_hints_go_on_after_a_lost_connection_and_never_fail(redis_url, ids):
 def test_a_prefix_with_a_brace_is_refused(redis_url):
     with pytest.raises(Misconfigured, match="brace"):
         RedisIndex(redis_url, prefix="{mine}")
-
-
-def test_a_script_is_run_over_its_keys(redis_url, ids):
-    index = RedisIndex(redis_url)
-    assert isinstance(index.keys, ScriptRunner)
-    assert index.keys.run_script("return {#KEYS, ARGV[2]}", keys=ids, args=["a", "b"]) == [3, b"b"]
