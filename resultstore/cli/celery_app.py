@@ -37,4 +37,4 @@ def seen(app: Celery, group_id: str) -> ChordHeader:
 
 def dispatched(app: Celery, group_id: str) -> bool:
     """Send the body of a chord whose parts are all in, whoever else is about to; whether it could be sent."""
-    return app.backend.dispatch_chord(group_id) is ChordStatus.MINE
+    return app.backend.groups.dispatch_chord(group_id) is ChordStatus.MINE

@@ -55,8 +55,8 @@ class Backend(ResultStoreBackend):
     def __init__(self, url: str = URL, *, app: Celery, **kwargs: object) -> None:
         try:
             super().__init__(app=app, url=url, **kwargs)
-            place = urls.place(url, app.conf)
-            self._pool = open_pool(place.settings.index.url, place.redis_options)
+            servers = urls.read_servers(url, app.conf)
+            self._pool = open_pool(servers.settings.index.url, servers.redis_options)
         except Misconfigured as problem:
             raise ValueError(str(problem)) from problem  # what Celery raises
 

@@ -79,8 +79,8 @@ async def as_ended(
         if not loop.is_closed():
             loop.call_soon_threadsafe(told.put_nowait, (task_id, said))
 
-    watching = _backend(next(iter(wanted.values()))).watching
-    watching.enter(wanted, tell)
+    notifier = _backend(next(iter(wanted.values()))).notifier.get()
+    notifier.enter(wanted, tell)
     try:
         for _ in range(len(wanted)):
             try:
@@ -93,7 +93,7 @@ async def as_ended(
             one = wanted.pop(task_id)
             yield one, await asyncio.to_thread(_value, one, said, propagate=propagate)
     finally:
-        watching.leave(wanted, tell)
+        notifier.leave(wanted, tell)
 
 
 async def state(result: AsyncResult) -> str:
@@ -141,6 +141,6 @@ def _value(result: AsyncResult, meta: TaskMeta, *, propagate: bool) -> Any:  # n
 
 
 def _backend(result: AsyncResult) -> Any:  # noqa: ANN401 - Celery's backends have no types
-    if not hasattr(result.backend, "watching"):
+    if not hasattr(result.backend, "notifier"):
         raise Misconfigured("the app's result backend is not resultstore: set it to resultstore+redis://host:6379/0")
     return result.backend

@@ -32,7 +32,7 @@ class CeleryDispatcher:
         kombu_types.register()
         self._app = app
         self._store = store_of(app)
-        app.backend.listens = False
+        app.backend.announcer.subscribes = False
         if str(app.conf.broker_url).startswith(("amqp", "pyamqp")):
             app.conf.broker_transport_options = {**app.conf.broker_transport_options, "confirm_publish": True}
         # What goes wrong at the broker comes as its transport's own errors (a nack is none of kombu's).

@@ -1,4 +1,4 @@
-"""Patience: writes again while the index is away, for a finite time."""
+"""Retry: repeats a write while the index is unavailable, for a limited time."""
 
 import random
 import time
@@ -14,7 +14,7 @@ _NAMES: Final = ("max_retries", "interval_start", "interval_step", "interval_max
 
 
 def is_worker(request: Any) -> bool:  # noqa: ANN401 - Celery's Context, or None where a client speaks of a task
-    """Return whether a worker is writing: nobody waits for its answer, and nobody else has what it writes."""
+    """Return whether a worker is writing: no caller waits for it, and no other process has what it writes."""
     if get_current_worker_task() is not None:
         return True
     # Not every request is a Context: a worker makes smaller ones, for a message that it cannot read for example.
@@ -22,13 +22,13 @@ def is_worker(request: Any) -> bool:  # noqa: ANN401 - Celery's Context, or None
     return request is not None and not is_elsewhere
 
 
-def patiently(write: Callable[[], bool], *, policy: Mapping[str, float | None]) -> bool:
-    """Call `write`, and again while it raises IndexUnavailable; what it gives.
+def with_retries(write: Callable[[], bool], *, policy: Mapping[str, float | None]) -> bool:
+    """Call `write`, and again while it raises IndexUnavailable; return its result.
 
     Args:
         write: idempotent.
         policy: Celery's `retry_policy`: `max_retries` (None: 20), and in seconds `interval_start`, `interval_step` and
-            `interval_max`; each pause is cut by a random half at most, so that many workers do not return at once.
+            `interval_max`. Each pause is shortened by up to half at random, so that workers do not return together.
     """
     retries, start_s, step_s, longest_s = (policy.get(name) for name in _NAMES)
     pause_s = start_s or 0.0

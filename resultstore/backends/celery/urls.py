@@ -52,7 +52,7 @@ class BackendUrl(msgspec.Struct, frozen=True):
     track_sent: bool = False  # tell an id that was sent from an unknown one
 
 
-def place(url: str | None, conf: Any) -> BackendUrl:  # noqa: ANN401 - Celery's settings have no type
+def read_servers(url: str | None, conf: Any) -> BackendUrl:  # noqa: ANN401 - Celery's settings have no type
     """Read the URL, then the transport options, then `resultstore_*` and `redis_*` settings, then RESULTSTORE_*.
 
     Raises Misconfigured, which names the setting, for a scheme that is not served.
@@ -85,7 +85,7 @@ class _Unseen:
         self.get: Callable[..., Any] = settings.get
 
 
-def hidden(url: str) -> str:
+def without_secrets(url: str) -> str:
     """`url` without passwords and query: what banners and logs may show."""
     return ";".join(map(_shown, url.split(";")))
 

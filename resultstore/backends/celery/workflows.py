@@ -58,7 +58,7 @@ def forget_workflow(app: Celery, root_id: str) -> Forgotten:
         backend.forget(result_id)
     store.index.keys.drop(noted)
     for group_id in groups:
-        backend.forget_group(group_id)
+        backend.groups.forget(group_id)
     known = [one for one in found.values() if one is not None]
     artifacts = [artifact for one in known for artifact in one.artifacts]
     return Forgotten(

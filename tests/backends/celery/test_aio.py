@@ -127,7 +127,7 @@ def test_a_coroutine_that_is_cancelled_is_not_told_any_more(client: Celery, task
             await waiting
 
     asyncio.run(cancelled())
-    assert client.backend.watching._waiting == {}
+    assert client.backend.notifier.get()._waiting == {}
 
 
 def test_waiters_survive_a_restart_of_redis(client: Celery, server: PrivateRedis):

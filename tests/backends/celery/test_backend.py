@@ -180,7 +180,7 @@ def test_every_record_lives_for_as_long_as_the_app_says(app: Celery, store: Stor
     backend.store_result("other", ValueError("x"), "FAILURE")
 
     assert lives == [1_234] * 3
-    assert backend.header_life_s == 1_234
+    assert backend.groups.header_life_s == 1_234
 
 
 def test_a_waiter_is_called_back_while_it_waits(app: Celery):

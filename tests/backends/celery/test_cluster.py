@@ -54,7 +54,7 @@ def test_waiters_of_all_nodes_are_woken_over_one_connection(client: Celery, monk
 
 
 def test_a_chord_is_counted_listed_and_sent_again(client: Celery, monkeypatch: pytest.MonkeyPatch):
-    body, group_id, chords = Body(client), uuid.uuid4().hex, client.backend._chords
+    body, group_id, chords = Body(client), uuid.uuid4().hex, client.backend.groups.chords
     client.backend.set_chord_size(group_id, 2)
     part_ended(client, group_id, body, 0, "a" * 5_000)
     with monkeypatch.context() as killed:

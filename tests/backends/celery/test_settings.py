@@ -16,7 +16,7 @@ from celery.app.task import Context
 from celery.result import AsyncResult
 from celery.utils.objects import Bunch
 
-from resultstore.backends.celery import backend as backends, urls
+from resultstore.backends.celery import retry, urls
 from resultstore.model import layout
 from resultstore.model.errors import IndexUnavailable, Misconfigured
 from tests.backends.celery.conftest import Made
@@ -135,7 +135,7 @@ def test_settings_may_stand_in_the_app(server: PrivateRedis, tmp_path: Path):
         "resultstore_inline_max_bytes": 7,
         "result_backend_transport_options": {"retention": "7d"},
     }
-    settings = urls.place(server.url, conf).settings
+    settings = urls.read_servers(server.url, conf).settings
     assert settings.blobs.url == f"file://{tmp_path}"
     assert (settings.results.inline_max_bytes, settings.results.retention) == (7, "7d")
 
@@ -157,7 +157,7 @@ def test_a_backend_shows_no_secret_and_survives_pickling(made: Made, server: Pri
 
 def test_always_retry_is_finite_and_jittered(made: Made, monkeypatch: pytest.MonkeyPatch):
     app = made(result_backend_always_retry=True, result_backend_max_retries=float("inf"))
-    assert app.backend.max_retries == backends.MAX_RETRIES
+    assert app.backend.max_retries == retry.MAX_RETRIES
     assert made(result_backend_max_retries=3).backend.max_retries == 3
 
 
@@ -202,7 +202,7 @@ def test_worker_outwaits_an_absent_redis(made: Made, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("time.sleep", lambda _: None)
     with pytest.raises(IndexUnavailable):
         app.backend.store_result("by-a-worker", 1, states.SUCCESS, request=of_a_worker)
-    assert len(tries) == 1 + backends.MAX_RETRIES
+    assert len(tries) == 1 + retry.MAX_RETRIES
 
 
 def test_client_waits_as_its_own_policy_says(made: Made, monkeypatch: pytest.MonkeyPatch):
@@ -222,7 +222,7 @@ def test_longest_pause_of_zero_is_no_pause(longest_s: float | None, most_s: floa
     monkeypatch.setattr("random.uniform", lambda _, most: most)
 
     with pytest.raises(IndexUnavailable):
-        backends.patiently(partial(_away, []), policy=policy)
+        retry.with_retries(partial(_away, []), policy=policy)
 
     assert pauses == [0, most_s, most_s, most_s]
 

@@ -37,18 +37,18 @@ NO_CONF: dict[str, object] = {}
     ],
 )
 def test_a_url_names_the_index(url: str, index_url: str):
-    assert urls.place(url, NO_CONF).settings.index.url == index_url
+    assert urls.read_servers(url, NO_CONF).settings.index.url == index_url
 
 
 @pytest.mark.parametrize("url", ["redis-sharded://h:1", "http://h", "redis://h?ssl_cert_reqs=required"])
 def test_a_url_that_is_not_served_is_refused_and_named(url: str):
     with pytest.raises(Misconfigured, match=url.partition(":")[0]):
-        urls.place(url, NO_CONF)
+        urls.read_servers(url, NO_CONF)
 
 
 def test_a_certificate_check_that_does_not_exist_is_refused():
     with pytest.raises(Misconfigured, match="CERT_CATS"):
-        urls.place("rediss://h?ssl_cert_reqs=CERT_CATS", NO_CONF)
+        urls.read_servers("rediss://h?ssl_cert_reqs=CERT_CATS", NO_CONF)
 
 
 def test_what_celery_calls_redis_settings_reaches_the_connection():
@@ -61,7 +61,7 @@ def test_what_celery_calls_redis_settings_reaches_the_connection():
         "redis_client_name": "shop",
         "redis_backend_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": "/ca.crt"},
     }
-    assert urls.place("redis://h", conf).redis_options == {
+    assert urls.read_servers("redis://h", conf).redis_options == {
         "max_connections": 7,
         "socket_timeout": 3.0,
         "socket_connect_timeout": 4.0,
@@ -75,16 +75,16 @@ def test_what_celery_calls_redis_settings_reaches_the_connection():
 
 
 def test_celerys_default_of_two_minutes_for_an_answer_is_not_taken():
-    assert urls.place("redis://h", Celery(set_as_current=False).conf).redis_options == {}
+    assert urls.read_servers("redis://h", Celery(set_as_current=False).conf).redis_options == {}
 
 
 def test_a_credential_provider_takes_the_place_of_passwords():
     conf = {"redis_password": "pw", "redis_backend_credential_provider": "redis.UsernamePasswordCredentialProvider"}
-    options = urls.place("redis://h", conf).redis_options
+    options = urls.read_servers("redis://h", conf).redis_options
     assert isinstance(options["credential_provider"], redis.UsernamePasswordCredentialProvider)
     assert "password" not in options
     with pytest.raises(Misconfigured, match="CredentialProvider"):
-        urls.place("redis://h", {"redis_backend_credential_provider": "redis.Redis"})
+        urls.read_servers("redis://h", {"redis_backend_credential_provider": "redis.Redis"})
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_credential_provider_takes_the_place_of_passwords():
     ],
 )
 def test_what_banners_show_holds_no_secret(url: str, shown: str):
-    assert urls.hidden(url) == shown
+    assert urls.without_secrets(url) == shown
 
 
 def works(app: Celery) -> bool:

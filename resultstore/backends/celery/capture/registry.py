@@ -101,7 +101,7 @@ def _run_captured(
     backend = task.backend
     request.id = id_of(request.id)  # a sender without this package may have sent a UUID
     check_wanted(request, backend.store)
-    check_start(request, backend.store.index.keys, life_s=backend.header_life_s or DAY_S)
+    check_start(request, backend.store.index.keys, life_s=backend.groups.header_life_s or DAY_S)
     sealed = sealed_before(request, backend.store)
     if sealed is not None:
         request.resultstore_sealed = sealed

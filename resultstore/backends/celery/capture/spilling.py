@@ -92,7 +92,8 @@ class Spiller:
         if isinstance(events := backend.store.index.events, EarlyAnnouncer) and not (request.chord or request.chain):
             events.announce_early(attempt.id, spill)
         # Its next task gets what its own message's serializer makes of the value, not what the result's does.
-        if backend.serializer != self._app.conf.task_serializer or watches_end(task):
+        differs = backend.serializer != self._app.conf.task_serializer
+        if differs or backend.writer.publishes_legacy or watches_end(task):
             remember(request, spill, value)
         return spill
 

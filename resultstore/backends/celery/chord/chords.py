@@ -174,7 +174,7 @@ class ChordCounter:
     def _count(self, request: Any, part: str | bytes, token: str, *, body: str) -> int:  # noqa: ANN401 - Celery's Context
         index = "+inf" if request.group_index is None else request.group_index
         score = index if self._ordered else ""
-        lives_s = (self._life_s, self._backend.header_life_s, self._claim_s())
+        lives_s = (self._life_s, self._backend.groups.header_life_s, self._claim_s())
         said = (f"{request.id}:{index}", part, score, *lives_s, token, body)
         keys = _keys(request.group, ".j .t .s .d  .c .b")
         return cast("int", self._scripts.run_script(_PART, keys=keys, args=said)[0])

@@ -1,76 +1,82 @@
-"""Announcing: what is said of a task around the sending of its message."""
+"""TaskAnnouncer: subscribes to a task's id, and writes its first record, before its message is sent."""
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from celery._state import task_join_will_block
-from celery.backends.base import BaseKeyValueStoreBackend
 
-from resultstore.backends.celery.owners import inherited, mark_owner
-from resultstore.backends.celery.publish.dispatch_once import mark_dispatch
-from resultstore.backends.celery.publish.signal import Headers, PublishSignal
-from resultstore.backends.celery.publish.timing import mark_sent
-from resultstore.backends.celery.publish.workflow_notes import WorkflowNotes
-from resultstore.backends.celery.wait.consumer import ResultConsumer
-from resultstore.index.index import Overwrite, UnconfirmedWrites
+from resultstore.backends.celery.owners import inherited
+from resultstore.backends.celery.publish.steps import Headers
+from resultstore.index.index import Index, Overwrite
 from resultstore.model.headers import owner_in
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result, State
-from resultstore.store import Store
 
-SENT: Final = "SENT"  # a state of ours, before PENDING's successors: a message is on its way
+SENT: Final = "SENT"  # our own state, before those that come after PENDING: a message is on its way
 
 
-class AnnouncesTasks(BaseKeyValueStoreBackend):
-    """The half of the backend that is called where a task is sent."""
+class TaskAnnouncer:
+    """Announces each task that this process sends.
 
-    store: Store
-    result_consumer: ResultConsumer
-    expires: int | None
-    listens: bool  # whether whoever sends a task hears of its result
-    tracks_sent: bool  # whether an id that was sent is told from an unknown one
-    hints: UnconfirmedWrites | None  # writes PENDING records, so that polls do not ask the object store
+    Args:
+        index: stores the records.
+        expect: subscribes to an id that is about to be sent.
+        life_s: how long a record lives; 0 without a limit.
+        tracks_sent: whether an id that was sent is distinguished from an unknown one (`track_sent`).
+        writes_pending: whether each id gets a PENDING record, so that polls do not ask the object store.
+    """
 
-    def mark_messages(self, workflows: WorkflowNotes) -> PublishSignal:
-        """Do with each message what is to be done before it is sent."""
-        self._announced = threading.local()
-        return PublishSignal(mark_sent, mark_owner, mark_dispatch, workflows.note, last=self._announce)
+    def __init__(
+        self, index: Index, *, expect: Callable[[str], object], life_s: int, tracks_sent: bool, writes_pending: bool
+    ) -> None:
+        self._index = index
+        self._expect = expect
+        self._ttl_s = life_s or None
+        self._tracks_sent = tracks_sent
+        self._writes_pending = writes_pending
+        self._sending = threading.local()
+        self.subscribes = True
+        """False where the sender does not wait for results."""
 
-    def on_task_call(self, producer: object, task_id: str) -> None:  # noqa: ARG002 - Celery's signature
-        """The message of this id is sent next, in this thread.
+    def begin(self, task_id: str) -> None:
+        """Note that the message of this id is sent next, in this thread.
 
-        With `track_sent` a record says SENT, and the server is waited for: an id without one was not sent.
+        With `track_sent` write a record in state SENT, and wait for the server: an id without a record was not sent.
         """
-        self._announced.id = task_id = id_of(task_id)
-        self._announced.says_sent = self.tracks_sent and self._say_sent(task_id, inherited(), over=Overwrite.IF_ABSENT)
+        self._sending.id = task_id = id_of(task_id)
+        self._sending.is_recorded = self._tracks_sent and self._save_sent(
+            task_id, inherited(), over=Overwrite.IF_ABSENT
+        )
 
-    def _announce(self, headers: Headers, body: object) -> None:
-        """Hear the id before it is sent; have its PENDING record written, so that polls never ask the object store.
+    def announce(self, headers: Headers, body: object) -> None:
+        """Subscribe to the id before it is sent; write its PENDING record, so that polls never ask the object store.
 
-        Not heard is a group's member. Celery drops its result object as soon as it was sent, and whoever waits for a
-        group looks up all of it first: `SUBSCRIBE` and `UNSUBSCRIBE` would be for nothing, a tenth of the time that
-        1,000 of them take. A chord's part is: Celery's own test of leaking channels looks for those of its parts.
+        Members of a group are not subscribed to. Celery drops their result objects as soon as they are sent, and a
+        caller that waits for a group looks up all of it first: `SUBSCRIBE` and `UNSUBSCRIBE` would be a tenth of the
+        time that 1,000 of them take. A chord's parts are subscribed to, as Celery's own test of leaking channels
+        expects.
         """
-        task_id = getattr(self._announced, "id", None)
+        task_id = getattr(self._sending, "id", None)
         if task_id is None or headers.get("id", task_id) != task_id:  # a message of Celery 3's protocol names no id
             return
-        self._announced.id = None
-        is_member = headers.get("group") and not _is_part(body)
-        if self.listens and not is_member and not task_join_will_block():
-            self.result_consumer.expect(task_id)
+        self._sending.id = None
+        is_member = headers.get("group") and not _is_chord_part(body)
+        if self.subscribes and not is_member and not task_join_will_block():
+            self._expect(task_id)
         owner = owner_in(headers)
-        if self._announced.says_sent and owner != inherited():  # only the message could say so
-            self._say_sent(task_id, owner, over=Overwrite.IF_UNFINISHED)
-        elif self.hints is not None and not self.tracks_sent:
-            self.hints.save_if_absent(_new(task_id, owner, State.PENDING), ttl_s=self.expires or None)
+        if self._sending.is_recorded and owner != inherited():  # only the message names this owner
+            self._save_sent(task_id, owner, over=Overwrite.IF_UNFINISHED)
+        elif self._writes_pending and not self._tracks_sent:
+            self._index.unconfirmed.save_if_absent(_new(task_id, owner, State.PENDING), ttl_s=self._ttl_s)
 
-    def _say_sent(self, task_id: str, owner: str, *, over: Overwrite) -> bool:
-        return self.store.index.save(_new(task_id, owner, SENT), ttl_s=self.expires or None, over=over)
+    def _save_sent(self, task_id: str, owner: str, *, over: Overwrite) -> bool:
+        return self._index.save(_new(task_id, owner, SENT), ttl_s=self._ttl_s, over=over)
 
 
-def _is_part(body: object) -> bool:
-    """Whether a message of protocol 2 is for a chord's header."""
+def _is_chord_part(body: object) -> bool:
+    """Return whether a message of protocol 2 is for a task in a chord's header."""
     return isinstance(body, tuple) and bool(body[2].get("chord"))
 
 

@@ -37,23 +37,34 @@ class LegacyRecords:
         contents = self._asked(lambda pipe: [pipe.get(self.key(one)) for one in task_ids])
         return [one and self._result(task_id, one) for task_id, one in zip(task_ids, contents, strict=True)]
 
-    def publish(self, task_id: str, meta: Mapping[str, object], *, ttl_s: int) -> None:
-        """Write and announce what Celery's own backend would; 0 s: for ever. Raises IndexUnavailable."""
-        key, content = self.key(task_id), self._backend.encode({**meta, "task_id": task_id})
+    def publish(self, task_id: str, meta: Mapping[str, Any], request: object, *, ttl_s: int) -> None:
+        """Write and announce what Celery's own backend would. Raises IndexUnavailable.
+
+        Args:
+            task_id: the task's.
+            meta: as `Backend._get_result_meta` makes it.
+            request: Celery's Context; with `result_extended` the arguments are stored as it has them.
+            ttl_s: how long the record lives; 0 without a limit.
+        """
+        done = meta["date_done"]
+        whole = {**meta, "date_done": done and done.isoformat(), "task_id": task_id}
+        if "args" in meta:
+            whole.update(args=getattr(request, "args", None), kwargs=getattr(request, "kwargs", None))
+        key, content = self.key(task_id), self._backend.encode(whole)
         self._asked(lambda pipe: (pipe.set(key, content, ex=ttl_s or None), pipe.publish(key, content)))
 
     def forget(self, task_id: str) -> None:
         """Delete it. Raises IndexUnavailable."""
         self._asked(lambda pipe: pipe.delete(self.key(task_id)))
 
-    def line(self) -> Subscription:
-        """A line that hears both records of an id."""
-        line: Subscription = self._backend.store.index.events.open_subscription(also=self.key)
-        return line
+    def open_subscription(self) -> Subscription:
+        """Open a subscription that receives the announcements of both records of an id."""
+        subscription: Subscription = self._backend.store.index.events.open_subscription(also=self.key)
+        return subscription
 
     def _asked(self, say: Callable[[Any], object]) -> list[Any]:
         try:
-            with self._backend.client.pipeline(transaction=False) as pipe:
+            with self._backend.store.index.client.pipeline(transaction=False) as pipe:
                 say(pipe)
                 answers: list[Any] = pipe.execute()
         except redis.RedisError as error:

@@ -28,11 +28,11 @@ def _as_revoked(task_id: str) -> Result:
 
 
 class PollPlan(msgspec.Struct, frozen=True):
-    """How often to look: for at most `timeout_s` (None: for ever) and `most` times, `pause_s` apart."""
+    """How often to look: for at most `timeout_s` (None: for ever) and `max_rounds` times, `pause_s` apart."""
 
     timeout_s: float | None
     pause_s: float
-    most: int | None
+    max_rounds: int | None
     between: Callable[[], object] | None
 
 
@@ -81,12 +81,10 @@ class ResultDecoder:
         """What announcements say of their ids, where they carry a record that can be read."""
         return [TaskMeta(found, self) for found in map(_carried, events) if found is not None]
 
-    def as_ready(
-        self, task_ids: Iterable[str], rounds: PollPlan, *, ready_states: frozenset[str]
-    ) -> Iterator[TaskMeta]:
+    def as_ready(self, task_ids: Iterable[str], plan: PollPlan, *, ready_states: frozenset[str]) -> Iterator[TaskMeta]:
         """Each id's meta once it is ready: one round trip a round. Raises celery.exceptions.TimeoutError."""
         left = set(task_ids)
-        end = math.inf if rounds.timeout_s is None else time.monotonic() + rounds.timeout_s
+        end = math.inf if plan.timeout_s is None else time.monotonic() + plan.timeout_s
         looked = 0
         while left:
             metas = self.metas(left)
@@ -96,13 +94,13 @@ class ResultDecoder:
                     left.discard(str(meta["task_id"]))
                     yield meta
             looked += 1
-            if not left or looked == rounds.most:
+            if not left or looked == plan.max_rounds:
                 return
             if time.monotonic() >= end:
-                raise CeleryTimeoutError(f"{len(left)} results were not ready after {rounds.timeout_s} s")
-            if rounds.between is not None:
-                rounds.between()
-            time.sleep(max(0.0, min(rounds.pause_s, end - time.monotonic())))
+                raise CeleryTimeoutError(f"{len(left)} results were not ready after {plan.timeout_s} s")
+            if plan.between is not None:
+                plan.between()
+            time.sleep(max(0.0, min(plan.pause_s, end - time.monotonic())))
 
     def whole(self, task_id: str) -> Result:
         """The Result with all that lies beside its record. Raises ResultMissing."""

@@ -2,12 +2,10 @@
 
 import contextlib
 import math
-import os
 import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from typing import Any, Final
 
 from celery import states
@@ -22,20 +20,6 @@ _ENDED: Final = states.READY_STATES | {DELETED}
 _IDLE_S: Final = 5.0  # how long the thread outlives the last waiter, for the next one
 
 Told = Callable[[str, TaskMeta | ResultStoreError], None]
-
-
-class IsAwaited:
-    """The half of the backend that coroutines use, by `resultstore.backends.celery.aio`."""
-
-    @property
-    def watching(self) -> "CoroutineNotifier":
-        """What hears for this process; a fork begins anew."""
-        mine = self._watching_of.get(os.getpid())
-        return mine or self._watching_of.setdefault(os.getpid(), CoroutineNotifier(self))
-
-    @cached_property
-    def _watching_of(self) -> dict[int, "CoroutineNotifier"]:
-        return {}
 
 
 class CoroutineNotifier:
@@ -57,12 +41,12 @@ class CoroutineNotifier:
         """Call `told` from the thread, once for each id: with its meta when it is ready, or with why it cannot be."""
         asked = list(task_ids)
         for one in asked:
-            self._backend.check_id(one)  # one that cannot be looked up would fail the look-up of all
+            self._backend.pending.check_id(one)  # one that cannot be looked up would fail the look-up of all
         with self._lock:
             for one in asked:
                 self._waiting.setdefault(one, []).append(told)
             if self._line is None:
-                self._line = self._backend.new_line()
+                self._line = self._backend.open_subscription()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="resultstore-awaiting", daemon=True)
                 self._thread.start()

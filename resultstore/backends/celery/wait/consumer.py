@@ -1,7 +1,6 @@
 """ResultConsumer: wakes whoever waits for a Celery result, by announcements that may be lost."""
 
 import math
-import os
 import random
 import threading
 import time
@@ -13,7 +12,9 @@ from celery import states
 from celery.backends.asynchronous import greenletDrainer
 
 from resultstore.backends.celery.wait.pacing import PacedCallback
-from resultstore.backends.celery.wait.prompt import Meta, PromptConsumer
+from resultstore.backends.celery.wait.pending import Meta
+from resultstore.backends.celery.wait.per_process import PerProcess
+from resultstore.backends.celery.wait.prompt import PromptConsumer
 from resultstore.index.index import Subscription
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.event import Announcement
@@ -60,20 +61,24 @@ class ResultConsumer(PromptConsumer):
     The thread that waits reads the connection itself; of several, one reads and wakes the others.
     """
 
+    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - Celery's signature
+        super().__init__(*args)
+        self._process = PerProcess(lambda: _ProcessState(self.backend.open_subscription()))
+
     def start(self, initial_task_id: str, **_: object) -> None:
         """Begin with this id."""
-        here = self._here()
+        here = self._process.get()
         here.heard.add(initial_task_id)
         here.line.listen([initial_task_id])
 
     @property
     def subscribed_to(self) -> set[bytes]:
         """The records of the ids that this process hears."""
-        return {self._get_key_for_task(task_id) for task_id in list(self._here().heard)}
+        return {self._get_key_for_task(task_id) for task_id in list(self._process.get().heard)}
 
     def expect(self, task_id: str) -> None:
         """Hear an id that is about to be sent."""
-        here = self._here()
+        here = self._process.get()
         here.heard.add(task_id)
         here.expected.add(task_id)
         here.leaving.discard(task_id)
@@ -81,7 +86,7 @@ class ResultConsumer(PromptConsumer):
 
     def consume_from(self, task_id: str) -> None:
         """Somebody will wait for this id."""
-        here = self._here()
+        here = self._process.get()
         if task_id not in here.heard:
             here.unheard.add(task_id)
             if isinstance(self.drainer, greenletDrainer):  # it reads all the time, whether anybody calls or not
@@ -89,7 +94,7 @@ class ResultConsumer(PromptConsumer):
 
     def cancel_for(self, task_id: str) -> None:
         """Nobody waits for this id any more. Never blocks: a result's `__del__` calls it."""
-        here = self._processes.get(os.getpid())
+        here = self._process.peek()
         if here is None:
             return
         here.unheard.discard(task_id)
@@ -102,7 +107,7 @@ class ResultConsumer(PromptConsumer):
 
     def on_wait_for_pending(self, result: Any, timeout: float | None = None, **_: object) -> None:  # noqa: ANN401, ARG002 - Celery's signature
         """Look at once for what may be there already, and listen for the rest."""
-        here = self._here()
+        here = self._process.get()
         unsure = [one for one in _unready_ids(result) if one not in here.heard]
         here.unheard.update(unsure)
         self._fetch(here, unsure)
@@ -111,11 +116,11 @@ class ResultConsumer(PromptConsumer):
             first_s = _FIRST_CHECK_S if unsure else _SENT_CHECK_S
             here.check_at = min(here.check_at, time.monotonic() + first_s)
         if unsure and here.heard.isdisjoint(unsure):
-            self.glance()  # there is no need to wait, so nobody else may read what came for others
+            self.poll_announced()  # there is no need to wait, so nobody else may read what came for others
 
-    def glance(self) -> None:
+    def poll_announced(self) -> None:
         """Take what was announced by now: a process that only looks, and never waits, is not to pile that up."""
-        here = self._processes.get(os.getpid())
+        here = self._process.peek()
         if here is not None and here.heard and not here.reading:
             self.drain_events(timeout=0)
 
@@ -128,7 +133,7 @@ class ResultConsumer(PromptConsumer):
         """Wait until `p` is ready. Raises socket.timeout."""
         end = math.inf if timeout is None else time.monotonic() + timeout
         interval = _DRAIN_S if timeout is None else min(_DRAIN_S, max(0.0, timeout))
-        here = self._here()
+        here = self._process.get()
         paced = on_interval and PacedCallback(on_interval, lambda: here.failures)
         drained: Iterator[object] = self.drainer.drain_events_until(
             p, timeout=timeout, interval=interval, on_interval=paced, wait=partial(self._drain_before, end)
@@ -137,7 +142,7 @@ class ResultConsumer(PromptConsumer):
 
     def drain_events(self, timeout: float | None = None) -> None:
         """Take what was announced, at the latest after `timeout`; or wait until another thread has done so."""
-        here = self._here()
+        here = self._process.get()
         timeout_s = _DRAIN_S if timeout is None else timeout
         with here.changed:
             if here.reading:
@@ -149,7 +154,7 @@ class ResultConsumer(PromptConsumer):
             self._read(here, timeout_s)
         finally:
             with here.changed:
-                if not any(self._pending_results):  # the next wait begins its own 50 ms
+                if not self.backend.pending:  # the next wait begins its own 50 ms
                     here.check_at = math.inf
                 here.reading = False
                 here.turns += 1
@@ -157,7 +162,7 @@ class ResultConsumer(PromptConsumer):
 
     def on_after_fork(self) -> None:
         """Hear nothing; whoever waits next begins anew."""
-        here = self._processes.pop(os.getpid(), None)
+        here = self._process.pop()
         if here is not None:
             here.line.close()
 
@@ -165,18 +170,9 @@ class ResultConsumer(PromptConsumer):
         """The same."""
         self.on_after_fork()
 
-    @property
-    def _processes(self) -> dict[int, _ProcessState]:
-        known: dict[int, _ProcessState] = self.__dict__.setdefault("_by_process", {})
-        return known
-
     def _get_key_for_task(self, task_id: str) -> bytes:
         key: bytes = self.backend.get_key_for_task(task_id)
         return key
-
-    def _here(self) -> _ProcessState:
-        mine = self._processes.get(os.getpid())
-        return mine or self._processes.setdefault(os.getpid(), _ProcessState(self.backend.new_line()))
 
     def _drain_before(self, end: float, timeout: float | None = None) -> None:
         self.drain_events(min(_DRAIN_S if timeout is None else timeout, max(0.0, end - time.monotonic())))
@@ -200,8 +196,9 @@ class ResultConsumer(PromptConsumer):
 
     def _hear(self, here: _ProcessState, events: Iterable[Announcement]) -> None:
         for event in events:
-            if event.early is not None and self._is_all_that_is_waited_for(event.id):
-                self.backend.prefetching.begin(event.early)
+            # A group's values are read one after the other, and those that a task waits for elsewhere, with its owner.
+            if event.early is not None and self.backend.pending.is_only(event.id) and current() is None:
+                self.backend.prefetcher.begin(event.early)
         wanted = [event for event in events if self._is_worth_fetching(here, event)]
         worth = {event.id for event in wanted}
         for meta in self.backend.reading.told(wanted):
@@ -209,7 +206,7 @@ class ResultConsumer(PromptConsumer):
             worth.discard(meta["task_id"])
         gone = {event.id for event in wanted if event.state == DELETED}
         if time.monotonic() >= here.check_at:
-            worth.update(waited := self._waited_for())
+            worth.update(waited := set(self.backend.pending))
             gone |= waited
             here.check_at = _later() if worth else math.inf
         self._fetch(here, worth, maybe_deleted=gone)
@@ -223,7 +220,7 @@ class ResultConsumer(PromptConsumer):
         here.failures += event.state in states.PROPAGATE_STATES
         if event.early is not None:
             return False
-        waited = any(event.id in waiting for waiting in self._pending_results)
+        waited = event.id in self.backend.pending
         if not event.state:  # heard from now on
             if event.id not in here.expected:
                 return waited
@@ -232,13 +229,6 @@ class ResultConsumer(PromptConsumer):
         if event.state in states.READY_STATES and not waited:
             self.cancel_for(event.id)  # whoever waits for it later looks first
         return waited and (event.state in _ENDED or self.on_message is not None)
-
-    def _waited_for(self) -> set[str]:
-        return {task_id for waiting in self._pending_results for task_id in list(waiting)}
-
-    def _is_all_that_is_waited_for(self, task_id: str) -> bool:
-        # A group's values are read one after the other, and by tasks (which have owners) elsewhere.
-        return sum(map(len, self._pending_results)) == 1 and self._waited_for() == {task_id} and current() is None
 
     def _fetch(self, here: _ProcessState, task_ids: Iterable[str], *, maybe_deleted: Collection[str] = ()) -> None:
         """Look these up and tell those who wait; an index that is away is asked again by the next check."""

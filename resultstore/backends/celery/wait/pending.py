@@ -1,81 +1,87 @@
-"""Pending: which results of this process are waited for, by the plain text of their ids."""
+"""PendingResults: the result objects of this process that wait for an outcome, by the text of their ids."""
 
 import contextlib
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from queue import Empty
 from typing import Any
+from weakref import WeakValueDictionary
 
-from celery.backends.asynchronous import AsyncBackendMixin, _waiting_on
-
-from resultstore.index.index import IdChecker
 from resultstore.model.errors import BadReference
-from resultstore.model.ids import id_of, state_of
-from resultstore.store import Store
+from resultstore.model.ids import id_of
+
+Meta = dict[str, Any]  # Celery's own word and shape for what a backend stores of a task
 
 
-class TakesAnyId(AsyncBackendMixin):
-    """Takes ids of any type: `AsyncResult(uuid.UUID(...))` waits for what was stored under the UUID's text.
+class PendingResults:
+    """Knows how Celery stores who waits; no other module does.
 
-    All that wait in one process are looked up together. So an id is checked before it is waited for: one that no index
-    can look up would fail the look-ups of all others.
+    Since Celery 5.7 `Backend._pending_results` is two dicts, one with weak references to the waiters: under each id the
+    waiting results by their identity. `Backend._pending_messages` buffers metas that arrived before their waiter.
+
+    Ids may be of any type: `AsyncResult(uuid.UUID(...))` waits for what was stored under the UUID's text.
+
+    Args:
+        backend: Celery's.
+        check_id: raises BadReference for an id that the index cannot store. All ids that wait in one process are looked
+            up together, and one bad id would fail the look-up of all.
     """
 
-    store: Store
+    def __init__(self, backend: Any, *, check_id: Callable[[str], object]) -> None:  # noqa: ANN401 - Celery's backends have no types
+        self._waiting, self._messages = backend._pending_results, backend._pending_messages  # noqa: SLF001 - see above
+        self.check_id = check_id
 
-    def store_result(
-        self,
-        task_id: object,
-        result: object,
-        state: object,
-        traceback: str | None = None,
-        request: Any = None,  # noqa: ANN401 - Celery's Context
-        **kwargs: object,
-    ) -> object:
-        """Store a state and a value. A state may be a member of an Enum. Raises BadReference for a bad id."""
-        stored: object = super().store_result(
-            id_of(task_id), result, state_of(state), traceback, request=request, **kwargs
-        )
-        return stored
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over all ids that are waited for, some of them twice."""
+        return (task_id for mapping in self._waiting for task_id in list(mapping))
 
-    def get_task_meta(self, task_id: object, cache: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 - Celery's signature
-        """Return what is known of a task. Raises BadReference for a bad id."""
-        meta: dict[str, Any] = super().get_task_meta(id_of(task_id), cache=cache)
-        return meta
+    def __contains__(self, task_id: str) -> bool:
+        return any(task_id in mapping for mapping in self._waiting)
 
-    def add_pending_result(self, result: Any, weak: bool = False, start_drainer: bool = True) -> Any:  # noqa: ANN401, FBT001, FBT002 - Celery's signature
-        """Wait for a result. Raises BadReference for an id that cannot be one."""
-        self.check_id(id_of(result.id))
-        return super().add_pending_result(result, weak=weak, start_drainer=start_drainer)
+    def __bool__(self) -> bool:
+        return any(self._waiting)
 
-    def remove_pending_result(self, result: Any) -> Any:  # noqa: ANN401 - as above
-        """Wait for a result no longer; nothing else: `AsyncResult.__del__` calls it, for bad ids too."""
-        with contextlib.suppress(BadReference):
-            super().remove_pending_result(result)
-        return result
+    def waiters(self, task_id: str) -> list[Any]:
+        """Return the result objects that wait for an id."""
+        return [one for mapping in self._waiting for one in list(mapping.get(task_id, {}).values())]
 
-    def on_result_fulfilled(self, result: Any) -> None:  # noqa: ANN401 - as above
-        """Stop listening for a result."""
-        self.result_consumer.cancel_for(id_of(result.id))
+    def is_only(self, task_id: str) -> bool:
+        """Return whether one id is waited for, and it is this one."""
+        return sum(map(len, self._waiting)) == 1 and task_id in self
 
-    def _maybe_resolve_from_buffer(self, result: Any) -> None:  # noqa: ANN401 - as above
-        result._maybe_set_cache(self._pending_messages.take(id_of(result.id)))  # noqa: SLF001 - as Celery does
-
-    def _add_pending_result(self, task_id: object, result: Any, weak: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002 - as above
-        super()._add_pending_result(id_of(task_id), result, weak=weak)
-
-    def _remove_pending_result(self, result: Any) -> list[Any]:  # noqa: ANN401 - as above
+    def add(self, result: Any, *, weak: bool) -> bool:  # noqa: ANN401 - Celery's AsyncResult
+        """Give `result` its buffered meta, or let it wait. Return whether its id must be listened to."""
         task_id = id_of(result.id)
-        for mapping in self._pending_results:
-            waiters = mapping.get(task_id, {})
-            if waiters.get(id(result)) is result:
-                waiters.pop(id(result), None)
-            if not waiters:
-                mapping.pop(task_id, None)
-        waiting: list[Any] = _waiting_on(self._pending_results, task_id)
-        return waiting
+        try:
+            result._maybe_set_cache(self._messages.take(task_id))  # noqa: SLF001 - as Celery does
+        except Empty:
+            if any(one is result for one in self.waiters(task_id)):
+                return False
+            mapping, waiters = (self._waiting[1], WeakValueDictionary) if weak else (self._waiting[0], dict)
+            mapping.setdefault(task_id, waiters())[id(result)] = result
+            return True
+        return False
 
-    @cached_property
-    def check_id(self) -> Callable[[str], object]:
-        """Raises BadReference for an id that the index cannot store."""
-        index = self.store.index
-        return index.check_id if isinstance(index, IdChecker) else bool
+    def remove(self, result: Any) -> bool:  # noqa: ANN401 - Celery's AsyncResult
+        """Let `result` wait no longer. Return whether nothing waits for its id any more.
+
+        `AsyncResult.__del__` calls this, for bad ids too, and when the garbage collector has removed the waiter.
+        """
+        with contextlib.suppress(BadReference):
+            task_id = id_of(result.id)
+            for mapping in self._waiting:
+                waiters = mapping.get(task_id, {})
+                if waiters.get(id(result)) is result:
+                    waiters.pop(id(result), None)
+                if not waiters:
+                    mapping.pop(task_id, None)
+            return not self.waiters(task_id)
+        return False
+
+    def deliver(self, meta: Meta) -> list[Any]:
+        """Give a ready meta to the results that wait for it, which are returned; without any, buffer it."""
+        waiting = self.waiters(meta["task_id"])
+        if not waiting:
+            self._messages.put(meta["task_id"], meta)
+        for result in waiting:
+            result._maybe_set_cache(meta)  # noqa: SLF001 - as Celery's consumer does
+        return waiting

@@ -1,31 +1,22 @@
-"""Thrift: a worker's child gives memory back as soon as it is done with a large value."""
+"""Malloc: lets a worker's child process return memory to the system as soon as a large value is freed."""
 
 import ctypes
 from typing import Final
-
-from celery.signals import worker_process_init
 
 _M_TRIM_THRESHOLD: Final = -1  # malloc.h of glibc
 _M_MMAP_THRESHOLD: Final = -3
 _LARGE_BYTES: Final = 4 << 20
 
 
-class MallocTuner:
-    """Keeps what is above 4 MiB out of the heap of each child, where a small neighbour would hold it for ever.
+def tune_malloc(**_: object) -> None:
+    """Keep blocks above 4 MiB out of the heap, where a small block next to them keeps them from being returned.
 
-    glibc begins so at 128 KiB, and moves the border up to 32 MiB with each large block that is freed
-    (M_MMAP_THRESHOLD in mallopt(3)): a child that stored 32 MiB of text was left with 36 MiB of holes; so it is with 5.
-    Another C library is left as it is. Above 4 MiB the page faults are nothing beside the upload. Below, the top of the
-    heap is kept up to twice that, as glibc itself would: given back at 128 KiB, it cost 2 ms more for each MiB stored.
-
-    For as long as this object lives: Celery's signals hold it weakly.
+    glibc begins at 128 KiB, and raises this limit up to 32 MiB with each large block that is freed (M_MMAP_THRESHOLD in
+    mallopt(3)). A child that stored 32 MiB of text kept 36 MiB of holes; with a fixed limit it keeps 5. Above 4 MiB the
+    page faults cost nothing compared with the upload. Up to 8 MiB of the heap's top are kept, as glibc would: to return
+    them at 128 KiB costs 2 ms more for each MiB stored. Other C libraries are left alone.
     """
-
-    def __init__(self) -> None:
-        worker_process_init.connect(self._began, weak=True)
-
-    def _began(self, **_: object) -> None:
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-            mallopt(_M_TRIM_THRESHOLD, 2 * _LARGE_BYTES)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, 2 * _LARGE_BYTES)

@@ -65,13 +65,13 @@ def test_a_body_is_sent_by_the_command(app: Celery, environment: dict[str, str],
 
     backend, total = app.backend, app.tasks["worker_app.total"].s()
     total.freeze()
-    backend._chords.renew(group_id, [f"{group_id}-0", f"{group_id}-1"])
+    backend.groups.chords.renew(group_id, [f"{group_id}-0", f"{group_id}-1"])
     backend.set_chord_size(group_id, 2)
     body = type("B", (), {"signature": total})
     part_ended(app, group_id, body, 0, 20)
     early = run("--dispatch")
     with pytest.MonkeyPatch.context() as killed:
-        killed.setattr(type(backend._chords), "_finish", lambda *_: None)
+        killed.setattr(type(backend.groups.chords), "_finish", lambda *_: None)
         part_ended(app, group_id, body, 1, 22)
     stuck = run("--json")
     sent = run("--dispatch")
@@ -81,4 +81,4 @@ def test_a_body_is_sent_by_the_command(app: Celery, environment: dict[str, str],
     assert json.loads(stuck.stdout)["stage"] == "a worker is sending the body"
     assert "the body was sent" in sent.stdout, sent.stderr
     assert total.AsyncResult(total.id).get(timeout=30) == 42
-    assert backend.client.zscore(backend._chords.outbox.key, group_id) is None
+    assert backend.client.zscore(backend.groups.chords.outbox.key, group_id) is None

@@ -30,7 +30,7 @@ def group_id() -> str:
 
 
 def outbox(client: Celery) -> str:
-    return client.backend._chords.outbox.key
+    return client.backend.groups.chords.outbox.key
 
 
 def time_passes(client: Celery, group_id: str) -> None:
@@ -44,7 +44,7 @@ def killed_before_sending(client: Celery, group_id: str, body: Body, monkeypatch
     client.backend.set_chord_size(group_id, 2)
     part_ended(client, group_id, body, 0, "a")
     with monkeypatch.context() as patch:
-        patch.setattr(type(client.backend._chords), "_finish", lambda *_: None)
+        patch.setattr(type(client.backend.groups.chords), "_finish", lambda *_: None)
         part_ended(client, group_id, body, 1, "b", root_id="root", resultstore_owner="ann")
 
 
@@ -53,10 +53,10 @@ def test_a_body_whose_finisher_was_killed_is_sent_after_the_lease(
 ):
     body = Body(client)
     killed_before_sending(client, group_id, body, monkeypatch)
-    client.backend._chords.publish_due()
+    client.backend.groups.chords.publish_due()
     assert body.sent == []
     time_passes(client, group_id)
-    client.backend._chords.publish_due()
+    client.backend.groups.chords.publish_due()
     assert body.sent == [["a", "b"]]
     assert {key.decode() for key in raw.scan_iter("rs:group:*")} == {layout.group_key(group_id, ".c")}
     assert raw.zcard(outbox(client)) == 0
@@ -71,7 +71,7 @@ def test_a_body_that_another_worker_sends_has_the_root_and_the_owner_of_its_head
         (client.current_worker_task.request.root_id, client.current_worker_task.request.id, inherited())
     )
     time_passes(client, group_id)
-    client.backend._chords.publish_due()
+    client.backend.groups.chords.publish_due()
     assert seen == [("root", f"{group_id}-1", "ann")]
     assert client.current_worker_task is None
 
@@ -86,7 +86,7 @@ def test_of_many_workers_that_look_one_sends_the_body(
         client.tasks.register(clients[0].tasks[bodies[0].signature.task])
     time_passes(clients[0], group_id)
     for client in clients:
-        client.backend._chords.publish_due()
+        client.backend.groups.chords.publish_due()
     assert bodies[0].sent == [["a", "b"]]
 
 
@@ -106,7 +106,7 @@ def test_a_chord_is_listed_before_its_last_part_is_counted(
     client: Celery, group_id: str, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
     """Killed between the two, the part is not counted: its message comes again, and then the body is sent."""
-    body, chords = Body(client), client.backend._chords
+    body, chords = Body(client), client.backend.groups.chords
     client.backend.set_chord_size(group_id, 1)
     monkeypatch.setattr(chords.outbox, "enter", lambda group_id: raw.zadd(outbox(client), {group_id: 0}) and 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -128,7 +128,7 @@ def test_apps_with_other_brokers_or_names_leave_each_others_chords_alone(made: M
 
 def test_a_chord_that_expired_leaves_the_list(client: Celery, group_id: str, raw: redis.Redis):
     raw.zadd(outbox(client), {group_id: 0})
-    client.backend._chords.publish_due()
+    client.backend.groups.chords.publish_due()
     assert raw.zcard(outbox(client)) == 0
 
 
@@ -141,7 +141,7 @@ def test_a_body_waits_for_a_broker_that_is_away(client: Celery, group_id: str, r
     assert client.AsyncResult(body.signature.id).state == "PENDING"
     task.apply_async = send
     time_passes(client, group_id)
-    client.backend._chords.publish_due()
+    client.backend.groups.chords.publish_due()
     assert body.sent == [["a"]]
 
 
@@ -214,5 +214,5 @@ def test_a_chord_that_cannot_be_read_keeps_no_other(
     raw.set(layout.group_key(bad, ".s"), 2)
     time_passes(client, group_id)
     time_passes(client, bad)
-    client.backend._chords.publish_due()
+    client.backend.groups.chords.publish_due()
     assert body.sent == [["a", "b"]]

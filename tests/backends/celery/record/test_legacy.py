@@ -7,8 +7,10 @@ import pytest
 import redis
 from celery import Celery, states
 from celery.app.task import Context
+from celery.app.trace import build_tracer
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 
+from resultstore.backends.celery import setup
 from resultstore.model.errors import Misconfigured
 from tests.backends.celery.conftest import Made
 from tests.backends.celery.waiters import WOKEN_S, hear_announcements_only
@@ -108,3 +110,26 @@ def test_settings_without_redis_are_refused():
     app.conf.update(resultstore_legacy_redis=True)
     with pytest.raises(Misconfigured, match="legacy_redis"):
         app.backend  # noqa: B018 - made at first use
+
+
+def test_large_value_is_published_without_reading_it_back(
+    made: Made, old: Celery, options: dict[str, object], task_id: str
+):
+    # given: a task that returns a value which is sealed, and a store that counts what is read of its blobs
+    client = made("?blobs=memory://", result_backend_transport_options={**options, "publish_legacy": True})
+    setup(client)
+    read: list[str] = []
+    get = client.backend.store.blobs.get
+    client.backend.store.blobs.get = lambda key, **options: read.append(key) or get(key, **options)
+
+    @client.task
+    def large() -> list[str]:
+        return ["v" * 100_000]
+
+    # when
+    build_tracer(large.name, large, app=client)(task_id, (), {}, request={"id": task_id, "task": large.name})
+
+    # then
+    assert [key for key in read if key.startswith("blobs/")] == []
+    assert old.AsyncResult(task_id).get(timeout=5) == ["v" * 100_000]
+    assert client.AsyncResult(task_id).get(timeout=5) == ["v" * 100_000]

@@ -1,0 +1,42 @@
+"""Signals: connections to Celery's signals that end together with the object that made them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from celery.utils.dispatch import Signal
+
+Receiver = Callable[..., object]
+
+
+class Signals:
+    """Keeps receivers of Celery's signals alive for as long as this object lives, and no longer.
+
+    Celery's signals live as long as the process. A strong connection would keep the backend alive with them. A weak
+    one is lost at once if nothing else refers to the receiver. So Celery gets weak references, and the strong ones are
+    here: the owner of this object holds all that its receivers need.
+    """
+
+    def __init__(self) -> None:
+        self._connections: list[tuple[Signal, _Receiver]] = []
+
+    def connect(self, signal: Signal, receiver: Receiver) -> None:
+        """Call `receiver` for each `signal` from now on; two owners may connect the same function."""
+        connection = _Receiver(receiver)
+        self._connections.append((signal, connection))
+        signal.connect(connection.receive, weak=True)
+
+    def disconnect(self) -> None:
+        """Call no receiver of this object any more."""
+        while self._connections:
+            signal, connection = self._connections.pop()
+            signal.disconnect(connection.receive)
+
+
+class _Receiver:
+    """One connection, which Celery tells from all others by its identity."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    def receive(self, *args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - what each signal sends
+        return self._receiver(*args, **kwargs)
