@@ -57,16 +57,13 @@ def as_seen(task: Task, request: Any, travels: object) -> object:  # noqa: ANN40
 
 @contextmanager
 def sent_form(request: object, result: object) -> Iterator[object]:
-    """Yield what is stored of `result`: the reference that travels in its place, or `result` itself.
-
-    Afterwards the value is forgotten: from then on a hook may change it.
-    """
+    """Yield what is stored of `result`: the reference that travels in its place, or `result` itself."""
     known: SpilledReturn | None = getattr(request, _RETURNED, None)
     try:
         yield known.spill if known is not None and known.value is result else result
     finally:
         if known is not None:
-            setattr(request, _RETURNED, None)
+            setattr(request, _RETURNED, None)  # from here on a hook may change the value
 
 
 def returned_value(request: object, result: object) -> object:
