@@ -3,11 +3,8 @@
 import hashlib
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO
 
 import redis
 from billiard.process import current_process
@@ -15,7 +12,7 @@ from celery import Celery, Task, group
 from celery.signals import after_task_publish, before_task_publish
 from kombu.serialization import dumps
 
-from resultstore import Artifact, BadInput, Output
+from resultstore import Artifact, Output
 from resultstore.backends.celery import LazyParts, setup, store_of
 
 app = Celery(
@@ -94,50 +91,9 @@ def named() -> Output:
 
 
 @app.task
-def from_path() -> Path:
-    with tempfile.NamedTemporaryFile(suffix=".csv", delete=False) as file:
-        file.write(b"a,b\n1,2\n")
-    return Path(file.name)
-
-
-@app.task
-def from_file() -> BinaryIO:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - it is the return value
-    file.write(b"from a file")
-    file.seek(0)
-    return file
-
-
-@app.task
-def several() -> dict[str, object]:
-    return {"thumbs": [Output(data=b"1", name="one"), Output(data=b"22", name="two")], "count": 2}
-
-
-@app.task
-def parts() -> list[Artifact]:
-    store = store_of(app)
-    made = []
-    for number in range(3):
-        made.append(store.put(b"part %d" % number, name=f"part-{number}"))
-        store.progress(number + 1, 3, f"part {number}")
-    return made
-
-
-@app.task
 def long() -> None:
     store_of(app).progress(0, 1, "busy")
     time.sleep(30)
-
-
-@app.task
-def waits_for(key: str, outcome: str) -> object:
-    """Runs until somebody sets `key`, then ends as `outcome` says; how often it was begun stands under `key:runs`."""
-    app.backend.client.incr(key + ":runs")
-    while not app.backend.client.exists(key):
-        time.sleep(0.02)
-    if outcome == "fails":
-        raise ValueError(outcome)
-    return Output(data=b"late", name="late.txt") if outcome == "artifact" else outcome
 
 
 @app.task
@@ -154,12 +110,6 @@ def sizes_of(artifacts: list[Artifact]) -> list[int]:
 @app.task
 def large_value(size_bytes: int) -> str:
     return "v" * size_bytes
-
-
-@app.task
-def failing_stream() -> Iterator[bytes]:
-    yield MIB * 9
-    raise BadInput("image cat.jpg of 7f3a is truncated: upload it again")
 
 
 @app.task(bind=True, autoretry_for=(OSError,), retry_kwargs={"max_retries": 2, "countdown": 0})

@@ -93,8 +93,10 @@ def _events(store: Store, notes: redis.Redis, send: Callable[..., str]) -> list[
         store.progress(3, 10, "three of ten")
         notes.set(f"{gate}:begun", 1, ex=GATE_LIMIT_S)
         notes.blpop([gate], timeout=GATE_LIMIT_S)
+        if outcome != "value":
+            store.put(b"a part", name="part")
         if outcome == "failure":
             raise ValueError(outcome)
-        return Output(data=b"late") if outcome == "artifact" else outcome
+        return {"artifact": Output(data=b"late"), "large value": "v" * 100_000}.get(outcome, outcome)
 
     return [read, sends, counts, fails_once, waits]

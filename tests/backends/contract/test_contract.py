@@ -271,7 +271,7 @@ def test_deleted_or_cancelled_task_is_not_begun(backend: Backend, end: str):
     assert is_gone(backend, task_id) if "delete" in end else backend.store.load(task_id).state == State.REVOKED
 
 
-@pytest.mark.parametrize("outcome", ["value", "artifact", "failure"])
+@pytest.mark.parametrize("outcome", ["value", "large value", "artifact", "failure"])
 def test_task_deleted_while_it_runs_stays_deleted(backend: Backend, outcome: str):
     held, gate = backend.hold(outcome)
 

@@ -2,12 +2,8 @@
 
 import os
 import signal
-import tempfile
-import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO
 
 import dramatiq
 import redis
@@ -55,34 +51,9 @@ def named() -> Output:
 
 
 @actor()
-def from_path() -> Path:
-    with tempfile.NamedTemporaryFile(suffix=".csv", delete=False) as file:
-        file.write(b"a,b\n1,2\n")
-    return Path(file.name)
-
-
-@actor()
-def from_file() -> BinaryIO:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - it is the return value
-    file.write(b"from a file")
-    file.seek(0)
-    return file
-
-
-@actor()
 async def asynchronous() -> Artifact:
     store.progress(1, 2)
     return store.put(b"from a coroutine", name="part")
-
-
-@actor()
-def several() -> dict[str, object]:
-    return {"thumbs": [Output(data=b"1", name="one"), Output(data=b"22", name="two")], "count": 2}
-
-
-@actor()
-def parts() -> list[Artifact]:
-    return [store.put(b"part %d" % number, name=f"part-{number}") for number in range(3)]
 
 
 @actor()
@@ -126,22 +97,8 @@ def retried_stream() -> Iterator[bytes]:
 
 
 @actor()
-def different() -> Output:
-    return Output(data=uuid.uuid4().bytes)
-
-
-@actor()
 def different_value(size_bytes: int) -> str:
     return uuid.uuid4().hex + "v" * size_bytes
-
-
-@actor()
-def steps(key: str) -> str:
-    store.progress(3, 10, "three of ten")
-    until = time.monotonic() + 20
-    while not notes.get(key) and time.monotonic() < until:
-        time.sleep(0.05)
-    return "done"
 
 
 @actor()

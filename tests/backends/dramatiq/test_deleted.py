@@ -7,9 +7,8 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.results import ResultMissing
 
-from resultstore import Output, Settings, State, Store, connect
+from resultstore import Settings, State, Store, connect
 from resultstore.backends.dramatiq import ResultStoreBackend, setup
-from resultstore.model.errors import ResultDeleted
 
 OWNER = "ann"
 PATIENCE_MS = 60_000
@@ -69,32 +68,6 @@ def test_cancelled_or_deleted_work_is_not_begun(broker, store, done, end):
         assert nothing_is_left(store, message.message_id)
     else:
         assert store.load(message.message_id).state == State.REVOKED
-
-
-@pytest.mark.parametrize("outcome", ["fails", "artifact", "large value", "value"])
-def test_what_is_deleted_while_it_runs_stays_deleted(broker, store, done, outcome):
-    def body() -> object:
-        if outcome != "value":
-            store.put(b"a part", name="part")
-        store.delete(message.message_id)
-        if outcome == "fails":
-            raise ValueError(outcome)
-        return {"artifact": Output(data=b"late"), "large value": "v" * 100_000, "value": 1}[outcome]
-
-    actor = dramatiq.actor(body, actor_name="deleted", max_retries=1, min_backoff=1, max_backoff=2)
-    message = actor.send_with_options(resultstore_owner=OWNER)
-    done()
-
-    assert nothing_is_left(store, message.message_id)
-
-
-def test_sending_a_deleted_id_says_that_it_was_deleted(broker, store):
-    message = dramatiq.actor(lambda: 1, actor_name="one").message()
-    broker.enqueue(message)
-    store.delete(message.message_id)
-
-    with pytest.raises(ResultDeleted, match="under a new id"):
-        broker.enqueue(message)
 
 
 def test_a_waiter_for_deleted_work_is_told(broker, store):

@@ -1,11 +1,9 @@
 """The main job through a real worker: large outputs travel as Artifacts and are fetched by presigned URL."""
 
-import hashlib
 import os
 import signal
 import tempfile
 import time
-import urllib.request
 import uuid
 from collections.abc import Callable
 from types import ModuleType
@@ -42,72 +40,24 @@ def keys_of(store: Store, message_id: str) -> list[str]:
     return [one.key for kind in ("blobs/", "seals/") for one in store.blobs.list(kind) if message_id in one.key]
 
 
-def test_a_generator_of_bytes_becomes_an_artifact_that_a_url_fetches(jobs: ModuleType, store: Store):
-    artifact = result_of(jobs.stream.send(20))
-
-    assert isinstance(artifact, Artifact)
-    with urllib.request.urlopen(store.url(artifact)) as answer:
-        content = answer.read()
-    assert len(content) == artifact.size_bytes == 20 << 20
-    assert hashlib.sha256(content).hexdigest() == artifact.sha256
-    assert read(store, artifact) == content
+def test_async_actor_is_captured(jobs: ModuleType, store: Store):
+    assert read(store, result_of(jobs.asynchronous.send())) == b"from a coroutine"
 
 
-def test_an_output_keeps_its_name_type_and_metadata(jobs: ModuleType):
-    artifact = result_of(jobs.named.send())
-
-    assert (artifact.name, artifact.media_type, artifact.metadata) == ("report.pdf", "application/pdf", {"pages": 3})
-
-
-@pytest.mark.parametrize(
-    ("actor", "content"),
-    [("from_path", b"a,b\n1,2\n"), ("from_file", b"from a file"), ("asynchronous", b"from a coroutine")],
-)
-def test_every_way_of_returning_bytes_is_captured(jobs: ModuleType, store: Store, actor: str, content: bytes):
-    assert read(store, result_of(getattr(jobs, actor).send())) == content
-
-
-def test_outputs_inside_containers_are_captured(jobs: ModuleType, store: Store):
-    value = result_of(jobs.several.send())
-
-    assert value["count"] == 2
-    assert [read(store, artifact) for artifact in value["thumbs"]] == [b"1", b"22"]
-
-
-def test_parts_are_bound_by_one_seal_under_the_message_id(jobs: ModuleType, store: Store):
-    message = jobs.parts.send()
-    made = result_of(message)
+def test_record_knows_when_its_message_was_run(jobs: ModuleType, store: Store):
+    message = jobs.add.send(1, 1)
+    result_of(message)
 
     found = store.load(message.message_id)
-    assert found.artifacts == tuple(made)
-    assert found.sealed
-    assert found.task == "parts"
-    assert found.worker
     assert found.created_at <= found.started_at <= found.ended_at
 
 
-def test_a_plain_value_passes_as_it_is(jobs: ModuleType):
-    assert result_of(jobs.add.send(2, 3)) == 5
-
-
-@pytest.mark.parametrize("size_bytes", [10, 16_000, 17_000, 48_000, 60_000, 3_000_000])
-def test_a_plain_value_comes_back_the_same_whatever_its_size(jobs: ModuleType, store: Store, size_bytes: int):
+@pytest.mark.parametrize("size_bytes", [10, 60_000])
+def test_type_of_a_value_does_not_depend_on_its_size(jobs: ModuleType, size_bytes: int):
     message = jobs.large_value.send(size_bytes)
 
     assert result_of(message) == {"text": "v" * size_bytes, "pair": [1, 2]}
     assert message.get_result() == {"text": "v" * size_bytes, "pair": [1, 2]}
-    assert store.load(message.message_id).sealed == (size_bytes > 16_384)
-
-
-@pytest.mark.parametrize("size_bytes", [20_000, 3_000_000])
-def test_a_large_value_does_not_stand_in_redis(jobs: ModuleType, redis_url: str, size_bytes: int):
-    message = jobs.large_value.send(size_bytes)
-    result_of(message)
-
-    client = redis.Redis.from_url(redis_url)
-    sizes = [client.memory_usage(key) for key in client.scan_iter(f"*{message.message_id}*")]
-    assert sizes
-    assert sum(sizes) < 2_000
 
 
 def test_a_result_lives_in_redis_for_its_ttl(jobs: ModuleType, redis_url: str):
@@ -116,12 +66,6 @@ def test_a_result_lives_in_redis_for_its_ttl(jobs: ModuleType, redis_url: str):
 
     ttl_s = redis.Redis.from_url(redis_url).ttl(f"rs:{{{message.message_id}}}")
     assert 80 < ttl_s <= 90
-
-
-def test_an_artifact_can_be_sent(jobs: ModuleType):
-    artifact = result_of(jobs.stream.send(2))
-
-    assert result_of(jobs.size_of.send(artifact=artifact)) == 2 << 20
 
 
 def test_a_pipeline_hands_the_artifact_on(jobs: ModuleType):
@@ -150,18 +94,11 @@ def test_a_callback_gets_the_artifact(jobs: ModuleType, redis_url: str):
     assert eventually(lambda: redis.Redis.from_url(redis_url).get(f"succeeded-{message.message_id}")) == b"11"
 
 
-def test_a_generator_that_fails_is_a_failure_that_names_the_input_and_leaves_no_blob(jobs: ModuleType, store: Store):
-    message = jobs.failing_stream.send()
-
+def test_failure_names_the_class_of_the_error(jobs: ModuleType):
     with pytest.raises(ResultFailure, match=r"actor raised BadInput: image cat\.jpg") as raised:
-        result_of(message)
+        result_of(jobs.failing_stream.send())
 
     assert raised.value.orig_exc_type == "BadInput"
-    found = store.load(message.message_id)
-    assert found.state == State.FAILURE
-    assert found.failure.module == "resultstore.model.errors"
-    assert "in failing_stream" in found.traceback
-    assert keys_of(store, message.message_id) == []
 
 
 def test_a_generator_that_fails_once_is_shown_as_retried_and_runs_again(jobs: ModuleType, store: Store):
@@ -173,21 +110,6 @@ def test_a_generator_that_fails_once_is_shown_as_retried_and_runs_again(jobs: Mo
     assert store.peek(message.message_id).retries == 1
 
 
-def test_a_message_that_comes_again_has_the_outcome_of_its_first_run(jobs: ModuleType, store: Store):
-    # given
-    message = jobs.different.message()
-    jobs.broker.enqueue(message)
-    first = result_of(message)
-
-    # when: it comes again, at the head of a pipeline that tells what its second run handed on
-    again = (message | jobs.size_of.message()).run()
-    assert again.get_result(block=True, timeout=30_000) == 16
-
-    # then
-    assert message.get_result() == first
-    assert len(keys_of(store, message.message_id)) == 2, "one blob and one seal: the second run's blob is deleted"
-
-
 def test_a_message_that_comes_again_hands_on_what_its_first_run_returned(jobs: ModuleType):
     message, echo = jobs.different_value.message(20_000), jobs.add.message("")
     first = result_of(jobs.broker.enqueue(message))
@@ -195,20 +117,6 @@ def test_a_message_that_comes_again_hands_on_what_its_first_run_returned(jobs: M
     again = (message | echo).run()
 
     assert again.get_result(block=True, timeout=30_000) == first
-
-
-def test_progress_is_seen_while_the_actor_runs(jobs: ModuleType, store: Store, redis_url: str):
-    key = f"go-{uuid.uuid4()}"
-    message = jobs.steps.send(key)
-
-    shown = eventually(lambda: (found := store.peek(message.message_id)) and found.progress and found)
-
-    assert shown.state == State.PROGRESS
-    assert (shown.progress.percent, shown.progress.note) == (30, "three of ten")
-    with pytest.raises(ResultMissing):
-        message.get_result()
-    redis.Redis.from_url(redis_url).set(key, 1, ex=60)
-    assert result_of(message) == "done"
 
 
 def test_a_message_is_pending_from_its_dispatch_on(jobs: ModuleType, store: Store):
@@ -247,18 +155,6 @@ def test_a_forgotten_result_is_missing(jobs: ModuleType, store: Store):
         with pytest.raises(ResultMissing):
             message.get_result()
         assert not [key for key in keys_of(store, message.message_id) if key.startswith("blobs/")]
-
-
-def test_what_is_sealed_survives_the_loss_of_redis(jobs: ModuleType, store: Store, redis_url: str):
-    message, large = jobs.named.send(), jobs.large_value.send(50_000)
-    result_of(message)
-    result_of(large)
-    client = redis.Redis.from_url(redis_url)
-    for one in (message, large):
-        client.delete(*client.scan_iter(f"*{one.message_id}*"))  # FLUSHALL would take other tests' keys
-
-    assert read(store, message.get_result()) == b"%PDF-1.7 report"
-    assert large.get_result()["text"] == "v" * 50_000
 
 
 def test_a_worker_killed_in_mid_upload_leaves_nothing_and_another_one_finishes(

@@ -3,11 +3,9 @@
 import asyncio
 import logging
 import os
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import redis
 from pydantic import BaseModel
@@ -87,26 +85,6 @@ def named_stream() -> Output:
 
 
 @broker.task
-async def from_path() -> Path:
-    with tempfile.NamedTemporaryFile(suffix=".csv", delete=False) as file:
-        file.write(b"a,b\n1,2\n")
-    return Path(file.name)
-
-
-@broker.task
-async def from_file() -> BinaryIO:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - it is the return value
-    file.write(b"from a file")
-    file.seek(0)
-    return file
-
-
-@broker.task
-async def several() -> dict[str, object]:
-    return {"thumbs": [Output(data=b"1", name="one"), Output(data=b"22", name="two")], "count": 2}
-
-
-@broker.task
 async def parts(text: str) -> list[Artifact]:
     made = []
     for number in range(3):
@@ -166,10 +144,6 @@ async def not_json() -> object:
 @broker.task
 async def raises_bad_input() -> None:
     raise BadInput("image cat.jpg of 7f3a is truncated: upload it again")
-
-
-class OnlyHereError(Exception):
-    """What no caller has imported."""
 
 
 @broker.task

@@ -3,7 +3,7 @@
 import pytest
 from taskiq import InMemoryBroker, SimpleRetryMiddleware
 
-from resultstore import Output, Settings, State, Store, connect
+from resultstore import Settings, State, Store, connect
 from resultstore.backends.taskiq import ResultStoreBackend, setup
 from resultstore.model.errors import ResultDeleted
 
@@ -73,34 +73,6 @@ async def test_cancelled_or_deleted_work_is_not_begun(broker, store, end, is_asy
         assert nothing_is_left(store, task.task_id)
     else:
         assert store.load(task.task_id).state == State.REVOKED
-
-
-@pytest.mark.parametrize("outcome", ["fails", "artifact", "large value", "value"])
-async def test_what_is_deleted_while_it_runs_stays_deleted(broker, store, outcome):
-    def body() -> object:
-        if outcome != "value":
-            store.put(b"a part", name="part")
-        store.delete(task.task_id)
-        if outcome == "fails":
-            raise ValueError(outcome)
-        return {"artifact": Output(data=b"late"), "large value": "v" * 100_000, "value": 1}[outcome]
-
-    task = await sent(broker.register_task(body), retry_on_error=True)
-    await broker.work()
-
-    assert nothing_is_left(store, task.task_id)
-
-
-async def test_sending_a_deleted_id_says_that_it_was_deleted(broker, store):
-    async def one() -> int:
-        return 1
-
-    task = broker.register_task(one)
-    sent = await task.kicker().with_task_id("7f3a").kiq()
-    store.delete(sent.task_id)
-
-    with pytest.raises(ResultDeleted, match="under a new id"):
-        await task.kicker().with_task_id("7f3a").kiq()
 
 
 async def test_a_waiter_for_deleted_work_is_told(broker, store):

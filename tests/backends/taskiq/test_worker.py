@@ -1,8 +1,6 @@
 """The main job through a real worker: large outputs travel as Artifacts and are fetched by presigned URL."""
 
-import hashlib
 import time
-import urllib.request
 import uuid
 
 import pytest
@@ -14,40 +12,21 @@ from resultstore import Artifact, BadInput, ResultMissing, State, WrongType
 pytestmark = pytest.mark.usefixtures("worker")
 
 
-@pytest.mark.parametrize("task", ["stream", "async_stream"])
-def test_a_generator_of_bytes_becomes_an_artifact_that_a_url_fetches(client, task: str):
-    artifact = client.value(task, 20)
+def test_async_generator_becomes_an_artifact(client):
+    artifact = client.value("async_stream", 20)
 
     assert isinstance(artifact, Artifact)
-    with urllib.request.urlopen(client.store.url(artifact)) as answer:
-        content = answer.read()
-    assert len(content) == artifact.size_bytes == 20 << 20
-    assert hashlib.sha256(content).hexdigest() == artifact.sha256
-    assert client.read(artifact) == content
+    assert client.read(artifact) == b"m" * (20 << 20)
 
 
 @pytest.mark.parametrize(
     ("task", "name", "content"),
-    [
-        ("named", "report.pdf", b"%PDF-1.7 report"),
-        ("named_in_a_thread", "thread.txt", b"from a thread"),
-        ("named_stream", "stream.txt", b"from a stream"),
-        ("from_path", None, b"a,b\n1,2\n"),
-        ("from_file", None, b"from a file"),
-    ],
+    [("named", "report.pdf", b"%PDF-1.7 report"), ("named_stream", "stream.txt", b"from a stream")],
 )
-def test_every_way_of_returning_bytes_is_captured(client, task: str, name: str | None, content: bytes):
+def test_output_of_an_async_task_is_captured(client, task: str, name: str, content: bytes):
     artifact = client.value(task)
 
-    assert client.read(artifact) == content
-    assert name in (None, artifact.name)
-
-
-def test_outputs_inside_containers_are_captured(client):
-    value = client.value("several")
-
-    assert value["count"] == 2
-    assert [client.read(artifact) for artifact in value["thumbs"]] == [b"1", b"22"]
+    assert (artifact.name, client.read(artifact)) == (name, content)
 
 
 @pytest.mark.parametrize("task", ["parts", "parts_in_a_thread"])
@@ -63,26 +42,10 @@ def test_parts_belong_to_the_task_that_stored_them_and_are_bound_by_one_seal(cli
         assert [client.read(artifact) for artifact in made] == [f"{text} {n}".encode() for n in range(3)]
 
 
-@pytest.mark.parametrize("task", ["add", "add_in_a_thread"])
-def test_a_plain_value_passes_as_it_is(client, task: str):
-    assert client.value(task, 2, 3) == 5
-
-
-@pytest.mark.parametrize("size_bytes", [10, 16_000, 17_000, 48_000, 60_000, 3_000_000])
-def test_a_plain_value_comes_back_whatever_its_size(client, size_bytes: int):
-    assert client.value("large_value", size_bytes) == "v" * size_bytes
+@pytest.mark.parametrize("size_bytes", [10, 60_000])
+def test_type_of_a_value_does_not_depend_on_its_size(client, size_bytes: int):
     mixed = client.value("mixed_value", size_bytes)
     assert mixed == {"text": "t" * size_bytes, "numbers": [1, 2.5, None, True], "nested": {"an": {"id": "x"}}}
-
-
-def test_a_large_value_does_not_stand_in_redis(client, redis_url: str):
-    sent = client.send("large_value", 3_000_000)
-    client.wait(sent)
-
-    server = redis.Redis.from_url(redis_url)
-    sizes = [server.memory_usage(key) for key in server.scan_iter(f"rs:*{sent.task_id}*")]
-    assert sizes
-    assert sum(sizes) < 2_000
 
 
 def test_whether_a_result_is_ready_is_known_without_its_value(client):
@@ -164,16 +127,6 @@ def test_an_unknown_id_is_not_ready_and_has_no_result(client):
         client.wait(unknown, timeout_s=0.3)
 
 
-def test_a_known_task_is_pending_until_it_ends(client, redis_url: str):
-    gate = uuid.uuid4().hex
-    sent = client.send("waits", gate)
-
-    assert not client.run(sent.is_ready())
-    assert client.store.peek(sent.task_id).state == State.PENDING
-    redis.Redis.from_url(redis_url).rpush(gate, "go")
-    assert client.wait(sent).return_value == gate
-
-
 def test_an_announcement_alone_wakes_a_waiter(client, redis_url: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("resultstore.store.waiting.RECHECK_S", 3_600.0)
     monkeypatch.setattr("resultstore.backends.taskiq.woken_tasks.SLICE_S", 3_600.0)
@@ -241,13 +194,3 @@ def test_a_dependency_is_open_while_a_returned_stream_reads_from_it(client):
 
 def test_a_task_called_like_a_function_returns_what_it_returns(client):
     assert client.value("calls_others") == ["generator", "Output", "async_generator"]
-
-
-def test_what_is_sealed_survives_the_loss_of_redis(client, redis_url: str):
-    sent = client.send("named")
-    client.wait(sent)
-    server = redis.Redis.from_url(redis_url)
-    server.delete(*server.scan_iter(f"rs:*{sent.task_id}*"))  # FLUSHALL would take other tests' keys
-
-    assert client.run(sent.is_ready())
-    assert client.read(client.run(sent.get_result()).return_value) == b"%PDF-1.7 report"

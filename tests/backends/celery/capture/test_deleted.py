@@ -1,17 +1,14 @@
 """Deleted and cancelled work, over a real worker: it is not begun, and what it still makes is not stored."""
 
 import asyncio
-import subprocess
 import threading
-import time
 import uuid
-from collections.abc import Callable
 
 import pytest
 from celery import Celery, chain, chord, states
 from celery.exceptions import ChordError, TaskRevokedError
 
-from resultstore import Result, State, Store
+from resultstore import Result, Store
 from resultstore.backends.celery import aio, store_of
 from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.dispatch.orders import Order
@@ -26,59 +23,9 @@ def store(app: Celery) -> Store:
     return store_of(app)
 
 
-def until(what: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def send(app: Celery, task: str, *args: object, **options: object) -> str:
-    sent = app.send_task(f"worker_app.{task}", args, headers={"resultstore_owner": OWNER}, **options)
-    return str(sent.id)
-
-
-def is_at_work(app: Celery, worker: subprocess.Popen[bytes], task_id: str) -> bool:
-    """Whether the worker holds this message; one that does not answer in time may."""
-    name = worker.args[worker.args.index("--hostname") + 1].partition("@")[0]
-    told = app.control.inspect(timeout=1).query_task([task_id]) or {}
-    mine = [held for one, held in told.items() if one.startswith(name)]
-    return not mine or task_id in mine[0]
-
-
 def is_gone(store: Store, task_id: str) -> bool:
     blobs = [one for one in store.blobs.list("blobs/") if task_id in one.key]
     return store.load(task_id) is None and task_id not in list(store.ids(owner=OWNER)) and blobs == []
-
-
-@pytest.mark.parametrize("end", ["delete", "cancel", "cancel and delete"])
-def test_cancelled_or_deleted_work_is_not_begun(worker, app, store, end):
-    key = uuid.uuid4().hex
-    app.backend.client.set(key, 1)
-    task_id = send(app, "waits_for", key, "value", countdown=4)
-    until(lambda: store.load(task_id) is not None)
-
-    if "cancel" in end:  # by a gateway whose revocation no worker has heard
-        store.save(store.load(task_id).moved(State.REVOKED))
-    if "delete" in end:
-        store.delete(task_id)
-    until(lambda: not is_at_work(app, worker, task_id))
-
-    assert app.backend.client.get(key + ":runs") is None
-    assert is_gone(store, task_id) if "delete" in end else store.load(task_id).state == State.REVOKED
-
-
-@pytest.mark.parametrize("outcome", ["fails", "artifact", "value"])
-def test_what_is_deleted_while_it_runs_stays_deleted(worker, app, store, outcome):
-    key = uuid.uuid4().hex
-    task_id = send(app, "waits_for", key, outcome)
-    until(lambda: app.backend.client.get(key + ":runs"))
-
-    store.delete(task_id)
-    app.backend.client.set(key, 1)
-    until(lambda: not is_at_work(app, worker, task_id))
-
-    assert is_gone(store, task_id)
 
 
 def test_a_deleted_part_fails_its_chord(worker, app, store):
