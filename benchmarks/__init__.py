@@ -1,1 +1,1 @@
-"""Benchmarks: resultstore beside its peers, in one run."""
+"""Benchmarks: resultstore compared with its peers, in one run."""

@@ -1,7 +1,7 @@
-"""Bench: measures resultstore beside its peers in one run, and writes build/bench.json.
+"""Runs the benchmarks: compares resultstore with its peers, and writes build/bench.json.
 
-`make bench` starts the servers and runs all; `make bench ONLY="records sse"` some, and keeps the others' rows of an
-earlier run. Times are of this machine at this moment: trust the ratios.
+`make bench` starts the servers and runs all benchmarks. `make bench ONLY="records sse"` runs some, and keeps the rows
+of the others from an earlier run. Times depend on this machine and its load: compare the ratios.
 """
 
 import json
@@ -27,7 +27,7 @@ def main() -> int:
     for name in chosen:
         try:
             found = BENCHMARKS[name].run()
-        except Exception:  # noqa: BLE001 - the others are measured all the same
+        except Exception:  # noqa: BLE001 - one failure must not stop the others
             traceback.print_exc()
             failed.append(name)
             continue
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def whole(row: Row, benchmark: str) -> Row:
-    """The row with its benchmark and its ratio, printed."""
+    """Add the benchmark's name and the ratio to a row, and print it."""
     row |= {"benchmark": benchmark, "ratio": round(float(row["ours"]) / float(row["peer"]), 4)}
     line = "{name:<34} {unit:<20} ours {ours:>12.3f}   {peer_name:<26} {peer:>12.3f}   ratio {ratio:.3f}".format(**row)
     print(f"{line} (bound {row['bound']})" if "bound" in row else line, flush=True)

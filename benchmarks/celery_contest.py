@@ -1,7 +1,7 @@
-"""Contest: one result backend of Celery, which does what it is asked for; `python -m benchmarks.celery_contest NAME`.
+"""Measures one result backend of Celery: `python -m benchmarks.celery_contest NAME`.
 
-Each line of its input names a figure, and is answered by a line of JSON: what was measured, each time once. Whoever
-compares backends keeps them all open and asks them in turn, so that what else the machine does meets all of them.
+Each line of standard input names a figure; the answer is one line of JSON with the measurement. `celery_results` keeps
+one process for each backend and asks them in turn, so that other load on the machine affects all of them.
 """
 
 import json
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.asked import asked
+from benchmarks.redis_commands import count_commands
 
 MIB = 1 << 20
 WAIT_S = 120
@@ -35,8 +35,8 @@ def main() -> None:
 
 @contextmanager
 def working(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker with two children, in an environment like the client's."""
-    name = f"{os.environ['BENCH_QUEUE']}@%h"  # of two workers of one name the second would not consume
+    """Run a worker with two children, in the client's environment."""
+    name = f"{os.environ['BENCH_QUEUE']}@%h"  # of two workers with one name the second consumes nothing
     command = [sys.executable, "-m", "celery", "-A", "benchmarks.queue_app", "worker", "--concurrency", "2", "-n", name]
     with (folder / "worker.log").open("wb") as log:
         process = subprocess.Popen(
@@ -50,7 +50,7 @@ def working(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def ms(work: Callable[[], object], *, rounds: int) -> list[float]:
-    """How long each round took."""
+    """Return how long each round took, in milliseconds."""
     taken = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -74,13 +74,13 @@ def poll(jobs, _) -> list[float]:
 
 
 def group(jobs, _) -> list[float]:
-    from celery import group  # noqa: PLC0415 - beside the app
+    from celery import group  # noqa: PLC0415 - after the app
 
     return ms(lambda: group(jobs.add.s(n, n) for n in range(1000))().get(timeout=WAIT_S), rounds=1)
 
 
 def chord(jobs, _) -> list[float]:
-    from celery import chord  # noqa: PLC0415 - beside the app
+    from celery import chord  # noqa: PLC0415 - after the app
 
     def work() -> None:
         answer = chord(jobs.large.s(1_000_000) for _ in range(100))(jobs.total.s()).get(timeout=WAIT_S)
@@ -90,8 +90,8 @@ def chord(jobs, _) -> list[float]:
 
 
 def long_chord(jobs, worker: subprocess.Popen[bytes]) -> dict[str, float]:
-    """1,000 parts of 1 MB, one at a time in the body's hands: the largest message, and the largest process."""
-    from celery import chord  # noqa: PLC0415 - beside the app
+    """Run a chord of 1,000 parts of 1 MB, which its body reads one by one; return its largest message and process."""
+    from celery import chord  # noqa: PLC0415 - after the app
 
     jobs.LARGEST.write_text("")
     answer = chord(jobs.large.s(1_000_000) for _ in range(1000))(jobs.lazy_total.s()).get(timeout=WAIT_S)
@@ -103,12 +103,12 @@ def long_chord(jobs, worker: subprocess.Popen[bytes]) -> dict[str, float]:
 
 
 def commands(jobs, _) -> dict[str, float]:
-    """For nobody else may use Redis meanwhile."""
-    return asked(lambda: jobs.add.delay(1, 1).get(timeout=WAIT_S), times=200)
+    """Count the commands of small results. No other client may use Redis at the same time."""
+    return count_commands(lambda: jobs.add.delay(1, 1).get(timeout=WAIT_S), times=200)
 
 
 def rss(field: str):
-    """Of the larger of the worker's children, in MiB."""
+    """Return a function that reads this field of the worker's largest child, in MiB."""
     return lambda _, worker: max(mib(child, field) for child in children(worker.pid))
 
 

@@ -1,4 +1,4 @@
-"""celery_results: Celery's own Redis and S3 backends beside ours, over RabbitMQ, asked in turn."""
+"""celery_results: compares resultstore with Celery's own Redis and S3 backends, over RabbitMQ, in turn."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from benchmarks.records import bytes_each
 
 CONTESTANTS = ("setup", "url", "redis", "s3")
 OF_S3 = ("get_1mib_ms", "get_8mib_ms")
-# How often each contestant is asked for a figure; the first time is a warm-up, and not counted.
+# How often each contestant measures a figure; the first time is a warm-up, and is not counted.
 TURNS = {
     "delay_get_small_p50_ms": 31,
     "get_1mib_ms": 15,
@@ -25,7 +25,7 @@ TURNS = {
     "group_1000_s": 13,
     "chord_100x1mb_s": 7,
 }
-# The figure, its unit, and how far it may come: ours / Celery's Redis backend.
+# The figure, its unit, and the largest ratio allowed: ours / Celery's Redis backend.
 OF_REDIS = {
     "delay_get_small_p50_ms": ("ms", 1.0),
     "get_1mib_ms": ("ms", 1.0),
@@ -79,7 +79,7 @@ def rows(said: dict[str, dict[str, float]], long: dict[str, float]) -> list[Row]
 
 
 def in_turn(figure: str, asked: dict[str, Any], said: dict[str, dict[str, float]]) -> None:
-    """Ask all who are asked for this figure, in alternating order, and keep each one's median."""
+    """Ask each contestant of this figure, in alternating order, and keep the medians."""
     names = [name for name in CONTESTANTS if name != "s3" or figure in OF_S3]
     taken: dict[str, list[list[float]]] = {name: [] for name in names}
     for turn in range(TURNS[figure]):
@@ -91,14 +91,14 @@ def in_turn(figure: str, asked: dict[str, Any], said: dict[str, dict[str, float]
 
 
 def alone(contestant: str, figure: str) -> dict[str, float]:
-    """What it says with no other contestant about."""
+    """Return a measurement while no other contestant runs."""
     with open_contestant(contestant) as ask:
         return ask(figure)
 
 
 @contextmanager
 def open_contestant(contestant: str) -> Iterator[Any]:
-    """A function that asks it for a figure."""
+    """Start a contestant; the block gets a function that asks it for a figure."""
     command = [sys.executable, "-m", "benchmarks.celery_contest", contestant]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
 
@@ -107,11 +107,11 @@ def open_contestant(contestant: str) -> Iterator[Any]:
             process.stdin.flush()
             return json.loads(process.stdout.readline())
 
-        yield ask  # and then its input ends, and it too
+        yield ask  # then its input is closed, which ends the process
 
 
 def absolute(setup: dict[str, float], redis: dict[str, float]) -> list[Row]:
-    """What has a bound of its own."""
+    """Return the figures that have an absolute bound."""
     poll, small = "state_poll_8mib_ms", bytes_of_records()
     return [
         row(poll, "ms", setup[poll], "the bound", POLL_BOUND_MS, bound=1.0),
@@ -133,6 +133,6 @@ def absolute(setup: dict[str, float], redis: dict[str, float]) -> list[Row]:
 
 
 def bytes_of_records() -> tuple[float, float]:
-    """Ours, and theirs."""
+    """Return the bytes of a record of resultstore, and of Celery's Redis backend."""
     url = os.environ["RS_TEST_REDIS_URL"]
     return bytes_each("resultstore+" + url, url), bytes_each(url, url)

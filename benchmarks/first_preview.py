@@ -1,7 +1,7 @@
-"""first_preview: from the end of a 24-megapixel upload to its first preview on the page's event stream.
+"""first_preview: the time from the end of a 24-megapixel upload to its first preview on the page's event stream.
 
-As the page does it: a ticket, a signed PUT to the object store, `complete`; one stream is open all the time. Gateway,
-worker and viewer are processes of their own. `python -m benchmarks.first_preview` prints every step's p50 and p95.
+Each upload goes the page's way: a ticket, a signed PUT to the object store, `complete`. One event stream stays open.
+Gateway, worker and viewer are separate processes. `python -m benchmarks.first_preview` prints every step's p50 and p95.
 """
 
 import json
@@ -30,7 +30,7 @@ from tasks.samples import photos
 WIDTH, HEIGHT = 6000, 4000
 WARM, PHOTOS = 3, 20
 LIMIT_S = 1.0
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
 def run() -> list[Row]:
@@ -40,11 +40,11 @@ def run() -> list[Row]:
 
 
 def figures() -> dict[str, float]:
-    """`<step>_p50_s` and `<step>_p95_s`, all from the end of the upload on."""
-    photo = taken()
+    """Return `<step>_p50_s` and `<step>_p95_s` for each step, counted from the end of the upload."""
+    photo = make_photo()
     with tempfile.TemporaryDirectory() as folder, started(Path(folder)) as (url, token), following(url, token) as seen:
-        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S)
-        rounds = [sent(client, photo, seen, number) for number in range(WARM + PHOTOS)][WARM:]
+        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S)
+        rounds = [send(client, photo, seen, number) for number in range(WARM + PHOTOS)][WARM:]
     found: dict[str, float] = {"photo_bytes": len(photo)}
     for step in rounds[0]:
         took_s = [one[step] for one in rounds]
@@ -52,20 +52,20 @@ def figures() -> dict[str, float]:
     return found
 
 
-def taken() -> bytes:
-    """A real photo as a camera of 24 megapixels would write it: detail in every pixel."""
+def make_photo() -> bytes:
+    """Return a photo like that of a 24-megapixel camera, with detail in every pixel."""
     flower = next(one for one in photos() if one.file_name == "flower.jpg")
     wide = pyvips.Image.thumbnail_buffer(flower.content, WIDTH, height=HEIGHT, crop="centre")
     grain = pyvips.Image.gaussnoise(WIDTH, HEIGHT, sigma=4, mean=0)
     return (wide + grain).cast("uchar").jpegsave_buffer(Q=92)
 
 
-def sent(client: httpx.Client, photo: bytes, seen: "Seen", number: int) -> dict[str, float]:
-    """One photo, and what was seen of it when."""
+def send(client: httpx.Client, photo: bytes, seen: "Seen", number: int) -> dict[str, float]:
+    """Upload one photo; return the seconds from the end of the upload to each step."""
     asked = {"name": f"photo-{number}.jpg", "size_bytes": len(photo), "media_type": "image/jpeg"}
     body = {**asked, "task": "images.resize", "options": {}}
     ticket = client.post("/v1/uploads", json=body).raise_for_status().json()
-    httpx.put(ticket["url"], content=photo, headers=ticket["headers"], timeout=PATIENCE_S).raise_for_status()
+    httpx.put(ticket["url"], content=photo, headers=ticket["headers"], timeout=TIMEOUT_S).raise_for_status()
     ended = time.time()
     client.post(f"/v1/uploads/{ticket['id']}/complete", json={}).raise_for_status()
     answered = time.time()
@@ -74,26 +74,26 @@ def sent(client: httpx.Client, photo: bytes, seen: "Seen", number: int) -> dict[
 
 
 class Seen:
-    """What the stream said of each Result, and when."""
+    """Notes when the stream reported each step of a Result."""
 
     def __init__(self) -> None:
         self._at: dict[str, dict[str, float]] = {}
-        self._told = threading.Condition()
+        self._changed = threading.Condition()
 
     def note(self, view: dict[str, object], now: float) -> None:
         states = {"STARTED": "started", "PROGRESS": "started", "SUCCESS": "done"}
-        with self._told:
+        with self._changed:
             steps = self._at.setdefault(str(view["id"]), {})
             if view["state"] in states:
                 steps.setdefault(states[str(view["state"])], now)
             if any(one["previewable"] for one in view.get("artifacts", ())):
                 steps.setdefault("first_preview", now)
-            self._told.notify_all()
+            self._changed.notify_all()
 
     def steps(self, result_id: str) -> dict[str, float]:
-        """Wait until it is done."""
-        with self._told:
-            if not self._told.wait_for(lambda: "done" in self._at.get(result_id, {}), PATIENCE_S):
+        """Wait until a Result is done, and return when each of its steps was seen."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: "done" in self._at.get(result_id, {}), TIMEOUT_S):
                 raise RuntimeError(f"{result_id}: {self._at.get(result_id)}")
             return {step: self._at[result_id][step] for step in ("started", "first_preview", "done")}
 
@@ -105,7 +105,7 @@ def following(url: str, token: str) -> Iterator[Seen]:
     def follow() -> None:
         event = ""
         headers = {"Authorization": f"Bearer {token}"}
-        with httpx.stream("GET", f"{url}/v1/events", headers=headers, timeout=PATIENCE_S) as answer:
+        with httpx.stream("GET", f"{url}/v1/events", headers=headers, timeout=TIMEOUT_S) as answer:
             for line in answer.iter_lines():
                 if ended.is_set():
                     return
@@ -120,7 +120,7 @@ def following(url: str, token: str) -> Iterator[Seen]:
 
 @contextmanager
 def started(folder: Path) -> Iterator[tuple[str, str]]:
-    """A gateway and a worker as `resultstore` starts them; gives the gateway's URL and a token."""
+    """Run a gateway and a worker as `resultstore` does; the block gets the gateway's URL and a token."""
     token, port = new_token(), free_port()
     append(folder / "tokens", TokenEntry(token_hash(token), "bench", frozenset({"read", "upload", "run"})))
     url = f"http://127.0.0.1:{port}"

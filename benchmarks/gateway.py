@@ -1,7 +1,7 @@
-"""gateway: look-ups and redirects by HTTP, a second and in CPU, of one gateway process over a real Redis.
+"""gateway: look-ups and redirects of one gateway process over a real Redis, in requests per second and CPU time.
 
-The gateway asks for tokens and writes its log; the object store is asked for its time once. The median of some rounds:
-what else runs on the machine disturbs the requests a second more than the CPU of each.
+The gateway checks tokens and writes its log; it asks the object store once, for its time. The figures are medians of
+several rounds: other load on the machine disturbs requests per second more than CPU time.
 """
 
 import asyncio
@@ -35,9 +35,10 @@ def run() -> list[Row]:
     os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "bench")
     with tempfile.TemporaryDirectory() as folder, started(Path(folder)) as (process, port, token):
         store = connect(Settings(**settings()))
-        ids = [known(store) for _ in range(KNOWN)]
+        ids = [save_result(store) for _ in range(KNOWN)]
         try:
-            found = medians([figures(process.pid, port, token, ids) for _ in range(1 + ROUNDS)][1:])  # the first warms
+            rounds = [figures(process.pid, port, token, ids) for _ in range(1 + ROUNDS)]
+            found = medians(rounds[1:])  # the first is a warm-up
         finally:
             for one in ids:
                 store.index.delete(one)
@@ -49,7 +50,7 @@ def run() -> list[Row]:
 
 
 def figures(pid: int, port: int, token: str, ids: list[str]) -> dict[str, float]:
-    """`<what>_rps`, and `<what>_cpu_ms`: CPU milliseconds of the gateway's process a request."""
+    """Return `<what>_rps` and `<what>_cpu_ms`, the CPU milliseconds of the gateway's process for each request."""
     results = [f"/v1/results/{one}" for one in ids]
     redirects = [f"{path}/artifacts/width-800.webp" for path in results]
     return {
@@ -66,12 +67,12 @@ def measured(pid: int, port: int, token: str, paths: list[str], *, status: int, 
 
 
 async def load(port: int, token: str, paths: list[str], *, requests: int, status: int) -> None:
-    """So many requests over a few kept connections, each connection one at a time."""
+    """Send this many requests over a few persistent connections, one at a time on each."""
     share = requests // CONNECTIONS
-    await asyncio.gather(*(asked(port, token, paths, requests=share, status=status) for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(request(port, token, paths, requests=share, status=status) for _ in range(CONNECTIONS)))
 
 
-async def asked(port: int, token: str, paths: list[str], *, requests: int, status: int) -> None:
+async def request(port: int, token: str, paths: list[str], *, requests: int, status: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for number in range(requests):
         path = paths[number % len(paths)]
@@ -86,7 +87,7 @@ async def asked(port: int, token: str, paths: list[str], *, requests: int, statu
 
 @contextmanager
 def started(folder: Path) -> Iterator[tuple[subprocess.Popen, int, str]]:
-    """The gateway's own process, as `resultstore gateway` starts it, without workers."""
+    """Run `resultstore gateway` without workers; the block gets its process, port and a token."""
     token = new_token()
     append(folder / "tokens", TokenEntry(token_hash(token), "bench", frozenset({"read"})))
     own = {"auth": "tokens", "auth_tokens_file": str(folder / "tokens"), "gateway_port": str(free_port())}
@@ -129,8 +130,8 @@ def settings() -> dict[str, str]:
     }
 
 
-def known(store: Store) -> str:
-    """A picture in three widths, as a worker would leave it."""
+def save_result(store: Store) -> str:
+    """Save the Result of a picture in three widths, as a worker would; return its id."""
     result_id, now = str(uuid.uuid4()), time.time()
     nonce = layout.new_nonce()
     made = tuple(picture(store, result_id, nonce, width, n) for n, width in enumerate((1600, 800, 200)))
@@ -164,6 +165,6 @@ def free_port() -> int:
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds that a process has used so far (proc(5): fields 14 and 15)."""
+    """Return the CPU seconds that a process has used so far (proc(5): fields 14 and 15)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

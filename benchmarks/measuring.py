@@ -1,4 +1,4 @@
-"""Measuring: what one process used, and the servers that all benchmarks share."""
+"""Measuring: time, CPU and memory of one process, and the servers that all benchmarks share."""
 
 import json
 import os
@@ -21,13 +21,13 @@ _QUIET, _LOOKED_AT_S, _SETTLED_WITHIN_S = 0.08, 0.3, 10.0
 
 
 def row(name: str, unit: str, ours: float, peer_name: str, peer: float, *, bound: float | None = None) -> Row:
-    """One line of build/bench.json; its ratio, which shall not pass `bound`, is added where it is written."""
+    """Return one row of build/bench.json; `__main__` adds its ratio, which must not exceed `bound`."""
     found: Row = {"name": name, "unit": unit, "ours": round(ours, 4), "peer_name": peer_name, "peer": round(peer, 4)}
     return found if bound is None else found | {"bound": bound}
 
 
 def in_a_process(module: str, contestant: str) -> dict[str, float]:
-    """Run `python -m module contestant`, which prints what it measured as one line of JSON."""
+    """Run `python -m module contestant`, and return the measurements that it prints as one line of JSON."""
     done = subprocess.run(
         [sys.executable, "-m", module, contestant], check=True, stdout=subprocess.PIPE, text=True, timeout=900
     )
@@ -39,7 +39,7 @@ def medians(runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 def measured(work: Callable[[], object]) -> dict[str, float]:
-    """Wall and CPU seconds of `work`, and the peak of its resident memory over what the process had before, in MiB."""
+    """Return wall and CPU seconds of `work`, and the growth of the process' peak resident memory in MiB."""
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak (proc(5))
     base = _status_mib("VmRSS")
     used, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
@@ -53,9 +53,9 @@ def measured(work: Callable[[], object]) -> dict[str, float]:
 
 
 def settle() -> None:
-    """Wait until this machine has little to do: what one contestant left the servers to clear up costs no other one.
+    """Wait until this machine is nearly idle, so that one contestant's clean-up costs no other one.
 
-    A chord of Celery's Redis backend sends 100 MB through RabbitMQ, which is busy with that for a second afterwards.
+    A chord of Celery's Redis backend sends 100 MB through RabbitMQ, which stays busy with that for a second.
     """
     end = time.monotonic() + _SETTLED_WITHIN_S
     while time.monotonic() < end:
@@ -67,9 +67,9 @@ def settle() -> None:
 
 
 def _jiffies() -> tuple[int, int]:
-    """Of all cores since the start: those that worked, and all (proc(5), /proc/stat)."""
+    """Return the busy and the total time of all cores since the start (proc(5), /proc/stat)."""
     user, nice, system, idle, iowait, *others = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9])
-    busy = user + nice + system + sum(others[:2])  # interrupts; what the host took away is no work of ours
+    busy = user + nice + system + sum(others[:2])  # interrupts; not the time that the host took for other machines
     return busy, busy + idle + iowait
 
 
@@ -86,7 +86,7 @@ def s3_client(**config: object):
 
 @contextmanager
 def bucket() -> Iterator[str]:
-    """A fresh bucket, named in the environment of child processes too."""
+    """Make a bucket for the block, and name it in the environment of child processes too."""
     name = f"bench-{uuid.uuid4().hex}"
     s3_client().create_bucket(Bucket=name)
     os.environ["AWS_ACCESS_KEY_ID"] = os.environ["RS_TEST_S3_ACCESS_KEY"]

@@ -1,4 +1,4 @@
-"""presign: presigned download URLs a second, against boto3. No server is asked."""
+"""presign: presigned download URLs per CPU second, compared with boto3, without a server."""
 
 import os
 import time

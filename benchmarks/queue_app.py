@@ -1,4 +1,4 @@
-"""App: the Celery application of the contestant that BENCH_CONTESTANT names, for its client and its worker alike."""
+"""app: the Celery application of the contestant that BENCH_CONTESTANT names, for its client and its worker."""
 
 import functools
 import os
@@ -32,13 +32,13 @@ app.conf.update(
     s3_region="us-east-1",
 )
 if CONTESTANT in {"setup", "long"}:
-    from resultstore.backends.celery import setup  # the peers' processes are not to carry our modules
+    from resultstore.backends.celery import setup  # only here, so that the peers' processes do not load resultstore
 
     setup(app)
 
 
-def _noted(publish):
-    """Note the size of every message that this process publishes."""
+def _noting_sizes(publish):
+    """Return a `publish` that notes the size of every message."""
 
     @functools.wraps(publish)
     def wrapper(self, body, *args, **kwargs):
@@ -49,14 +49,14 @@ def _noted(publish):
     return wrapper
 
 
-messaging.Producer._publish = _noted(messaging.Producer._publish)  # noqa: SLF001 - below its serializer
+messaging.Producer._publish = _noting_sizes(messaging.Producer._publish)  # noqa: SLF001 - below its serializer
 
 
 _BLOCK = random.Random(1).randbytes(1 << 19).hex()
 
 
 def text(size_bytes: int) -> str:
-    """A text that packs to a half of its size. Making it is nobody's work here: no more than a copy."""
+    """Return a text that compresses to half its size. Making it costs no more than a copy."""
     whole, rest = divmod(size_bytes, len(_BLOCK))
     return _BLOCK * whole + _BLOCK[:rest]
 
@@ -78,5 +78,5 @@ def total(parts: list[str]) -> int:
 
 @app.task
 def lazy_total(parts: "LazyParts") -> int:  # noqa: F821 - its name is enough
-    """The same with one part at a time in memory."""
+    """Return the same with one part at a time in memory."""
     return sum(map(len, parts))

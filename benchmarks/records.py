@@ -1,4 +1,4 @@
-"""records: what a tiny result costs Redis, with key and time to live, against Celery's own Redis backend."""
+"""records: the memory of a tiny result in Redis, with key and time to live, compared with Celery's Redis backend."""
 
 import os
 import uuid
@@ -21,9 +21,9 @@ def run() -> list[Row]:
 
 
 def bytes_each(backend_url: str, url: str) -> float:
-    """Growth of used_memory for each stored result; the keys are removed again.
+    """Return the growth of used_memory for each stored result, and delete the keys again.
 
-    The median of some batches: on a Redis that held keys before, one batch may meet the doubling of its whole table.
+    It is the median of several batches: on a Redis with other keys, one batch may make its hash table double.
     """
     client = redis.Redis.from_url(url)
     backend = Celery("bench", backend=backend_url).backend

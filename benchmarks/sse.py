@@ -1,7 +1,7 @@
-"""sse: how late 1,000 viewers of one gateway process hear of an event, and what that process weighs.
+"""sse: the delay of events at 1,000 viewers of one gateway process, and the memory of that process.
 
-50 owners with 20 viewers each; every owner's results change 5 times a second, each fifth time with a new result: so
-each viewer gets 5 events a second, of his own owner's only. Viewers and writer are processes of their own.
+50 owners have 20 viewers each. Every owner's results change 5 times a second, each fifth time with a new result. So
+each viewer gets 5 events a second, of its own owner only. Viewers and writer are separate processes.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ def run() -> list[Row]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            seen = viewers_see(at.getsockname()[1], secrets, prefix, gateway.pid)
+            seen = measure_viewers(at.getsockname()[1], secrets, prefix, gateway.pid)
         finally:
             gateway.terminate()
             gateway.wait(30)
@@ -64,8 +64,8 @@ def settings(prefix: str, tokens: Path) -> dict[str, str]:
     }
 
 
-def viewers_see(port: int, secrets: dict[str, str], prefix: str, gateway_pid: int) -> dict[str, float]:
-    """Run the viewers in one process and the writer in another; what the viewers saw, and what the gateway used."""
+def measure_viewers(port: int, secrets: dict[str, str], prefix: str, gateway_pid: int) -> dict[str, float]:
+    """Run the viewers in one process and the writer in another; return the viewers' delays and the gateway's usage."""
     viewers = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.sse", "viewers", str(port), json.dumps(secrets)],
         stdin=subprocess.PIPE,
@@ -98,7 +98,7 @@ def status_mib(pid: int, field: str) -> float:
 
 
 class Viewer(asyncio.Protocol):
-    """Reads one stream; every message says when it was written and, in its id, whose it is."""
+    """Reads one stream; every message holds the time when it was written and, in its id, its owner."""
 
     def __init__(self, owner: str, token: str, waits_ms: list[float]) -> None:
         self.owner, self.token, self.waits_ms = owner, token, waits_ms
@@ -137,18 +137,18 @@ async def view(port: int, secrets: dict[str, str]) -> None:
         one.counted_from = time.time()
     await asyncio.sleep(MEASURED_S)
     waits_ms.sort()
-    told = {
+    found = {
         "events_s": round(len(waits_ms) / MEASURED_S),
         "p50_ms": round(waits_ms[len(waits_ms) // 2], 1),
         "p95_ms": round(waits_ms[int(len(waits_ms) * 0.95)], 1),
         "p99_ms": round(waits_ms[int(len(waits_ms) * 0.99)], 1),
         "foreign": sum(one.foreign for one in viewers),
     }
-    print(json.dumps(told), flush=True)
+    print(json.dumps(found), flush=True)
 
 
 def write(prefix: str) -> None:
-    """Evenly spread over each second, until it is ended."""
+    """Write changes, evenly spread over each second, until the process is ended."""
     index = RedisIndex(os.environ["RS_TEST_REDIS_URL"], prefix=prefix)
     sys.stdin.readline()
     began, count = time.monotonic(), 0

@@ -1,4 +1,4 @@
-"""stream_up: 1 GiB from a generator into a real store, against boto3's upload_fileobj and raw obstore."""
+"""stream_up: 1 GiB from a generator into a real store, compared with boto3's upload_fileobj and raw obstore."""
 
 import io
 import json
@@ -37,13 +37,13 @@ def run() -> list[Row]:
 
 
 def chunks(size_mib: int = SIZE_MIB) -> Iterator[bytes]:
-    """Fresh memory for each chunk, as a real producer has: one shared object would hide what is held."""
+    """Yield chunks in fresh memory, like a real producer: one shared object would hide a leak."""
     for number in range(size_mib):
         yield MIB[:-4] + number.to_bytes(4, "big")
 
 
 class Pipe(io.RawIOBase):
-    """The same bytes as a non-seekable file, which is what upload_fileobj takes."""
+    """The same bytes as a non-seekable file, for upload_fileobj."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def with_boto3() -> dict[str, float]:
 
 
 def with_obstore() -> dict[str, float]:
-    """As its documents show it, with the checksum that ours has too."""
+    """Upload as obstore's documentation shows, with the same checksum as resultstore."""
     store = S3Store(
         os.environ["BENCH_BUCKET"],
         endpoint=os.environ["RS_TEST_S3_ENDPOINT"],

@@ -1,7 +1,7 @@
-"""uploads: from `complete` to the broker's confirmation, against the bare requests that this cannot do without.
+"""uploads: the time from `complete` to the broker's confirmation, compared with the bare requests that it needs.
 
-These are a HEAD, a read of 4 KiB and a confirmed publication. Ours also claims, tells watchers, checks the type,
-signs, and keeps the order for a retry.
+These are a HEAD, a read of 4 KiB and a confirmed publication. resultstore also claims the upload, notifies watchers,
+checks the type, signs, and keeps the order for a retry.
 """
 
 import os
@@ -38,7 +38,7 @@ def run() -> list[Row]:
 
 
 def _settings(bucket_name: str) -> Settings:
-    """In the environment too, where Celery's backend finds them."""
+    """Return the settings, and set them in the environment too, where Celery's backend reads them."""
     os.environ["RESULTSTORE_INDEX_URL"] = os.environ["RS_TEST_REDIS_URL"]
     os.environ["RESULTSTORE_INDEX_PREFIX"] = f"{bucket_name}:"
     os.environ["RESULTSTORE_BLOBS_URL"] = f"s3://{bucket_name}"

@@ -1,4 +1,4 @@
-"""Ask: sends the tasks of jobs.py, and fetches what comes out."""
+"""Client: sends the tasks of jobs.py, and fetches their results."""
 
 import hashlib
 import urllib.request

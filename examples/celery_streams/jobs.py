@@ -1,4 +1,4 @@
-"""Jobs: three tasks with large outputs."""
+"""Jobs: four tasks that make or read large outputs."""
 
 import gzip
 from collections import Counter
@@ -16,7 +16,7 @@ setup(app)
 
 @app.task
 def visits(days: int) -> Output:
-    """A log of visits: 20,000 lines a day, made while it is stored."""
+    """Return a log of 20,000 visits a day, which is generated while it is stored."""
 
     def lines() -> Iterator[bytes]:
         for number in range(days * 20_000):
@@ -27,7 +27,7 @@ def visits(days: int) -> Output:
 
 @app.task
 def busiest(log: Artifact) -> list[tuple[str, int]]:
-    """The three pages with the most visits; the log is read as a stream."""
+    """Return the three pages with the most visits; the log is read as a stream."""
     with store_of(app).open(log) as file:
         counted = Counter(line.split()[2].decode() for line in file)
     return counted.most_common(3)
@@ -35,7 +35,7 @@ def busiest(log: Artifact) -> list[tuple[str, int]]:
 
 @app.task
 def packed(log: Artifact, parts: int) -> list[Artifact]:
-    """The log in several gzip files, each of them visible as soon as it is there."""
+    """Return the log in several gzip files; each one is visible as soon as it is stored."""
     store, made = store_of(app), []
     with store.open(log) as file:
         for number in range(parts):
@@ -47,7 +47,7 @@ def packed(log: Artifact, parts: int) -> list[Artifact]:
 
 @app.task
 def together(logs: list[Artifact]) -> int:
-    """How many visits several logs hold: the body of a chord gets its header's Artifacts."""
+    """Count the visits in several logs: the body of a chord gets the Artifacts of its header."""
     total = 0
     for log in logs:
         with store_of(app).open(log) as file:

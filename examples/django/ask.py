@@ -1,4 +1,4 @@
-"""Ask: a browser's part, by HTTP: a report is made, fetched, and sent again from the admin."""
+"""Client: does what a browser would: makes a report, downloads it, and sends it again from the admin."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ ADMIN = ("admin", "only-for-this-example")
 
 
 def main(origin: str) -> None:
-    """Talk to the project at `origin`."""
+    """Run all steps against the project at `origin`."""
     with httpx.Client(base_url=origin, follow_redirects=True, timeout=30) as browser:
         sent = browser.post("/reports/", data={"year": 2026, "rows": 50_000}).json()["id"]
         print("state:", finished(browser, sent))
@@ -27,7 +27,7 @@ def main(origin: str) -> None:
 
 
 def finished(browser: httpx.Client, result_id: str) -> str:
-    """The state that a report ends in."""
+    """Wait for a report, and return its final state."""
     for _ in range(600):
         state = browser.get(f"/reports/{result_id}/").json()["state"]
         if state in {"SUCCESS", "FAILURE", "REVOKED"}:
@@ -37,7 +37,7 @@ def finished(browser: httpx.Client, result_id: str) -> str:
 
 
 def log_in(browser: httpx.Client) -> None:
-    """As a browser does: the form's cookie goes back as a field."""
+    """Log in as a browser does: the form's cookie is returned as a field."""
     browser.get("/admin/login/")
     name, password = ADMIN
     form = {"username": name, "password": password, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
@@ -45,7 +45,7 @@ def log_in(browser: httpx.Client) -> None:
 
 
 def token(browser: httpx.Client) -> dict[str, str]:
-    """The header that a script of the page would send."""
+    """Return the header that a script of the page would send."""
     return {"X-CSRFToken": browser.cookies["csrftoken"]}
 
 

@@ -1,4 +1,4 @@
-"""What the workers of all doors are told by their environment: RabbitMQ, Redis, and a bucket of their own in MinIO."""
+"""The environment of every backend's worker: RabbitMQ, Redis, and a bucket in MinIO for each test module."""
 
 import uuid
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from botocore.config import Config
 
 @pytest.fixture(scope="module")
 def further() -> dict[str, str]:
-    """The variables that a door adds, or says in another way."""
+    """The variables that a backend adds or changes."""
     return {}
 
 

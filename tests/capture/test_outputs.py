@@ -1,4 +1,4 @@
-"""Capture: large outputs are stored wherever they stand, everything else is given back as it is."""
+"""capture: large outputs are stored, also inside containers, and everything else is returned as it is."""
 
 import io
 from collections import OrderedDict
@@ -27,7 +27,7 @@ def captured(store: Store, returned: object) -> object:
         return capture(store, returned)
 
 
-def test_outputs_are_found_in_lists_tuples_and_dicts_however_deep(store: Store):
+def test_outputs_are_found_in_nested_containers(store: Store):
     returned = {"a": [(Output(data=b"1", name="1"), 5)], "b": ({"c": Output(data=b"2", name="2")},)}
 
     found = captured(store, returned)
@@ -41,7 +41,7 @@ def test_outputs_are_found_in_lists_tuples_and_dicts_however_deep(store: Store):
 @pytest.mark.parametrize(
     "value", [None, 5, "text", b"small bytes", [], (), {}, Pair(1, [2]), OrderedDict(a=1), iter([1]), range(3)]
 )
-def test_a_value_is_given_back_as_it_is(store: Store, value: object):
+def test_plain_value_is_returned_as_it_is(store: Store, value: object):
     found = captured(store, value)
 
     assert found == value
@@ -49,14 +49,14 @@ def test_a_value_is_given_back_as_it_is(store: Store, value: object):
     assert list(store.blobs.list("")) == []
 
 
-def test_a_container_of_a_type_of_its_own_is_a_value(store: Store):
+def test_container_of_a_subclass_is_a_plain_value(store: Store):
     output = Output(data=b"x")
 
     assert captured(store, Pair(1, output)).right is output
     assert captured(store, OrderedDict(a=output))["a"] is output
 
 
-def test_an_output_is_kept_as_it_says(store: Store):
+def test_output_is_stored_as_declared(store: Store):
     output = Output(
         data=b"x" * 1_000, name="n.bin", media_type="image/png", metadata={"w": 1}, retention="7d", compress=True
     )
@@ -68,7 +68,7 @@ def test_an_output_is_kept_as_it_says(store: Store):
     assert (artifact.retention, artifact.encoding) == ("7d", "zstd")
 
 
-def test_a_file_is_closed_when_it_is_stored_and_when_it_cannot_be(store: Store, tmp_path: Path):
+def test_file_is_closed_whether_stored_or_refused(store: Store, tmp_path: Path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"text")
     binary, text = path.open("rb"), path.open(encoding="utf-8")
@@ -80,7 +80,7 @@ def test_a_file_is_closed_when_it_is_stored_and_when_it_cannot_be(store: Store, 
     assert list(store.blobs.list("blobs/"))[1:] == []
 
 
-def test_a_path_an_open_buffer_and_a_generator_are_stored(store: Store, tmp_path: Path):
+def test_path_buffer_and_generator_are_stored(store: Store, tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"a,b\n")
     generator = (piece for piece in [b"1", b"2"])

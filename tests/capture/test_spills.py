@@ -1,4 +1,4 @@
-"""Spilled values: kept once, given back whole, and only to whom the reference was made for."""
+"""Spilled values: stored once, read whole, and only by tasks of their owner."""
 
 import pickle
 import random
@@ -32,7 +32,7 @@ VALUE = b'"' + b"v" * 100_000 + b'"'
 
 
 class CountingBlobs(MemoryBlobs):
-    """Counts what is asked of it."""
+    """Counts its requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ def signed(spill: Spill, secret: str = SECRET) -> Spill:
     return changed(spill, mac=Macs(secret.encode()).sign(PURPOSE, *spill.signed))
 
 
-def test_a_value_comes_back_as_it_was_written(spills: Spills, blobs: CountingBlobs):
+def test_value_comes_back_as_it_was_written(spills: Spills, blobs: CountingBlobs):
     spill = spills.keep_argument(VALUE, media_type=JSON)
 
     assert spills.payload(spill) == VALUE
@@ -73,13 +73,13 @@ def test_a_value_comes_back_as_it_was_written(spills: Spills, blobs: CountingBlo
     assert len(msgspec.json.encode(spill)) < 500
 
 
-def test_a_value_may_be_kept_raw(spills: Spills, blobs: CountingBlobs):
+def test_value_may_be_stored_raw(spills: Spills, blobs: CountingBlobs):
     spill = spills.keep_argument(VALUE, media_type=JSON, compress=False)
 
     assert b"".join(blobs.get(spill.key)) == spills.payload(spill) == VALUE
 
 
-def test_the_same_argument_is_uploaded_once(spills: Spills, blobs: CountingBlobs):
+def test_same_argument_is_uploaded_once(spills: Spills, blobs: CountingBlobs):
     first = spills.keep_argument(VALUE, media_type=JSON)
 
     assert spills.keep_argument(bytes(bytearray(VALUE)), media_type=JSON) == first
@@ -87,7 +87,7 @@ def test_the_same_argument_is_uploaded_once(spills: Spills, blobs: CountingBlobs
     assert len(list(blobs.list(""))) == 2
 
 
-def test_an_argument_that_is_sent_on_is_not_uploaded_again(blobs: CountingBlobs):
+def test_argument_that_is_sent_on_is_not_uploaded(blobs: CountingBlobs):
     spill = Spills(store_over(blobs)).keep_argument(VALUE, media_type=JSON)
     another_process = Spills(store_over(blobs))
 
@@ -95,7 +95,7 @@ def test_an_argument_that_is_sent_on_is_not_uploaded_again(blobs: CountingBlobs)
     assert len(list(blobs.list(""))) == 1
 
 
-def test_a_reference_is_fetched_once(spills: Spills, blobs: CountingBlobs):
+def test_reference_is_fetched_once(spills: Spills, blobs: CountingBlobs):
     spill = spills.keep_argument(VALUE, media_type=JSON)
 
     for _ in range(3):
@@ -104,7 +104,7 @@ def test_a_reference_is_fetched_once(spills: Spills, blobs: CountingBlobs):
     assert blobs.gets == 1
 
 
-def test_what_was_fetched_is_forgotten_before_it_fills_the_memory(spills: Spills):
+def test_cache_of_fetched_values_is_bounded(spills: Spills):
     for number in range(40):
         spills.payload(spills.keep_argument(b"%d" % number * (1 << 20), media_type=JSON))
 
@@ -125,14 +125,14 @@ def test_what_was_fetched_is_forgotten_before_it_fills_the_memory(spills: Spills
         {"mac": "0" * 32},
     ],
 )
-def test_a_reference_that_was_changed_is_refused(spills: Spills, forged: dict[str, object]):
+def test_changed_reference_is_refused(spills: Spills, forged: dict[str, object]):
     spill = changed(spills.keep_argument(VALUE, media_type=JSON), **forged)
 
     with pytest.raises(BadReference, match="RESULTSTORE_SECRET_KEY"):
         spills.payload(spill)
 
 
-def test_without_a_secret_key_only_our_own_keys_are_read(blobs: CountingBlobs):
+def test_foreign_key_is_refused_without_a_secret(blobs: CountingBlobs):
     spills = Spills(store_over(blobs, secret=""))
     spill = spills.keep_argument(VALUE, media_type=JSON)
 
@@ -143,7 +143,7 @@ def test_without_a_secret_key_only_our_own_keys_are_read(blobs: CountingBlobs):
             spills.payload(changed(spill, key=key))
 
 
-def test_a_value_is_given_to_tasks_of_its_owner_only(spills: Spills):
+def test_value_is_readable_by_its_owner_only(spills: Spills):
     spill = spills.keep_argument(VALUE, media_type=JSON, owner="alice")
 
     assert spills.payload(spill, owner="alice") == VALUE
@@ -152,7 +152,7 @@ def test_a_value_is_given_to_tasks_of_its_owner_only(spills: Spills):
             spills.payload(spill, owner=other)
 
 
-def test_an_expired_reference_says_so_at_once_with_its_id(spills: Spills, blobs: CountingBlobs):
+def test_expired_reference_is_refused_without_a_request(spills: Spills, blobs: CountingBlobs):
     spill = signed(changed(spills.keep_argument(VALUE, media_type=JSON), expires_at=int(time.time()) - 1))
 
     with pytest.raises(ArtifactExpired, match=spill.id):
@@ -160,7 +160,7 @@ def test_an_expired_reference_says_so_at_once_with_its_id(spills: Spills, blobs:
     assert blobs.gets == 0
 
 
-def test_a_deleted_value_is_missing_and_a_damaged_one_is_an_error(spills: Spills, blobs: CountingBlobs):
+def test_deleted_or_damaged_value_is_an_error(spills: Spills, blobs: CountingBlobs):
     spill = spills.keep_argument(VALUE, media_type=JSON, compress=False)
     blobs.delete([spill.key])
 
@@ -173,7 +173,7 @@ def test_a_deleted_value_is_missing_and_a_damaged_one_is_an_error(spills: Spills
 
 
 @pytest.mark.parametrize(("size_bytes", "gets"), [(1, 1), (8_000_000, 1), (11_000_000, 2), (23_456_789, 2)])
-def test_a_large_value_is_unpacked_while_it_comes(spills: Spills, blobs: CountingBlobs, size_bytes: int, gets: int):
+def test_large_value_is_decompressed_while_it_arrives(spills: Spills, blobs: CountingBlobs, size_bytes: int, gets: int):
     value = random.Random(size_bytes).randbytes(size_bytes // 2 + 1).hex().encode()[:size_bytes]
     spill = spills.keep_argument(value, media_type=JSON)
 
@@ -182,7 +182,7 @@ def test_a_large_value_is_unpacked_while_it_comes(spills: Spills, blobs: Countin
 
 
 @pytest.mark.parametrize("at", [0, 1_500_000, 6_000_000, -30, -1])
-def test_a_large_value_that_is_damaged_anywhere_or_cut_is_an_error(spills: Spills, blobs: CountingBlobs, at: int):
+def test_damaged_or_truncated_large_value_is_an_error(spills: Spills, blobs: CountingBlobs, at: int):
     value = random.Random(5).randbytes(6_000_000).hex().encode()
     spill = spills.keep_argument(value, media_type=JSON)
     stored = bytearray(b"".join(blobs.get(spill.key)))
@@ -200,7 +200,7 @@ def test_a_large_value_that_is_damaged_anywhere_or_cut_is_an_error(spills: Spill
         spills.payload(spill, cached=False)
 
 
-def test_a_message_that_waits_for_long_carries_a_reference_that_lives_longer(spills: Spills):
+def test_reference_outlives_a_scheduled_message(spills: Spills):
     now = time.time()
 
     soon = spills.keep_argument(VALUE, media_type=JSON)
@@ -211,7 +211,7 @@ def test_a_message_that_waits_for_long_carries_a_reference_that_lives_longer(spi
     assert not spills.lasts(soon, until=now + 24 * DAY_S)
 
 
-def test_a_task_s_value_is_one_of_its_attempt_s_blobs(spills: Spills):
+def test_return_value_is_a_blob_of_its_attempt(spills: Spills):
     attempt = Attempt("7f3a", owner="alice", keeping=OutputPolicy(retention="365d"))
 
     spill = spills.keep_value([VALUE], attempt=attempt, media_type=JSON)
@@ -221,7 +221,7 @@ def test_a_task_s_value_is_one_of_its_attempt_s_blobs(spills: Spills):
     assert spill.key.startswith("blobs/365d/")
 
 
-def test_a_reference_is_small_pickles_and_shows_no_key(spills: Spills):
+def test_reference_is_small_and_hides_its_key(spills: Spills):
     spill = spills.keep_argument(VALUE, media_type=JSON)
 
     assert pickle.loads(pickle.dumps(spill)) == spill
@@ -229,7 +229,7 @@ def test_a_reference_is_small_pickles_and_shows_no_key(spills: Spills):
     assert spill.key not in repr(spill)
 
 
-def test_without_an_object_store_nothing_is_spilled():
+def test_nothing_is_spilled_without_an_object_store():
     spills = Spills(store_over(None))
 
     assert not spills.able

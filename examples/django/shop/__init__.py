@@ -1,4 +1,4 @@
-"""Shop: a Django project whose reports stand in an object store."""
+"""Shop: a Django project that keeps its reports in an object store."""
 
 from shop.celery import app
 

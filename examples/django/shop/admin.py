@@ -1,4 +1,4 @@
-"""Admin: a page of results, to be read, sent again, or revoked."""
+"""Admin: a page of results, with buttons to send a task again or revoke it."""
 
 from celery.result import AsyncResult
 from django.contrib import admin, messages
@@ -12,23 +12,23 @@ from shop.celery import app
 from shop.models import Report
 
 SHOWN = 100
-LOOKED_AT = 10_000  # small records, a thousand a round trip: Redis keeps no order of results that nobody owns
+LOOKED_AT = 10_000  # small records, a thousand per round trip: Redis keeps no order of results without an owner
 
 
 @admin.register(Report)
 class ReportAdmin(admin.ModelAdmin):
-    """Lists what the store knows; nothing of it is in the database."""
+    """Lists the results that the store knows; none is in the database."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Results are made by tasks."""
+        """Return False: tasks make results."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Report | None = None) -> bool:
-        """They go by their retention."""
+        """Return False: results expire by their retention."""
         return False
 
     def get_urls(self) -> list:
-        """Two buttons beside Django's own pages."""
+        """Return the URLs of the two buttons, and Django's own."""
         return [
             path("<str:result_id>/retry/", self.admin_site.admin_view(self.retry), name="shop_report_retry"),
             path("<str:result_id>/revoke/", self.admin_site.admin_view(self.revoke), name="shop_report_revoke"),
@@ -36,7 +36,7 @@ class ReportAdmin(admin.ModelAdmin):
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
-        """The newest results that Redis lists."""
+        """Show the newest results that Redis lists."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         store = store_of(app)
@@ -55,7 +55,7 @@ class ReportAdmin(admin.ModelAdmin):
         return HttpResponseRedirect(reverse("admin:shop_report_changelist"))
 
     def revoke(self, request: HttpRequest, result_id: str) -> HttpResponse:
-        """Tell the workers to leave it, or to end it."""
+        """Ask the workers to skip the task, or to end it."""
         self._check(request)
         app.control.revoke(result_id, terminate=True)
         messages.info(request, f"{result_id} is revoked")

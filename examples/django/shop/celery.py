@@ -1,4 +1,4 @@
-"""Celery: the app, with its settings in Django's (`CELERY_...`)."""
+"""Celery: the app, configured by the `CELERY_...` settings of Django."""
 
 import os
 

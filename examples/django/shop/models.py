@@ -1,17 +1,17 @@
-"""Models: a Report is a row of the admin's menu; its Result stands in the store, not in the database."""
+"""Models: a Report is an entry of the admin's menu; its Result is in the store, not in the database."""
 
 from django.db import models
 
 
 class Report(models.Model):
-    """Gives results a place and a permission (`shop.view_report`) in the admin."""
+    """Adds results and a permission for them (`shop.view_report`) to the admin."""
 
     class Meta:
-        """No table: what there is to read stands in the store."""
+        """No table: the results are in the store."""
 
         managed = False
         default_permissions = ("view", "change")
 
     def __str__(self) -> str:
-        """As the admin calls one."""
+        """Return the name that the admin shows."""
         return f"report {self.pk}"

@@ -1,4 +1,4 @@
-"""Settings: of Django, and through `CELERY_...` of Celery and of resultstore."""
+"""Settings: Django's, and Celery's and resultstore's as `CELERY_...`."""
 
 import os
 from pathlib import Path
@@ -44,7 +44,7 @@ STATIC_URL = "static/"
 USE_TZ = True
 
 CELERY_BROKER_URL = os.environ.get("RESULTSTORE_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//")
-# The one line. RESULTSTORE_BLOBS_URL, or CELERY_RESULTSTORE_BLOBS_URL here, says where large results stand.
+# Selects resultstore. RESULTSTORE_BLOBS_URL, or CELERY_RESULTSTORE_BLOBS_URL here, says where large results are stored.
 CELERY_RESULT_BACKEND = "resultstore+" + os.environ.get("RESULTSTORE_INDEX_URL", "redis://127.0.0.1:6379/0")
 CELERY_RESULT_EXTENDED = True  # keeps arguments, so that the admin page can send a task again
 CELERY_TASK_TRACK_STARTED = True

@@ -1,4 +1,4 @@
-"""Tasks: what the worker makes."""
+"""Tasks: the work that the worker runs."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from resultstore import Output
 
 @shared_task
 def report(year: int, rows: int) -> Output:
-    """A table of a year's orders, written while it is stored."""
+    """Return a table of a year's orders, which is generated while it is stored."""
 
     def lines() -> Iterator[bytes]:
         yield b"order,day,amount\n"

@@ -17,7 +17,7 @@ from tests.backends.contract.jobs import RETRIED, make_jobs
 
 LACKS = {
     "large arguments by reference": "only the Celery backend spills arguments: return large values, or send Artifacts",
-    "limit of lost runs": "taskiq does not tell its middlewares that a message was redelivered",
+    "limit of lost runs": "taskiq does not pass the redelivered flag on to its middlewares",
 }
 EXPIRES_S = 900
 COMMAND = [

@@ -50,7 +50,7 @@ def store(jobs: ModuleType) -> Store:
 
 @pytest.fixture(scope="module")
 def worker(environment: dict[str, str], jobs: ModuleType) -> Iterator[None]:
-    """The worker's process; it is ready when it says so."""
+    """The worker's process, once its log says that it is ready."""
     with tempfile.TemporaryFile() as log:
         process = start_worker(environment, log)
         try:
@@ -63,7 +63,7 @@ def worker(environment: dict[str, str], jobs: ModuleType) -> Iterator[None]:
 
 
 def start_worker(environment: dict[str, str], log) -> subprocess.Popen[bytes]:
-    """A worker of one process and two threads on the queue that RS_TEST_QUEUE names."""
+    """Start a worker of one process and two threads on the queue that RS_TEST_QUEUE names."""
     process = subprocess.Popen(
         [sys.executable, "-m", "dramatiq", "dramatiq_jobs", "--path", str(HERE), "--processes", "1", "--threads", "2"],
         cwd=HERE.parents[2],

@@ -1,4 +1,4 @@
-"""The module of the test worker: one actor for each way of returning something."""
+"""The actors of the test worker."""
 
 import os
 import signal

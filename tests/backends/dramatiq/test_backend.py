@@ -1,4 +1,4 @@
-"""The door itself: encoders, setup and failures, by a broker and a worker in this process."""
+"""The Dramatiq backend: encoders, setup and failures, by a broker and a worker in this process."""
 
 from collections.abc import Callable, Iterator
 
@@ -39,7 +39,7 @@ class Shouting(dramatiq.JSONEncoder):
 
 @pytest.fixture(autouse=True)
 def encoder() -> Iterator[None]:
-    """Dramatiq's encoder is global: put it back."""
+    """Restore Dramatiq's encoder, which is global."""
     before = dramatiq.get_encoder()
     dramatiq.set_encoder(dramatiq.JSONEncoder())
     yield
@@ -64,7 +64,7 @@ def broker() -> Iterator[StubBroker]:
 
 @pytest.fixture
 def run(broker: StubBroker) -> Iterator[Callable[[Callable[..., object]], dramatiq.Message]]:
-    """Run a function as an actor that stores results, and give its message once it was worked off."""
+    """Run a function as an actor that stores results, and return its message once it was processed."""
     worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=1)
 
     def one(function: Callable[..., object], *args: object, **options: object) -> dramatiq.Message:
@@ -81,7 +81,7 @@ def run(broker: StubBroker) -> Iterator[Callable[[Callable[..., object]], dramat
 
 
 @pytest.mark.parametrize("inner", [dramatiq.JSONEncoder(), dramatiq.PickleEncoder(), Shouting()])
-def test_an_artifact_travels_in_every_part_of_a_message_whatever_encoder_is_inside(inner):
+def test_artifact_travels_in_every_part_of_a_message(inner):
     encoder = ArtifactEncoder(inner)
     sent = {
         "args": [ARTIFACT, [1, ARTIFACT]],
@@ -92,7 +92,7 @@ def test_an_artifact_travels_in_every_part_of_a_message_whatever_encoder_is_insi
     assert encoder.decode(encoder.encode(sent)) == sent
 
 
-def test_the_encoder_inside_meets_what_it_would_have_met_without_artifacts():
+def test_inner_encoder_gets_unchanged_data_without_artifacts():
     met = []
 
     class Looking(dramatiq.JSONEncoder):
@@ -106,14 +106,14 @@ def test_the_encoder_inside_meets_what_it_would_have_met_without_artifacts():
     assert met[0] is sent
 
 
-def test_a_mapping_that_is_marked_and_no_artifact_is_a_decode_error():
+def test_malformed_envelope_is_a_decode_error():
     with pytest.raises(dramatiq.DecodeError, match=r"resultstore\.artifact/1"):
         ArtifactEncoder(dramatiq.JSONEncoder()).decode(
             b'{"__type__": "resultstore.artifact/1", "__value__": {"id": 3}}'
         )
 
 
-def test_setup_keeps_the_users_encoder_inside_and_does_nothing_twice(broker: StubBroker, store: Store):
+def test_setup_wraps_the_encoder_once(broker: StubBroker, store: Store):
     own = Shouting()
     dramatiq.set_encoder(own)
 
@@ -133,7 +133,7 @@ def test_old_name_of_the_middleware_warns():
         _ = backend_package.Captured
 
 
-def test_an_actor_that_was_declared_before_setup_is_captured_too(broker: StubBroker, store: Store, run):
+def test_actor_declared_before_setup_is_captured(broker: StubBroker, store: Store, run):
     @dramatiq.actor
     def early() -> Output:
         return Output(data=b"early")
@@ -147,7 +147,7 @@ def test_an_actor_that_was_declared_before_setup_is_captured_too(broker: StubBro
     assert message.get_result(block=True).size_bytes == 5
 
 
-def test_setup_refuses_a_broker_whose_results_go_elsewhere(broker: StubBroker, store: Store):
+def test_setup_refuses_another_results_backend(broker: StubBroker, store: Store):
     broker.add_middleware(Results(backend=StubBackend()))
 
     with pytest.raises(Misconfigured, match=r"ResultStoreBackend\(\)"):
@@ -156,7 +156,7 @@ def test_setup_refuses_a_broker_whose_results_go_elsewhere(broker: StubBroker, s
         store_of(StubBroker())
 
 
-def test_pickle_is_refused_with_the_reason(store: Store):
+def test_pickle_is_refused(store: Store):
     dramatiq.set_encoder(dramatiq.PickleEncoder())
 
     with pytest.raises(Misconfigured, match=r"JSONEncoder\(\)"):
@@ -164,7 +164,7 @@ def test_pickle_is_refused_with_the_reason(store: Store):
     assert ResultStoreBackend(store, encoder=dramatiq.JSONEncoder()).decoded(b"[1]") == [1]
 
 
-def test_a_worker_does_not_start_with_an_encoder_that_loses_artifacts(broker: StubBroker, store: Store):
+def test_worker_refuses_an_encoder_that_loses_artifacts(broker: StubBroker, store: Store):
     setup(broker, store=store)
     dramatiq.set_encoder(dramatiq.JSONEncoder())
     worker = dramatiq.Worker(broker)
@@ -173,7 +173,7 @@ def test_a_worker_does_not_start_with_an_encoder_that_loses_artifacts(broker: St
         worker.start()
 
 
-def test_an_actor_that_calls_itself_like_a_function_gets_what_it_returns(broker: StubBroker, store: Store, run):
+def test_actor_called_as_a_function_is_not_captured(broker: StubBroker, store: Store, run):
     setup(broker, store=store)
 
     def nested(*, outermost: bool = True) -> object:
@@ -183,7 +183,7 @@ def test_an_actor_that_calls_itself_like_a_function_gets_what_it_returns(broker:
     assert run(nested).get_result() == "generator"
 
 
-def test_without_capture_a_large_value_still_goes_to_the_object_store(broker: StubBroker, store: Store, run):
+def test_large_value_is_sealed_without_the_middleware(broker: StubBroker, store: Store, run):
     broker.add_middleware(Results(backend=ResultStoreBackend(store)))
 
     message = run(lambda: "v" * 100_000, actor_name="large")
@@ -194,7 +194,7 @@ def test_without_capture_a_large_value_still_goes_to_the_object_store(broker: St
 
 
 @pytest.mark.parametrize(("result_ttl", "retention"), [(1, "1d"), (86_400_000, "1d"), (86_400_001, "7d")])
-def test_a_large_plain_value_is_kept_in_the_shortest_class_that_is_long_enough(
+def test_large_value_gets_the_shortest_sufficient_class(
     broker: StubBroker, store: Store, run, result_ttl: int, retention: str
 ):
     setup(broker, store=store)
@@ -205,7 +205,7 @@ def test_a_large_plain_value_is_kept_in_the_shortest_class_that_is_long_enough(
     assert [key.split("/")[1] for key in keys] == [retention]
 
 
-def test_a_value_that_cannot_be_written_is_a_failure_that_says_so(broker: StubBroker, store: Store, run):
+def test_unwritable_value_fails_with_its_reason(broker: StubBroker, store: Store, run):
     setup(broker, store=store)
 
     message = run(lambda: [store.put(b"part"), {1, 2}], actor_name="a_set")
@@ -215,8 +215,8 @@ def test_a_value_that_cannot_be_written_is_a_failure_that_says_so(broker: StubBr
     assert list(store.blobs.list("blobs/")) == []
 
 
-def test_an_object_store_that_is_away_fails_the_attempt_and_not_the_waiter(broker: StubBroker, run, monkeypatch):
-    # given: nobody listens there
+def test_unavailable_object_store_fails_the_attempt(broker: StubBroker, run, monkeypatch):
+    # given: no server listens at this address
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
     away = {"blobs_url": "s3://away", "s3_endpoint": "http://127.0.0.1:9", "commit_budget_s": 0.2}
@@ -229,7 +229,7 @@ def test_an_object_store_that_is_away_fails_the_attempt_and_not_the_waiter(broke
     assert found.failure.type in {"BlobStoreUnavailable", "CommitUnknown"}
 
 
-def test_without_an_object_store_values_stay_in_the_index_and_an_output_is_refused(broker: StubBroker, run):
+def test_output_is_refused_without_an_object_store(broker: StubBroker, run):
     setup(broker, store=connect(Settings(index_url="memory://", blobs_url="")))
 
     large = run(lambda: "v" * 100_000, actor_name="large")
@@ -240,7 +240,7 @@ def test_without_an_object_store_values_stay_in_the_index_and_an_output_is_refus
         output.get_result()
 
 
-def test_an_attempt_that_fails_after_an_earlier_one_was_sealed_changes_nothing(broker: StubBroker, store: Store, run):
+def test_later_failure_does_not_replace_a_sealed_result(broker: StubBroker, store: Store, run):
     # given: the first attempt was sealed, and its record is lost
     setup(broker, store=store)
     message = run(lambda: Output(data=b"sealed"), actor_name="output")
@@ -253,14 +253,14 @@ def test_an_attempt_that_fails_after_an_earlier_one_was_sealed_changes_nothing(b
     assert message.get_result().size_bytes == 6
 
 
-def test_a_message_that_is_skipped_when_it_comes_again_keeps_its_outcome(broker: StubBroker, store: Store, run):
+def test_skipped_redelivery_keeps_the_sealed_outcome(broker: StubBroker, store: Store, run):
     # given: a run before was sealed
     setup(broker, store=store)
     message = run(lambda: Output(data=b"sealed"), actor_name="output")
 
     class Skips(dramatiq.Middleware):
         def before_process_message(self, broker, message) -> None:  # noqa: ARG002 - Dramatiq's signature
-            store.index.delete(message.message_id)  # the record is lost before it is delivered once more
+            store.index.delete(message.message_id)  # the record is lost before the message is redelivered
             raise SkipMessage("seen before")
 
     # when
@@ -272,13 +272,13 @@ def test_a_message_that_is_skipped_when_it_comes_again_keeps_its_outcome(broker:
     assert message.get_result(block=True).size_bytes == 6
 
 
-def test_a_result_deleted_while_made_is_missing(broker: StubBroker, store: Store, run):
+def test_result_deleted_during_its_run_is_missing(broker: StubBroker, store: Store, run):
     setup(broker, store=store)
 
     def deletes() -> Output:
-        made = store.put(b"nobody wants it")
+        made = store.put(b"unwanted")
         store.delete(made.id)
-        return Output(data=b"nor this", name="second")
+        return Output(data=b"unwanted too", name="second")
 
     message = run(deletes)
 
@@ -287,7 +287,7 @@ def test_a_result_deleted_while_made_is_missing(broker: StubBroker, store: Store
     assert list(store.blobs.list("blobs/")) == []
 
 
-def test_exception_without_words_reaches_its_waiter(broker: StubBroker, store: Store, run):
+def test_exception_without_a_text_reaches_its_waiter(broker: StubBroker, store: Store, run):
     class Wordless(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no words")

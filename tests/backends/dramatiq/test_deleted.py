@@ -1,4 +1,4 @@
-"""Deleted and cancelled work: its message is not run, and what a running one still makes is not stored."""
+"""Deleted and cancelled messages: they are not run, and their waiters are woken."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from resultstore import Settings, State, Store, connect
 from resultstore.backends.dramatiq import ResultStoreBackend, setup
 
 OWNER = "ann"
-PATIENCE_MS = 60_000
+LIMIT_MS = 60_000
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def broker(store: Store) -> Iterator[StubBroker]:
 
 @pytest.fixture
 def done(broker: StubBroker):
-    """Work off what was sent."""
+    """Process all messages that were sent."""
     worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=1)
 
     def all_done() -> None:
         worker.start()
-        broker.join("default", timeout=PATIENCE_MS, fail_fast=False)
+        broker.join("default", timeout=LIMIT_MS, fail_fast=False)
         worker.join()
 
     yield all_done
@@ -52,7 +52,7 @@ def nothing_is_left(store: Store, result_id: str) -> bool:
 
 
 @pytest.mark.parametrize("end", ["delete", "cancel", "cancel and delete"])
-def test_cancelled_or_deleted_work_is_not_begun(broker, store, done, end):
+def test_cancelled_or_deleted_message_is_not_run(broker, store, done, end):
     runs = []
     actor = dramatiq.actor(lambda: runs.append(1), actor_name="counted")
     message = actor.send_with_options(resultstore_owner=OWNER)
@@ -70,9 +70,9 @@ def test_cancelled_or_deleted_work_is_not_begun(broker, store, done, end):
         assert store.load(message.message_id).state == State.REVOKED
 
 
-def test_a_waiter_for_deleted_work_is_told(broker, store):
+def test_waiter_for_a_deleted_result_is_woken(broker, store):
     message = dramatiq.actor(lambda: 1, actor_name="one").send()
     store.delete(message.message_id)
 
     with pytest.raises(ResultMissing):
-        message.get_result(block=True, timeout=PATIENCE_MS)
+        message.get_result(block=True, timeout=LIMIT_MS)

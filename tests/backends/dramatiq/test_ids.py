@@ -23,7 +23,7 @@ def broker() -> Iterator[StubBroker]:
 
 
 class Text(str):
-    """A text of a class of its own."""
+    """A subclass of str with another `__str__`."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""The main job through a real worker: large outputs travel as Artifacts and are fetched by presigned URL."""
+"""What only Dramatiq has, on a real worker: pipelines, groups, callbacks, its time to live and its errors."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ def test_type_of_a_value_does_not_depend_on_its_size(jobs: ModuleType, size_byte
     assert message.get_result() == {"text": "v" * size_bytes, "pair": [1, 2]}
 
 
-def test_a_result_lives_in_redis_for_its_ttl(jobs: ModuleType, redis_url: str):
+def test_record_expires_after_its_result_ttl(jobs: ModuleType, redis_url: str):
     message = jobs.add.send_with_options(args=(1, 1), result_ttl=90_000)
     result_of(message)
 
@@ -68,13 +68,13 @@ def test_a_result_lives_in_redis_for_its_ttl(jobs: ModuleType, redis_url: str):
     assert 80 < ttl_s <= 90
 
 
-def test_a_pipeline_hands_the_artifact_on(jobs: ModuleType):
+def test_pipeline_passes_the_artifact_on(jobs: ModuleType):
     pipe = (jobs.stream.message(3) | jobs.size_of.message()).run()
 
     assert pipe.get_result(block=True, timeout=30_000) == 3 << 20
 
 
-def test_a_group_of_pipelines_has_its_results_and_calls_back(jobs: ModuleType, redis_url: str):
+def test_group_of_pipelines_has_results_and_calls_back(jobs: ModuleType, redis_url: str):
     # given
     key, artifact = f"size-{uuid.uuid4()}", result_of(jobs.stream.send(1))
     group = dramatiq.group([jobs.stream.message(n) | jobs.size_of.message() for n in (1, 2)])
@@ -88,7 +88,7 @@ def test_a_group_of_pipelines_has_its_results_and_calls_back(jobs: ModuleType, r
     assert eventually(lambda: redis.Redis.from_url(redis_url).get(key)) == b"%d" % (1 << 20)
 
 
-def test_a_callback_gets_the_artifact(jobs: ModuleType, redis_url: str):
+def test_callback_gets_the_artifact(jobs: ModuleType, redis_url: str):
     message = jobs.with_a_callback.send()
 
     assert eventually(lambda: redis.Redis.from_url(redis_url).get(f"succeeded-{message.message_id}")) == b"11"
@@ -101,7 +101,7 @@ def test_failure_names_the_class_of_the_error(jobs: ModuleType):
     assert raised.value.orig_exc_type == "BadInput"
 
 
-def test_a_generator_that_fails_once_is_shown_as_retried_and_runs_again(jobs: ModuleType, store: Store):
+def test_failed_generator_is_shown_as_retried(jobs: ModuleType, store: Store):
     message = jobs.retried_stream.send()
 
     eventually(lambda: (found := store.peek(message.message_id)) and found.state == State.RETRY)
@@ -110,7 +110,7 @@ def test_a_generator_that_fails_once_is_shown_as_retried_and_runs_again(jobs: Mo
     assert store.peek(message.message_id).retries == 1
 
 
-def test_a_message_that_comes_again_hands_on_what_its_first_run_returned(jobs: ModuleType):
+def test_redelivered_message_passes_its_first_value_on(jobs: ModuleType):
     message, echo = jobs.different_value.message(20_000), jobs.add.message("")
     first = result_of(jobs.broker.enqueue(message))
 
@@ -119,25 +119,25 @@ def test_a_message_that_comes_again_hands_on_what_its_first_run_returned(jobs: M
     assert again.get_result(block=True, timeout=30_000) == first
 
 
-def test_a_message_is_pending_from_its_dispatch_on(jobs: ModuleType, store: Store):
+def test_delayed_message_is_pending(jobs: ModuleType, store: Store):
     message = jobs.add.send_with_options(args=(1, 1), delay=60_000)
 
     found = store.index.peek(message.message_id)
     assert (found.state, found.task) == (State.PENDING, "add")
 
 
-def test_an_actor_called_like_a_function_returns_what_it_returns(jobs: ModuleType):
+def test_actor_called_as_a_function_is_not_captured(jobs: ModuleType):
     assert result_of(jobs.calls_another.send()) == "generator"
 
 
-def test_what_an_actor_without_results_returned_is_found_under_its_message_id(jobs: ModuleType, store: Store):
+def test_output_of_an_actor_without_results_is_found(jobs: ModuleType, store: Store):
     message = jobs.without_a_result.send()
 
     found = eventually(lambda: (now := store.load(message.message_id)) and now.terminal and now)
     assert read(store, found.artifact("output")) == b"kept all the same"
 
 
-def test_an_unknown_message_has_no_result(jobs: ModuleType):
+def test_unknown_message_has_no_result(jobs: ModuleType):
     unknown = jobs.add.message(1, 1)
 
     with pytest.raises(ResultMissing):
@@ -146,7 +146,7 @@ def test_an_unknown_message_has_no_result(jobs: ModuleType):
         unknown.get_result(block=True, timeout=300)
 
 
-def test_a_forgotten_result_is_missing(jobs: ModuleType, store: Store):
+def test_deleted_result_is_missing(jobs: ModuleType, store: Store):
     for message in (jobs.named.send(), jobs.add.send(1, 1)):
         result_of(message)
 
@@ -157,9 +157,7 @@ def test_a_forgotten_result_is_missing(jobs: ModuleType, store: Store):
         assert not [key for key in keys_of(store, message.message_id) if key.startswith("blobs/")]
 
 
-def test_a_worker_killed_in_mid_upload_leaves_nothing_and_another_one_finishes(
-    jobs: ModuleType, store: Store, environment: dict[str, str]
-):
+def test_worker_killed_during_an_upload_leaves_nothing(jobs: ModuleType, store: Store, environment: dict[str, str]):
     # given: a worker on a queue of its own, streaming for long
     own = {**environment, "RS_TEST_QUEUE": f"queue-{uuid.uuid4().hex}"}
     jobs.broker.declare_queue(own["RS_TEST_QUEUE"])

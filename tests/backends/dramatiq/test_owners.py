@@ -1,4 +1,4 @@
-"""Owners: what a message says, its Result, its seal and all that it sends off itself belong to."""
+"""Owners along a pipeline."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ def broker(store: Store) -> Iterator[StubBroker]:
 
 @pytest.fixture
 def done(broker: StubBroker):
-    """Work off what was sent."""
+    """Process all messages that were sent."""
     worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=1)
 
     def all_done() -> None:
@@ -49,7 +49,7 @@ def sent(actor: dramatiq.Actor, *args: object, owner: str = "") -> str:
     return actor.send_with_options(args=args, **({"resultstore_owner": owner} if owner else {})).message_id
 
 
-def test_the_next_message_of_a_pipeline_is_the_same_owners(broker, store, done):
+def test_pipeline_keeps_the_owner(broker, store, done):
     add = dramatiq.actor(lambda x, y=1: x + y, actor_name="add")
     pipeline = add.message(1) | add.message()
     pipeline.messages[0].options["resultstore_owner"] = "ann"

@@ -1,4 +1,4 @@
-"""An actor that kills its process: it ends as a failure after three runs."""
+"""Run limit: an actor that kills its worker process fails after three runs."""
 
 import tempfile
 import uuid
@@ -11,7 +11,7 @@ from resultstore import Store
 from tests.backends.dramatiq.conftest import start_worker
 
 
-def test_work_that_kills_its_process_fails_finally(jobs: ModuleType, store: Store, environment: dict[str, str]):
+def test_actor_that_kills_its_worker_fails_finally(jobs: ModuleType, store: Store, environment: dict[str, str]):
     own = {**environment, "RS_TEST_QUEUE": f"queue-{uuid.uuid4().hex}"}
     jobs.broker.declare_queue(own["RS_TEST_QUEUE"])
     message = jobs.dies.message().copy(queue_name=own["RS_TEST_QUEUE"])

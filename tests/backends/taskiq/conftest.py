@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 
 
 class Client:
-    """The tasks as a caller sees them, and one event loop to call them from."""
+    """Calls the tasks from one event loop."""
 
     def __init__(self, app: ModuleType, runner: asyncio.Runner) -> None:
         self.app = app
@@ -46,7 +46,7 @@ class Client:
             return content.read()
 
     def objects(self, task_id: str) -> list[str]:
-        """The keys of everything that the object store holds of an id."""
+        """Return the keys of all objects of an id."""
         listed = [*self.store.blobs.list("blobs/"), *self.store.blobs.list("seals/")]
         return [stored.key for stored in listed if task_id in stored.key]
 
@@ -58,7 +58,7 @@ def further(redis_url: str) -> dict[str, str]:
 
 @contextmanager
 def connected(environment: dict[str, str]) -> Iterator[Client]:
-    """A client of the queue that `environment` names."""
+    """Connect a client to the queue that `environment` names."""
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
         patch.setenv("RS_TEST_QUEUE", environment["RS_TEST_QUEUE"])
         spec = importlib.util.spec_from_file_location("taskiq_app", HERE / "taskiq_app.py")
@@ -72,7 +72,7 @@ def connected(environment: dict[str, str]) -> Iterator[Client]:
 
 @contextmanager
 def working(environment: dict[str, str], *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker's processes; what they said is printed at the end, and stands in `.log` until then."""
+    """Run a worker; its output is in `.log`, and is printed at the end."""
     command = [sys.executable, "-m", "taskiq", "worker", "taskiq_app:broker", "--workers", "1", *options]
     with tempfile.NamedTemporaryFile() as log:
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The broker of the test worker: one task for each way of returning something."""
+"""The broker and the tasks of the test worker."""
 
 import asyncio
 import logging
@@ -17,11 +17,11 @@ from resultstore import Artifact, BadInput, Output
 from resultstore.backends.taskiq import ResultStoreBackend, setup, store_of
 
 QUEUE = os.environ["RS_TEST_QUEUE"]
-GONE_SOON = {"x-expires": 120_000}  # a queue that nobody uses any more
+GONE_SOON = {"x-expires": 120_000}  # RabbitMQ deletes an unused queue
 
 
 class Witness(TaskiqMiddleware):
-    """Writes down what each attempt ended with."""
+    """Notes the value that each attempt ended with."""
 
     def post_save(self, message, result) -> None:
         redis.Redis.from_url(os.environ["RS_TEST_REDIS_URL"]).rpush(f"saw-{message.task_id}", repr(result.return_value))
@@ -147,7 +147,7 @@ async def raises_bad_input() -> None:
 
 
 @broker.task
-async def raises_a_stranger() -> None:
+async def raises_an_unknown_class() -> None:
     if os.environ.get("RS_TEST_IN_WORKER"):
         raise type("OnlyInTheWorkerError", (Exception,), {"__module__": "nobody.has.this"})("told", object())
 
@@ -224,7 +224,7 @@ async def waits(gate: str) -> str:
 
 @broker.task
 async def calls_others() -> list[str]:
-    """A task that is called like a function returns what it returns."""
+    """A task that is called as a function is not captured."""
     return [type(stream(1)).__name__, type(await named()).__name__, type(async_stream(1)).__name__]
 
 

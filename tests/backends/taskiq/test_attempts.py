@@ -1,4 +1,4 @@
-"""Attempts: one id has one outcome, however often a real worker runs it, and however that ends."""
+"""Attempts: one id has one outcome, however often and with whatever end a real worker runs it."""
 
 import os
 import signal
@@ -14,11 +14,11 @@ from tests.backends.taskiq.conftest import connected, working
 
 @pytest.fixture
 def own(environment: dict[str, str]) -> dict[str, str]:
-    """A queue of one's own."""
+    """The environment of a queue for one test."""
     return {**environment, "RS_TEST_QUEUE": f"queue-{uuid.uuid4().hex}"}
 
 
-def test_a_second_attempt_meets_the_seal_and_ends_with_the_first_ones_value(client, worker, redis_url: str):
+def test_second_run_returns_the_sealed_value(client, worker, redis_url: str):
     task_id = uuid.uuid4().hex
     server = redis.Redis.from_url(redis_url)
 
@@ -34,7 +34,7 @@ def test_a_second_attempt_meets_the_seal_and_ends_with_the_first_ones_value(clie
     assert client.read(first)
 
 
-def test_a_task_that_is_sent_again_is_in_retry_and_leaves_no_parts(client, worker, redis_url: str):
+def test_retried_task_leaves_no_parts(client, worker, redis_url: str):
     gate = uuid.uuid4().hex
     sent = client.run(client.app.fails_first.kiq(gate=gate))
     until = time.monotonic() + 20
@@ -49,7 +49,7 @@ def test_a_task_that_is_sent_again_is_in_retry_and_leaves_no_parts(client, worke
     assert client.wait(sent).return_value == gate
 
 
-def test_a_time_out_ends_an_upload_and_leaves_nothing(client, worker):
+def test_timeout_ends_an_upload_and_leaves_nothing(client, worker):
     sent = client.send("never_ends")
     result = client.wait(sent)
 
@@ -58,10 +58,10 @@ def test_a_time_out_ends_an_upload_and_leaves_nothing(client, worker):
     assert result.execution_time < 5
     assert client.store.load(sent.task_id).state == State.FAILURE
     assert client.objects(sent.task_id) == []
-    assert client.value("add", 1, 1) == 2  # and the worker goes on
+    assert client.value("add", 1, 1) == 2  # the worker still works
 
 
-def test_what_a_killed_worker_left_is_done_by_the_next(own: dict[str, str], redis_url: str):
+def test_next_worker_finishes_a_killed_workers_task(own: dict[str, str], redis_url: str):
     with connected(own) as client:
         # given: a worker in the middle of a task that has stored a part
         gate = uuid.uuid4().hex
@@ -85,9 +85,9 @@ def test_what_a_killed_worker_left_is_done_by_the_next(own: dict[str, str], redi
         assert client.read(part) == b"part"
 
 
-def test_a_process_pool_is_captured_too(own: dict[str, str]):
+def test_process_pool_is_captured(own: dict[str, str]):
     with connected(own) as client, working(own, "--use-process-pool", "--max-process-pool-processes", "1"):
-        # The pool's process is forked within the first task, and knows nothing of any.
+        # The pool's process is forked during the first task, and inherits its state.
         puts = client.value("parts_in_a_thread", "a") + client.value("parts_in_a_thread", "a")
         sent = client.send("named_in_a_thread")
         artifact = client.wait(sent).raise_for_error().return_value

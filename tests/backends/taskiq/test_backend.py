@@ -1,4 +1,4 @@
-"""taskiq door: what holds without servers, by taskiq's own receiver in this process."""
+"""The taskiq backend without servers, by taskiq's own receiver in this process."""
 
 import asyncio
 import multiprocessing
@@ -54,7 +54,7 @@ def store() -> Store:
     return connect(Settings(index_url="memory://", blobs_url="memory://"))
 
 
-def test_a_time_out_that_comes_while_the_outcome_is_sealed_leaves_the_sealed_outcome():
+def test_timeout_during_sealing_keeps_the_sealed_outcome():
     class SlowSeal(MemoryBlobs):
         began, ended = threading.Event(), threading.Event()
 
@@ -85,7 +85,7 @@ def test_a_time_out_that_comes_while_the_outcome_is_sealed_leaves_the_sealed_out
     assert result.return_value == "v" * 50_000
 
 
-def test_what_a_thread_returns_after_the_time_out_is_not_kept():
+def test_value_returned_after_the_timeout_is_dropped():
     async def run() -> tuple[TaskiqResult, State]:
         async with started(on(blobs)) as broker:
             gate = threading.Event()
@@ -109,7 +109,7 @@ def test_what_a_thread_returns_after_the_time_out_is_not_kept():
     assert keys(blobs) == []
 
 
-def test_an_outcome_that_is_unclear_deletes_nothing():
+def test_unknown_commit_deletes_nothing():
     class NoAnswer(MemoryBlobs):
         def create(self, *_, **__):
             return OutcomeUnknown("a cut")
@@ -130,7 +130,7 @@ def test_an_outcome_that_is_unclear_deletes_nothing():
     assert len(keys(blobs)) == 1
 
 
-def test_a_store_that_gives_up_closes_the_stream_and_fails_the_task():
+def test_failing_store_closes_the_stream():
     class Full(MemoryBlobs):
         def put(self, _key, chunks, **_):
             next(iter(chunks))
@@ -166,7 +166,7 @@ def test_a_store_that_gives_up_closes_the_stream_and_fails_the_task():
     assert len(said) <= CHUNKS_AHEAD + 3  # a slow store holds the stream back
 
 
-def test_many_streams_that_need_threads_themselves_do_not_wait_for_each_other(store: Store):
+def test_streams_that_need_threads_do_not_deadlock(store: Store):
     async def run() -> list[int]:
         async with started(store, max_async_tasks=100) as broker:
             gate = asyncio.Event()
@@ -184,7 +184,7 @@ def test_many_streams_that_need_threads_themselves_do_not_wait_for_each_other(st
     assert asyncio.run(run()) == [3 * n for n in range(60)]
 
 
-def test_a_task_that_runs_inside_another_keeps_its_own_parts(store: Store):
+def test_task_inside_another_keeps_its_own_parts(store: Store):
     async def run() -> list[list[str]]:
         async with started(store, await_inplace=True) as broker:
 
@@ -205,7 +205,7 @@ def test_a_task_that_runs_inside_another_keeps_its_own_parts(store: Store):
     assert asyncio.run(run()) == [["outer"], ["inner"]]
 
 
-def test_without_a_free_thread_a_waiter_polls(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_waiter_without_a_free_thread_polls(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(woken_tasks, "WAITERS", 2)
     monkeypatch.setattr(woken_tasks, "SLICE_S", 5.0)
 
@@ -228,7 +228,7 @@ def test_without_a_free_thread_a_waiter_polls(store: Store, monkeypatch: pytest.
     assert asyncio.run(run()) == (8, list(range(10)))
 
 
-def test_a_forked_process_waits_with_threads_of_its_own(store: Store):
+def test_forked_process_waits_with_its_own_threads(store: Store):
     backend = ResultStoreBackend(store)
     sent = woken_tasks.WokenTask("a", backend)
 
@@ -245,7 +245,7 @@ def test_a_forked_process_waits_with_threads_of_its_own(store: Store):
     assert child.exitcode == 7
 
 
-def test_a_task_is_sent_though_the_index_is_away():
+def test_task_is_sent_while_the_index_is_away():
     async def run() -> list[int]:
         ran = []
         away = connect(Settings(index_url="redis://127.0.0.1:1/0", blobs_url="memory://"))
@@ -261,7 +261,7 @@ def test_a_task_is_sent_though_the_index_is_away():
     assert asyncio.run(run()) == [1]
 
 
-def test_setup_twice_changes_nothing_and_another_backend_is_refused(store: Store):
+def test_setup_refuses_another_backend_and_runs_once(store: Store):
     broker = InMemoryBroker()
     with pytest.raises(Misconfigured, match="with_result_backend"):
         setup(broker)
@@ -281,7 +281,7 @@ def test_nothing_else_needs_taskiq():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_exception_without_words_reaches_its_waiter(store: Store):
+def test_exception_without_a_text_reaches_its_waiter(store: Store):
     class Wordless(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no words")

@@ -1,4 +1,4 @@
-"""Deleted and cancelled work: its task is not run, and what a running one still makes is not stored."""
+"""Deleted and cancelled tasks: they are not run, and their waiters are woken."""
 
 import pytest
 from taskiq import InMemoryBroker, SimpleRetryMiddleware
@@ -9,11 +9,11 @@ from resultstore.model.errors import ResultDeleted
 
 pytestmark = pytest.mark.anyio
 OWNER = "ann"
-PATIENCE_S = 60
+LIMIT_S = 60
 
 
 class HeldBroker(InMemoryBroker):
-    """Runs what was sent when it is told to."""
+    """Keeps what was sent until `work` runs it."""
 
     held = ()
 
@@ -52,7 +52,7 @@ async def sent(task, **labels: object):
 
 @pytest.mark.parametrize("is_async", [True, False], ids=["async", "sync"])
 @pytest.mark.parametrize("end", ["delete", "cancel", "cancel and delete"])
-async def test_cancelled_or_deleted_work_is_not_begun(broker, store, end, is_async):
+async def test_cancelled_or_deleted_task_is_not_run(broker, store, end, is_async):
     runs = []
 
     def counted() -> None:
@@ -75,7 +75,7 @@ async def test_cancelled_or_deleted_work_is_not_begun(broker, store, end, is_asy
         assert store.load(task.task_id).state == State.REVOKED
 
 
-async def test_a_waiter_for_deleted_work_is_told(broker, store):
+async def test_waiter_for_a_deleted_result_is_woken(broker, store):
     async def one() -> int:
         return 1
 
@@ -83,4 +83,4 @@ async def test_a_waiter_for_deleted_work_is_told(broker, store):
     store.delete(task.task_id)
 
     with pytest.raises(ResultDeleted, match=task.task_id):
-        await task.wait_result(timeout=PATIENCE_S)
+        await task.wait_result(timeout=LIMIT_S)

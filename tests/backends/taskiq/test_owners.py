@@ -1,4 +1,4 @@
-"""Owners: what a message says, its Result, its seal and all that it sends off itself belong to."""
+"""Owners of the messages that an async task sends."""
 
 import pytest
 from taskiq import InMemoryBroker, SimpleRetryMiddleware
@@ -26,13 +26,13 @@ async def broker(store: Store):
 
 
 async def run(task, *args: object, owner: str = ""):
-    """Send it in an owner's name; its id and its value."""
+    """Send a task for an owner; return its id and its value."""
     kicker = task.kicker().with_labels(**({OWNER: owner} if owner else {}))
     sent = await kicker.kiq(*args)
     return sent.task_id, (await sent.wait_result(timeout=20)).return_value
 
 
-async def test_what_an_owned_task_sends_is_the_same_owners_and_then_nobodys(broker, store):
+async def test_async_task_passes_its_owner_on(broker, store):
     ids = []
 
     async def last() -> int:

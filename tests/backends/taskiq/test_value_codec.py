@@ -1,4 +1,4 @@
-"""taskiq values: what the backend alone, without a broker, keeps and gives back."""
+"""Values that the taskiq backend stores and returns, without a broker."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ def test_late_progress_does_not_undo_a_result(store: Store):
     assert asyncio.run(run()) == (True, "gone")
 
 
-def test_the_backend_alone_keeps_large_values_and_tells_of_those_it_cannot_keep(store: Store):
+def test_backend_alone_seals_or_refuses_values(store: Store):
     async def run() -> tuple[object, BaseException]:
         backend = ResultStoreBackend(store)
         await backend.set_result("a", TaskiqResult(is_err=False, return_value="v" * 50_000, execution_time=0.1))
@@ -68,13 +68,13 @@ def test_no_type_depends_on_size(value):
     assert asyncio.run(kept(0)) == asyncio.run(kept(1 << 20)) == value
 
 
-def test_what_looks_like_an_artifact_and_is_none_loses_no_message():
+def test_malformed_envelope_stays_a_mapping():
     broken = {"__type__": "resultstore.artifact/1", "__value__": {"id": 7}}
 
     assert restore([broken, {"a": (1, broken)}]) == [broken, {"a": (1, broken)}]
 
 
-def test_an_artifact_is_taken_by_pydantic_whole_and_as_json(store: Store):
+def test_pydantic_validates_artifacts(store: Store):
     artifact = store.put(b"x", metadata={"n": 1})
     adapter = TypeAdapter(list[Artifact])
 

@@ -1,4 +1,4 @@
-"""The main job through a real worker: large outputs travel as Artifacts and are fetched by presigned URL."""
+"""What only taskiq has, on a real worker: async outputs, labels, errors, progress and dependencies."""
 
 import time
 import uuid
@@ -30,7 +30,7 @@ def test_output_of_an_async_task_is_captured(client, task: str, name: str, conte
 
 
 @pytest.mark.parametrize("task", ["parts", "parts_in_a_thread"])
-def test_parts_belong_to_the_task_that_stored_them_and_are_bound_by_one_seal(client, task: str):
+def test_parts_belong_to_the_task_that_stored_them(client, task: str):
     sent = [client.send(task, text) for text in ("red", "blue")]  # both run at the same time
 
     for one, text in zip(sent, ("red", "blue"), strict=True):
@@ -48,7 +48,7 @@ def test_type_of_a_value_does_not_depend_on_its_size(client, size_bytes: int):
     assert mixed == {"text": "t" * size_bytes, "numbers": [1, 2.5, None, True], "nested": {"an": {"id": "x"}}}
 
 
-def test_whether_a_result_is_ready_is_known_without_its_value(client):
+def test_readiness_is_known_without_the_value(client):
     sent = client.send("large_value", 3_000_000)
     client.wait(sent)
     client.store.blobs.delete(client.objects(sent.task_id))
@@ -58,7 +58,7 @@ def test_whether_a_result_is_ready_is_known_without_its_value(client):
         client.run(sent.get_result())
 
 
-def test_a_result_tells_labels_and_time(client):
+def test_result_has_labels_and_execution_time(client):
     kicker = client.app.parts.kicker().with_labels(tier="gold", weight=1.5, raw=b"\xff", urgent=True)
     result = client.wait(client.run(kicker.kiq("x")))
 
@@ -73,7 +73,7 @@ def test_a_result_tells_labels_and_time(client):
     assert not result.is_err
 
 
-def test_an_error_arrives_in_its_own_class(client):
+def test_error_arrives_in_its_own_class(client):
     sent = client.send("raises_bad_input")
     result = client.wait(sent)
 
@@ -91,22 +91,22 @@ def test_an_error_arrives_in_its_own_class(client):
     assert "raises_bad_input" in found.traceback
 
 
-def test_an_error_of_a_class_that_is_not_imported_arrives_by_its_name(client):
-    error = client.wait(client.send("raises_a_stranger")).error
+def test_error_of_an_unknown_class_arrives_by_name(client):
+    error = client.wait(client.send("raises_an_unknown_class")).error
 
     assert type(error).__name__ == "OnlyInTheWorkerError"
     assert error.args[0] == "told"
     assert error.args[1].startswith("<object object")  # what is not JSON, by repr
 
 
-def test_a_value_that_is_not_json_is_a_failure_that_names_the_way_out(client):
+def test_unwritable_value_fails_with_its_reason(client):
     result = client.wait(client.send("not_json"))
 
     with pytest.raises(WrongType, match="return plain values, or the bytes as an Output"):
         result.raise_for_error()
 
 
-def test_a_stream_that_fails_is_a_failure_and_leaves_no_blob(client):
+def test_failing_async_stream_leaves_no_blob(client):
     sent = client.send("failing_stream")
 
     with pytest.raises(BadInput, match=r"cat\.jpg"):
@@ -114,7 +114,7 @@ def test_a_stream_that_fails_is_a_failure_and_leaves_no_blob(client):
     assert client.objects(sent.task_id) == []
 
 
-def test_an_unknown_id_is_not_ready_and_has_no_result(client):
+def test_unknown_id_is_not_ready(client):
     unknown = client.send("add", 1, 1)
     client.wait(unknown)
     unknown.task_id = uuid.uuid4().hex
@@ -127,23 +127,23 @@ def test_an_unknown_id_is_not_ready_and_has_no_result(client):
         client.wait(unknown, timeout_s=0.3)
 
 
-def test_an_announcement_alone_wakes_a_waiter(client, redis_url: str, monkeypatch: pytest.MonkeyPatch):
+def test_announcement_wakes_a_waiter(client, redis_url: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("resultstore.store.waiting.RECHECK_S", 3_600.0)
     monkeypatch.setattr("resultstore.backends.taskiq.woken_tasks.SLICE_S", 3_600.0)
     gate = uuid.uuid4().hex
     sent = client.send("waits", gate)
     opened = redis.Redis.from_url(redis_url)
 
-    async def until_told():
+    async def until_announced():
         waiting = client.app.asyncio.ensure_future(sent.wait_result(check_interval=3_600, timeout=60))
         await client.app.asyncio.sleep(0.5)
         opened.rpush(gate, "go")
         return await waiting
 
-    assert client.run(until_told()).return_value == gate
+    assert client.run(until_announced()).return_value == gate
 
 
-def test_progress_is_seen_while_the_task_runs_and_afterwards(client, redis_url: str):
+def test_tracked_progress_stays_readable(client, redis_url: str):
     gate = uuid.uuid4().hex
     sent = client.run(client.app.tracked.kiq(gate=gate))
     until = time.monotonic() + 20
@@ -160,7 +160,7 @@ def test_progress_is_seen_while_the_task_runs_and_afterwards(client, redis_url: 
     assert client.run(sent.get_progress()).meta == shown.meta
 
 
-def test_progress_of_the_store_is_progress_of_the_task(client):
+def test_store_progress_is_task_progress(client):
     sent = client.send("parts", "x")
     client.wait(sent)
 
@@ -179,7 +179,7 @@ def test_artifacts_travel_as_arguments(client, worker):
     assert "Can't parse argument" not in worker.log.read_text()
 
 
-def test_artifacts_travel_again_when_a_message_is_sent_again(client):
+def test_artifacts_travel_in_resent_messages(client):
     artifact = client.value("named")
 
     assert client.value("requeued", artifact) == "report.pdf"
@@ -188,9 +188,9 @@ def test_artifacts_travel_again_when_a_message_is_sent_again(client):
     assert client.store.load(tried.task_id).retries == 1
 
 
-def test_a_dependency_is_open_while_a_returned_stream_reads_from_it(client):
+def test_dependency_is_open_while_a_stream_reads_it(client):
     assert client.read(client.value("reads_a_dependency")) == b"open"
 
 
-def test_a_task_called_like_a_function_returns_what_it_returns(client):
+def test_task_called_as_a_function_is_not_captured(client):
     assert client.value("calls_others") == ["generator", "Output", "async_generator"]

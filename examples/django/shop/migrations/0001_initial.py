@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Names Report."""
+    """Adds Report."""
 
     initial = True
     operations = (

@@ -1,1 +1,1 @@
-"""Migrations: none makes a table; the permissions of Report hang on the model."""
+"""Migrations: none makes a table; they add the model that the permissions of Report need."""

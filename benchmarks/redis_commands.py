@@ -1,4 +1,4 @@
-"""Asked: how many commands a piece of work asks of Redis."""
+"""Redis commands: counts how many a piece of work costs."""
 
 import os
 import threading
@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 import redis
 
-_END = "bench-asked-end"
+_END = "bench-commands-end"
 
 
-def asked(work: Callable[[], object], *, times: int) -> dict[str, float]:
-    """Commands for each time: what clients send, by MONITOR, and Redis' own count.
+def count_commands(work: Callable[[], object], *, times: int) -> dict[str, float]:
+    """Return the commands for each run of `work`: those that clients send, by MONITOR, and Redis' own count.
 
-    What clients send is what is paid for in round trips, system calls and parsing; a script is one command. Redis' own
-    count, `total_commands_processed`, holds what scripts call inside it as well. Nobody else may use this server.
+    Each command that a client sends costs a round trip, system calls and parsing; a script is one command. Redis' own
+    count, `total_commands_processed`, also holds the commands inside a script. No other client may use this server.
     """
     url = os.environ["RS_TEST_REDIS_URL"]
     client, watching = redis.Redis.from_url(url), redis.Redis.from_url(url)  # a monitor takes its client's connection
-    client.ping()  # its connection is made, with some commands, before they are counted
+    client.ping()  # connects, with some commands, before the count begins
     seen: list[bool] = []
     with watching.monitor() as monitor:
         listener = threading.Thread(target=lambda: seen.extend(_sent(monitor)))
@@ -28,7 +28,7 @@ def asked(work: Callable[[], object], *, times: int) -> dict[str, float]:
         counted = client.info("stats")["total_commands_processed"] - before
         client.echo(_END)
         listener.join(60)
-    # The two INFO and the ECHO are ours.
+    # This function itself has sent two INFO and one ECHO.
     return {
         "redis_commands_per_result": (len(seen) - 2) / times,
         "redis_commands_with_scripts": (counted - 1) / times,
@@ -36,8 +36,8 @@ def asked(work: Callable[[], object], *, times: int) -> dict[str, float]:
 
 
 def _sent(monitor):
-    for told in monitor.listen():
-        if _END in told["command"]:
+    for entry in monitor.listen():
+        if _END in entry["command"]:
             return
-        if told["client_type"] != "lua":
+        if entry["client_type"] != "lua":
             yield True
