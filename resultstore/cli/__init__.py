@@ -1,1 +1,1 @@
-"""The command line: `resultstore`. Machine output on stdout, everything for people on stderr when `--json` is given."""
+"""The command line `resultstore`. With `--json`, stdout has JSON only; progress and errors go to stderr."""

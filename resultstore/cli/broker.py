@@ -1,4 +1,4 @@
-"""Broker: asks the message broker whether it lets us in."""
+"""The check of `doctor` that connects to the message broker."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ CONNECT_LIMIT_S = 3.0
 
 
 def broker_answers(broker_url: str) -> str | Defect:
-    """Whether a connection to `broker_url` can be opened; its password stays out of the answer."""
+    """Connect to `broker_url` and return what was found, without the password."""
     scheme = urlsplit(broker_url).scheme
     try:
         connection: Any = Connection(broker_url, connect_timeout=CONNECT_LIMIT_S)  # type: ignore[no-untyped-call]

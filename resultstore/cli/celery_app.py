@@ -1,4 +1,4 @@
-"""Borrowed: the Celery app in whose name a command acts."""
+"""The Celery app that the command `chord` uses."""
 
 from celery import Celery
 from celery.app.utils import find_app
@@ -10,10 +10,10 @@ from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 
 
-def borrowed_app(name: str | None) -> Celery:
-    """The app of `name` (`shop` or `shop:app`, as in `celery -A`), else one by RESULTSTORE_*.
+def load_app(name: str | None) -> Celery:
+    """Return the app of `name` (`shop` or `shop:app`, as in `celery -A`), or by default one made from RESULTSTORE_*.
 
-    Raises Misconfigured when there is none, or when it keeps its results elsewhere.
+    Raises Misconfigured when there is no such app, or when its result backend is another one.
     """
     if name is None:
         settings = Settings()
@@ -30,11 +30,14 @@ def borrowed_app(name: str | None) -> Celery:
     return app
 
 
-def seen(app: Celery, group_id: str) -> ChordHeader:
-    """The chord as it stands. Raises ResultMissing."""
+def read_chord(app: Celery, group_id: str) -> ChordHeader:
+    """Return the state of the chord. Raises ResultMissing."""
     return header_of(app.backend, group_id)
 
 
-def dispatched(app: Celery, group_id: str) -> bool:
-    """Send the body of a chord whose parts are all in, whoever else is about to; whether it could be sent."""
+def dispatch_body(app: Celery, group_id: str) -> bool:
+    """Send the body of a chord whose parts are all in, and return whether it was sent.
+
+    Takes over the lease of a worker that is about to send it.
+    """
     return app.backend.groups.dispatch_chord(group_id) is ChordStatus.MINE

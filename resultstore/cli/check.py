@@ -1,4 +1,4 @@
-"""Check: fetches an Artifact as any client would, and compares what came with what was promised."""
+"""The check of an Artifact by URL: downloads it as a client would, and compares size and sha256."""
 
 import hashlib
 
@@ -12,7 +12,7 @@ FETCH_LIMIT_S = 30.0
 
 
 class UrlCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """What came from one URL; `fault` is "" when it is what was promised."""
+    """The outcome of one download; `fault` is "" when size and sha256 are right."""
 
     id: str
     name: str
@@ -22,12 +22,12 @@ class UrlCheck(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether size and digest are those of the Artifact."""
+        """Return True when size and digest are those of the Artifact."""
         return not self.fault
 
 
 def fetch(artifact: Artifact, *, gateway_url: str) -> UrlCheck:
-    """Follow the gateway's link to the bytes, streaming them through sha256."""
+    """Download `artifact` through the gateway's redirect, hashing it as it streams."""
     digest, size_bytes, fault = hashlib.sha256(), 0, ""
     try:
         with httpx.stream(
@@ -50,5 +50,5 @@ def fetch(artifact: Artifact, *, gateway_url: str) -> UrlCheck:
 
 def _difference(artifact: Artifact, *, size_bytes: int, sha256: str) -> str:
     if size_bytes != artifact.size_bytes:
-        return f"{size_bytes} bytes came, {artifact.size_bytes} were promised"
+        return f"{size_bytes} bytes received, {artifact.size_bytes} expected"
     return "" if sha256 == artifact.sha256 else "the sha256 differs"

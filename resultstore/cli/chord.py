@@ -1,4 +1,4 @@
-"""Chord: the command that shows which parts of a Celery chord are in, and sends its body again."""
+"""The command that shows the progress of a Celery chord, and sends its body again."""
 
 from typing import Annotated, Any
 
@@ -6,7 +6,7 @@ import msgspec
 import typer
 from rich.table import Table
 
-from resultstore.cli.extras import enter
+from resultstore.cli.extras import require_extra
 from resultstore.cli.output import marked, out, print_json, state_text
 from resultstore.model.errors import ResultMissing
 
@@ -19,39 +19,39 @@ def add_to(app: typer.Typer) -> None:
 
 
 def chord(
-    group_id: Annotated[str, typer.Argument(metavar="GID", help="The group's id: of `result.parent`, or a part's.")],
+    group_id: Annotated[str, typer.Argument(metavar="GID", help="The group's id, such as `result.parent.id`.")],
     dispatch: Annotated[  # noqa: FBT002
-        bool, typer.Option("--dispatch", help="Send the body again; needs all parts, and --app for your routes.")
+        bool, typer.Option("--dispatch", help="Send the body again. Needs all parts, and --app to apply your routes.")
     ] = False,
     app: Annotated[str | None, typer.Option("--app", "-A", help="Your Celery app, as for `celery -A`.")] = None,
     json: Json = False,  # noqa: FBT002
 ) -> None:
-    """Show a chord: its parts, those that are missing, and whether its body was sent."""
-    borrowed = enter("resultstore.cli.celery_app", extra="celery")
-    celery = borrowed.borrowed_app(app)
-    if dispatch and not borrowed.dispatched(celery, group_id):
-        header = borrowed.seen(celery, group_id)
+    """Show a Celery chord: finished parts, missing parts, and whether its body (callback) was sent."""
+    celery_app = require_extra("resultstore.cli.celery_app", extra="celery")
+    celery = celery_app.load_app(app)
+    if dispatch and not celery_app.dispatch_body(celery, group_id):
+        header = celery_app.read_chord(celery, group_id)
         raise ResultMissing(
             f"the body of chord {group_id} cannot be sent ({header.stage}): {len(header.present)} of {header.size} "
-            "parts are in; run the missing ones again under their ids"
+            "parts have finished; run the missing ones again under their ids"
         )
-    header = borrowed.seen(celery, group_id)
+    header = celery_app.read_chord(celery, group_id)
     if json:
         print_json(msgspec.to_builtins(header))
     else:
         _show(header)
 
 
-def _show(header: Any) -> None:  # noqa: ANN401 - of a room that needs an extra
+def _show(header: Any) -> None:  # noqa: ANN401 - its module needs an extra
     out().print(marked("[bold]{}[/]  {}", header.id, header.stage))
     if header.lease_s:
         out().print(marked("[dim]another worker takes over in {} s[/]", f"{header.lease_s:.0f}"))
     if header.size:
-        out().print(f"{len(header.present)} of {header.size} parts are in")
+        out().print(f"{len(header.present)} of {header.size} parts have finished")
     if not header.present and not header.missing:
         return
     table = Table("Part", "State", "", box=None, pad_edge=False, header_style="dim")
-    for parts, word in ((header.present, "in"), (header.missing, "missing")):
+    for parts, word in ((header.present, "finished"), (header.missing, "missing")):
         for part in parts:
             table.add_row(part.id, state_text(part.state or "unknown"), word)
     out().print(table)

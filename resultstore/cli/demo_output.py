@@ -1,4 +1,4 @@
-"""Scene: what the demo shows: steps, live progress, the closing table."""
+"""The output of the demo: steps, live progress, the closing table."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,14 +22,14 @@ from rich.text import Text
 
 from resultstore.cli.check import UrlCheck
 from resultstore.cli.jobs import Job
-from resultstore.cli.kinds import StackKind
 from resultstore.cli.outcome import Outcome, artifact_url, closing_table
 from resultstore.cli.output import err, marked, out, size_text, state_text
 from resultstore.cli.stack import Stack
+from resultstore.cli.stack_kind import StackKind
 from resultstore.model.result import Result, State
 from resultstore.telemetry.escapes import escape_line
 
-OTHER_COLUMNS = 56  # what the table needs beside its URLs
+OTHER_COLUMNS = 56  # width of the table without its URLs
 Show = Callable[[Job, Result], None]
 STACKS = {
     StackKind.EMBEDDED: "embedded stack: Valkey as broker and index, blobs in a folder",
@@ -38,14 +38,14 @@ STACKS = {
 
 
 class DemoOutput:
-    """Tells people what happens; `quiet` says it on stderr, as stdout is for a program then."""
+    """Prints what happens: on stdout, or on stderr if `quiet`, when stdout is for JSON."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._console: Console = err() if quiet else out()
         self._began = time.monotonic()
 
     def opening(self, stack: Stack) -> None:
-        """Name the stack and where its data is."""
+        """Print the stack and the folder of its data."""
         self._console.print(
             Rule(marked("[bold]resultstore demo[/]  [dim]{}[/]", STACKS[stack.kind]), style="cyan", align="left")
         )
@@ -53,14 +53,14 @@ class DemoOutput:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Something short that is done before the work starts."""
+        """Print `name` with a check mark and the duration when the block ends."""
         began = time.monotonic()
         yield
         self._console.print(marked("  [green]✓[/] {} [dim]{} s[/]", name, f"{time.monotonic() - began:.1f}"))
 
     @contextmanager
     def progress(self, jobs: Sequence[Job]) -> Iterator[Show]:
-        """A bar and a note for each job; without a terminal, a line whenever one changes its state."""
+        """Show a bar and a note for each job; without a terminal, print a line for each change of state."""
         if not self._console.is_terminal:
             yield _Lines(self._console).show
             return
@@ -86,14 +86,14 @@ class DemoOutput:
 
     @contextmanager
     def fetching(self, count: int) -> Iterator[Callable[[], None]]:
-        """Count the URLs that were fetched."""
-        columns = (TextColumn("  [cyan]fetching every URL[/]"), BarColumn(bar_width=28), MofNCompleteColumn())
+        """Show a bar that counts the downloads."""
+        columns = (TextColumn("  [cyan]downloading every result[/]"), BarColumn(bar_width=28), MofNCompleteColumn())
         with Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal) as live:
             row = live.add_task("", total=count)
             yield lambda: live.advance(row)
 
     def ending(self, outcomes: Sequence[Outcome], checked: Sequence[UrlCheck], *, stack: Stack) -> None:
-        """The table of what came out, where to click, and what the check found."""
+        """Print the table of results, their URLs, and what the verification found."""
         gateway_url = stack.settings.gateway.url
         urls = [artifact_url(one, gateway_url=gateway_url) for each in outcomes for one in each.made]
         wide = self._console.width >= OTHER_COLUMNS + max(map(len, urls), default=0)  # a broken URL cannot be copied
@@ -103,14 +103,14 @@ class DemoOutput:
             self._console.print("  ", url, sep="", soft_wrap=True)
         self._sum_up(outcomes, checked, stack=stack)
 
-    def entrance(self, url: str) -> None:
-        """Where the page is, from the moment that it answers."""
+    def page_url(self, url: str) -> None:
+        """Print the URL of the page."""
         link = Text(url, f"bold link {url}")
         line = Text.assemble("  ", ("→", "bold cyan"), (" open ", "bold"), link, (" and drop a file", "dim"))
         self._console.print(line, soft_wrap=True)
 
-    def farewell(self) -> None:
-        """Everything is being stopped."""
+    def stopping(self) -> None:
+        """Print that all processes are being stopped."""
         self._console.print(marked("  [dim]stopping every process of the demo[/]"))
 
     def _sum_up(self, outcomes: Sequence[Outcome], checked: Sequence[UrlCheck], *, stack: Stack) -> None:
@@ -124,25 +124,25 @@ class DemoOutput:
         if checked:
             good = sum(one.ok for one in checked)
             style = "green" if good == len(checked) else "bold red"
-            self._console.print(Text(f"  {good} of {len(checked)} URLs gave the promised size and sha256", style))
+            self._console.print(Text(f"  {good} of {len(checked)} downloads have the right size and sha256", style))
             return
-        self.entrance(f"{stack.settings.gateway.url}/")
+        self.page_url(f"{stack.settings.gateway.url}/")
         env = stack.folder / "env"
         self._console.print(marked("  [dim]from another terminal: . {} && resultstore ls[/]", env), soft_wrap=True)
-        self._console.print(marked("  [bold]Ctrl-C ends the demo[/] [dim]and every process of it[/]"))
+        self._console.print(marked("  [bold]Ctrl-C stops the demo[/] [dim]and all its processes[/]"))
 
 
 class _NoteColumn(ProgressColumn):
-    """What a job says about itself: text of others, and never markup."""
+    """The note of a job, without markup."""
 
     def render(self, task: Task) -> Text:
-        """Give the note."""
+        """Return the note."""
         note = task.fields["note"]
         return note if isinstance(note, Text) else Text(escape_line(note), "dim")
 
 
 class _Lines:
-    """Progress where no cursor can move: one line for each change of state."""
+    """Progress without a terminal: one line for each change of state."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

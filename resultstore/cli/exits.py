@@ -1,4 +1,4 @@
-"""Exits: which exit code stands for which kind of error (docs/reference/exit-codes.md)."""
+"""Exit codes of the command line, by kind of error (docs/reference/exit-codes.md)."""
 
 from enum import IntEnum
 
@@ -6,7 +6,7 @@ from resultstore.model.errors import BadSetting, CommitUnknown, Damaged, NotTher
 
 
 class Exit(IntEnum):
-    """What a program that calls us can act upon."""
+    """The exit codes that a calling program can act upon."""
 
     OK = 0
     FAILED = 1
@@ -22,7 +22,7 @@ EPILOG = (
 
 
 def exit_of(error: ResultStoreError) -> Exit:
-    """The exit code of an error of ours."""
+    """Return the exit code for `error`."""
     match error:
         case BadSetting():
             return Exit.USAGE

@@ -1,4 +1,4 @@
-"""Rooms: parts of the command line that need an extra, entered only when their command is called."""
+"""Imports of the modules that need an extra, made when a command needs them."""
 
 import importlib
 from types import ModuleType
@@ -6,8 +6,8 @@ from types import ModuleType
 from resultstore.model.errors import Misconfigured
 
 
-def enter(module: str, *, extra: str) -> ModuleType:
-    """Import `module`; raises Misconfigured, naming the extra to install, when something it needs is not there."""
+def require_extra(module: str, *, extra: str) -> ModuleType:
+    """Import `module`. Raises Misconfigured, naming the extra to install, when a package that it needs is missing."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Jobs: the real work of the demo, on real input, sent to the gateway as a browser sends it."""
+"""The jobs of the demo: sample files, uploaded to the gateway as a browser does."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ Argument = str | Sequence[int]
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One file and what is done with it; its upload's id is the task's id is the Result's id."""
+    """One file and the task that works on it; `id` is that of the upload, the task and the Result."""
 
     id: str
     task: str
@@ -25,14 +25,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sent_jobs(gateway_url: str) -> Iterator[Job]:
-    """Upload each input by a signed URL, and so start its task. Raises Unavailable when something refuses."""
+    """Upload each input by a signed URL, which starts its task. Raises Unavailable when a server refuses."""
     with httpx.Client(base_url=gateway_url, timeout=SEND_LIMIT_S) as gateway:
         for task, sample, arguments in _work():
             try:
                 yield _sent(gateway, sample, task=task, arguments=arguments)
             except httpx.HTTPStatusError as error:
                 # Never the URL: it may be a signed one.
-                raise Unavailable(f"{sample.file_name} was not taken: HTTP {error.response.status_code}") from None
+                raise Unavailable(f"{sample.file_name} was not accepted: HTTP {error.response.status_code}") from None
 
 
 def _sent(gateway: httpx.Client, sample: Sample, *, task: str, arguments: Mapping[str, Argument]) -> Job:
@@ -52,7 +52,7 @@ def _sent(gateway: httpx.Client, sample: Sample, *, task: str, arguments: Mappin
 
 
 def _work() -> Iterator[tuple[str, Sample, Mapping[str, Argument]]]:
-    """The two long ones first, so that two processes end together."""
+    """Yield the jobs, the two long ones first, so that two processes end together."""
     china, flower, hopper = photos()
     yield "images.resize", hopper, {"widths": WIDTHS, "format": "avif"}
     yield "models.train", digits(), {"target": "digit", "kind": "logistic"}

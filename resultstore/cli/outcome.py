@@ -1,4 +1,4 @@
-"""Outcome: what became of one job of the demo, as a row of the closing table or as JSON."""
+"""The outcome of one job of the demo, as a table row or as JSON."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,30 +14,30 @@ from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.result import Result
 from resultstore.uploads.ticket import INPUT
 
-FACTS = ("accuracy", "pages", "rows")  # of an Artifact's metadata, what says most in one word
+FACTS = ("accuracy", "pages", "rows")  # the metadata that the table shows
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """A job and the Result it ended with."""
+    """A job and its final Result."""
 
     job: Job
     result: Result
 
     @property
     def made(self) -> list[Artifact]:
-        """What the task made: its Artifacts without the upload that it was given."""
+        """Return the Artifacts that the task made, without its input."""
         return [one for one in self.result.artifacts if one.metadata.get("role") != INPUT]
 
 
 def plain_outcome(outcome: Outcome, *, gateway_url: str) -> dict[str, object]:
-    """An Outcome for programs."""
+    """Return an Outcome as JSON types."""
     urls = {one.name: gateway_url + artifact_path(one.id, one.name) for one in outcome.result.artifacts}
     size = outcome.job.size_bytes
     return plain_result(outcome.result) | {"input_bytes": size, "run_time_s": outcome.result.run_time_s, "urls": urls}
 
 
 def artifact_url(artifact: Artifact, *, gateway_url: str) -> Text:
-    """The Artifact's lasting URL, to be clicked."""
+    """Return the permanent URL of the Artifact, as a link."""
     url = gateway_url + artifact_path(artifact.id, artifact.name)
     return Text(url, style=f"blue link {url}")
 
@@ -45,12 +45,12 @@ def artifact_url(artifact: Artifact, *, gateway_url: str) -> Text:
 def closing_table(
     outcomes: Sequence[Outcome], *, gateway_url: str | None, faults: Mapping[tuple[str, str], str] | None
 ) -> Table:
-    """One section for each job.
+    """Return a table with a section for each job.
 
     Args:
-        outcomes: what was done.
+        outcomes: the jobs with their Results.
         gateway_url: to put a URL below each Artifact; None leaves them out.
-        faults: what the check found, by id and name, "" for nothing; None when nothing was checked.
+        faults: what is wrong with each Artifact, by id and name ("" if nothing is); None if none was checked.
     """
     table = Table(box=box.ROUNDED, border_style="dim", header_style="bold cyan")
     table.add_column("Task", no_wrap=True)
@@ -77,7 +77,7 @@ def _row(
 
 
 def _made(outcome: Outcome, gateway_url: str | None, faults: Mapping[tuple[str, str], str] | None) -> Text:
-    """What came out, a line or two for each Artifact; or why nothing did."""
+    """Return a line or two for each Artifact, or the failure."""
     why = outcome.result.failure
     if why is not None:
         return Text(f"{why.type}: {why.message}", "red")

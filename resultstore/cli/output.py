@@ -1,4 +1,4 @@
-"""Output: what commands say, to people or to programs."""
+"""Output of the commands: tables and text for people, JSON for programs."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from resultstore.model.artifact import Artifact
 from resultstore.model.result import Result, State
 from resultstore.telemetry.escapes import escape_controls, escape_json, escape_line
 
-PLAIN_WIDTH = 160  # where there is no terminal: wide enough that no URL is broken
+PLAIN_WIDTH = 160  # without a terminal: wide enough that no URL is broken
 KIB = 1024
 STATE_STYLES: Mapping[str, str] = {
     State.SUCCESS: "green",
@@ -27,12 +27,12 @@ STATE_STYLES: Mapping[str, str] = {
 
 
 def out() -> Console:
-    """Where results go: text is no markup there (`marked` is), and controls no terminal."""
+    """Return the console of stdout. It escapes control characters, and reads no markup in strings; see `marked`."""
     return _console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, stderr=False)
 
 
 def err() -> Console:
-    """Where progress, hints and errors go, in the same way."""
+    """Return the console of stderr, for progress, hints and errors; it prints as `out` does."""
     return _console(width=None if sys.stderr.isatty() else PLAIN_WIDTH, stderr=True)
 
 
@@ -43,7 +43,7 @@ def _console(*, width: int | None, stderr: bool) -> Console:
 
 
 class _NoControls(RenderHook):
-    """Makes control characters visible in whatever a console prints, so that no place can forget to."""
+    """Escapes control characters in everything that a console prints."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         """Wrap each of them."""
@@ -51,24 +51,24 @@ class _NoControls(RenderHook):
 
 
 class _Visible:
-    """Something printed with its control characters visible; what styles and moves the cursor is left as it is."""
+    """Prints a renderable with its control characters escaped; styles and cursor movements stay."""
 
     def __init__(self, inner: ConsoleRenderable) -> None:
         self._inner = inner
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Give the segments of what is inside."""
+        """Yield the segments of the renderable."""
         for text, style, control in console.render(self._inner, options):
             yield Segment(text if control else escape_controls(text), style, control)
 
 
 def marked(markup: str, *values: object) -> Text:
-    """Return styled text: `markup` is ours, with a `{}` for each of `values`, which are printed as they are."""
+    """Return styled text: `markup` with a `{}` for each of `values`, which are printed without markup."""
     return Text.from_markup(markup.format(*(escape(escape_controls(str(value))) for value in values)), emoji=False)
 
 
 def print_json(value: object) -> None:
-    """One JSON document on stdout."""
+    """Write one JSON document to stdout."""
     sys.stdout.buffer.write(_json(value))
     sys.stdout.buffer.flush()
 
@@ -78,7 +78,7 @@ def _json(value: object) -> bytes:
 
 
 def say_error(*, name: str, message: str, code: int, json: bool) -> None:
-    """One line on stderr that says what is wrong and the way out."""
+    """Write one line to stderr: what is wrong and what to do."""
     if json:
         sys.stderr.buffer.write(_json({"error": name, "message": message, "exit_code": code}))
         sys.stderr.buffer.flush()
@@ -87,7 +87,7 @@ def say_error(*, name: str, message: str, code: int, json: bool) -> None:
 
 
 def size_text(size_bytes: float) -> str:
-    """A size for people, in IEC units."""
+    """Return a size in IEC units."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if abs(size_bytes) < KIB:
             return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
@@ -96,26 +96,26 @@ def size_text(size_bytes: float) -> str:
 
 
 def time_text(epoch_s: float | None) -> str:
-    """A moment for people: UTC, to the second."""
+    """Return a time in UTC, to the second."""
     try:
         return "-" if epoch_s is None else datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (OverflowError, ValueError, OSError):  # no moment that a calendar has
+    except (OverflowError, ValueError, OSError):  # outside the calendar
         return "-"
 
 
 def state_text(state: str) -> Text:
-    """A state in its colour."""
+    """Return a state in its colour."""
     return Text(escape_line(state), STATE_STYLES.get(state, "cyan"))
 
 
 def plain_artifact(artifact: Artifact) -> dict[str, object]:
-    """An Artifact for programs: what it is, not where its blob stands."""
+    """Return an Artifact as JSON types, without the key of its blob."""
     document: dict[str, object] = msgspec.to_builtins(artifact)
     return {name: value for name, value in document.items() if name not in {"key", "etag"}}
 
 
 def plain_result(result: Result) -> dict[str, object]:
-    """A Result for programs."""
+    """Return a Result as JSON types."""
     return {
         "id": result.id,
         "state": str(result.state),
@@ -137,7 +137,7 @@ def plain_result(result: Result) -> dict[str, object]:
 
 
 def artifact_table(artifacts: Iterable[Artifact]) -> Table:
-    """Artifacts for people."""
+    """Return a table of Artifacts."""
     table = Table("Name", "Size", "Type", "sha256", "Expires", "Metadata", box=None, pad_edge=False, header_style="dim")
     table.columns[1].justify = "right"
     for one in artifacts:

@@ -1,11 +1,11 @@
-"""Owners: the commands about all that owners have: rebuild, erase."""
+"""The commands for all results of an owner: rebuild, erase."""
 
 from typing import Annotated
 
 import msgspec
 import typer
 
-from resultstore.cli.extras import enter
+from resultstore.cli.extras import require_extra
 from resultstore.cli.output import out, print_json
 from resultstore.connect import connect
 
@@ -19,8 +19,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def rebuild(json: Json = False) -> None:  # noqa: FBT002
-    """List anew what each owner has, by reading all seals, after Redis was lost. A running gateway does so itself."""
-    done = enter("resultstore.ops.owner_lists", extra="gateway").rebuild(connect())
+    """Rebuild the lists of results by owner from all seals, after a loss of Redis. The gateway does it itself."""
+    done = require_extra("resultstore.ops.owner_lists", extra="gateway").rebuild(connect())
     if json:
         print_json(msgspec.to_builtins(done))
         return
@@ -28,15 +28,15 @@ def rebuild(json: Json = False) -> None:  # noqa: FBT002
 
 
 def erase(
-    owner: Annotated[str, typer.Argument(help="The owner, as results name it.")],
+    owner: Annotated[str, typer.Argument(help="The owner, as shown in their results.")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     json: Json = False,
 ) -> None:
-    """Delete all that is stored of an owner: results, uploads, spilled arguments, events. It cannot be undone."""
+    """Delete everything of an owner: results, uploads, spilled arguments, events. This cannot be undone."""
     if not yes:
-        typer.confirm(f"Delete everything of {owner!a}?", abort=True, err=True)
-    done = enter("resultstore.ops.owner_lists", extra="gateway").erase(connect(), owner)
+        typer.confirm(f"Delete everything of {owner!a}? This cannot be undone.", abort=True, err=True)
+    done = require_extra("resultstore.ops.owner_lists", extra="gateway").erase(connect(), owner)
     if json:
         print_json(msgspec.to_builtins(done))
         return

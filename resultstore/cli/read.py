@@ -1,4 +1,4 @@
-"""Read: the commands that look results up: ls, show, get, url."""
+"""The commands that look up results: ls, show, get, url."""
 
 import errno
 import hashlib
@@ -40,10 +40,10 @@ STDOUT = "-"
 LISTED_AT_ONCE = 200
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Id = Annotated[str, typer.Argument(help="The result's id: the task's id, the upload's id.")]
-Name = Annotated[str | None, typer.Argument(help="The artifact's name; may be left out when there is only one.")]
+Id = Annotated[str, typer.Argument(help="The result's id, which is the task's id and the upload's id.")]
+Name = Annotated[str | None, typer.Argument(help="The artifact's name; optional when there is only one.")]
 Output = Annotated[
-    str | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write; '-' is stdout, a folder is fine.")
+    str | None, typer.Option("--output", "-o", metavar="FILE", help="File or folder to write to; '-' for stdout.")
 ]
 
 
@@ -54,11 +54,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 def ls(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of results.")] = 50,
     owner: Annotated[str | None, typer.Option(help="Only results of this owner, newest first.")] = None,
     json: Json = False,  # noqa: FBT002
 ) -> None:
-    """List the results that the index knows."""
+    """List recent results."""
     store = connect()
     found = _listed(store, owner, limit=limit)
     found.sort(key=lambda one: one.changed_at or 0, reverse=True)
@@ -70,7 +70,7 @@ def ls(
         size = size_text(sum(part.size_bytes for part in one.artifacts)) if one.artifacts else "-"
         count = str(len(one.artifacts) or "-")
         table.add_row(one.id, state_text(one.state), one.task or "-", count, size, time_text(one.changed_at))
-    out().print(table if found else marked("[dim]the index knows no results[/]"))
+    out().print(table if found else marked("[dim]no results[/]"))
 
 
 def show(id: Id, json: Json = False) -> None:  # noqa: FBT002
@@ -99,7 +99,7 @@ def get(
     output: Output = None,
     json: Json = False,  # noqa: FBT002
 ) -> None:
-    """Download an artifact, verified; the file appears whole or not at all."""
+    """Download an artifact and verify it. The file is replaced atomically; a failed download leaves nothing."""
     store = connect()
     artifact = _chosen(_loaded(store, id), name)
     if output == STDOUT:
@@ -118,8 +118,8 @@ def get(
 def url(
     id: Id,
     name: Name = None,
-    expires: Annotated[int | None, typer.Option(min=1, max=604_800, help="Seconds that the URL shall work.")] = None,
-    inline: Annotated[bool, typer.Option("--inline", help="To be shown, not saved.")] = False,  # noqa: FBT002
+    expires: Annotated[int | None, typer.Option(min=1, max=604_800, help="Lifetime of the URL in seconds.")] = None,
+    inline: Annotated[bool, typer.Option("--inline", help="Let the browser show it instead of saving it.")] = False,  # noqa: FBT002
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """Print a presigned URL of an artifact."""
@@ -136,7 +136,7 @@ def _listed(store: Store, owner: str | None, *, limit: int) -> list[Result]:
     if owner is not None:
         lines = store.owners.listed(owner, limit=limit)
         if not store.owners.is_complete():
-            err().print("[yellow]the lists are not complete: run `resultstore rebuild`[/]")
+            err().print("[yellow]the list may be incomplete: run `resultstore rebuild`[/]")
         return list(store.owners.load(owner, [one.id for one in lines]).results)
     ids = list(store.ids(limit=limit))
     batches = (ids[at : at + LISTED_AT_ONCE] for at in range(0, len(ids), LISTED_AT_ONCE))
@@ -146,7 +146,7 @@ def _listed(store: Store, owner: str | None, *, limit: int) -> list[Result]:
 def _loaded(store: Store, id: str) -> Result:
     result = store.load(id)
     if result is None:
-        raise ResultMissing(f"no result is known under the id {id!r}; `resultstore ls` lists those that are")
+        raise ResultMissing(f"no result with the id {id!r}; `resultstore ls` lists recent results")
     return result
 
 
@@ -162,7 +162,7 @@ def _chosen(result: Result, name: str | None) -> Artifact:
 
 
 def _target(artifact: Artifact, output: str | None) -> Path:
-    """Where to save: a name that came from the store never leads out of the folder, and never replaces a file."""
+    """Return where to save. A name from the store never leads out of the folder, and never replaces a file."""
     path = Path(output) if output else Path()
     if not path.is_dir():
         return path
@@ -174,10 +174,10 @@ def _target(artifact: Artifact, output: str | None) -> Path:
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a file next to `path` that takes its place when the block ends well, and is gone when it does not.
+    """Yield a temporary file that replaces `path` when the block succeeds, and is deleted when it fails.
 
-    A symbolic link is followed, and the file that it names is replaced. What is no regular file (a device, a FIFO) is
-    written to, never replaced: its reader may see bytes of a download that fails.
+    Follows a symbolic link and replaces the file that it names. Writes to a device or a FIFO in place: its reader may
+    see the bytes of a download that fails.
     """
     if _is_written_in_place(path):
         with path.open("wb") as file:
@@ -199,14 +199,14 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _is_written_in_place(path: Path) -> bool:
-    """Return True for what must not be replaced: no regular file, or a name of an open one (/dev/stdout)."""
+    """Return True for a path that must not be replaced: a device, a FIFO, or an open file (/dev/stdout)."""
     if path.absolute().is_relative_to("/dev") or path.absolute().is_relative_to("/proc"):
         return path.exists()
     return path.exists() and not path.is_file()
 
 
 def _mode(path: Path) -> int:
-    """Return the mode of the file that is replaced, or that of any new file: mkstemp makes it private."""
+    """Return the mode of the file to replace, or that of a new file: mkstemp creates private ones."""
     if path.exists():
         return stat.S_IMODE(path.stat().st_mode)
     mask = os.umask(0)

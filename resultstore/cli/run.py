@@ -1,12 +1,12 @@
-"""Run: the command that shows everything at work: demo."""
+"""The command `demo`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from resultstore.cli.extras import enter
-from resultstore.cli.kinds import StackKind
+from resultstore.cli.extras import require_extra
+from resultstore.cli.stack_kind import StackKind
 
 FOLDER = ".demo"
 
@@ -18,13 +18,17 @@ def add_to(app: typer.Typer) -> None:
 
 def demo(
     once: Annotated[  # noqa: FBT002
-        bool, typer.Option("--once", help="Fetch every URL, check size and sha256, stop everything and end.")
+        bool, typer.Option("--once", help="Download and verify every result, stop all processes, and exit.")
     ] = False,
     stack: Annotated[
-        StackKind, typer.Option(help="Own Valkey and a folder, or the servers that the environment names.")
+        StackKind,
+        typer.Option(help="embedded: own Valkey and a folder. real: the servers named by the environment."),
     ] = StackKind.EMBEDDED,
-    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")] = False,  # noqa: FBT002
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,  # noqa: FBT002
 ) -> None:
-    """Start a stack, do real work on real input, and serve what came out. Data stays under ./.demo/."""
-    room = enter("resultstore.cli.demo", extra="demo")
-    raise typer.Exit(room.run_demo(Path(FOLDER).absolute(), once=once, kind=stack, json=json))
+    """Start a worker and a gateway, run six tasks on sample files, and show the results on a page.
+
+    Data is kept in ./.demo/.
+    """
+    demo_module = require_extra("resultstore.cli.demo", extra="demo")
+    raise typer.Exit(demo_module.run_demo(Path(FOLDER).absolute(), once=once, kind=stack, json=json))

@@ -1,4 +1,4 @@
-"""Stack: the processes of a demo: servers, a worker and the gateway, all ended with it."""
+"""The processes of the demo: servers, a worker and the gateway."""
 
 import os
 import socket
@@ -13,9 +13,9 @@ import httpx
 import msgspec
 
 from resultstore.blobs.s3.credentials import Credentials
-from resultstore.cli.extras import enter
-from resultstore.cli.kinds import StackKind
+from resultstore.cli.extras import require_extra
 from resultstore.cli.serve import WORKER_ENVIRONMENT, worker_argv
+from resultstore.cli.stack_kind import StackKind
 from resultstore.model.errors import Misconfigured, Unavailable
 from resultstore.ops.embedded import claim, start_embedded
 from resultstore.ops.processes import Processes
@@ -29,7 +29,7 @@ POLL_S = 0.05
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs, and how to reach it; `watched` maps a log file to the process that writes it."""
+    """Running processes and their settings; `watched` maps each log file to the process that writes it."""
 
     kind: StackKind
     folder: Path
@@ -37,7 +37,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     watched: Mapping[Path, subprocess.Popen[bytes]]
 
     def check(self) -> None:
-        """Raise Unavailable, with the end of its log, when a process of the stack is gone."""
+        """Raise Unavailable, with the last line of its log, when a process has ended."""
         for log, process in self.watched.items():
             if process.poll() is not None:
                 with log.open("rb") as file:
@@ -50,9 +50,9 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def running_stack(folder: Path, kind: StackKind, *, token: str) -> Iterator[Stack]:
-    """Start a stack with its data in `folder`, and end all of it when the block is left, or when this process dies.
+    """Start the processes with their data in `folder`; stop them when the block ends or this process dies.
 
-    On a MinIO whose administrator we are, gateway and worker get accounts of their own for as long as they run.
+    With administrator rights on MinIO, gateway and worker get temporary accounts of their own.
     Raises Misconfigured when another demo runs in that folder.
     """
     with ExitStack() as ending:
@@ -66,12 +66,12 @@ def running_stack(folder: Path, kind: StackKind, *, token: str) -> Iterator[Stac
 
 
 def _accounts(ending: ExitStack, token: str) -> Mapping[str, Credentials]:
-    """The keys of accounts that are removed at the end, by role; none where the store makes us none."""
+    """Return the keys of temporary accounts by role; none if the store cannot create accounts."""
     settings = _settings(_real_variables())
     try:
-        made = enter("resultstore.ops.accounts", extra="minio").temporary_accounts(settings, token=token)
+        made = require_extra("resultstore.ops.accounts", extra="minio").temporary_accounts(settings, token=token)
         accounts: Mapping[str, Credentials] = ending.enter_context(made)
-    except Misconfigured:  # no MinIO, or no administrator of it: the keys that we were given are used as they are
+    except Misconfigured:  # not MinIO, or no administrator rights: use the given keys
         return {}
     return accounts
 
@@ -94,7 +94,7 @@ def _started(
         variables = _real_variables()
         variables[f"{PREFIX}BROKER_QUEUE"] = f"resultstore-demo-{token}"  # RabbitMQ may be shared with others
     variables |= _listener_variables(sockets)
-    variables[f"{PREFIX}OFFERS"] = "tasks.offers:offers"  # its worker may be ready later than its gateway
+    variables[f"{PREFIX}OFFERS"] = "tasks.offers:offers"  # the worker may be ready later than the gateway
     environment = _child_environment(variables)
     fds = [one.fileno() for one in sockets]
     watched[folder / "gateway.log"] = processes.start(
@@ -115,14 +115,14 @@ def _started(
 
 
 def _own(accounts: Mapping[str, Credentials], role: str) -> dict[str, str]:
-    """What a process of this role sends its own requests with, where it has an account."""
+    """Return the credentials of a process of this role, if it has an account."""
     if role not in accounts:
         return {}
     return {"AWS_ACCESS_KEY_ID": accounts[role].access_key, "AWS_SECRET_ACCESS_KEY": accounts[role].secret_key}
 
 
 def _signing(accounts: Mapping[str, Credentials]) -> dict[str, str]:
-    """What signs URLs, where there are accounts for that."""
+    """Return the credentials that sign URLs, if there are accounts for that."""
     roles = {"S3_SIGN": "reader", "S3_UPLOAD_SIGN": "uploader"}
     pairs = {name: accounts[role] for name, role in roles.items() if role in accounts}
     keys = {f"{PREFIX}{name}_ACCESS_KEY": pair.access_key for name, pair in pairs.items()}
@@ -130,7 +130,7 @@ def _signing(accounts: Mapping[str, Credentials]) -> dict[str, str]:
 
 
 def _listener() -> socket.socket:
-    """Bound before the gateway starts: its port is known, and nobody else can take it."""
+    """Return a socket that listens before the gateway starts: no other process can take its port."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)
@@ -142,7 +142,7 @@ def _listener_variables(sockets: list[socket.socket]) -> dict[str, str]:
     return {
         f"{PREFIX}GATEWAY_HOST": "127.0.0.1",
         f"{PREFIX}GATEWAY_PORT": str(gateway),
-        # Another host name than that of the bytes: to a browser another site, which shares nothing with the page.
+        # Not the host name of the bytes: a browser then treats them as another site, isolated from the page.
         f"{PREFIX}GATEWAY_URL": f"http://localhost:{gateway}",
         f"{PREFIX}BYTES_HOST": "127.0.0.1",
         f"{PREFIX}BYTES_PORT": str(blobs),
@@ -151,13 +151,13 @@ def _listener_variables(sockets: list[socket.socket]) -> dict[str, str]:
 
 
 def _real_variables() -> dict[str, str]:
-    """Servers that run already, as the environment names them."""
+    """Return the settings of the environment, for servers that run already."""
     named = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
     return {f"{PREFIX}BLOBS_URL": DEMO_BUCKET_URL} | named
 
 
 def _child_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Ours, with exactly these settings."""
+    """Return the environment of this process, with exactly these settings."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return rest | WORKER_ENVIRONMENT | dict(variables)
 
@@ -167,19 +167,19 @@ def _settings(variables: Mapping[str, str]) -> Settings:
 
 
 def _write_environment(path: Path, variables: Mapping[str, str]) -> None:
-    """For `. .demo/env`, after which every `resultstore` command speaks to this demo."""
+    """Write the settings to a file; after `. .demo/env`, every `resultstore` command uses this demo."""
     path.touch(mode=0o600)
     path.write_text("".join(f"export {name}='{value}'\n" for name, value in sorted(variables.items())))
 
 
 def opens_windows() -> bool:
-    """Whether a browser that is started here would be seen by whoever started us."""
+    """Return True if the user would see a browser that is started here."""
     seen = sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
     return seen and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ
 
 
 def wait_ready(stack: Stack, *, limit_s: float) -> None:
-    """Wait until the gateway and what it needs answer. Raises Unavailable when they do not in time."""
+    """Wait until the gateway is ready. Raises Unavailable after `limit_s`."""
     until = time.monotonic() + limit_s
     url = f"{stack.settings.gateway.url}/readyz"
     while time.monotonic() < until:

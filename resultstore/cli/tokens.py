@@ -1,4 +1,4 @@
-"""Tokens: the commands about static tokens: token new, token add."""
+"""The commands for static tokens: token new, token add."""
 
 import sys
 from pathlib import Path
@@ -22,9 +22,9 @@ from resultstore.settings import Settings
 DEFAULT_SCOPES = "read,upload,run,delete"
 MIN_TOKEN_CHARS, MAX_TOKEN_CHARS = 32, 8192
 
-Owner = Annotated[str, typer.Option(help="Whose results its bearer starts and sees.")]
-Scopes = Annotated[str, typer.Option(help=f"What its bearer may do, by commas: {', '.join(SCOPES)}.")]
-File = Annotated[Path | None, typer.Option(help="The file; by default RESULTSTORE_AUTH_TOKENS_FILE.")]
+Owner = Annotated[str, typer.Option(help="Owner of the results that the bearer starts and sees.")]
+Scopes = Annotated[str, typer.Option(help=f"What the bearer may do, separated by commas: {', '.join(SCOPES)}.")]
+File = Annotated[Path | None, typer.Option(help="Token file; by default RESULTSTORE_AUTH_TOKENS_FILE.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,19 +39,20 @@ def add_to(app: typer.Typer) -> None:
 def new(
     owner: Owner,
     scopes: Scopes = DEFAULT_SCOPES,
-    note: Annotated[str, typer.Option(help="Words for whoever reads the file.")] = "",
+    note: Annotated[str, typer.Option(help="A comment for readers of the file.")] = "",
     file: File = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,  # noqa: FBT002
 ) -> None:
-    """Make a token, add its hash to the file, and print it: it is not shown again."""
+    """Create a token, add its hash to the token file, and print the token. It is not shown again."""
     token = new_token()
     grant = TokenEntry(token_hash(token), checked_owner(owner), checked_scopes(scopes), " ".join(note.split()))
     append(_file(file), grant)
     if json:
         print_json({"token": token, "owner": grant.owner, "scopes": sorted(grant.scopes)})
     else:
+        hint = marked("[dim]token for {}; only its hash is stored, in {}[/]", grant.owner, _file(file))
         out().print(token, soft_wrap=True, highlight=False)
-        err().print(marked("[dim]for {}; only its hash is kept, in {}[/]", grant.owner, _file(file)), soft_wrap=True)
+        err().print(hint, soft_wrap=True)
 
 
 def add(
@@ -59,12 +60,12 @@ def add(
     scopes: Scopes = DEFAULT_SCOPES,
     file: File = None,
 ) -> None:
-    """Add the hash of a token that stands on stdin to the file; for one that was made elsewhere."""
+    """Read a token from stdin and add its hash to the token file; for tokens created elsewhere."""
     token = sys.stdin.read(MAX_TOKEN_CHARS).strip()
     if len(token) < MIN_TOKEN_CHARS:
-        raise BadInput(f"a token of fewer than {MIN_TOKEN_CHARS} random characters could be guessed")
+        raise BadInput(f"a token of fewer than {MIN_TOKEN_CHARS} random characters can be guessed: use a longer one")
     append(_file(file), TokenEntry(token_hash(token), checked_owner(owner), checked_scopes(scopes)))
-    err().print(marked("[dim]for {}; only its hash is kept, in {}[/]", owner, _file(file)), soft_wrap=True)
+    err().print(marked("[dim]token for {}; only its hash is stored, in {}[/]", owner, _file(file)), soft_wrap=True)
 
 
 def _about() -> None:
@@ -72,8 +73,8 @@ def _about() -> None:
 
 
 def _file(named: Path | None) -> Path:
-    """Where tokens stand. Raises Misconfigured where neither option nor setting says so."""
+    """Return the token file. Raises Misconfigured if neither the option nor the setting names one."""
     path = named or Path(Settings().identity.tokens_file)
     if path == Path():
-        raise Misconfigured("say where: --file, or RESULTSTORE_AUTH_TOKENS_FILE")
+        raise Misconfigured("name the token file: --file, or RESULTSTORE_AUTH_TOKENS_FILE")
     return path

@@ -1,4 +1,4 @@
-"""Write: the command that stores a file: put."""
+"""The command `put`, which stores a file."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ from resultstore.telemetry.escapes import escape_line
 
 STDIN = "-"
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="The file to store; '-' reads stdin to its end.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="The file to store; '-' for stdin.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,13 +26,13 @@ def add_to(app: typer.Typer) -> None:
 
 def put(  # noqa: PLR0917  typer reads options from parameters
     file: File,
-    name: Annotated[str | None, typer.Option(help="The artifact's name; by default the file's.")] = None,
-    media_type: Annotated[str | None, typer.Option("--type", help="Its media type; by default from the name.")] = None,
-    id: Annotated[str | None, typer.Option(help="The result's id; by default a new one.")] = None,
-    retention: Annotated[str | None, typer.Option(help=f"How long it is kept: {', '.join(RETENTION_S)}.")] = None,
+    name: Annotated[str | None, typer.Option(help="The artifact's name; by default the file's name.")] = None,
+    media_type: Annotated[str | None, typer.Option("--type", help="The media type; by default from the name.")] = None,
+    id: Annotated[str | None, typer.Option(help="The result's id; by default a new id.")] = None,
+    retention: Annotated[str | None, typer.Option(help=f"Retention class: {', '.join(RETENTION_S)}.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,  # noqa: FBT002
 ) -> None:
-    """Store a file as a result of its own; when this returns it is sealed."""
+    """Store a file as a new result. When the command succeeds, the result is sealed (durable)."""
     if retention is not None and retention not in RETENTION_S:
         raise typer.BadParameter(f"use one of {', '.join(RETENTION_S)}", param_hint="--retention")
     if file == STDIN:

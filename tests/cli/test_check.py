@@ -1,4 +1,4 @@
-"""Check: a URL that does not give what was promised is told, in each way in which it can fail."""
+"""The check of a download by URL reports every way in which it can fail."""
 
 import hashlib
 import threading
@@ -14,7 +14,7 @@ ANSWERS = {"good": BODY, "other": BODY[::-1], "short": BODY[:-1], "long": BODY +
 
 
 class Liar(BaseHTTPRequestHandler):
-    """Answers with what stands in ANSWERS under the last segment, behind a redirect."""
+    """Redirects, then answers with the entry of ANSWERS for the last segment of the path."""
 
     def do_GET(self):
         name = self.path.rpartition("/")[2]
@@ -65,7 +65,7 @@ def test_what_was_promised_is_found_good(liar):
 
 @pytest.mark.parametrize(
     ("name", "fault"),
-    [("other", "the sha256 differs"), ("short", "16 bytes came"), ("long", "18 bytes came"), ("gone", "HTTP 410")],
+    [("other", "the sha256 differs"), ("short", "16 bytes received"), ("long", "18 bytes received"), ("gone", "HTTP 410")],
 )
 def test_anything_else_is_a_fault(liar, name, fault):
     checked = fetch(promised(name), gateway_url=liar)
@@ -74,7 +74,7 @@ def test_anything_else_is_a_fault(liar, name, fault):
     assert fault in checked.fault
 
 
-def test_a_gateway_that_is_away_is_a_fault_and_no_exception():
+def test_unreachable_gateway_is_a_fault():
     checked = fetch(promised("good"), gateway_url="http://127.0.0.1:1")
 
     assert "ConnectError" in checked.fault

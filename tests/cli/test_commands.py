@@ -1,4 +1,4 @@
-"""Commands: what goes in, what comes out, and how they end."""
+"""Commands: their input, their output and their exit codes."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ def fresh() -> str:
     return f"cli-{uuid.uuid4().hex}"
 
 
-def test_a_file_that_was_put_comes_back_the_same(place, run):
+def test_put_then_get_returns_the_same_file(place, run):
     (place.folder / "in.bin").write_bytes(BODY)
 
     put = run("put", "in.bin", "--json")
@@ -67,7 +67,7 @@ def test_a_url_is_printed_alone(place, run):
     assert done.out.count(b"\n") == 1
 
 
-def test_a_download_never_leaves_its_folder_and_never_replaces_by_itself(place, run):
+def test_download_stays_in_its_folder_and_replaces_nothing(place, run):
     made = fresh()
     artifact = place.store().put(b"new", name="a.txt", id=made)
     evil = msgspec.structs.replace(_named(artifact, "../evil"), id=fresh())
@@ -109,7 +109,7 @@ def test_an_open_file_is_written_to(place, run):
     assert done.out.startswith(b"hello")
 
 
-def test_a_link_is_followed_and_a_mode_is_kept(place, run):
+def test_link_is_followed_and_mode_kept(place, run):
     made = fresh()
     place.store().put(b"new", name="a.txt", id=made)
     target, link, ahead = (place.folder / name for name in ("target", "link", "ahead"))
@@ -124,7 +124,7 @@ def test_a_link_is_followed_and_a_mode_is_kept(place, run):
     assert (ahead.is_symlink(), (place.folder / "not-yet-there").read_bytes()) == (True, b"new")
 
 
-def test_a_circle_of_links_is_an_error_without_traceback(place, run):
+def test_circular_links_are_an_error_without_traceback(place, run):
     made = fresh()
     place.store().put(b"new", name="a.txt", id=made)
     circle = place.folder / "circle"
@@ -138,7 +138,7 @@ def test_a_circle_of_links_is_an_error_without_traceback(place, run):
     assert circle.is_symlink()
 
 
-def test_damaged_bytes_are_an_error_and_leave_no_file(place, run):
+def test_damaged_bytes_leave_no_file(place, run):
     made = fresh()
     artifact = place.store().put(BODY, name="a.bin", id=made)
     path = place.folder / "blobs" / artifact.key
@@ -153,7 +153,7 @@ def test_damaged_bytes_are_an_error_and_leave_no_file(place, run):
 
 
 @pytest.mark.parametrize("command", ["show", "get", "url"])
-def test_an_unknown_id_ends_with_3_and_one_line(run, command):
+def test_unknown_id_exits_with_3(run, command):
     done = run(command, fresh())
 
     assert (done.code, done.out) == (3, b"")
@@ -161,7 +161,7 @@ def test_an_unknown_id_ends_with_3_and_one_line(run, command):
     assert "resultstore ls" in done.err
 
 
-def test_an_error_is_json_where_json_was_asked_for(run):
+def test_error_is_json_with_json_option(run):
     done = run("show", "none-at-all", "--json")
 
     assert (done.code, done.out) == (3, b"")
@@ -190,7 +190,7 @@ def test_several_artifacts_have_to_be_named(place, run):
     assert "a.txt" in done.err
 
 
-def test_a_server_that_is_away_ends_with_4_and_says_where_without_its_password(run):
+def test_unreachable_server_exits_with_4_without_its_password(run):
     done = run("ls", RESULTSTORE_INDEX_URL="redis://:hunter2@127.0.0.1:1/0")
 
     assert (done.code, done.out) == (4, b"")
@@ -249,7 +249,7 @@ def test_replaced_layout_is_named_and_mended(place, run, document):
     assert "setup --mend" in refused.err
     found = next(one for one in examined.told if one["name"] == "layout")
     assert (found["verdict"], "layout.json" in found["text"]) == ("wrong", True)
-    assert put.code == 0, "nobody is stopped by it"
+    assert put.code == 0, "results are stored all the same"
     assert mended.told["layout"] == "format 1 marked anew: what stood there was not ours"
     assert again.told["layout"] == "format 1 stands already"
 
@@ -264,7 +264,7 @@ def test_layout_of_an_earlier_version_is_signed(place, run):
     assert second.told["layout"] == "format 1 stands already"
 
 
-def test_layout_longer_than_any_of_ours_is_not_read(place, run):
+def test_too_long_layout_is_not_read(place, run):
     place.store().blobs.create(layout.LAYOUT_KEY, b'{"format":1}' + b" " * 70_000, tags={})
 
     done = run("setup")

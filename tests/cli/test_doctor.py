@@ -12,7 +12,7 @@ def test_the_doctor_finds_all_well(run):
     assert done.code == 0
 
 
-def test_the_doctor_names_each_server_that_is_away_and_what_to_do(run):
+def test_doctor_names_each_unreachable_server(run):
     away = {
         "RESULTSTORE_INDEX_URL": "redis://127.0.0.1:1/0",
         "RESULTSTORE_BROKER_URL": "amqp://a:hunter2@127.0.0.1:1//",
@@ -27,7 +27,7 @@ def test_the_doctor_names_each_server_that_is_away_and_what_to_do(run):
     assert "hunter2" not in done.out.decode() + done.err
 
 
-def test_the_doctor_survives_a_broker_of_an_unknown_kind(run):
+def test_doctor_survives_an_unknown_broker_scheme(run):
     done = run("doctor", "--json", RESULTSTORE_BROKER_URL="pigeon://coop")
 
     assert done.code == 1

@@ -1,4 +1,4 @@
-"""The commands about owners: rebuild what was lost, erase what somebody had."""
+"""The commands rebuild and erase."""
 
 from functools import partial
 
@@ -48,7 +48,7 @@ def test_rebuild_lists_what_was_lost(store, command):
 
 
 def test_erase_deletes_one_owners_and_asks_before(store, command):
-    assert command("erase", "ann").code == 1, "nobody has said yes"
+    assert command("erase", "ann").code == 1, "it was not confirmed"
     assert store.load("anns") is not None
 
     done = command("erase", "ann", "--yes", "--json")

@@ -11,7 +11,7 @@ from tasks.samples import photos
 
 @pytest.fixture
 def broker_url(redis_url):
-    """A database of its own: no other test's worker shall take the task."""
+    """A database of its own: no worker of another test takes the task."""
     url = redis_url.rsplit("/", 1)[0] + "/13"
     yield url
     redis.Redis.from_url(url).delete("celery", "_kombu.binding.celery")

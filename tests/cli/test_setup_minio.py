@@ -20,12 +20,12 @@ pytestmark = pytest.mark.timeout(240)
 
 
 def accounts_of(server) -> list[dict[str, object]]:
-    """In an order of their own: MinIO tells them in any."""
+    """In an order of their own: MinIO sends them in any order."""
     told = json.loads(server.admin.list_service_account(server.access_key))
     return sorted(told["accounts"], key=lambda one: one["accessKey"])
 
 
-def test_a_dry_run_changes_nothing_and_neither_does_a_second_one(set_up, server):
+def test_dry_run_changes_nothing(set_up, server):
     config, secrets = server.admin.config_get("notify_amqp"), set_up.profiles()
     accounts = accounts_of(server)
 
@@ -45,7 +45,7 @@ def test_a_dry_run_changes_nothing_and_neither_does_a_second_one(set_up, server)
     assert set_up.profiles() == secrets
 
 
-def test_secrets_stand_in_a_file_of_their_owner_alone_and_nowhere_else(set_up):
+def test_secrets_are_in_one_private_file_only(set_up):
     path = set_up.folder / "minio-credentials.ini"
     before, known = path.read_text(), set_up.profiles()
     assert path.stat().st_mode & 0o777 == 0o600
@@ -66,7 +66,7 @@ def test_secrets_stand_in_a_file_of_their_owner_alone_and_nowhere_else(set_up):
     assert not [one for one in (*secrets, set_up.settings.broker.url) if one in said]
 
 
-def test_events_arrive_for_uploads_alone_and_expiry_is_there(set_up, server):
+def test_notifications_cover_uploads_only(set_up, server):
     bucket, s3 = set_up.bucket, server.s3
     [ours] = s3.get_bucket_notification_configuration(Bucket=bucket)["QueueConfigurations"]
     logs = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "logs/"}]}}
@@ -103,7 +103,7 @@ def test_events_arrive_for_uploads_alone_and_expiry_is_there(set_up, server):
     assert "stale_uploads_expiry=24h" in server.admin.config_get("api")
 
 
-def test_a_workers_credentials_write_below_its_root_and_nowhere_else(set_up, server):
+def test_worker_account_writes_below_its_root_only(set_up, server):
     worker, bucket = client(server, set_up.profiles()["resultstore-worker"]), set_up.bucket
     server.s3.create_bucket(Bucket=f"{bucket}2")
     server.s3.put_object(Bucket=bucket, Key="other/place/seals/ab/x", Body=b"another's")
@@ -133,7 +133,7 @@ def test_a_workers_credentials_write_below_its_root_and_nowhere_else(set_up, ser
     assert server.s3.get_object(Bucket=bucket, Key="other/place/seals/ab/x")["Body"].read() == b"another's"
 
 
-def test_a_gateways_credentials_sign_urls_to_read_and_take_uploads_and_change_no_result(set_up, server):
+def test_gateway_account_changes_no_result(set_up, server):
     gateway, bucket = client(server, set_up.profiles()["resultstore-gateway"]), set_up.bucket
     blob, upload = f"{ROOT}/blobs/1d/ab/z", f"{ROOT}/uploads/1d/ab/z"
     server.s3.put_object(Bucket=bucket, Key=blob, Body=b"a result")
@@ -159,7 +159,7 @@ def test_a_gateways_credentials_sign_urls_to_read_and_take_uploads_and_change_no
     assert httpx.get(url("get_object", blob)).content == b"a result"
 
 
-def test_who_is_no_administrator_is_told_so_and_so_is_who_has_no_rabbitmq(set_up):
+def test_missing_rights_or_rabbitmq_are_reported(set_up):
     worker = set_up.profiles()["resultstore-worker"]
     no_admin = set_up.run(
         "--dry-run",
@@ -176,7 +176,7 @@ def test_who_is_no_administrator_is_told_so_and_so_is_who_has_no_rabbitmq(set_up
     assert "hidden" not in elsewhere.err
 
 
-def test_a_gateway_and_a_worker_do_all_their_work_with_these_credentials(set_up, monkeypatch, tmp_path):
+def test_gateway_and_worker_run_with_these_accounts(set_up, monkeypatch, tmp_path):
     for name in ("index_url", "broker_url", "broker_queue", "blobs_url", "s3_endpoint", "bucket_events_exchange"):
         monkeypatch.setenv(f"RESULTSTORE_{name.upper()}", getattr(set_up.settings, name))
     monkeypatch.setenv("RESULTSTORE_SECRET_KEY", "k" * 32)

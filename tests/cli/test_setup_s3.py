@@ -38,7 +38,7 @@ def on_s3(run, s3_server):
     return run_there
 
 
-def test_setup_makes_bucket_rules_and_marker_and_the_second_run_changes_nothing(on_s3, client):
+def test_setup_is_complete_and_can_be_repeated(on_s3, client):
     name = f"setup-{uuid.uuid4().hex}"
     try:
         first = on_s3("setup", "--json", bucket=name)
@@ -65,7 +65,7 @@ def test_the_rules_of_others_survive_setup(on_s3, client, bucket):
     assert next(rule for rule in standing if rule["ID"] == "logs")["Expiration"]["Days"] == 3
 
 
-def test_the_doctor_says_that_the_bucket_is_missing_and_what_to_do(on_s3):
+def test_doctor_reports_a_missing_bucket(on_s3):
     done = on_s3("doctor", "--json", bucket=f"none-{uuid.uuid4().hex}")
 
     wrong = next(one for one in done.told if one["name"] == "blobs")

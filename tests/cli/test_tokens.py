@@ -1,11 +1,11 @@
-"""Tokens by command: printed once, kept as a hash, and a gateway that is open to nobody but this machine."""
+"""Tokens by command: printed once, stored as a hash; a gateway without tokens serves this machine only."""
 
 import pytest
 
 from resultstore.gateway.identity.token_file import grant_of, token_hash
 
 
-def test_a_new_token_is_printed_once_and_its_hash_kept(place, run):
+def test_new_token_is_printed_and_its_hash_kept(place, run):
     made = run("token", "new", "--owner", "ann", "--scopes", "read,run", "--file", "tokens")
 
     token = made.out.decode().strip()
@@ -15,7 +15,7 @@ def test_a_new_token_is_printed_once_and_its_hash_kept(place, run):
     assert token not in (place.folder / "tokens").read_text() + made.err
 
 
-def test_a_token_that_was_made_elsewhere_is_added_from_stdin(place, run):
+def test_token_from_stdin_is_added(place, run):
     added = run("token", "add", "--owner", "ann", stdin=b"t" * 48 + b"\n", RESULTSTORE_AUTH_TOKENS_FILE="tokens")
 
     assert added.code == 0
@@ -31,7 +31,7 @@ def test_a_token_that_was_made_elsewhere_is_added_from_stdin(place, run):
         (("add", "--owner", "ann", "--file", "tokens"), "guessed"),
     ],
 )
-def test_what_would_let_the_wrong_one_in_is_refused(place, run, args, word):
+def test_unsafe_token_input_is_refused(place, run, args, word):
     done = run("token", *args, stdin=b"short")
 
     assert done.code != 0
@@ -48,7 +48,7 @@ def test_what_would_let_the_wrong_one_in_is_refused(place, run, args, word):
     ],
     ids=str,
 )
-def test_a_gateway_that_would_be_open_to_strangers_does_not_start(run, settings, word):
+def test_gateway_open_to_the_network_does_not_start(run, settings, word):
     done = run("gateway", RESULTSTORE_GATEWAY_PORT="0", RESULTSTORE_BYTES_PORT="0", **settings)
 
     assert done.code != 0
@@ -56,7 +56,7 @@ def test_a_gateway_that_would_be_open_to_strangers_does_not_start(run, settings,
     assert "Traceback" not in done.err
 
 
-def test_a_gateway_that_asks_for_tokens_does_not_start_without_a_secret_key(place, run):
+def test_token_gateway_does_not_start_without_secret_key(place, run):
     run("token", "new", "--owner", "ann", "--file", "tokens")
     settings = {"RESULTSTORE_AUTH": "tokens", "RESULTSTORE_AUTH_TOKENS_FILE": "tokens", "RESULTSTORE_SECRET_KEY": ""}
 

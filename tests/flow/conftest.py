@@ -134,7 +134,7 @@ class Page:
     def _shell(self, code: str) -> None:
         for line in code.splitlines():
             for name, value in re.findall(r"(\w+)=(\S+)", line) if line.startswith("export ") else ():
-                # What the test has set stands in the place of the page's example.
+                # What the test has set replaces the example of the page.
                 self.environment.setdefault(name, value)
         rest = "\n".join(line for line in code.splitlines() if not line.startswith("export "))
         if rest.strip():

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(RUN_LIMIT_S + 40)
 
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory) -> list[tuple[Path, int, dict[str, Any]]]:
-    """Two demos that ran at once in two folders: folder, exit code, what they told."""
+    """Two demos that ran at once in two folders: folder, exit code, their output."""
     folders = [tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")]
     command = [*COMMAND, "--once", "--json"]
     demos = [subprocess.Popen(command, cwd=one, env=environment(), stdout=subprocess.PIPE) for one in folders]
@@ -35,7 +35,7 @@ def twins(tmp_path_factory) -> list[tuple[Path, int, dict[str, Any]]]:
     return [(folder, demo.returncode, one) for folder, demo, one in zip(folders, demos, told, strict=True)]
 
 
-def test_once_does_the_work_checks_every_url_and_leaves_no_process(twins):
+def test_once_verifies_results_and_leaves_no_process(twins):
     for folder, code, told in twins:
         assert code == 0
         assert {one["task"] for one in told["results"]} == TASKS
@@ -57,7 +57,7 @@ def test_two_demos_in_two_folders_do_not_meet(twins):
     assert not {one["id"] for one in first["results"]} & {one["id"] for one in second["results"]}
 
 
-def test_a_second_demo_in_the_same_folder_says_so(tmp_path):
+def test_second_demo_in_a_folder_is_refused(tmp_path):
     with started(tmp_path):
         second = subprocess.run(
             [*COMMAND, "--once"],
@@ -75,7 +75,7 @@ def test_a_second_demo_in_the_same_folder_says_so(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_no_process_outlives_a_demo_that_is_ended_while_it_starts(tmp_path, number):
+def test_signal_during_startup_leaves_no_process(tmp_path, number):
     with started(tmp_path) as demo:
         assert len(processes_of(tmp_path)) > 2
 
@@ -101,7 +101,7 @@ def test_no_process_outlives_a_demo_that_serves(tmp_path, number):
         httpx.get(f"{url}/readyz")
 
 
-def test_a_folder_can_be_used_again_after_its_demo_was_killed(tmp_path):
+def test_folder_is_usable_after_a_killed_demo(tmp_path):
     with started(tmp_path) as demo:
         demo.kill()
         demo.wait()
@@ -112,7 +112,7 @@ def test_a_folder_can_be_used_again_after_its_demo_was_killed(tmp_path):
     assert again.returncode == 0
 
 
-def test_a_worker_that_dies_ends_the_demo_with_its_reason(tmp_path):
+def test_dead_worker_ends_the_demo(tmp_path):
     with started(tmp_path) as demo:
         worker = next(pid for pid in processes_of(tmp_path) if b"\0celery\0" in command_of(pid))
         os.kill(worker, signal.SIGKILL)

@@ -11,7 +11,7 @@ from minio import MinioAdmin
 from minio.credentials import StaticProvider
 
 from resultstore import Settings, connect
-from resultstore.cli.kinds import StackKind
+from resultstore.cli.stack_kind import StackKind
 from resultstore.cli.stack import Stack, running_stack
 from resultstore.ops.provision import provision
 from tests.uploads.telling import until
@@ -68,7 +68,7 @@ def environment(stack: Stack, name: str) -> str:
     return Path(f"/proc/{process.pid}/environ").read_text()
 
 
-def test_no_process_of_the_demo_has_the_root_key(stack, root, s3_server):
+def test_demo_processes_do_not_have_the_root_key(stack, root, s3_server):
     before = accounts(s3_server)
     gateway, worker = environment(stack, "gateway"), environment(stack, "worker")
     artifact = connect(root).put(b"%PDF-", name="a.pdf")
@@ -90,7 +90,7 @@ def test_accounts_of_the_demo_go_with_it(root, s3_server, tmp_path):
     assert accounts(s3_server) == set()
 
 
-def test_a_key_that_makes_no_accounts_is_used_itself(root, s3_server, tmp_path, monkeypatch):
+def test_key_without_admin_rights_is_used_directly(root, s3_server, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of no administrator")
 
     with running_stack(tmp_path, StackKind.REAL, token=TOKEN) as stack:

@@ -21,7 +21,7 @@ def test_the_plain_example_runs_without_any_server(tmp_path):
 
 
 @pytest.mark.timeout(180)
-def test_a_celery_project_changes_one_line_and_100_mib_come_back(page):
+def test_celery_project_returns_100_mib_after_one_line(page):
     said = run(page, "celery_one_line").splitlines()
 
     assert said[1] == "10 rows"
@@ -41,7 +41,7 @@ def test_the_celery_example_runs_through_a_real_worker(page):
 
 
 @pytest.mark.timeout(180)
-def test_a_django_project_leads_to_the_bytes_and_sends_again_from_its_admin(page):
+def test_django_example_downloads_and_resends(page):
     del page.environment["CELERY_RESULT_BACKEND"]  # Celery would take it before the project's own setting
     page.environment["RESULTSTORE_INDEX_URL"] = page.environment["RESULTSTORE_INDEX_URL"].rsplit("/", 1)[0] + "/6"
 

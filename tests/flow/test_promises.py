@@ -46,7 +46,7 @@ def test_an_announcement_alone_wakes_a_waiter(store: Store, settings: Settings, 
         assert store.wait(f"wake-{number}", timeout_s=30).value == b"1"
 
 
-def test_a_store_used_before_a_fork_works_on_both_sides(store: Store):
+def test_store_works_on_both_sides_of_fork(store: Store):
     before = store.put(b"before the fork")
     pid = os.fork()
     if pid == 0:
@@ -130,7 +130,7 @@ def test_memory_stays_bounded_whatever_the_size(settings: Settings):
     assert down_mib <= 64
 
 
-def test_a_producer_that_fails_leaves_no_thread_and_no_upload(store: Store, settings: Settings):
+def test_failed_producer_leaves_no_thread_and_no_upload(store: Store, settings: Settings):
     def failing():
         for _ in range(30):
             yield os.urandom(MIB)
@@ -143,7 +143,7 @@ def test_a_producer_that_fails_leaves_no_thread_and_no_upload(store: Store, sett
         with pytest.raises(ZeroDivisionError):
             store.put(failing())
 
-    assert set(threading.enumerate()) <= before, "another test's may end meanwhile"
+    assert set(threading.enumerate()) <= before, "a thread of another test may end in between"
     deadline = time.monotonic() + 10
     while len(list(Path("/proc/self/task").iterdir())) > native + 2 and time.monotonic() < deadline:
         time.sleep(0.1)

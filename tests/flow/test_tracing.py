@@ -1,4 +1,4 @@
-"""Tracing: one trace from a request through RabbitMQ into the task, and none at all where nobody asked for it."""
+"""Tracing: one trace from a request through RabbitMQ into the task, and none where it is off."""
 
 import gzip
 import os
@@ -122,7 +122,7 @@ def offers(url: str) -> bool:
         return False
 
 
-def test_no_signature_and_no_token_leaves_in_a_span():
+def test_spans_hold_no_signature_and_no_token():
     exporter = InMemorySpanExporter()
     provider = open_provider("test", exporter=exporter)
     tracer = trace.get_tracer(__name__, tracer_provider=provider)
@@ -144,7 +144,7 @@ def test_no_signature_and_no_token_leaves_in_a_span():
     provider.shutdown()
 
 
-def test_where_tracing_is_not_set_nothing_of_it_is_imported():
+def test_without_tracing_nothing_of_it_is_imported():
     program = (
         "OURS = 'resultstore.telemetry.tracing', 'opentelemetry.instrumentation', 'opentelemetry.exporter'\n"
         "import sys, tasks.app, resultstore.gateway.serve, resultstore.backends.celery.dispatching\n"

@@ -1,4 +1,4 @@
-"""Care: the commands that prepare, examine and clean a place: setup, doctor, sweep."""
+"""The commands that prepare, check and clean a store: setup, doctor, sweep."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from resultstore.cli.extras import enter
+from resultstore.cli.extras import require_extra
 from resultstore.cli.output import err, marked, out, print_json
 from resultstore.connect import connect, connect_bucket, connect_probes
 from resultstore.model.errors import Misconfigured
@@ -23,8 +23,8 @@ MARKS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "bold re
 
 CREDENTIALS_FILE = Path("minio-credentials.ini")
 
-App = Annotated[str, typer.Option("--app", help="A Celery app to examine too, named as for `celery -A`.")]
-Mend = Annotated[bool, typer.Option("--mend", help="Write layout.json anew where somebody replaced it.")]
+App = Annotated[str, typer.Option("--app", help="Also check this Celery app; named as for `celery -A`.")]
+Mend = Annotated[bool, typer.Option("--mend", help="Rewrite layout.json if another program has replaced it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
@@ -39,9 +39,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def setup(context: typer.Context, mend: Mend = False, json: Json = False) -> None:  # noqa: FBT002
-    """Make the place for blobs: bucket, lifecycle rules (others' are left alone), layout marker. Safe to run again.
+    """Create the bucket, its lifecycle rules and the layout marker. Safe to run again.
 
-    Tries what the object store keeps and says what it lacks. Refuses a store without conditional create.
+    Keeps lifecycle rules of other programs. Tests what the object store supports, and refuses one without conditional
+    create (If-None-Match).
     """
     if context.invoked_subcommand is None:
         _show(provision(Settings(), mend=mend), json=json)
@@ -50,25 +51,28 @@ def setup(context: typer.Context, mend: Mend = False, json: Json = False) -> Non
 def minio(
     *,
     credentials: Annotated[
-        Path, typer.Option(help="Where the accounts' secrets are written, once, as AWS profiles.")
+        Path,
+        typer.Option(help="File for the accounts' secrets, as AWS profiles. They are not shown again."),
     ] = CREDENTIALS_FILE,
     queue_dir: Annotated[
-        str, typer.Option(help="Folder of MinIO's machine where events wait while RabbitMQ is away.")
+        str, typer.Option(help="Folder on MinIO's machine in which notifications wait while RabbitMQ is down.")
     ] = "",
     gateway_deletes: Annotated[
-        bool, typer.Option("--gateway-deletes", help="Let the gateway's callers delete results.")
+        bool, typer.Option("--gateway-deletes", help="Allow the gateway's callers to delete results.")
     ] = False,
-    renew: Annotated[bool, typer.Option("--renew", help="Give standing accounts new secrets.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    renew: Annotated[bool, typer.Option("--renew", help="Give existing accounts new secrets.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")] = False,
     json: Json = False,
 ) -> None:
-    """Set up, and furnish a MinIO: events of uploads, expiry of unfinished ones, an account for workers and one for the
-    gateway, each with the least rights. Needs an administrator's credentials. Safe to run again.
+    """Run setup, then configure MinIO: bucket notifications, expiry of incomplete uploads, service accounts.
+
+    The worker and the gateway each get an account with least privilege (IAM policies). Needs the credentials of a MinIO
+    administrator. Safe to run again.
     """
     settings = Settings()
-    room = enter("resultstore.ops.minio_setup", extra="minio")
-    enter("resultstore.blobs.s3.minio_admin", extra="minio")
-    asked = room.MinioPlan(
+    minio_setup = require_extra("resultstore.ops.minio_setup", extra="minio")
+    require_extra("resultstore.blobs.s3.minio_admin", extra="minio")
+    asked = minio_setup.MinioPlan(
         settings=settings,
         credentials_file=credentials,
         gateway_deletes=gateway_deletes,
@@ -76,38 +80,38 @@ def minio(
         renew=renew,
     )
     if dry_run:
-        _show(room.furnish_preview(asked), json=json)
+        _show(minio_setup.furnish_preview(asked), json=json)
         return
     if settings.bucket_events.exchange:  # bound before anything is published: what cannot be routed is lost
-        enter("resultstore.backends.celery.worker.bucket_events", extra="celery,gateway").declare(settings)
-    _show(room.furnish(asked), json=json)
+        require_extra("resultstore.backends.celery.worker.bucket_events", extra="celery,gateway").declare(settings)
+    _show(minio_setup.furnish(asked), json=json)
 
 
 def _show(done: dict[str, str], *, json: bool) -> None:
     if json:
         print_json(done)
         return
-    table = Table("Step", "What", box=None, pad_edge=False, header_style="dim")
+    table = Table("Step", "Result", box=None, pad_edge=False, header_style="dim")
     for step, text in done.items():
         table.add_row(step, text)
     out().print(table)
 
 
 def doctor(app: App = "", json: Json = False) -> None:  # noqa: FBT002
-    """Probe store, index, broker and clock: what is wrong and what to do. Exit code 1 when something is wrong."""
+    """Check store, index, broker and clock; print what is wrong and what to do. Exits with 1 if anything is wrong."""
     findings = list(examine(_probes(Settings()) | _app_probes(app)))
     if json:
         print_json(msgspec.to_builtins(findings))
     else:
         out().print(_table(findings))
         if all(one.verdict is Verdict.OK for one in findings):
-            err().print(marked("[green]all is well[/]"))
+            err().print(marked("[green]no problems found[/]"))
     if any(one.verdict is Verdict.WRONG for one in findings):
         raise typer.Exit(1)
 
 
 def sweep_now(json: Json = False) -> None:  # noqa: FBT002
-    """Delete what has expired. For a folder, once a day; a bucket has lifecycle rules that do it."""
+    """Delete expired blobs and seals (garbage collection). Run it daily for a folder; a bucket has lifecycle rules."""
     store = connect()
     if store.blobs is None:
         raise Misconfigured("there is nothing to sweep: set RESULTSTORE_BLOBS_URL to file:///folder")
@@ -132,20 +136,20 @@ def _probes(settings: Settings) -> dict[str, Probe]:
 def _app_probes(app: str) -> dict[str, Probe]:
     if not app:
         return {}
-    of_app: dict[str, Probe] = enter("resultstore.backends.celery.doctoring", extra="celery").app_probes(app)
+    of_app: dict[str, Probe] = require_extra("resultstore.backends.celery.doctoring", extra="celery").app_probes(app)
     return of_app
 
 
 def _broker(settings: Settings) -> str | Defect:
     try:
-        ask: Callable[[str], str | Defect] = enter("resultstore.cli.broker", extra="celery").broker_answers
+        ask: Callable[[str], str | Defect] = require_extra("resultstore.cli.broker", extra="celery").broker_answers
     except Misconfigured as error:
-        return Defect("not asked: kombu is not installed", str(error), Verdict.WARNING)
+        return Defect("not checked: kombu is not installed", str(error), Verdict.WARNING)
     return ask(settings.broker.url)
 
 
 def _table(findings: list[Finding]) -> Table:
-    table = Table("", "Probe", "Found", "What to do", "ms", box=None, pad_edge=False, header_style="dim")
+    table = Table("", "Check", "Found", "What to do", "ms", box=None, pad_edge=False, header_style="dim")
     table.columns[-1].justify = "right"
     for one in findings:
         table.add_row(Text(one.verdict, MARKS[one.verdict]), one.name, one.text, one.remedy, f"{one.ms:.0f}")
