@@ -86,7 +86,6 @@ PENDING: tuple[str, ...] = (
     "tests/",
     "docs/",
     "scripts/",
-    "README.md",
     "Makefile",
     "Dockerfile",
     "docker-compose.yml",

@@ -72,7 +72,7 @@ THIRD_PARTY = {
     | {"fastapi", "pydantic", "starlette", "anyio", "uvicorn", "httpx", "jwt", "prometheus_client", "structlog"},
     "resultstore.pytest_plugin": {"pytest", "celery"},
     "resultstore.cli": CORE | {"typer", "rich", "httpx", "structlog"},
-    # The demo and the worker's own commands: reached only after `cli.extras.require_extra` has said which extra is missing.
+    # The demo and the worker's own commands: `cli.extras.require_extra` imports them, or names the missing extra.
     "resultstore.cli.broker": {"kombu"},
     "resultstore.cli.celery_app": {"celery"},
     "resultstore.cli.demo": CORE | {"tasks"},

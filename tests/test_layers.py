@@ -138,7 +138,7 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 @pytest.mark.parametrize("drivers", SEPARATE, ids=lambda drivers: drivers[0])
-def test_drivers_are_siblings_that_never_see_each_other(drivers):
+def test_drivers_never_import_each_other(drivers):
     for driver in drivers:
         assert driver in graph(), f"{driver} is gone: take it out of this test"
         assert reachable(driver).isdisjoint(set(drivers) - {driver})

@@ -5,7 +5,7 @@ from pathlib import Path
 import _pages
 
 
-def test_the_committed_reference_is_what_the_docstrings_say():
+def test_committed_reference_is_current():
     committed = {page.name: page.read_text() for page in _pages.FOLDER.glob("*.md")}
     made = _pages.pages()
 
@@ -22,7 +22,7 @@ def test_every_page_is_listed_with_unique_headings():
         assert len(headings) == len(set(headings))
 
 
-def test_the_whole_face_is_described():
+def test_every_public_name_is_described():
     face = (Path(_pages.ROOT) / "resultstore" / "__init__.py").read_text()
     everything = "\n".join(_pages.pages().values())
     names = [line.strip(' ",') for line in face.partition("__all__ = [")[2].splitlines() if line.startswith('    "')]

@@ -65,7 +65,12 @@ def test_what_was_promised_is_found_good(liar):
 
 @pytest.mark.parametrize(
     ("name", "fault"),
-    [("other", "the sha256 differs"), ("short", "16 bytes received"), ("long", "18 bytes received"), ("gone", "HTTP 410")],
+    [
+        ("other", "the sha256 differs"),
+        ("short", "16 bytes received"),
+        ("long", "18 bytes received"),
+        ("gone", "HTTP 410"),
+    ],
 )
 def test_anything_else_is_a_fault(liar, name, fault):
     checked = fetch(promised(name), gateway_url=liar)

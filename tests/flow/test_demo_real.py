@@ -11,8 +11,8 @@ from minio import MinioAdmin
 from minio.credentials import StaticProvider
 
 from resultstore import Settings, connect
-from resultstore.cli.stack_kind import StackKind
 from resultstore.cli.stack import Stack, running_stack
+from resultstore.cli.stack_kind import StackKind
 from resultstore.ops.provision import provision
 from tests.uploads.telling import until
 
