@@ -1,1 +1,4 @@
-"""Records: the contract of a fast, disposable index of Results, and its drivers."""
+"""The contract Index, its drivers, and what is built on both (leases, due lists, byte counts).
+
+The index is fast and disposable: what must survive its loss is in `blobs`.
+"""

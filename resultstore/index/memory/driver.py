@@ -20,7 +20,7 @@ class MemoryIndex:
         self._records = MemoryRecords()
         self.keys = MemoryKeys()
         self.events = MemoryEvents()
-        self.owners = MemoryOwnerLists(self._records, self.events.streams, self.keys)
+        self.owners = MemoryOwnerLists(self._records, self.events, self.keys)
         self.listing = MemoryListing(self._records, self.owners)
         self.unconfirmed = MemoryUnconfirmedWrites(self)
 
@@ -48,7 +48,7 @@ class MemoryIndex:
             self.events.announce(event)
             if result.owner and result.stored_until:
                 self.owners.add(result.owner, result.id, made_at=entry.made_at, stored_until=result.stored_until)
-            self.events.streams.announce(result.owner, event)
+            self.events.announce_to_owner(result.owner, event)
         return True
 
     def delete(self, result_id: str) -> None:

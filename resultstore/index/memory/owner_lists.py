@@ -5,8 +5,8 @@ import time
 
 import msgspec
 
+from resultstore.index.memory.events import MemoryEvents
 from resultstore.index.memory.keys import MemoryKeys
-from resultstore.index.memory.owner_stream import MemoryOwnerStreams
 from resultstore.index.memory.records import MemoryRecords
 from resultstore.model import layout
 from resultstore.model.event import Event
@@ -25,13 +25,13 @@ class MemoryOwnerLists:
 
     Args:
         records: know when a listed Result was created.
-        streams: announce deletions, and are erased with their owner.
-        keys: are erased with their owner.
+        events: announce deletions; the stored ones are erased with their owner.
+        keys: of which the owner's are erased.
     """
 
-    def __init__(self, records: MemoryRecords, streams: MemoryOwnerStreams, keys: MemoryKeys) -> None:
+    def __init__(self, records: MemoryRecords, events: MemoryEvents, keys: MemoryKeys) -> None:
         self._records = records
-        self._streams = streams
+        self._events = events
         self._keys = keys
         self._entries: dict[str, dict[str, _Entry]] = {}
         self._lock = threading.Lock()
@@ -73,7 +73,7 @@ class MemoryOwnerLists:
     def remove_deleted(self, result_id: str, *, owner: str) -> None:
         """Remove a deleted Result from the owner's lists, and announce the deletion."""
         self.forget(owner, result_id)
-        self._streams.announce(owner, Event(result_id, DELETED))
+        self._events.announce_to_owner(owner, Event(result_id, DELETED))
 
     def forget(self, owner: str, result_id: str) -> None:
         """Remove an id from all lists of the owner."""
@@ -84,5 +84,5 @@ class MemoryOwnerLists:
         """Delete the owner's lists, Events, counters and keys."""
         with self._lock:
             self._entries.pop(owner, None)
-        self._streams.erase(owner)
+        self._events.erase_owner(owner)
         self._keys.drop_all(layout.owner_prefixes(owner))
