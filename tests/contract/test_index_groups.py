@@ -239,7 +239,7 @@ def test_unconfirmed_writes_survive_a_lost_connection(redis_url, ids):
     index = RedisIndex(redis_url)
     index.unconfirmed.save_if_absent(Result(id=ids[0]), ttl_s=60)
     soon(lambda: index.peek(ids[0]))
-    index._client.mine()._no_reply._connection._sock.close()
+    index._client.current()._no_reply._connection._sock.close()
     for one in ids[1:]:
         index.unconfirmed.save_if_absent(Result(id=one), ttl_s=60)
 

@@ -47,16 +47,16 @@ class RedisClient:
 
     def check(self) -> None:
         """Raise Misconfigured for an invalid URL or invalid options. Send no request."""
-        self.client  # noqa: B018 - a cached property, created here
+        self.redis_py  # noqa: B018 - a cached property, created here
 
     @cached_property
-    def client(self) -> redis.Redis:
+    def redis_py(self) -> redis.Redis:
         """The redis-py client."""
         return redis.Redis(connection_pool=open_pool(self._url, self._options))
 
     def connect(self) -> PubSubConnection:
         """Open a connection outside the pool, for messages."""
-        return open_connection(self.client.connection_pool)
+        return open_connection(self.redis_py.connection_pool)
 
     def send_unconfirmed(self, command: str, key: str, *args: str | bytes) -> None:
         """Send one command on one key without waiting for an answer. While the server is away, drop it."""
@@ -80,37 +80,37 @@ class RedisClient:
 
     def script(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> list[object]:
         """Run a script; register it at its first use."""
-        known = self._scripts.get(script) or self._scripts.setdefault(script, self.client.register_script(script))
+        known = self._scripts.get(script) or self._scripts.setdefault(script, self.redis_py.register_script(script))
         return cast("list[object]", known(keys, args))
 
     def get(self, key: str) -> bytes | None:
         """Return the value of a key."""
-        return cast("bytes | None", self.client.get(key))
+        return cast("bytes | None", self.redis_py.get(key))
 
     def mget(self, keys: list[str]) -> list[bytes | None]:
         """Return the values of many keys."""
-        return cast("list[bytes | None]", self.client.mget(keys))
+        return cast("list[bytes | None]", self.redis_py.mget(keys))
 
-    def members(self, key: str) -> list[str]:
+    def read_members(self, key: str) -> list[str]:
         """Return the members of a set."""
-        return [one.decode() for one in cast("set[bytes]", self.client.smembers(key))]
+        return [one.decode() for one in cast("set[bytes]", self.redis_py.smembers(key))]
 
     def scan(self, *, pattern: str, cursor: int) -> tuple[int, list[bytes]]:
         """Return the next cursor, and the next keys that match `pattern`."""
-        return cast("tuple[int, list[bytes]]", self.client.scan(cursor, match=pattern, count=_SCAN_BATCH))
+        return cast("tuple[int, list[bytes]]", self.redis_py.scan(cursor, match=pattern, count=_SCAN_BATCH))
 
-    def heads(self, *, keys: list[str]) -> list[bytes]:
+    def read_heads(self, *, keys: list[str]) -> list[bytes]:
         """Return the first four bytes of each record; b"" for a missing key, or one of another type."""
         if not keys:
             return []
-        pipeline = self.client.pipeline(transaction=False)
+        pipeline = self.redis_py.pipeline(transaction=False)
         for key in keys:
             pipeline.getrange(key, 0, 3)
         return [_head(one) for one in pipeline.execute(raise_on_error=False)]
 
-    def scores(self, *, key: str, members: list[str]) -> list[float | None]:
+    def read_scores(self, *, key: str, members: list[str]) -> list[float | None]:
         """Return the score of each member of a sorted set."""
-        pipeline = self.client.pipeline(transaction=False)
+        pipeline = self.redis_py.pipeline(transaction=False)
         for one in members:
             pipeline.zscore(key, one)
         return cast("list[float | None]", pipeline.execute())
@@ -120,7 +120,7 @@ class RedisClient:
         cursor, keys = self.scan(pattern=pattern, cursor=0)
         while True:
             for key in keys:
-                self.client.unlink(key)
+                self.redis_py.unlink(key)
             if cursor == 0:
                 return
             cursor, keys = self.scan(pattern=pattern, cursor=cursor)

@@ -47,7 +47,7 @@ class RedisClusterClient(RedisClient):
         """Do nothing: the hosts are parsed already, and any further check would send a request."""
 
     @property
-    def client(self) -> redis.Redis:
+    def redis_py(self) -> redis.Redis:
         """A RedisCluster, which has the commands that are used here."""
         return cast("redis.Redis", self._cluster())
 

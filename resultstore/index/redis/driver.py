@@ -93,4 +93,4 @@ class RedisIndex:
     @property
     def client(self) -> redis.Redis:
         """The redis-py client of this process; its pool is shared with the index."""
-        return self._client.mine().client
+        return self._client.current().redis_py

@@ -31,28 +31,28 @@ class RedisEvents:
 
         Raises IndexUnavailable on entry when the server does not confirm within 3 s.
         """
-        return self._client.mine().watcher.watch(self._names.channel(result_id))
+        return self._client.current().watcher.watch(self._names.channel(result_id))
 
     def open_subscription(self, *, also: Callable[[str], str] | None = None) -> RedisSubscription[Announcement]:
         """Return a subscription with its own connection; `also` names a second channel of each id."""
-        connect = self._client.mine().connect
+        connect = self._client.current().connect
         return RedisSubscription(connect, channel_of=self._names.channel, also_of=also, read=read_event)
 
     def open_feed(self) -> RedisSubscription[OwnerEvent]:
         """Return a feed with its own connection."""
-        connect = self._client.mine().connect
+        connect = self._client.current().connect
         return RedisSubscription(connect, channel_of=self._names.owner_channel, read=read_owner_event)
 
     def last_event_id(self, owner: str) -> str:
         """Return the stream id of the owner's newest Event, or "0-0"."""
-        return self._client.ask(lambda client: last_event_id(client.client, self._names.stream(owner)))
+        return self._client.ask(lambda client: last_event_id(client.redis_py, self._names.stream(owner)))
 
     def read_missed(self, owner: str, *, after: str) -> list[OwnerEvent] | None:
         """Return the owner's Events after `after`; None if `after` is not in the stream any more."""
         stream = self._names.stream(owner)
-        return self._client.ask(lambda client: read_missed(client.client, stream, owner=owner, after=after))
+        return self._client.ask(lambda client: read_missed(client.redis_py, stream, owner=owner, after=after))
 
     def announce_early(self, result_id: str, spill: Spill) -> None:
         """Announce where the value of the id is stored, before it is sealed; may be lost."""
         event = record.encode_event(Result(id=result_id, state=State.STARTED), early=spill)
-        self._client.mine().send_unconfirmed("PUBLISH", self._names.channel(result_id), event)
+        self._client.current().send_unconfirmed("PUBLISH", self._names.channel(result_id), event)

@@ -29,11 +29,11 @@ class RedisKeys:
 
     def keep(self, key: str, content: bytes, *, ttl_s: int | None) -> None:
         """Store `content` for `ttl_s` (None: forever), replacing what is there."""
-        self._client.ask(lambda client: client.client.set(self._names.own(key), content, ex=ttl_s))
+        self._client.ask(lambda client: client.redis_py.set(self._names.own(key), content, ex=ttl_s))
 
     def drop(self, key: str) -> None:
         """Delete `key`."""
-        self._client.ask(lambda client: client.client.unlink(self._names.own(key)))
+        self._client.ask(lambda client: client.redis_py.unlink(self._names.own(key)))
 
     def claim(self, key: str, holder: str, *, ttl_s: int) -> bool:
         """Take a lock with a lease of `ttl_s`. Return whether `holder` has it now."""

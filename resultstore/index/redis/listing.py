@@ -56,7 +56,7 @@ class RedisListing:
     def everything(self, owner: str) -> list[str]:
         """Return every id of this owner that may have stored bytes."""
         keys = self._names.listed(owner), self._names.stored(owner)
-        found = self._client.ask(lambda client: [client.client.zrange(key, 0, -1) for key in keys])
+        found = self._client.ask(lambda client: [client.redis_py.zrange(key, 0, -1) for key in keys])
         pages = cast("list[list[bytes]]", found)
         return list(dict.fromkeys(one.decode(errors="replace") for page in pages for one in page))
 
@@ -90,24 +90,26 @@ class RedisListing:
 
     def _heads(self, ids: list[str]) -> list[bytes]:
         keys = [self._names.record(one) for one in ids]
-        return self._client.ask(lambda client: client.heads(keys=keys))
+        return self._client.ask(lambda client: client.read_heads(keys=keys))
 
     def _page(self, owner: str, start: int) -> list[tuple[bytes, float]]:
         key = self._names.listed(owner)
-        page = self._client.ask(lambda client: client.client.zrevrange(key, start, start + _PAGE - 1, withscores=True))
+        page = self._client.ask(
+            lambda client: client.redis_py.zrevrange(key, start, start + _PAGE - 1, withscores=True)
+        )
         return cast("list[tuple[bytes, float]]", page)
 
     def _stored(self, owner: str, ids: list[str]) -> set[str]:
         if not ids:
             return set()
         key = self._names.stored(owner)
-        until = self._client.ask(lambda client: client.scores(key=key, members=ids))
+        until = self._client.ask(lambda client: client.read_scores(key=key, members=ids))
         now = time.time()
         return {one for one, at in zip(ids, until, strict=True) if at is not None and at > now}
 
     def _remove(self, owner: str, entries: set[bytes]) -> None:
         keys = self._names.listed(owner), self._names.stored(owner)
-        self._client.ask(lambda client: [client.client.zrem(key, *entries) for key in keys])
+        self._client.ask(lambda client: [client.redis_py.zrem(key, *entries) for key in keys])
 
     def _is_id(self, entry: bytes) -> bool:
         """Return whether an entry can be an id: other programs may write to this Redis."""

@@ -41,7 +41,7 @@ class RedisOwnerLists:
     def unlist(self, owner: str, result_ids: list[str]) -> None:
         """Remove these ids from the list; their stored bytes stay recorded."""
         if result_ids:
-            self._client.ask(lambda client: client.client.zrem(self._names.listed(owner), *result_ids))
+            self._client.ask(lambda client: client.redis_py.zrem(self._names.listed(owner), *result_ids))
 
     def remove_deleted(self, result_id: str, *, owner: str) -> None:
         """Remove a deleted Result from the owner's lists, and announce the deletion."""
@@ -50,7 +50,7 @@ class RedisOwnerLists:
             self._remove(owner, result_id, event)
         else:
             channel = self._names.owner_channel("")
-            self._client.ask(lambda client: client.client.publish(channel, b" " + event))
+            self._client.ask(lambda client: client.redis_py.publish(channel, b" " + event))
 
     def forget(self, owner: str, result_id: str) -> None:
         """Remove an id from all lists of the owner."""
@@ -58,7 +58,7 @@ class RedisOwnerLists:
 
     def erase(self, owner: str) -> None:
         """Delete the owner's lists, Events, counters and keys."""
-        self._client.ask(lambda client: client.client.unlink(*self._keys(owner)))
+        self._client.ask(lambda client: client.redis_py.unlink(*self._keys(owner)))
         for pattern in layout.owner_patterns(owner):
             self._client.ask(bound(self._names.own(pattern), lambda client, one: client.unlink_like(one)))
 

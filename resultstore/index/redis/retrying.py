@@ -38,15 +38,15 @@ class RetryingClient:
         kind = RedisClusterClient if self.is_cluster else RedisClient
         self._open = partial(kind, url, self._where, options)
         self._clients = {os.getpid(): self._open()}
-        self.mine().check()
+        self.current().check()
 
-    def mine(self) -> RedisClient:
+    def current(self) -> RedisClient:
         """Return the client of this process."""
         return self._clients.get(os.getpid()) or self._clients.setdefault(os.getpid(), self._open())
 
     def ask(self, request: Callable[[RedisClient], _T]) -> _T:
         """Return the answer to a request, repeated with back-off while Redis is away. Raises IndexUnavailable."""
-        client = self.mine()
+        client = self.current()
         last_try_at = time.monotonic() + _RETRY_BUDGET_S
         pause_s = _FIRST_PAUSE_S
         while True:

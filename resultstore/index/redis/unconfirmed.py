@@ -22,15 +22,15 @@ class RedisUnconfirmedWrites:
         """Write the small record if there is none. Larger parts are left out."""
         main, _ = record.encode(result)
         life = () if ttl_s is None else ("PX", str(ttl_s * 1000))
-        self._client.mine().send_unconfirmed("SET", self._names.record(result.id), main, "NX", *life)
+        self._client.current().send_unconfirmed("SET", self._names.record(result.id), main, "NX", *life)
 
     def add_note(self, key: str, note: str, *, ttl_s: int | None) -> None:
         """Add `note` to the set under `key`."""
         named = self._names.own(key)
-        self._client.mine().send_unconfirmed("SADD", named, note)
+        self._client.current().send_unconfirmed("SADD", named, note)
         if ttl_s is not None:
-            self._client.mine().send_unconfirmed("EXPIRE", named, str(ttl_s))
+            self._client.current().send_unconfirmed("EXPIRE", named, str(ttl_s))
 
     def read_notes(self, key: str) -> frozenset[str]:
         """Return the notes under `key`."""
-        return frozenset(self._client.ask(lambda client: client.members(self._names.own(key))))
+        return frozenset(self._client.ask(lambda client: client.read_members(self._names.own(key))))

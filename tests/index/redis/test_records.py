@@ -70,7 +70,7 @@ def test_a_failed_write_is_not_announced(index, raw):
 
 def test_a_repeated_save_recognizes_its_own_record(index):
     lost = iter([redis.ConnectionError("the answer was lost on the way")])
-    script = index._client.mine().save
+    script = index._client.current().save
 
     def loses_its_first_answer(keys, args):
         answer = script(keys, args)
@@ -78,7 +78,7 @@ def test_a_repeated_save_recognizes_its_own_record(index):
             raise error
         return answer
 
-    index._client.mine().save = loses_its_first_answer
+    index._client.current().save = loses_its_first_answer
     assert index.save(Result(id="a"), ttl_s=60, over=Overwrite.IF_ABSENT)
     assert next(lost, None) is None
     assert not index.save(Result(id="a"), ttl_s=60, over=Overwrite.IF_ABSENT)
