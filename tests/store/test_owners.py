@@ -187,7 +187,7 @@ def test_a_line_lives_as_long_as_its_class(store: Store, monkeypatch, retention:
     until = []
     enlist = store.index.owners.enlist
     monkeypatch.setattr(
-        store.index, "enlist", lambda *args, **told: until.append(told["stored_until"]) or enlist(*args, **told)
+        store.index.owners, "enlist", lambda *args, **told: until.append(told["stored_until"]) or enlist(*args, **told)
     )
 
     sealed = seal(store, "job", retention=retention)
