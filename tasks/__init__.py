@@ -1,1 +1,1 @@
-"""The shipped worker application: images, reports, models and tables, made from what lies in the store."""
+"""Shipped worker application: tasks on images, documents, videos, tables and models."""

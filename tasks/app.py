@@ -1,4 +1,4 @@
-"""App: the Celery application of the shipped worker (`celery -A tasks.app worker`)."""
+"""Celery application of the shipped worker (`celery -A tasks.app worker`)."""
 
 from celery import Celery
 from celery.signals import worker_init, worker_ready
@@ -7,15 +7,15 @@ from resultstore import Settings
 from resultstore.backends.celery import bucket_events, escape_worker_logs, setup, trace_worker
 from tasks.offers import TASK_MODULES
 from tasks.sandbox.confined import hide_this_process
-from tasks.sandbox.fences import tell_what_decoders_reach
+from tasks.sandbox.fences import log_decoder_access
 
 # Kept below RabbitMQ's `consumer_timeout` (30 minutes unacknowledged): with late acknowledgement a longer task
-# would lose its channel and run again, for ever.
+# would lose its channel and run again without end.
 TASK_TIME_LIMIT_S = 25 * 60
 
 
 def make_app(settings: Settings) -> Celery:
-    """A Celery application that keeps its results in the store that `settings` names."""
+    """Return a Celery application that keeps its results in the store of `settings`."""
     made = Celery("tasks", broker=settings.broker.url, backend=f"resultstore+{settings.index.url}")
     made.conf.update(
         include=TASK_MODULES,
@@ -25,7 +25,7 @@ def make_app(settings: Settings) -> Celery:
         accept_content=["json"],
         event_serializer="json",
         task_track_started=True,
-        # A worker that dies gives its task back; every task here may run twice without harm.
+        # The task of a crashed worker is delivered again: every task here is idempotent.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
@@ -41,22 +41,22 @@ def make_app(settings: Settings) -> Celery:
 
 def _transport_options(broker_url: str) -> dict[str, object]:
     if broker_url.startswith("amqp"):
-        # Without confirms RabbitMQ drops what it refuses, and nobody is told.
+        # Without publisher confirms, RabbitMQ drops messages that it refuses without an error.
         return {"confirm_publish": True}
-    # Redis as a broker redelivers what is not acknowledged after this time: above the hard limit of a task.
+    # Redis as a broker redelivers unacknowledged messages after this time, which must exceed the task time limit.
     return {"visibility_timeout": 2 * TASK_TIME_LIMIT_S}
 
 
 @worker_init.connect
 def _keep_decoders_out(**_: object) -> None:
-    """Before the pool is made: its processes are this one's children, and hidden with it."""
+    """Hide this process before it forks the pool, so that the children are hidden too."""
     hide_this_process()
 
 
 @worker_ready.connect
-def _tell_what_decoders_reach(**_: object) -> None:
-    """What a kernel cannot take from decoders is a fact about this machine: said once, at the start."""
-    tell_what_decoders_reach()
+def _log_decoder_access(**_: object) -> None:
+    """Log once what this machine's kernel cannot keep from decoders."""
+    log_decoder_access()
 
 
 app = make_app(Settings())

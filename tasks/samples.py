@@ -1,4 +1,4 @@
-"""Samples: real photos and tables that come with packages, to try the tasks on."""
+"""Sample photos and tables that come with installed packages, to try the tasks on."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from sklearn.utils import Bunch
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One real input: what it is called, its media type and its bytes."""
+    """One sample input."""
 
     file_name: str
     media_type: str
@@ -18,7 +18,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 def photos() -> list[Sample]:
-    """Three photos: two of scikit-learn's data sets, and one of matplotlib's sample data."""
+    """Return three photos: two of scikit-learn's data sets, and one of matplotlib's sample data."""
     sklearn_images = files("sklearn.datasets").joinpath("images")
     matplotlib_images = files("matplotlib").joinpath("mpl-data", "sample_data")
     return [
@@ -29,7 +29,7 @@ def photos() -> list[Sample]:
 
 
 def wine() -> Sample:
-    """178 Italian wines of three cultivars with 13 chemical measures each; the target column is `cultivar`.
+    """Return 178 Italian wines of three cultivars with 13 chemical measures each; the target column is `cultivar`.
 
     UCI Machine Learning Repository, data set 109, as scikit-learn ships it.
     """
@@ -37,7 +37,7 @@ def wine() -> Sample:
 
 
 def digits() -> Sample:
-    """1,797 handwritten digits of 8 x 8 grey pixels; the target column is `digit`.
+    """Return 1,797 handwritten digits of 8 x 8 grey pixels; the target column is `digit`.
 
     UCI Machine Learning Repository, data set 80, as scikit-learn ships it.
     """

@@ -1,1 +1,1 @@
-"""Reads delimited text into Arrow, a chunk at a time. Used by every task that takes a table."""
+"""Reads delimited text into Arrow, a chunk at a time, for every task that takes a table."""

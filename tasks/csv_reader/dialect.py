@@ -1,4 +1,4 @@
-"""Dialect: how a delimited text is written, as its first bytes show."""
+"""Dialect of a delimited text: its delimiter and encoding, detected from its first bytes."""
 
 import codecs
 import csv
@@ -12,7 +12,7 @@ import msgspec
 from resultstore import BadInput
 
 DELIMITERS: Final = (",", ";", "\t", "|")
-"""Those that are looked for; `sep=` in the first line may name another one."""
+"""Delimiters that are detected; `sep=` in the first line may name another one."""
 
 Encoding = Literal[
     "auto",
@@ -26,10 +26,10 @@ Encoding = Literal[
     "shift_jis",
     "gb18030",
 ]
-"""What a table may be written in; `auto` is UTF-8, or else Windows-1252 where the text looks like it."""
+"""Encoding of a table's text. `auto` is UTF-8, or Windows-1252 if the text looks like it."""
 
 Header = Literal["auto", "yes", "no"]
-"""Whether the first row holds the columns' names; `auto` refuses a table whose first row may be values."""
+"""Whether the first row holds the columns' names. `auto` refuses a table whose first row may be values."""
 
 FALLBACK: Final = "windows-1252"
 HEAD_BYTES: Final = 64 * 1024
@@ -42,18 +42,18 @@ _NOT_TEXT: Final = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
-# The line that Excel reads a delimiter from. Letters, digits, quotes and line ends cannot be one.
+# The line from which Excel reads the delimiter. Letters, digits, quotes and line ends are not allowed.
 _SEP_LINE: Final = re.compile(r"""sep=([^\w"'\r\n\0])[ \t]*(?:\r\n|\r|\n|$)""", re.IGNORECASE | re.ASCII)
-_LOOKED_AT_ROWS: Final = 200
-_AS_EVENLY: Final = 0.9  # some rows may be short
-# A word of Western Europe in Windows-1252: its letters are ASCII, with few of À to ÿ, Š, š, Ž, ž, Œ, œ, Ÿ among them.
+_SAMPLE_ROWS: Final = 200
+_MIN_RELATIVE_AGREEMENT: Final = 0.9  # some rows may be short
+# A Western European word in Windows-1252: ASCII letters with few of À to ÿ, Š, š, Ž, ž, Œ, œ, Ÿ among them.
 _WORD: Final = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
 _LETTERS: Final = frozenset(b"\x8a\x8c\x8e\x9a\x9c\x9e\x9f") | (frozenset(range(0xC0, 0x100)) - {0xD7, 0xF7})
-# Quotes, dashes, dots, the euro, and signs that are written next to words and numbers.
+# Quotes, dashes, dots, the euro, and other signs next to words and numbers.
 _SIGNS: Final = frozenset(b"\x80\x82\x84\x85\x91\x92\x93\x94\x95\x96\x97\x99\xa0\xa1\xa3\xa7\xa9\xab\xae\xb0\xb2\xb3")
-# What a letter of Western Europe is in UTF-8; in Windows-1252 it would be a capital with a sign behind it.
+# A Western European letter in UTF-8; in Windows-1252 it would be a capital letter followed by a sign.
 _UTF8_LETTER: Final = re.compile(rb"[\xc2\xc3][\x80-\xbf]")
-# Old code pages have letters at these places: é, ä, ö, í, ú in CP850, ß in Mac Roman.
+# Old code pages have letters at these code points: é, ä, ö, í, ú in CP850, ß in Mac Roman.
 _BETWEEN_LETTERS: Final = rb"[A-Za-z][\x94\xa3\xa7\xab\xb3\xbb\xbd][A-Za-z]"
 _OPENING_AFTER_LETTER: Final = rb"[A-Za-z][\x82\x84\xa1\xbf]"
 _CAPITAL_IN_WORD: Final = rb"[a-z][\x8a\x8c\x8e\x9f]|[A-Z][\x8a\x8c\x8e\x9f][a-z]"
@@ -62,12 +62,12 @@ _MORE_SIGNS: Final = frozenset(b"\xb1\xb4\xb5\xb7\xba\xbb\xbd\xbf\xd7\xf7")
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """How a table is written.
+    """Delimiter and encoding of a table.
 
     Args:
         delimiter: one character.
-        encoding: as Python names it.
-        skipped_bytes: of a byte order mark and a `sep=` line, before the first row.
+        encoding: Python's name of the encoding.
+        skipped_bytes: length of the byte order mark and the `sep=` line before the first row.
     """
 
     delimiter: str
@@ -76,20 +76,20 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_dialect(stream: BinaryIO, *, encoding: str, max_bytes: int | None) -> Dialect:
-    """Return how a text is written, judged by its first 64 KiB.
+    """Detect the dialect of a text from its first 64 KiB.
 
     Args:
-        stream: seekable.
-        encoding: one of `Encoding`; `auto` is taken for UTF-8 here.
-        max_bytes: the cap on the whole text; None where there is none.
+        stream: the text; must be seekable.
+        encoding: one of `Encoding`; `auto` means UTF-8 here.
+        max_bytes: size limit of the whole text; None for no limit.
 
-    Raises BadInput when the text is empty, over the cap, or no text.
+    Raises BadInput if the text is empty, over the limit, or binary.
     """
     if max_bytes is not None and stream.seek(0, io.SEEK_END) > max_bytes:
         raise BadInput(f"it is over the cap of {max_bytes:,} bytes of this task; send a smaller table")
     stream.seek(0)
-    head = _filled(stream, HEAD_BYTES)
-    _refuse_what_is_no_text(head)
+    head = _read_up_to(stream, HEAD_BYTES)
+    _refuse_binary(head)
     encoding = "utf-8" if encoding == "auto" else encoding
     skipped_bytes = len(codecs.BOM_UTF8) if encoding == "utf-8" and head.startswith(codecs.BOM_UTF8) else 0
     text = head[skipped_bytes:].decode(encoding, errors="replace")
@@ -104,11 +104,11 @@ def read_dialect(stream: BinaryIO, *, encoding: str, max_bytes: int | None) -> D
 
 
 def looks_western(sample: bytes) -> bool:
-    """Return True when text that is not UTF-8 may be Windows-1252.
+    """Return whether text that is not UTF-8 may be Windows-1252.
 
-    Every byte above 127 must be a letter in a word that is mostly ASCII, or a sign that people use. Text in Cyrillic,
-    Greek, Chinese or Japanese does not pass, nor does most text of DOS (CP850) and old Macs, which Excel still writes.
-    Central European text in Windows-1250 may: the caller reports the guess.
+    Every byte above 127 must be a letter in a word that is mostly ASCII, or a common sign. Text in Cyrillic, Greek,
+    Chinese or Japanese does not pass, nor does most text of DOS (CP850) and old Macs, which Excel still writes.
+    Central European text in Windows-1250 may pass, so the caller must report the guess.
     """
     if _UTF8_LETTER.search(sample) or _OLD_CODE_PAGE.search(sample):
         return False  # two encodings in one text, or another one
@@ -123,8 +123,8 @@ def looks_western(sample: bytes) -> bool:
     return bool(found)
 
 
-def _filled(stream: BinaryIO, size_bytes: int) -> bytes:
-    # A raw stream may give less than was asked for.
+def _read_up_to(stream: BinaryIO, size_bytes: int) -> bytes:
+    # A raw stream may return fewer bytes than requested.
     pieces: list[bytes] = []
     missing_bytes = size_bytes
     while missing_bytes > 0 and (piece := stream.read(missing_bytes)):
@@ -133,7 +133,7 @@ def _filled(stream: BinaryIO, size_bytes: int) -> bytes:
     return b"".join(pieces)
 
 
-def _refuse_what_is_no_text(head: bytes) -> None:
+def _refuse_binary(head: bytes) -> None:
     if not head.removeprefix(codecs.BOM_UTF8).strip():
         raise BadInput(f"it is empty; {AS_CSV}")
     kind = next((kind for magic, kind in _NOT_TEXT.items() if head.startswith(magic)), None)
@@ -143,22 +143,22 @@ def _refuse_what_is_no_text(head: bytes) -> None:
 
 
 def refuse_nul(text: bytes) -> None:
-    """Raise BadInput when there is a NUL byte in `text`."""
+    """Raise BadInput if `text` holds a NUL byte."""
     if b"\0" in text:
         raise BadInput(f"it holds NUL bytes: it is binary, not CSV; {AS_CSV}")
 
 
 def _delimiter(text: str, *, whole: bool) -> str:
-    """Return the delimiter by which most rows have as many cells as the first; a comma when none splits it.
+    """Return the delimiter that gives most rows the same number of cells; a comma if none splits the first row.
 
-    A tab wins over others that split the rows as evenly. Raises BadInput when two others do: decimal commas split
+    A tab has precedence over others that split the rows as evenly. Raises BadInput if two others do: commas split
     `Net, EUR;Gross, EUR` as evenly as the semicolon does.
     """
     judged = {one: _agreement(text, one, whole=whole) for one in DELIMITERS}
     best = max(judged.values())[0]
     if not best:
         return ","
-    likely = [one for one, (agreeing, _) in judged.items() if agreeing >= _AS_EVENLY * best]
+    likely = [one for one, (agreeing, _) in judged.items() if agreeing >= _MIN_RELATIVE_AGREEMENT * best]
     if "\t" in likely or len(likely) == 1:
         return "\t" if "\t" in likely else likely[0]
     raise BadInput(
@@ -168,7 +168,7 @@ def _delimiter(text: str, *, whole: bool) -> str:
 
 
 def _agreement(text: str, delimiter: str, *, whole: bool) -> tuple[float, int]:
-    """Return which share of the first rows has the most frequent count of cells, and that count; (0, 0) if it is 1."""
+    """Return the share of the first rows with the most frequent cell count, and that count; (0, 0) if it is 1."""
     counts = _cell_counts(text, delimiter)
     if not whole and len(counts) > 1:
         counts.pop()  # it was cut at the end of the head
@@ -185,8 +185,8 @@ def _cell_counts(text: str, delimiter: str) -> list[int]:
         for cells in rows:
             if cells:
                 counts.append(len(cells))
-            if len(counts) >= _LOOKED_AT_ROWS:
+            if len(counts) >= _SAMPLE_ROWS:
                 break
-    except csv.Error:  # a cell over csv.field_size_limit, or text behind a closing quote: what came before counts
+    except csv.Error:  # a cell over csv.field_size_limit, or text after a closing quote: the rows before it count
         pass
     return counts

@@ -1,4 +1,4 @@
-"""Csvfile: reads delimited text into Arrow, a piece at a time, and refuses what cannot be read for certain."""
+"""Table: a delimited text that is read into Arrow, or refused if its values are ambiguous."""
 
 import io
 from collections import Counter
@@ -13,7 +13,7 @@ from resultstore import BadInput
 from tasks.contracts import ReportProgress, silent
 from tasks.csv_reader.chunks import Chunk, Chunks, NotInEncoding
 from tasks.csv_reader.dialect import AS_CSV, FALLBACK, Dialect, Header, looks_western, read_dialect
-from tasks.csv_reader.types import ARROW, MISSING, NUMERIC, ColumnKind, ColumnTypes, converted, is_number
+from tasks.csv_reader.types import ARROW, MISSING, NUMERIC, ColumnKind, ColumnTypes, convert_cells, is_number
 
 TYPES: Final[Mapping[str, ColumnKind]] = {
     "string": ColumnKind.TEXT,
@@ -28,7 +28,7 @@ _REPORTED_BYTES: Final = 16 * 1024 * 1024
 
 
 class Caps(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of a table a task takes; None where there is no limit."""
+    """Size limits of a table; None for no limit."""
 
     bytes: int | None = None
     rows: int | None = None
@@ -37,22 +37,22 @@ class Caps(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table:
-    """A CSV table that was looked through once, so that its schema fits every row.
+    """A CSV table whose schema fits every row: creating it reads the whole table once.
 
     Args:
-        stream: seekable; read once from its beginning now, and once by each call of `batches` or `texts`.
-        caps: BadInput is raised where the table passes one, before its text is parsed.
-        types: column name to a key of `TYPES`, where the type that the cells show shall not be taken.
-        header: whether the first row holds names. Without them the columns are `column_1`, `column_2`, ...
-        encoding: one of `csv_dialect.Encoding`.
-        named: columns that the caller asks for: they tell that the first row holds names.
-        report: told the bytes that were looked through, every 16 MiB.
+        stream: the table; must be seekable. Each call of `batches` or `texts` reads it again.
+        caps: size limits. BadInput is raised before the text over a limit is parsed.
+        types: column name to a key of `TYPES`, for columns whose type is not to be detected.
+        header: whether the first row holds names. Without names the columns are `column_1`, `column_2`, ...
+        encoding: one of `dialect.Encoding`.
+        named: names of columns that the caller needs; if the first row holds one, it is a row of names.
+        report: receives the number of bytes that were scanned, every 16 MiB.
 
-    A column has a type other than string only when all its cells can be written so without loss: a leading zero, a
-    plus sign, an integer over int64 make it a string. Empty cells are null, and in columns that are not strings
-    also those of `MISSING` that are not quoted. Rows that are too short are filled up with empty cells.
+    A column has another type than string only if all its cells have it without loss. A leading zero, a plus sign or
+    an integer over int64 make it a string. Empty cells are null; in columns that are not strings, so are unquoted
+    cells of `MISSING`. Rows that are too short are padded with empty cells.
 
-    Raises BadInput, naming row or column and the remedy; what the stream raises passes through.
+    Raises BadInput, which names row or column and what to do. Errors of the stream are not translated.
     """
 
     def __init__(
@@ -75,29 +75,29 @@ class Table:
         dialect = read_dialect(stream, encoding=encoding, max_bytes=caps.bytes)
         self._chunks = Chunks(stream, dialect)
         try:
-            self._look_through()
+            self._scan()
         except NotInEncoding as found:
             self._guess(dialect, found, given=encoding)
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types of the columns."""
+        """Names and Arrow types of the columns."""
         return pa.schema(
             [(name, ARROW.get(kind, pa.string())) for name, kind in zip(self.names, self.kinds, strict=True)]
         )
 
     @property
     def read_bytes(self) -> int:
-        """How much of the text has been taken from the stream, in this pass."""
+        """Number of bytes that this pass has read from the stream."""
         return self._chunks.read_bytes
 
     @property
     def short_rows(self) -> int:
-        """How many rows were filled up."""
+        """Number of rows that were padded."""
         return self._chunks.short_rows
 
     def notes(self) -> dict[str, str | int]:
-        """What was not read as it stands and should be known: the encoding, where it is not UTF-8, and short rows."""
+        """Return what users should know of the reading: the encoding if it is not UTF-8, and padded rows."""
         notes: dict[str, str | int] = {}
         if self.encoding != "utf-8":
             notes["read_as"] = self.encoding
@@ -106,33 +106,35 @@ class Table:
         return notes
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Give the rows with the types of `schema`, some at a time."""
+        """Yield the rows with the types of `schema`, a batch at a time."""
         for texts in self.texts():
-            columns = [converted(column, field.type) for column, field in zip(texts.columns, self.schema, strict=True)]
+            columns = [
+                convert_cells(column, field.type) for column, field in zip(texts.columns, self.schema, strict=True)
+            ]
             yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def texts(self) -> Iterator[pa.RecordBatch]:
-        """Give the rows as strings, as they stand in the table, some at a time."""
+        """Yield the rows as strings, as they are written in the table, a batch at a time."""
         for chunk in self._chunks.read(columns=len(self.names), with_first=not self._has_names):
             yield self._parsed(chunk.text, empty=("",)).rename_columns(self.names)
 
     def _guess(self, dialect: Dialect, found: NotInEncoding, *, given: str) -> None:
-        """Look through the table again as Windows-1252, where its encoding was not given and it may be that."""
+        """Scan the table again as Windows-1252, if no encoding was given and the text may be that."""
         if given != "auto":
             raise BadInput(f"row {found.row} is not in {given}; name the table's encoding, or save it as UTF-8")
         other = "name its encoding, or save the table as UTF-8"
         if not looks_western(found.sample):
             raise BadInput(f"row {found.row} is not UTF-8; {other}")
-        # A byte order mark would have been of UTF-8, and a delimiter is ASCII: what was skipped stays skipped.
+        # There is no UTF-8 byte order mark, and the delimiter is ASCII: `skipped_bytes` stays valid.
         guess = msgspec.structs.replace(dialect, encoding=FALLBACK)
         self._chunks = Chunks(self._stream, guess, guessed=True)
         try:
-            self._look_through()
+            self._scan()
         except NotInEncoding as again:
             raise BadInput(f"row {again.row} is neither UTF-8 nor Windows-1252; {other}") from None
 
-    def _look_through(self) -> None:
-        """Read all of it once: check its rows and caps, and learn what its columns hold."""
+    def _scan(self) -> None:
+        """Read the whole table once: check its rows and limits, and detect the types of its columns."""
         first = self._chunks.first_row()
         if not first:
             raise BadInput(f"it is empty; {AS_CSV}")
@@ -152,7 +154,7 @@ class Table:
             self._add(chunk, types)
             if self.read_bytes - reported >= _REPORTED_BYTES:
                 reported = self.read_bytes
-                self._report(reported, 0, "looking through it")
+                self._report(reported, 0, "reading the table")
         kinds = [one.kind for one in types]
         self.kinds = [self._wanted.get(name, kind) for name, kind in zip(self.names, kinds, strict=True)]
         if self._header == "auto" and not self._named & set(top):
@@ -169,13 +171,13 @@ class Table:
         twice = [name for name, times in Counter(self.names).items() if times > 1]
         if twice:
             raise BadInput(
-                f"the column {twice[0]!r} stands more than once in the header; rename one, or say header='no' when the "
+                f"the header has the column {twice[0]!r} more than once; rename one, or pass header='no' if the "
                 "first row holds values"
             )
         unknown = [name for name in self._wanted if name not in self.names]
         if unknown:
             raise BadInput(
-                f"types names the column {unknown[0]!r}, which is not there; there are: {listed(self.names)}"
+                f"types names the column {unknown[0]!r}, which does not exist; there are: {listed(self.names)}"
             )
 
     def _check_size(self, columns: int) -> None:
@@ -191,9 +193,9 @@ class Table:
         return [column[0].as_py() for column in batch.columns]
 
     def _parsed(self, text: bytes, *, empty: tuple[str, ...], columns: int | None = None) -> pa.RecordBatch:
-        """Split checked rows into cells, strings all of them; those in `empty` are null where they are not quoted."""
+        """Split checked rows into cells as strings. Unquoted cells that are in `empty` become null."""
         names = [str(n) for n in range(columns or len(self.names))]
-        # pyarrow takes a byte order mark from whatever it reads: here it would be a cell's own.
+        # pyarrow drops a byte order mark from each text, but here it would be part of a cell.
         marked = text.startswith(b"\xef\xbb\xbf")
         table = pc.read_csv(
             pa.BufferReader(b"\n" + text if marked else text),
@@ -212,12 +214,12 @@ class Table:
 
     @property
     def encoding(self) -> str:
-        """What the text is written in, as Python names it."""
+        """Python's name of the text's encoding."""
         return self._chunks.dialect.encoding
 
 
 def listed(names: list[str], *, most: int = 12) -> str:
-    """Names for a message: not more than `most` of them, each cut short and on the line."""
+    """Return at most `most` names for a message, each cut to 40 characters and without line breaks."""
     shown = ", ".join(_printable(name[:40]) for name in names[:most])
     return f"{shown} ... ({len(names)} in all)" if len(names) > most else shown
 
@@ -229,34 +231,34 @@ def _printable(name: str) -> str:
 def _check_fits(cells: pa.Array, name: str, kind: ColumnKind, first_row: int) -> None:
     type_ = ARROW.get(kind, pa.string())
     try:
-        converted(cells, type_)
+        convert_cells(cells, type_)
     except pa.ArrowInvalid:
         row, cell = next((n, one) for n, one in enumerate(cells) if not _fits(one, type_))
         shown = cell.as_py()[:60]
         raise BadInput(
-            f"row {first_row + row}, column {name!r}: {shown!r} is no {type_}; mend that row, or ask for text with "
+            f"row {first_row + row}, column {name!r}: {shown!r} is no {type_}; correct that row, or read text with "
             f"types={{{name!r}: 'string'}}"
         ) from None
 
 
 def _fits(cell: pa.StringScalar, type: pa.DataType) -> bool:
     try:
-        converted(pa.array([cell.as_py()], pa.string()), type)
+        convert_cells(pa.array([cell.as_py()], pa.string()), type)
     except pa.ArrowInvalid:
         return False
     return True
 
 
 def _refuse_values(top: list[str], kinds: list[ColumnKind], *, rows: int) -> None:
-    """Raise BadInput when the first row may hold values: a number on top of numbers.
+    """Raise BadInput if the first row may hold values: a number above numbers.
 
-    Numbers that count up by one are taken for names: five or more (of columns), or three or more of years.
+    Numbers that count up by one are accepted as names: five or more (of columns), or three or more years.
     """
     numbers = [cell for cell, kind in zip(top, kinds, strict=True) if is_number(cell) and (kind in NUMERIC or not rows)]
     if not numbers or _count_up(numbers):
         return
     raise BadInput(
-        f"its first row may hold values, not names ({listed(numbers, most=4)}): say header='no' or header='yes', or "
+        f"its first row may hold values, not names ({listed(numbers, most=4)}): pass header='no' or header='yes', or "
         "add a row of names"
     )
 

@@ -1,4 +1,4 @@
-"""Types: tells by all its cells what a column holds, and converts them where nothing is lost."""
+"""Types of columns: detected from all cells, and used only if no value loses information."""
 
 import re
 from enum import StrEnum
@@ -8,20 +8,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MISSING: Final = ("NA", "N/A", "n/a", "#N/A", "NULL", "null")
-"""What stands for an empty cell among numbers, dates and truth values, when it is not quoted. In text it is text."""
+"""Unquoted texts that mean an empty cell in columns of numbers, dates and booleans. In text columns they are text."""
 
 
 class ColumnKind(StrEnum):
-    """What the cells of a column are."""
+    """Type of all cells of a column."""
 
     EMPTY = "empty"
     BOOL = "bool"
     INT64 = "int64"
     FLOAT64 = "float64"
     LONG_NUMBER = "long number"
-    """Numbers of which some have more digits than int64 or float64 keeps, as identifiers have: they stay text."""
+    """Some numbers have more digits than int64 or float64 can hold, such as identifiers: the column stays text."""
     LONG_DECIMAL = "long decimal"
-    """Numbers of which some have more decimals than float64 keeps; they stay text too."""
+    """Some numbers have more decimals than float64 can hold: the column stays text."""
     DATE = "date"
     TIMESTAMP = "timestamp"
     TIMESTAMP_UTC = "timestamp in UTC"
@@ -36,7 +36,7 @@ ARROW: Final = {
     ColumnKind.TIMESTAMP: pa.timestamp("us"),
     ColumnKind.TIMESTAMP_UTC: pa.timestamp("us", "UTC"),
 }
-"""The Arrow type of each kind; the others are strings."""
+"""Arrow type of each kind; all others are strings."""
 
 NUMERIC: Final = frozenset({ColumnKind.INT64, ColumnKind.FLOAT64, ColumnKind.LONG_NUMBER, ColumnKind.LONG_DECIMAL})
 
@@ -61,7 +61,7 @@ _MANTISSA: Final = re.compile(r"-?([0-9]*)\.?([0-9]*)")
 
 
 class ColumnTypes:
-    """What the cells of one column have been so far."""
+    """Detects the type of one column, from batches of its cells."""
 
     def __init__(self) -> None:
         self._open = set(_PATTERNS)
@@ -69,7 +69,7 @@ class ColumnTypes:
         self._whole = self._fits_int64 = self._whole_exact = self._decimals_exact = True
 
     def add(self, cells: pa.Array) -> None:
-        """Look at more cells (strings, null where one is empty)."""
+        """Take more cells into account (strings, with null for empty ones)."""
         if not self._open:
             return
         given = filled(cells)
@@ -82,7 +82,7 @@ class ColumnTypes:
 
     @property
     def kind(self) -> ColumnKind:
-        """What they all are."""
+        """Type that fits all cells so far."""
         if not self._filled:
             return ColumnKind.EMPTY
         if not self._open:
@@ -110,8 +110,8 @@ class ColumnTypes:
         self._whole_exact = self._whole_exact and numbers is not None and _below(numbers, _EXACT_INTEGER)
 
 
-def converted(cells: pa.Array, type: pa.DataType) -> pa.Array:
-    """Return strings as `type`; empty cells, and what stands for them, are null. Raises pa.ArrowInvalid."""
+def convert_cells(cells: pa.Array, type: pa.DataType) -> pa.Array:
+    """Convert strings to `type`; empty cells and those of `MISSING` become null. Raises pa.ArrowInvalid."""
     if pa.types.is_string(type):
         return cells
     trimmed = pc.ascii_trim_whitespace(cells)
@@ -126,7 +126,7 @@ def filled(cells: pa.Array) -> pa.Array:
 
 
 def is_number(cell: str) -> bool:
-    """Return True when a cell alone would be taken for a number."""
+    """Return whether a cell alone would be detected as a number."""
     return bool(_all_are(pa.array([cell]), ColumnKind.FLOAT64))
 
 
@@ -149,12 +149,12 @@ def _below(numbers: pa.Array, most: int) -> bool:
 
 
 def _are_exact(given: pa.Array) -> bool:
-    """Return True when float64 keeps every digit of these numbers."""
+    """Return whether float64 keeps every digit of these numbers."""
     doubtful = pc.or_(pc.greater(pc.binary_length(given), _SAFE_DIGITS + 1), pc.match_substring_regex(given, "[eEnN]"))
     given = given.filter(doubtful)
     if not len(given):
         return True
-    # What a program printed in the shortest way comes back as it was.
+    # A number that a program printed in the shortest way is unchanged by the round trip.
     same = pc.equal(given.cast(pa.float64()).cast(pa.string()), given)
     return all(_is_exact(cell) for cell in given.filter(pc.invert(same)).to_pylist())
 
@@ -162,7 +162,7 @@ def _are_exact(given: pa.Array) -> bool:
 def _is_exact(cell: str) -> bool:
     number = float(cell)
     mantissa = _MANTISSA.match(cell)
-    assert mantissa is not None  # it matches nothing at all, too
+    assert mantissa is not None  # it also matches the empty text
     digits = "".join(mantissa.groups()).lstrip("0")
     if not any(one.isdigit() for one in cell):
         return True  # nan, inf
@@ -172,6 +172,6 @@ def _is_exact(cell: str) -> bool:
         return False
     if len(digits.rstrip("0")) <= _SAFE_DIGITS:
         return True
-    # As many digits as were given, from the number that was taken: they are the same when none was lost.
+    # The converted number with as many digits as the cell has: they are the same if none was lost.
     printed = f"{abs(number):.{len(digits) - 1}e}".partition("e")[0].replace(".", "")
     return printed == digits

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from resultstore import BadInput
 from tasks.csv_reader.reader import Table, listed
-from tasks.csv_reader.types import ARROW, ColumnKind, converted
+from tasks.csv_reader.types import ARROW, ColumnKind, convert_cells
 
 MAX_CLASSES: Final = 100
 MAX_LABEL_CHARS: Final = 200
@@ -84,7 +84,11 @@ def _check_features(table: Table, target: str) -> None:
 
 
 def _numbers(texts: pa.Array, name: str, kind: ColumnKind) -> NDArray[np.float64]:
-    cells = converted(texts, pa.bool_()).cast(pa.int8()) if kind is ColumnKind.BOOL else converted(texts, pa.float64())
+    cells = (
+        convert_cells(texts, pa.bool_()).cast(pa.int8())
+        if kind is ColumnKind.BOOL
+        else convert_cells(texts, pa.float64())
+    )
     if cells.null_count:
         raise BadInput(f"the column {name!r} has empty cells; fill or drop those rows")
     numbers: NDArray[np.float64] = cells.to_numpy(zero_copy_only=False).astype(np.float64)
@@ -99,7 +103,7 @@ def _numbers(texts: pa.Array, name: str, kind: ColumnKind) -> NDArray[np.float64
 
 def _labels(texts: pa.Array, target: str, kind: ColumnKind, names: dict[str, int]) -> list[int]:
     """Return the number of each label, in the order in which `names` came to know them."""
-    cells = converted(texts, ARROW[kind]) if kind in ARROW else texts
+    cells = convert_cells(texts, ARROW[kind]) if kind in ARROW else texts
     found: list[int] = []
     for cell in cells.to_pylist():
         if cell is None or cell == "":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from resultstore import BadInput
 from tasks.csv_reader.reader import Table
-from tasks.csv_reader.types import ARROW, NUMERIC, ColumnKind, converted
+from tasks.csv_reader.types import ARROW, NUMERIC, ColumnKind, convert_cells
 
 MAX_DECIMALS = 6
 MAX_CATEGORIES = 8
@@ -123,9 +123,9 @@ def printed(number: float, *, decimals: int) -> str:
 def _column(name: str, given: pa.Array, kind: ColumnKind) -> Column:
     cells = [cell or EMPTY for cell in given.to_pylist()]
     if kind not in NUMERIC:
-        empty = converted(given, ARROW[kind]).null_count if kind in ARROW else sum(cell == EMPTY for cell in cells)
+        empty = convert_cells(given, ARROW[kind]).null_count if kind in ARROW else sum(cell == EMPTY for cell in cells)
         return Column(name=name, cells=cells, numbers=None, empty=empty)
-    numbers = converted(given, pa.float64())
+    numbers = convert_cells(given, pa.float64())
     values = numbers.to_numpy(zero_copy_only=False).astype(np.float64)
     values = np.where(np.isinf(values), np.nan, values)
     cells = [cell.strip() for cell in cells]

@@ -46,7 +46,7 @@ def reached() -> frozenset[str]:
         return frozenset(msgspec.json.decode(run(command, folder=Path(folder), bounds=_BOUNDS), type=list[str]))
 
 
-def tell_what_decoders_reach() -> None:
+def log_decoder_access() -> None:
     """Log a warning for each thing that decoders can reach here, and one when none can be run at all."""
     try:
         found = reached()

@@ -115,9 +115,9 @@ BODY = b"a,b\n" + b"1,2\n" * 500
         (BODY + '1,"é"\n2,é\n'.encode() + b"3,\xe9t\xe9\n", "row 504 is not UTF-8"),
         (BODY + b'1,"2"3\n', "row 502: text follows a closing quote"),
         (BODY + b"1,2\r3,4\n", "row 502 ends with a carriage return or line feed alone"),
-        (b"5.1,3.5,Iris-setosa\n4.9,3.0,Iris-setosa\n", r"may hold values, not names \(5.1, 3.5\): say header='no'"),
+        (b"5.1,3.5,Iris-setosa\n4.9,3.0,Iris-setosa\n", r"may hold values, not names \(5.1, 3.5\): pass header='no'"),
         (b",".join(b"c%d" % n for n in range(100)) + b"\n" + b"1\n" * 11_000, "too many rows are shorter than row 1"),
-        (b"a,b,a\n1,2,3\n", "the column 'a' stands more than once"),
+        (b"a,b,a\n1,2,3\n", "the header has the column 'a' more than once"),
         (b",".join(b"c%d" % n for n in range(10_001)) + b"\n", "10,001 columns, over the cap of 10,000"),
     ],
 )
@@ -134,7 +134,7 @@ def test_a_quote_that_is_never_closed_does_not_swallow_the_rest(monkeypatch):
 
 
 def test_a_type_for_a_column_that_is_not_there_is_refused():
-    with pytest.raises(BadInput, match="'c', which is not there; there are: a, b"):
+    with pytest.raises(BadInput, match="'c', which does not exist; there are: a, b"):
         converted(BODY, types={"c": "string"})
 
 
