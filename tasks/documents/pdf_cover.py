@@ -1,6 +1,6 @@
-"""PdfCover: a program that draws the first page of a PDF: `pdf_cover.py FILE PICTURE WIDTH MAX_PAGES`.
+"""Program that draws the first page of a PDF: `pdf_cover.py FILE PICTURE WIDTH MAX_PAGES`.
 
-It runs by itself (tasks/sandbox/confined.py): PDFium is written in C++, and reads what strangers send.
+It runs in the sandbox (tasks/sandbox/confined.py): PDFium is written in C++, and reads untrusted files.
 """
 
 import contextlib
@@ -9,19 +9,19 @@ import sys
 
 import pypdfium2
 
-MAX_HEIGHT_RATIO = 4  # a page that is higher than this is cut: nobody reads a cover of a mile
+MAX_HEIGHT_RATIO = 4  # a higher page is cut at the bottom
 
 
 def main() -> None:
-    """Print the count of pages and the size of the first; what cannot be drawn ends with a reason on stderr."""
+    """Print the number of pages and the size of the picture. If the page cannot be drawn, exit with the reason."""
     path, picture, width, max_pages = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     try:
         document = pypdfium2.PdfDocument(path)
     except pypdfium2.PdfiumError as error:
         reason = "it is encrypted" if "password" in str(error).lower() else "it is no PDF, or damaged"
         sys.exit(reason)
-    with contextlib.suppress(pypdfium2.PdfiumError):  # damaged forms: the page is drawn without
-        document.init_forms()  # before a page is counted; this build of PDFium runs no script of a form
+    with contextlib.suppress(pypdfium2.PdfiumError):  # damaged forms: the page is drawn without them
+        document.init_forms()  # must precede the page count; this build of PDFium does not run scripts
     pages = len(document)
     if not 1 <= pages <= max_pages:
         sys.exit(f"it has {pages:,} pages; the cap is {max_pages:,}")

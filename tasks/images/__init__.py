@@ -1,1 +1,1 @@
-"""Smaller copies of pictures, by libvips."""
+"""Smaller copies of pictures, made by libvips."""

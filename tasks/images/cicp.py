@@ -1,4 +1,4 @@
-"""Cicp: how the numbers of a picture are meant, as AVIF and PNG files say it (ITU-T H.273)."""
+"""Cicp: the colour space that an AVIF or PNG file names, by the numbers of ITU-T H.273."""
 
 from typing import BinaryIO, Final
 
@@ -14,7 +14,7 @@ _META_FLAGS: Final = 4
 
 
 class Cicp(msgspec.Struct, frozen=True):
-    """The primaries and the transfer of a picture, by their numbers in H.273."""
+    """Primaries and transfer function of a picture, by their numbers in H.273."""
 
     primaries: int
     transfer: int
@@ -26,12 +26,12 @@ class Cicp(msgspec.Struct, frozen=True):
 
     @property
     def is_usual(self) -> bool:
-        """Whether it may be taken for sRGB, as what says nothing is."""
+        """Whether it can be treated as sRGB, like a picture that names no colour space."""
         return self.transfer not in {LINEAR, PQ, HLG} and self.primaries not in {BT2020, DISPLAY_P3}
 
 
-def said(stream: BinaryIO, kind: str) -> Cicp | None:
-    """Return what the picture in `stream` says of its colours, or None. `kind` is that of `pictures.sniffed`."""
+def read_cicp(stream: BinaryIO, kind: str) -> Cicp | None:
+    """Return the colour space that the picture in `stream` names, or None. `kind` comes from `formats.sniff`."""
     if kind not in {"AVIF", "PNG"}:
         return None
     stream.seek(0)
@@ -40,7 +40,7 @@ def said(stream: BinaryIO, kind: str) -> Cicp | None:
 
 
 def _in_png(head: bytes) -> Cicp | None:
-    """Of the chunk cICP (PNG, third edition, 11.3.2.6), which comes before the pixels."""
+    """Read the chunk cICP (PNG, third edition, 11.3.2.6), which comes before the pixels."""
     at = _PNG_HEAD
     for _ in range(_MAX_BOXES):
         size_bytes, name = int.from_bytes(head[at : at + 4], "big"), head[at + 4 : at + 8]
@@ -53,7 +53,7 @@ def _in_png(head: bytes) -> Cicp | None:
 
 
 def _in_avif(head: bytes) -> Cicp | None:
-    """Of the first property `colr` of the kind `nclx` (ISO/IEC 14496-12, 12.1.5)."""
+    """Read the first property `colr` of the kind `nclx` (ISO/IEC 14496-12, 12.1.5)."""
     meta = _box(head, b"meta")[_META_FLAGS:]
     properties = _box(_box(meta, b"iprp"), b"ipco")
     for body in _boxes(properties, b"colr"):
@@ -67,7 +67,7 @@ def _box(content: bytes, name: bytes) -> bytes:
 
 
 def _boxes(content: bytes, name: bytes) -> list[bytes]:
-    """The bodies of the boxes of this name. A box that says an impossible size ends the list."""
+    """Return the bodies of the boxes of this name. A box of an impossible size ends the list."""
     found, at = [], 0
     for _ in range(_MAX_BOXES):
         size_bytes = int.from_bytes(content[at : at + 4], "big")

@@ -1,7 +1,7 @@
-"""Vips: makes smaller copies of one picture, by libvips.
+"""Smaller copies of a picture, made by libvips.
 
-Import this in the process that does the work, never in one that forks afterwards: libvips starts threads, and a
-child that inherits its locks hangs (2 of 12 did). `images.engine` is the one place that does so.
+Import this only in a process that does not fork afterwards: libvips starts threads, and a child that inherits its
+locks hangs (2 of 12 did). `tasks.images.task.engine` is the only importer.
 """
 
 import io
@@ -23,15 +23,15 @@ from tasks.images.formats import (
     Picture,
     check_header,
     check_size,
-    planned,
-    sniffed,
+    plan_sizes,
+    sniff,
 )
 
-# One thread a picture: the worker has a process a core, and a long-lived one stays at half the memory.
+# One thread for each picture: the worker has a process for each core. It also halves the memory of a long-lived one.
 pyvips.concurrency_set(1)
-# Old operations are never asked for again, and would hold decoded pixels.
+# Cached operations are never used again, and would hold decoded pixels.
 pyvips.cache_set_max(0)
-# CVE-2026-66066: nothing that libvips calls untrusted, and of the rest only the loaders that are named here.
+# CVE-2026-66066: block what libvips calls untrusted, and of the rest all loaders that are not named here.
 pyvips.block_untrusted_set(True)  # noqa: FBT003 - libvips' own signature
 pyvips.operation_block_set("VipsForeignLoad", True)  # noqa: FBT003
 for _loader in ("Jpeg", "Png", "Webp", "Heif", "Nsgif"):
@@ -51,17 +51,17 @@ _NO_END = "premature end of JPEG image"  # libvips/foreign/jpeg2vips.c
 _END = b"\xff\xd9"
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _LAST_BYTES = 4 * 1024 * 1024
-# Coded bits of no meaning, and the same turned round: the first bit that is missing is 1 in one, and 0 in the other.
+# Random coded bits, and their complements: the first missing bit is 1 in one of them, and 0 in the other.
 _BITS = [bytes.fromhex(one) for one in ("b5694bd2a7593e86c96d1b72e4952d5a", "8d26f14c5ea3907b3ce81d62b94a75d0")]
 _BITS += [bytes(byte ^ 0xFF for byte in one) for one in _BITS]
 
 
 class _EndMissing(BadInput):
-    """A JPEG whose bytes end before its end marker."""
+    """The JPEG ends before its end marker."""
 
 
-class _Ended(io.RawIOBase):
-    """A JPEG stream with something behind it, which ends it."""
+class _WithEnd(io.RawIOBase):
+    """JPEG stream with further bytes appended that end it."""
 
     def __init__(self, stream: BinaryIO, end: bytes = _END) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class _Ended(io.RawIOBase):
         self._at = 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to this place; raises ValueError for one before the beginning."""
+        """Set the position. Raises ValueError for one before the beginning."""
         end = self._size_bytes + len(self._end)
         at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: end}[whence]
         if at < 0:
@@ -80,7 +80,7 @@ class _Ended(io.RawIOBase):
         return at
 
     def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes."""
+        """Return at most `size` bytes."""
         if self._at < self._size_bytes:
             self._stream.seek(self._at)
             some = self._stream.read(size)
@@ -92,16 +92,16 @@ class _Ended(io.RawIOBase):
 
 
 class _Feed:
-    """Hands a stream to libvips, keeping the stream's own error: C code would turn it into a picture's."""
+    """Source of libvips that reads a stream, and keeps the stream's error, which libvips would hide."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.error: Exception | None = None
-        # libvips reads on after the last Python reference to a source is gone, through callbacks that went with it.
+        # libvips calls a source's callbacks even after its last Python reference is gone: keep it alive.
         self._alive: list[pyvips.SourceCustom] = []
 
     def source(self) -> pyvips.SourceCustom:
-        """The stream from its beginning, as libvips reads it."""
+        """Return a libvips source that reads the stream from its beginning."""
         self._stream.seek(0)
         made = pyvips.SourceCustom()
         made.on_read(self._read)
@@ -110,20 +110,20 @@ class _Feed:
         return made
 
     def opened(self) -> pyvips.Image:
-        """The picture of the stream; its pixels are decoded when they are asked for."""
+        """Open the picture; its pixels are decoded when they are needed."""
         return pyvips.Image.new_from_source(self.source(), "", access="sequential", fail_on="error")
 
     def _read(self, size_bytes: int) -> bytes | None:
         try:
             return self._stream.read(size_bytes)
-        except Exception as error:  # noqa: BLE001 - no exception crosses libvips; `_Reasoned` raises it again
+        except Exception as error:  # noqa: BLE001 - no exception passes through libvips; `_TranslateErrors` raises it again
             self.error = error
             return None
 
     def _seek(self, offset: int, whence: int) -> int:
         try:
             return self._stream.seek(offset, whence)
-        except ValueError:  # before the beginning: a damaged picture asked for it
+        except ValueError:  # before the beginning: the picture is damaged
             return -1
         except Exception as error:  # noqa: BLE001 - the same
             self.error = error
@@ -131,9 +131,9 @@ class _Feed:
 
 
 def copies(stream: BinaryIO, widths: Sequence[int], *, format: str) -> Iterator[Picture]:
-    """Copies of the picture in `stream`, narrowest first, each in memory beside the widest at most.
+    """Yield copies of the picture in `stream`, narrowest first; at most one and the widest are in memory.
 
-    Whoever waits sees something before the large ones are encoded, which takes the longest.
+    A small copy can be shown while the large ones are still encoded, which takes the longest.
 
     A copy is never wider than the picture: widths beyond it become the picture's own, once. Heights follow from
     the original's proportions, upright as its EXIF orientation says. Nothing of its metadata (place, camera, colour
@@ -147,55 +147,55 @@ def copies(stream: BinaryIO, widths: Sequence[int], *, format: str) -> Iterator[
     Raises BadInput with the reason and the remedy when the picture is damaged, of a type that is not taken, or over
     a cap. What the stream itself raises passes through.
     """
-    kind = sniffed(stream)
+    kind = sniff(stream)
     check_size(kind, stream.seek(0, os.SEEK_END))
-    colors = cicp.said(stream, kind)
+    colors = cicp.read_cicp(stream, kind)
     feed = _Feed(stream)
-    with _Reasoned(feed):
+    with _TranslateErrors(feed):
         header = feed.opened()
         interlaced = header.get_typeof("interlaced") != 0 and bool(header.get("interlaced"))
         pixels, frames = header.width * header.height, header.get_n_pages()
         rich = kind == "GIF" or frames > 1 or header.hasalpha() or header.format == "ushort"
         check_header(kind, pixels, frames=frames, interlaced=interlaced, rich=rich)
         most = MAX_RICH_OUTPUT_PIXELS if format != "jpeg" and header.hasalpha() else MAX_OUTPUT_PIXELS
-        sizes = planned(_upright_size(header), widths, max_side=MAX_SIDES[format], max_pixels=most)
+        sizes = plan_sizes(_upright_size(header), widths, max_side=MAX_SIDES[format], max_pixels=most)
     if header.get_typeof("icc-profile-data"):
-        colors = None  # the profile says it, and more exactly
-    for some in _decoded_together(kind, sizes):
+        colors = None  # the profile is more exact
+    for some in _decode_groups(kind, sizes):
         try:
-            widest = _shrunk(feed, some[0], colors)
+            widest = _shrink(feed, some[0], colors)
         except _EndMissing:
-            if interlaced:  # of its scans, the last ones may be missing altogether
+            if interlaced:  # its last scans may be missing altogether
                 raise
-            feed = _whole_but_for_its_end(stream)
-            widest = _shrunk(feed, some[0], colors)
+            feed = _complete_jpeg(stream)
+            widest = _shrink(feed, some[0], colors)
         for width, height in reversed(some):
             copy = widest.thumbnail_image(width, height=height, size="force")
             yield Picture(width, height, copy.write_to_buffer(SUFFIXES[format], keep="none", **_SAVE_OPTIONS[format]))
 
 
-def _whole_but_for_its_end(stream: BinaryIO) -> _Feed:
-    """Return the JPEG with an end marker. Raises BadInput where anything else is missing.
+def _complete_jpeg(stream: BinaryIO) -> _Feed:
+    """Return the JPEG with an end marker. Raises BadInput if anything else is missing.
 
-    A decoder makes up the pixels that are missing, and only warns of it. So it decodes with other bits behind the
-    last byte as well: every pixel is the same only where none of them was asked for.
+    A decoder makes up missing pixels with only a warning. So the file is decoded twice, with different bits after its
+    last byte: all pixels are equal only if none of those bits was needed.
     """
-    ended = _Feed(cast("BinaryIO", _Ended(stream)))
+    ended = _Feed(cast("BinaryIO", _WithEnd(stream)))
     following = _next_restart(stream)
     stream.seek(-1, os.SEEK_END)
-    first = b"\0" if stream.read(1) == b"\xff" else b""  # else it would begin a marker
+    first = b"\0" if stream.read(1) == b"\xff" else b""  # otherwise it would begin a marker
     for bits in _BITS:
-        # The same behind each marker that may come next (ITU-T T.81, B.2.1), in their order.
+        # The same bits after each marker that may come next (ITU-T T.81, B.2.1), in their order.
         marked = b"".join(bytes([0xFF, 0xD0 + (following + number) % 8]) + bits * 4 for number in range(8))
-        longer = _Feed(cast("BinaryIO", _Ended(stream, first + bits * 4 + marked + _END)))
-        with _Reasoned(ended), _Reasoned(longer):
+        longer = _Feed(cast("BinaryIO", _WithEnd(stream, first + bits * 4 + marked + _END)))
+        with _TranslateErrors(ended), _TranslateErrors(longer):
             if (ended.opened() - longer.opened()).abs().max():
                 raise BadInput("it is damaged or cut short; send the whole file")
     return ended
 
 
 def _next_restart(stream: BinaryIO) -> int:
-    """The number of the restart marker that would follow the last one."""
+    """Return the number of the restart marker that would follow the last one."""
     stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LAST_BYTES))
     last = b""
     for found in _RESTART.finditer(stream.read(_LAST_BYTES)):
@@ -203,17 +203,17 @@ def _next_restart(stream: BinaryIO) -> int:
     return (last[0] - 0xD0 + 1) % 8 if last else 0
 
 
-def _decoded_together(kind: str, sizes: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
-    """The sizes (widest first) in groups, each of which costs one decode.
+def _decode_groups(kind: str, sizes: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """Return the sizes (widest first) in groups, each of which takes one decode.
 
-    A JPEG can be decoded at an eighth of its size for a third of the time (24 megapixels: 0.11 of 0.31 CPU-s, where
-    all copies take 0.9): the narrowest copy goes first and alone, because somebody is waiting to see it.
+    A JPEG can be decoded at an eighth of its size in a third of the time (24 megapixels: 0.11 of 0.31 CPU-s, where
+    all copies take 0.9). So its narrowest copy is made first and alone, because a user is waiting to see it.
     """
     return [sizes[-1:], sizes[:-1]] if kind == "JPEG" and len(sizes) > 1 else [sizes]
 
 
-class _Reasoned:
-    """Turns what libvips says within the block into BadInput, and the stream's own error into itself."""
+class _TranslateErrors:
+    """Context that translates errors of libvips into BadInput, and raises the stream's own error unchanged."""
 
     def __init__(self, feed: _Feed) -> None:
         self._feed = feed
@@ -226,17 +226,17 @@ class _Reasoned:
             raise self._feed.error
         if isinstance(error, pyvips.Error):
             raise (_EndMissing if _NO_END in str(error) else BadInput)(
-                f"it cannot be decoded ({_last_word(error)}): it is damaged or cut short; send the whole file"
+                f"it cannot be decoded ({_cause(error)}): it is damaged or cut short; send the whole file"
             ) from error
 
 
-def _shrunk(feed: _Feed, size: tuple[int, int], colors: Cicp | None) -> pyvips.Image:
-    """Return the picture in sRGB and at this size, shrunk while it is read."""
-    with _Reasoned(feed):
+def _shrink(feed: _Feed, size: tuple[int, int], colors: Cicp | None) -> pyvips.Image:
+    """Return the picture in sRGB at this size, scaled down while it is read."""
+    with _TranslateErrors(feed):
         if colors is not None and not colors.is_usual:
-            return _shrunk_and_pressed(feed, size, colors)
-        # `fail_on` as an argument is accepted here and ignored (libvips issue 5195): half a file would make a
-        # plausible picture. As a loader's option it holds.
+            return _shrink_and_tone_map(feed, size, colors)
+        # The argument `fail_on` is accepted here and ignored (libvips issue 5195): half a file would give a plausible
+        # picture. As a loader's option it works.
         return pyvips.Image.thumbnail_source(
             feed.source(),
             size[0],
@@ -247,7 +247,7 @@ def _shrunk(feed: _Feed, size: tuple[int, int], colors: Cicp | None) -> pyvips.I
         ).copy_memory()
 
 
-def _shrunk_and_pressed(feed: _Feed, size: tuple[int, int], colors: Cicp) -> pyvips.Image:
+def _shrink_and_tone_map(feed: _Feed, size: tuple[int, int], colors: Cicp) -> pyvips.Image:
     image = feed.opened()
     width, height = size if _upright_size(image) == (image.width, image.height) else size[::-1]
     small = image.resize(width / image.width, vscale=height / image.height).copy_memory()
@@ -255,12 +255,12 @@ def _shrunk_and_pressed(feed: _Feed, size: tuple[int, int], colors: Cicp) -> pyv
 
 
 def _upright_size(header: pyvips.Image) -> tuple[int, int]:
-    # EXIF orientations 5 to 8 lie on their side (EXIF 2.32, tag 0x0112).
+    # EXIF orientations 5 to 8 are rotated by 90 degrees (EXIF 2.32, tag 0x0112).
     sideways = header.get_typeof("orientation") != 0 and header.get("orientation") in range(5, 9)
     return (header.height, header.width) if sideways else (header.width, header.height)
 
 
-def _last_word(error: pyvips.Error) -> str:
-    # libvips stacks what every layer said, the probing of a short stream included; the last words decide.
+def _cause(error: pyvips.Error) -> str:
+    # libvips lists the messages of all layers, the probing of a short stream included; the last ones name the cause.
     lines = [line for line in str(error.detail).splitlines() if line.strip() and "bad seek" not in line]
     return " ".join(" ".join(lines[-2:]).split())[:160] or "it ends too early"

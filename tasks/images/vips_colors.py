@@ -1,6 +1,6 @@
-"""Vips_colors: makes sRGB of pictures that have more light or more colours, as AVIF and PNG may.
+"""Conversion to sRGB of pictures with a high dynamic range or a wide gamut, as AVIF and PNG may have.
 
-libvips takes the numbers of a picture for sRGB where no ICC profile says otherwise: PQ and HLG look grey then.
+libvips assumes sRGB if there is no ICC profile, which makes PQ and HLG look grey.
 """
 
 from functools import cache
@@ -13,20 +13,20 @@ from tasks.images.cicp import BT2020, DISPLAY_P3, HLG, LINEAR, PQ, Cicp
 
 _TOP: Final = 65535
 _WHITE: Final = 203.0
-"""cd/m² of white beside which highlights are brighter (ITU-R BT.2408)."""
+"""Reference white in cd/m²; highlights are brighter (ITU-R BT.2408)."""
 _HLG_PEAK: Final = 1000.0
 _PQ_PEAK: Final = 10_000.0
 _KNEE: Final = 0.3
-"""Up to this part of white nothing is changed; above it, highlights are pressed together."""
-# Linear light of these primaries to that of BT.709 (ITU-R BT.2087; SMPTE EG 432-1).
-_INTO_BT709: Final = {
+"""Share of white up to which nothing is changed; above it, highlights are compressed."""
+# Matrices from linear light of these primaries to BT.709 (ITU-R BT.2087; SMPTE EG 432-1).
+_TO_BT709: Final = {
     BT2020: [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]],
     DISPLAY_P3: [[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]],
 }
 
 
 def to_srgb(image: pyvips.Image, cicp: Cicp) -> pyvips.Image:
-    """Return the picture with three bands of sRGB, 8 bits each, and its alpha."""
+    """Return the picture with three 8-bit bands of sRGB, and its alpha."""
     deep = image if image.format == "ushort" else (image.cast("uchar") * 257).cast("ushort")
     alpha = deep.extract_band(deep.bands - 1) if deep.hasalpha() else None
     colors = deep if alpha is None else deep.extract_band(0, n=deep.bands - 1)
@@ -36,18 +36,18 @@ def to_srgb(image: pyvips.Image, cicp: Cicp) -> pyvips.Image:
     if cicp.transfer == HLG:
         # The system gamma of a display of 1,000 cd/m² (ITU-R BT.2100, table 5).
         light = light * ((light.recomb([[0.2627, 0.6780, 0.0593]]) ** 0.2) * (_HLG_PEAK / _WHITE))
-    if cicp.primaries in _INTO_BT709:
-        light = light.recomb(_INTO_BT709[cicp.primaries])
+    if cicp.primaries in _TO_BT709:
+        light = light.recomb(_TO_BT709[cicp.primaries])
     if cicp.is_high:
-        light = light * _pressed(light, peak=(_PQ_PEAK if cicp.transfer == PQ else _HLG_PEAK) / _WHITE)
-    made = (light * _TOP).cast("ushort").maplut(_back()).copy(interpretation="srgb")
+        light = light * _tone_map(light, peak=(_PQ_PEAK if cicp.transfer == PQ else _HLG_PEAK) / _WHITE)
+    made = (light * _TOP).cast("ushort").maplut(_srgb_table()).copy(interpretation="srgb")
     return made if alpha is None else made.bandjoin((alpha / 257).cast("uchar")).copy(interpretation="srgb")
 
 
-def _pressed(light: pyvips.Image, *, peak: float) -> pyvips.Image:
-    """What each pixel is multiplied by, so that its brightest band is at most white.
+def _tone_map(light: pyvips.Image, *, peak: float) -> pyvips.Image:
+    """Return the factor of each pixel that brings its brightest band to at most white (tone mapping).
 
-    The curve is ffmpeg's `mobius` (libavfilter/vf_tonemap.c), so that a film and its picture look alike.
+    The curve is ffmpeg's `mobius` (libavfilter/vf_tonemap.c), so that videos and pictures look alike.
     """
     brightest = light[0].maxpair(light[1]).maxpair(light[2])
     a = -_KNEE * _KNEE * (peak - 1) / (_KNEE * _KNEE - 2 * _KNEE + peak)
@@ -59,7 +59,7 @@ def _pressed(light: pyvips.Image, *, peak: float) -> pyvips.Image:
 
 @cache
 def _table(transfer: int) -> pyvips.Image:
-    """Light for each of 65,536 levels, where white is 1. HLG's is of the scene."""
+    """Return the light of each of 65,536 levels, where white is 1. For HLG it is the light of the scene."""
     level = np.arange(_TOP + 1) / _TOP
     if transfer == PQ:  # SMPTE ST 2084, equation 4
         root = np.power(level, 1 / 78.84375)
@@ -69,14 +69,14 @@ def _table(transfer: int) -> pyvips.Image:
         light = np.where(level <= 0.5, level**2 / 3, (np.exp((level - 0.55991073) / 0.17883277) + 0.28466892) / 12)  # noqa: PLR2004
     elif transfer == LINEAR:
         light = level
-    else:  # IEC 61966-2-1; the curves of BT.709 and BT.2020 are shown alike
+    else:  # IEC 61966-2-1, which displays also use for BT.709 and BT.2020
         light = np.where(level <= 0.04045, level / 12.92, np.power((level + 0.055) / 1.055, 2.4))  # noqa: PLR2004
     return _as_table(light.astype(np.float32), "float")
 
 
 @cache
-def _back() -> pyvips.Image:
-    """The level of sRGB for each of 65,536 steps of light."""
+def _srgb_table() -> pyvips.Image:
+    """Return the level of sRGB for each of 65,536 steps of light."""
     light = np.arange(_TOP + 1) / _TOP
     level = np.where(light <= 0.0031308, light * 12.92, 1.055 * np.power(light, 1 / 2.4) - 0.055)  # noqa: PLR2004
     return _as_table(np.round(level * 255).astype(np.uint8), "uchar")

@@ -1,1 +1,1 @@
-"""Fits classifiers to tables."""
+"""Classifiers, trained with scikit-learn on a table."""

@@ -1,4 +1,4 @@
-"""Labelled: the rows of a table as a classifier learns from them: numbers, and a class for each row."""
+"""Examples for a classifier from a table: numbers, and a class for each row."""
 
 from typing import Final
 
@@ -14,9 +14,9 @@ from tasks.csv_reader.types import ARROW, ColumnKind, convert_cells
 MAX_CLASSES: Final = 100
 MAX_LABEL_CHARS: Final = 200
 MAX_SCORES: Final = 10_000_000
-"""Rows times classes: a model gives each row a score for each class, in several arrays of float64."""
+"""Limit of rows times classes: a model computes a score for each, in several arrays of float64."""
 MAX_MAGNITUDE: Final = 1e100
-"""Of a number: the scaler sums up squares, which must stay below the largest float64, 1.8e308."""
+"""Limit of a number: the scaler's sum of squares must not exceed the largest float64, 1.8e308."""
 NUMBERS: Final = frozenset(
     {
         ColumnKind.BOOL,
@@ -30,13 +30,13 @@ _EXACT_INTEGER: Final = 2**53  # up to here float64 holds every integer
 
 
 class Examples(msgspec.Struct, frozen=True):
-    """What a table gives to learn from.
+    """Training data from a table.
 
     Args:
-        features: the columns' names.
-        values: rows x features, float64.
-        labels: for each row the number of its class.
-        classes: the names of the classes, sorted.
+        features: names of the columns.
+        values: float64 array of shape (rows, features).
+        labels: int64 array of shape (rows,) with the number of each row's class.
+        classes: sorted names of the classes.
     """
 
     features: list[str]
@@ -46,9 +46,9 @@ class Examples(msgspec.Struct, frozen=True):
 
 
 def examples_of(table: Table, target: str) -> Examples:
-    """Return features and labels; `target` names the column of classes.
+    """Return features and labels of a table, whose column `target` holds the classes.
 
-    Raises BadInput when the table holds none that can be learned from.
+    Raises BadInput if a model cannot be trained on them.
     """
     if target not in table.names:
         raise BadInput(f"it has no column {target!r} to predict; its columns are: {listed(table.names)}")
@@ -73,12 +73,12 @@ def examples_of(table: Table, target: str) -> Examples:
 
 def _check_features(table: Table, target: str) -> None:
     if len(table.names) == 1:
-        raise BadInput(f"it has no column beside {target!r} to learn from; send its features too")
+        raise BadInput(f"it has no column but {target!r}; send its features too")
     for name, kind in zip(table.names, table.kinds, strict=True):
         if name == target:
             continue
         if kind is ColumnKind.LONG_NUMBER:
-            raise BadInput(f"the column {name!r} holds integers that float64 cannot tell apart; leave it out")
+            raise BadInput(f"the column {name!r} holds integers that float64 cannot distinguish; leave it out")
         if kind not in NUMBERS:
             raise BadInput(f"the column {name!r} holds {kind}, not numbers; encode it or leave it out")
 
@@ -97,12 +97,12 @@ def _numbers(texts: pa.Array, name: str, kind: ColumnKind) -> NDArray[np.float64
     if np.abs(numbers).max(initial=0) > MAX_MAGNITUDE:
         raise BadInput(f"the column {name!r} has numbers over {MAX_MAGNITUDE:.0e}, too large to fit; scale it")
     if kind is ColumnKind.INT64 and np.abs(numbers).max() > _EXACT_INTEGER:
-        raise BadInput(f"the column {name!r} holds integers that float64 cannot tell apart; leave it out")
+        raise BadInput(f"the column {name!r} holds integers that float64 cannot distinguish; leave it out")
     return numbers
 
 
 def _labels(texts: pa.Array, target: str, kind: ColumnKind, names: dict[str, int]) -> list[int]:
-    """Return the number of each label, in the order in which `names` came to know them."""
+    """Return the number of each label. `names` maps labels to numbers and receives new ones."""
     cells = convert_cells(texts, ARROW[kind]) if kind in ARROW else texts
     found: list[int] = []
     for cell in cells.to_pylist():
@@ -121,7 +121,7 @@ def _labels(texts: pa.Array, target: str, kind: ColumnKind, names: dict[str, int
 
 
 def _sorted(names: dict[str, int], labels: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the names in order, and the labels by their places in it."""
+    """Return the sorted class names, and the labels as positions in them."""
     classes = sorted(names)
     places = np.empty(len(classes), np.int64)
     places[[names[name] for name in classes]] = np.arange(len(classes))
@@ -129,7 +129,7 @@ def _sorted(names: dict[str, int], labels: NDArray[np.int64]) -> tuple[list[str]
 
 
 def _check_labels(classes: list[str], labels: NDArray[np.int64], target: str) -> None:
-    if len(classes) < 2:  # noqa: PLR2004 - a classifier tells two things apart at least
+    if len(classes) < 2:  # noqa: PLR2004 - a classifier needs two classes
         raise BadInput(
             f"the column {target!r} has {len(classes)} different values; a classifier takes 2 to {MAX_CLASSES}:"
             " name a column of classes"
@@ -140,6 +140,6 @@ def _check_labels(classes: list[str], labels: NDArray[np.int64], target: str) ->
             " send fewer rows"
         )
     counts = np.bincount(labels)
-    if counts.min() < 4:  # noqa: PLR2004 - three to learn from in two folds at least, one to judge by
+    if counts.min() < 4:  # noqa: PLR2004 - three for two folds of training, one for the test
         rare = classes[int(counts.argmin())][:40]
         raise BadInput(f"the class {rare!r} of {target!r} has {counts.min()} rows; give each class 4 at least")

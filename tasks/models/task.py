@@ -27,14 +27,14 @@ from tasks.models.labelled import Examples, examples_of
 from tasks.models.offer import TRAIN, Kind, Train
 
 SEED = 20_260
-"""Makes the split, the folds and the forest the same each time: a task that runs twice gives one model."""
+"""Seed of the split, the folds and the forest: a task that runs twice gives the same model."""
 
 FOLDS = 5
 CAPS = Caps(bytes=TRAIN.max_bytes, rows=500_000, columns=1_000, cells=8_000_000)
 FOREST_BYTES = 256 * 1024 * 1024
-"""What the trees of a forest may take; where they could take more, each has fewer leaves."""
+"""Memory limit of a forest's trees; a larger forest gets fewer leaves for each tree."""
 _TREES = 100
-_NODE_BYTES = 64  # of Node in sklearn/tree/_tree.pxd; each has a float64 for each class besides
+_NODE_BYTES = 64  # size of Node in sklearn/tree/_tree.pxd; it also has a float64 for each class
 
 SKOPS_TYPE = "application/vnd.skops"
 SAFETENSORS_TYPE = "application/vnd.safetensors"
@@ -43,13 +43,13 @@ Positions = NDArray[np.int64]
 
 
 class ModelMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """How well a model does on rows that it has not seen, and on what it was fitted.
+    """Quality of a model, and the size of its data.
 
     Args:
-        accuracy, f1: on the held-out quarter; f1 is the macro average over the classes.
+        accuracy, f1: on the held-out quarter of the rows; f1 is the macro average over the classes.
         cv_accuracy, cv_accuracy_sd: mean and standard deviation over the folds of the other three quarters.
-        rows, test_rows: of the table, and of the held-out part.
-        features, classes: how many there are.
+        rows, test_rows: number of rows of the table, and of the held-out part.
+        features, classes: numbers of features and classes.
     """
 
     accuracy: float
@@ -63,7 +63,7 @@ class ModelMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trained(msgspec.Struct, frozen=True):
-    """A fitted pipeline and how well it does."""
+    """A trained pipeline and its metrics."""
 
     model: Pipeline
     features: list[str]
@@ -109,16 +109,16 @@ def read_examples(stream: BinaryIO, *, target: str, header: Header = "auto", enc
 
 
 def fit_model(given: Examples, *, kind: Kind, report: ReportProgress = silent) -> Trained:
-    """Cross-validate, fit and judge a model of this kind, the same each time it is asked for.
+    """Cross-validate, train and test a model. The same examples give the same model.
 
-    Three quarters of the rows are learned from, the last quarter only judges. `report` hears of each fold.
+    Three quarters of the rows are for training, the last quarter for the test only. `report` receives each fold.
     """
     learn_x, test_x, learn_y, test_y = train_test_split(
         given.values, given.labels, test_size=0.25, stratify=given.labels, random_state=SEED
     )
     blank = _blank(kind, rows=len(learn_y), classes=len(given.classes))
     scores: list[float] = []
-    # The rarest class has four rows at least, of which three are here.
+    # The rarest class has at least four rows, of which three are here.
     folds = min(FOLDS, int(np.unique(learn_y, return_counts=True)[1].min()))
     steps = folds + 1
     report(0, steps, "fitting")
@@ -127,7 +127,7 @@ def fit_model(given: Examples, *, kind: Kind, report: ReportProgress = silent) -
         report(len(scores), steps, f"fold {len(scores)} of {folds}: accuracy {scores[-1]:.3f}")
     model = blank.fit(learn_x, learn_y)
     judged = model.predict(test_x)
-    report(steps, steps, "judged on held-out rows")
+    report(steps, steps, "tested on held-out rows")
     metrics = ModelMetrics(
         accuracy=float(accuracy_score(test_y, judged)),
         f1=float(f1_score(test_y, judged, average="macro")),
@@ -138,31 +138,31 @@ def fit_model(given: Examples, *, kind: Kind, report: ReportProgress = silent) -
         features=len(given.features),
         classes=len(model.classes_),
     )
-    # It was fitted to numbers: strings of the longest label's length for each row would cost more than the table.
+    # The model was trained on numbers: an array of strings as long as the longest label would exceed the table's size.
     model[-1].classes_ = np.array(given.classes)[model[-1].classes_]
     return Trained(model, given.features, metrics)
 
 
 def as_skops(trained: Trained) -> bytes:
-    """The pipeline in skops' format: JSON and arrays, to be read by `skops.io.load` with the types it may make."""
+    """Return the pipeline in skops' format: JSON and arrays, for `skops.io.load` with a list of trusted types."""
     return bytes(skops.io.dumps(trained.model))
 
 
 def as_safetensors(trained: Trained) -> bytes:
-    """The numbers of a logistic model, for programs without scikit-learn.
+    """Return the numbers of a logistic model, for programs without scikit-learn.
 
-    probability = softmax(((x - mean) / scale) @ coefficients.T + intercepts); of two classes there is one row, and
-    probability = sigmoid of it, for the second. The names of classes and features stand in the header, under `names`.
+    probability = softmax(((x - mean) / scale) @ coefficients.T + intercepts). For two classes there is one row, whose
+    sigmoid is the probability of the second. The header holds the names of classes and features under `names`.
     """
     scaler, logistic = trained.model[0], trained.model[1]
-    # safetensors writes an array's memory as it lies: the coefficients lie column by column.
+    # safetensors writes an array's memory unchanged, and the coefficients are in column-major order.
     tensors = {
         "coefficients": np.ascontiguousarray(logistic.coef_),
         "intercepts": logistic.intercept_,
         "mean": scaler.mean_,
         "scale": scaler.scale_,
     }
-    # One entry: safetensors writes several in any order, and the same model shall make the same bytes.
+    # One entry, because safetensors writes several in any order, and the same model must give the same bytes.
     names = json.dumps({"classes": logistic.classes_.tolist(), "features": trained.features})
     return safetensors.numpy.save(tensors, metadata={"names": names})
 
@@ -170,7 +170,7 @@ def as_safetensors(trained: Trained) -> bytes:
 def _blank(kind: Kind, *, rows: int, classes: int) -> Pipeline:
     if kind == "logistic":
         return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000, random_state=SEED))
-    # A tree of n leaves has 2 n - 1 nodes, and at most a leaf for each row.
+    # A tree of n leaves has 2 n - 1 nodes, and at most one leaf for each row.
     leaves = FOREST_BYTES // (_TREES * 2 * (_NODE_BYTES + 8 * classes))
     most = None if rows <= leaves else leaves
     return make_pipeline(RandomForestClassifier(n_estimators=_TREES, random_state=SEED, n_jobs=1, max_leaf_nodes=most))
@@ -179,6 +179,6 @@ def _blank(kind: Kind, *, rows: int, classes: int) -> Pipeline:
 def _accuracy(
     blank: Pipeline, values: NDArray[np.float64], labels: NDArray[np.int64], *, seen: Positions, unseen: Positions
 ) -> float:
-    """Fit to the rows that are seen, and return the share of the others that is told right."""
+    """Train on the rows `seen`, and return the share of the rows `unseen` that is predicted correctly."""
     model = clone(blank).fit(values[seen], labels[seen])
     return float(accuracy_score(labels[unseen], model.predict(values[unseen])))

@@ -1,4 +1,4 @@
-"""Report_charts: the charts of a report, drawn as vectors on a sheet."""
+"""Charts of a report, drawn as vectors on a sheet."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ MAX_CELL = 27.0
 
 
 class ChartArea(msgspec.Struct, frozen=True):
-    """Where a chart stands: its lower left corner and its size, in points."""
+    """Area of a chart: its lower left corner and its size, in points."""
 
     x: float
     y: float
@@ -24,7 +24,7 @@ class ChartArea(msgspec.Struct, frozen=True):
 
 
 def histogram(sheet: Sheet, frame: ChartArea, column: Column) -> None:
-    """How often which values occur, with the mean marked and the range below."""
+    """Draw a histogram, with the mean marked and the range below."""
     values = unit(column.present)
     counts, _ = np.histogram(values, bins=BINS, range=(0, 1))
     mean_x = frame.x + frame.width * float(values.mean())
@@ -41,7 +41,7 @@ def histogram(sheet: Sheet, frame: ChartArea, column: Column) -> None:
 
 
 def strips(sheet: Sheet, frame: ChartArea, columns: Sequence[Column]) -> None:
-    """Each column's values as ticks between its least and its largest: the table at one look."""
+    """Draw each column's values as ticks between its smallest and its largest one."""
     label_width = 128.0
     pitch = frame.height / len(columns)
     for n, column in enumerate(columns):
@@ -52,7 +52,7 @@ def strips(sheet: Sheet, frame: ChartArea, columns: Sequence[Column]) -> None:
 
 
 def bars(sheet: Sheet, frame: ChartArea, column: Column) -> None:
-    """How many rows each value of a column of text has."""
+    """Draw the number of rows of each value of a text column."""
     found = shares(column)
     rows = sum(count for _, count in found)
     pitch = min(26.0, frame.height / len(found))
@@ -66,7 +66,7 @@ def bars(sheet: Sheet, frame: ChartArea, column: Column) -> None:
 
 
 def scatter(sheet: Sheet, frame: ChartArea, x: Column, y: Column) -> None:
-    """One column over another, a dot a row (at most 1,500, evenly taken), with the least-squares line."""
+    """Draw one column over another, a dot for each row (at most 1,500, evenly sampled), and the least-squares line."""
     assert x.numbers is not None
     assert y.numbers is not None
     both = ~(np.isnan(x.numbers) | np.isnan(y.numbers))
@@ -83,7 +83,7 @@ def scatter(sheet: Sheet, frame: ChartArea, x: Column, y: Column) -> None:
 
 
 def matrix(sheet: Sheet, frame: ChartArea, facts: Facts, *, most: int) -> None:
-    """Pearson's r of each pair of numeric columns: darker where it is stronger, hollow where negative."""
+    """Draw Pearson's r of each pair of numeric columns: darker if stronger, outlined if negative."""
     shown = facts.numeric[:most]
     label_width = 120.0
     cell = min(MAX_CELL, (frame.width - label_width) / len(shown), frame.height / len(shown))
@@ -91,12 +91,12 @@ def matrix(sheet: Sheet, frame: ChartArea, facts: Facts, *, most: int) -> None:
         y = frame.y + frame.height - (row + 1) * cell
         for other in range(row):
             _cell(sheet, ChartArea(frame.x + other * cell, y, cell, cell), facts.correlations[row, other])
-        # On the diagonal a name heads the column below it and ends the row beside it.
+        # The name on the diagonal is the heading of the column below and the label of the row to its left.
         sheet.text(frame.x + row * cell + 5, y + cell / 2 - 2.6, spoken(column.name), size=8, max_width=label_width)
 
 
 def spoken(name: str) -> str:
-    """A column's name as words."""
+    """Return a column's name with spaces for underscores."""
     return " ".join(name.replace("_", " ").split()) or name
 
 

@@ -1,4 +1,4 @@
-"""Report_facts: what a report says about a table, worked out before a line is drawn."""
+"""Facts of a table for its report, computed before anything is drawn."""
 
 import itertools
 from collections import Counter
@@ -22,14 +22,14 @@ Numbers = NDArray[np.float64]
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """One column: its name, its cells as they are printed, and its numbers when it holds any.
+    """One column: its name, its cells as printed, and its numbers if it has any.
 
     Args:
-        cells: one string a row, as it stands in the table; `EMPTY` for an empty cell.
-        numbers: one float a row, NaN for an empty cell; None for a column of text.
-        decimals: how many places its numbers are printed with.
-        empty: how many cells hold nothing.
-        least, largest: the cells with the smallest and the largest number, without loss of digits.
+        cells: the text of each row as it is written in the table; `EMPTY` for an empty cell.
+        numbers: a float for each row, NaN for an empty cell; None for a text column.
+        decimals: number of decimal places of printed numbers.
+        empty: number of empty cells.
+        least, largest: the cells with the smallest and the largest number, with all their digits.
     """
 
     name: str
@@ -42,26 +42,26 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def present(self) -> Numbers:
-        """The numbers without the empty cells."""
+        """Numbers without the empty cells."""
         assert self.numbers is not None
         return self.numbers[~np.isnan(self.numbers)]
 
     def printed(self, number: float, *, more: int = 0) -> str:
-        """`number` as this column prints its own, with `more` places."""
+        """Return `number` as text with the column's decimal places, and `more` of them."""
         return printed(number, decimals=min(MAX_DECIMALS, self.decimals + more))
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """A table as a report shows it.
+    """Facts of a table that a report shows.
 
     Args:
-        columns: all of them, in the table's order; `numeric` those with at least two different numbers.
-        rows: how many.
-        empty_cells: how many cells hold nothing.
-        category: the text column with the fewest different values (2 to 8), if one is so.
-        correlations: Pearson's r of each pair of numeric columns, NaN where it is not defined.
-        strongest: the two numeric columns with the largest |r|; None with fewer than two.
-        notes: how the text was read, where that is not plain: see `Table.notes`.
+        columns: all columns, in the table's order; `numeric`: those with at least two different numbers.
+        rows: number of rows.
+        empty_cells: number of empty cells.
+        category: the text column with the fewest different values (2 to 8), or None.
+        correlations: Pearson's r of each pair of numeric columns, NaN if it is not defined.
+        strongest: indexes of the two numeric columns with the largest |r|; None with fewer than two.
+        notes: how the text was read, if users should know it: see `Table.notes`.
     """
 
     columns: list[Column]
@@ -75,7 +75,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gather_facts(table: Table) -> Facts:
-    """The facts of `table`. Raises BadInput for one without rows."""
+    """Compute the facts of a table. Raises BadInput if it has no rows."""
     if table.rows == 0:
         raise BadInput("it has a header and no rows; send it with its rows")
     texts = pa.Table.from_batches(list(table.texts()))
@@ -98,7 +98,7 @@ def gather_facts(table: Table) -> Facts:
 
 
 def unit(values: Numbers) -> Numbers:
-    """Return values between 0 and 1: where each lies between the least and the largest. All 0 when they are one."""
+    """Scale values to 0 (the smallest) to 1 (the largest); all are 0 if they are equal."""
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(high - low):  # the whole range of float64 is wider than float64
         values, low, high = values / 2, low / 2, high / 2
@@ -106,18 +106,18 @@ def unit(values: Numbers) -> Numbers:
 
 
 def shares(column: Column) -> list[tuple[str, int]]:
-    """The values of a column of text and how often each occurs, the most frequent first."""
+    """Return the values of a text column with their numbers of rows, the most frequent first."""
     return Counter(column.cells).most_common()
 
 
 def printed(number: float, *, decimals: int) -> str:
-    """A number for people: a real minus sign, the dash for none. Never grouped, as it may be a year or an id."""
+    """Return a number as text, with a real minus sign, or a dash for NaN; without grouping, as it may be a year."""
     if not np.isfinite(number):
         return EMPTY if np.isnan(number) else ("∞" if number > 0 else MINUS + "∞")
     size = abs(number)
     if size >= 1e15 or 0 < size < 10**-MAX_DECIMALS:  # noqa: PLR2004 - beyond this float64 has no decimals
         return f"{number:.6g}".replace("-", MINUS)
-    return f"{round(number, decimals) + 0.0:.{decimals}f}".replace("-", MINUS)  # + 0.0: no negative nought
+    return f"{round(number, decimals) + 0.0:.{decimals}f}".replace("-", MINUS)  # + 0.0: no negative zero
 
 
 def _column(name: str, given: pa.Array, kind: ColumnKind) -> Column:
@@ -142,7 +142,7 @@ def _column(name: str, given: pa.Array, kind: ColumnKind) -> Column:
 
 
 def _decimals(present: list[str]) -> int:
-    """Return how many places the longest of these numbers has, up to the most that are printed."""
+    """Return the most decimal places of these numbers, up to MAX_DECIMALS."""
     if any("e" in cell.lower() for cell in present):
         return MAX_DECIMALS
     return min(MAX_DECIMALS, max((len(cell.partition(".")[2]) for cell in present), default=0))

@@ -1,4 +1,4 @@
-"""Report_pages: the pages of a report before its long table."""
+"""Pages of a report before its table of all rows."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
-from tasks.report import charts, facts as facts_room
+from tasks.report import charts, facts as table_facts
 from tasks.report.charts import ChartArea, spoken
 from tasks.report.facts import Column, Facts
 from tasks.report.sheet import (
@@ -33,7 +33,7 @@ STATISTICS_A_PAGE = 36
 
 
 class ContentsEntry(msgspec.Struct, frozen=True):
-    """A line of the contents: a section, its first page and its bookmark."""
+    """Entry of the table of contents: a section, its first page and its bookmark."""
 
     section: str
     page: int
@@ -43,7 +43,7 @@ class ContentsEntry(msgspec.Struct, frozen=True):
 def cover(
     sheet: Sheet, facts: Facts, *, title: str, source: str, contents: Sequence[ContentsEntry], notes: Sequence[str] = ()
 ) -> None:
-    """Title, what is to be known about the reading (`notes`), key figures, the table at one look, contents."""
+    """Draw the title, `notes` on how the table was read, key figures, an overview chart and the contents."""
     sheet.box(LEFT, HEIGHT - 84, 34, 3.2, colour=ACCENT)
     sheet.text(LEFT, HEIGHT - 108, "TABLE REPORT", face=STRONG, size=7.5, colour=ACCENT, spacing=1.6)
     y = HEIGHT - 152
@@ -62,7 +62,7 @@ def cover(
 
 
 def distributions(sheet: Sheet, columns: Sequence[Column]) -> None:
-    """Up to fifteen histograms, three abreast."""
+    """Draw up to fifteen histograms, three in a row."""
     y = sheet.heading("Distributions", "How the values of each numeric column are spread. The green line is the mean.")
     gap = 26.0
     width = (MEASURE - 2 * gap) / 3
@@ -78,11 +78,11 @@ def distributions(sheet: Sheet, columns: Sequence[Column]) -> None:
 
 
 def relations(sheet: Sheet, facts: Facts) -> None:
-    """The most correlated pair as a scatter plot, and all pairs as a matrix."""
+    """Draw the most correlated pair as a scatter plot, and all pairs as a matrix."""
     assert facts.strongest is not None
     i, j = facts.strongest
     x, y = facts.numeric[i], facts.numeric[j]
-    r = facts_room.printed(float(facts.correlations[i, j]), decimals=2)
+    r = table_facts.printed(float(facts.correlations[i, j]), decimals=2)
     lead = f"{spoken(x.name).capitalize()} and {spoken(y.name)} move together most: r = {r}."
     free = sheet.heading("Relations", lead)
     charts.scatter(sheet, ChartArea(LEFT + 30, free - 238, MEASURE - 30, 212), x, y)
@@ -93,7 +93,7 @@ def relations(sheet: Sheet, facts: Facts) -> None:
 
 
 def statistics(sheet: Sheet, facts: Facts, columns: Sequence[Column], *, with_groups: bool) -> None:
-    """A line of figures for each column, and the groups of the category below where there is room."""
+    """Draw a line of figures for each column, and the groups of the category below if `with_groups`."""
     y = sheet.heading("Statistics", f"Each column in figures, over {facts.rows:,} rows.")
     heads = ("Mean", "Std. dev.", "Minimum", "Median", "Maximum", "Empty")
     stops = [RIGHT - 62.0 * (len(heads) - 1 - n) for n in range(len(heads))]
@@ -107,15 +107,15 @@ def statistics(sheet: Sheet, facts: Facts, columns: Sequence[Column], *, with_gr
             sheet.box(LEFT, base - 4.8, MEASURE, 15.5, colour=ZEBRA)
         sheet.text(LEFT + 6, base, spoken(column.name), size=8.6, max_width=stops[0] - LEFT - 58)
         for figure, stop in zip(_figures(column), stops, strict=True):
-            quiet = figure in {"0", facts_room.EMPTY}
-            size = 8.6 * min(1.0, 56 / max(1.0, width_of(figure, size=8.6)))  # a long id is set small, not cut
+            quiet = figure in {"0", table_facts.EMPTY}
+            size = 8.6 * min(1.0, 56 / max(1.0, width_of(figure, size=8.6)))  # a long id is printed smaller, not cut
             sheet.text(stop, base, figure, size=size, align="right", colour=FAINT if quiet else INK)
     if with_groups and facts.category is not None:
         _groups(sheet, facts.category, y - 19 - len(columns) * 15.5 - 34)
 
 
 def batched(columns: Sequence[Column], size: int) -> Iterator[list[Column]]:
-    """`columns` in lists of `size`, the last one shorter."""
+    """Yield `columns` in lists of `size`; the last one may be shorter."""
     rest = iter(columns)
     while batch := list(itertools.islice(rest, size)):
         yield batch
@@ -151,7 +151,7 @@ def _key_figures(sheet: Sheet, facts: Facts, y: float) -> None:
 
 def _look(sheet: Sheet, facts: Facts, *, top: float, bottom: float) -> None:
     shown = facts.numeric[:MOST_STRIPS]
-    sheet.text(LEFT, top, "The table at a glance", face=STRONG, size=9.5)
+    sheet.text(LEFT, top, "The table at a glance", face=STRONG, size=9.5)  # words: KEPT plain English
     note = "One tick a row, from the least to the largest value of each column. The dark tick is the median."
     sheet.text(LEFT, top - 13, note, size=8.5, colour=GREY, max_width=MEASURE)
     height = min(top - 30 - bottom, 24.0 * len(shown))
@@ -168,7 +168,7 @@ def _contents(sheet: Sheet, contents: Sequence[ContentsEntry], y: float) -> None
 
 
 def _figures(column: Column) -> tuple[str, ...]:
-    none = facts_room.EMPTY
+    none = table_facts.EMPTY
     empty = f"{column.empty:,}"
     if column.numbers is None or column.present.size == 0:
         return (none, none, none, none, none, empty)

@@ -1,7 +1,6 @@
-"""Report_rows: the long table of a report, on as many pages as it takes."""
+"""Table of all rows of a report, on as many pages as needed."""
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -33,14 +32,14 @@ GAP = 6.5
 MAX_CELL_WIDTH = 150.0
 MAX_STRETCH = 46.0
 NUMBER_WIDTH = 22.0  # the row numbers on the left
-WIDEST_OF = 400  # rows that are measured for a column's width; the few wider ones beyond are cut short
+WIDEST_OF = 400  # rows that are measured for a column's width; wider cells of other rows are cut
 
 FIRST_Y = TOP - 18 - HEAD_LINES * HEAD_PITCH
-ROWS_A_PAGE = math.floor((FIRST_Y - BOTTOM) / PITCH)
+ROWS_A_PAGE = int((FIRST_Y - BOTTOM) // PITCH)
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """A column on the page: where it begins and how wide it is, in points."""
+    """Position and width of a column on the page, in points."""
 
     column: Column
     x: float
@@ -48,7 +47,7 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 class TablePanel(msgspec.Struct, frozen=True):
-    """What one page of the table shows: some columns, of the rows from `start` to before `end`."""
+    """Part of the table on one page: some columns of the rows from `start` up to `end`, exclusive."""
 
     slots: list[Slot]
     start: int
@@ -57,7 +56,7 @@ class TablePanel(msgspec.Struct, frozen=True):
 
 
 def panels(columns: Sequence[Column], rows: int) -> Iterator[TablePanel]:
-    """The pages of the table: all rows of the first columns that fit side by side, then of the next."""
+    """Yield the pages of the table: all rows of the first columns that fit side by side, then of the next."""
     groups = list(_groups(columns))
     for n, group in enumerate(groups, start=1):
         slots = _placed(group)
@@ -67,7 +66,7 @@ def panels(columns: Sequence[Column], rows: int) -> Iterator[TablePanel]:
 
 
 def draw(sheet: Sheet, panel: TablePanel) -> None:
-    """One page of the table: its head again, then its rows."""
+    """Draw one page of the table: its header, then its rows."""
     _head(sheet, panel)
     for n, row in enumerate(range(panel.start, panel.end)):
         y = FIRST_Y - (n + 1) * PITCH
@@ -98,12 +97,12 @@ def _cell(sheet: Sheet, slot: Slot, line: str, base: float, *, face: str = "Sour
 
 
 def _groups(columns: Sequence[Column]) -> Iterator[list[tuple[Column, float]]]:
-    room = MEASURE - NUMBER_WIDTH
+    free_width = MEASURE - NUMBER_WIDTH
     group: list[tuple[Column, float]] = []
     used = 0.0
     for column in columns:
         width = _natural_width(column)
-        if group and used + width + GAP > room:
+        if group and used + width + GAP > free_width:
             yield group
             group, used = [], 0.0
         group.append((column, width))
@@ -117,7 +116,7 @@ def _placed(group: list[tuple[Column, float]]) -> list[Slot]:
     slots: list[Slot] = []
     x = LEFT + NUMBER_WIDTH
     for column, width in group:
-        # What is spare stands before a number, which is set flush right, and behind a text, which is set flush left.
+        # Spare width goes before a number, which is aligned right, and after a text, which is aligned left.
         before = GAP + (0.0 if column.numbers is None else stretch)
         after = stretch if column.numbers is None else 0.0
         slots.append(Slot(column, x + before, width))

@@ -1,4 +1,4 @@
-"""Report_sheet: the paper of a report: its grid, its type and its colours."""
+"""Sheet: the pages of a report, with its grid, fonts and colours."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ PAPER = HexColor("#FFFFFF")
 ACCENT = HexColor("#0F6B66")
 TINT = HexColor("#D3E6E3")
 
-# Source Sans (Adobe, SIL OFL 1.1): Latin, Greek and Cyrillic, and all its figures have one width, so numbers align.
+# Source Sans (Adobe, SIL OFL 1.1): Latin, Greek and Cyrillic. All its digits have the same width, so numbers align.
 LIGHT, BODY, STRONG = "SourceSans-Light", "SourceSans", "SourceSans-Semibold"
 _FACES = {LIGHT: "Light", BODY: "Regular", STRONG: "Semibold"}
 
@@ -39,19 +39,19 @@ Align = Literal["left", "right", "centre"]
 
 
 class Sheet:
-    """Draws on one page after another. Text is drawn as it is: nothing in it is markup.
+    """Draws page after page. Text is drawn literally: it has no markup.
 
     Args:
-        out: where the PDF goes when `finish` is called; only ever written to.
-        title: of the document, for the viewer's window and the foot of each page.
-        pages: how many there will be.
+        out: receives the PDF when `finish` is called; it is only written to.
+        title: title of the document, for the viewer's window and the footer of each page.
+        pages: number of pages that will be drawn.
 
     Coordinates are points from the lower left corner (ISO 32000).
     """
 
     def __init__(self, out: Sink, *, title: str, pages: int) -> None:
         register_faces()
-        # Invariant: the same table makes the same bytes, so that a task that runs twice makes one report.
+        # Invariant: the same table gives the same bytes, so that a task that runs twice gives the same report.
         self.canvas = Canvas(out, pagesize=A4, invariant=1, lang="en", pageCompression=1)
         self.canvas.setTitle(printable(title))
         self.canvas.setCreator("resultstore")
@@ -60,7 +60,7 @@ class Sheet:
         self.number = 0
 
     def begin(self, section: str, *, mark: str | None = None) -> None:
-        """Start a page: its running head, its foot, and a bookmark `mark` where a section begins."""
+        """Start a page with its header and footer, and a bookmark `mark` if a section begins."""
         self.number += 1
         if mark is not None:
             self.canvas.bookmarkPage(mark)
@@ -90,7 +90,7 @@ class Sheet:
         spacing: float = 0.0,
         max_width: float | None = None,
     ) -> None:
-        """One line of type on the base line `y`; cut with an ellipsis where it is wider than `max_width` points."""
+        """Draw a line of text on the baseline `y`, cut with an ellipsis if it is wider than `max_width` points."""
         if max_width is not None:
             line = line[: _most_characters(max_width, size)]
         line = printable(line)
@@ -106,29 +106,29 @@ class Sheet:
         draw(x, y, line, charSpace=spacing)
 
     def box(self, x: float, y: float, width: float, height: float, *, colour: Color) -> None:
-        """A filled rectangle."""
+        """Draw a filled rectangle."""
         self.canvas.setFillColor(colour)
         self.canvas.rect(x, y, width, height, stroke=0, fill=1)
 
     def rule(self, x: float, y: float, x_end: float, *, colour: Color = HAIR, weight: float = 0.5) -> None:
-        """A horizontal line."""
+        """Draw a horizontal line."""
         self.line(x, y, x_end, y, colour=colour, weight=weight)
 
     def line(
         self, x: float, y: float, x_end: float, y_end: float, *, colour: Color = HAIR, weight: float = 0.5
     ) -> None:
-        """A straight line."""
+        """Draw a straight line."""
         self.canvas.setStrokeColor(colour)
         self.canvas.setLineWidth(weight)
         self.canvas.line(x, y, x_end, y_end)
 
     def dot(self, x: float, y: float, radius: float, *, colour: Color) -> None:
-        """A filled circle."""
+        """Draw a filled circle."""
         self.canvas.setFillColor(colour)
         self.canvas.circle(x, y, radius, stroke=0, fill=1)
 
     def heading(self, line: str, lead: str) -> float:
-        """A section's heading with a sentence below it; gives the y below which the page is free."""
+        """Draw a section's heading with a sentence below it; return the y below which the page is free."""
         self.text(LEFT, TOP - 20, line, face=LIGHT, size=24)
         self.text(LEFT, TOP - 38, lead, size=9.5, colour=GREY, max_width=MEASURE)
         return TOP - 66.0
@@ -141,13 +141,13 @@ class Sheet:
 
 
 def width_of(line: str, *, face: str = BODY, size: float = 9.0) -> float:
-    """How wide a line of type is, in points."""
+    """Return the width of a line of text, in points."""
     register_faces()
     return float(pdfmetrics.stringWidth(line, face, size))
 
 
 def fitted(line: str, max_width: float, *, face: str = BODY, size: float = 9.0) -> str:
-    """`line`, or as much of it with an ellipsis as fits into `max_width` points."""
+    """Return `line`, cut with an ellipsis if it is wider than `max_width` points."""
     line = line[: _most_characters(max_width, size)]
     if width_of(line, face=face, size=size) <= max_width:
         return line
@@ -157,12 +157,12 @@ def fitted(line: str, max_width: float, *, face: str = BODY, size: float = 9.0) 
 
 
 def printable(line: str) -> str:
-    """`line` on one line: what controls a terminal or a text's direction has no place in print."""
+    """Return `line` with spaces for control characters, line breaks and direction marks."""
     return "".join(" " if _is_space_in_print(one) else one for one in line)
 
 
 def unprinted(text: Iterable[str]) -> list[str]:
-    """Return the characters of `text` that the faces have no glyph for, in the order of their code points."""
+    """Return the characters of `text` without a glyph in the fonts, sorted by code point."""
     register_faces()
     glyphs = pdfmetrics.getFont(BODY).face.charToGlyph
     found = {one for line in text for one in line}
@@ -170,12 +170,12 @@ def unprinted(text: Iterable[str]) -> list[str]:
 
 
 def mixed(start: Color, end: Color, share: float) -> Color:
-    """The colour `share` (0 to 1) of the way from `start` to `end`."""
+    """Return the colour between `start` and `end` at `share` (0 to 1)."""
     return Color(*(a + (b - a) * share for a, b in zip(start.rgb(), end.rgb(), strict=True)))
 
 
 def faded(colour: Color, alpha: float) -> Color:
-    """`colour`, letting what lies below it through."""
+    """Return `colour` with transparency."""
     return Color(*colour.rgb(), alpha=alpha)
 
 
@@ -184,12 +184,12 @@ def _is_space_in_print(one: str) -> bool:
 
 
 def _most_characters(max_width: float, size: float) -> int:
-    # No glyph that matters is narrower than a fifth of its size: what is beyond needs no measuring.
+    # No relevant glyph is narrower than a fifth of the font size: characters beyond need not be measured.
     return int(max_width / size * 5) + 2
 
 
 def register_faces() -> None:
-    """Load the faces, once a process."""
+    """Register the fonts, once in each process."""
     known = set(pdfmetrics.getRegisteredFontNames())
     for face, weight in _FACES.items():
         if face not in known:

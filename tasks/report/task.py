@@ -26,13 +26,13 @@ CAPS = Caps(bytes=REPORT.max_bytes, rows=10_000, columns=40)
 TIME_LIMIT_S = 300
 COVER_WIDTH_PX = 800
 MOST_CODES = 8
-"""Characters that the cover names, of those that cannot be printed."""
-ROOM_FOR_GROUPS = 22
-"""Lines of statistics on a page that leave room for a chart below them."""
+"""Maximum number of unprintable characters that the cover names."""
+MAX_LINES_ABOVE_GROUPS = 22
+"""Maximum lines of statistics on a page with a chart below them."""
 
 
 class Section(msgspec.Struct, frozen=True):
-    """Some pages under one heading, each drawn by one call."""
+    """Pages under one heading, each drawn by one call."""
 
     name: str
     mark: str
@@ -67,10 +67,10 @@ def store_report(store: Store, facts: Facts, *, stem: str, title: str, source: s
     """
     metadata: dict[str, str | int | float | bool | None] = {"rows": facts.rows, "columns": len(facts.columns)}
     metadata |= facts.notes
-    if missing := unprinted(_printed(facts, title or stem, source)):
+    if missing := unprinted(_printed_texts(facts, title or stem, source)):
         metadata["unprinted"] = len(missing)
     with store.writer(name=f"{stem}.pdf", media_type="application/pdf", metadata=metadata) as out:
-        # The Artifact takes its metadata when the block ends: the count is known only now.
+        # The Artifact reads its metadata at the end of the block: the count is known only now.
         metadata["pages"] = write(facts, out, title=title or stem, source=source, report=store.progress)
     with store.open(out.artifact) as made, workplace(made, name="report.pdf") as path:
         picture, cover = draw_cover(path, width=COVER_WIDTH_PX)
@@ -80,22 +80,22 @@ def store_report(store: Store, facts: Facts, *, stem: str, title: str, source: s
 
 
 def facts_of(stream: BinaryIO, *, header: Header = "auto", encoding: Encoding = "auto") -> Facts:
-    """What the CSV in `stream` (seekable) shows. Raises BadInput for what is no table, or over a cap."""
+    """Return the facts of the CSV in `stream` (seekable). Raises BadInput if it is no table, or over a limit."""
     table = Table(stream, caps=CAPS, header=header, encoding=encoding)
-    with np.errstate(over="ignore", invalid="ignore"):  # what numbers cannot hold is printed as missing
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow is printed as missing
         return gather_facts(table)
 
 
 def write(facts: Facts, out: Sink, *, title: str, source: str, report: ReportProgress = silent) -> int:
-    """Write the report to `out`, which is only ever written to; gives the number of pages.
+    """Write the report to `out`, which is only written to, and return the number of pages.
 
-    The same facts make the same bytes. `report` hears of each page.
+    The same facts give the same bytes. `report` receives each page.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        return _written(facts, out, title=title, source=source, report=report)
+        return _draw_all(facts, out, title=title, source=source, report=report)
 
 
-def _written(facts: Facts, out: Sink, *, title: str, source: str, report: ReportProgress) -> int:
+def _draw_all(facts: Facts, out: Sink, *, title: str, source: str, report: ReportProgress) -> int:
     sections = _sections(facts)
     total = 1 + sum(len(section.drawn) for section in sections)
     sheet = Sheet(out, title=title, pages=total)
@@ -106,7 +106,7 @@ def _written(facts: Facts, out: Sink, *, title: str, source: str, report: Report
         title=title,
         source=source,
         contents=_contents(sections),
-        notes=_notes(facts, unprinted(_printed(facts, title, source))),
+        notes=_notes(facts, unprinted(_printed_texts(facts, title, source))),
     )
     sheet.end()
     for section in sections:
@@ -120,8 +120,8 @@ def _written(facts: Facts, out: Sink, *, title: str, source: str, report: Report
     return total
 
 
-def _printed(facts: Facts, *more: str) -> Iterator[str]:
-    """All the text of others that the report prints."""
+def _printed_texts(facts: Facts, *more: str) -> Iterator[str]:
+    """Yield all text of the user that the report prints."""
     yield from more
     for column in facts.columns:
         yield column.name
@@ -129,7 +129,7 @@ def _printed(facts: Facts, *more: str) -> Iterator[str]:
 
 
 def _notes(facts: Facts, missing: list[str]) -> list[str]:
-    """Sentences for the cover: what was not read as it stands, and what cannot be printed."""
+    """Return sentences for the cover: how the table was read, and what cannot be printed."""
     notes: list[str] = []
     if "read_as" in facts.notes:
         notes.append(f"Read as {facts.notes['read_as']}, as the text is not UTF-8.")
@@ -152,7 +152,7 @@ def _sections(facts: Facts) -> list[Section]:
             "Statistics",
             "statistics",
             [
-                partial(pages.statistics, facts=facts, columns=some, with_groups=len(some) <= ROOM_FOR_GROUPS)
+                partial(pages.statistics, facts=facts, columns=some, with_groups=len(some) <= MAX_LINES_ABOVE_GROUPS)
                 for some in figures
             ],
         ),

@@ -1,1 +1,1 @@
-"""Runs decoders of untrusted files as confined child processes."""
+"""Runs decoders of untrusted files as confined child processes (sandboxing)."""

@@ -1,4 +1,4 @@
-"""Confined: runs a program that reads an untrusted file: bounded, without our environment, in a folder of its own."""
+"""Sandboxed runs of programs that read an untrusted file, with limits and without the worker's environment."""
 
 import ctypes
 import os
@@ -22,34 +22,34 @@ import msgspec
 from resultstore import BadInput, Misconfigured
 from tasks.sandbox import limits
 
-# ffmpeg says where in memory the part lies that complains: `[h264 @ 0x55d342beebc0] ...`. That is nobody's business.
+# ffmpeg prints memory addresses: `[h264 @ 0x55d342beebc0] ...`. They must not reach users (ASLR).
 _ADDRESSES: Final = re.compile(r" ?@? ?0x[0-9a-fA-F]{6,}")
 OUTPUT_MAX_BYTES: Final = 1024 * 1024
 LINE_MAX_BYTES: Final = 64 * 1024
-_LAST_WORDS_BYTES: Final = 4096
+_ERRORS_MAX_BYTES: Final = 4096
 _COPY_BYTES: Final = 1024 * 1024
 _READ_BYTES: Final = 64 * 1024
-# Nothing of ours: no credentials, no addresses. The path is the system's own default.
+# Nothing of the worker's environment: no credentials, no addresses. PATH is the system's default.
 _ENVIRONMENT: Final = {"PATH": os.defpath, "LANG": "C.UTF-8"}
-# Who the programs run as where the worker is root: Debian's policy reserves it, so that nothing else is this user's.
-_ANOTHER_USER: Final = 65533
-# Programs and their libraries. What may be written is the folder alone.
+# User of the programs if the worker is root. Debian's policy reserves this id, so that it owns nothing else.
+_SANDBOX_USER_ID: Final = 65533
+# Programs and their libraries. Only the working folder is writable.
 _READABLE: Final = (
     *("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/opt", "/nix/store", "/gnu/store"),
     *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/sys/devices/system/cpu"),
     *("/dev/zero", "/dev/random", "/dev/urandom"),
     *(sys.prefix, sys.base_prefix, str(Path(__file__).parents[1])),
 )
-_CANNOT_RUN: Final = frozenset({limits.CANNOT_RUN, 127})  # the second is the dynamic linker's word (ld.so(8))
+_CANNOT_RUN: Final = frozenset({limits.CANNOT_RUN, 127})  # the second comes from the dynamic linker (ld.so(8))
 _PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 
 class BoundsExceeded(BadInput):
-    """The program needed more than it may use, or crashed."""
+    """The program exceeded its limits, or crashed."""
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a program may use: address space, CPU seconds, seconds by the clock, and the size of a file it writes."""
+    """Limits of a program: address space, CPU seconds, wall-clock seconds, and size of each file that it writes."""
 
     memory_mib: int
     cpu_s: int
@@ -59,7 +59,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def workplace(stream: BinaryIO, *, name: str) -> Iterator[Path]:
-    """A temporary folder that holds all of `stream` as a file `name`; gives the file."""
+    """Copy `stream` to a file `name` in a temporary folder; the context yields the file's path."""
     with tempfile.TemporaryDirectory(prefix="resultstore-") as folder:
         path = Path(folder) / name
         with path.open("wb") as file:
@@ -67,48 +67,50 @@ def workplace(stream: BinaryIO, *, name: str) -> Iterator[Path]:
         yield path
 
 
-def run(command: Sequence[str], *, folder: Path, bounds: Bounds, heard: Callable[[bytes], None] | None = None) -> bytes:
-    """Return what the program printed, at most a MiB of it.
+def run(
+    command: Sequence[str], *, folder: Path, bounds: Bounds, on_line: Callable[[bytes], None] | None = None
+) -> bytes:
+    """Run a program in the sandbox, and return the first MiB of its output.
 
     Args:
-        command: the program's path and its arguments.
-        folder: where it runs, and the only place where it may write: a folder for this alone, without folders in it.
-            Where the worker is root, the folder and its files are given to the user that the program runs as.
-        bounds: what it may use.
-        heard: is told each line as it comes, without its end, and at most 64 KiB of it.
+        command: path of the program and its arguments.
+        folder: working folder, and the only place that is writable. It must have no subfolders, and no other use.
+            If the worker is root, the folder and its files are given to the user that the program runs as.
+        bounds: limits of the program.
+        on_line: receives each line of output at once, without its line end, and at most 64 KiB of it.
 
-    Raises BadInput, with the program's last words, when it fails; BoundsExceeded when it crashes or needs more than it
-    may use.
+    Raises BadInput, with the program's last error line, if it fails. Raises BoundsExceeded if it crashes or exceeds
+    its limits.
     """
-    user = _ANOTHER_USER if os.geteuid() == 0 and _runs_as_another_user(command[0]) else 0
-    said, code = _ended(command, folder=folder, bounds=bounds, heard=heard, user=user)
+    user = _SANDBOX_USER_ID if os.geteuid() == 0 and _runs_as_sandbox_user(command[0]) else 0
+    output, code = _run_bounded(command, folder=folder, bounds=bounds, on_line=on_line, user=user)
     if code == 0:
-        return bytes(said.printed)
+        return bytes(output.printed)
     if why := _over(code, bounds):
         raise BoundsExceeded(f"it cannot be read ({why}); send another file")
-    raise BadInput(f"it cannot be read ({said.last_words() or f'exit code {code}'}); send another file")
+    raise BadInput(f"it cannot be read ({output.last_error() or f'exit code {code}'}); send another file")
 
 
 def check_made(path: Path, *, max_bytes: int) -> None:
-    """Raise BadInput unless a program has made a plain file here, of at most `max_bytes`.
+    """Raise BadInput unless `path` is a plain file of at most `max_bytes`.
 
-    A program that was taken over could make a link to a file of the worker's instead, and have that stored.
+    A compromised program could create a link to one of the worker's files, which would then be stored.
     """
     try:
         made = path.lstat()
     except FileNotFoundError as error:
-        raise BadInput("nothing was made of it: it is damaged or cut short; send the whole file") from error
+        raise BadInput("it gave no output: it is damaged or cut short; send the whole file") from error
     if not stat.S_ISREG(made.st_mode) or made.st_nlink != 1 or made.st_size > max_bytes:
-        raise BadInput("what was made of it is no plain file, or too large; send another file")
+        raise BadInput("its output is no plain file, or too large; send another file")
 
 
 def python(program: str, *arguments: str) -> list[str]:
-    """The command line of one of our own programs that is a single file."""
+    """Return the command line that runs a single-file Python program."""
     return [sys.executable, "-I", program, *arguments]
 
 
 def installed(name: str) -> str:
-    """The path of a program of this machine. Raises Misconfigured when it is not installed."""
+    """Return the path of an installed program. Raises Misconfigured if it is not installed."""
     found = shutil.which(name)
     if found is None:
         raise Misconfigured(f"{name} is not installed where this worker runs: apt-get install {name}")
@@ -116,9 +118,9 @@ def installed(name: str) -> str:
 
 
 def hide_this_process() -> None:
-    """Keep other processes of this user out of this one's memory and environment, and so of its children's.
+    """Keep other processes of this user from reading the memory and environment of this one and of its children.
 
-    `/proc/<pid>/environ`, `/proc/<pid>/mem` and ptrace(2) are root's alone afterwards, and it leaves no core dump.
+    Afterwards only root can use `/proc/<pid>/environ`, `/proc/<pid>/mem` and ptrace(2), and no core dump is written.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "prctl"):  # Linux
@@ -126,20 +128,20 @@ def hide_this_process() -> None:
 
 
 @cache
-def _runs_as_another_user(program: str) -> bool:
-    """Whether that user may read what the program is made of; under /root, for one, nobody else may."""
-    ours = program == sys.executable
-    command = [program, *(("-I", "-c", "import pypdfium2") if ours else ("-version",))]
+def _runs_as_sandbox_user(program: str) -> bool:
+    """Return whether the other user may read the program's files; under /root, for example, it may not."""
+    is_python = program == sys.executable
+    command = [program, *(("-I", "-c", "import pypdfium2") if is_python else ("-version",))]
     bounds = Bounds(memory_mib=1024, cpu_s=20, wall_s=60)
     with tempfile.TemporaryDirectory(prefix="resultstore-") as folder:
-        _, code = _ended(command, folder=Path(folder), bounds=bounds, heard=None, user=_ANOTHER_USER)
-    return code == 0 if ours else code not in _CANNOT_RUN
+        _, code = _run_bounded(command, folder=Path(folder), bounds=bounds, on_line=None, user=_SANDBOX_USER_ID)
+    return code == 0 if is_python else code not in _CANNOT_RUN
 
 
-def _ended(
-    command: Sequence[str], *, folder: Path, bounds: Bounds, heard: Callable[[bytes], None] | None, user: int
+def _run_bounded(
+    command: Sequence[str], *, folder: Path, bounds: Bounds, on_line: Callable[[bytes], None] | None, user: int
 ) -> "tuple[_CapturedOutput, int | None]":
-    """Return what it said and its exit code (subprocess), which is None when it took too long."""
+    """Run the program; return its output and its exit code (subprocess), which is None after a timeout."""
     for path in (folder, *folder.iterdir()) if user else ():
         os.chown(path, user, user, follow_symlinks=False)
     fence = {
@@ -151,7 +153,7 @@ def _ended(
         "writable": [str(folder), os.devnull],
     }
     argv = [sys.executable, "-I", "-S", limits.__file__, msgspec.json.encode(fence).decode(), *command]
-    with subprocess.Popen(  # noqa: S603 - no shell; an untrusted client's words are never among the options
+    with subprocess.Popen(  # noqa: S603 - no shell; nothing that a client sent is among the options
         argv,
         cwd=folder,
         env=_ENVIRONMENT,
@@ -160,30 +162,30 @@ def _ended(
         stderr=subprocess.PIPE,
         start_new_session=True,
     ) as process:
-        said = _CapturedOutput(heard)
+        output = _CapturedOutput(on_line)
         try:
-            in_time = said.read(process, wall_s=bounds.wall_s)
+            in_time = output.read(process, wall_s=bounds.wall_s)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
-    return said, code if in_time else None
+    return output, code if in_time else None
 
 
 class _CapturedOutput:
-    """What a program prints, and the last of its complaints, in bounded memory however much it is."""
+    """Output of a program and the end of its error output, in bounded memory."""
 
-    def __init__(self, heard: Callable[[bytes], None] | None) -> None:
+    def __init__(self, on_line: Callable[[bytes], None] | None) -> None:
         self.printed = bytearray()
-        self._complaints = b""
-        self._heard = heard
+        self._errors = b""
+        self._on_line = on_line
         self._line = bytearray()
 
     def read(self, process: "subprocess.Popen[bytes]", *, wall_s: float) -> bool:
-        """Read to the end of both; return False when that took more than `wall_s`."""
+        """Read both pipes to their ends; return False if that takes more than `wall_s`."""
         ends = time.monotonic() + wall_s
         with selectors.DefaultSelector() as waiting:
-            for pipe, take in ((process.stdout, self._take_output), (process.stderr, self._take_complaint)):
+            for pipe, take in ((process.stdout, self._take_output), (process.stderr, self._take_errors)):
                 assert pipe is not None
                 waiting.register(pipe, selectors.EVENT_READ, take)
             while waiting.get_map() and (left_s := ends - time.monotonic()) > 0:
@@ -198,36 +200,36 @@ class _CapturedOutput:
             process.wait(max(0.0, ends - time.monotonic()))
         except subprocess.TimeoutExpired:
             return False
-        self._tell_line()
+        self._emit_line()
         return True
 
-    def last_words(self) -> str:
-        """The last line of what it complained of."""
-        text = _ADDRESSES.sub("", self._complaints.decode(errors="replace"))
+    def last_error(self) -> str:
+        """Return the last line of the error output."""
+        text = _ADDRESSES.sub("", self._errors.decode(errors="replace"))
         lines = [line for line in text.splitlines() if line.strip()]
         return " ".join(lines[-1].split())[:200] if lines else ""
 
     def _take_output(self, some: bytes) -> None:
         self.printed += some[: OUTPUT_MAX_BYTES - len(self.printed)]
-        if self._heard is None:
+        if self._on_line is None:
             return
         first, *others = some.split(b"\n")
         self._line += first[: LINE_MAX_BYTES - len(self._line)]
         for other in others:
-            self._tell_line()
+            self._emit_line()
             self._line += other[:LINE_MAX_BYTES]
 
-    def _take_complaint(self, some: bytes) -> None:
-        self._complaints = (self._complaints + some)[-_LAST_WORDS_BYTES:]
+    def _take_errors(self, some: bytes) -> None:
+        self._errors = (self._errors + some)[-_ERRORS_MAX_BYTES:]
 
-    def _tell_line(self) -> None:
-        if self._heard is not None and self._line:
-            self._heard(bytes(self._line))
+    def _emit_line(self) -> None:
+        if self._on_line is not None and self._line:
+            self._on_line(bytes(self._line))
         self._line.clear()
 
 
 def _over(code: int | None, bounds: Bounds) -> str:
-    """Why a program was ended; "" when it ended by itself."""
+    """Return why a program was killed; "" if it ended by itself."""
     if code is None:
         return f"it takes more than {bounds.wall_s:g} s"
     if code >= 0:

@@ -1,6 +1,6 @@
-"""Landlock: takes every file but the named ones from this process and all that it becomes (landlock(7)).
+"""Landlock: restricts this process and its successors to named files (landlock(7)).
 
-By ctypes, because neither Python nor a kept library calls it. Linux has it from 5.13 on, where it is switched on.
+It uses ctypes, because neither Python nor a maintained library calls it. Linux has it since 5.13, if enabled.
 """
 
 import ctypes
@@ -15,26 +15,26 @@ _ASK_FOR_VERSION = 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_FILE, _MAKE_FILE = 1, 1 << 1, 1 << 2, 1 << 3, 1 << 5, 1 << 8
 _TRUNCATE = 1 << 14
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
-# How many rights over files each version knows, from the first on; later versions know as many as the last.
+# Number of file rights of each version, from the first; later versions have as many as the last.
 _RIGHTS = (13, 14, 15, 15, 16)
 _NETWORK_FROM, _BIND_AND_CONNECT = 4, 0b11
 _SCOPES_FROM, _SOCKETS_AND_SIGNALS = 6, 0b11
 
 
 def version(libc: ctypes.CDLL) -> int:
-    """Return the version that the kernel offers; 0 where it offers none."""
+    """Return the kernel's version of Landlock; 0 if it has none."""
     return max(0, int(libc.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint(_ASK_FOR_VERSION))))
 
 
 def leave_only(libc: ctypes.CDLL, *, readable: Iterable[str], writable: Iterable[str]) -> bool:
-    """Leave these files and folders, TCP to nobody, and signals to nobody but itself. Return whether that holds.
+    """Allow only these files and folders, no TCP, and signals only to itself. Return whether the kernel enforces it.
 
     Args:
         libc: the C library.
-        readable: may be read and run.
-        writable: folders in which plain files may also be made, written and removed, and files that may be written.
+        readable: files and folders that may be read and run.
+        writable: folders in which plain files may also be created, written and removed, and files that may be written.
 
-    The process must have given up gaining rights (`PR_SET_NO_NEW_PRIVS`). What does not exist is passed over.
+    `PR_SET_NO_NEW_PRIVS` must be set before. Paths that do not exist are ignored.
     """
     known = version(libc)
     if not known:
@@ -43,7 +43,7 @@ def leave_only(libc: ctypes.CDLL, *, readable: Iterable[str], writable: Iterable
     network = _BIND_AND_CONNECT if known >= _NETWORK_FROM else 0
     scopes = _SOCKETS_AND_SIGNALS if known >= _SCOPES_FROM else 0
     wanted = struct.pack("QQQ", rights, network, scopes)
-    # An older kernel takes a longer structure where what it does not know is 0.
+    # An older kernel accepts a longer structure if the fields that it does not know are 0.
     rules = libc.syscall(_CREATE, wanted, ctypes.c_size_t(len(wanted)), ctypes.c_uint(0))
     if rules < 0:
         return False

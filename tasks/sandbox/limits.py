@@ -1,6 +1,6 @@
-"""Limits: a program that takes what it can from its process, then becomes another: `limits.py FENCE COMMAND...`.
+"""Program that restricts its own process, then executes a command in it: `limits.py FENCE COMMAND...`.
 
-FENCE is JSON: `memory_mib`, `cpu_s`, `written_mib`, `user` (0: stay who it is), `readable` and `writable` (paths).
+FENCE is JSON: `memory_mib`, `cpu_s`, `written_mib`, `user` (0: keep the current one), `readable` and `writable` paths.
 """
 
 import ctypes
@@ -10,8 +10,8 @@ import resource
 import signal
 import sys
 
-# Only the standard library can be imported (`python -I -S`), and what stands beside this file.
-sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120 - its start counts
+# Only the standard library and this package can be imported (`python -I -S`).
+sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120 - pathlib would slow its start
 
 from tasks.sandbox import landlock, seccomp
 
@@ -24,7 +24,7 @@ MAX_CAPABILITIES = 64
 
 
 def main() -> None:
-    """Take network, user, limits, files and system calls, then the command's place."""
+    """Drop network, user, files and system calls, set resource limits, then execute the command."""
     fence, command = json.loads(sys.argv[1]), sys.argv[2:]
     libc = ctypes.CDLL(None)
     if hasattr(libc, "unshare"):  # Linux
@@ -32,11 +32,11 @@ def main() -> None:
         leave_the_network(libc)
         landlock.leave_only(libc, readable=fence["readable"], writable=fence["writable"])
         give_up_rights(libc, user=fence["user"])
-        # A worker that is killed takes its decoder with it.
+        # The decoder is killed together with its worker.
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     for kind, soft, hard in (
         (resource.RLIMIT_AS, fence["memory_mib"] * MIB, fence["memory_mib"] * MIB),
-        # The softer one ends it by a signal that says why.
+        # The soft limit ends it with a signal that names the reason.
         (resource.RLIMIT_CPU, fence["cpu_s"], fence["cpu_s"] + 1),
         (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
         (resource.RLIMIT_FSIZE, fence["written_mib"] * MIB, fence["written_mib"] * MIB),
@@ -46,25 +46,25 @@ def main() -> None:
     if hasattr(libc, "unshare"):
         seccomp.forbid(libc)
     try:
-        os.execv(command[0], command)  # noqa: S606 - no shell, and the command is ours
+        os.execv(command[0], command)  # noqa: S606 - no shell, and a trusted command
     except OSError as error:
         print(f"{command[0]} cannot be run: {error.strerror}", file=sys.stderr)  # noqa: T201 - this is its answer
         sys.exit(CANNOT_RUN)
 
 
 def leave_the_network(libc: ctypes.CDLL) -> bool:
-    """Return whether this process has a network of its own from now on, with nothing in it.
+    """Move this process into an empty network namespace. Return whether the kernel allowed it.
 
-    The kernel allows it to root, and to others together with users of their own (user_namespaces(7)); where it refuses
-    both, as in a container whose profile forbids it, the process goes on with the machine's network.
+    The kernel allows it to root, and to other users together with a user namespace (user_namespaces(7)). If it refuses
+    both, as in a container whose profile forbids it, the process keeps the machine's network.
     """
     return not libc.unshare(CLONE_NEWNET) or not libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)
 
 
 def give_up_rights(libc: ctypes.CDLL, *, user: int) -> None:
-    """Give up root's rights (capabilities(7)), and become `user` unless that is 0."""
+    """Drop all capabilities (capabilities(7)), and become `user` unless that is 0."""
     for capability in range(MAX_CAPABILITIES):
-        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # what the command would have by being run as root
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # otherwise a command that runs as root has them
     if user:
         os.setgroups([])
         os.setresgid(user, user, user)

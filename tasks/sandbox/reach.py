@@ -1,6 +1,6 @@
-"""Reach: a program that tries what it should not be able to do, and prints what it could: `reach.py FILE PORT PID`.
+"""Program that tries what the sandbox should forbid, and prints what succeeded: `reach.py FILE PORT PID`.
 
-Run as a decoder is run (tasks/sandbox/fences.py), it says of what the kernel of this machine keeps decoders.
+`tasks/sandbox/fences.py` runs it like a decoder, to find out what this machine's kernel forbids.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Print the names of what could be done, as JSON."""
+    """Print the names of the actions that succeeded, as JSON."""
     file, port, pid = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     tries: Mapping[str, Callable[[], object]] = {
         "network": lambda: socket.create_connection(("127.0.0.1", port), timeout=5),

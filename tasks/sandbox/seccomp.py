@@ -1,7 +1,7 @@
-"""Seccomp: takes system calls from this process and all that it becomes (seccomp(2)).
+"""Seccomp: forbids system calls to this process and its successors (seccomp(2)).
 
-By ctypes, because neither Python nor a kept library does it: sockets, other processes' memory and signals, new
-processes, mounts, and what holes in the kernel were found in most.
+It forbids sockets, other processes' memory and signals, new processes, mounts, and the calls with the most known
+kernel vulnerabilities. It uses ctypes, because neither Python nor a maintained library does it.
 """
 
 import ctypes
@@ -61,7 +61,7 @@ _FORBIDDEN = {
     "fsconfig": (431, 431),
     "fsmount": (432, 432),
     "mount_setattr": (442, 442),
-    # Landlock leaves what is said of a file, its mode and times, to its user.
+    # Landlock does not restrict changes of a file's mode, owner, times and attributes.
     "chmod": (90, None),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
@@ -83,28 +83,28 @@ _FORBIDDEN = {
     "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265),
 }
-# Only on this process itself: 0 is another word for it in prlimit64.
+# Allowed on this process itself only; prlimit64 also accepts 0 for it.
 _ON_ITSELF = {"kill": (62, 129), "tgkill": (234, 131), "prlimit64": (302, 261)}
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 
 
 def forbid(libc: ctypes.CDLL) -> bool:
-    """Let these calls fail with EPERM from now on. Return whether that holds.
+    """Make these calls fail with EPERM from now on. Return whether the kernel enforces it.
 
-    The process must have given up gaining rights (`PR_SET_NO_NEW_PRIVS`). Threads may still be started.
+    `PR_SET_NO_NEW_PRIVS` must be set before. Threads may still be started.
     """
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         return False
     program = _program(_ARCHITECTURES[machine], list(_ARCHITECTURES).index(machine), own_pid=os.getpid())
     steps = ctypes.create_string_buffer(b"".join(program))
-    # struct sock_fprog: the count, and where the steps are.
+    # struct sock_fprog: number and address of the steps.
     described = struct.pack("HP", len(program), ctypes.addressof(steps))
     return not int(libc.prctl(_SET_SECCOMP, ctypes.c_ulong(_FILTER), ctypes.c_char_p(described), 0, 0))
 
 
 def _program(architecture: int, column: int, *, own_pid: int) -> list[bytes]:
-    """The filter in classic BPF: 8 bytes a step."""
+    """Return the filter in classic BPF: 8 bytes for each step."""
     forbidden, absent = _ERROR | errno.EPERM, _ERROR | errno.ENOSYS
     steps = [
         _step(_LOAD, _ARCHITECTURE_AT),
@@ -117,10 +117,10 @@ def _program(architecture: int, column: int, *, own_pid: int) -> list[bytes]:
     for numbers in _FORBIDDEN.values():
         if (number := numbers[column]) is not None:
             steps += [_step(_IF_EQUAL, number, otherwise=1), _step(_RETURN, forbidden)]
-    # With this answer the C library starts its threads by clone, whose flags can be looked at.
+    # After ENOSYS the C library starts threads with clone, whose flags a filter can check.
     steps += [_step(_IF_EQUAL, _CLONE3[column], otherwise=1), _step(_RETURN, absent)]
     for name, numbers in _ON_ITSELF.items():
-        # Past the loading of the argument, what is compared with it, and the two answers.
+        # `otherwise=5` skips the argument's load, both comparisons and both answers.
         steps += [
             _step(_IF_EQUAL, numbers[column], otherwise=5),
             _step(_LOAD, _FIRST_ARGUMENT_AT),
@@ -139,5 +139,5 @@ def _program(architecture: int, column: int, *, own_pid: int) -> list[bytes]:
 
 
 def _step(code: int, value: int, *, then: int = 0, otherwise: int = 0) -> bytes:
-    """One struct sock_filter; `then` and `otherwise` are how many steps a jump leaves out."""
+    """Return a struct sock_filter; `then` and `otherwise` are the numbers of steps that a jump skips."""
     return struct.pack("HBBI", code, then, otherwise, value)

@@ -34,7 +34,7 @@ def store_as_parquet(
     metadata: dict[str, str | int | float | bool | None] = {"compression": "zstd", **table.notes()}
     with store.writer(name=name, media_type="application/vnd.apache.parquet", metadata=metadata) as sink:
         written = write_parquet(table, sink, report=report)
-        # The Artifact takes its metadata when the block ends: the counts are known only now.
+        # The Artifact reads its metadata at the end of the block: the counts are known only now.
         metadata.update(msgspec.structs.asdict(written))
     return sink.artifact
 

@@ -1,1 +1,1 @@
-"""Posters and previews of videos, by ffmpeg."""
+"""Posters and previews of videos, made by ffmpeg in the sandbox."""

@@ -1,4 +1,4 @@
-"""Ffprobe: what is in a video, as its header says and as players show it."""
+"""Facts of a video from its header, read by ffprobe in the sandbox."""
 
 import re
 from fractions import Fraction
@@ -14,12 +14,12 @@ MAX_DURATION_S: Final = 4 * 3600
 MAX_PIXELS: Final = 8192 * 4352
 MAX_STREAMS: Final = 64
 MAX_PLAYED_STREAMS: Final = 16
-"""Of pictures and sound. Films carry more than that of subtitles, which are not read."""
+"""Limit of video and audio streams. Films may have more subtitle streams, which are not read."""
 MAX_FRAMES_PER_S: Final = 240
 _LOOK: Final = Bounds(memory_mib=1024, cpu_s=15, wall_s=30, written_mib=1)
 _READ_THROUGH: Final = Bounds(memory_mib=1024, cpu_s=120, wall_s=240, written_mib=1)
 
-# By the names of their codecs: the decoders that may read them.
+# Codec names, and the decoders that may read them.
 PICTURES: Final = {
     "h264": "h264",
     "hevc": "hevc",
@@ -53,8 +53,8 @@ SOUNDS: Final = {
     **{name: name for name in ("pcm_u8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be")},
     **{name: name for name in ("pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be")},
 }
-# An HLS playlist or an ffconcat script that calls itself .mp4 would open other files and addresses: only these
-# containers are read, and only from files; and no decoder but these is given a byte of the tracks.
+# An HLS playlist or an ffconcat script that is named .mp4 would open other files and URLs. So only these containers are
+# read, only from files, and only these decoders read tracks.
 SAFELY: Final = (
     "-protocol_whitelist",
     "file,pipe",
@@ -73,7 +73,7 @@ _HD_WIDTH, _HD_HEIGHT = 1280, 576
 
 
 class Colors(msgspec.Struct, frozen=True, kw_only=True):
-    """How the numbers of a picture are meant: the names of ITU-T H.273, as ffmpeg writes them."""
+    """Colour space of a video, in ffmpeg's names of ITU-T H.273."""
 
     matrix: str
     transfer: str
@@ -91,7 +91,7 @@ class Colors(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Video(msgspec.Struct, frozen=True, kw_only=True):
-    """What a video is. Its width and height are those that players show: upright, with square pixels."""
+    """Facts of a video. Width and height are as players show it: upright, with square pixels."""
 
     width: int
     height: int
@@ -102,7 +102,7 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
     colors: Colors
 
     def facts(self) -> dict[str, int | float | str]:
-        """What is told to people."""
+        """Return the facts that go into the metadata of the outputs."""
         return {"width": self.width, "height": self.height, "duration_s": self.duration_s, "codec": self.codec}
 
 
@@ -139,9 +139,9 @@ class _ProbeOutput(msgspec.Struct, frozen=True):
 
 
 def probe(path: Path) -> Video:
-    """Return what is in the file. No frame is decoded beyond what the header needs.
+    """Return the facts of the video. No frame is decoded beyond what the header needs.
 
-    Raises BadInput for what is no video, or over a cap.
+    Raises BadInput if it is no video, or over a limit.
     """
     found = _found(path)
     pictures = [one for one in found.streams if one.codec_type == "video" and not one.disposition.attached_pic]
@@ -168,8 +168,8 @@ def probe(path: Path) -> Video:
 
 
 def _found(path: Path) -> _ProbeOutput:
-    # ffprobe opens a decoder for every stream and ends where one is not on the list: here all may be opened (without
-    # one byte of a track), while the list holds for what reads the first frames. `-map` leaves the others alone later.
+    # ffprobe opens a decoder for every stream and fails if one is not on the list. So here all may be opened, without
+    # a byte of a track, while the list applies to those that read frames. Later, `-map` excludes the other streams.
     every = _every_decoder(path.parent)
     opened = [word for kind in "vasdt" for word in (f"-codec_whitelist:{kind}", every)]
     asked = ("-v", "error", *SAFELY, *opened, "-show_entries", _ENTRIES, "-of", "json")
@@ -186,7 +186,7 @@ def _every_decoder(folder: Path) -> str:
 
 
 def _shown_size(stream: _Stream) -> tuple[int, int]:
-    """Its size with square pixels, turned as its display matrix says."""
+    """Return its size with square pixels, rotated by its display matrix."""
     wide, _, high = stream.sample_aspect_ratio.partition(":")
     ratio = Fraction(int(wide), int(high)) if wide.isdecimal() and high.isdecimal() and int(high) else Fraction(0)
     width = round(stream.width * (ratio or 1))
@@ -195,17 +195,17 @@ def _shown_size(stream: _Stream) -> tuple[int, int]:
 
 
 def _colors(stream: _Stream) -> Colors:
-    """What the stream says of its colours; where it says nothing, what players take it for."""
+    """Return the colours that the stream names, or those that players assume."""
     high = stream.color_transfer in _HIGH
     usual = "bt2020nc" if high else "bt709" if _is_hd(stream) else "smpte170m"
     return Colors(
-        matrix=_said(stream.color_space) or usual,
-        transfer=_said(stream.color_transfer) or "bt709",
-        primaries=_said(stream.color_primaries) or ("bt2020" if high else "bt709"),
+        matrix=_known_or_empty(stream.color_space) or usual,
+        transfer=_known_or_empty(stream.color_transfer) or "bt709",
+        primaries=_known_or_empty(stream.color_primaries) or ("bt2020" if high else "bt709"),
     )
 
 
-def _said(name: str) -> str:
+def _known_or_empty(name: str) -> str:
     return "" if name in {"unknown", "unspecified", "reserved", "N/A"} else name
 
 
@@ -213,13 +213,13 @@ def _is_hd(stream: _Stream) -> bool:
     return stream.width >= _HD_WIDTH or stream.height > _HD_HEIGHT
 
 
-def _checked_duration_s(said: str, path: Path, picture: _Stream) -> float:
+def _checked_duration_s(header: str, path: Path, picture: _Stream) -> float:
     try:
-        duration_s = float(said)
+        duration_s = float(header)
     except ValueError:
         duration_s = 0.0
     if not duration_s > 0:
-        # What a browser records has no length in its header, for it was written before that was known.
+        # The header of a browser's recording has no length: it was written before the length was known.
         duration_s = _read_through_s(path, picture=picture.index) or 1 / (_frames_per_s(picture) or 25)
     if duration_s > MAX_DURATION_S:
         raise BadInput(f"it has {duration_s:,.0f} seconds; send a video within {MAX_DURATION_S // 3600} hours and 8K")
@@ -227,18 +227,18 @@ def _checked_duration_s(said: str, path: Path, picture: _Stream) -> float:
 
 
 def _read_through_s(path: Path, *, picture: int) -> float:
-    """The length by the packets, of which none is decoded."""
+    """Return the length in seconds from the packets, without decoding them."""
     where = ("-i", path.name, "-map", f"0:{picture}", "-c", "copy", "-progress", "pipe:1", "-f", "null", "-")
     lasted_us = 0
 
-    def heard(line: bytes) -> None:
+    def on_line(line: bytes) -> None:
         nonlocal lasted_us
         name, _, value = line.decode(errors="replace").strip().partition("=")
         if name == "out_time_us" and value.isdecimal():
             lasted_us = max(lasted_us, int(value))
 
     command = [installed("ffmpeg"), "-v", "error", "-nostdin", *SAFELY, *where]
-    run(command, folder=path.parent, bounds=_READ_THROUGH, heard=heard)
+    run(command, folder=path.parent, bounds=_READ_THROUGH, on_line=on_line)
     return lasted_us / 1_000_000
 
 

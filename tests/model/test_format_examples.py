@@ -1,4 +1,4 @@
-"""Format: docs/format.md is enough to read a store, and its examples are what the code writes."""
+"""Format: docs/format.md suffices to read a store, and its examples match the code."""
 
 import base64
 import hashlib
@@ -138,7 +138,7 @@ def reader_of(store, root: Path) -> Reader:
 @pytest.mark.parametrize("result_id", ["7f3a", "naïve/id", "x" * 64, "x" * 65])
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("content", [b"", b"hello\n", CONTENT])
-def test_what_is_written_is_read_from_the_specification_alone(store, tmp_path, result_id, compress, content):
+def test_specification_suffices_to_read_a_store(store, tmp_path, result_id, compress, content):
     store.put(content, id=result_id, name="one", compress=compress, metadata=FACTS)
 
     reader = reader_of(store, tmp_path)
@@ -153,14 +153,14 @@ def test_what_is_written_is_read_from_the_specification_alone(store, tmp_path, r
 
 
 @pytest.mark.parametrize("value", [None, b"", b'"text"', "ü".encode(), b"\xff\0", b"v" * MIB])
-def test_a_value_is_read_wherever_the_writer_put_it(store, tmp_path, value):
+def test_value_is_read_from_every_place(store, tmp_path, value):
     store.seal(Attempt("7f3a"), value=value)
 
     reader = reader_of(store, tmp_path)
     assert reader.value(reader.seal("7f3a")) == value
 
 
-def test_a_long_list_is_read_from_the_blobs_that_it_was_moved_into(store, tmp_path):
+def test_long_list_is_read_from_its_blobs(store, tmp_path):
     attempt = Attempt("7f3a")
     with running(attempt):
         for number in range(600):
@@ -174,7 +174,7 @@ def test_a_long_list_is_read_from_the_blobs_that_it_was_moved_into(store, tmp_pa
         assert reader.content(found, artifact, start=0, size_bytes=100) == b"part %d" % number
 
 
-def test_a_damaged_block_a_changed_seal_and_a_deleted_result_are_not_read(store, tmp_path):
+def test_damaged_changed_and_deleted_results_are_refused(store, tmp_path):
     artifact = store.put(CONTENT, id="7f3a", name="one")
     reader = reader_of(store, tmp_path)
     found = reader.seal("7f3a")
@@ -193,7 +193,7 @@ def test_a_damaged_block_a_changed_seal_and_a_deleted_result_are_not_read(store,
 
 
 def examples(kind: str) -> list[tuple[str, str]]:
-    """What stands behind the kind in the fence, and the block."""
+    """Return the words after the kind in the opening fence, and the block."""
     found = re.findall(rf"^```\w+ {kind} ?(\S*)\n(.*?)\n```$", SPECIFICATION, re.MULTILINE | re.DOTALL)
     assert found
     return found
@@ -204,7 +204,7 @@ def hex_of(text: str) -> bytes:
 
 
 @pytest.mark.parametrize(("result_id", "document"), examples("seal"))
-def test_the_seals_that_are_shown_are_what_the_code_reads_and_writes(result_id, document):
+def test_shown_seals_match_the_code(result_id, document):
     macs = macs_of(document)
     read = seal.decode(document.encode(), macs, id=result_id)
 
@@ -215,13 +215,13 @@ def macs_of(document: str) -> Macs:
     return Macs(SECRET.encode() if "hmac" in document else b"")
 
 
-def test_the_artifact_that_is_shown_has_the_mac_that_the_page_describes(tmp_path):
+def test_shown_artifact_has_the_described_mac(tmp_path):
     (tmp_path / "layout.json").write_text('{"format":1}')
     [artifact] = json.loads(examples("seal")[0][1])["artifacts"]
     assert artifact["mac"] == Reader(tmp_path, SECRET).mac(artifact)
 
 
-def test_the_seal_that_is_shown_says_what_stands_beside_it():
+def test_shown_seal_matches_its_description():
     seals = (seal.decode(text.encode(), macs_of(text), id=one) for one, text in examples("seal")[:3])
     by_id = {read.id: read for read in seals}
 
@@ -246,7 +246,7 @@ def test_the_layout_marker_is_what_set_up_writes():
     assert layout_marker.encode(ours, Macs(SECRET.encode())).decode() == document
 
 
-def test_the_keys_that_are_shown_are_those_of_the_layout():
+def test_shown_keys_match_the_layout():
     rows = re.findall(r"^\| `([^`]+)` \| `(\w\w)` \| `(seals/[^`]+)` \|$", SPECIFICATION, re.MULTILINE)
     assert len(rows) == 3
     for result_id, shard, key in rows:
@@ -258,7 +258,7 @@ def test_the_retention_classes_are_those_of_the_layout():
     assert re.findall(r"`(\w+)`", line) == list(layout.RETENTION_S)
 
 
-def test_the_digest_table_that_is_shown_is_that_of_its_bytes():
+def test_shown_digest_table_matches_its_bytes():
     [(_, table)] = examples("table")
     meter = Meter([b"a" * MIB, b"b" * (MIB // 2)])
     assert sum(len(piece) for piece in meter) == MIB * 3 // 2
@@ -277,7 +277,7 @@ def test_the_frames_that_are_shown_hold_their_content():
     assert zstandard.ZstdDecompressor().stream_reader(stored, read_across_frames=True).read() == b"hello\n"
 
 
-def test_the_record_and_the_event_that_are_shown_are_what_the_code_writes():
+def test_shown_record_and_event_match_the_code():
     [shown] = re.findall(r"in 36 bytes:\n\n```\n(.*?)```", SPECIFICATION, re.DOTALL)
     stored = b"".join(hex_of(line[:30]) for line in shown.splitlines())
     result = Result(id="7f3a", state=State.SUCCESS, value=b"4", task="tasks.add", created_at=1.5, started_at=2.0)
@@ -289,6 +289,6 @@ def test_the_record_and_the_event_that_are_shown_are_what_the_code_writes():
     assert record.decode_event(event) == Event("7f3a", "PROGRESS", Progress(3, 10, "page 3"))
 
 
-def test_the_codes_of_the_states_are_those_of_the_records():
+def test_shown_state_codes_match_the_records():
     rows = re.findall(r"^\| (\d+) \| ([A-Z]+) \|$", SPECIFICATION, re.MULTILINE)
     assert {state: int(code) for code, state in rows} == record.CODE_OF_STATE

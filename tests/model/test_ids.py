@@ -1,4 +1,4 @@
-"""Ids: the plain text of an id, in whatever type a caller keeps it."""
+"""Ids: plain text from every type that callers use."""
 
 import uuid
 from enum import Enum, StrEnum

@@ -1,4 +1,4 @@
-"""Mac: what it binds."""
+"""MACs: valid only for their purpose, parts and key."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from resultstore.model.errors import BadReference
 from resultstore.model.mac import Macs
 
 
-def test_a_mac_agrees_with_what_it_was_made_of():
+def test_mac_is_valid_for_its_parts():
     macs = Macs(b"secret")
 
     assert macs.agrees(macs.sign("artifact", "id", "kéy"), "artifact", "id", "kéy")
@@ -22,7 +22,7 @@ def test_a_mac_agrees_with_what_it_was_made_of():
         ("artifact", ("id",)),
     ],
 )
-def test_a_mac_is_none_of_another_purpose_or_of_other_parts(purpose, parts):
+def test_mac_is_invalid_for_other_purpose_or_parts(purpose, parts):
     macs = Macs(b"secret")
 
     assert not macs.agrees(macs.sign("artifact", "id", "key"), purpose, *parts)
@@ -32,7 +32,7 @@ def test_another_key_makes_another_mac():
     assert not Macs(b"other").agrees(Macs(b"secret").sign("artifact", "id"), "artifact", "id")
 
 
-def test_without_a_key_nothing_is_signed_and_nothing_agrees():
+def test_without_a_key_no_mac_is_valid():
     none = Macs(b"")
 
     with pytest.raises(BadReference, match="RESULTSTORE_SECRET_KEY"):
@@ -41,5 +41,5 @@ def test_without_a_key_nothing_is_signed_and_nothing_agrees():
     assert not none.agrees("", "artifact", "id")
 
 
-def test_a_mac_that_is_no_ascii_is_refused_not_an_error():
+def test_mac_that_is_not_ascii_is_invalid():
     assert not Macs(b"secret").agrees("é", "artifact", "id")

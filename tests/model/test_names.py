@@ -1,4 +1,4 @@
-"""Names that people see: every script keeps its characters, and nothing disguises an ending."""
+"""Names: every script keeps its characters, and no name disguises its suffix."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Inputs and a yardstick for the shipped tasks."""
+"""Inputs for the shipped tasks, and a measurement of their cost."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tasks import samples
 
 REPOSITORY = Path(__file__).parents[2]
 
-# Runs a body in a process of its own and says what it cost: growth of the peak over what stood after the imports.
+# Runs code in its own process and prints its cost; memory is the growth of the peak after the imports.
 _YARDSTICK = """
 import json, resource, time
 {imports}

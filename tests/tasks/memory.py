@@ -1,4 +1,4 @@
-"""Memory: the costliest input that each task takes, and what it may cost: the table in docs/security.md."""
+"""Most expensive input of each task, and its memory limit in the table of docs/security.md."""
 
 import re
 from pathlib import Path
@@ -270,9 +270,9 @@ def bounds_mib() -> dict[str, int]:
 
 
 def body(cases: dict[str, Case]) -> str:
-    """Code for the yardstick that runs the cases: `said` tells of each what came of it, and its growth in MiB.
+    """Return the code that runs the cases; `said` maps each to its outcome and its growth in MiB.
 
-    What an input was made with and an earlier case left behind is given back first: it would hide what the next costs.
+    Memory of the input's creation and of earlier cases is released first: it would hide the cost of the next case.
     """
     return _EACH.format(cases=[(name, case.given, case.act) for name, case in cases.items()])
 
@@ -290,7 +290,7 @@ for name, given, act in {cases!r}:
     pyarrow.default_memory_pool().release_unused()
     ctypes.CDLL(None).malloc_trim(0)
     with open("/proc/self/clear_refs", "w") as marks:
-        marks.write("5")  # proc(5): the peak begins again where the process stands now
+        marks.write("5")  # proc(5): the peak starts again at the current size
     base_mib = status_mib("VmRSS")
     try:
         outcome = eval(act)

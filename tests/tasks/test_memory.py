@@ -1,11 +1,11 @@
-"""Memory: what no task takes is refused before it costs; tables at their caps cost what docs/security.md says."""
+"""Memory: refused inputs cost little; tables at their limits cost what docs/security.md says."""
 
 from tests.tasks.memory import REFUSED, TABLES, TAKEN, body, bounds_mib
 
 REFUSED_MAX_MIB = 64
 
 
-def test_tables_over_a_cap_are_refused_before_they_cost(measured):
+def test_tables_over_a_cap_cost_little(measured):
     said = measured(TABLES, body(REFUSED), timeout_s=500)["said"]
 
     assert said.keys() == REFUSED.keys()

@@ -121,7 +121,7 @@ def test_a_table_becomes_a_report(app, store):
     assert (cover.metadata["role"], cover.metadata["pages"]) == ("cover", 8)
 
 
-def test_a_table_becomes_a_model_and_its_folds_are_told_while_it_is_fitted(app, store):
+def test_training_gives_a_model_and_reports_folds(app, store):
     source = store.put(samples.wine().content, name="wine.csv")
     task_id = str(uuid.uuid4())
 
@@ -139,7 +139,7 @@ def test_a_table_becomes_a_model_and_its_folds_are_told_while_it_is_fitted(app, 
     assert set(loaded.classes_) == {"class_0", "class_1", "class_2"}
 
 
-def test_a_phones_film_becomes_a_poster_and_a_preview(app, store, tmp_path):
+def test_phone_video_gives_poster_and_preview(app, store, tmp_path):
     flat = film(tmp_path / "flat.3gp", bars(320, 180), *X264, *BT709, "-f", "3gp", matrix="bt709")
     upright = turned(flat.read_bytes(), (0, 1, -1, 0))
     source = store.put(upright, name="holiday.3gp")
@@ -164,7 +164,7 @@ def test_a_table_becomes_parquet(app, store):
     assert pq.read_table(io.BytesIO(fetched(store, table))).num_rows == 1797
 
 
-def test_an_example_needs_no_file_and_makes_what_the_same_work_makes_of_one(app, store):
+def test_example_gives_the_same_without_upload(app, store):
     source = store.put(samples.wine().content, name="wine.csv")
     report = app.send_task("pdf.report", (source,), {"title": "The same"}).get(timeout=60)
 
@@ -188,7 +188,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", [*BAD, "bomb.png"])
-def test_bad_input_fails_with_which_and_why_and_nothing_is_sealed(app, store, bomb, name):
+def test_bad_input_fails_with_reason_and_no_seal(app, store, bomb, name):
     task, content, reason = BAD.get(name, ("images.resize", bomb, "3,600 megapixels"))
     source = store.put(content, name=name)
 
@@ -204,21 +204,21 @@ def test_bad_input_fails_with_which_and_why_and_nothing_is_sealed(app, store, bo
     assert not list(store.blobs.list(f"blobs/30d/{layout.shard(sent.id)}/{sent.id}/"))
 
 
-def test_a_target_that_is_not_there_fails_with_the_columns_that_are(app, store):
+def test_unknown_target_fails_with_existing_columns(app, store):
     source = store.put(b"x,y\n" + b"1,2\n" * 9, name="xy.csv")
 
     with pytest.raises(BadInput, match=r"'xy.csv' of .*: it has no column 'z' to predict; its columns are: x, y"):
         app.send_task("models.train", (source,), {"target": "z"}).get(timeout=60)
 
 
-def test_an_unknown_argument_fails_with_the_ones_that_are_known(app, store):
+def test_unknown_argument_fails_with_allowed_ones(app, store):
     source = store.put(CHINA, name="china.jpg")
 
     with pytest.raises(BadInput, match="'size': Unexpected keyword argument; it takes: source, widths, format"):
         app.send_task("images.resize", (source,), {"size": 3}).get(timeout=60)
 
 
-def test_libvips_is_loaded_in_the_children_and_never_in_the_parent_that_forks_them(app, store, worker):
+def test_libvips_is_loaded_in_children_only(app, store, worker):
     app.send_task("images.resize", (store.put(CHINA, name="china.jpg"),)).get(timeout=60)
     children = [int(pid) for pid in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()]
 

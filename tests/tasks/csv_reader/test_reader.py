@@ -1,4 +1,4 @@
-"""Reader: what Python's csv module and polars read from a table is what the tasks read."""
+"""Reader: the same cells as Python's csv module and polars read."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Reader: values that other readers change without notice arrive as they are, or the table is refused."""
+"""Reader: values that other readers silently change are kept, or the table is refused."""
 
 import io
 
@@ -130,7 +130,7 @@ def test_western_text_is_read_and_told(text):
         ("Café", "mac_roman"),
     ],
 )
-def test_old_code_pages_are_not_taken_for_western_text(text, encoding):
+def test_old_code_pages_are_not_western_text(text, encoding):
     with pytest.raises(BadInput, match="name its encoding"):
         read(f"name,n\n{text},1\n".encode(encoding))
 

@@ -1,4 +1,4 @@
-"""Covers: the first page of a PDF as its readers show it, by the colours of known places."""
+"""Covers: the first page of a PDF as viewers show it, checked by the colours of known places."""
 
 import re
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_a_turned_page_is_upright(tmp_path, turned):
 
 
 @pytest.mark.parametrize("turned", [0, 90])
-def test_what_is_kept_of_a_page_of_a_mile_is_its_top(tmp_path, turned):
+def test_cover_of_very_long_page_shows_its_top(tmp_path, turned):
     size = (100, 900) if not turned else (900, 100)
     picture, cover = draw_cover(quarters(tmp_path / "document.pdf", *size, turned=turned), width=100)
 

@@ -1,4 +1,4 @@
-"""Picture_kinds: pictures as phones, browsers and cameras write them, judged by Pillow and by their own numbers."""
+"""Formats: pictures of phones, browsers and cameras, checked with Pillow and their own numbers."""
 
 import io
 import re
@@ -63,7 +63,7 @@ def test_every_orientation_is_put_upright(kind, orientation):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_picture_too_high_for_a_format_is_made_narrower(format):
+def test_picture_too_high_for_format_becomes_narrower(format):
     content = encoded(Image.new("RGB", (40, 20_000), "white"), "PNG")
 
     copies = list(vips.copies(io.BytesIO(content), [40, 20], format=format))
@@ -74,10 +74,10 @@ def test_a_picture_too_high_for_a_format_is_made_narrower(format):
     assert (copies[0].width, copies[0].height) == (20, 10_000)
 
 
-def test_a_copy_has_never_more_than_its_format_holds():
+def test_copy_never_exceeds_limits_of_its_format():
     for max_side in (16_383, 16_384):
         for size in ((1, 60_000), (7, 16_390), (1280, 20_000)):
-            assert max(max(one) for one in formats.planned(size, [9, 1280], max_side=max_side)) <= max_side
+            assert max(max(one) for one in formats.plan_sizes(size, [9, 1280], max_side=max_side)) <= max_side
 
 
 def with_brands(content: bytes, major: bytes, *others: bytes) -> bytes:
@@ -88,7 +88,7 @@ def with_brands(content: bytes, major: bytes, *others: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("major", [b"mif1", b"msf1", b"avif"])
-def test_an_avif_is_known_by_any_of_its_brands(major):
+def test_avif_is_recognized_by_every_brand(major):
     content = with_brands(encoded(bars(140, 40), "AVIF"), major, b"mif1", b"avif")
 
     (copy,) = made(content, 140, format="jpeg")
@@ -105,7 +105,7 @@ def test_a_heic_is_named_whatever_its_first_brand():
 
 @pytest.mark.parametrize("missing", [1, 2])
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_jpeg_that_lacks_only_its_end_marker_is_whole(china, missing, format):
+def test_jpeg_without_end_marker_is_accepted(china, missing, format):
     whole = made(china, 320, 80, format=format)
 
     cut = made(china[:-missing], 320, 80, format=format)
@@ -114,7 +114,7 @@ def test_a_jpeg_that_lacks_only_its_end_marker_is_whole(china, missing, format):
 
 
 @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"restart_marker_rows": 1}, {"restart_marker_blocks": 3}])
-def test_a_jpeg_that_lacks_more_than_its_end_marker_is_refused(china, options):
+def test_truncated_jpeg_is_refused(china, options):
     whole = encoded(Image.open(io.BytesIO(china)).resize((160, 107)), "JPEG", **{"quality": 85, **options})
     restarts = [one.start() for one in re.finditer(rb"\xff[\xd0-\xd7]", whole)]
     ends = {*range(len(whole) - 30, len(whole) - 2), *(at + more for at in restarts[-9:] for more in (0, 1, 2))}
@@ -123,7 +123,7 @@ def test_a_jpeg_that_lacks_more_than_its_end_marker_is_refused(china, options):
             made(whole[:end], 100, format="jpeg")
 
 
-def test_a_progressive_jpeg_without_its_last_scans_is_refused(china):
+def test_progressive_jpeg_without_last_scans_is_refused(china):
     whole = encoded(Image.open(io.BytesIO(china)), "JPEG", quality=90, progressive=True)
     assert made(whole, 100, format="jpeg")
 
@@ -148,7 +148,7 @@ def with_cicp(content: bytes, primaries: int, transfer: int) -> bytes:
 
 @pytest.mark.parametrize("kind", ["AVIF", "PNG"])
 @pytest.mark.parametrize("curve", ["pq", "hlg"])
-def test_a_picture_of_high_dynamic_range_is_not_grey(kind, curve):
+def test_high_dynamic_range_picture_is_not_grey(kind, curve):
     broad = linear(bars(280, 80)) @ TO_2020.T
     numbers = pq(broad * 203) if curve == "pq" else hlg(broad * 0.265)
     content = with_cicp(encoded(numbers, kind), 9, {"pq": 16, "hlg": 18}[curve])
@@ -177,7 +177,7 @@ def test_a_broad_range_of_colours_becomes_srgb():
             assert off(colors(copy)) <= 3 * NEAR, (kind, made_of)  # 8 bits are coarse for the weakest colour
 
 
-def test_a_picture_of_high_dynamic_range_keeps_alpha_and_orientation():
+def test_high_dynamic_range_keeps_alpha_and_orientation():
     exif = Image.Exif()
     exif[0x0112] = 6
     numbers = np.round(pq(linear(corners(240, 160)) @ TO_2020.T * 203) * 255).astype(np.uint8)
@@ -195,7 +195,7 @@ def test_a_picture_of_high_dynamic_range_keeps_alpha_and_orientation():
     assert max(red[1:3]) < 60
 
 
-def test_a_grey_picture_of_high_dynamic_range_is_made():
+def test_grey_high_dynamic_range_picture_is_converted():
     numbers = np.round(pq(linear(np.full((40, 60), 0.5)) * 203) * 255).astype(np.uint8)
     content = with_cicp(encoded(Image.fromarray(numbers), "PNG"), 9, 16)
 
@@ -214,7 +214,7 @@ def test_what_says_nothing_unusual_keeps_its_numbers(kind):
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "PNG"])
-def test_words_on_colours_that_are_cut_or_absurd_do_no_harm(kind):
+def test_damaged_colour_metadata_is_harmless(kind):
     content = with_cicp(encoded(bars(28, 8), kind), 9, 16)
     at = content.index(b"nclx" if kind == "AVIF" else b"cICP")
     for cut in (at - 6, at + 1, at + 5):

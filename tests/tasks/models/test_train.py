@@ -1,4 +1,4 @@
-"""Train: a real classifier, kept in files that hold no code."""
+"""Training: a real classifier, stored in files without code."""
 
 import io
 import json
@@ -24,7 +24,7 @@ def learned(content: bytes, target: str, kind: str = "logistic", report=lambda *
 
 
 @pytest.mark.parametrize("kind", ["logistic", "forest"])
-def test_a_model_that_is_loaded_again_says_what_the_fitted_one_said(wine, kind):
+def test_loaded_model_predicts_as_the_trained_one(wine, kind):
     given, trained = learned(wine, "cultivar", kind)
 
     loaded = skops.io.loads(models.as_skops(trained), trusted=TRUSTED[kind])
@@ -34,7 +34,7 @@ def test_a_model_that_is_loaded_again_says_what_the_fitted_one_said(wine, kind):
 
 
 @pytest.mark.parametrize("sample", [samples.wine(), samples.digits()], ids=["wine", "digits"])
-def test_it_does_well_on_rows_that_it_has_not_seen(sample):
+def test_model_predicts_unseen_rows_well(sample):
     target = sample.content.partition(b"\n")[0].decode().split(",")[-1]
 
     _, trained = learned(sample.content, target)
@@ -104,12 +104,12 @@ ROWS = "".join(f"{n},{n % 3},{'ab'[n % 2]}\n" for n in range(40))
         ("x,y,c\n" + ROWS + "1,1,z\n", "c", "the class 'z' of 'c' has 1 rows; give each class 4"),
         ("x,y,c\n" + ROWS.replace("7,1,b", "7,inf,b"), "c", "the column 'y' has a NaN or an infinity"),
         ("x,y,c\n" + ROWS.replace("7,1,b", "7,-1e308,b"), "c", "the column 'y' has numbers over 1e\\+100"),
-        ("c\na\nb\n", "c", "no column beside 'c'"),
+        ("c\na\nb\n", "c", "no column but 'c'"),
         ("x,c\n", "c", "a header and no rows"),
         ("", "c", "it is empty"),
     ],
 )
-def test_a_table_that_cannot_be_learned_from_is_refused_with_the_reason(table, target, reason):
+def test_unusable_table_is_refused_with_the_reason(table, target, reason):
     with pytest.raises(BadInput, match=reason):
         learned(table.encode(), target)
 

@@ -1,4 +1,4 @@
-"""Report: a designed PDF that says what the table says, whatever the table holds."""
+"""Report: a PDF with the contents of any table."""
 
 import io
 
@@ -33,7 +33,7 @@ def pages_of(document: bytes) -> list[str]:
         return [page.get_textpage().get_text_bounded() for page in opened]
 
 
-def test_a_real_table_becomes_a_report_of_eight_pages(wine):
+def test_wine_table_gives_eight_pages(wine):
     told: list[tuple[float, float, str]] = []
     pages = pages_of(written(wine, report=lambda *step: told.append(step)))
 
@@ -46,7 +46,7 @@ def test_a_real_table_becomes_a_report_of_eight_pages(wine):
         assert label in pages[0]
 
 
-def test_every_row_is_there_and_the_head_is_repeated(wine):
+def test_every_row_is_printed_under_repeated_headers(wine):
     pages = pages_of(written(wine))[4:]
 
     lines = [line for page in pages for line in page.splitlines()]
@@ -66,7 +66,7 @@ def test_the_figures_are_the_tables_own():
     assert "2990" in text  # its minimum
 
 
-def test_contents_link_to_sections_and_the_viewer_gets_an_outline(wine):
+def test_contents_and_outline_link_to_sections(wine):
     with pypdfium2.PdfDocument(written(wine)) as opened:
         outline = [(mark.get_title(), mark.get_dest().get_index()) for mark in opened.get_toc()]
         title = opened.get_metadata_value("Title")
@@ -79,7 +79,7 @@ def test_the_same_table_makes_the_same_bytes(wine):
     assert written(wine) == written(wine)
 
 
-def test_markup_in_cells_names_and_title_is_printed_as_it_stands():
+def test_markup_in_texts_is_printed_literally():
     hostile = '<para><b onclick="x">&lt;img src="file:///etc/passwd"/></para>'
     quoted = hostile.replace('"', '""')
     content = f'"{quoted}",n\n"{quoted}",1\nplain,2\n'.encode()
@@ -90,7 +90,7 @@ def test_markup_in_cells_names_and_title_is_printed_as_it_stands():
     assert "root:" not in " ".join(pages)
 
 
-def test_text_in_any_script_or_none_makes_a_report():
+def test_text_in_any_script_gives_a_report():
     words = ["Ж\u0301\u0443к", "Ωmega", "日本語", "עברית", "😀", "a\tb", "\u202egnp.exe", "x" * 5000, "", "\u2011"]
     content = "word,värde\n" + "".join(f'"{word}",{n}.5\n' for n, word in enumerate(words))
 
@@ -103,7 +103,7 @@ def test_text_in_any_script_or_none_makes_a_report():
     assert "…" in text
 
 
-def test_what_controls_the_direction_of_text_is_not_printed():
+def test_direction_marks_are_not_printed():
     assert printable("invoice\u202egnp.exe\tnow\0") == "invoice gnp.exe now "
 
 
@@ -125,7 +125,7 @@ def test_odd_tables_make_a_report_too(content):
     assert len(pages_of(written(content))) >= 3
 
 
-def test_a_table_too_wide_for_the_page_goes_on_with_its_next_columns():
+def test_wide_table_continues_with_its_next_columns():
     names = [f"measurement_{n}" for n in range(40)]
     content = ",".join(names) + "\n" + "".join(",".join(str(n * m) for n in range(40)) + "\n" for m in range(60))
 
@@ -157,12 +157,12 @@ def test_a_table_over_a_cap_is_refused(monkeypatch, wine, caps, reason):
     ("content", "reason"),
     [(b"", "it is empty"), (b"a,b\n", "a header and no rows"), (b"a\0b", "binary"), (b"a,b\n1,2,3\n", "row 2 has 3")],
 )
-def test_what_is_no_table_is_refused_with_the_reason(content, reason):
+def test_invalid_table_is_refused_with_the_reason(content, reason):
     with pytest.raises(BadInput, match=reason):
         written(content)
 
 
-def test_the_longest_table_that_is_taken_costs_bounded_time_and_memory(measured):
+def test_largest_table_costs_bounded_time_and_memory(measured):
     imports = """
 import io
 from tasks.report import task as pdf
@@ -203,7 +203,7 @@ def test_identifiers_longer_than_int64_make_a_report():
     assert "12345678901234567891" in pages[-1]
 
 
-def test_the_cover_says_what_was_read_otherwise_or_is_missing():
+def test_cover_lists_guessed_encoding_and_missing_characters():
     table = "city,n,m\n東京,1,2\n\u0627\u0644,2\n"
     western = "name,n\nMüller,1\nMeier,2\n".encode("latin-1")
 
@@ -217,7 +217,7 @@ def test_the_cover_says_what_was_read_otherwise_or_is_missing():
 
 
 @pytest.mark.parametrize("number", ["1.7e308", "5e-324", "9007199254740993"])
-def test_numbers_at_the_ends_of_float64_make_a_report(number):
+def test_extreme_float64_numbers_give_a_report(number):
     content = f"x,y\n{number},1\n-{number},2\n0,3\n".encode()
 
     assert len(pages_of(written(content))) >= 3

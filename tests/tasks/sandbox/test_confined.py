@@ -1,4 +1,4 @@
-"""Confined: what reads an untrusted file is bounded, knows nothing of ours, and takes nobody with it."""
+"""Sandbox: a program that reads an untrusted file has limits, no secrets, and cannot harm other processes."""
 
 import os
 import socket
@@ -81,7 +81,7 @@ lines = []
 POUR = """
 code = "import os\\nfor _ in range(700): os.write({pipe}, b'x' * (1 << 20))\\n{end}"
 try:
-    confined.run([{python!r}, "-I", "-c", code], folder=Path({folder!r}), bounds=bounds, heard=lines.append)
+    confined.run([{python!r}, "-I", "-c", code], folder=Path({folder!r}), bounds=bounds, on_line=lines.append)
 except BadInput as reason:
     said = str(reason)
 else:
@@ -94,7 +94,7 @@ else:
     [(1, "", f"[{64 * 1024}]"), (2, "raise SystemExit('no more')", "it cannot be read (no more); send another file")],
     ids=["output", "complaints"],
 )
-def test_700_mib_without_a_line_end_are_not_kept(measured, tmp_path, pipe, end, told):
+def test_endless_output_line_is_not_kept(measured, tmp_path, pipe, end, told):
     end = end.replace("'no more'", "'\\\\nno more'")
     spent = measured(FLOOD, POUR.format(pipe=pipe, end=end, python=sys.executable, folder=str(tmp_path)))
 
@@ -103,12 +103,12 @@ def test_700_mib_without_a_line_end_are_not_kept(measured, tmp_path, pipe, end, 
 
 
 def test_each_line_is_told_once_and_whole(tmp_path):
-    heard: list[bytes] = []
+    lines: list[bytes] = []
     code = "import sys, time\nfor n in range(3):\n print('line', n, flush=True); time.sleep(0.05)\nprint('end', end='')"
 
-    run([sys.executable, "-I", "-c", code], folder=tmp_path, bounds=WIDE, heard=heard.append)
+    run([sys.executable, "-I", "-c", code], folder=tmp_path, bounds=WIDE, on_line=lines.append)
 
-    assert heard == [b"line 0", b"line 1", b"line 2", b"end"]
+    assert lines == [b"line 0", b"line 1", b"line 2", b"end"]
 
 
 def test_no_file_stays_behind(tmp_path):
@@ -146,7 +146,7 @@ def test_it_reaches_nobody_not_even_this_machine(tmp_path, family):
             run(command, folder=tmp_path, bounds=WIDE)
 
 
-def test_it_can_write_where_it_works_and_gains_no_rights(python, tmp_path):
+def test_program_writes_its_folder_without_new_privileges(python, tmp_path):
     python("open('made', 'w').write('a picture')")
 
     assert (tmp_path / "made").read_text() == "a picture"

@@ -1,4 +1,4 @@
-"""Fences: a decoder that was taken over reaches nothing of the worker's, or the worker says at its start what."""
+"""Sandbox: a compromised decoder reaches nothing of the worker, or the worker logs what at its start."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ def tried(tmp_path):
 
 
 def test_a_decoder_reaches_nothing_here():
-    assert fences.reached() == frozenset()
+    assert fences.probe_access() == frozenset()
 
 
 TRIES = {
@@ -54,7 +54,7 @@ TRIES = {
     "users": "open('/etc/passwd').read()",
     "the folder above": "import os; os.listdir('..')",
     "ending the worker": "import os; os.kill({pid}, 0)",
-    "ending everybody": "import os; os.kill(-1, 0)",
+    "ending every process": "import os; os.kill(-1, 0)",
     "its limits": "import resource; resource.prlimit({pid}, resource.RLIMIT_CPU)",
     "a process": "import os; os.fork()",
     "a program": "import os; os.posix_spawn('/bin/true', ['true'], {{}})",
@@ -88,14 +88,14 @@ def test_a_decoder_may_use(tried, what):
     assert tried(ALLOWED[what]) == "done"
 
 
-def test_it_runs_as_another_user_where_the_worker_is_root(tmp_path):
+def test_program_of_root_runs_as_another_user(tmp_path):
     found = run(["/usr/bin/id", "-u"], folder=tmp_path, bounds=BOUNDS)
 
     assert found == (b"65533\n" if os.geteuid() == 0 else f"{os.geteuid()}\n".encode())
     assert tmp_path.stat().st_uid == int(found)
 
 
-def test_roots_rights_are_gone_where_its_files_are_roots_alone(tmp_path):
+def test_root_loses_capabilities_if_files_are_roots(tmp_path):
     code = "import ctypes\nprint([ctypes.CDLL(None).prctl(23, one, 0, 0, 0) for one in range(40)])"  # PR_CAPBSET_READ
 
     found = json.loads(run([sys.executable, "-I", "-c", code], folder=tmp_path, bounds=BOUNDS))
@@ -140,11 +140,11 @@ with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "document.pdf"
     canvas = Canvas(str(path)); canvas.drawString(50, 50, "x"); canvas.showPage(); canvas.save()
     pages = draw_cover(path, width=100)[1].pages if {pages} else 1
-    print(json.dumps([pages, sorted(fences.reached())]))
+    print(json.dumps([pages, sorted(fences.probe_access())]))
 """
 
 
-def reached(what: str, *, user: int = 0, python: str = sys.executable) -> list[str]:
+def probe_access(what: str, *, user: int = 0, python: str = sys.executable) -> list[str]:
     """What a decoder of a worker reaches that runs without these, and makes its covers all the same."""
     program = WITHOUT.format(what=what) + WORKER.format(user=user, pages=python == sys.executable)
     program = program.replace("from tasks import app", f"sys.executable = {python!r}\nfrom tasks import app", 1)
@@ -168,7 +168,7 @@ def reached(what: str, *, user: int = 0, python: str = sys.executable) -> list[s
     ],
 )
 def test_a_worker_goes_on_without(what, left):
-    assert set(reached(what)) == left
+    assert set(probe_access(what)) == left
 
 
 def others_python() -> str:
@@ -181,10 +181,10 @@ def others_python() -> str:
 
 
 @pytest.mark.parametrize(("what", "left"), [("", set()), ("landlock", {"files", "writing"})])
-def test_a_worker_without_the_rights_of_root_is_closed_too(what, left):
+def test_sandbox_holds_without_root_capabilities(what, left):
     user = STRANGER if os.geteuid() == 0 else 0
 
-    assert set(reached(what, user=user, python=others_python())) == left
+    assert set(probe_access(what, user=user, python=others_python())) == left
 
 
 READS = """
@@ -225,8 +225,8 @@ def test_a_worker_hides_its_environment(sent, found):
 
 
 @pytest.mark.parametrize("name", ["network", "files", "writing", "memory", "signals", "processes"])
-def test_a_worker_says_at_its_start_what_decoders_reach(monkeypatch, caplog, name):
-    monkeypatch.setattr(fences, "reached", lambda: frozenset({name}))
+def test_worker_logs_what_decoders_reach(monkeypatch, caplog, name):
+    monkeypatch.setattr(fences, "probe_access", lambda: frozenset({name}))
     caplog.set_level(logging.WARNING)  # a worker inside this process may have raised it
 
     worker_ready.send(sender=None)
@@ -244,11 +244,11 @@ def test_a_worker_says_nothing_where_they_reach_nothing(caplog):
     assert not [one for one in caplog.records if one.name == "tasks.sandbox.fences"]
 
 
-def test_a_worker_starts_where_no_decoder_can_be_run(monkeypatch, caplog):
+def test_worker_starts_if_no_decoder_runs(monkeypatch, caplog):
     def refused() -> frozenset[str]:
         raise BadInput("it cannot be run")
 
-    monkeypatch.setattr(fences, "reached", refused)
+    monkeypatch.setattr(fences, "probe_access", refused)
 
     worker_ready.send(sender=None)
 

@@ -1,4 +1,4 @@
-"""Convert: CSV becomes Parquet in one pass, or is refused by row and column."""
+"""Conversion: CSV becomes Parquet, or is refused with row and column."""
 
 import io
 import os
@@ -46,7 +46,7 @@ def test_every_cell_of_a_real_table_arrives(wine):
         assert table[name].to_pylist() == [kind(line[n]) for line in lines[1:]]
 
 
-def test_rows_come_in_groups_and_progress_is_told_in_bytes(monkeypatch):
+def test_row_groups_are_reported_in_bytes(monkeypatch):
     monkeypatch.setattr(chunks, "BLOCK_BYTES", 10_000)
     monkeypatch.setattr(tables, "ROW_GROUP_BYTES", 30_000)
     content = b"n,word\n" + b"".join(b"%d,w%d\n" % (n, n) for n in range(10_000))
@@ -68,11 +68,11 @@ def test_the_delimiter_is_found(delimiter):
     assert converted(f"a{delimiter}b\n1{delimiter}x\n".encode()).to_pydict() == {"a": [1], "b": ["x"]}
 
 
-def test_a_byte_order_mark_quotes_and_line_breaks_in_cells_are_understood():
+def test_byte_order_mark_quotes_and_newlines_are_read():
     assert converted('\ufeffa,b\r\n1,"x,\n""y"""\r\n'.encode()).to_pydict() == {"a": [1], "b": ['x,\n"y"']}
 
 
-def test_a_column_that_is_empty_at_first_takes_whatever_comes(monkeypatch):
+def test_column_empty_at_first_accepts_any_type(monkeypatch):
     monkeypatch.setattr(chunks, "BLOCK_BYTES", 200)
     content = b"n,note\n" + b"1,\n" * 200 + b"2,late\n"
 
@@ -89,7 +89,7 @@ def test_a_type_is_one_that_fits_every_row(monkeypatch):
     assert table["v"].to_pylist()[-2:] == [5.0, 1.5]
 
 
-def test_a_cell_that_does_not_fit_a_wanted_type_is_named():
+def test_cell_of_wrong_type_is_named():
     content = b"n,zip\n" + b"1,10115\n" * 200 + b"2,SW1A\n"
 
     with pytest.raises(BadInput, match=r"row 202, column 'zip': 'SW1A' is no int64; .*types=\{'zip': 'string'\}"):
@@ -121,24 +121,24 @@ BODY = b"a,b\n" + b"1,2\n" * 500
         (b",".join(b"c%d" % n for n in range(10_001)) + b"\n", "10,001 columns, over the cap of 10,000"),
     ],
 )
-def test_what_is_no_table_is_refused_with_the_reason(content, reason):
+def test_invalid_table_is_refused_with_the_reason(content, reason):
     with pytest.raises(BadInput, match=reason):
         converted(content)
 
 
-def test_a_quote_that_is_never_closed_does_not_swallow_the_rest(monkeypatch):
+def test_unclosed_quote_is_refused(monkeypatch):
     monkeypatch.setattr(chunks, "BLOCK_BYTES", 4096)
 
     with pytest.raises(BadInput, match="a quote is not closed"):
         converted(BODY + b'1,"2\n' + BODY * 10)
 
 
-def test_a_type_for_a_column_that_is_not_there_is_refused():
+def test_type_of_missing_column_is_refused():
     with pytest.raises(BadInput, match="'c', which does not exist; there are: a, b"):
         converted(BODY, types={"c": "string"})
 
 
-def test_a_store_that_fails_in_the_middle_is_not_taken_for_a_damaged_table():
+def test_store_error_is_not_a_damaged_table():
     class Failing(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             if self.tell() > 1000:
@@ -149,7 +149,7 @@ def test_a_store_that_fails_in_the_middle_is_not_taken_for_a_damaged_table():
         tables.to_parquet(Failing(BODY * 3), Pipe())
 
 
-def test_a_table_of_200_mb_needs_no_more_memory_than_a_few_blocks(measured, tmp_path):
+def test_large_table_needs_memory_of_few_blocks(measured, tmp_path):
     block = "".join(f"{n},{n * 0.37:.4f},name {n % 977},2026-0{n % 9 + 1}-1{n % 9}\n" for n in range(100_000))
     path = tmp_path / "large.csv"
     with path.open("w") as out:

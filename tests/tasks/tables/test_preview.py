@@ -1,4 +1,4 @@
-"""Previews: what a page shows of a PDF, a video and a table; and what strangers send instead of them."""
+"""Previews of PDFs, videos and tables; hostile files are refused."""
 
 import io
 import subprocess
@@ -45,7 +45,7 @@ def pdf(path: Path, pages: int = 3, **options) -> Path:
     return path
 
 
-def test_the_cover_of_a_pdf_is_drawn_and_its_pages_are_counted(tmp_path):
+def test_pdf_gets_a_cover_and_page_count(tmp_path):
     picture, cover = draw_cover(pdf(tmp_path / "document.pdf"), width=600)
 
     image = Image.open(picture)
@@ -78,7 +78,7 @@ def test_what_is_no_pdf_is_refused(tmp_path, content, reason):
         draw_cover(path, width=600)
 
 
-def test_an_encrypted_pdf_and_one_cut_short_are_refused(tmp_path):
+def test_encrypted_and_truncated_pdfs_are_refused(tmp_path):
     secret = pdf(tmp_path / "secret.pdf", encrypt="a password")
     whole = pdf(tmp_path / "whole.pdf").read_bytes()
     cut = tmp_path / "cut.pdf"
@@ -90,14 +90,14 @@ def test_an_encrypted_pdf_and_one_cut_short_are_refused(tmp_path):
         draw_cover(cut, width=600)
 
 
-def test_a_pdf_of_too_many_pages_is_refused_before_a_page_is_drawn(tmp_path, monkeypatch):
+def test_pdf_of_too_many_pages_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("tasks.documents.task.MAX_PAGES", 2)
 
     with pytest.raises(BadInput, match="3 pages; the cap is 2"):
         draw_cover(pdf(tmp_path / "document.pdf"), width=600)
 
 
-def test_a_video_gets_a_poster_and_a_short_preview_and_tells_how_far_it_is(video):
+def test_video_gets_poster_preview_and_progress(video):
     told: list[float] = []
 
     seen = probe(video)
@@ -119,7 +119,7 @@ def test_a_preview_can_be_webm(video):
     assert probe(preview).codec == "vp8"
 
 
-def test_a_playlist_that_calls_itself_a_video_opens_nothing(tmp_path, clip):
+def test_playlist_named_as_video_opens_nothing(tmp_path, clip):
     other = tmp_path / "secret.mp4"
     other.write_bytes(clip.read_bytes())
     for name, content in (
@@ -134,7 +134,7 @@ def test_a_playlist_that_calls_itself_a_video_opens_nothing(tmp_path, clip):
             probe(path)
 
 
-def test_a_video_that_was_cut_short_or_says_absurd_things_is_refused(tmp_path, clip, monkeypatch):
+def test_truncated_or_absurd_video_is_refused(tmp_path, clip, monkeypatch):
     cut = tmp_path / "video"
     cut.write_bytes(clip.read_bytes()[:2000])
     with pytest.raises(BadInput):
@@ -145,7 +145,7 @@ def test_a_video_that_was_cut_short_or_says_absurd_things_is_refused(tmp_path, c
         probe(clip)
 
 
-def test_the_head_of_a_table_is_told_and_drawn(tmp_path, wine):
+def test_table_head_is_returned_and_drawn(tmp_path, wine):
     head = head_of(Table(io.BytesIO(wine), caps=CAPS))
     draw(head, tmp_path / "head.pdf")
     picture, cover = draw_cover(tmp_path / "head.pdf", width=960)

@@ -67,7 +67,7 @@ def test_the_bars_of_a_broadcaster_keep_their_colours(tmp_path):
 
 
 @pytest.mark.parametrize("curve", ["smpte2084", "arib-std-b67"])
-def test_a_film_of_high_dynamic_range_is_not_grey(tmp_path, curve):
+def test_high_dynamic_range_video_is_not_grey(tmp_path, curve):
     broad = linear(bars(320, 180)) @ TO_2020.T
     numbers = pq(broad * 203) if curve == "smpte2084" else hlg(broad * 0.265)  # its white: 75 % (ITU-R BT.2408)
     said = ("-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", curve)
@@ -80,7 +80,7 @@ def test_a_film_of_high_dynamic_range_is_not_grey(tmp_path, curve):
         assert found[~bright].max() < 48, (name, found)
 
 
-def test_a_broad_range_of_colours_becomes_the_usual_one(tmp_path):
+def test_wide_gamut_becomes_bt709(tmp_path):
     numbers = np.power(np.power(bars(320, 180), 2.4) @ TO_2020.T, 1 / 2.4)  # as screens show them (ITU-R BT.1886)
     said = ("-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", "bt2020-10")
     path = film(tmp_path / "video.mp4", numbers, *X265, *said, matrix="bt2020nc", bits=10)

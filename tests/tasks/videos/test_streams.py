@@ -1,4 +1,4 @@
-"""Video_streams: what else a film may hold, or lack, and what is made of it all the same."""
+"""Video streams: unusual and missing streams, and the previews that are made of them."""
 
 import subprocess
 
@@ -15,7 +15,7 @@ EXTRAS = {
     "srt in Matroska": ("mkv", (*TONE, "-i", "s.srt"), ("-c:a", "aac", "-c:s", "srt"), "aac"),
     "text in MP4": ("mp4", (*TONE, "-i", "s.srt"), ("-c:a", "aac", "-c:s", "mov_text"), "aac"),
     "24-bit sound": ("mov", TONE, ("-c:a", "pcm_s24le"), "aac"),
-    "sound that nobody reads here": ("mkv", TONE, ("-c:a", "wmav2"), None),
+    "sound of an unsupported codec": ("mkv", TONE, ("-c:a", "wmav2"), None),
     "a second sound": ("mkv", (*TONE, *TONE), ("-map", "1", "-map", "2", "-c:a:0", "wmav2", "-c:a:1", "aac"), "aac"),
     "a cover": ("mkv", ("-i", "cover.png"), ("-map", "1", "-c:v:1", "png", "-disposition:v:1", "attached_pic"), None),
 }
@@ -113,7 +113,7 @@ def test_a_film_of_one_frame_gets_pieces(tmp_path, coded):
         assert off(colors(picture)) <= NEAR
 
 
-def test_a_film_whose_sound_lasts_longer_gets_a_poster(tmp_path):
+def test_video_with_longer_sound_gets_a_poster(tmp_path):
     film(tmp_path / "plain.mp4", bars(320, 180), *X264, *BT709, matrix="bt709")
     path = tmp_path / "video.mp4"
     sound = ("-f", "lavfi", "-i", "sine=duration=60")
