@@ -1,1 +1,4 @@
-"""Doors: resultstore as the result backend of task queues. A door never imports another."""
+"""Backends: connect task queues (Celery, Dramatiq, taskiq) to a Store, one package each.
+
+What they share is in `capture`, `dispatch` and `model`; a backend never imports another, nor the gateway.
+"""

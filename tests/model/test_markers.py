@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from resultstore.model.artifact import Artifact
-from resultstore.model.markers import copy_items, mark, unmark
+from resultstore.model.markers import copy_items, mark, unmark, write_envelope
 from resultstore.model.spill import Spill
 
 KEY = "blobs/30d/aa/7f3a/" + "0" * 32 + ".0"
@@ -45,7 +45,13 @@ def test_value_without_references_stays_the_same_object():
 
 
 @pytest.mark.parametrize(
-    "value", [{"__type__": "datetime", "__value__": 1}, {"__type__": "resultstore.artifact/1"}, {"__type__": []}]
+    "value",
+    [
+        {"__type__": "datetime", "__value__": 1},
+        {"__type__": "resultstore.artifact/1"},
+        {"__type__": []},
+        {**write_envelope(ARTIFACT), "more": 1},
+    ],
 )
 def test_mapping_of_another_kind_stays(value):
     assert unmark([value]) == [value]
