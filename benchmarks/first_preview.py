@@ -23,7 +23,7 @@ from benchmarks.gateway import await_ready, free_port
 from benchmarks.measuring import Row, bucket, row
 from resultstore import Settings
 from resultstore.cli.serve import WORKER_ENVIRONMENT, worker_argv
-from resultstore.gateway.identity.token_file import TokenEntry, append, new_token, token_hash
+from resultstore.gateway.identity.token_file import TokenEntry, append_entry, new_token, token_hash
 from resultstore.ops.provision import provision
 from tasks.samples import photos
 
@@ -122,7 +122,7 @@ def following(url: str, token: str) -> Iterator[Seen]:
 def started(folder: Path) -> Iterator[tuple[str, str]]:
     """Run a gateway and a worker as `resultstore` does; the block gets the gateway's URL and a token."""
     token, port = new_token(), free_port()
-    append(folder / "tokens", TokenEntry(token_hash(token), "bench", frozenset({"read", "upload", "run"})))
+    append_entry(folder / "tokens", TokenEntry(token_hash(token), "bench", frozenset({"read", "upload", "run"})))
     url = f"http://127.0.0.1:{port}"
     with bucket() as name, (folder / "log").open("wb") as log:
         chosen = settings(name) | {"gateway_port": str(port), "auth_tokens_file": str(folder / "tokens")}

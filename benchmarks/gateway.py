@@ -20,7 +20,7 @@ import httpx
 
 from benchmarks.measuring import Row, medians, row
 from resultstore import Result, Settings, State, Store, connect
-from resultstore.gateway.identity.token_file import TokenEntry, append, new_token, token_hash
+from resultstore.gateway.identity.token_file import TokenEntry, append_entry, new_token, token_hash
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
 
@@ -89,7 +89,7 @@ async def request(port: int, token: str, paths: list[str], *, requests: int, sta
 def started(folder: Path) -> Iterator[tuple[subprocess.Popen, int, str]]:
     """Run `resultstore gateway` without workers; the block gets its process, port and a token."""
     token = new_token()
-    append(folder / "tokens", TokenEntry(token_hash(token), "bench", frozenset({"read"})))
+    append_entry(folder / "tokens", TokenEntry(token_hash(token), "bench", frozenset({"read"})))
     own = {"auth": "tokens", "auth_tokens_file": str(folder / "tokens"), "gateway_port": str(free_port())}
     chosen = settings() | own
     variables = {f"RESULTSTORE_{name.upper()}": value for name, value in chosen.items()}

@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 
 from benchmarks.measuring import Row, row
-from resultstore.gateway.identity.token_file import TokenEntry, append, new_token, token_hash
+from resultstore.gateway.identity.token_file import TokenEntry, append_entry, new_token, token_hash
 from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.result import Progress, Result
 
@@ -33,7 +33,7 @@ def run() -> list[Row]:
         prefix, tokens = f"bench-{uuid.uuid4().hex}:", Path(folder) / "tokens"
         secrets = {f"owner-{n}": new_token() for n in range(OWNERS)}
         for owner, token in secrets.items():
-            append(tokens, TokenEntry(sha256=token_hash(token), owner=owner, scopes=frozenset({"read"})))
+            append_entry(tokens, TokenEntry(sha256=token_hash(token), owner=owner, scopes=frozenset({"read"})))
         gateway = subprocess.Popen(
             [sys.executable, "-m", "resultstore.cli", "gateway", "--fd", str(at.fileno())],
             env=os.environ | settings(prefix, tokens),

@@ -10,9 +10,9 @@ from resultstore.cli.output import err, marked, out, print_json
 from resultstore.gateway.identity.token_file import (
     SCOPES,
     TokenEntry,
-    append,
-    checked_owner,
-    checked_scopes,
+    append_entry,
+    check_owner,
+    check_scopes,
     new_token,
     token_hash,
 )
@@ -45,8 +45,8 @@ def new(
 ) -> None:
     """Create a token, add its hash to the token file, and print the token. It is not shown again."""
     token = new_token()
-    grant = TokenEntry(token_hash(token), checked_owner(owner), checked_scopes(scopes), " ".join(note.split()))
-    append(_file(file), grant)
+    grant = TokenEntry(token_hash(token), check_owner(owner), check_scopes(scopes), " ".join(note.split()))
+    append_entry(_file(file), grant)
     if json:
         print_json({"token": token, "owner": grant.owner, "scopes": sorted(grant.scopes)})
     else:
@@ -64,7 +64,7 @@ def add(
     token = sys.stdin.read(MAX_TOKEN_CHARS).strip()
     if len(token) < MIN_TOKEN_CHARS:
         raise BadInput(f"a token of fewer than {MIN_TOKEN_CHARS} random characters can be guessed: use a longer one")
-    append(_file(file), TokenEntry(token_hash(token), checked_owner(owner), checked_scopes(scopes)))
+    append_entry(_file(file), TokenEntry(token_hash(token), check_owner(owner), check_scopes(scopes)))
     err().print(marked("[dim]token for {}; only its hash is stored, in {}[/]", owner, _file(file)), soft_wrap=True)
 
 

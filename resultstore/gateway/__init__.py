@@ -1,1 +1,4 @@
-"""The gateway: results by HTTP, and the signed bytes of a local store on a listener of their own."""
+"""The HTTP gateway: the API and page over one Store, and a second listener for the bytes of a local store.
+
+Nothing here imports a task-queue backend; work is started through `resultstore.dispatch`.
+"""

@@ -1,4 +1,4 @@
-"""App: the gateway's HTTP application over one Store."""
+"""`create_app`: composes the gateway's HTTP application over one Store."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -9,7 +9,6 @@ from fastapi import FastAPI
 from resultstore.dispatch.offers import NO_OFFERS, Offers
 from resultstore.dispatch.orders import Dispatcher
 from resultstore.gateway.background import BackgroundStarter, BackgroundThreads
-from resultstore.gateway.endings import describe_webhooks
 from resultstore.gateway.events.hub import Hub
 from resultstore.gateway.events.routes import EventRoutes
 from resultstore.gateway.health import HealthRoutes
@@ -20,7 +19,7 @@ from resultstore.gateway.middleware.host_guard import HostGuard, allowed_hosts, 
 from resultstore.gateway.middleware.loopback_only import LoopbackOnly
 from resultstore.gateway.middleware.path_prefix import PathPrefix, PathPrefixDetector
 from resultstore.gateway.middleware.write_guard import WriteGuard
-from resultstore.gateway.openapi import describe_problems
+from resultstore.gateway.openapi import describe_problems, describe_webhooks
 from resultstore.gateway.page import PageRoutes
 from resultstore.gateway.problems import install_problems
 from resultstore.gateway.quotas import Quotas
@@ -46,19 +45,20 @@ API_VERSION = "1"
 
 
 def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Offers = NO_OFFERS) -> FastAPI:
-    """Results of `store` as JSON, their Artifacts as redirects to presigned URLs, and health.
+    """Return the ASGI application that serves the Results of `store`, the page and the health checks.
 
-    It answers to loopback names and to the host of `gateway_url` only; with `RESULTSTORE_AUTH=open` it answers only
-    requests that come from this machine, whatever the server listens on. Its lifespan runs what finishes uploads and
-    sends webhooks; where the server runs no lifespan of it (below a mount), the first request starts that.
+    It accepts only loopback names and the host of `gateway_url` as `Host`. With `RESULTSTORE_AUTH=open` it answers only
+    requests from this machine, whatever address the server listens on. Its lifespan runs the background threads that
+    finish uploads and send webhooks. Where the server runs no lifespan for it (a mounted app), the first request
+    starts them.
 
     Args:
-        store: whose Results.
-        dispatcher: starts and cancels work; None leaves a gateway that only reads.
-        offers: the tasks that may be started.
+        store: holds the Results.
+        dispatcher: starts and cancels tasks; None makes the gateway read-only.
+        offers: the tasks that callers may start.
 
-    Raises Misconfigured when callers cannot be recognised as `RESULTSTORE_AUTH` says, and without the secret key that
-    a gateway for several callers needs.
+    Raises Misconfigured when the settings of `RESULTSTORE_AUTH` are incomplete, or without the secret key that
+    authenticated callers need.
     """
     check_key(store.settings)
     app = FastAPI(
@@ -67,32 +67,32 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
         docs_url=None,  # the interactive pages load scripts from a third party
         redoc_url=None,
         openapi_url="/v1/openapi.json",
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours is asked for: `tracing.py`, `metrics.py`
-        redirect_slashes=False,  # its Location would be made of the Host that the client names
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # `tracing.py` and `metrics.py` do this
+        redirect_slashes=False,  # its Location would contain the Host that the client sent
         lifespan=_lifespan,
     )
     app.state.store, app.state.dispatcher, app.state.offers = store, dispatcher, offers
     app.state.metrics = metrics = Metrics()
-    app.state.tracing = nullcontext()  # whoever composes the app may trace it; whoever serves it enters this
+    app.state.tracing = nullcontext()  # `serve` enters it; the CLI may replace it
     app.state.webhooks = webhooks = _webhooks(store, offers)
     app.state.prefix = prefix = PathPrefix(store.settings)
-    repeats = RetryFinder(store, offers)
-    app.state.views = views = ResultRenderer(repeats, prefix)
+    retry_finder = RetryFinder(store, offers)
+    app.state.views = views = ResultRenderer(retry_finder, prefix)
     app.state.hub = hub = Hub(store, views)  # closed when the server stops, so that streams end
     identities = identities_of(store.settings)
-    app.state.identities = identities  # where the dependency `needs` finds it
+    app.state.identities = identities  # read by the dependency `needs`
     quotas = Quotas(store.index, store.settings, counting=store.counting)
-    starting = TaskStarter(
-        store, dispatcher=dispatcher, offers=offers, quotas=quotas, webhooks=webhooks, repeats=repeats
+    starter = TaskStarter(
+        store, dispatcher=dispatcher, offers=offers, quotas=quotas, webhooks=webhooks, retry_finder=retry_finder
     )
-    results = ResultRoutes(store, starting=starting, quotas=quotas, views=views, prefix=prefix)
+    results = ResultRoutes(store, starter=starter, quotas=quotas, views=views, prefix=prefix)
     app.include_router(results.router())
     app.include_router(SessionRoutes(store, identities, offers).router())
-    app.include_router(TaskRoutes(starting, offers, views=views, prefix=prefix).router())
+    app.include_router(TaskRoutes(starter, offers, views=views, prefix=prefix).router())
     app.include_router(EventRoutes(store, hub, views, quotas=quotas).router())
     app.state.reconciler = None
     if dispatcher is not None and store.blobs is not None:
-        _take_uploads(app, store, dispatcher, offers=offers, quotas=quotas)
+        _add_uploads(app, store, dispatcher, offers=offers, quotas=quotas)
     app.state.background = BackgroundThreads(store, reconciler=app.state.reconciler, webhooks=webhooks, view=views.json)
     metrics.watch(hub, app.state.background, store.index)
     app.include_router(HealthRoutes(store, dispatcher).router())
@@ -100,12 +100,12 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     describe_webhooks(app)
     describe_problems(app)
     install_problems(app)
-    _guard(app, store, results, metrics=metrics)
+    _add_middleware(app, store, results, metrics=metrics)
     return app
 
 
 def _webhooks(store: Store, offers: Offers) -> Webhooks:
-    """Keeps where word of an end is to be sent: by the client, the offer, or the setting."""
+    """Return the webhooks, with the address of each offer and the default address of the settings."""
     known = offers.known if isinstance(offers, RegisteredOffers) else offers
     addresses = {task: offer.webhook_url for task, offer in known.items()}
     return Webhooks(store, addresses=addresses, default=store.settings.webhooks.url)
@@ -122,19 +122,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await to_thread.run_sync(app.state.background.stop)
 
 
-def _take_uploads(app: FastAPI, store: Store, dispatcher: Dispatcher, *, offers: Offers, quotas: Quotas) -> None:
+def _add_uploads(app: FastAPI, store: Store, dispatcher: Dispatcher, *, offers: Offers, quotas: Quotas) -> None:
     completion = UploadCompleter(store, dispatcher=dispatcher)
     app.state.reconciler = Reconciler(store, completion)
     issuer = TicketIssuer(store, offers=offers)
-    desk = TicketService(store, completion, issuer=issuer, quotas=quotas, webhooks=app.state.webhooks)
+    service = TicketService(store, completion, issuer=issuer, quotas=quotas, webhooks=app.state.webhooks)
     views, prefix = app.state.views, app.state.prefix
-    app.include_router(UploadRoutes(store, desk, views=views, prefix=prefix).router())
-    app.include_router(CompanionRoutes(store, desk, prefix).router())
-    app.include_router(SigningRoutes(store, desk, prefix).router())
+    app.include_router(UploadRoutes(store, service, views=views, prefix=prefix).router())
+    app.include_router(CompanionRoutes(store, service, prefix).router())
+    app.include_router(SigningRoutes(store, service, prefix).router())
 
 
-def _guard(app: FastAPI, store: Store, results: ResultRoutes, *, metrics: Metrics) -> None:
-    """The middlewares: what is added later sees a request earlier."""
+def _add_middleware(app: FastAPI, store: Store, results: ResultRoutes, *, metrics: Metrics) -> None:
+    """Add the middlewares; one that is added later sees a request earlier."""
     app.add_middleware(FastPath, result=results.result, artifact=results.artifact)
     app.add_middleware(WriteGuard, origins=page_origins(store.settings), unread=SIGNED_PATH)
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
@@ -142,5 +142,5 @@ def _guard(app: FastAPI, store: Store, results: ResultRoutes, *, metrics: Metric
         app.add_middleware(LoopbackOnly, behind_proxy=store.settings.identity.open_behind_proxy)
     app.add_middleware(PathPrefixDetector, prefix=app.state.prefix)
     app.add_middleware(BackgroundStarter, background=app.state.background)
-    # Added last: it sees what the guard refuses.
+    # Added last, so that it also logs refused requests.
     app.add_middleware(AccessLog, listener="gateway", observe=metrics.observer("gateway"))

@@ -1,4 +1,4 @@
-"""Background: the threads of a gateway process, which finish uploads and send webhooks."""
+"""BackgroundThreads: the threads of a gateway process that finish uploads and send webhooks."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from http import HTTPStatus
 from anyio import to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from resultstore.gateway.problems import problem
+from resultstore.gateway.problems import problem_response
 from resultstore.gateway.signing_check import SigningKeyCheck
 from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result
@@ -24,15 +24,15 @@ _log = Log(__name__)
 
 
 class BackgroundThreads:
-    """Starts with the application's lifespan, or with its first request where the server runs no lifespan.
+    """Started by the application's lifespan, or by the first request where the server runs no lifespan.
 
     A server that mounts the application below another one runs the outer lifespan only.
 
     Args:
-        store: whose Results.
+        store: holds the Results.
         reconciler: finishes uploads that their clients did not complete; None without uploads.
-        webhooks: what was left with the work.
-        view: returns what a receiver may see of a Result, as JSON.
+        webhooks: the registered webhooks.
+        view: renders the Result in a webhook as JSON.
     """
 
     def __init__(
@@ -50,31 +50,31 @@ class BackgroundThreads:
 
     @property
     def refusal(self) -> str:
-        """Why nothing may be served; "" when nothing is known against it."""
+        """The reason why the gateway must not serve requests; "" if there is none."""
         return self._signing.refusal
 
     def start(self) -> None:
-        """Start the threads, unless they run. Raises Misconfigured, as `SigningKeyCheck` does."""
+        """Start the threads, unless they run. Raises Misconfigured as `SigningKeyCheck.start` does."""
         with self._lock:
             self._stopped = False
             self._start()
 
     def start_once(self) -> None:
-        """Start the threads, unless they run, were stopped or may not run."""
-        if not self.waits:
+        """Start the threads, unless they run, were stopped, or must not run."""
+        if not self.not_started:
             return
-        with self._lock, suppress(Misconfigured):  # `refusal` says it
-            if self.waits:
+        with self._lock, suppress(Misconfigured):  # `refusal` holds the reason
+            if self.not_started:
                 _log.info("background_started", reason="first request: the server runs no lifespan of this app")
                 self._start()
 
     @property
-    def waits(self) -> bool:
-        """Whether nothing has started the threads yet."""
+    def not_started(self) -> bool:
+        """True until the threads have been started for the first time."""
         return self._running is None and not self._stopped and not self.refusal
 
     def stop(self) -> None:
-        """End the threads, within 15 s; only `start` starts them again."""
+        """Stop the threads within 15 s; afterwards only `start` starts them again."""
         with self._lock:
             self._stopped = True
             running, self._running, self.sending = self._running, None, None
@@ -83,7 +83,7 @@ class BackgroundThreads:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run for as long as the block lasts."""
+        """Run the threads within the block."""
         self.start()
         try:
             yield
@@ -93,22 +93,22 @@ class BackgroundThreads:
     def _start(self) -> None:
         if self._running is not None:
             return
-        with ExitStack() as begun:
+        with ExitStack() as started:
             self._signing.start()
-            begun.callback(self._signing.stop)
+            started.callback(self._signing.stop)
             if self._reconciler is not None:
-                begun.enter_context(self._reconciler.running())
-            begun.enter_context(rebuilding(self._store))
-            self.sending = begun.enter_context(sending_webhooks(self._webhooks, self._store, self._view))
-            self._running = begun.pop_all()
+                started.enter_context(self._reconciler.running())
+            started.enter_context(rebuilding(self._store))
+            self.sending = started.enter_context(sending_webhooks(self._webhooks, self._store, self._view))
+            self._running = started.pop_all()
 
 
 class BackgroundStarter:
-    """ASGI middleware: the first request starts what no lifespan has started; none is served that must not be.
+    """ASGI middleware: start the threads on the first request; answer 503 while the gateway must not serve.
 
     Args:
-        app: the application.
-        background: its threads.
+        app: the next ASGI application.
+        background: the threads to start.
     """
 
     def __init__(self, app: ASGIApp, *, background: BackgroundThreads) -> None:
@@ -116,12 +116,12 @@ class BackgroundStarter:
         self._background = background
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+        """Start the threads if needed, then pass the request on."""
         if scope["type"] == "http":
-            if self._background.waits:
+            if self._background.not_started:
                 await to_thread.run_sync(self._background.start_once)
-            if self._background.refusal:  # its text names keys: it is in the log
-                detail = "the object store cannot be used safely: see the gateway's log"
-                await problem(HTTPStatus.SERVICE_UNAVAILABLE, "store-forgeable", detail)(scope, receive, send)
+            if self._background.refusal:  # its text names access keys, so it is only logged
+                detail = "the gateway refuses to use its object store, for safety: see the gateway's log"
+                await problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "store-forgeable", detail)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Health: whether the gateway lives, and whether what it needs answers."""
+"""HealthRoutes: `/livez` and `/readyz`."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from resultstore.store import Store
 from resultstore.telemetry.logs import Log
 
 PROBE_LIMIT_S = 2.0
-FRESH_S = 1.0  # however many ask meanwhile, each dependency is asked once
+FRESH_S = 1.0  # each dependency is probed once in this time, however many requests come
 PROBE_ID = "readyz-probe"
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -25,16 +25,16 @@ _log = Log(__name__)
 
 
 class Dependency(BaseModel):
-    """One server behind the gateway: whether it answered, and after how many milliseconds."""
+    """One server that the gateway depends on: whether it answered, and after how many milliseconds."""
 
     ok: bool
     ms: float
 
 
 class Readiness(BaseModel):
-    """Ready when results can be looked up and their bytes be had: index and blobs answer.
+    """Ready when index and object store answer, so that Results can be looked up and downloaded.
 
-    A broker that is away is told, and stops new work alone: for that nobody should be cut off from what is there.
+    An unavailable broker is reported, but the gateway stays ready: only new tasks fail without it.
     """
 
     ready: bool
@@ -42,7 +42,7 @@ class Readiness(BaseModel):
 
 
 class HealthRoutes:
-    """`/livez` and `/readyz` of one Store. What is wrong in detail stands in the log, not in the answer."""
+    """`/livez` and `/readyz` of one Store. The reason of a failure is logged and not part of the response."""
 
     def __init__(self, store: Store, dispatcher: Dispatcher | None = None) -> None:
         self._probes: dict[str, Callable[[], object]] = {"index": lambda: store.index.peek(PROBE_ID)}
@@ -52,12 +52,12 @@ class HealthRoutes:
         self._needed = frozenset(self._probes)
         if isinstance(dispatcher, ReadinessProbe):
             self._probes["broker"] = dispatcher.probe
-        self._asking: asyncio.Task[dict[str, Dependency]] | None = None
+        self._checking: asyncio.Task[dict[str, Dependency]] | None = None
         self._known: dict[str, Dependency] = {}
         self._known_until = 0.0
 
     def router(self) -> APIRouter:
-        """GET and HEAD of both."""
+        """Return the routes, for GET and HEAD."""
         router = APIRouter(tags=["health"])
         for path, endpoint in (("/livez", self.live), ("/readyz", self.ready)):
             router.add_api_route(path, endpoint, methods=["GET"], name=endpoint.__name__, response_model=None)
@@ -65,38 +65,38 @@ class HealthRoutes:
         return router
 
     async def live(self) -> JSONResponse:
-        """This process answers."""
+        """Liveness: the process answers."""
         return JSONResponse({"live": True}, headers=_NO_STORE)
 
     async def ready(self) -> JSONResponse:
-        """Whether each dependency answers in time, and after how long; 503 when nothing can be looked up.
+        """Readiness: report whether each dependency answers within 2 s, and how long it took.
 
-        An answer counts for a second.
+        Answers 503 when the index or the object store does not answer. An outcome is cached for one second.
         """
-        told = await self._told()
-        answer = Readiness(ready=all(told[name].ok for name in self._needed), dependencies=told)
-        status = HTTPStatus.OK if answer.ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return JSONResponse(answer.model_dump(), status, headers=_NO_STORE)
+        dependencies = await self._check()
+        readiness = Readiness(ready=all(dependencies[name].ok for name in self._needed), dependencies=dependencies)
+        status = HTTPStatus.OK if readiness.ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return JSONResponse(readiness.model_dump(), status, headers=_NO_STORE)
 
-    async def _told(self) -> dict[str, Dependency]:
-        """Return what is known of the last second; whoever asks meanwhile waits for the same answer."""
+    async def _check(self) -> dict[str, Dependency]:
+        """Return the outcome of the last second; concurrent callers wait for the same probe."""
         if time.monotonic() < self._known_until:
             return self._known
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask())
-        return await asyncio.shield(self._asking)  # one client that goes away takes nothing from the others
+        if self._checking is None:
+            self._checking = asyncio.create_task(self._probe_all())
+        return await asyncio.shield(self._checking)  # a client that disconnects does not cancel the probe of the others
 
-    async def _ask(self) -> dict[str, Dependency]:
+    async def _probe_all(self) -> dict[str, Dependency]:
         try:
-            found = await asyncio.gather(*(_probed(name, probe) for name, probe in self._probes.items()))
+            found = await asyncio.gather(*(_timed_probe(name, probe) for name, probe in self._probes.items()))
             self._known = dict(zip(self._probes, found, strict=True))
             self._known_until = time.monotonic() + FRESH_S
             return self._known
         finally:
-            self._asking = None
+            self._checking = None
 
 
-async def _probed(name: str, probe: Callable[[], object]) -> Dependency:
+async def _timed_probe(name: str, probe: Callable[[], object]) -> Dependency:
     began = time.monotonic()
     ok = False
     try:
@@ -114,4 +114,4 @@ def _answers(probe: Callable[[], object]) -> None:
     try:
         probe()
     except (BlobMissing, Damaged):
-        return  # the store answered; that its marker is missing or was replaced is for `resultstore doctor`
+        return  # the store answered; `resultstore doctor` reports a missing or replaced layout marker

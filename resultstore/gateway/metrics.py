@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus reads of a gateway, on a port of its own."""
+"""Metrics: the Prometheus metrics of a gateway process, served on a separate port."""
 
 import functools
 import socket
@@ -26,7 +26,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", 
 
 
 class Metrics:
-    """The counts of one gateway process. Labels are routes, methods and states: never an id, a key or an owner."""
+    """The metrics of one gateway process. Labels are routes, methods and states: never an id, a key or an owner."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -34,43 +34,42 @@ class Metrics:
             one(registry=self.registry)
         self._requests = Counter(
             "resultstore_http_requests",
-            "Requests that were answered.",
+            "Answered HTTP requests.",
             ["listener", "method", "route", "status"],
             registry=self.registry,
         )
         self._seconds = Histogram(
             "resultstore_http_response_start_seconds",
-            "From the request to the beginning of its answer.",
+            "Time from the request to the start of its response.",
             ["listener", "route"],
             buckets=_BUCKETS_S,
             registry=self.registry,
         )
 
     def observer(self, listener: str) -> Observe:
-        """What counts the requests of one listener."""
+        """Return a function that counts the requests of one listener."""
 
-        @functools.cache  # as many as there are labels; to find them anew each time costs ten times as much
+        @functools.cache  # one entry per combination of labels; `labels()` itself costs ten times as much
         def counted(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
             return self._requests.labels(listener, method, route, str(status)), self._seconds.labels(listener, route)
 
-        def observe(scope: Scope, status: int, begun_s: float) -> None:
-            method = scope["method"]
-            known = method if method in _METHODS else "other"  # a client may make any word up
-            requests, seconds = counted(known, _route(scope), status)
+        def observe(scope: Scope, status: int, response_start_s: float) -> None:
+            method = scope["method"] if scope["method"] in _METHODS else "other"  # a client may send any word
+            requests, seconds = counted(method, _route(scope), status)
             requests.inc()
-            seconds.observe(begun_s)
+            seconds.observe(response_start_s)
 
         return observe
 
     def watch(self, hub: Hub, background: BackgroundThreads, index: Index) -> None:
-        """Show what these know."""
-        self.registry.register(_Running(hub, background, index))
+        """Add the metrics of the event streams, the background threads and the index."""
+        self.registry.register(_StateCollector(hub, background, index))
 
 
 def metrics_listener(settings: Settings) -> socket.socket | None:
-    """Return a listening socket for `/metrics`; None where no port is set.
+    """Return a listening socket for `/metrics`, or None if no port is set.
 
-    Raises Misconfigured when something else listens there.
+    Raises Misconfigured when the port is in use.
     """
     if not settings.telemetry.metrics_port:
         return None
@@ -83,8 +82,8 @@ def metrics_listener(settings: Settings) -> socket.socket | None:
         ) from error
 
 
-class _Running(Collector):
-    """Reads, when it is asked, what is counted elsewhere."""
+class _StateCollector(Collector):
+    """Reads at each scrape what other objects count."""
 
     def __init__(self, hub: Hub, background: BackgroundThreads, index: Index) -> None:
         self._hub = hub
@@ -94,20 +93,22 @@ class _Running(Collector):
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily("resultstore_event_viewers", "Open event streams.", value=self._hub.viewers)
         yield CounterMetricFamily(
-            "resultstore_event_viewers_dropped", "Event streams whose readers were too slow.", self._hub.dropped_total
+            "resultstore_event_viewers_dropped",
+            "Event streams that were disconnected because the client was too slow.",
+            self._hub.dropped_total,
         )
         yield CounterMetricFamily(
             "resultstore_records_unreadable",
-            "Records that were skipped because they could not be read.",
+            "Records that could not be read and were skipped.",
             self._index.listing.unreadable_total,
         )
         if (sending := self._background.sending) is not None:
-            tries = CounterMetricFamily("resultstore_webhook_tries", "Webhooks that were sent.", labels=["outcome"])
+            tries = CounterMetricFamily("resultstore_webhook_tries", "Attempts to send a webhook.", labels=["outcome"])
             for outcome, count in sending.sent_total.items():
                 tries.add_metric([outcome], count)
             yield tries
 
 
 def _route(scope: Scope) -> str:
-    """The path's template; of the many paths that lead nowhere one word stands for all."""
+    """Return the template of the path, or "none" for a path without a route."""
     return str(getattr(scope.get("route"), "path", "")) or "none"

@@ -1,4 +1,4 @@
-"""Page: the gateway's own web page: plain files, under a policy that lets in nothing but them and the bytes."""
+"""PageRoutes: the gateway's web page: static files under a strict Content-Security-Policy."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -18,7 +18,7 @@ _MEDIA_TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-_ENTRANCE = "index.html"
+_INDEX = "index.html"
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -28,13 +28,13 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class PageRoutes:
-    """`/` and `/page/{name}`. `bytes_origin` is where bytes come from; None without an object store."""
+    """`/` and `/page/{name}`. `bytes_origin` is the origin of presigned URLs; None without an object store."""
 
     def __init__(self, bytes_origin: str | None) -> None:
-        self._files = _loaded()
+        self._files = _load_files()
         self._headers = {
-            "Content-Security-Policy": policy(bytes_origin),
-            "Cache-Control": "no-cache",  # asked for each time, answered 304: a new version is seen at once
+            "Content-Security-Policy": content_security_policy(bytes_origin),
+            "Cache-Control": "no-cache",  # revalidated each time (304), so that a new version is used at once
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Opener-Policy": "same-origin",
@@ -45,30 +45,30 @@ class PageRoutes:
     def router(self) -> APIRouter:
         """GET and HEAD of the page and of each of its files; not part of the API's description."""
         router = APIRouter(include_in_schema=False)
-        for path, endpoint in (("/", self.entrance), ("/page/{name}", self.file)):
+        for path, endpoint in (("/", self.index), ("/page/{name}", self.file)):
             router.add_api_route(path, endpoint, methods=["GET", "HEAD"], response_model=None)
         return router
 
-    async def entrance(self, if_none_match: Annotated[str, Header()] = "") -> Response:
-        """The page itself."""
-        return await self.file(_ENTRANCE, if_none_match)
+    async def index(self, if_none_match: Annotated[str, Header()] = "") -> Response:
+        """Return the page."""
+        return await self.file(_INDEX, if_none_match)
 
     async def file(self, name: str, if_none_match: Annotated[str, Header()] = "") -> Response:
-        """One file of it, from memory: no name of a request ever becomes a path."""
+        """Return one file of the page from memory; the name in a request never becomes a path."""
         found = self._files.get(name)
         if found is None:
-            raise Problem(HTTPStatus.NOT_FOUND, "no-such-path", "the page has no such file")
+            raise Problem(HTTPStatus.NOT_FOUND, "no-such-path", "the page has no file of this name")
         headers = self._headers | {"ETag": found.etag}
         if found.etag in if_none_match:
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return Response(found.content, headers=headers, media_type=found.media_type)
 
 
-def policy(bytes_origin: str | None) -> str:
-    """The page's Content-Security-Policy (W3C CSP Level 3, Trusted Types).
+def content_security_policy(bytes_origin: str | None) -> str:
+    """Return the page's Content-Security-Policy (W3C CSP Level 3, Trusted Types).
 
-    Scripts and styles come from this origin's files alone, none stands in the markup, and no text can become markup.
-    `blob:` shows a picture that people have chosen, before it is sent.
+    Scripts and styles are loaded only from files of this origin, never inline, and text cannot become markup.
+    `blob:` shows a preview of a chosen picture before it is uploaded.
     """
     origin = f" {bytes_origin}" if bytes_origin else ""
     rules: Mapping[str, str] = {
@@ -87,11 +87,11 @@ def policy(bytes_origin: str | None) -> str:
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-def _loaded() -> Mapping[str, _File]:
-    made = {}
+def _load_files() -> Mapping[str, _File]:
+    loaded = {}
     for one in files("resultstore.gateway").joinpath("page").iterdir():
         suffix = one.name.rpartition(".")[2]
         if suffix in _MEDIA_TYPES:
             content = one.read_bytes()
-            made[one.name] = _File(content, _MEDIA_TYPES[suffix], f'"{sha256(content).hexdigest()[:32]}"')
-    return made
+            loaded[one.name] = _File(content, _MEDIA_TYPES[suffix], f'"{sha256(content).hexdigest()[:32]}"')
+    return loaded

@@ -1,4 +1,4 @@
-"""Problems: every error of the gateway as RFC 9457 problem+json, under a stable name."""
+"""Problems: every error of the gateway as RFC 9457 problem+json with a stable slug."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -36,15 +36,15 @@ RETRY_AFTER_S = 2
 
 _log = Log(__name__)
 
-# From the special to the general: the first class that fits names the problem. A detail of "" lets the error speak for
-# itself; the others would name keys, endpoints or owners, which a stranger has no business to read.
+# From the special to the general: the first class that matches names the problem. With a detail of "", the client gets
+# the error's own message; the messages of the others may name keys, endpoints or owners and are not shown.
 _PROBLEMS: tuple[tuple[type[ResultStoreError], str, HTTPStatus, str], ...] = (
     (ResultMissing, "result-missing", HTTPStatus.NOT_FOUND, ""),
     (ArtifactMissing, "artifact-missing", HTTPStatus.NOT_FOUND, ""),
     (ArtifactExpired, "artifact-expired", HTTPStatus.GONE, ""),
-    (BlobMissing, "artifact-gone", HTTPStatus.GONE, "the bytes are not in the store any more; run the task again"),
+    (BlobMissing, "artifact-gone", HTTPStatus.GONE, "the object store no longer holds the bytes; run the task again"),
     (TaskMissing, "task-missing", HTTPStatus.NOT_FOUND, ""),
-    (NotThere, "not-there", HTTPStatus.NOT_FOUND, "nothing is known under this name"),
+    (NotThere, "not-there", HTTPStatus.NOT_FOUND, "nothing exists under this name"),
     (NotYours, "result-missing", HTTPStatus.NOT_FOUND, "no result is known under this id"),
     (BadReference, "result-missing", HTTPStatus.NOT_FOUND, "no result is known under this id"),
     (UploadIncomplete, "upload-incomplete", HTTPStatus.CONFLICT, ""),
@@ -52,28 +52,28 @@ _PROBLEMS: tuple[tuple[type[ResultStoreError], str, HTTPStatus, str], ...] = (
     (WrongType, "wrong-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ""),
     (BadInput, "invalid-request", HTTPStatus.UNPROCESSABLE_ENTITY, ""),
     (AddressRefused, "address-refused", HTTPStatus.UNPROCESSABLE_ENTITY, ""),
-    (Refused, "refused", HTTPStatus.UNPROCESSABLE_ENTITY, "the request is understood and is not carried out as it is"),
+    (Refused, "refused", HTTPStatus.UNPROCESSABLE_ENTITY, "the request is valid, but the store refuses it"),
     (
         Damaged,
         "damaged",
         HTTPStatus.INTERNAL_SERVER_ERROR,
-        "what is stored is not what was written; run the task again",
+        "the stored data is damaged or was changed; run the task again",
     ),
     (
         Unavailable,
         "unavailable",
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "a server behind the gateway does not answer; try again",
+        "a server that the gateway needs does not answer; try again",
     ),
-    (CommitUnknown, "commit-unknown", HTTPStatus.SERVICE_UNAVAILABLE, "the outcome is not known yet; ask again"),
+    (CommitUnknown, "commit-unknown", HTTPStatus.SERVICE_UNAVAILABLE, "the outcome is not known yet; try again"),
 )
-_OF_STATUS = {
+_SLUG_OF_STATUS = {
     HTTPStatus.NOT_FOUND: "no-such-path",
     HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
     HTTPStatus.UNPROCESSABLE_ENTITY: "invalid-request",
 }
-# Those that no error of ours stands behind: what the gateway itself refuses.
-_OWN: Mapping[str, HTTPStatus] = {
+# Slugs without an error class: refusals by the gateway itself.
+_GATEWAY_SLUGS: Mapping[str, HTTPStatus] = {
     "unauthenticated": HTTPStatus.UNAUTHORIZED,
     "cross-site": HTTPStatus.FORBIDDEN,
     "scope-missing": HTTPStatus.FORBIDDEN,
@@ -95,11 +95,11 @@ _OWN: Mapping[str, HTTPStatus] = {
     "no-secret-key": HTTPStatus.NOT_IMPLEMENTED,
     "only-reads": HTTPStatus.NOT_IMPLEMENTED,
 }
-SLUGS: Mapping[str, HTTPStatus] = {slug: status for _, slug, status, _ in _PROBLEMS} | dict(_OWN)
+SLUGS: Mapping[str, HTTPStatus] = {slug: status for _, slug, status, _ in _PROBLEMS} | dict(_GATEWAY_SLUGS)
 
 
 class Problem(Exception):
-    """A request that the gateway refuses by itself: status, stable slug, a sentence for people, further headers."""
+    """A refused request: HTTP status, stable slug, a sentence for people, and extra headers."""
 
     def __init__(self, status: HTTPStatus, slug: str, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -110,25 +110,25 @@ class Problem(Exception):
 
 
 def install_problems(app: FastAPI) -> None:
-    """Let `app` answer each error, ours, the framework's or an unforeseen one, as problem+json."""
-    app.add_exception_handler(ResultStoreError, _of_ours)
-    app.add_exception_handler(Problem, _of_problem)
-    app.add_exception_handler(HTTPException, _of_http)
-    app.add_exception_handler(RequestValidationError, _of_validation)
-    app.add_exception_handler(Exception, _of_surprise)
+    """Make `app` answer every error as problem+json: of resultstore, of the framework, or unexpected."""
+    app.add_exception_handler(ResultStoreError, _handle_store_error)
+    app.add_exception_handler(Problem, _handle_problem)
+    app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(RequestValidationError, _handle_invalid_request)
+    app.add_exception_handler(Exception, _handle_unexpected_error)
 
 
-def answer_to(request: Request, error: Exception) -> JSONResponse:
-    """What an application with `install_problems` answers to an error, for who has something to add."""
+def error_response(request: Request, error: Exception) -> JSONResponse:
+    """Return the response of an application with `install_problems` to this error."""
     if isinstance(error, Problem):
-        return _of_problem(request, error)
+        return _handle_problem(request, error)
     if isinstance(error, RequestValidationError):
-        return _of_validation(request, error)
-    return _of_ours(request, error)
+        return _handle_invalid_request(request, error)
+    return _handle_store_error(request, error)
 
 
-def problem(status: int, slug: str, detail: str, *, headers: dict[str, str] | None = None) -> JSONResponse:
-    """One answer: `slug` never changes its meaning, `detail` is for people."""
+def problem_response(status: int, slug: str, detail: str, *, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return a problem+json response. The meaning of `slug` never changes; `detail` is for people."""
     body = {
         "type": TYPE_PREFIX + slug,
         "title": HTTPStatus(status).phrase,
@@ -140,36 +140,36 @@ def problem(status: int, slug: str, detail: str, *, headers: dict[str, str] | No
     return JSONResponse(body, status, media_type=PROBLEM_JSON, headers=always | (headers or {}))
 
 
-def _of_ours(request: Request, error: Exception) -> JSONResponse:
-    kind = next((row for row in _PROBLEMS if isinstance(error, row[0])), None)
-    if kind is None:
-        return _of_surprise(request, error)
-    _, slug, status, detail = kind
+def _handle_store_error(request: Request, error: Exception) -> JSONResponse:
+    found = next((row for row in _PROBLEMS if isinstance(error, row[0])), None)
+    if found is None:
+        return _handle_unexpected_error(request, error)
+    _, slug, status, detail = found
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("request_failed", slug=slug, path=request.url.path, error=type(error).__name__, reason=str(error))
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return problem(status, slug, detail or str(error), headers=headers)
+    return problem_response(status, slug, detail or str(error), headers=headers)
 
 
-def _of_problem(_request: Request, error: Exception) -> JSONResponse:
+def _handle_problem(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)
-    return problem(error.status, error.slug, error.detail, headers=error.headers)
+    return problem_response(error.status, error.slug, error.detail, headers=error.headers)
 
 
-def _of_http(_request: Request, error: Exception) -> JSONResponse:
+def _handle_http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    slug = _OF_STATUS.get(HTTPStatus(error.status_code), "http-error")
+    slug = _SLUG_OF_STATUS.get(HTTPStatus(error.status_code), "http-error")
     headers = dict(error.headers) if error.headers else None
-    return problem(error.status_code, slug, str(error.detail), headers=headers)
+    return problem_response(error.status_code, slug, str(error.detail), headers=headers)
 
 
-def _of_validation(_request: Request, error: Exception) -> JSONResponse:
+def _handle_invalid_request(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     wrong = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", wrong)
+    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", wrong)
 
 
-def _of_surprise(request: Request, error: Exception) -> JSONResponse:
-    # The traceback follows from the server: Starlette raises the error again behind this answer.
+def _handle_unexpected_error(request: Request, error: Exception) -> JSONResponse:
+    # The server logs the traceback: Starlette raises the error again after this response.
     _log.error("request_crashed", path=request.url.path, error=type(error).__name__)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "the gateway failed; its log says why")
+    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "the gateway failed; see its log")

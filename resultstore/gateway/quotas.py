@@ -1,4 +1,4 @@
-"""Quotas: how much one owner may have at a time."""
+"""Quotas: limits per owner on open uploads, running tasks, open streams and stored bytes."""
 
 from enum import StrEnum
 from http import HTTPStatus
@@ -14,76 +14,76 @@ from resultstore.store.byte_count import ByteCounter
 
 RETRY_AFTER_S: Final = 30
 SEEDED: Final = "seeded"
-SEEDED_S: Final = layout.DAY_S  # counting reads every record of the owner: not for each ticket
-COUNTED_MAX: Final = 10_000  # as many as an owner's list holds
+SEEDED_S: Final = layout.DAY_S  # seeding reads every record of the owner, so it happens once a day
+COUNTED_MAX: Final = 10_000  # the length of an owner's list
 
 
 class QuotaKind(StrEnum):
-    """What is counted."""
+    """What a quota counts."""
 
-    TICKETS = "tickets"  # uploads that were begun and not completed
-    RUNNING = "running"  # work that was dispatched and has not ended
+    TICKETS = "tickets"  # uploads that have not been completed
+    RUNNING = "running"  # dispatched tasks that have not ended
     STREAMS = "streams"  # open event streams
 
 
 class Quotas:
-    """Counts by owner, in the index, so that several gateways count together.
+    """Counts by owner, in the index, so that several gateways share the counts.
 
     Args:
-        index: where it is counted, and where the owner's Results are listed.
+        index: holds the counts and the owners' lists.
         settings: the limits (`quota_*`).
-        counting: counts the bytes; that of the Store, where there is one.
+        counting: the byte counter of the Store; a new one by default.
     """
 
     def __init__(self, index: Index, settings: Settings, *, counting: ByteCounter | None = None) -> None:
         self._index = index
         self._leases = Leases(index)
         self._counting = counting or ByteCounter(index)
-        self._stored_most_bytes = settings.quotas.stored_bytes
-        self._most = {
+        self._stored_max_bytes = settings.quotas.stored_bytes
+        self._limits = {
             QuotaKind.TICKETS: settings.quotas.tickets,
             QuotaKind.RUNNING: settings.quotas.running,
             QuotaKind.STREAMS: settings.quotas.streams,
         }
 
     def take(self, kind: QuotaKind, owner: str, member: str, *, ttl_s: float) -> None:
-        """Count `member` (a Result's id, or a name for a stream) for `ttl_s`, or until `leave`.
+        """Count `member` (a Result's id or a stream's name) until `leave`, at most for `ttl_s`.
 
-        Taking again is no second one, and makes it last: streams do so at each heartbeat. Raises Problem 429 `quota`.
+        A repeated call renews the lease and does not count twice. Raises Problem 429 `quota`.
         """
-        key, most = layout.quota_key(owner, kind), self._most[kind]
+        key, limit = layout.quota_key(owner, kind), self._limits[kind]
         for _ in range(2):
-            if self._leases.take(key, member, ttl_s=ttl_s, most=most):
+            if self._leases.take(key, member, ttl_s=ttl_s, most=limit):
                 return
-            if kind is QuotaKind.STREAMS or not self._swept(key):
+            if kind is QuotaKind.STREAMS or not self._release_ended(key):
                 break
-        raise _over(f"one owner may have {most} {kind} at a time")
+        raise _quota_problem(f"the limit of {limit} {kind} per owner is reached")
 
     def leave(self, kind: QuotaKind, owner: str, member: str) -> None:
-        """Count it no longer. Work that has ended need not say so: it is found out when the places run short."""
+        """Stop counting `member`. Ended tasks are also released when the quota runs out."""
         self._leases.release(layout.quota_key(owner, kind), member)
 
-    def take_room(self, owner: str, member: str, *, size_bytes: int, ttl_s: float) -> None:
-        """Count bytes that an upload or a piece of work will bring within `ttl_s`, until its Result counts its own.
+    def reserve_bytes(self, owner: str, member: str, *, size_bytes: int, ttl_s: float) -> None:
+        """Reserve the bytes that an upload or a task will store within `ttl_s`, until its Result is counted instead.
 
-        Taking again is no second one. Raises Problem 429 `quota` when there is no room; then nothing was counted.
+        A repeated call does not count twice. Raises Problem 429 `quota` when they do not fit; then nothing is reserved.
         """
         self._seed(owner)
-        room, most_bytes = self._counting.room, self._stored_most_bytes
-        if not room.reserve(owner, member, size_bytes=size_bytes, ttl_s=ttl_s, most_bytes=most_bytes):
-            raise _over(f"this would be more than the {most_bytes} bytes that one owner may store")
+        reserved, max_bytes = self._counting.room, self._stored_max_bytes
+        if not reserved.reserve(owner, member, size_bytes=size_bytes, ttl_s=ttl_s, most_bytes=max_bytes):
+            raise _quota_problem(f"the limit of {max_bytes} stored bytes per owner would be exceeded")
 
-    def leave_room(self, owner: str, member: str) -> None:
-        """Count no bytes of it any more that might come."""
+    def release_bytes(self, owner: str, member: str) -> None:
+        """Release the reserved bytes of `member`."""
         self._counting.room.drop_reservation(owner, member)
 
     def stored_bytes(self, owner: str) -> int:
-        """What the owner's Artifacts take, with what open uploads and running work will bring."""
+        """Return the bytes of the owner's Artifacts, plus those reserved for open uploads and running tasks."""
         self._seed(owner)
         return self._counting.room.total_bytes(owner)
 
     def _seed(self, owner: str) -> None:
-        """Count what the index lists: what was stored before it was counted, or before the index was lost."""
+        """Count the Results in the owner's list, which may be older than the counter (after the loss of the index)."""
         key = layout.quota_key(owner, SEEDED)
         if self._index.keys.read(key) is not None:
             return
@@ -96,8 +96,8 @@ class Quotas:
         ids = list(self._index.listing.ids(owner=owner, limit=COUNTED_MAX))
         return [one for one in self._index.listing.load_many(ids) if one is not None]
 
-    def _swept(self, key: str) -> bool:
-        """Let go of what has ended meanwhile; whether anything had."""
+    def _release_ended(self, key: str) -> bool:
+        """Stop counting members whose Results have ended; return True if there were any."""
         ended = [
             one for one in self._leases.members(key) if (seen := self._index.peek(one)) is not None and seen.terminal
         ]
@@ -106,6 +106,6 @@ class Quotas:
         return bool(ended)
 
 
-def _over(why: str) -> Problem:
-    detail = f"{why}: wait until some of it has ended, or delete what is not needed"
+def _quota_problem(why: str) -> Problem:
+    detail = f"{why}: wait until something has ended, or delete what you do not need"
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "quota", detail, headers={"Retry-After": str(RETRY_AFTER_S)})

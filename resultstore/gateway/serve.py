@@ -1,4 +1,4 @@
-"""Serve: both listeners of the gateway in one process and one event loop."""
+"""`serve`: runs the gateway's listeners in one process and one event loop."""
 
 import asyncio
 import signal
@@ -29,8 +29,8 @@ from resultstore.telemetry.logs import Log
 
 DRAIN_S = 5
 BACKLOG = 512
-# Of the gateway's connections, which carry JSON. Linux lets a send buffer grow to 4 MiB, and keeps a connection whose
-# reader takes nothing for ever: a thousand stalled event streams would hold 4 GiB of it.
+# For the gateway's connections, which carry JSON. Linux lets a send buffer grow to 4 MiB and never closes a connection
+# whose client reads nothing: a thousand stalled event streams would hold 4 GiB.
 SEND_BUFFER_BYTES = 128 * 1024
 STALLED_MS = 30_000
 
@@ -41,31 +41,31 @@ def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Seque
     """Serve until SIGINT or SIGTERM.
 
     Args:
-        settings: where to listen, and how to reach the servers.
-        compose: makes the gateway's application over the Store.
-        fds: listening sockets to use instead of the settings' ports: the gateway's, then the bytes'.
+        settings: the addresses to listen on, and the servers to use.
+        compose: returns the gateway's application over the Store.
+        fds: listening sockets to use instead of the settings' ports: the gateway's, then the bytes listener's.
     """
     store = connect(settings)
     gateway = compose(store)
     apps = _apps(store, gateway)
-    places = [(settings.gateway.host, settings.gateway.port), (settings.local_bytes.host, settings.local_bytes.port)]
+    addresses = [(settings.gateway.host, settings.gateway.port), (settings.local_bytes.host, settings.local_bytes.port)]
     inherited = [socket.socket(fileno=fd) for fd in fds]
-    sockets = inherited or [_listening(*place) for place, _ in zip(places, apps, strict=False)]
+    sockets = inherited or [_listen(*address) for address, _ in zip(addresses, apps, strict=False)]
     bound_senders(sockets[0])
     for one in sockets:
         bound_stalls(one)
-    check_exposure(settings, host=_host(sockets[0]))
+    check_exposure(settings, host=_host_of(sockets[0]))
     named = list(zip(("gateway", "bytes"), apps, sockets, strict=False))
-    if (at := metrics_listener(settings)) is not None:
-        named.append(("metrics", make_asgi_app(gateway.state.metrics.registry), at))
+    if (metrics_socket := metrics_listener(settings)) is not None:
+        named.append(("metrics", make_asgi_app(gateway.state.metrics.registry), metrics_socket))
     loop_factory = _config(gateway).get_loop_factory()  # uvloop's, where it is installed
-    with suppress(KeyboardInterrupt), _beside(gateway), asyncio.Runner(loop_factory=loop_factory) as runner:
+    with suppress(KeyboardInterrupt), _background(gateway), asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(_serve(named, gateway.state.hub, connections_of(settings.gateway.connections_per_address)))
 
 
 @contextmanager
-def _beside(gateway: FastAPI) -> Generator[None, None, None]:
-    """What this process does while it serves."""
+def _background(gateway: FastAPI) -> Generator[None, None, None]:
+    """Run the background threads and the tracing within the block."""
     with ExitStack() as running:
         running.enter_context(gateway.state.background.running())
         running.enter_context(gateway.state.tracing)
@@ -73,7 +73,7 @@ def _beside(gateway: FastAPI) -> Generator[None, None, None]:
 
 
 def _apps(store: Store, gateway: FastAPI) -> list[ASGIApp]:
-    """The gateway; and, where blobs are our own to serve, their bytes."""
+    """Return the gateway's application, and the bytes application if the store is a local one."""
     apps: list[ASGIApp] = [gateway]
     if store.blobs is not None and isinstance(store.signer, LocalSigner):
         origins, observe = page_origins(store.settings), gateway.state.metrics.observer("bytes")
@@ -81,30 +81,30 @@ def _apps(store: Store, gateway: FastAPI) -> list[ASGIApp]:
     return apps
 
 
-def _host(listener: socket.socket) -> str:
-    """The address it listens on; a Unix socket is this machine's."""
+def _host_of(listener: socket.socket) -> str:
+    """Return the address that `listener` listens on; a Unix socket counts as localhost."""
     return "localhost" if listener.family == socket.AF_UNIX else str(listener.getsockname()[0])
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise Misconfigured(
-            f"cannot listen on {host}:{port} ({error.strerror}): end what listens there, or set "
+            f"cannot listen on {host}:{port} ({error.strerror}): stop the program that uses the port, or set "
             "RESULTSTORE_GATEWAY_PORT and RESULTSTORE_BYTES_PORT"
         ) from error
 
 
 def bound_senders(listener: socket.socket) -> None:
-    """Bound what each connection that is accepted here may hold for a reader who takes nothing, and for how long."""
+    """Limit the send buffer of each accepted connection, and how long a client may read nothing."""
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     bound_stalls(listener)
 
 
 def bound_stalls(listener: socket.socket) -> None:
-    """Bound for how long each connection that is accepted here may wait for a reader who takes nothing."""
+    """Limit how long the client of an accepted connection may read nothing."""
     if hasattr(socket, "TCP_USER_TIMEOUT") and listener.family != socket.AF_UNIX:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
 
@@ -126,23 +126,23 @@ def _config(app: ASGIApp, connections: ConnectionLimit | None = None) -> uvicorn
         app,
         http=cast("type[asyncio.Protocol]", partial(SlowClientProtocol, connections=connections)),
         log_config=None,
-        access_log=False,  # ours leaves the query out, where signatures stand
+        access_log=False,  # `AccessLog` leaves out the query string, which holds signatures
         server_header=False,
         timeout_graceful_shutdown=DRAIN_S,
-        lifespan="off",  # `_beside` runs what the lifespan would
-        proxy_headers=False,  # the peer address decides who is local: no header may change it
+        lifespan="off",  # `_background` does the lifespan's work
+        proxy_headers=False,  # the peer address decides what is local: no header may change it
         ws="none",
     )
 
 
 def _end(servers: Sequence[uvicorn.Server], hub: Hub) -> None:
-    hub.close()  # a stream never ends by itself: each would hold its server up until the grace is over
+    hub.close()  # an open stream would delay the shutdown until DRAIN_S is over
     for server in servers:
         server.should_exit = True
 
 
 class _Server(uvicorn.Server):
-    """Two servers in one loop: each would take the process's signals from the other, so both leave them alone."""
+    """A server that installs no signal handlers: several servers share one loop, and `_serve` handles signals."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

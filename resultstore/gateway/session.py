@@ -1,4 +1,4 @@
-"""Session: what the page has to know before it shows anything: who asks, what he may do, and where bytes come from."""
+"""SessionRoutes: `/v1/session`, which the page asks first: the caller, its scopes, the limits and the offers."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from resultstore.dispatch.offers import Offers
-from resultstore.gateway.identity.caller import Caller, Identities, identified
+from resultstore.gateway.identity.caller import Caller, Identities, identify
 from resultstore.gateway.tasks.routes import OfferView, offers_view
 from resultstore.gateway.views import NO_STORE
 from resultstore.store import Store
@@ -15,7 +15,7 @@ from resultstore.uploads.plan import PART_SIZE_BYTES, SINGLE_PUT_MAX_BYTES
 
 
 class LimitsView(BaseModel):
-    """How large an upload may be, and how it is sent: whole up to a size, above it in parts."""
+    """The largest upload in bytes; uploads above `single_put_max_bytes` are sent in parts."""
 
     upload_max_bytes: int
     single_put_max_bytes: int
@@ -23,7 +23,7 @@ class LimitsView(BaseModel):
 
 
 class SessionView(BaseModel):
-    """Who the caller is; `bytes_origin` is where bytes are sent and fetched, null without an object store."""
+    """The caller, its scopes and limits. `bytes_origin` is the origin of presigned URLs, null without object store."""
 
     mode: str
     owner: str
@@ -47,13 +47,13 @@ class SessionRoutes:
         )
 
     def router(self) -> APIRouter:
-        """GET of the session."""
+        """Return the route of the session."""
         router = APIRouter(prefix="/v1", tags=["session"])
         router.add_api_route("/session", self.session, methods=["GET"], name="session")
         return router
 
-    def session(self, caller: Annotated[Caller, Depends(identified)], response: Response) -> SessionView:
-        """Who asks, what he may do, and where bytes come from."""
+    def session(self, caller: Annotated[Caller, Depends(identify)], response: Response) -> SessionView:
+        """Return the caller's owner and scopes, the upload limits, the offered tasks and the origin of the bytes."""
         response.headers.update(NO_STORE)
         return SessionView(
             mode=self._mode,
@@ -66,5 +66,5 @@ class SessionRoutes:
 
 
 def bytes_origin(store: Store) -> str | None:
-    """Scheme, host and port of the signed URLs; None without an object store."""
+    """Return scheme, host and port of presigned URLs, or None without an object store."""
     return None if store.signer is None else store.signer.origin

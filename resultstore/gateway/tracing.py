@@ -1,4 +1,4 @@
-"""Tracing: a span for each request, under which what is published for it is traced too."""
+"""`tracing_requests`: an OpenTelemetry span for each request, the parent of the spans of its tasks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,15 +7,15 @@ from fastapi import FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 
-# Probes say nothing, and a stream is no request: its span would end with the page.
-_LEFT_OUT = "/livez,/readyz,/v1/events"
+# Health checks are noise, and the span of an event stream would last as long as its page is open.
+_EXCLUDED_PATHS = "/livez,/readyz,/v1/events"
 
 
 @contextmanager
 def tracing_requests(app: FastAPI, provider: TracerProvider) -> Iterator[None]:
-    """Trace the requests of `app` within the block; what is not yet sent at its end is sent then."""
+    """Trace the requests of `app` within the block; flush the remaining spans at its end."""
     FastAPIInstrumentor.instrument_app(
-        app, tracer_provider=provider, excluded_urls=_LEFT_OUT, exclude_spans=["receive", "send"]
+        app, tracer_provider=provider, excluded_urls=_EXCLUDED_PATHS, exclude_spans=["receive", "send"]
     )
     try:
         yield

@@ -1,4 +1,4 @@
-"""Views: what the gateway says of a Result. Never a key, an entity tag, a nonce or a traceback."""
+"""Views: the JSON form of Results and Artifacts, without keys, entity tags, nonces and tracebacks."""
 
 import functools
 from collections.abc import Mapping
@@ -13,31 +13,31 @@ from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.result import Result
 from resultstore.uploads.ticket import OPEN_STATES, input_of, is_refused, upload_of
 
-# What every answer says to caches, to browsers that guess types, and to the pages that its links lead to.
+# Sent with every response: not cached, no guessing of types, no Referer to the pages that links lead to.
 NO_STORE: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 
-# What a browser may show in a page's place: nothing of it runs. HTML, SVG and PDF are never among them.
+# What a user can do about a failure, by its type.
 _HINTS: Final[Mapping[str, str]] = {
-    "UploadRejected": "Send another file: whole, of the declared type, and within what its task takes.",
-    "BadInput": "Look at the file: it is damaged, or larger than the task takes. Then send another.",
-    "WrongType": "Send a file of a type that the task takes.",
-    "TooLarge": "Send a smaller file.",
-    "ArtifactExpired": "Its input was kept for a while and is gone: send it again.",
-    "TimeLimitExceeded": "It took longer than a task may: try a smaller input.",
-    "SoftTimeLimitExceeded": "It took longer than a task may: try a smaller input.",
-    "WorkerLostError": "Its worker died, perhaps for want of memory: try again.",
-    "CommitUnknown": "Whether it has succeeded is not known yet: look again in a minute.",
-    "BlobStoreUnavailable": "The object store was away: try again.",
-    "BlobStoreFull": "The object store is full: tell whoever keeps it.",
+    "UploadRejected": "Upload a complete file of the declared type, within the limits of the task.",
+    "BadInput": "The file is damaged, or too large for the task. Check it, or upload another one.",
+    "WrongType": "Upload a file of a type that the task accepts.",
+    "TooLarge": "Upload a smaller file.",
+    "ArtifactExpired": "The input file has expired. Upload it again.",
+    "TimeLimitExceeded": "The task took too long. Try a smaller file.",
+    "SoftTimeLimitExceeded": "The task took too long. Try a smaller file.",
+    "WorkerLostError": "The worker crashed, possibly because it ran out of memory. Try again.",
+    "CommitUnknown": "The outcome is not known yet. Check again in a minute.",
+    "BlobStoreUnavailable": "The object store was unavailable. Try again.",
+    "BlobStoreFull": "The object store is full. Contact the operator.",
 }
 
 
 class ProgressView(BaseModel):
-    """How far a running task is; `percent` is null while the total is unknown."""
+    """The progress of a running task; `percent` is null while the total is unknown."""
 
     done: float
     total: float
@@ -46,7 +46,7 @@ class ProgressView(BaseModel):
 
 
 class FailureView(BaseModel):
-    """Why a Result failed."""
+    """Why a Result failed; `hint` says what a user can do, "" if there is nothing to advise."""
 
     type: str
     message: str
@@ -54,7 +54,7 @@ class FailureView(BaseModel):
 
 
 class ArtifactView(BaseModel):
-    """One large output; `link` is the path on this gateway's host that leads to its bytes."""
+    """One output file; `link` is the path on this gateway that redirects to its bytes."""
 
     name: str
     file_name: str
@@ -68,7 +68,7 @@ class ArtifactView(BaseModel):
 
 
 class FileView(BaseModel):
-    """The file that was, or is being, uploaded for it, as its sender described it."""
+    """The uploaded file, as the client declared it."""
 
     name: str
     size_bytes: int
@@ -76,7 +76,7 @@ class FileView(BaseModel):
 
 
 class ResultView(BaseModel):
-    """The state of one piece of work; times are seconds since the epoch."""
+    """The state of one task; times are seconds since the epoch."""
 
     id: str
     state: str
@@ -100,7 +100,7 @@ class ResultView(BaseModel):
 
 
 class PageView(BaseModel):
-    """Some Results; `next` is the cursor of the page behind, null on the last one."""
+    """One page of Results; `next` is the cursor of the following page, null on the last one."""
 
     items: list[ResultView]
     next: str | None
@@ -108,22 +108,22 @@ class PageView(BaseModel):
 
 
 class LinkView(BaseModel):
-    """A presigned URL and the moment from which it is refused (epoch seconds)."""
+    """A presigned URL and its expiry (epoch seconds)."""
 
     url: str
     expires_at: int
 
 
 def result_view(
-    result: Result, *, retry_of: str | None = None, prefix: str = "", repeatable: bool = False
+    result: Result, *, retry_of: str | None = None, prefix: str = "", retryable: bool = False
 ) -> ResultView:
-    """What whoever may see it sees of it.
+    """Return the public view of a Result.
 
     Args:
-        result: what is shown.
-        retry_of: for who has just started it again.
-        prefix: the path below which the gateway is reached.
-        repeatable: it can be made again.
+        result: the Result.
+        retry_of: the id of the Result that this one retries; set only in the response to the retry.
+        prefix: the gateway's path prefix.
+        retryable: the Result can be retried.
     """
     source, upload = input_of(result), upload_of(result)
     return ResultView(
@@ -142,20 +142,20 @@ def result_view(
         ended_at=result.ended_at,
         changed_at=result.changed_at,
         expires_at=result.expires_at,
-        queue_time_s=_between(result.created_at, result.started_at),
-        run_time_s=_between(result.started_at, result.ended_at),
+        queue_time_s=_seconds_between(result.created_at, result.started_at),
+        run_time_s=_seconds_between(result.started_at, result.ended_at),
         retry_of=retry_of,
-        actions=_actions(result, repeatable=repeatable),
+        actions=_actions(result, retryable=retryable),
     )
 
 
 def result_json(result: Result) -> bytes:
-    """The same as JSON, for who is told without having asked."""
+    """Return the public view as JSON, without links below a path prefix and without `retry`."""
     return result_view(result).model_dump_json().encode()
 
 
 def artifact_view(artifact: Artifact, *, prefix: str = "") -> ArtifactView:
-    """An Artifact without where its blob stands."""
+    """Return the public view of an Artifact, without the key of its blob."""
     return ArtifactView(
         name=artifact.name,
         file_name=artifact.file_name,
@@ -170,13 +170,13 @@ def artifact_view(artifact: Artifact, *, prefix: str = "") -> ArtifactView:
 
 
 def artifact_path(result_id: str, name: str) -> str:
-    """The gateway's path of one Artifact, quoted."""
+    """Return the gateway's path of one Artifact, percent-encoded."""
     return f"/v1/results/{_quoted(result_id)}/artifacts/{_quoted(name)}"
 
 
-@functools.lru_cache(maxsize=4096)  # the names are few, and one id stands in several links
-def _quoted(word: str) -> str:
-    return quote(word, safe="")
+@functools.lru_cache(maxsize=4096)  # there are few names, and an id occurs in several links
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
 
 
 def _progress_view(result: Result) -> ProgressView | None:
@@ -189,13 +189,13 @@ def _failure_view(result: Result) -> FailureView | None:
     return None if why is None else FailureView(type=why.type, message=why.message, hint=_HINTS.get(why.type, ""))
 
 
-def _actions(result: Result, *, repeatable: bool) -> list[str]:
+def _actions(result: Result, *, retryable: bool) -> list[str]:
     if result.terminal:
-        return ["retry", "delete"] if repeatable else ["delete"]
-    # No worker knows of an upload that is still open: DELETE of the upload ends it.
+        return ["retry", "delete"] if retryable else ["delete"]
+    # An open upload has no task to cancel: DELETE of the upload ends it.
     return [] if result.state in OPEN_STATES else ["cancel"]
 
 
-def _between(began: float | None, ended: float | None) -> float | None:
-    """Seconds, never below 0: the two clocks may be of two machines."""
+def _seconds_between(began: float | None, ended: float | None) -> float | None:
+    """Return the seconds between two times, at least 0: the clocks of two machines may differ."""
     return None if began is None or ended is None else max(0.0, ended - began)

@@ -20,7 +20,7 @@ from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 
-LOOK_AGAIN_S: Final = 5.0  # how long a "no" is remembered: each question may list seals
+RELOAD_CHECK_S: Final = 5.0  # how long a "no" is remembered: each question may list seals
 _YES: Final = b"1"
 
 
@@ -112,7 +112,7 @@ class Owners:
         if next(iter(self._blobs.list("seals/")), None) is None:
             self.mark_complete()
             return True
-        self._incomplete_until = time.monotonic() + LOOK_AGAIN_S
+        self._incomplete_until = time.monotonic() + RELOAD_CHECK_S
         return False
 
     def mark_complete(self) -> None:

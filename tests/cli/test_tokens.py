@@ -2,14 +2,14 @@
 
 import pytest
 
-from resultstore.gateway.identity.token_file import grant_of, token_hash
+from resultstore.gateway.identity.token_file import parse_line, token_hash
 
 
 def test_new_token_is_printed_and_its_hash_kept(place, run):
     made = run("token", "new", "--owner", "ann", "--scopes", "read,run", "--file", "tokens")
 
     token = made.out.decode().strip()
-    kept = grant_of((place.folder / "tokens").read_text())
+    kept = parse_line((place.folder / "tokens").read_text())
     assert made.code == 0
     assert (kept.sha256, kept.owner, kept.scopes) == (token_hash(token), "ann", {"read", "run"})
     assert token not in (place.folder / "tokens").read_text() + made.err
@@ -19,7 +19,7 @@ def test_token_from_stdin_is_added(place, run):
     added = run("token", "add", "--owner", "ann", stdin=b"t" * 48 + b"\n", RESULTSTORE_AUTH_TOKENS_FILE="tokens")
 
     assert added.code == 0
-    assert grant_of((place.folder / "tokens").read_text()).sha256 == token_hash("t" * 48)
+    assert parse_line((place.folder / "tokens").read_text()).sha256 == token_hash("t" * 48)
 
 
 @pytest.mark.parametrize(

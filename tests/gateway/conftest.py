@@ -27,7 +27,7 @@ from resultstore.blobs.local.signer import LocalSigner
 from resultstore.dispatch.orders import Order, announce
 from resultstore.gateway.app import create_app
 from resultstore.gateway.identity import static_tokens
-from resultstore.gateway.identity.token_file import TokenEntry, append, new_token, token_hash
+from resultstore.gateway.identity.token_file import TokenEntry, append_entry, new_token, token_hash
 from resultstore.gateway.local_bytes.app import create_bytes_app
 from resultstore.gateway.middleware.slow_clients import SlowClientProtocol
 from resultstore.index.index import Index
@@ -89,7 +89,7 @@ def served_with_tokens(
     file = tmp_path / "tokens"
     token_of = partial(granted, file)
     token_of("somebody", "read")
-    monkeypatch.setattr(static_tokens, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(static_tokens, "RELOAD_CHECK_S", 0.0)
     chosen = {"auth": "tokens", "auth_tokens_file": str(file), "secret_key": "k" * 32}
     with serving(tmp_path, orders, **chosen) as served:
         yield served, token_of
@@ -98,7 +98,7 @@ def served_with_tokens(
 def granted(file: Path, owner: str, *scopes: str) -> str:
     """A new token, which a gateway that runs already knows of soon."""
     token = new_token()
-    append(file, TokenEntry(token_hash(token), owner, frozenset(scopes)))
+    append_entry(file, TokenEntry(token_hash(token), owner, frozenset(scopes)))
     return token
 
 

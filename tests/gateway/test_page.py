@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from resultstore.gateway.page import policy
+from resultstore.gateway.page import content_security_policy
 
 FOLDER = Path(__file__).resolve().parents[2] / "resultstore" / "gateway" / "page"
 FILES = sorted(one.name for one in FOLDER.iterdir())
@@ -30,7 +30,7 @@ def test_the_page_comes_with_a_policy_that_allows_neither_inline_code_nor_anothe
 
 
 def test_without_an_object_store_the_policy_names_this_origin_alone():
-    assert "http" not in policy(None)
+    assert "http" not in content_security_policy(None)
 
 
 def test_each_file_is_served_with_its_type_and_answers_304_when_it_is_known(served):

@@ -73,20 +73,20 @@ def test_stored_bytes_are_what_artifacts_take_and_what_uploads_will_bring(index,
     quotas = limited(index, stored_bytes=1000)
     made = Result(id=uuid.uuid4().hex, owner=owner, state=State.SUCCESS, artifacts=(artifact(stored_bytes=600),))
     index.save(made, ttl_s=60)
-    quotas.take_room(owner, "up", ttl_s=60, size_bytes=300)
+    quotas.reserve_bytes(owner, "up", ttl_s=60, size_bytes=300)
 
     with pytest.raises(Problem):
-        quotas.take_room(owner, "more", ttl_s=60, size_bytes=101)
+        quotas.reserve_bytes(owner, "more", ttl_s=60, size_bytes=101)
 
     assert quotas.stored_bytes(owner) == 900
-    quotas.take_room(owner, "less", ttl_s=60, size_bytes=100)
+    quotas.reserve_bytes(owner, "less", ttl_s=60, size_bytes=100)
 
 
 def test_an_upload_that_is_stored_counts_once(index, owner):
     counting = ByteCounter(index)
     quotas = limited(index, stored_bytes=1000, counting=counting)
-    quotas.take_room(owner, "up", ttl_s=60, size_bytes=900)
-    quotas.take_room(owner, "up", ttl_s=60, size_bytes=900)
+    quotas.reserve_bytes(owner, "up", ttl_s=60, size_bytes=900)
+    quotas.reserve_bytes(owner, "up", ttl_s=60, size_bytes=900)
     assert quotas.stored_bytes(owner) == 900
 
     counting.count(Result(id="up", owner=owner, state=State.STARTED, artifacts=(artifact(stored_bytes=900),)))
@@ -106,7 +106,7 @@ def test_what_was_deleted_makes_room_at_once(index, owner):
     store.delete(made.id)
 
     assert quotas.stored_bytes(owner) == 0
-    quotas.take_room(owner, "more", ttl_s=60, size_bytes=1000)
+    quotas.reserve_bytes(owner, "more", ttl_s=60, size_bytes=1000)
 
 
 def test_bytes_count_for_longer_than_their_record(index, owner):
@@ -118,7 +118,7 @@ def test_bytes_count_for_longer_than_their_record(index, owner):
     index.delete(made.id)  # as when its life is over
 
     with pytest.raises(Problem):
-        quotas.take_room(owner, "more", ttl_s=60, size_bytes=101)
+        quotas.reserve_bytes(owner, "more", ttl_s=60, size_bytes=101)
 
 
 def test_expired_bytes_count_until_they_are_collected(index, owner):
@@ -144,7 +144,7 @@ def test_room_is_never_given_twice_by_two_gateways(redis_url, owner):
 
     def taken(number: int) -> bool:
         try:
-            gateways[number % 2].take_room(owner, f"up-{number}", ttl_s=60, size_bytes=300)
+            gateways[number % 2].reserve_bytes(owner, f"up-{number}", ttl_s=60, size_bytes=300)
         except Problem:
             return False
         return True
@@ -180,10 +180,10 @@ def artifact(*, stored_bytes, expires_at=None):
 def test_what_others_wrote_there_counts_as_nothing(redis_url, owner, kind):
     index = RedisIndex(redis_url)
     quotas = limited(index, stored_bytes=1000)
-    quotas.take_room(owner, "up", ttl_s=60, size_bytes=900)
+    quotas.reserve_bytes(owner, "up", ttl_s=60, size_bytes=900)
     if kind:
         index.client.set(layout.quota_key(owner, kind), "theirs")
     else:
         index.client.hset(layout.quota_key(owner, "kept:bytes"), "theirs", "no number")
 
-    quotas.take_room(owner, "less", ttl_s=60, size_bytes=100)
+    quotas.reserve_bytes(owner, "less", ttl_s=60, size_bytes=100)

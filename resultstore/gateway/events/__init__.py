@@ -1,1 +1,1 @@
-"""Stream: what changes, told to whoever watches, as server-sent events."""
+"""The event stream (SSE): reading the index's feed, rendering changes, and sending them to open streams."""

@@ -1,4 +1,4 @@
-"""Newsroom: the thread that reads the feed and makes frames of it, whatever becomes of Redis."""
+"""FeedReader: the thread that reads the feed of changes and delivers SSE messages."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from resultstore.gateway.events.messages import SseMessage, place_of
+from resultstore.gateway.events.messages import SseMessage, parse_position
 from resultstore.gateway.events.renderer import EventRenderer
 from resultstore.gateway.results.rendering import ResultRenderer
 from resultstore.index.index import Feed
@@ -22,16 +22,15 @@ _log = Log(__name__)
 
 
 class FeedReader:
-    """One feed, one thread.
+    """One feed and one thread, which survive an outage of Redis.
 
-    It knows for each owner the place of the last Event, and asks for what was missed when the feed was cut. Where that
-    cannot be told, an empty frame says so, and each viewer begins anew.
+    It knows the stream position of each owner's last Event and reads what was missed after the feed was interrupted.
+    Where that is not possible, an empty message makes each viewer begin again with a snapshot.
 
     Args:
-        store: where the Results are.
-        index: the same store's index, which streams.
-        views: shows what a viewer may see of a Result.
-        deliver: takes the frames; the first of each owner is empty and says that he is heard.
+        store: holds the Results.
+        views: renders Results.
+        deliver: takes the messages; the first one of each owner is empty and confirms the subscription.
     """
 
     def __init__(
@@ -42,92 +41,93 @@ class FeedReader:
         deliver: Callable[[Sequence[SseMessage]], None],
     ) -> None:
         self._events = store.index.events
-        self._news = EventRenderer(store, views)
+        self._renderer = EventRenderer(store, views)
         self._deliver = deliver
         self._feed: Feed = self._events.open_feed()
-        self._places: dict[str, str] = {}
-        self._behind: set[str] = set()  # owners of whom something could not be read
-        self._left: deque[str] = deque()
+        self._positions: dict[str, str] = {}
+        self._to_reread: set[str] = set()  # owners with Events that could not be read
+        self._unsubscribed: deque[str] = deque()
         self._closed = False
         threading.Thread(target=self._run, name="resultstore-events", daemon=True).start()
 
     def listen(self, owners: Sequence[str]) -> None:
-        """Begin to hear these owners; may wait for a connection."""
+        """Subscribe to these owners; may wait for a connection."""
         self._feed.listen(owners)
 
     def leave(self, owner: str) -> None:
-        """Hear an owner no longer."""
+        """Unsubscribe from an owner."""
         self._feed.leave(owner)
-        self._left.append(owner)
+        self._unsubscribed.append(owner)
 
     def close(self) -> None:
-        """Hear nothing any more; the thread ends within a second."""
+        """Stop reading; the thread ends within a second."""
         self._closed = True
 
     def _run(self) -> None:
         while not self._closed:
             try:
-                told = self._feed.wait(_PAUSE_S if self._behind else _WAIT_S)
-            except Exception as error:  # noqa: BLE001 - of this thread there is one, for all owners
+                events = self._feed.wait(_PAUSE_S if self._to_reread else _WAIT_S)
+            except Exception as error:  # noqa: BLE001 - this is the one thread for all owners: it must not end
                 _log.warning("feed_not_read", error=repr(error))
                 time.sleep(_PAUSE_S)
                 continue
-            while self._left:
-                self._places.pop(self._left.popleft(), None)
-            told = [*map(OwnerEvent, self._behind), *told]
-            if told and not self._told(told):
-                self._each_told(told)
-            if self._behind:
+            while self._unsubscribed:
+                self._positions.pop(self._unsubscribed.popleft(), None)
+            events = [*map(OwnerEvent, self._to_reread), *events]
+            if events and not self._try_deliver(events):
+                self._deliver_by_owner(events)
+            if self._to_reread:
                 time.sleep(_PAUSE_S)
         self._feed.close()
 
-    def _each_told(self, told: Sequence[OwnerEvent]) -> None:
-        """Deliver what is told owner by owner: where all together failed, one of them may be the reason."""
+    def _deliver_by_owner(self, events: Sequence[OwnerEvent]) -> None:
+        """Deliver the Events one owner at a time, since a single owner may have made the whole batch fail."""
         failures = 0
-        for owner in {one.owner for one in told}:
-            failures = 0 if self._told([one for one in told if one.owner == owner]) else failures + 1
+        for owner in {one.owner for one in events}:
+            failures = 0 if self._try_deliver([one for one in events if one.owner == owner]) else failures + 1
             if failures == IN_A_ROW:  # then it is Redis
                 return
 
-    def _told(self, told: Sequence[OwnerEvent]) -> bool:
-        """Deliver what is told; whether all of it could be read. Owners of whom it could not are asked for again."""
+    def _try_deliver(self, events: Sequence[OwnerEvent]) -> bool:
+        """Deliver the Events; return False, and note their owners to be read again, if something is unreadable."""
         try:
-            self._tell(told)
+            self._render_and_deliver(events)
         except Exception as error:  # noqa: BLE001 - as above
-            self._behind |= {one.owner for one in told}
-            _log.warning("events_not_read", owners=len(self._behind), error=repr(error))
+            self._to_reread |= {one.owner for one in events}
+            _log.warning("events_not_read", owners=len(self._to_reread), error=repr(error))
             return False
         return True
 
-    def _tell(self, told: Sequence[OwnerEvent]) -> None:
-        """Deliver what is told; nothing is remembered as told before all of it could be read."""
-        places: dict[str, str] = {}
-        frames: list[SseMessage] = []
-        events: list[OwnerEvent] = []
-        for one in told:
+    def _render_and_deliver(self, events: Sequence[OwnerEvent]) -> None:
+        """Deliver the Events; advance positions only after all of them were read."""
+        positions: dict[str, str] = {}
+        messages: list[SseMessage] = []
+        fresh: list[OwnerEvent] = []
+        for one in events:
             if one.event is None:
-                frames += self._caught_up(one.owner, places, events)
-            elif not self._is_old(one, places):
-                places[one.owner] = one.at
-                events.append(one)
-        frames += self._news.frames(events)
-        self._places |= places
-        self._behind -= {one.owner for one in told}
-        if frames:
-            self._deliver(frames)
+                messages += self._resume(one.owner, positions, fresh)
+            elif not self._is_old(one, positions):
+                positions[one.owner] = one.at
+                fresh.append(one)
+        messages += self._renderer.render(fresh)
+        self._positions |= positions
+        self._to_reread -= {one.owner for one in events}
+        if messages:
+            self._deliver(messages)
 
-    def _is_old(self, one: OwnerEvent, places: dict[str, str]) -> bool:
-        place, last = place_of(one.at), place_of(places.get(one.owner, self._places.get(one.owner, "")))
-        return place is not None and last is not None and place <= last
+    def _is_old(self, one: OwnerEvent, positions: dict[str, str]) -> bool:
+        position = parse_position(one.at)
+        last = parse_position(positions.get(one.owner, self._positions.get(one.owner, "")))
+        return position is not None and last is not None and position <= last
 
-    def _caught_up(self, owner: str, places: dict[str, str], events: list[OwnerEvent]) -> list[SseMessage]:
-        """The owner is heard from now on: for the first time, or again."""
-        last = places.get(owner, self._places.get(owner))
+    def _resume(self, owner: str, positions: dict[str, str], fresh: list[OwnerEvent]) -> list[SseMessage]:
+        """Add what a new or restored subscription has missed to `fresh`; return a reset where that is unknown."""
+        last = positions.get(owner, self._positions.get(owner))
         missed = self._events.read_missed(owner, after=last) if last and owner else None
         if missed is None:
-            places[owner] = self._events.last_event_id(owner) if owner else ""
+            positions[owner] = self._events.last_event_id(owner) if owner else ""
             return [SseMessage(owner, None, b"")]
         for one in missed:
-            places[owner] = one.at
-            events.append(one)
+            positions[owner] = one.at
+            fresh.append(one)
         return []

@@ -1,4 +1,4 @@
-"""Hub: hands what happens to an owner's Results to all who watch it, over one feed a process."""
+"""Hub: distributes changes of Results to the open streams of their owners, from one feed per process."""
 
 import asyncio
 import time
@@ -19,32 +19,32 @@ from resultstore.telemetry.logs import Log
 _log = Log(__name__)
 
 _TICK_S: Final = 1.0
-_LINGER_S: Final = 30.0  # an owner whose page is loaded again is still heard
-_HEARD_LIMIT_S: Final = 3.0
+_LINGER_S: Final = 30.0  # how long an owner stays subscribed without viewers: a page may be loaded again
+_SUBSCRIBE_LIMIT_S: Final = 3.0
 
 
 class _Audience:
-    """All who watch one owner."""
+    """The viewers of one owner."""
 
     def __init__(self) -> None:
         self.viewers: set[Viewer] = set()
-        self.heard = asyncio.Event()
-        self.alone_since = time.monotonic()
+        self.subscribed = asyncio.Event()
+        self.empty_since = time.monotonic()
 
 
 class Hub:
-    """Belongs to the event loop in which it is first joined; a thread of its own reads the feed.
+    """Belongs to the event loop in which a viewer first joins; a separate thread reads the feed.
 
     Args:
-        store: where the Results are.
-        views: shows what a viewer may see of one.
+        store: holds the Results.
+        views: renders Results.
     """
 
     def __init__(self, store: Store, views: ResultRenderer) -> None:
         self._store = store
         self._views = views
         self._audiences: dict[str, _Audience] = {}
-        self._newsroom: FeedReader | None = None
+        self._reader: FeedReader | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -52,48 +52,48 @@ class Hub:
 
     @property
     def viewers(self) -> int:
-        """How many watch at the moment."""
-        # A copy at once: the thread that serves metrics asks too.
+        """The number of open streams."""
+        # Copied first: the thread that serves metrics reads this too.
         return len(set().union(*(audience.viewers for audience in list(self._audiences.values()))))
 
     def open(self) -> None:
-        """Let viewers join again after `close`. For the event loop that will serve them."""
+        """Allow viewers to join again after `close`. Call it in the event loop that will serve them."""
         self._closed = False
 
     async def join(self, viewer: Viewer) -> None:
-        """Queue for `viewer`, from now on, what is told of his owners. Raises IndexUnavailable when none can be heard.
+        """Queue new changes for `viewer`. Raises IndexUnavailable when the index cannot be subscribed to.
 
-        Whatever happened before is for the caller to read, after this.
+        The caller reads earlier changes afterwards.
         """
-        newsroom = self._opened()
+        reader = self._start_reader()
         audiences = [self._audiences.setdefault(owner, _Audience()) for owner in viewer.owners]
         for audience in audiences:
             audience.viewers.add(viewer)
-        new = [owner for owner in viewer.owners if not self._audiences[owner].heard.is_set()]
+        new = [owner for owner in viewer.owners if not self._audiences[owner].subscribed.is_set()]
         try:
             if new:
-                await to_thread.run_sync(newsroom.listen, new)
-                async with asyncio.timeout(_HEARD_LIMIT_S):
-                    await asyncio.gather(*(audience.heard.wait() for audience in audiences))
+                await to_thread.run_sync(reader.listen, new)
+                async with asyncio.timeout(_SUBSCRIBE_LIMIT_S):
+                    await asyncio.gather(*(audience.subscribed.wait() for audience in audiences))
         except TimeoutError as error:
             self.leave(viewer)
-            raise IndexUnavailable("the index does not tell of changes: see that Redis runs") from error
-        except BaseException:  # cancelled: the client went away meanwhile
+            raise IndexUnavailable("the index did not confirm the subscription: check that Redis runs") from error
+        except BaseException:  # cancelled: the client disconnected
             self.leave(viewer)
             raise
         if self._closed:
             viewer.end()
 
     def leave(self, viewer: Viewer) -> None:
-        """Queue nothing more for `viewer`."""
+        """Remove `viewer`; nothing more is queued for it."""
         self.dropped_total += viewer.dropped
         for owner in viewer.owners:
             if (audience := self._audiences.get(owner)) is not None:
                 audience.viewers.discard(viewer)
-                audience.alone_since = time.monotonic()
+                audience.empty_since = time.monotonic()
 
     def close(self) -> None:
-        """End every stream in good order, and hear nothing more. For any thread."""
+        """End every stream cleanly and stop reading the feed. Safe to call from any thread."""
         self._closed = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._end)
@@ -101,36 +101,36 @@ class Hub:
     def _end(self) -> None:
         if self._ticking is not None:
             self._ticking.cancel()
-        if self._newsroom is not None:
-            self._newsroom.close()
+        if self._reader is not None:
+            self._reader.close()
         for audience in self._audiences.values():
             for viewer in audience.viewers:
                 viewer.end()
-        self._newsroom, self._ticking, self._loop, self._audiences = None, None, None, {}
+        self._reader, self._ticking, self._loop, self._audiences = None, None, None, {}
 
-    def _opened(self) -> FeedReader:
-        """The newsroom, begun with the first viewer."""
-        if self._newsroom is None:
+    def _start_reader(self) -> FeedReader:
+        """Return the feed reader; start it for the first viewer."""
+        if self._reader is None:
             loop = asyncio.get_running_loop()
 
-            def deliver(frames: Sequence[SseMessage]) -> None:
-                with suppress(RuntimeError):  # the loop has ended meanwhile
-                    loop.call_soon_threadsafe(self._deliver, frames)
+            def deliver(messages: Sequence[SseMessage]) -> None:
+                with suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(self._deliver, messages)
 
-            self._newsroom = FeedReader(self._store, self._views, deliver=deliver)
+            self._reader = FeedReader(self._store, self._views, deliver=deliver)
             self._loop, self._ticking = loop, loop.create_task(self._tick())
-        return self._newsroom
+        return self._reader
 
-    def _deliver(self, frames: Sequence[SseMessage]) -> None:
-        for frame in frames:
-            audience = self._audiences.get(frame.owner)
+    def _deliver(self, messages: Sequence[SseMessage]) -> None:
+        for message in messages:
+            audience = self._audiences.get(message.owner)
             if audience is None:
                 continue
-            if not audience.heard.is_set():  # the first that is said of an owner is that he is heard
-                audience.heard.set()
+            if not audience.subscribed.is_set():  # an owner's first message confirms the subscription
+                audience.subscribed.set()
                 continue
             for viewer in audience.viewers:
-                viewer.put(frame)
+                viewer.put(message)
 
     async def _tick(self) -> None:
         while True:
@@ -139,12 +139,12 @@ class Hub:
             for owner, audience in list(self._audiences.items()):
                 try:
                     self._tick_for(owner, audience, now)
-                except Exception as error:  # noqa: BLE001 - whatever it is, the other owners' streams go on
+                except Exception as error:  # noqa: BLE001 - the other owners' streams must go on
                     _log.warning("stream_not_kept_alive", error=repr(error))
 
     def _tick_for(self, owner: str, audience: _Audience, now: float) -> None:
         for viewer in audience.viewers:
             viewer.tick(now)
-        if not audience.viewers and now - audience.alone_since > _LINGER_S and self._newsroom is not None:
+        if not audience.viewers and now - audience.empty_since > _LINGER_S and self._reader is not None:
             del self._audiences[owner]
-            self._newsroom.leave(owner)
+            self._reader.leave(owner)

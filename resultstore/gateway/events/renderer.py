@@ -1,4 +1,4 @@
-"""News: reads each changed record once and makes of it what all viewers of its owner get."""
+"""EventRenderer: reads each changed record once and renders the message for all viewers of its owner."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Final
 from resultstore.gateway.events.messages import (
     SseMessage,
     change_message,
-    place_of,
+    parse_position,
     removed_message,
     result_message,
 )
@@ -21,7 +21,7 @@ from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 
-_REMEMBERED: Final = 50_000  # Results; of a forgotten one the next Event is sent with the whole record
+_REMEMBERED_MAX: Final = 50_000  # Results; the next Event of a forgotten one is sent with the whole record
 
 _Key = tuple[str, str]
 _Shown = tuple[str, int]
@@ -31,8 +31,8 @@ class EventRenderer:
     """Belongs to one thread.
 
     Args:
-        store: where the Results are.
-        views: shows what a viewer may see of one.
+        store: holds the Results.
+        views: renders Results.
     """
 
     def __init__(self, store: Store, views: ResultRenderer) -> None:
@@ -40,50 +40,50 @@ class EventRenderer:
         self._views = views
         self._shown: OrderedDict[_Key, _Shown] = OrderedDict()  # state and number of Artifacts, as last sent
 
-    def frames(self, told: Sequence[OwnerEvent]) -> list[SseMessage]:
-        """One frame for each Result that Events tell of: of several Events of one the last counts.
+    def render(self, events: Sequence[OwnerEvent]) -> list[SseMessage]:
+        """Return one message for each Result in `events`; the last of several Events of a Result counts.
 
-        Raises Unavailable when the records cannot be read; nothing is remembered as shown then.
+        Raises Unavailable when the records cannot be read; then nothing is remembered as sent.
         """
         last: dict[_Key, tuple[str, Event]] = {}
-        for one in told:
+        for one in events:
             if one.event is not None:
                 key = (one.owner, one.event.id)
-                last.pop(key, None)  # in the order of the last ones, so that places only grow
+                last.pop(key, None)  # ordered by the last Event of each, so that positions only grow
                 last[key] = (one.at, one.event)
-        loaded = self._loaded([key for key, (_, event) in last.items() if self._is_new(key, event)])
-        made = [self._frame(key, at, event, loaded) for key, (at, event) in last.items()]
-        while len(self._shown) > _REMEMBERED:
+        loaded = self._load([key for key, (_, event) in last.items() if self._is_new(key, event)])
+        made = [self._message(key, at, event, loaded) for key, (at, event) in last.items()]
+        while len(self._shown) > _REMEMBERED_MAX:
             self._shown.popitem(last=False)
-        return [frame for frame in made if frame is not None]
+        return [message for message in made if message is not None]
 
     def _is_new(self, key: _Key, event: Event) -> bool:
         return event.state != DELETED and self._shown.get(key) != (event.state, event.artifacts)
 
-    def _loaded(self, keys: Sequence[_Key]) -> dict[_Key, Result | None]:
+    def _load(self, keys: Sequence[_Key]) -> dict[_Key, Result | None]:
         try:
             results = self._store.load_many([result_id for _, result_id in keys]) if keys else []
         except (Damaged, Refused):
-            results = [self._one(result_id) for _, result_id in keys]
+            results = [self._load_one(result_id) for _, result_id in keys]
         return dict(zip(keys, results, strict=True))
 
-    def _one(self, result_id: str) -> Result | None:
-        """The Result; None for one that nobody can read: the others are told of all the same."""
+    def _load_one(self, result_id: str) -> Result | None:
+        """Return the Result, or None if it cannot be read: the others are still sent."""
         try:
             return self._store.load(result_id)
         except (Damaged, Refused) as error:
             _log.warning("event_not_read", id=result_id, error=str(error))
             return None
 
-    def _frame(self, key: _Key, at: str, event: Event, loaded: dict[_Key, Result | None]) -> SseMessage | None:
-        owner, place = key[0], place_of(at)
+    def _message(self, key: _Key, at: str, event: Event, loaded: dict[_Key, Result | None]) -> SseMessage | None:
+        owner, position = key[0], parse_position(at)
         if event.state == DELETED:
             self._shown.pop(key, None)
-            return SseMessage(owner, place, removed_message(event, at=at))
+            return SseMessage(owner, position, removed_message(event, at=at))
         if key not in loaded:
-            return SseMessage(owner, place, change_message(event, at=at))
+            return SseMessage(owner, position, change_message(event, at=at))
         result = loaded[key]
-        # Whoever can write to Redis can name any id in anybody's stream: the record says whose it is.
+        # An attacker who can write to Redis can put any id into any owner's stream: the record names its owner.
         if result is None or result.owner != owner:
             return None
         views = self._views.many([result])
@@ -91,4 +91,4 @@ class EventRenderer:
             return None
         self._shown[key] = (str(result.state), len(result.artifacts))
         self._shown.move_to_end(key)
-        return SseMessage(owner, place, result_message(views[0], at=at))
+        return SseMessage(owner, position, result_message(views[0], at=at))

@@ -1,4 +1,4 @@
-"""Events: one stream for all that a caller owns (server-sent events, over fetch with Authorization)."""
+"""EventRoutes: `/v1/events`, one stream of server-sent events for all Results of a caller."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ _HEADERS: Final = {
     "X-Accel-Buffering": "no",  # nginx would hold events back
     "X-Content-Type-Options": "nosniff",
 }
-_DESCRIBED: Final[dict[int | str, dict[str, object]]] = {
+_RESPONSES: Final[dict[int | str, dict[str, object]]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The stream"}
 }
 
@@ -32,25 +32,25 @@ _log = Log(__name__)
 
 
 class EventRoutes:
-    """The one stream of one Store.
+    """`/v1/events` of one Store.
 
     Args:
-        store: where the Results are.
-        hub: what tells of changes.
-        views: shows what a caller may see of a Result.
-        quotas: how many streams an owner may have open.
+        store: holds the Results.
+        hub: delivers changes.
+        views: renders Results.
+        quotas: limits the open streams of an owner.
     """
 
     def __init__(self, store: Store, hub: Hub, views: ResultRenderer, *, quotas: Quotas) -> None:
-        self._past = Snapshot(store, views)
+        self._snapshots = Snapshot(store, views)
         self._hub = hub
         self._quotas = quotas
 
     def router(self) -> APIRouter:
-        """GET of the stream."""
+        """Return the route of the stream."""
         router = APIRouter(prefix="/v1", tags=["events"])
         router.add_api_route(
-            "/events", self.events, methods=["GET"], status_code=200, response_class=EventStream, responses=_DESCRIBED
+            "/events", self.events, methods=["GET"], status_code=200, response_class=EventStream, responses=_RESPONSES
         )
         return router
 
@@ -58,80 +58,85 @@ class EventRoutes:
         self,
         caller: Annotated[Caller, Depends(needs("read"))],
         last_event_id: Annotated[
-            str, Header(description="the id of the last event that was seen: what came after it is sent")
+            str, Header(description="the id of the last event received; the stream continues after it")
         ] = "",
     ) -> Response:
-        """All that happens to the caller's Results, as server-sent events; for `admin` also to those nobody owns.
+        """Stream the changes of the caller's Results as server-sent events (SSE).
 
-        `snapshot` {items, complete}: the newest 200 Results; the first event, unless Last-Event-ID could be followed.
-        `result` ResultView: its state or its Artifacts have changed. `change` {id, state, progress, changed_at}: it is
-        further. `removed` {id}. `reset` {}: something was missed; a snapshot follows. A comment comes every 15 s.
+        With the scope `admin`, the stream includes Results that have no owner.
+        `snapshot` {items, complete}: the newest 200 Results; the first event, unless `Last-Event-ID` is resumable.
+        `result` ResultView: the state or the Artifacts changed. `change` {id, state, progress, changed_at}: progress
+        changed. `removed` {id}: the Result was deleted. `reset` {}: changes were missed; a snapshot follows. A comment
+        is sent every 15 s as a heartbeat.
         """
-        seat = StreamQuota(self._quotas, caller.owner)
+        quota = StreamQuota(self._quotas, caller.owner)
         viewer = Viewer((caller.owner, "") if "admin" in caller.scopes else (caller.owner,))
         try:
-            await seat.take()
+            await quota.take()
             await self._hub.join(viewer)
-            began = await self._past.since(viewer, last_event_id)
-        except BaseException:  # nobody would answer for the viewer
+            first = await self._snapshots.first_messages(viewer, last_event_id)
+        except BaseException:  # no EventStream will clean up
             self._hub.leave(viewer)
-            await seat.leave()
+            await quota.leave()
             raise
-        return EventStream(viewer, began, seat=seat, again=self._past.snapshot, leave=self._hub.leave)
+        return EventStream(viewer, first, quota=quota, snapshot=self._snapshots.snapshot, leave=self._hub.leave)
 
 
 class EventStream(Response):
-    """The answer: what has been, then what comes, until either side ends it."""
+    """The response: the first messages, then changes, until either side ends the stream."""
 
     media_type = "text/event-stream"
 
     def __init__(
         self,
         viewer: Viewer,
-        began: bytes,
+        first: bytes,
         *,
-        seat: StreamQuota,
-        again: Callable[[Viewer], Awaitable[bytes]],
+        quota: StreamQuota,
+        snapshot: Callable[[Viewer], Awaitable[bytes]],
         leave: Callable[[Viewer], None],
     ) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._viewer = viewer
-        self._began = began
-        self._seat = seat
-        self._again = again
+        self._first = first
+        self._quota = quota
+        self._snapshot = snapshot
         self._leave = leave
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the client goes, the gateway ends, or the reader is too slow."""
+        """Send until the client disconnects, the gateway stops, or the client is too slow."""
         sending = asyncio.create_task(self._send_all(send))
-        going, keeping = asyncio.create_task(_gone(receive)), asyncio.create_task(self._seat.keep())
+        disconnecting = asyncio.create_task(_wait_for_disconnect(receive))
+        renewing = asyncio.create_task(self._quota.keep())
         self._viewer.sending = sending
         try:
-            await asyncio.wait({sending, going}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sending, disconnecting}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._leave(self._viewer)
-            for task in (sending, going, keeping):
+            for task in (sending, disconnecting, renewing):
                 task.cancel()
-            ended, *_ = await asyncio.gather(sending, going, keeping, self._seat.leave(), return_exceptions=True)
-        if isinstance(ended, Exception):  # Redis went away again: the client comes back, and is told so by a status
-            _log.warning("stream_broken_off", error=str(ended))
+            ended, *_ = await asyncio.gather(
+                sending, disconnecting, renewing, self._quota.leave(), return_exceptions=True
+            )
+        if isinstance(ended, Exception):  # Redis failed again: the client reconnects and gets an HTTP status
+            _log.warning("stream_interrupted", error=str(ended))
 
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send(_body(self._began))
-        while piece := await self._viewer.take():
-            await send(_body(piece))
-            if piece == RESET:
-                await send(_body(await self._again(self._viewer)))
+        await send(_body(self._first))
+        while chunk := await self._viewer.take():
+            await send(_body(chunk))
+            if chunk == RESET:
+                await send(_body(await self._snapshot(self._viewer)))
         if not self._viewer.dropped:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _body(piece: bytes) -> Message:
-    return {"type": "http.response.body", "body": piece, "more_body": True}
+def _body(chunk: bytes) -> Message:
+    return {"type": "http.response.body", "body": chunk, "more_body": True}
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

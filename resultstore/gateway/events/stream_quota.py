@@ -1,4 +1,4 @@
-"""Seat: one of the event streams that an owner may have open at a time, counted over all gateways."""
+"""StreamQuota: counts one stream against the owner's limit of open streams, across all gateways."""
 
 import asyncio
 import uuid
@@ -10,18 +10,18 @@ from resultstore.gateway.quotas import QuotaKind, Quotas
 from resultstore.model.errors import ResultStoreError
 from resultstore.telemetry.logs import Log
 
-_LIFE_S: Final = 90.0  # what a gateway that died had open is free again after this
-_RENEWED_S: Final = 30.0
+_LEASE_S: Final = 90.0  # the streams of a gateway that crashed stop counting after this
+_RENEW_S: Final = 30.0
 
 _log = Log(__name__)
 
 
 class StreamQuota:
-    """Belongs to one stream.
+    """The lease of one stream.
 
     Args:
-        quotas: counts them.
-        owner: whose stream it is.
+        quotas: counts the streams.
+        owner: the owner of the stream.
     """
 
     def __init__(self, quotas: Quotas, owner: str) -> None:
@@ -30,24 +30,24 @@ class StreamQuota:
         self._name = uuid.uuid4().hex
 
     async def take(self) -> None:
-        """Raises Problem 429 `quota` when the owner has as many as he may have."""
+        """Take the lease. Raises Problem 429 `quota` when the owner has as many open streams as allowed."""
         await to_thread.run_sync(self._take)
 
     async def keep(self) -> None:
-        """Keep it until this is cancelled."""
+        """Renew the lease until this coroutine is cancelled."""
         while True:
-            await asyncio.sleep(_RENEWED_S)
+            await asyncio.sleep(_RENEW_S)
             try:
                 await self.take()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it must not end a stream that stands
-                _log.warning("seat_not_renewed", error=str(error))
+            except Exception as error:  # noqa: BLE001 - a failed renewal must not end an open stream
+                _log.warning("stream_quota_not_renewed", error=str(error))
 
     async def leave(self) -> None:
-        """Give it back. When Redis is away it ends by itself."""
+        """Release the lease. If Redis is unavailable, the lease expires."""
         try:
             await to_thread.run_sync(self._quotas.leave, QuotaKind.STREAMS, self._owner, self._name)
         except ResultStoreError as error:
-            _log.warning("seat_not_left", error=str(error))
+            _log.warning("stream_quota_not_released", error=str(error))
 
     def _take(self) -> None:
-        self._quotas.take(QuotaKind.STREAMS, self._owner, self._name, ttl_s=_LIFE_S)
+        self._quotas.take(QuotaKind.STREAMS, self._owner, self._name, ttl_s=_LEASE_S)

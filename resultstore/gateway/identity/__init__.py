@@ -1,1 +1,1 @@
-"""Identity: who asks, by which token, and what he may do."""
+"""Authentication and authorization: open mode, static tokens and JWTs, and the scopes of a caller."""

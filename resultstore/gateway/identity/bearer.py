@@ -1,4 +1,4 @@
-"""Bearer: the token in an Authorization header (RFC 6750), and the answer to whoever sends none that is known."""
+"""The bearer token in an Authorization header (RFC 6750), and the 401 responses."""
 
 from http import HTTPStatus
 from typing import Final
@@ -9,7 +9,7 @@ MAX_TOKEN_CHARS: Final = 8192
 
 
 def token_in(authorization: str) -> str:
-    """The token that was sent; raises Problem 401 when none was."""
+    """Return the token of the header. Raises Problem 401 if there is none."""
     scheme, _, token = authorization.partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_CHARS:
@@ -18,10 +18,10 @@ def token_in(authorization: str) -> str:
 
 
 def unknown_token() -> Problem:
-    """The answer to any token that does not hold, whatever is wrong with it: the log says what."""
-    return unauthenticated("this token is not, or no longer, one of ours", challenge='Bearer error="invalid_token"')
+    """Return the 401 for any invalid token; the reason is only logged."""
+    return unauthenticated("this token is unknown or has expired", challenge='Bearer error="invalid_token"')
 
 
 def unauthenticated(detail: str, *, challenge: str) -> Problem:
-    """401, with what to do about it."""
+    """Return a 401 with its challenge."""
     return Problem(HTTPStatus.UNAUTHORIZED, "unauthenticated", detail, headers={"WWW-Authenticate": challenge})

@@ -1,4 +1,4 @@
-"""Caller: who asks, and what he may do."""
+"""Caller: the authenticated client of a request, its scopes, and the Results that it may see."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -21,11 +21,11 @@ _SHOWN_CHARS: Final = 100
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Somebody who was recognised.
+    """An authenticated client.
 
     Args:
-        owner: what the Results that he starts belong to; he sees those of the same owner.
-        scopes: what he may do; `admin` also shows Results that have no owner.
+        owner: the owner of the Results that the caller starts; the caller sees the Results of this owner.
+        scopes: what the caller may do; `admin` also shows Results without an owner.
     """
 
     owner: str
@@ -33,18 +33,18 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Identities(Protocol):
-    """Recognises callers by their Authorization header."""
+    """Authenticates callers by their Authorization header."""
 
     @property
     def mode(self) -> str:
-        """Its name in the settings: open, tokens or jwt."""
+        """The value of `RESULTSTORE_AUTH`: open, tokens or jwt."""
 
     async def caller(self, authorization: str) -> Caller:
-        """Who sent this header ("" for none). Raises Problem 401 `unauthenticated`."""
+        """Return the caller that sent this header ("" if missing). Raises Problem 401 `unauthenticated`."""
 
 
-async def identified(request: Request) -> Caller:
-    """FastAPI dependency: whoever was recognised, whatever he may do."""
+async def identify(request: Request) -> Caller:
+    """FastAPI dependency: return the authenticated caller, with any scopes."""
     identities: Identities = request.app.state.identities
     caller = await identities.caller(request.headers.get("authorization", ""))
     request.state.caller = caller
@@ -52,55 +52,55 @@ async def identified(request: Request) -> Caller:
 
 
 def needs(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
-    """FastAPI dependency (`Depends(needs("read"))`): a caller who has `scope`, else 401 or 403."""
+    """Return a FastAPI dependency (`Depends(needs("read"))`): a caller with `scope`, else Problem 401 or 403."""
 
     async def allowed(request: Request) -> Caller:
-        caller = await identified(request)
+        caller = await identify(request)
         if scope not in caller.scopes:
-            raise Problem(HTTPStatus.FORBIDDEN, "scope-missing", f"this needs a token with the scope {scope}")
+            raise Problem(HTTPStatus.FORBIDDEN, "scope-missing", f"this request needs a token with the scope {scope}")
         return caller
 
     return allowed
 
 
-def visible(store: Store, caller: Caller, result_id: str) -> Result:
-    """The Result, if this caller may see it. The one way in which the gateway looks anything up.
+def load_visible(store: Store, caller: Caller, result_id: str) -> Result:
+    """Return the Result if the caller may see it. Every lookup of the gateway ends here or in `LookupBatcher`.
 
-    Raises ResultMissing, the same for a foreign id as for an unknown one.
+    Raises the same ResultMissing for another owner's id as for an unknown id.
     """
     try:
         found = store.load(result_id) if len(result_id) <= MAX_ID_CHARS else None
-    except BadReference:  # somebody else has written its record: as good as none
+    except BadReference:  # the record is forged: treated as missing
         found = None
     if found is not None and not may_see(caller, found):
-        look_elsewhere(store, result_id)
-    return shown(caller, found) or missing(result_id)
+        load_decoy(store, result_id)
+    return if_visible(caller, found) or raise_missing(result_id)
 
 
-def look_elsewhere(store: Store, result_id: str) -> None:
-    """Look up an id that nobody has, after a foreign one was found: so that this takes as long as for an unknown one.
+def load_decoy(store: Store, result_id: str) -> None:
+    """Look up an id that does not exist, so that another owner's id takes as long as an unknown one.
 
-    For an unknown id the index and the object store are asked. The same foreign id asks for the same other one, so that
-    what is remembered of unknown ids is remembered of it too.
+    An unknown id is looked up in the index and in the object store. The decoy is derived from the foreign id, so that
+    caches of unknown ids treat both alike.
     """
     store.load("none-" + hashlib.sha256(result_id.encode(errors="surrogatepass")).hexdigest()[:32])
 
 
-def shown(caller: Caller, found: Result | None) -> Result | None:
-    """What was found, if this caller may see it."""
+def if_visible(caller: Caller, found: Result | None) -> Result | None:
+    """Return `found` if the caller may see it, else None."""
     return found if found is not None and may_see(caller, found) else None
 
 
-def missing(result_id: str) -> NoReturn:
-    """Raise ResultMissing: the same words whether an id is foreign or unknown."""
-    raise ResultMissing(f"no result is known under the id {short(result_id)}")
+def raise_missing(result_id: str) -> NoReturn:
+    """Raise ResultMissing, with the same message whether the id is unknown or belongs to another owner."""
+    raise ResultMissing(f"no result is known under the id {shorten(result_id)}")
 
 
 def may_see(caller: Caller, result: Result) -> bool:
-    """Whether it is his own; one that nobody owns is for `admin`."""
+    """Return True for the caller's own Results, and with the scope `admin` for Results without an owner."""
     return result.owner == caller.owner if result.owner else "admin" in caller.scopes
 
 
-def short(name: str) -> str:
-    """A stranger's word as a message may carry it: in ASCII, and not at any length."""
+def shorten(name: str) -> str:
+    """Return untrusted text in a form that is safe in a message: quoted ASCII of limited length."""
     return ascii(name if len(name) <= _SHOWN_CHARS else name[:_SHOWN_CHARS] + "...")

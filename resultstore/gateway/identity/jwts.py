@@ -1,4 +1,4 @@
-"""Jwts: recognises callers by signed tokens of one issuer (RFC 7519, read as RFC 8725 advises)."""
+"""JwtIdentities: authenticates callers by JWTs of one issuer (RFC 7519, with the advice of RFC 8725)."""
 
 from collections.abc import Mapping
 from typing import Final, Protocol
@@ -18,22 +18,22 @@ LEEWAY_S: Final = 30
 MIN_SECRET_BYTES: Final = 32  # RFC 7518 section 3.2
 MAX_SUBJECT_CHARS: Final = 255
 
-# A head of a thousand brackets ends json.loads with RecursionError; lone surrogates and numbers without end, with
-# ValueError; a claim of a type that PyJWT did not think of, with TypeError.
+# json.loads raises RecursionError for a header of a thousand brackets, ValueError for lone surrogates and for endless
+# numbers; PyJWT raises TypeError for claims of unexpected types.
 _UNREADABLE: Final = (jwt.PyJWTError, ValueError, TypeError, RecursionError)
 
 _log = Log(__name__)
 
 
 class KeyFinder(Protocol):
-    """Finds the key that a token names, with the one algorithm it is for."""
+    """Finds the key that a token names; the key determines the algorithm."""
 
     async def key(self, kid: str) -> jwt.PyJWK | None:
-        """The key of that name, or None. Raises Unavailable when it cannot be asked for."""
+        """Return the key with this id, or None. Raises Unavailable when the issuer cannot be reached."""
 
 
 class SharedSecret:
-    """The key that issuer and gateway share: HS256 and nothing else."""
+    """One key that issuer and gateway share, for HS256 only."""
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) < MIN_SECRET_BYTES:
@@ -41,19 +41,19 @@ class SharedSecret:
         octets = jwt.utils.base64url_encode(secret).decode()
         self._key = jwt.PyJWK({"kty": "oct", "k": octets}, "HS256")
 
-    async def key(self, kid: str) -> jwt.PyJWK | None:  # noqa: ARG002  there is one, whatever it is called
-        """The one key."""
+    async def key(self, kid: str) -> jwt.PyJWK | None:  # noqa: ARG002  there is only one
+        """Return the key."""
         return self._key
 
 
-class Jwts:
-    """Owner = issuer and subject; scopes from the claim `scope` (RFC 8693), those that there are here.
+class JwtIdentities:
+    """The owner is issuer and subject; the scopes are the known ones in the claim `scope` (RFC 8693).
 
-    The algorithm is the key's, never the token's own word: neither `none` nor a public key taken for a secret passes.
+    The key, not the token, determines the algorithm: `none`, or a public key used as an HMAC secret, is refused.
 
     Args:
-        keys: of the issuer.
-        issuer, audience: what `iss` and `aud` must say.
+        keys: finds the issuer's keys.
+        issuer, audience: the required values of `iss` and `aud`.
     """
 
     mode: Final = "jwt"
@@ -64,7 +64,7 @@ class Jwts:
         self._audience = audience
 
     async def caller(self, authorization: str) -> Caller:
-        """Who the token speaks of. Raises Problem 401, or Unavailable while the issuer's keys cannot be had."""
+        """Return the subject of the token. Raises Problem 401, or Unavailable when the issuer does not answer."""
         token = token_in(authorization)
         try:
             claims = self._claims(token, await self._key(token))
@@ -74,12 +74,12 @@ class Jwts:
             raise unknown_token() from None
 
     async def _key(self, token: str) -> jwt.PyJWK:
-        head = jwt.get_unverified_header(token)
-        kid = head.get("kid", "")
+        header = jwt.get_unverified_header(token)
+        kid = header.get("kid", "")
         key = await self._keys.key(kid) if isinstance(kid, str) else None
         if key is None:
             raise jwt.InvalidKeyError("no such key")
-        if "crit" in head:  # RFC 7515 section 4.1.11: what must be understood and is not
+        if "crit" in header:  # RFC 7515 section 4.1.11: no critical extension is supported
             raise jwt.InvalidTokenError("critical extension")
         return key
 
@@ -96,19 +96,19 @@ class Jwts:
         return claims
 
 
-def jwts_of(settings: Settings) -> Jwts:
-    """What the settings `jwt_*` describe. Raises Misconfigured when one is missing, or when two keys are named."""
+def jwt_identities(settings: Settings) -> JwtIdentities:
+    """Return the authentication that the settings `jwt_*` describe. Raises Misconfigured if they are incomplete."""
     if not settings.identity.jwt_issuer or not settings.identity.jwt_audience:
         raise Misconfigured("RESULTSTORE_AUTH=jwt needs RESULTSTORE_JWT_ISSUER and RESULTSTORE_JWT_AUDIENCE")
     secret = settings.identity.jwt_secret.encode()
     if bool(secret) == bool(settings.identity.jwt_jwks_url):
-        raise Misconfigured("set one of RESULTSTORE_JWT_JWKS_URL and RESULTSTORE_JWT_SECRET, and not the other")
-    keys: KeyFinder = SharedSecret(secret) if secret else JwksKeys(_safe_url(settings.identity.jwt_jwks_url))
-    return Jwts(keys, issuer=settings.identity.jwt_issuer, audience=settings.identity.jwt_audience)
+        raise Misconfigured("set exactly one of RESULTSTORE_JWT_JWKS_URL and RESULTSTORE_JWT_SECRET")
+    keys: KeyFinder = SharedSecret(secret) if secret else JwksKeys(_check_url(settings.identity.jwt_jwks_url))
+    return JwtIdentities(keys, issuer=settings.identity.jwt_issuer, audience=settings.identity.jwt_audience)
 
 
-def _safe_url(url: str) -> str:
-    """`url` itself; whoever can change keys on their way can let anybody in."""
+def _check_url(url: str) -> str:
+    """Return `url` if it is https: an attacker who can change the keys in transit can forge tokens."""
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise Misconfigured("RESULTSTORE_JWT_JWKS_URL must be https")
@@ -118,10 +118,10 @@ def _safe_url(url: str) -> str:
 def _subject(claims: Mapping[str, object]) -> str:
     subject = claims["sub"]
     if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(subject) <= MAX_SUBJECT_CHARS:
-        raise jwt.InvalidTokenError("not a name")
+        raise jwt.InvalidTokenError("invalid subject")
     return subject
 
 
 def _scopes(claims: Mapping[str, object]) -> frozenset[str]:
-    said = claims.get("scope", "")
-    return SCOPES & frozenset(said.split()) if isinstance(said, str) else frozenset()
+    scope = claims.get("scope", "")
+    return SCOPES & frozenset(scope.split()) if isinstance(scope, str) else frozenset()

@@ -1,4 +1,4 @@
-"""OpenMode: everybody who reaches the gateway is its one owner; for a gateway that only this machine reaches."""
+"""OpenMode: no authentication; every caller is the owner `local`. Only for requests from this machine."""
 
 from typing import Final
 
@@ -8,10 +8,10 @@ LOCAL: Final = Caller(owner="local", scopes=SCOPES)
 
 
 class OpenMode:
-    """Asks for no token."""
+    """Accepts every request without a token."""
 
     mode: Final = "open"
 
-    async def caller(self, authorization: str) -> Caller:  # noqa: ARG002  nobody is asked who he is
-        """The local owner, whatever is sent."""
+    async def caller(self, authorization: str) -> Caller:  # noqa: ARG002  it is ignored
+        """Return the local owner, whatever header is sent."""
         return LOCAL

@@ -1,4 +1,4 @@
-"""Tokens: recognises callers by static tokens, of which a file holds the hashes."""
+"""StaticTokens: authenticates callers by static tokens, whose hashes are in a file."""
 
 import time
 from pathlib import Path
@@ -6,24 +6,24 @@ from typing import Final
 
 from resultstore.gateway.identity.bearer import token_in, unknown_token
 from resultstore.gateway.identity.caller import Caller
-from resultstore.gateway.identity.token_file import TokenEntry, grants_in, token_hash
+from resultstore.gateway.identity.token_file import TokenEntry, read_entries, token_hash
 from resultstore.model.errors import Misconfigured
 from resultstore.telemetry.logs import Log
 
-LOOK_AGAIN_S: Final = 1.0  # how soon a new line, or one that was taken out, counts
+RELOAD_CHECK_S: Final = 1.0  # how often the file is checked for changes
 
 _log = Log(__name__)
 
 
 class StaticTokens:
-    """Reads the file again when it has changed: a token is made or withdrawn without a restart.
+    """Reloads the file when it has changed, so that tokens are added and revoked without a restart.
 
-    A line that is wrong counts for nothing and the others hold; a file that is gone lets nobody in.
+    After the start, an invalid line is skipped, and a missing file refuses every token.
 
     Args:
         path: the file; see `resultstore.gateway.identity.token_file`.
 
-    Raises Misconfigured at the start when it cannot be read, holds nobody, or has a wrong line.
+    Raises Misconfigured at the start if the file cannot be read, holds no token, or has an invalid line.
     """
 
     mode: Final = "tokens"
@@ -31,42 +31,42 @@ class StaticTokens:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen = self._stamp()
-        self._looked_at = time.monotonic()
-        grants = grants_in(path)
-        for one in grants:
+        self._checked_at = time.monotonic()
+        entries = read_entries(path)
+        for one in entries:
             if isinstance(one, Misconfigured):
                 raise one
-        if not grants:
-            raise Misconfigured(f"the token file {path} lets nobody in: run resultstore token new")
-        self._callers = _callers(grants)
+        if not entries:
+            raise Misconfigured(f"the token file {path} holds no token: run `resultstore token new`")
+        self._callers = _callers(entries)
 
     async def caller(self, authorization: str) -> Caller:
-        """Whose token this is. Raises Problem 401."""
+        """Return the caller to whom the token belongs. Raises Problem 401."""
         token = token_in(authorization)
-        self._look_again()
-        # Looked up by its hash: what a comparison's time could tell of a hash says nothing of a 256-bit secret.
+        self._reload_if_changed()
+        # Looked up by its hash: the timing of comparing hashes reveals nothing about a 256-bit secret.
         found = self._callers.get(token_hash(token))
         if found is None:
             raise unknown_token()
         return found
 
-    def _look_again(self) -> None:
+    def _reload_if_changed(self) -> None:
         now = time.monotonic()
-        if now - self._looked_at < LOOK_AGAIN_S:
+        if now - self._checked_at < RELOAD_CHECK_S:
             return
-        self._looked_at = now
+        self._checked_at = now
         if (stamp := self._stamp()) == self._seen:
             return
         self._seen = stamp
         try:
-            grants = grants_in(self._path)
+            entries = read_entries(self._path)
         except Misconfigured as error:
-            _log.error("token_file_not_read", reason=str(error))
-            grants = []
-        for one in grants:
+            _log.error("token_file_not_read", reason=str(error), effect="every token is refused")
+            entries = []
+        for one in entries:
             if isinstance(one, Misconfigured):
                 _log.error("token_line_skipped", reason=str(one))
-        self._callers = _callers(grants)
+        self._callers = _callers(entries)
 
     def _stamp(self) -> tuple[int, int, int] | None:
         try:
@@ -76,5 +76,5 @@ class StaticTokens:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _callers(grants: list[TokenEntry | Misconfigured]) -> dict[str, Caller]:
-    return {one.sha256: Caller(one.owner, one.scopes) for one in grants if isinstance(one, TokenEntry)}
+def _callers(entries: list[TokenEntry | Misconfigured]) -> dict[str, Caller]:
+    return {one.sha256: Caller(one.owner, one.scopes) for one in entries if isinstance(one, TokenEntry)}

@@ -1,1 +1,1 @@
-"""Served: the bytes of a local store, by signed URL, on a listener of their own."""
+"""The second listener, which serves the signed URLs of a local store; S3 serves its own presigned URLs."""

@@ -1,4 +1,4 @@
-"""BytesApp: serves the signed URLs of a local store, on a listener of its own so that no page shares its origin."""
+"""`create_bytes_app`: serves the signed URLs of a local store from an origin that no page shares."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -13,45 +13,45 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from resultstore.blobs.blobstore import BlobStore, Stored
 from resultstore.blobs.local.signer import LocalSigner, SignedUrlClaims
 from resultstore.gateway.local_bytes.body import KEY_TAKEN, RequestBody
-from resultstore.gateway.local_bytes.errors import HttpRefusal, refusal_of, refused
-from resultstore.gateway.local_bytes.ranges import ByteRange, Unsatisfiable, Whole, asked_range, same_tag
+from resultstore.gateway.local_bytes.errors import HttpRefusal, refusal_of, refusal_response
+from resultstore.gateway.local_bytes.ranges import ByteRange, Unsatisfiable, Whole, matches_etag, parse_range
 from resultstore.gateway.middleware.access_log import AccessLog, Observe
 from resultstore.model.errors import BlobMissing, ResultStoreError
 
-# What lies here was made from strangers' input: a browser shall neither guess a type, nor run it, nor leak its URL.
+# The bytes derive from untrusted input: a browser must not guess a type, run them, or leak their URL.
 SAFE_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
-    # Pages live on another site than bytes do; who can name a URL has been given it.
+    # The page has another origin; a signed URL is itself the permission to read.
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "private, no-store",
 }
 _READS = frozenset({"GET", "HEAD"})
-_ASKED_HEADERS = ("content-type", "if-none-match", "if-match", "range", "x-amz-checksum-sha256")
+_ALLOWED_HEADERS = ("content-type", "if-none-match", "if-match", "range", "x-amz-checksum-sha256")
 _PREFLIGHT_LIFE_S = 600
 
 
 def create_bytes_app(
     blobs: BlobStore, signer: LocalSigner, *, origins: Collection[str] = (), observe: Observe | None = None
 ) -> ASGIApp:
-    """GET, HEAD (with Range) and PUT of what a URL of `signer` names, and nothing else.
+    """Return the ASGI application for GET, HEAD (with Range) and PUT of the URLs that `signer` made.
 
     Args:
-        blobs: what is served.
+        blobs: the store.
         signer: checks the URLs.
-        origins: the pages (`scheme://host[:port]`) whose scripts may read the answers: the gateway's own.
-        observe: told of each request, as `AccessLog` takes it.
+        origins: the pages (`scheme://host[:port]`) whose scripts may read the responses: the gateway's own.
+        observe: called for each request, as in `AccessLog`.
     """
-    shared = CORSMiddleware(
+    with_cors = CORSMiddleware(
         _BytesApp(blobs, signer),
         allow_origins=list(origins),
         allow_methods=("GET", "HEAD", "PUT"),
-        allow_headers=_ASKED_HEADERS,
+        allow_headers=_ALLOWED_HEADERS,
         expose_headers=("ETag", "Content-Range", "Content-Length"),
         max_age=_PREFLIGHT_LIFE_S,
     )
-    return AccessLog(shared, listener="bytes", observe=observe)
+    return AccessLog(with_cors, listener="bytes", observe=observe)
 
 
 class _BytesApp:
@@ -60,7 +60,7 @@ class _BytesApp:
         self._signer = signer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, always with the headers that keep its bytes harmless."""
+        """Answer one request, always with `SAFE_HEADERS`."""
         if scope["type"] != "http":
             return
         response = await self._answer(Request(scope, receive))
@@ -69,58 +69,60 @@ class _BytesApp:
 
     async def _answer(self, request: Request) -> Response:
         try:
-            return await self._allowed(request)
+            return await self._dispatch(request)
         except HttpRefusal as refusal:
-            return refused(refusal)
+            return refusal_response(refusal)
         except ResultStoreError as error:
-            return refused(refusal_of(error))
-        except ClientDisconnect:  # nobody is there to read the answer; nothing of the body was kept
+            return refusal_response(refusal_of(error))
+        except ClientDisconnect:  # the client will not read the response; nothing of the body was stored
             return Response(status_code=HTTPStatus.BAD_REQUEST)
 
-    async def _allowed(self, request: Request) -> Response:
+    async def _dispatch(self, request: Request) -> Response:
         if request.method in _READS:
-            return await self._read(request, self._grant(request, "GET"))
+            return await self._read(request, self._check_url(request, "GET"))
         if request.method != "PUT":
             raise HttpRefusal(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", "use GET, HEAD or PUT")
         if "content-length" not in request.headers:
             raise HttpRefusal(HTTPStatus.LENGTH_REQUIRED, "MissingContentLength", "send Content-Length")
-        return await self._write(request, self._grant(request, "PUT"))
+        return await self._write(request, self._check_url(request, "PUT"))
 
-    def _grant(self, request: Request, method: str) -> SignedUrlClaims:
+    def _check_url(self, request: Request, method: str) -> SignedUrlClaims:
         path = request.scope.get("raw_path", b"").decode("latin-1")
         query = request.scope["query_string"].decode("latin-1")
         return self._signer.check(method, path, query, request.headers)
 
-    async def _read(self, request: Request, grant: SignedUrlClaims) -> Response:
-        stored = await to_thread.run_sync(self._blobs.stat, grant.key)
-        answer = _ReadHeaders(stored, grant)
-        if (wanted := request.headers.get("if-match")) and not same_tag(wanted, etag=stored.etag):
-            raise HttpRefusal(HTTPStatus.PRECONDITION_FAILED, "PreconditionFailed", "the blob has another entity tag")
-        if (known := request.headers.get("if-none-match")) and same_tag(known, etag=stored.etag):
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": answer.headers["ETag"]})
-        asked = asked_range(_usable_range(request, stored), size_bytes=stored.size_bytes)
-        if isinstance(asked, Unsatisfiable):
-            headers = {"Content-Range": f"bytes */{stored.size_bytes}"}
+    async def _read(self, request: Request, claims: SignedUrlClaims) -> Response:
+        stored = await to_thread.run_sync(self._blobs.stat, claims.key)
+        headers = _ReadHeaders(stored, claims)
+        if (if_match := request.headers.get("if-match")) and not matches_etag(if_match, etag=stored.etag):
+            raise HttpRefusal(HTTPStatus.PRECONDITION_FAILED, "PreconditionFailed", "the blob has another ETag")
+        if (if_none_match := request.headers.get("if-none-match")) and matches_etag(if_none_match, etag=stored.etag):
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": headers.headers["ETag"]})
+        byte_range = parse_range(_usable_range(request, stored), size_bytes=stored.size_bytes)
+        if isinstance(byte_range, Unsatisfiable):
             raise HttpRefusal(
-                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "InvalidRange", "the blob ends before that", headers=headers
+                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+                "InvalidRange",
+                "the range starts after the end of the blob",
+                headers={"Content-Range": f"bytes */{stored.size_bytes}"},
             )
         if request.method == "HEAD":
-            return Response(status_code=answer.status(asked), headers=answer.of(asked))
-        chunks = await to_thread.run_sync(self._chunks, grant.key, asked)
-        return StreamingResponse(chunks, status_code=answer.status(asked), headers=answer.of(asked))
+            return Response(status_code=headers.status(byte_range), headers=headers.of(byte_range))
+        chunks = await to_thread.run_sync(self._chunks, claims.key, byte_range)
+        return StreamingResponse(chunks, status_code=headers.status(byte_range), headers=headers.of(byte_range))
 
-    def _chunks(self, key: str, asked: Whole | ByteRange) -> Iterator[bytes]:
-        if isinstance(asked, ByteRange):
-            return self._blobs.get(key, start=asked.start, size_bytes=asked.size_bytes)
+    def _chunks(self, key: str, byte_range: Whole | ByteRange) -> Iterator[bytes]:
+        if isinstance(byte_range, ByteRange):
+            return self._blobs.get(key, start=byte_range.start, size_bytes=byte_range.size_bytes)
         return self._blobs.get(key)
 
-    async def _write(self, request: Request, grant: SignedUrlClaims) -> Response:
-        if await to_thread.run_sync(self._stands, grant.key):
+    async def _write(self, request: Request, claims: SignedUrlClaims) -> Response:
+        if await to_thread.run_sync(self._exists, claims.key):
             raise HttpRefusal(HTTPStatus.PRECONDITION_FAILED, "PreconditionFailed", KEY_TAKEN)
-        etag = await RequestBody(request, grant).into(self._blobs)
+        etag = await RequestBody(request, claims).write_to(self._blobs)
         return Response(status_code=HTTPStatus.OK, headers={"ETag": f'"{etag}"'})
 
-    def _stands(self, key: str) -> bool:
+    def _exists(self, key: str) -> bool:
         try:
             self._blobs.stat(key)
         except BlobMissing:
@@ -129,33 +131,33 @@ class _BytesApp:
 
 
 class _ReadHeaders:
-    """Status and headers of a read; type and name come from the signed grant alone."""
+    """Status and headers of a read; media type and file name come only from the signed URL."""
 
-    def __init__(self, stored: Stored, grant: SignedUrlClaims) -> None:
+    def __init__(self, stored: Stored, claims: SignedUrlClaims) -> None:
         self._size_bytes = stored.size_bytes
         self.headers = {
             "ETag": f'"{stored.etag}"',
             "Accept-Ranges": "bytes",
-            "Content-Type": grant.media_type or "application/octet-stream",
-            "Content-Disposition": grant.disposition or "attachment",
-            # For as long as the URL works, which is never longer than the Artifact may be read.
-            "Cache-Control": f"private, max-age={max(0, int(grant.expires_at - time.time()))}",
+            "Content-Type": claims.media_type or "application/octet-stream",
+            "Content-Disposition": claims.disposition or "attachment",
+            # As long as the URL is valid, which is never longer than the Artifact's lifetime.
+            "Cache-Control": f"private, max-age={max(0, int(claims.expires_at - time.time()))}",
         }
 
-    def status(self, asked: Whole | ByteRange) -> int:
-        return int(HTTPStatus.PARTIAL_CONTENT if isinstance(asked, ByteRange) else HTTPStatus.OK)
+    def status(self, byte_range: Whole | ByteRange) -> int:
+        return int(HTTPStatus.PARTIAL_CONTENT if isinstance(byte_range, ByteRange) else HTTPStatus.OK)
 
-    def of(self, asked: Whole | ByteRange) -> dict[str, str]:
-        if isinstance(asked, Whole):
+    def of(self, byte_range: Whole | ByteRange) -> dict[str, str]:
+        if isinstance(byte_range, Whole):
             return self.headers | {"Content-Length": str(self._size_bytes)}
-        last = asked.start + asked.size_bytes - 1
-        span = {"Content-Range": f"bytes {asked.start}-{last}/{self._size_bytes}"}
-        return self.headers | span | {"Content-Length": str(asked.size_bytes)}
+        last = byte_range.start + byte_range.size_bytes - 1
+        span = {"Content-Range": f"bytes {byte_range.start}-{last}/{self._size_bytes}"}
+        return self.headers | span | {"Content-Length": str(byte_range.size_bytes)}
 
 
 def _usable_range(request: Request, stored: Stored) -> str | None:
-    """The Range header, unless If-Range names another state of the blob: then the whole is sent."""
+    """Return the Range header, or None if If-Range names another version: then the whole blob is sent."""
     condition = request.headers.get("if-range")
-    if condition is not None and not same_tag(condition, etag=stored.etag):
+    if condition is not None and not matches_etag(condition, etag=stored.etag):
         return None
     return request.headers.get("range")

@@ -1,4 +1,4 @@
-"""Body: a request's body on its way into a BlobStore: streamed, counted, hashed, and refused when not as signed."""
+"""RequestBody: streams a signed PUT write_to a BlobStore and refuses a body that differs from what was signed."""
 
 import asyncio
 import base64
@@ -15,58 +15,58 @@ from resultstore.gateway.local_bytes.errors import HttpRefusal
 from resultstore.model.errors import BadReference
 
 BLOCK_BYTES = 1024 * 1024
-KEY_TAKEN = "this key is written already"
-IDLE_LIMIT_S = 30.0  # a sender that gives no block for so long is given up
+KEY_TAKEN = "a blob with this key already exists"
+IDLE_LIMIT_S = 30.0  # the longest pause between two blocks of a body
 
 
 class RequestBody:
-    """One signed PUT of a whole blob, or of a part of one."""
+    """The body of one signed PUT, of a whole blob or of one part."""
 
-    def __init__(self, request: Request, grant: SignedUrlClaims) -> None:
+    def __init__(self, request: Request, claims: SignedUrlClaims) -> None:
         self._stream = aiter(request.stream())
-        self._grant = grant
+        self._claims = claims
 
-    async def into(self, blobs: BlobStore) -> str:
-        """Store the body, or nothing; its entity tag. Raises Refusal when it is not as signed, or the key is taken."""
+    async def write_to(self, blobs: BlobStore) -> str:
+        """Store the body and return its ETag. Raises HttpRefusal, storing nothing, if it differs or the key exists."""
         try:
-            # A thread of its own for as long as the sender takes: it must not use up those that answer reads.
-            return await to_thread.run_sync(self._step(blobs), limiter=CapacityLimiter(1))
-        except BadReference as error:  # somebody else wrote the key in the meantime
+            # A separate thread for each upload: slow clients must not use up the threads that serve reads.
+            return await to_thread.run_sync(self._write_step(blobs), limiter=CapacityLimiter(1))
+        except BadReference as error:  # another request has written the key
             raise HttpRefusal(HTTPStatus.PRECONDITION_FAILED, "PreconditionFailed", KEY_TAKEN) from error
 
-    def _step(self, blobs: BlobStore) -> Callable[[], str]:
-        grant = self._grant
-        if not grant.upload_id:
-            size = grant.size_bytes
-            return lambda: blobs.put(grant.key, self._checked(), media_type=grant.media_type, size_hint_bytes=size).etag
+    def _write_step(self, blobs: BlobStore) -> Callable[[], str]:
+        claims = self._claims
+        if not claims.upload_id:
+            size, media_type = claims.size_bytes, claims.media_type
+            return lambda: blobs.put(claims.key, self._blocks(), media_type=media_type, size_hint_bytes=size).etag
         if not isinstance(blobs, PartReceiver):
-            raise BadReference(f"this store takes no parts of {grant.key}: send it whole")
+            raise BadReference(f"this store does not accept parts: send {claims.key} in one PUT")
         return lambda: (
-            blobs.put_part(grant.key, upload_id=grant.upload_id, number=grant.number, chunks=self._checked()).etag
+            blobs.put_part(claims.key, upload_id=claims.upload_id, number=claims.number, chunks=self._blocks()).etag
         )
 
-    def _checked(self) -> Iterator[bytes]:
-        """The blocks; raises before their end is told, so that the store keeps nothing of a wrong body."""
+    def _blocks(self) -> Iterator[bytes]:
+        """Yield the blocks; raise before the end of a wrong body, so that the store keeps nothing of it."""
         digest, size_bytes = hashlib.sha256(), 0
         while block := from_thread.run(self._block):
             digest.update(block)
             size_bytes += len(block)
             yield block
-        if size_bytes != self._grant.size_bytes:
-            raise HttpRefusal(HTTPStatus.BAD_REQUEST, "IncompleteBody", "the body has not the signed length")
-        wanted = self._grant.checksum_sha256
-        if wanted and wanted != base64.b64encode(digest.digest()).decode():
-            raise HttpRefusal(HTTPStatus.BAD_REQUEST, "BadDigest", "the body has not the signed sha256")
+        if size_bytes != self._claims.size_bytes:
+            raise HttpRefusal(HTTPStatus.BAD_REQUEST, "IncompleteBody", "the body does not have the signed length")
+        checksum = self._claims.checksum_sha256
+        if checksum and checksum != base64.b64encode(digest.digest()).decode():
+            raise HttpRefusal(HTTPStatus.BAD_REQUEST, "BadDigest", "the body does not have the signed sha256")
 
     async def _block(self) -> bytes:
-        """Up to about BLOCK_BYTES of the body, b"" at its end: fewer crossings between loop and thread."""
+        """Return about BLOCK_BYTES of the body, b"" at its end; large blocks mean fewer thread switches."""
         block = bytearray()
         try:
             async with asyncio.timeout(IDLE_LIMIT_S):
                 while len(block) < BLOCK_BYTES and (chunk := await _next(self._stream)) is not None:
                     block += chunk
         except TimeoutError as error:
-            raise HttpRefusal(HTTPStatus.BAD_REQUEST, "RequestTimeout", "the body does not arrive") from error
+            raise HttpRefusal(HTTPStatus.BAD_REQUEST, "RequestTimeout", "the body did not arrive in time") from error
         return bytes(block)
 
 

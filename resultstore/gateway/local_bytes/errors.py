@@ -1,4 +1,4 @@
-"""Refusals: how the bytes listener says no: a status and an XML document, as S3 does."""
+"""HttpRefusal: the errors of the bytes listener, an HTTP status and an XML document as in S3."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -14,18 +14,18 @@ from resultstore.model.errors import (
     TooLarge,
 )
 
-# S3's own codes (Amazon S3 API Reference, Error Responses), so that its clients understand them.
+# S3's error codes (Amazon S3 API Reference, Error Responses), which S3 clients understand.
 _CODES: tuple[tuple[type[ResultStoreError], HTTPStatus, str, str], ...] = (
-    (BadReference, HTTPStatus.FORBIDDEN, "AccessDenied", "the URL has expired, or is not one for this request"),
-    (BlobMissing, HTTPStatus.NOT_FOUND, "NoSuchKey", "nothing stands under this key"),
-    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "EntityTooLarge", "the store cannot take that many bytes"),
-    (BlobStoreFull, HTTPStatus.INSUFFICIENT_STORAGE, "XMinioStorageFull", "the store has no room left"),
+    (BadReference, HTTPStatus.FORBIDDEN, "AccessDenied", "the URL has expired or is not valid for this request"),
+    (BlobMissing, HTTPStatus.NOT_FOUND, "NoSuchKey", "no blob exists under this key"),
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "EntityTooLarge", "the blob is too large for the store"),
+    (BlobStoreFull, HTTPStatus.INSUFFICIENT_STORAGE, "XMinioStorageFull", "the store is full"),
     (ResultStoreError, HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", "the store does not answer; try again"),
 )
 
 
 class HttpRefusal(Exception):
-    """A request that is not carried out: status, S3's code for it, a sentence, further headers."""
+    """A refusal_response request: HTTP status, S3's error code, a sentence, extra headers."""
 
     def __init__(self, status: HTTPStatus, code: str, text: str, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(text)
@@ -36,13 +36,13 @@ class HttpRefusal(Exception):
 
 
 def refusal_of(error: ResultStoreError) -> HttpRefusal:
-    """The refusal that an error of ours becomes; its own message may name paths and stays here."""
+    """Return the refusal for an error; the error's own message may name paths and is not shown."""
     status, code, text = next(row[1:] for row in _CODES if isinstance(error, row[0]))
     return HttpRefusal(status, code, text)
 
 
-def refused(refusal: HttpRefusal) -> Response:
-    """The answer to a refused request. The connection ends with it: a body may still be on its way."""
+def refusal_response(refusal: HttpRefusal) -> Response:
+    """Return the response to a refused request. It closes the connection, since a body may still be arriving."""
     text = escape(refusal.text)
     document = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{refusal.code}</Code><Message>{text}</Message></Error>'

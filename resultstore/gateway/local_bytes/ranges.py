@@ -1,4 +1,4 @@
-"""Ranges: which bytes of a blob a Range header asks for (RFC 9110 section 14)."""
+"""`parse_range`: the bytes of a blob that a Range header requests (RFC 9110 section 14)."""
 
 import re
 
@@ -8,7 +8,7 @@ _SINGLE = re.compile(r"bytes[ \t]*=[ \t]*(\d{0,18})-(\d{0,18})[ \t]*\Z", re.IGNO
 
 
 class Whole(msgspec.Struct, frozen=True):
-    """All of it: no range was asked for, or one that this server may ignore (several ranges, another unit)."""
+    """The whole blob: no Range header, or one that a server may ignore (several ranges, another unit)."""
 
 
 class ByteRange(msgspec.Struct, frozen=True):
@@ -22,8 +22,8 @@ class Unsatisfiable(msgspec.Struct, frozen=True):
     """The range lies outside the blob: 416."""
 
 
-def asked_range(header: str | None, *, size_bytes: int) -> Whole | ByteRange | Unsatisfiable:
-    """What `header` asks of a blob of `size_bytes`; a malformed header is ignored, as the RFC allows."""
+def parse_range(header: str | None, *, size_bytes: int) -> Whole | ByteRange | Unsatisfiable:
+    """Return the range that `header` requests; a malformed header is ignored, as the RFC allows."""
     match = _SINGLE.match(header.strip()) if header else None
     if match is None or match.groups() == ("", ""):
         return Whole()
@@ -38,7 +38,7 @@ def asked_range(header: str | None, *, size_bytes: int) -> Whole | ByteRange | U
     return ByteRange(start, end - start + 1) if start < size_bytes else Unsatisfiable()
 
 
-def same_tag(header: str, *, etag: str) -> bool:
-    """Whether an If-Match or If-Range value names this entity tag (given without quotes), strongly compared."""
+def matches_etag(header: str, *, etag: str) -> bool:
+    """Return True if an If-Match or If-Range value contains this ETag (strong comparison; `etag` is unquoted)."""
     tags = [one.strip() for one in header.split(",")]
     return "*" in tags or f'"{etag}"' in tags or etag in tags  # boto3 and others send tags without quotes

@@ -1,1 +1,1 @@
-"""Front: what a request must be like before a route sees it, and the line that is written of it."""
+"""ASGI middlewares and connection limits: what checks, limits and logs a request before a route handles it."""

@@ -1,4 +1,4 @@
-"""LoopbackOnly: middleware that lets a gateway in open mode answer nobody but this machine."""
+"""LoopbackOnly: restricts a gateway in open mode to requests from this machine."""
 
 import functools
 import ipaddress
@@ -7,9 +7,9 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from resultstore.gateway.problems import problem
+from resultstore.gateway.problems import problem_response
 
-# What reverse proxies add: the request then comes from someone else than the peer address says.
+# Headers that reverse proxies add: the client is then not the peer address.
 _PROXY_HEADERS: Final = frozenset(
     {
         b"forwarded",
@@ -36,7 +36,7 @@ class LoopbackOnly:
 
     Args:
         app: the application to protect.
-        behind_proxy: answer requests that a proxy on this machine passes on.
+        behind_proxy: also answer requests that a proxy on this machine forwards.
     """
 
     def __init__(self, app: ASGIApp, *, behind_proxy: bool = False) -> None:
@@ -45,19 +45,19 @@ class LoopbackOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a local request on, or refuse it."""
-        if scope["type"] == "http" and (detail := self._refused(scope)):
-            await problem(HTTPStatus.FORBIDDEN, "local-only", detail)(scope, receive, send)
+        if scope["type"] == "http" and (detail := self._refusal_reason(scope)):
+            await problem_response(HTTPStatus.FORBIDDEN, "local-only", detail)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _refused(self, scope: Scope) -> str:
-        """Return why the request is refused; "" if it is not."""
+    def _refusal_reason(self, scope: Scope) -> str:
+        """Return why the request is refused, or "" to accept it."""
         if not _is_local(scope):
-            return "RESULTSTORE_AUTH=open answers this machine only: set RESULTSTORE_AUTH to tokens or jwt"
-        if not self._behind_proxy and any(_is_of_proxy(name) for name, _ in scope["headers"]):
+            return "RESULTSTORE_AUTH=open serves this machine only: set RESULTSTORE_AUTH to tokens or jwt"
+        if not self._behind_proxy and any(_is_proxy_header(name) for name, _ in scope["headers"]):
             return (
-                "RESULTSTORE_AUTH=open does not answer what a proxy passes on: set RESULTSTORE_AUTH to tokens or jwt, "
-                "or RESULTSTORE_OPEN_BEHIND_PROXY=true where the proxy itself lets nobody else in"
+                "RESULTSTORE_AUTH=open refuses requests from a proxy: set RESULTSTORE_AUTH to tokens or jwt, or "
+                "RESULTSTORE_OPEN_BEHIND_PROXY=true if the proxy itself authenticates its users"
             )
         return ""
 
@@ -65,8 +65,8 @@ class LoopbackOnly:
 def _is_local(scope: Scope) -> bool:
     """Return True for a loopback peer and for a Unix socket.
 
-    A peer that resets its connection at once has no address any more, on TCP too: only the server's own address
-    tells the two apart (ASGI: `[path, None]` for a Unix socket).
+    A TCP peer that has reset its connection has no address either, so only the server's address identifies a Unix
+    socket (ASGI: `[path, None]`).
     """
     client, server = scope.get("client"), scope.get("server")
     if client is None:
@@ -76,7 +76,7 @@ def _is_local(scope: Scope) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
-    """Return True for an address of this machine's own loopback; a name is none, `localhost` aside."""
+    """Return True for a loopback address and for the name `localhost`."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -85,5 +85,5 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
-def _is_of_proxy(name: bytes) -> bool:
+def _is_proxy_header(name: bytes) -> bool:
     return name in _PROXY_HEADERS or name.startswith(_PROXY_PREFIX)

@@ -1,4 +1,4 @@
-"""Prefix: the path below which a gateway is reached, where it is not the root of its host."""
+"""PathPrefix: the path at which a gateway is published, if it is not the root of its host."""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,12 +11,12 @@ _PREFIX_MAX_CHARS: Final = 256
 
 
 class PathPrefix:
-    """The path of `gateway_url`; without one, the `root_path` that the server reports (a mount, `--root-path`).
+    """The path of `gateway_url`, else the `root_path` that the server reports (a mount, `--root-path`).
 
-    Links are made in threads and for streams too, where no request is: so it is kept.
+    It is remembered because links are also built outside of requests (event streams, background threads).
 
     Args:
-        settings: `gateway_url` names the public URL.
+        settings: `gateway_url` is the public URL.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -24,22 +24,22 @@ class PathPrefix:
         self.path = self._configured
 
     def learn(self, scope: Scope) -> None:
-        """Note what the server says of a request."""
+        """Remember the `root_path` of a request."""
         root_path = str(scope.get("root_path", "")).rstrip("/")
         if root_path and not self._configured and len(root_path) <= _PREFIX_MAX_CHARS:
             self.path = root_path
 
     def link(self, path: str) -> str:
-        """Return `path` of this gateway as a browser asks for it."""
+        """Return the public path of `path`."""
         return self.path + path
 
 
 class PathPrefixDetector:
-    """ASGI middleware: keeps a Prefix up to date.
+    """ASGI middleware: update a PathPrefix from each request.
 
     Args:
-        app: the application.
-        prefix: what is kept.
+        app: the next ASGI application.
+        prefix: the PathPrefix to update.
     """
 
     def __init__(self, app: ASGIApp, *, prefix: PathPrefix) -> None:
@@ -47,14 +47,14 @@ class PathPrefixDetector:
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+        """Update the prefix and pass the request on."""
         if scope["type"] == "http":
             self._prefix.learn(scope)
         await self._app(scope, receive, send)
 
 
 def route_path(scope: Scope) -> str:
-    """Return the path of a request below the application: ASGI puts `root_path` before it."""
+    """Return the path of a request without `root_path`, which ASGI puts before it."""
     path, root_path = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
     if root_path and path.startswith(root_path + "/"):
         return path[len(root_path) :]

@@ -31,7 +31,7 @@ export class Results extends EventTarget {
   put(view) {
     const known = this.#byId.get(view.id);
     const newer = known && older(view, known) ? known : view;
-    // What a record does not hold is still true: which file it was, what it repeats.
+    // What a record does not hold is still true: which file it was, what it retry_finder.
     const kept = { upload: view.upload ?? known?.upload ?? null, retry_of: view.retry_of ?? known?.retry_of ?? null, sending: known?.sending };
     this.#byId.set(view.id, { ...newer, ...kept });
     this.#touch(view.id, !known || known.created_at !== newer.created_at);

@@ -1,1 +1,1 @@
-"""Routes and views for looking results up, listing, deleting and following their links."""
+"""Routes that look up, list, cancel, retry and delete Results and redirect to their Artifacts."""

@@ -1,4 +1,4 @@
-"""Cursors: where a listing goes on, in a word that only the same caller can use, for the same question."""
+"""Cursors: signed positions in a listing, valid for the same caller and the same filters only."""
 
 import base64
 import secrets
@@ -16,7 +16,7 @@ _MAC_DIGITS: Final = 32
 
 
 class CursorPosition(msgspec.Struct, frozen=True, array_like=True):
-    """Behind which Result a listing goes on: when that was made (epoch seconds), and its id."""
+    """The last Result of a page: its creation time (epoch seconds) and its id."""
 
     made_at: float
     id: str
@@ -26,23 +26,23 @@ class Cursors:
     """Writes and reads cursors.
 
     Args:
-        secret: signs them, the same in all processes of a gateway; b"" makes them good for this process alone.
+        secret: signs the cursors, the same in all processes of a gateway; b"" makes them valid in this process only.
     """
 
     def __init__(self, secret: bytes) -> None:
         self._macs = Macs(secret or secrets.token_bytes(32))
 
-    def written(self, place: CursorPosition, *, owner: str, question: str) -> str:
-        """The cursor that leads `owner`, asking the same `question`, to what comes behind `place`."""
-        word = base64.urlsafe_b64encode(msgspec.msgpack.encode(place)).decode().rstrip("=")
-        return self._macs.sign(_PURPOSE, owner, question, word) + word
+    def encode(self, position: CursorPosition, *, owner: str, filters: str) -> str:
+        """Return the cursor with which `owner`, with the same `filters`, gets the page after `position`."""
+        encoded = base64.urlsafe_b64encode(msgspec.msgpack.encode(position)).decode().rstrip("=")
+        return self._macs.sign(_PURPOSE, owner, filters, encoded) + encoded
 
-    def read(self, cursor: str, *, owner: str, question: str) -> CursorPosition:
-        """The place behind which to go on. Raises Problem 422 for a cursor of somebody else, or of another question."""
-        mac, word = cursor[:_MAC_DIGITS], cursor[_MAC_DIGITS:]
-        good = len(cursor) <= MAX_CURSOR_CHARS and cursor.isascii()
-        if not good or not self._macs.agrees(mac, _PURPOSE, owner, question, word):
-            raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "cursor: not from a listing with these filters"
-            )
-        return msgspec.msgpack.decode(base64.urlsafe_b64decode(word + "=" * (-len(word) % 4)), type=CursorPosition)
+    def decode(self, cursor: str, *, owner: str, filters: str) -> CursorPosition:
+        """Return the position of a cursor. Raises Problem 422 for the cursor of another owner or of other filters."""
+        mac, encoded = cursor[:_MAC_DIGITS], cursor[_MAC_DIGITS:]
+        plausible = len(cursor) <= MAX_CURSOR_CHARS and cursor.isascii()
+        if not plausible or not self._macs.agrees(mac, _PURPOSE, owner, filters, encoded):
+            detail = "cursor: not issued for this listing and these filters"
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail)
+        document = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        return msgspec.msgpack.decode(document, type=CursorPosition)

@@ -1,4 +1,4 @@
-"""Quick: answers the look-ups that are asked most, without FastAPI's machinery, which costs more than they do."""
+"""FastPath: answers the most frequent lookups without FastAPI's request handling, which costs more than they do."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resultstore.gateway.identity.caller import Caller, needs
 from resultstore.gateway.middleware.path_prefix import route_path
-from resultstore.gateway.problems import Problem, answer_to
+from resultstore.gateway.problems import Problem, error_response
 from resultstore.model.errors import ResultStoreError
 
 Answer = Callable[..., Awaitable[Response]]
@@ -17,26 +17,26 @@ PREFIX: Final = "/v1/results/"
 
 
 class RouteTemplate(NamedTuple):
-    """What requests are counted by, as a route would tell it."""
+    """The path template under which metrics count a request, like that of a route."""
 
     path: str
 
 
 _RESULT: Final = RouteTemplate(PREFIX + "{result_id}")
 _ARTIFACT: Final = RouteTemplate(PREFIX + "{result_id}/artifacts/{name}")
-_allowed: Final = needs("read")
+_authorize: Final = needs("read")
 
 
 class FastPath:
-    """ASGI middleware: `GET /v1/results/{id}` and `.../artifacts/{name}`, where they ask for nothing further.
+    """ASGI middleware: answer `GET /v1/results/{id}` and `.../artifacts/{name}` without a query.
 
-    A request with a query, another method and any other path go the usual way; both ways call the same functions.
-    Measured with `Lookups`, in CPU of the gateway's process: 1.6 to 0.6 ms a look-up.
+    All other requests take the normal route; both call the same functions.
+    Measured with `LookupBatcher`: CPU time of the gateway per lookup fell from 1.6 to 0.6 ms.
 
     Args:
-        app: what comes behind: the routes.
-        result: answers for a Result's id.
-        artifact: answers for a Result's id and an Artifact's name.
+        app: the next ASGI application: the routes.
+        result: returns the response for a Result's id.
+        artifact: returns the response for a Result's id and an Artifact's name.
     """
 
     def __init__(self, app: ASGIApp, *, result: Answer, artifact: Answer) -> None:
@@ -46,22 +46,22 @@ class FastPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass the request on."""
-        words = _words(scope)
-        if not words:
+        segments = _path_segments(scope)
+        if not segments:
             await self._app(scope, receive, send)
             return
-        answer, scope["route"] = (self._result, _RESULT) if len(words) == 1 else (self._artifact, _ARTIFACT)
+        answer, scope["route"] = (self._result, _RESULT) if len(segments) == 1 else (self._artifact, _ARTIFACT)
         request = Request(scope, receive)
         try:
-            caller: Caller = await _allowed(request)
-            response = await answer(*words, caller)
+            caller: Caller = await _authorize(request)
+            response = await answer(*segments, caller)
         except (Problem, ResultStoreError) as error:
-            response = answer_to(request, error)
+            response = error_response(request, error)
         await response(scope, receive, send)
 
 
-def _words(scope: Scope) -> list[str]:
-    """What the path names: an id, or an id and a name; nothing where the usual way is to be gone."""
+def _path_segments(scope: Scope) -> list[str]:
+    """Return the id, or the id and the name, in the path; nothing for a request of the normal route."""
     if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"]:
         return []
     path = route_path(scope)

@@ -1,4 +1,4 @@
-"""ResultRenderer: shows Results as one gateway does: below its path, with what may be done with each."""
+"""ResultRenderer: renders Results with the links and the possible actions of this gateway."""
 
 from collections.abc import Sequence
 
@@ -15,29 +15,29 @@ _log = Log(__name__)
 
 
 class ResultRenderer:
-    """Makes views. Every method but `json_soon` may ask the index whether an order is kept.
+    """Renders views. Every method except `json_async` may block on the index, to see which Results are retryable.
 
     Args:
-        repeats: which Results can be made again.
-        prefix: the path below which the gateway is reached.
+        retry_finder: finds the Results that can be retried.
+        prefix: the gateway's path prefix.
     """
 
-    def __init__(self, repeats: RetryFinder, prefix: PathPrefix) -> None:
-        self._repeats = repeats
+    def __init__(self, retry_finder: RetryFinder, prefix: PathPrefix) -> None:
+        self._retry_finder = retry_finder
         self._prefix = prefix
 
     def one(self, result: Result, *, retry_of: str | None = None) -> ResultView:
-        """Return the view of a Result; `retry_of` for who has just started it again."""
-        repeatable = result.id in self._repeatable([result])
-        return result_view(result, retry_of=retry_of, prefix=self._prefix.path, repeatable=repeatable)
+        """Return the view of a Result; `retry_of` is set in the response to a retry."""
+        retryable = result.id in self._retryable_ids([result])
+        return result_view(result, retry_of=retry_of, prefix=self._prefix.path, retryable=retryable)
 
     def many(self, results: Sequence[Result]) -> list[ResultView]:
-        """Return a view of each Result, by one look-up; one that cannot be shown is left out."""
-        repeatable, views = self._repeatable(results), []
+        """Return the views of several Results with one lookup; skip a Result that cannot be rendered."""
+        retryable, views = self._retryable_ids(results), []
         for one in results:
             try:
-                views.append(result_view(one, prefix=self._prefix.path, repeatable=one.id in repeatable))
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others are shown
+                views.append(result_view(one, prefix=self._prefix.path, retryable=one.id in retryable))
+            except Exception as error:  # noqa: BLE001 - one bad Result must not hide the others
                 _log.warning("result_not_shown", id=one.id, error=repr(error))
         return views
 
@@ -45,15 +45,15 @@ class ResultRenderer:
         """Return the view as JSON."""
         return self.one(result).model_dump_json().encode()
 
-    async def json_soon(self, result: Result) -> bytes:
-        """Return the view as JSON; a thread asks the index, where that has to be asked."""
-        if self._repeats.may_repeat(result):
+    async def json_async(self, result: Result) -> bytes:
+        """Return the view as JSON; use a thread only if the index must be asked."""
+        if self._retry_finder.may_be_retryable(result):
             return await to_thread.run_sync(self.json, result)
         return result_view(result, prefix=self._prefix.path).model_dump_json().encode()
 
-    def _repeatable(self, results: Sequence[Result]) -> frozenset[str]:
+    def _retryable_ids(self, results: Sequence[Result]) -> frozenset[str]:
         try:
-            return self._repeats.ids(results)
-        except ResultStoreError as error:  # a retry would be refused now: it is not offered
+            return self._retry_finder.ids(results)
+        except ResultStoreError as error:  # a retry would fail now, so it is not offered
             _log.warning("orders_not_read", error=str(error))
             return frozenset()

@@ -1,1 +1,1 @@
-"""Routes for starting tasks, and which tasks are offered."""
+"""Routes and services that start, retry and cancel tasks, and the offers of registered tasks."""

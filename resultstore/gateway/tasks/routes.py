@@ -1,4 +1,4 @@
-"""Tasks: what may be started, and the start of it."""
+"""TaskRoutes: `/v1/tasks`: list the offered tasks and start one."""
 
 import functools
 from typing import Annotated
@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from resultstore.dispatch.offers import Offer, Offers
-from resultstore.gateway.identity.caller import Caller, identified, needs
+from resultstore.gateway.identity.caller import Caller, identify, needs
 from resultstore.gateway.middleware.path_prefix import PathPrefix
 from resultstore.gateway.results.rendering import ResultRenderer
 from resultstore.gateway.tasks.starter import TaskStarter
@@ -16,7 +16,7 @@ from resultstore.gateway.views import NO_STORE, ResultView
 
 
 class TaskRequest(BaseModel):
-    """With what a task is started; its offer says which arguments it takes. `webhook_url` hears of the end."""
+    """The arguments of a task, as its offer declares them. `webhook_url` is notified when the Result has ended."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -25,7 +25,7 @@ class TaskRequest(BaseModel):
 
 
 class OfferView(BaseModel):
-    """A task that may be started; `takes` are the media types of its upload, `arguments` is a JSON Schema."""
+    """An offered task; `takes` lists the media types of its upload, `arguments` is a JSON Schema."""
 
     task: str
     title: str
@@ -36,22 +36,22 @@ class OfferView(BaseModel):
 
 
 class OffersView(BaseModel):
-    """All tasks that may be started."""
+    """All offered tasks."""
 
     offers: list[OfferView]
 
 
 class TaskRoutes:
-    """`/v1/tasks`. Plain functions, which FastAPI runs on its thread pool."""
+    """`/v1/tasks`. FastAPI runs the synchronous functions in its thread pool."""
 
-    def __init__(self, starting: TaskStarter, offers: Offers, *, views: ResultRenderer, prefix: PathPrefix) -> None:
-        self._starting = starting
+    def __init__(self, starter: TaskStarter, offers: Offers, *, views: ResultRenderer, prefix: PathPrefix) -> None:
+        self._starter = starter
         self._offers = offers
         self._views = views
         self._prefix = prefix
 
     def router(self) -> APIRouter:
-        """GET of the offers, POST of a start."""
+        """Return the routes."""
         router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
         router.add_api_route("", self.offered, methods=["GET"], response_model=OffersView, name="tasks")
         router.add_api_route(
@@ -59,33 +59,33 @@ class TaskRoutes:
         )
         return router
 
-    def offered(self, _caller: Annotated[Caller, Depends(identified)], response: Response) -> OffersView:
-        """The tasks that may be started."""
+    def offered(self, _caller: Annotated[Caller, Depends(identify)], response: Response) -> OffersView:
+        """List the tasks that can be started, with their arguments."""
         response.headers.update(NO_STORE)
         return offers_view(self._offers)
 
     def start(
         self,
         task: str,
-        asked: TaskRequest,
+        request: TaskRequest,
         caller: Annotated[Caller, Depends(needs("run"))],
         response: Response,
         *,
-        idempotency_key: Annotated[str, Header(description="the same key does the same work once, for a day")] = "",
+        idempotency_key: Annotated[str, Header(description="makes the request safe to repeat, for a day")] = "",
     ) -> ResultView:
-        """Start a task that takes no upload. Its Result is PENDING until a worker takes it."""
-        webhook_url = asked.webhook_url or ""
-        result = self._starting.start(caller, task, asked.arguments, key=idempotency_key, webhook_url=webhook_url)
+        """Start a task that takes no upload. Its Result is PENDING until a worker starts it."""
+        webhook_url = request.webhook_url or ""
+        result = self._starter.start(caller, task, request.arguments, key=idempotency_key, webhook_url=webhook_url)
         response.headers.update({**NO_STORE, "Location": self._prefix.link(f"/v1/results/{result.id}")})
         return self._views.one(result)
 
 
 def offers_view(offers: Offers) -> OffersView:
-    """What the gateway says of its offers, in the order they were given."""
+    """Return the view of the offers, in their configured order."""
     return OffersView(offers=[_offer_view(one) for one in offers.values()])
 
 
-@functools.lru_cache(maxsize=256)  # a JSON Schema is made of each model
+@functools.lru_cache(maxsize=256)  # building a JSON Schema is slow
 def _offer_view(offer: Offer) -> OfferView:
     return OfferView(
         task=offer.task,

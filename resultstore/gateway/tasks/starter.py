@@ -1,4 +1,4 @@
-"""Starting: new work for a caller: counted, ordered once, and told of."""
+"""TaskStarter: starts, retries and cancels tasks for a caller, within quotas and once per idempotency key."""
 
 import uuid
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import msgspec
 from resultstore.dispatch.offers import Offers
 from resultstore.dispatch.orders import Dispatcher, Order
 from resultstore.gateway.idempotency import Idempotency
-from resultstore.gateway.identity.caller import Caller, short, visible
+from resultstore.gateway.identity.caller import Caller, load_visible, shorten
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import QuotaKind, Quotas
 from resultstore.gateway.tasks.retryable import RetryFinder
@@ -21,15 +21,15 @@ from resultstore.webhooks.hooks import Webhooks
 
 
 class TaskStarter:
-    """Starts tasks that are offered, and starts them again.
+    """Starts offered tasks and retries their Results.
 
     Args:
-        store: whose Results.
-        dispatcher: sends the work; None where there are no workers.
-        offers: what may be started.
-        quotas: what an owner may have.
-        webhooks: keeps where word of the end is to be sent.
-        repeats: finds out what can be made again.
+        store: holds the Results.
+        dispatcher: sends tasks to the workers; None for a read-only gateway.
+        offers: the tasks that callers may start.
+        quotas: the limits per owner.
+        webhooks: registers webhooks.
+        retry_finder: finds the order of a Result to retry.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class TaskStarter:
         offers: Offers,
         quotas: Quotas,
         webhooks: Webhooks,
-        repeats: RetryFinder,
+        retry_finder: RetryFinder,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
@@ -48,21 +48,21 @@ class TaskStarter:
         self._quotas = quotas
         self._webhooks = webhooks
         self._idempotency = Idempotency(store.index)
-        self._repeats = repeats
+        self._retry_finder = retry_finder
 
     def start(
         self, caller: Caller, task: str, arguments: Mapping[str, object], *, key: str, webhook_url: str = ""
     ) -> Result:
-        """A new Result of `task`; `webhook_url` hears of its end, "" for none.
+        """Start `task` and return its Result; `webhook_url` is notified of the end, "" for none.
 
-        Raises Problem 404 for a task that is not offered, 422 for wrong arguments, and AddressRefused.
+        Raises Problem 404 for a task that is not offered, 422 for invalid arguments, and AddressRefused.
         """
         offer = self._offers.get(task)
         if offer is None:
-            detail = f"no task {short(task)} is offered, or no worker has registered it; see GET /v1/tasks"
+            detail = f"task {shorten(task)} is not offered, or no worker has registered it; see GET /v1/tasks"
             raise Problem(HTTPStatus.NOT_FOUND, "task-missing", detail)
         if offer.takes:
-            detail = f"{task} takes a file: begin with POST /v1/uploads"
+            detail = f"task {task} takes a file: start it with POST /v1/uploads"
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail)
         try:
             checked = offer.checked(arguments)
@@ -71,66 +71,66 @@ class TaskStarter:
         if webhook_url:
             self._webhooks.check(webhook_url)
         order = Order(id=_new_id(), task=task, owner=caller.owner, arguments=checked)
-        return self._once(caller, order, key=key, webhook_url=webhook_url)
+        return self._start_once(caller, order, key=key, webhook_url=webhook_url)
 
-    def again(self, caller: Caller, result_id: str, *, key: str) -> Result:
-        """A new Result of the same task, source and arguments. Raises Problem 409 when that is not possible."""
-        found = visible(self._store, caller, result_id)
-        order = self._repeats.order(found)
+    def retry(self, caller: Caller, result_id: str, *, key: str) -> Result:
+        """Start the same task with the same input and arguments. Raises Problem 409 if the order is not stored."""
+        found = load_visible(self._store, caller, result_id)
+        order = self._retry_finder.order(found)
         if order is None:
-            detail = f"the order of result {short(result_id)} was not kept: start it anew"
+            detail = f"result {shorten(result_id)} cannot be retried, its order is not stored: start a new task"
             raise Problem(HTTPStatus.CONFLICT, "not-repeatable", detail)
         if order.source is not None:
-            self._store.url(order.source)  # raises ArtifactExpired: better now than in the worker
-        repeated = msgspec.structs.replace(order, id=_new_id(), owner=caller.owner, retry_of=found.id)
-        return self._once(caller, repeated, key=key)
+            self._store.url(order.source)  # raises ArtifactExpired now instead of in the worker
+        retry_order = msgspec.structs.replace(order, id=_new_id(), owner=caller.owner, retry_of=found.id)
+        return self._start_once(caller, retry_order, key=key)
 
     def cancel(self, caller: Caller, result_id: str) -> Result:
-        """Ask the workers to leave it; what has ended already stays as it is."""
-        found = visible(self._store, caller, result_id)
+        """Revoke the task and return its Result; a Result that has ended stays unchanged."""
+        found = load_visible(self._store, caller, result_id)
         if found.terminal:
             return found
         if found.state in OPEN_STATES:
-            detail = f"the upload {short(result_id)} is still open: DELETE /v1/uploads/{short(result_id)}"
+            detail = f"upload {shorten(result_id)} is still open: send DELETE /v1/uploads/{shorten(result_id)}"
             raise Problem(HTTPStatus.CONFLICT, "not-finished", detail)
-        self._needed().cancel(found.id)
+        self._require_dispatcher().cancel(found.id)
         return self._store.load(found.id) or found
 
-    def _once(self, caller: Caller, order: Order, *, key: str, webhook_url: str = "") -> Result:
-        dispatcher = self._needed()
-        said = [order.task, order.arguments, order.retry_of, webhook_url]
-        begun = self._idempotency.begin(caller.owner, key, said=said, id=order.id)
-        if begun != order.id:
-            return visible(self._store, caller, begun)
+    def _start_once(self, caller: Caller, order: Order, *, key: str, webhook_url: str = "") -> Result:
+        dispatcher = self._require_dispatcher()
+        request = [order.task, order.arguments, order.retry_of, webhook_url]
+        claimed_id = self._idempotency.begin(caller.owner, key, request=request, id=order.id)
+        if claimed_id != order.id:
+            return load_visible(self._store, caller, claimed_id)
         try:
-            self._sent(dispatcher, order, webhook_url=webhook_url)
+            self._send(dispatcher, order, webhook_url=webhook_url)
         except Exception:
-            self._idempotency.failed(caller.owner, key)
+            self._idempotency.release(caller.owner, key)
             raise
-        self._idempotency.done(caller.owner, key, said=said, id=order.id)
-        return visible(self._store, caller, order.id)
+        self._idempotency.complete(caller.owner, key, request=request, id=order.id)
+        return load_visible(self._store, caller, order.id)
 
-    def _sent(self, dispatcher: Dispatcher, order: Order, *, webhook_url: str) -> None:
+    def _send(self, dispatcher: Dispatcher, order: Order, *, webhook_url: str) -> None:
         webhook_url = self._webhooks.address_for(order.task, webhook_url)
         size_bytes = 0 if order.source is None else order.source.stored_bytes
         life_s = self._store.settings.results.expires_s
         try:
             self._quotas.take(QuotaKind.RUNNING, order.owner, order.id, ttl_s=life_s)
             if size_bytes:
-                self._quotas.take_room(order.owner, order.id, size_bytes=size_bytes, ttl_s=life_s)
+                self._quotas.reserve_bytes(order.owner, order.id, size_bytes=size_bytes, ttl_s=life_s)
             if webhook_url:
                 self._webhooks.register(order.id, webhook_url, order.owner)
             dispatcher.send(order)
         except Exception:
             self._quotas.leave(QuotaKind.RUNNING, order.owner, order.id)
-            self._quotas.leave_room(order.owner, order.id)
+            self._quotas.release_bytes(order.owner, order.id)
             if webhook_url:
                 self._webhooks.cancel(order.id)
             raise
 
-    def _needed(self) -> Dispatcher:
+    def _require_dispatcher(self) -> Dispatcher:
         if self._dispatcher is None:
-            detail = "this gateway only reads: it has no workers to speak to"
+            detail = "this gateway is read-only: it has no workers to start or cancel tasks"
             raise Problem(HTTPStatus.NOT_IMPLEMENTED, "only-reads", detail)
         return self._dispatcher
 

@@ -1,1 +1,1 @@
-"""Intake: every way in which a caller sends a file: tickets of our own, and the two that Uppy knows."""
+"""Routes for uploads: the gateway's own tickets, and the two protocols of the browser library Uppy."""

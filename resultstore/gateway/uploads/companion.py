@@ -1,4 +1,4 @@
-"""Companion: the `/s3` contract of Uppy's own server, so that Uppy uploads to this store without one."""
+"""CompanionRoutes: the `/s3` API of Uppy's server Companion, so that Uppy needs only the gateway."""
 
 import time
 from collections.abc import Callable, Coroutine
@@ -15,7 +15,7 @@ from resultstore.blobs.blobstore import SignedUrl
 from resultstore.gateway.identity.caller import Caller, needs
 from resultstore.gateway.middleware.path_prefix import PathPrefix
 from resultstore.gateway.middleware.write_guard import check_document
-from resultstore.gateway.problems import Problem, answer_to
+from resultstore.gateway.problems import Problem, error_response
 from resultstore.gateway.uploads.routes import sendable
 from resultstore.gateway.uploads.tickets import TicketService
 from resultstore.gateway.uploads.uppy import UppyUpload, UppyUploads
@@ -33,7 +33,7 @@ _Key = Annotated[str, Query(max_length=1024)]
 
 
 class BeginParts(BaseModel):
-    """A file that comes in parts; `metadata` says what for."""
+    """A file to be uploaded in parts; `metadata` has the fields of `POST /v1/uploads`."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -43,14 +43,14 @@ class BeginParts(BaseModel):
 
 
 class BegunView(BaseModel):
-    """An upload in parts: `key` is its id, and that of its Result."""
+    """A new multipart upload; `key` is the id of the upload and of its Result."""
 
     key: str
     uploadId: str  # noqa: N815 - Uppy's name
 
 
 class TargetView(BaseModel):
-    """Where bytes are sent, with which headers, for how many seconds; `fields` names the key."""
+    """The URL for a request, its headers and its lifetime in seconds; `fields` contains the key."""
 
     method: str = "PUT"
     url: str
@@ -66,7 +66,7 @@ class BatchView(BaseModel):
 
 
 class ArrivedView(BaseModel):
-    """One part that has arrived whole."""
+    """One completely uploaded part."""
 
     PartNumber: int
     Size: int
@@ -74,42 +74,42 @@ class ArrivedView(BaseModel):
 
 
 class FinishedView(BaseModel):
-    """The upload is whole, and its task sent: `key` is the id of its Result, `location` where it is told of."""
+    """A completed upload whose task was started; `key` is the id of its Result, `location` its URL."""
 
     location: str
     key: str
 
 
-class _ToldRoute(APIRoute):
-    """Errors carry a `message` also: what Uppy shows to people."""
+class _UppyErrorRoute(APIRoute):
+    """A route whose errors also have a `message`, which Uppy shows to its users."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[None, None, Response]]:
-        """The route, with that addition."""
-        answered = super().get_route_handler()
+        """Return the handler with these errors."""
+        handle = super().get_route_handler()
 
-        async def told(request: Request) -> Response:
+        async def handle_with_message(request: Request) -> Response:
             try:
-                return await answered(request)
+                return await handle(request)
             except (Problem, ResultStoreError, RequestValidationError) as error:
-                answer = answer_to(request, error)
-                body = msgspec.json.decode(answer.body, type=dict[str, object])
-                answer.body = msgspec.json.encode(body | {"message": body["detail"]})
-                answer.headers["Content-Length"] = str(len(answer.body))
-                return answer
+                response = error_response(request, error)
+                body = msgspec.json.decode(response.body, type=dict[str, object])
+                response.body = msgspec.json.encode(body | {"message": body["detail"]})
+                response.headers["Content-Length"] = str(len(response.body))
+                return response
 
-        return told
+        return handle_with_message
 
 
 class CompanionRoutes:
     """`/s3` (@uppy/companion 6.2, server/controllers/s3.js), as @uppy/aws-s3 calls it."""
 
-    def __init__(self, store: Store, desk: TicketService, prefix: PathPrefix) -> None:
-        self._uploads = UppyUploads(store, desk, prefix)
-        self._desk = desk
+    def __init__(self, store: Store, service: TicketService, prefix: PathPrefix) -> None:
+        self._uploads = UppyUploads(store, service, prefix)
+        self._service = service
 
     def router(self) -> APIRouter:
-        """What Companion serves for uploads from the browser itself."""
-        router = APIRouter(prefix="/s3", tags=["uppy"], route_class=_ToldRoute)
+        """Return the routes that Companion has for uploads from the browser."""
+        router = APIRouter(prefix="/s3", tags=["uppy"], route_class=_UppyErrorRoute)
         for method, path, endpoint in (
             ("GET", "/params", self.params),
             ("POST", "/multipart", self.begin),
@@ -133,48 +133,51 @@ class CompanionRoutes:
         accept: Annotated[str, Header()] = "",
         sec_fetch_mode: Annotated[str, Header()] = "",
     ) -> TargetView:
-        """Where a file goes in one PUT; `metadata[...]` says what for. Nobody says later that it has arrived."""
+        """Begin an upload in one PUT; `metadata[...]` has the fields of `POST /v1/uploads`.
+
+        Uppy does not report its completion: the gateway polls for the bytes.
+        """
         if sec_fetch_mode == "navigate":
-            raise Problem(HTTPStatus.FORBIDDEN, "cross-site", "a link may not begin an upload")
-        if "application/json" not in accept:  # Uppy 5 asks for it; Uppy 6 does not, and can only send a form
+            raise Problem(HTTPStatus.FORBIDDEN, "cross-site", "following a link does not start an upload")
+        if "application/json" not in accept:  # Uppy 5 sends it; Uppy 6 does not, and would upload by form
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "invalid-request",
-                "no form is taken here: use signRequest with Uppy 6, or shouldUseMultipart: true",
+                "uploads by form are not supported here: with Uppy 6, use signRequest or shouldUseMultipart: true",
             )
         response.headers.update(NO_STORE)
-        said = {
+        metadata = {
             name.removeprefix(_META).removesuffix("]"): value
             for name, value in request.query_params.items()
             if name.startswith(_META)
         }
-        ticket = self._uploads.begin(caller, _wanted(said), name=filename, media_type=type, in_parts=False)
-        whole = self._desk.first_links(ticket).whole
-        assert whole is not None  # it was begun as one PUT
+        ticket = self._uploads.begin(caller, _parse_metadata(metadata), name=filename, media_type=type, in_parts=False)
+        whole = self._service.first_links(ticket).whole
+        assert whole is not None  # the upload is not in parts
         return TargetView(
             url=whole.url, headers=sendable(whole), expires=_seconds_left(whole), fields={"key": ticket.id}
         )
 
-    def begin(self, asked: BeginParts, caller: _Uploader, response: Response) -> BegunView:
-        """A ticket for a file in parts."""
+    def begin(self, request: BeginParts, caller: _Uploader, response: Response) -> BegunView:
+        """Begin an upload in parts."""
         response.headers.update(NO_STORE)
-        wanted = _wanted(asked.metadata)
-        ticket = self._uploads.begin(caller, wanted, name=asked.filename, media_type=asked.type, in_parts=True)
+        wanted = _parse_metadata(request.metadata)
+        ticket = self._uploads.begin(caller, wanted, name=request.filename, media_type=request.type, in_parts=True)
         return BegunView(key=ticket.id, uploadId=ticket.upload_id)
 
     def parts(self, upload_id: str, key: _Key, caller: _Uploader, response: Response) -> list[ArrivedView]:
-        """The parts that have arrived."""
+        """List the uploaded parts."""
         response.headers.update(NO_STORE)
-        ticket = self._uploads.mine(caller, key, upload_id)
+        ticket = self._uploads.find_own(caller, key, upload_id)
         return [
             ArrivedView(PartNumber=one.number, Size=one.size_bytes, ETag=f'"{one.etag}"')
             for one in self._uploads.parts(ticket)
         ]
 
     def part(self, upload_id: str, number: int, key: _Key, *, caller: _Uploader, response: Response) -> TargetView:
-        """Where one part goes, with `headers` as they stand."""
+        """Return the URL for one part; send it with exactly these `headers`."""
         response.headers.update(NO_STORE)
-        [link] = self._links(self._uploads.mine(caller, key, upload_id), [number])
+        [link] = self._links(self._uploads.find_own(caller, key, upload_id), [number])
         return TargetView(url=link.signed.url, headers=sendable(link.signed), expires=_seconds_left(link.signed))
 
     def batch(
@@ -186,54 +189,54 @@ class CompanionRoutes:
         caller: _Uploader,
         response: Response,
     ) -> BatchView:
-        """Where up to 100 parts go. Their headers are those of a single part's answer."""
+        """Return the URLs for up to 100 parts. Send each with the headers of a single part's response."""
         response.headers.update(NO_STORE)
         numbers = [int(one) for one in partNumbers.split(",")]
         if len(numbers) > URLS_AT_ONCE:
-            raise BadInput(f"ask for at most {URLS_AT_ONCE} parts at a time")
-        links = self._links(self._uploads.mine(caller, key, upload_id), numbers)
+            raise BadInput(f"request at most {URLS_AT_ONCE} parts at a time")
+        links = self._links(self._uploads.find_own(caller, key, upload_id), numbers)
         return BatchView(presignedUrls={one.part.number: one.signed.url for one in links})
 
     def complete(self, upload_id: str, key: _Key, caller: _Uploader, response: Response) -> FinishedView:
-        """All parts are sent: join them, start the task. Any number of calls start one.
+        """Complete the upload and start its task. Repeated calls start it only once.
 
-        The list of parts in the body is not used: the store's own is.
+        The list of parts in the body is ignored; the store's own list is used.
         """
         response.headers.update(NO_STORE)
-        ticket = self._uploads.mine(caller, key, upload_id)
-        self._uploads.finish(ticket)
+        ticket = self._uploads.find_own(caller, key, upload_id)
+        self._uploads.complete(ticket)
         return FinishedView(location=self._uploads.location(ticket), key=ticket.id)
 
     def abort(self, upload_id: str, key: _Key, caller: _Uploader, response: Response) -> dict[str, str]:
-        """Forget the upload and its parts; one whose parts were joined stays."""
+        """Abort the upload and delete its parts. A completed upload stays."""
         response.headers.update(NO_STORE)
-        self._uploads.abort(self._uploads.mine(caller, key, upload_id))
+        self._uploads.abort(self._uploads.find_own(caller, key, upload_id))
         return {}
 
     def _links(self, ticket: Ticket, numbers: list[int]) -> tuple[PartUrl, ...]:
-        return self._desk.issuer.parts(ticket, numbers)
+        return self._service.issuer.parts(ticket, numbers)
 
 
 def _seconds_left(signed: SignedUrl) -> int:
-    """For how long a URL works: as long as it was asked for, or as the credentials live that signed it."""
+    """Return the lifetime of a URL, which ends no later than the credentials that signed it."""
     return max(0, signed.expires_at - int(time.time()))
 
 
-def _wanted(said: dict[str, JsonValue] | dict[str, str]) -> UppyUpload:
-    """What an upload is for. Uppy makes text of every value in its metadata; `options` is JSON then.
+def _parse_metadata(metadata: dict[str, JsonValue] | dict[str, str]) -> UppyUpload:
+    """Return the declared upload. Uppy turns all metadata into strings; `options` is then a JSON string.
 
     Raises Problem 422, naming what is missing.
     """
-    options = said.get("options")
+    options = metadata.get("options")
     if isinstance(options, str):
         check_document(options.encode())
-        said = {**said, "options": msgspec.json.decode(options)}
+        metadata = {**metadata, "options": msgspec.json.decode(options)}
     try:
-        return UppyUpload.model_validate(said)
+        return UppyUpload.model_validate(metadata)
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
             for one in error.errors(include_input=False, include_url=False)
         )
-        detail = f"metadata of the file: {wrong}; see uppy.setFileMeta"
+        detail = f"invalid metadata of the file: {wrong}; set it with uppy.setFileMeta"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail) from None

@@ -1,4 +1,4 @@
-"""Uploads: tickets for files that browsers and programs send to the object store, and their completion."""
+"""UploadRoutes: `/v1/uploads`: tickets for uploads that go directly to the object store."""
 
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from resultstore.blobs.blobstore import SignedUrl
 from resultstore.gateway.idempotency import Idempotency
-from resultstore.gateway.identity.caller import Caller, needs, visible
+from resultstore.gateway.identity.caller import Caller, load_visible, needs
 from resultstore.gateway.middleware.path_prefix import PathPrefix
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.results.rendering import ResultRenderer
@@ -18,18 +18,18 @@ from resultstore.store import Store
 from resultstore.uploads.issuing import UploadUrls, new_upload_id
 from resultstore.uploads.ticket import OPEN_STATES, SIGNED_MAX_CHARS, UPLOADING, Ticket, UploadSpec
 
-_NAME_MAX_CHARS: Final = 4096  # it is cut to what can be shown, later
+_NAME_MAX_CHARS: Final = 4096  # it is shortened later
 _UNSENDABLE: Final = frozenset({"content-length", "host"})
 
-_Signed = Annotated[str, Header(max_length=SIGNED_MAX_CHARS, description="`ticket` of the answer that began it")]
+_Signed = Annotated[str, Header(max_length=SIGNED_MAX_CHARS, description="`ticket` of the begun upload")]
 _Uploader = Annotated[Caller, Depends(needs("upload"))]
 
 
 class UploadRequest(BaseModel):
-    """What shall be uploaded, and for which task.
+    """The file to upload, and the task to start with it.
 
-    `sha256` (hex) is verified by the store, or by the worker for an upload in parts; `webhook_url` hears of the end.
-    `method` POST asks for a form, for pages without scripts; it is for up to 16 MiB, and a bucket.
+    `sha256` (hex) is verified by the store, or by the worker for an upload in parts. `webhook_url` is notified when the
+    Result has ended. `method` POST requests an HTML form upload, for pages without scripts: up to 16 MiB, S3 only.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -45,7 +45,7 @@ class UploadRequest(BaseModel):
 
 
 class PartUrlView(BaseModel):
-    """Where one part is sent by PUT, exactly `size_bytes` long, with `headers` as they stand."""
+    """The URL for the PUT of one part of exactly `size_bytes`, with exactly these `headers`."""
 
     number: int
     size_bytes: int
@@ -54,7 +54,7 @@ class PartUrlView(BaseModel):
 
 
 class PartsView(BaseModel):
-    """How the file is cut; `urls` are those of the first 100 parts that have not arrived."""
+    """The parts of the upload; `urls` holds those of the first 100 missing parts."""
 
     part_size_bytes: int
     count: int
@@ -62,7 +62,7 @@ class PartsView(BaseModel):
 
 
 class ReceivedView(BaseModel):
-    """One part that has arrived whole."""
+    """One completely uploaded part."""
 
     number: int
     size_bytes: int
@@ -70,11 +70,12 @@ class ReceivedView(BaseModel):
 
 
 class UploadView(BaseModel):
-    """Where the bytes go. `method` PUT: to `url`, with `headers` and the file's own length; MULTIPART: see `parts`;
-    POST: as multipart/form-data to `url`, all `fields` before the file, which is the field `file`.
+    """An upload and where to send its bytes, by `method`.
 
-    Nothing is left to send where both `url` and `parts` are null. Who sends `ticket` as the header `Upload-Ticket` with
-    later requests can go on although the index was lost; it is "" where the gateway has no secret key.
+    PUT: send the file to `url` with `headers` and its exact length. MULTIPART: send the `parts`. POST: send
+    multipart/form-data to `url`, with all `fields` before the file in the field `file`. If `url` and `parts` are null,
+    nothing is left to send. Send `ticket` as the header `Upload-Ticket` with later requests to continue even after a
+    loss of the index; it is "" if the gateway has no secret key.
     """
 
     id: str
@@ -90,17 +91,17 @@ class UploadView(BaseModel):
 
 
 class UploadRoutes:
-    """`/v1/uploads` of one Store. Plain functions, which FastAPI runs on its thread pool."""
+    """`/v1/uploads` of one Store. FastAPI runs the synchronous functions in its thread pool."""
 
-    def __init__(self, store: Store, desk: TicketService, *, views: ResultRenderer, prefix: PathPrefix) -> None:
+    def __init__(self, store: Store, service: TicketService, *, views: ResultRenderer, prefix: PathPrefix) -> None:
         self._store = store
-        self._desk = desk
+        self._service = service
         self._views = views
         self._prefix = prefix
         self._idempotency = Idempotency(store.index)
 
     def router(self) -> APIRouter:
-        """POST of a ticket; GET, DELETE and completion of one."""
+        """Return the routes."""
         router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
         router.add_api_route("", self.begin, methods=["POST"], status_code=201, response_model=UploadView)
         router.add_api_route("/{upload_id}", self.upload, methods=["GET"], response_model=UploadView)
@@ -112,69 +113,69 @@ class UploadRoutes:
 
     def begin(
         self,
-        asked: UploadRequest,
+        request: UploadRequest,
         caller: _Uploader,
         response: Response,
         *,
-        idempotency_key: Annotated[str, Header(description="the same key gives the same ticket, for a day")] = "",
+        idempotency_key: Annotated[str, Header(description="makes the request safe to repeat, for a day")] = "",
     ) -> UploadView:
-        """A ticket: where to send the bytes, which never pass through this gateway."""
-        owner, said = caller.owner, asked.model_dump()
-        plain = asked.model_dump(exclude={"sha256", "webhook_url", "method"})
-        wanted = UploadSpec(**plain, sha256=asked.sha256 or "", form=asked.method == "POST")
-        checked, new_id = self._desk.checked(wanted, webhook_url=asked.webhook_url), new_upload_id()
-        upload_id = self._idempotency.begin(owner, idempotency_key, said=said, id=new_id)
+        """Begin an upload. The response says where to send the bytes, which do not pass through the gateway."""
+        owner, document = caller.owner, request.model_dump()
+        plain = request.model_dump(exclude={"sha256", "webhook_url", "method"})
+        wanted = UploadSpec(**plain, sha256=request.sha256 or "", form=request.method == "POST")
+        checked, new_id = self._service.check(wanted, webhook_url=request.webhook_url), new_upload_id()
+        upload_id = self._idempotency.begin(owner, idempotency_key, request=document, id=new_id)
         response.headers.update({**NO_STORE, "Location": self._prefix.link(f"/v1/uploads/{upload_id}")})
         if upload_id != new_id:
             return self.upload(upload_id, caller, response)
         try:
-            begun = self._desk.begin(checked, owner=owner, upload_id=upload_id, webhook_url=asked.webhook_url)
-            view = self._view(begun, UPLOADING, self._desk.first_links(begun))
-            self._idempotency.done(owner, idempotency_key, said=said, id=upload_id)
+            begun = self._service.begin(checked, owner=owner, upload_id=upload_id, webhook_url=request.webhook_url)
+            view = self._view(begun, UPLOADING, self._service.first_links(begun))
+            self._idempotency.complete(owner, idempotency_key, request=document, id=upload_id)
         except Exception:
-            self._desk.withdraw(owner, upload_id)
-            self._idempotency.failed(owner, idempotency_key)
+            self._service.withdraw(owner, upload_id)
+            self._idempotency.release(owner, idempotency_key)
             raise
         return view
 
     def _view(self, ticket: Ticket, state: str, links: UploadUrls | None) -> UploadView:
         view = upload_view(ticket, state, links)
-        return view if links is None else view.model_copy(update={"ticket": self._desk.issuer.signed(ticket)})
+        return view if links is None else view.model_copy(update={"ticket": self._service.issuer.signed(ticket)})
 
     def upload(
         self, upload_id: str, caller: _Uploader, response: Response, *, upload_ticket: _Signed = ""
     ) -> UploadView:
-        """What has arrived, and fresh URLs for what has not: to resume after a pause."""
+        """Return the uploaded parts and new URLs for the missing ones, to resume an upload."""
         response.headers.update(NO_STORE)
-        ticket, state = self._desk.mine(caller, upload_id, signed=upload_ticket)
+        ticket, state = self._service.find_own(caller, upload_id, signed=upload_ticket)
         is_open = not ticket.closed and state in OPEN_STATES
-        return self._view(ticket, state, self._desk.issuer.links(ticket) if is_open else None)
+        return self._view(ticket, state, self._service.issuer.links(ticket) if is_open else None)
 
     def complete(
         self, upload_id: str, caller: _Uploader, response: Response, *, upload_ticket: _Signed = ""
     ) -> ResultView:
-        """All bytes are sent: start the task. Any number of calls start one."""
+        """Complete the upload and start its task. Repeated calls start it only once."""
         response.headers.update({**NO_STORE, "Location": self._prefix.link(f"/v1/results/{upload_id}")})
-        ticket, _ = self._desk.mine(caller, upload_id, signed=upload_ticket)
+        ticket, _ = self._service.find_own(caller, upload_id, signed=upload_ticket)
         if not ticket.closed:
-            self._desk.start(ticket)
-        return self._views.one(visible(self._store, caller, upload_id))
+            self._service.start(ticket)
+        return self._views.one(load_visible(self._store, caller, upload_id))
 
     def abandon(self, upload_id: str, caller: _Uploader, *, upload_ticket: _Signed = "") -> Response:
-        """Forget the upload and what has arrived of it."""
-        ticket, state = self._desk.mine(caller, upload_id, signed=upload_ticket)
+        """Abort the upload and delete what has arrived."""
+        ticket, state = self._service.find_own(caller, upload_id, signed=upload_ticket)
         if ticket.closed or state not in OPEN_STATES:
             raise Problem(
                 HTTPStatus.CONFLICT,
                 "upload-over",
-                "its task was sent, or it was refused: cancel or delete the result of the same id",
+                "the upload is complete or was rejected: cancel or delete the result with the same id",
             )
-        self._desk.abandon(ticket)
+        self._service.abandon(ticket)
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=dict(NO_STORE))
 
 
 def upload_view(ticket: Ticket, state: str, links: UploadUrls | None) -> UploadView:
-    """The ticket as its sender sees it: never the key by itself."""
+    """Return the view of a ticket, without its key in the store."""
     whole, form = (links.whole, links.form) if links else (None, None)
     parts = _parts_view(ticket, links) if links and ticket.upload_id else None
     signed = [one for one in (whole, form, *(each.signed for each in (links.parts if links else ()))) if one]
@@ -208,5 +209,5 @@ def _parts_view(ticket: Ticket, links: UploadUrls) -> PartsView:
 
 
 def sendable(signed: SignedUrl) -> dict[str, str]:
-    """The signed headers without those that browsers and HTTP clients set by themselves."""
+    """Return the signed headers without those that browsers and HTTP clients set themselves."""
     return {name: value for name, value in signed.headers.items() if name not in _UNSENDABLE}

@@ -1,4 +1,4 @@
-"""S3Documents: the XML with which S3 answers about uploads in parts (Amazon S3 API reference)."""
+"""The XML responses of S3's multipart upload operations (Amazon S3 API reference)."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,13 +10,13 @@ _HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
-def begun(key: str, *, upload_id: str) -> str:
-    """The answer to CreateMultipartUpload."""
+def created_xml(key: str, *, upload_id: str) -> str:
+    """Return the response to CreateMultipartUpload."""
     return _document("InitiateMultipartUploadResult", f"{_key(key)}<UploadId>{escape(upload_id)}</UploadId>")
 
 
-def listed(key: str, *, upload_id: str, parts: Iterable[Part]) -> str:
-    """The answer to ListParts: all of them at once, for Uppy reads the first page only."""
+def parts_xml(key: str, *, upload_id: str, parts: Iterable[Part]) -> str:
+    """Return the response to ListParts, with all parts on one page because Uppy reads only the first."""
     rows = "".join(
         f"<Part><PartNumber>{one.number}</PartNumber><ETag>&quot;{escape(one.etag)}&quot;</ETag>"
         f"<Size>{one.size_bytes}</Size></Part>"
@@ -26,8 +26,8 @@ def listed(key: str, *, upload_id: str, parts: Iterable[Part]) -> str:
     return _document("ListPartsResult", head + rows)
 
 
-def completed(key: str, *, location: str) -> str:
-    """The answer to CompleteMultipartUpload; the entity tag stays where keys do."""
+def completed_xml(key: str, *, location: str) -> str:
+    """Return the response to CompleteMultipartUpload, without the ETag, which must not leave the gateway."""
     return _document("CompleteMultipartUploadResult", f"<Location>{escape(location)}</Location>{_key(key)}")
 
 

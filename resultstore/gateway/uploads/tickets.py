@@ -1,4 +1,4 @@
-"""Desk: gives out the tickets of callers, each within his quotas, and takes them back."""
+"""TicketService: issues, finds, completes and withdraws upload tickets within the quotas of their owners."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from resultstore.gateway.identity.caller import Caller, missing, visible
+from resultstore.gateway.identity.caller import Caller, load_visible, raise_missing
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import QuotaKind, Quotas
 from resultstore.model.errors import BadReference, Damaged, ResultMissing
@@ -21,14 +21,14 @@ _log = Log(__name__)
 
 
 class TicketService:
-    """What every way to upload has in common.
+    """The operations that all upload protocols share.
 
     Args:
-        store: whose uploads.
-        completion: ends them.
-        issuer: makes the tickets, and signs.
-        quotas: what an owner may have.
-        webhooks: keeps where word of the end is to be sent.
+        store: holds the uploads.
+        completion: completes uploads.
+        issuer: issues tickets and signs their URLs.
+        quotas: the limits per owner.
+        webhooks: registers webhooks.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class TicketService:
         self.completion = completion
         self.issuer = issuer
 
-    def checked(self, wanted: UploadSpec, *, webhook_url: str | None) -> UploadSpec:
-        """What is asked for as a task takes it. Raises as `TicketIssuer.checked` does, and AddressRefused."""
+    def check(self, wanted: UploadSpec, *, webhook_url: str | None) -> UploadSpec:
+        """Return the upload with checked options. Raises as `TicketIssuer.checked` does, and AddressRefused."""
         checked = self.issuer.checked(wanted)
         if webhook_url is not None:
             self._webhooks.check(webhook_url)
@@ -55,14 +55,14 @@ class TicketService:
         upload_id: str = "",
         webhook_url: str | None = None,
         part_size_bytes: int | None = None,
-        untold: bool = False,
+        client_may_not_confirm: bool = False,
     ) -> Ticket:
-        """A ticket for what was `checked`, the rest as `Ticket` has it. Raises Problem 429 `quota`."""
+        """Issue a ticket for a `checked` upload; the other arguments are as in `Ticket`. Raises Problem 429 `quota`."""
         new_id = upload_id or new_upload_id()
         try:
-            self._take_places(owner, new_id, size_bytes=checked.size_bytes)
+            self._take_quotas(owner, new_id, size_bytes=checked.size_bytes)
             ticket, _ = self.issuer.begin(
-                checked, owner=owner, upload_id=new_id, part_size_bytes=part_size_bytes, untold=untold
+                checked, owner=owner, upload_id=new_id, part_size_bytes=part_size_bytes, untold=client_may_not_confirm
             )
             if address := self._webhooks.address_for(checked.task, webhook_url):
                 self._webhooks.register(new_id, address, owner)
@@ -72,7 +72,7 @@ class TicketService:
         return ticket
 
     def first_links(self, ticket: Ticket) -> UploadUrls:
-        """The URLs of a new ticket; one whose URLs cannot be signed is taken back."""
+        """Return the URLs of a new ticket; withdraw the ticket if they cannot be signed."""
         try:
             return self.issuer.links(ticket)
         except Exception:
@@ -80,54 +80,54 @@ class TicketService:
             raise
 
     def withdraw(self, owner: str, upload_id: str) -> None:
-        """Undo `begin`, wherever it has failed, for an upload of which no URL was given to anybody."""
+        """Undo `begin`, also a partial one, for an upload whose URLs were not handed out."""
         self._quotas.leave(QuotaKind.TICKETS, owner, upload_id)
-        self._quotas.leave_room(owner, upload_id)
+        self._quotas.release_bytes(owner, upload_id)
         self.issuer.withdraw(upload_id, owner=owner)
         self._webhooks.cancel(upload_id)
 
-    def mine(self, caller: Caller, upload_id: str, *, signed: str = "") -> tuple[Ticket, str]:
-        """The ticket and the Result's state, if this caller may see it; else as if there were none.
+    def find_own(self, caller: Caller, upload_id: str, *, signed: str = "") -> tuple[Ticket, str]:
+        """Return the caller's ticket and the state of its Result. Raises ResultMissing for other owners' tickets.
 
-        Where the index has lost it, it is restored from what its sender kept (`signed`). Raises Problem 429 `quota`.
+        A ticket that the index has lost is restored from the client's signed copy. Raises Problem 429 `quota`.
         """
         try:
-            result = visible(self._store, caller, upload_id)
+            result = load_visible(self._store, caller, upload_id)
             return self.issuer.ticket(result.id), result.state
         except ResultMissing:
             if not signed:
                 raise
-        return self._restored(caller, upload_id, signed)
+        return self._restore(caller, upload_id, signed)
 
-    def _restored(self, caller: Caller, upload_id: str, signed: str) -> tuple[Ticket, str]:
+    def _restore(self, caller: Caller, upload_id: str, signed: str) -> tuple[Ticket, str]:
         try:
             ticket = self.issuer.unsigned(upload_id, signed)
         except (BadReference, Damaged):
-            missing(upload_id)
+            raise_missing(upload_id)
         if ticket.owner != caller.owner or self._store.was_deleted(upload_id):
-            missing(upload_id)
+            raise_missing(upload_id)
         known = self._store.load(upload_id)
-        if known is not None and known.state not in OPEN_STATES:  # its task was sent
+        if known is not None and known.state not in OPEN_STATES:  # its task was started
             return msgspec.structs.replace(ticket, closed=True), known.state
-        self._take_places(ticket.owner, upload_id, size_bytes=ticket.asked.size_bytes)
+        self._take_quotas(ticket.owner, upload_id, size_bytes=ticket.asked.size_bytes)
         _log.warning("ticket_restored", id=upload_id)
         return ticket, self.issuer.remember(ticket).state
 
-    def _take_places(self, owner: str, upload_id: str, *, size_bytes: int) -> None:
+    def _take_quotas(self, owner: str, upload_id: str, *, size_bytes: int) -> None:
         self._quotas.take(QuotaKind.TICKETS, owner, upload_id, ttl_s=OPEN_FOR_S)
         life_s = room_life_s(self._store.settings)
-        self._quotas.take_room(owner, upload_id, size_bytes=size_bytes, ttl_s=life_s)
+        self._quotas.reserve_bytes(owner, upload_id, size_bytes=size_bytes, ttl_s=life_s)
 
     def start(self, ticket: Ticket) -> None:
-        """Look at what has arrived and send the task, by `UploadCompleter.complete`. Raises Problem 429 `quota`."""
-        with self.room(ticket):
+        """Complete the upload and start its task. Raises as `complete` does, and Problem 429 `quota`."""
+        with self.running_quota(ticket):
             started = self.completion.complete(ticket)
         if started.state not in OPEN_STATES:
             self._quotas.leave(QuotaKind.TICKETS, ticket.owner, ticket.id)
 
     @contextmanager
-    def room(self, ticket: Ticket) -> Iterator[None]:
-        """Count its task as running, unless the block fails. Raises Problem 429 `quota`."""
+    def running_quota(self, ticket: Ticket) -> Iterator[None]:
+        """Count the task as running; stop counting it if the block fails. Raises Problem 429 `quota`."""
         owner, life_s = ticket.owner, self._store.settings.results.expires_s
         try:
             self._quotas.take(QuotaKind.RUNNING, owner, ticket.id, ttl_s=life_s)
@@ -137,9 +137,9 @@ class TicketService:
             raise
 
     def abandon(self, ticket: Ticket) -> None:
-        """Forget an open upload, with all that arrived. Raises Problem 409 while it is completed."""
+        """Abort an open upload and delete what has arrived. Raises Problem 409 while it is being completed."""
         if not self.completion.abandon(ticket):
-            detail = "it is being completed at this moment: look at the result of the same id"
+            detail = "the upload is being completed: look up the result with the same id"
             raise Problem(HTTPStatus.CONFLICT, "upload-over", detail)
         self._quotas.leave(QuotaKind.TICKETS, ticket.owner, ticket.id)
         self._webhooks.cancel(ticket.id)

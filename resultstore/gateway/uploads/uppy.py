@@ -1,4 +1,4 @@
-"""Uppy: the uploads of that browser library, whichever of its two ways to ask it takes."""
+"""UppyUploads: the uploads of the browser library Uppy, for both of its protocols."""
 
 import math
 import time
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from resultstore.blobs.blobstore import Part
-from resultstore.gateway.identity.caller import Caller, short
+from resultstore.gateway.identity.caller import Caller, shorten
 from resultstore.gateway.middleware.path_prefix import PathPrefix
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.uploads.tickets import TicketService
@@ -20,16 +20,16 @@ from resultstore.uploads.plan import LEAST_PART_BYTES
 from resultstore.uploads.ticket import Ticket, Tickets, UploadSpec
 
 _MOST_CHUNKS: Final = 10_000
-# A store that answers 503 while it restarts is back in seconds. Uppy 5 gives a file up at the first failure.
-_AGAIN_AFTER_S: Final = (0.3, 1.0)
+# A store that answers 503 during a restart is back in seconds, but Uppy 5 fails a file at the first error.
+_RETRY_DELAYS_S: Final = (0.3, 1.0)
 
 _log = Log(__name__)
 
 
 class UppyUpload(BaseModel):
-    """What an upload is for; the names are those of `POST /v1/uploads`. Other names are somebody else's.
+    """The upload that Uppy declares, with the fields of `POST /v1/uploads`; other fields are ignored.
 
-    `part_size_bytes` is what `getChunkSize` gives; Uppy's own default unless named.
+    `part_size_bytes` must equal the result of `getChunkSize`; by default it is Uppy's own default.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -43,23 +43,23 @@ class UppyUpload(BaseModel):
 
 
 class UppyUploads:
-    """Tickets as Uppy uses them: its `key` is the upload's id, its `uploadId` is checked against the ticket.
+    """Tickets as Uppy uses them: `key` is the id of the upload, `uploadId` must match the ticket.
 
     Args:
-        store: whose uploads.
-        desk: gives out tickets.
-        prefix: the path below which the gateway is reached.
+        store: holds the uploads.
+        service: issues tickets.
+        prefix: the gateway's path prefix.
     """
 
-    def __init__(self, store: Store, desk: TicketService, prefix: PathPrefix) -> None:
+    def __init__(self, store: Store, service: TicketService, prefix: PathPrefix) -> None:
         self._store = store
         self._prefix = prefix
-        self._desk = desk
+        self._service = service
         self._tickets = Tickets(store)
 
     def begin(self, caller: Caller, wanted: UppyUpload, *, name: str, media_type: str, in_parts: bool) -> Ticket:
-        """A ticket for a file that Uppy sends in one PUT, of which it never says that it is done, or in parts."""
-        asked = UploadSpec(
+        """Issue a ticket for a file that Uppy sends in parts, or in one PUT whose completion it does not report."""
+        spec = UploadSpec(
             name=name,
             size_bytes=wanted.size_bytes,
             media_type=media_type,
@@ -67,40 +67,40 @@ class UppyUploads:
             options=dict(wanted.options),
             sha256=wanted.sha256 or "",
         )
-        checked = self._desk.checked(asked, webhook_url=wanted.webhook_url)
-        return self._desk.begin(
+        checked = self._service.check(spec, webhook_url=wanted.webhook_url)
+        return self._service.begin(
             checked,
             owner=caller.owner,
             webhook_url=wanted.webhook_url,
             part_size_bytes=(wanted.part_size_bytes or chunk_size(checked.size_bytes)) if in_parts else 0,
-            untold=not in_parts,
+            client_may_not_confirm=not in_parts,
         )
 
-    def mine(self, caller: Caller, key: str, upload_id: str) -> Ticket:
-        """The ticket of an upload in parts. Raises ResultMissing, the same for a foreign as for an unknown one."""
-        ticket, _ = self._desk.mine(caller, key)
-        return checked_id(ticket, upload_id)
+    def find_own(self, caller: Caller, key: str, upload_id: str) -> Ticket:
+        """Return the ticket of an upload in parts. Raises ResultMissing, also for another owner's upload."""
+        ticket, _ = self._service.find_own(caller, key)
+        return require_upload_id(ticket, upload_id)
 
     def parts(self, ticket: Ticket) -> tuple[Part, ...]:
-        """What has arrived: all of it where the parts were joined already, so that nothing is sent again."""
-        if not ticket.closed and self._desk.completion.standing(ticket) is None:
-            return self._desk.issuer.links(ticket).received
+        """Return the uploaded parts; all parts if they were already joined, so that nothing is sent again."""
+        if not ticket.closed and self._service.completion.standing(ticket) is None:
+            return self._service.issuer.links(ticket).received
         return tuple(
             Part(number=one.number, size_bytes=one.size_bytes, etag=f"{ticket.id}-{one.number}")
             for one in ticket.plan.slices()
         )
 
-    def finish(self, ticket: Ticket) -> None:
-        """Join the parts and start the task, once. Who hears of a failure may believe it: nothing was joined then.
+    def complete(self, ticket: Ticket) -> None:
+        """Join the parts and start the task, once. If this raises, the parts were not joined.
 
-        What can be made up for after that, a broker that is away, is; the reconciler sends the task within seconds.
-        Raises UploadIncomplete, Unavailable, Problem 429 `quota`, and Problem 422 for what was refused.
+        If the parts are joined but the broker is unavailable, the reconciler starts the task within seconds.
+        Raises UploadIncomplete, Unavailable, Problem 429 `quota`, and Problem 422 for a rejected file.
         """
         if not ticket.closed:
-            with self._desk.room(ticket):  # a refusal must come before the parts are joined
-                self._joined(ticket)
+            with self._service.running_quota(ticket):  # a refusal must come before the parts are joined
+                self._join_parts(ticket)
             try:
-                self._desk.start(ticket)
+                self._service.start(ticket)
             except Unavailable as error:
                 _log.warning("upload_not_started", id=ticket.id, reason=str(error))
                 self._tickets.expect(ticket.id)
@@ -111,48 +111,48 @@ class UppyUploads:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "rejected", result.failure.message)
 
     def abort(self, ticket: Ticket) -> None:
-        """Forget the upload, unless its parts were joined: as in S3, that is no upload in parts any more.
+        """Abort the upload, unless its parts were joined: as in S3, a joined upload cannot be aborted.
 
-        Uppy 5 sends this after every failure, also after an answer that was lost on its way.
+        Uppy 5 aborts after every failure, including a lost response to a successful completion.
         """
         if ticket.closed:
             return
-        if self._desk.completion.standing(ticket) is None:
-            self._desk.abandon(ticket)
+        if self._service.completion.standing(ticket) is None:
+            self._service.abandon(ticket)
         else:
             self._tickets.expect(ticket.id)
 
     def location(self, ticket: Ticket) -> str:
-        """Where its Result is told of: a path, where `gateway_url` does not say how browsers reach the gateway."""
+        """Return the URL of the Result; only a path if `gateway_url` is not set."""
         return self.url(f"/v1/results/{ticket.id}")
 
     def url(self, path: str) -> str:
-        """`path` of the gateway, as its page reaches it."""
+        """Return the public URL of `path`; only a path if `gateway_url` is not set."""
         at = urlsplit(self._store.settings.gateway.url)
         return (f"{at.scheme}://{at.netloc}" if at.netloc else "") + self._prefix.link(path)
 
-    def _joined(self, ticket: Ticket) -> None:
-        for pause_s in _AGAIN_AFTER_S:
+    def _join_parts(self, ticket: Ticket) -> None:
+        for pause_s in _RETRY_DELAYS_S:
             try:
-                self._desk.completion.joined(ticket)
+                self._service.completion.joined(ticket)
             except Unavailable:
                 time.sleep(pause_s)
             else:
                 return
-        self._desk.completion.joined(ticket)
+        self._service.completion.joined(ticket)
 
 
-def checked_id(ticket: Ticket, upload_id: str) -> Ticket:
-    """The ticket, if it is one for parts under this id. Raises ResultMissing."""
+def require_upload_id(ticket: Ticket, upload_id: str) -> Ticket:
+    """Return the ticket if it is an upload in parts with this `uploadId`. Raises ResultMissing."""
     if not ticket.upload_id or upload_id != ticket.upload_id:
         raise _unknown(ticket.id)
     return ticket
 
 
 def chunk_size(size_bytes: int) -> int:
-    """How Uppy cuts a file unless it is told otherwise (@uppy/aws-s3 5.1 MultipartUploader, 6.3 S3Uploader)."""
+    """Return Uppy's default part size (@uppy/aws-s3 5.1 MultipartUploader, 6.3 S3Uploader)."""
     return max(LEAST_PART_BYTES, math.ceil(size_bytes / _MOST_CHUNKS))
 
 
 def _unknown(key: str) -> ResultMissing:
-    return ResultMissing(f"no result is known under the id {short(key)}")
+    return ResultMissing(f"no result is known under the id {shorten(key)}")

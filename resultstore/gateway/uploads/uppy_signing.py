@@ -1,7 +1,7 @@
-"""Signing: one endpoint that signs each request of an S3 client in the browser (Uppy's `signRequest`).
+"""SigningRoutes: signs each request of an S3 client in the browser (Uppy's `signRequest`).
 
-Bytes go to the store by its presigned URLs. Beginning, listing, completing and giving up an upload in parts are the
-server's: the URLs for these lead back here, each good for one of them, on one upload, for as long as a presigned URL.
+Bytes go to the store by presigned URL. The requests that create, list, complete and abort a multipart upload come back
+to the gateway: each has a URL signed for one action on one upload, with the lifetime of a presigned URL.
 """
 
 import time
@@ -16,13 +16,13 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from resultstore.gateway.identity.caller import Caller, needs
-from resultstore.gateway.local_bytes.errors import HttpRefusal, refusal_of, refused
+from resultstore.gateway.local_bytes.errors import HttpRefusal, refusal_of, refusal_response
 from resultstore.gateway.middleware.path_prefix import PathPrefix
 from resultstore.gateway.problems import Problem
 from resultstore.gateway.uploads.routes import sendable
-from resultstore.gateway.uploads.s3_xml import begun, completed, listed
+from resultstore.gateway.uploads.s3_xml import completed_xml, created_xml, parts_xml
 from resultstore.gateway.uploads.tickets import TicketService
-from resultstore.gateway.uploads.uppy import UppyUpload, UppyUploads, checked_id
+from resultstore.gateway.uploads.uppy import UppyUpload, UppyUploads, require_upload_id
 from resultstore.gateway.views import NO_STORE
 from resultstore.model.errors import BadReference, NotThere, ResultStoreError, UploadIncomplete
 from resultstore.store import Store
@@ -35,7 +35,7 @@ _Uploader = Annotated[Caller, Depends(needs("upload"))]
 
 
 class NewUpload(UppyUpload):
-    """The file that an upload begins with, as `POST /v1/uploads` takes it."""
+    """The file to upload, with the fields of `POST /v1/uploads`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -44,7 +44,7 @@ class NewUpload(UppyUpload):
 
 
 class SignRequest(BaseModel):
-    """What Uppy hands to `signRequest`, as it stands; `upload` with the first request for a file."""
+    """The argument of Uppy's `signRequest`; the first request for a file also needs `upload`."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -56,7 +56,7 @@ class SignRequest(BaseModel):
 
 
 class SignedView(BaseModel):
-    """Where the request is sent, with which headers. `key` is the id of the upload and of its Result."""
+    """The URL and headers for the request. `key` is the id of the upload and of its Result."""
 
     url: str
     key: str
@@ -64,7 +64,7 @@ class SignedView(BaseModel):
 
 
 class SignedQuery(BaseModel):
-    """The query of our own signed URLs."""
+    """The query of the gateway's own signed URLs."""
 
     upload: Annotated[str, Field(max_length=1024)]
     expires: int
@@ -75,32 +75,32 @@ _SignedQuery = Annotated[SignedQuery, Query()]
 
 
 class _XmlRoute(APIRoute):
-    """Errors are XML, as an S3 client expects them."""
+    """A route whose errors are XML, as S3 clients expect."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[None, None, Response]]:
-        """The route, with that."""
-        answered = super().get_route_handler()
+        """Return the handler with these errors."""
+        handle = super().get_route_handler()
 
-        async def told(request: Request) -> Response:
+        async def handle_with_xml(request: Request) -> Response:
             try:
-                return await answered(request)
+                return await handle(request)
             except (Problem, ResultStoreError, RequestValidationError) as error:
-                return refused(_refusal(error))
+                return refusal_response(_refusal(error))
 
-        return told
+        return handle_with_xml
 
 
 class SigningRoutes:
-    """`/v1/uppy`: the endpoint, and where its URLs lead."""
+    """`/v1/uppy`: the signing endpoint, and the routes of its signed URLs."""
 
-    def __init__(self, store: Store, desk: TicketService, prefix: PathPrefix) -> None:
-        self._uploads = UppyUploads(store, desk, prefix)
-        self._desk = desk
+    def __init__(self, store: Store, service: TicketService, prefix: PathPrefix) -> None:
+        self._uploads = UppyUploads(store, service, prefix)
+        self._service = service
         self._macs = store.trust.macs
         self._expires_s = store.settings.uploads.url_expires_s
 
     def router(self) -> APIRouter:
-        """POST of a request to sign; what a signed URL does is none of the API's description."""
+        """Return the routes; the OpenAPI description contains only the signing endpoint."""
         router = APIRouter(tags=["uppy"])
         router.add_api_route("/v1/uppy/sign", self.sign, methods=["POST"])
         signed = APIRouter(prefix=SIGNED_PATH.rstrip("/"), route_class=_XmlRoute, include_in_schema=False)
@@ -114,70 +114,70 @@ class SigningRoutes:
         router.include_router(signed)
         return router
 
-    def sign(self, asked: SignRequest, caller: _Uploader, response: Response) -> SignedView:
-        """A URL for one request: PUT or POST with `upload` for a new file, else of an upload in parts by its key."""
+    def sign(self, request: SignRequest, caller: _Uploader, response: Response) -> SignedView:
+        """Sign one request: PUT or POST with `upload` begins a file; others belong to the upload `key` in parts."""
         response.headers.update(NO_STORE)
-        if asked.uploadId is None:
-            return self._new(asked, caller)
-        ticket = self._uploads.mine(caller, asked.key, asked.uploadId)
-        if asked.method == "PUT":
-            [link] = self._desk.issuer.parts(ticket, [asked.partNumber or 0])
+        if request.uploadId is None:
+            return self._sign_new(request, caller)
+        ticket = self._uploads.find_own(caller, request.key, request.uploadId)
+        if request.method == "PUT":
+            [link] = self._service.issuer.parts(ticket, [request.partNumber or 0])
             return SignedView(url=link.signed.url, key=ticket.id, headers=sendable(link.signed))
-        return self._ours({"POST": "complete", "GET": "parts", "DELETE": "abort"}[asked.method], ticket)
+        return self._sign_own({"POST": "complete", "GET": "parts", "DELETE": "abort"}[request.method], ticket)
 
     def begun(self, key: str, query: _SignedQuery) -> Response:
-        """CreateMultipartUpload: it was begun when its URL was signed, so that its id is known here."""
-        ticket = self._asked_of("begun", key, query)
-        return _xml(begun(ticket.id, upload_id=ticket.upload_id))
+        """CreateMultipartUpload: return the upload that was created when its URL was signed."""
+        ticket = self._check_signature("begun", key, query)
+        return _xml(created_xml(ticket.id, upload_id=ticket.upload_id))
 
     def parts(self, key: str, query: _SignedQuery) -> Response:
         """ListParts."""
-        ticket = self._asked_of("parts", key, query)
-        return _xml(listed(ticket.id, upload_id=ticket.upload_id, parts=self._uploads.parts(ticket)))
+        ticket = self._check_signature("parts", key, query)
+        return _xml(parts_xml(ticket.id, upload_id=ticket.upload_id, parts=self._uploads.parts(ticket)))
 
     def complete(self, key: str, query: _SignedQuery) -> Response:
-        """CompleteMultipartUpload, of the parts that the store lists: any number of calls start one task."""
-        ticket = self._asked_of("complete", key, query)
-        self._uploads.finish(ticket)
-        return _xml(completed(ticket.id, location=self._uploads.location(ticket)))
+        """CompleteMultipartUpload with the parts that the store lists; repeated calls start the task only once."""
+        ticket = self._check_signature("complete", key, query)
+        self._uploads.complete(ticket)
+        return _xml(completed_xml(ticket.id, location=self._uploads.location(ticket)))
 
     def abort(self, key: str, query: _SignedQuery) -> Response:
         """AbortMultipartUpload."""
-        self._uploads.abort(self._asked_of("abort", key, query))
+        self._uploads.abort(self._check_signature("abort", key, query))
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=dict(NO_STORE))
 
-    def _new(self, asked: SignRequest, caller: Caller) -> SignedView:
-        new, in_parts = asked.upload, asked.method == "POST"
-        if asked.method not in {"PUT", "POST"} or new is None:
-            detail = "send `upload` with the PUT or POST that a file begins with, and `uploadId` with all others"
+    def _sign_new(self, request: SignRequest, caller: Caller) -> SignedView:
+        new, in_parts = request.upload, request.method == "POST"
+        if request.method not in {"PUT", "POST"} or new is None:
+            detail = "send `upload` with the first PUT or POST of a file, and `uploadId` with every other request"
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail)
         if in_parts:
             self._check_key()
         ticket = self._uploads.begin(caller, new, name=new.name, media_type=new.media_type, in_parts=in_parts)
         if in_parts:
-            return self._ours("begun", ticket)
-        whole = self._desk.first_links(ticket).whole
-        assert whole is not None  # it was begun as one PUT
+            return self._sign_own("begun", ticket)
+        whole = self._service.first_links(ticket).whole
+        assert whole is not None  # the upload is not in parts
         return SignedView(url=whole.url, key=ticket.id, headers=sendable(whole))
 
-    def _ours(self, action: str, ticket: Ticket) -> SignedView:
+    def _sign_own(self, action: str, ticket: Ticket) -> SignedView:
         self._check_key()
         expires = int(time.time()) + self._expires_s
         mac = self._macs.sign(_PURPOSE, action, ticket.id, ticket.upload_id, str(expires))
         query = urlencode({"upload": ticket.upload_id, "expires": expires, "mac": mac})
         return SignedView(url=self._uploads.url(f"{SIGNED_PATH}{ticket.id}/{action}?{query}"), key=ticket.id)
 
-    def _asked_of(self, action: str, key: str, query: SignedQuery) -> Ticket:
-        """The ticket that the URL was signed for. Raises BadReference, ResultMissing."""
+    def _check_signature(self, action: str, key: str, query: SignedQuery) -> Ticket:
+        """Return the ticket that the URL was signed for. Raises BadReference, ResultMissing."""
         if not self._macs.agrees(query.mac, _PURPOSE, action, key, query.upload, str(query.expires)):
-            raise BadReference("this URL was not signed by us for this request: ask for a new one, use it unchanged")
+            raise BadReference("the signature does not match this request: request a new URL and use it unchanged")
         if time.time() >= query.expires:
-            raise BadReference(f"the URL to {action} of {key} has expired: ask for a new one")
-        return checked_id(self._desk.issuer.ticket(key), query.upload)
+            raise BadReference(f"the URL for {action} of upload {key} has expired: request a new one")
+        return require_upload_id(self._service.issuer.ticket(key), query.upload)
 
     def _check_key(self) -> None:
         if not self._macs:
-            detail = "uploads in parts are signed with RESULTSTORE_SECRET_KEY, which is not set"
+            detail = "uploads in parts need RESULTSTORE_SECRET_KEY, which is not set"
             raise Problem(HTTPStatus.NOT_IMPLEMENTED, "no-secret-key", detail)
 
 
@@ -186,14 +186,14 @@ def _xml(document: str) -> Response:
 
 
 def _refusal(error: Exception) -> HttpRefusal:
-    """How S3 says it."""
+    """Return the error as S3 would express it."""
     if isinstance(error, Problem):
         code = "SlowDown" if error.status == HTTPStatus.TOO_MANY_REQUESTS else "InvalidRequest"
         return HttpRefusal(error.status, code, error.detail, headers=error.headers)
     if isinstance(error, UploadIncomplete):
         return HttpRefusal(HTTPStatus.BAD_REQUEST, "InvalidPart", str(error))
     if isinstance(error, NotThere):
-        return HttpRefusal(HTTPStatus.NOT_FOUND, "NoSuchUpload", "the upload is over, or was never begun")
+        return HttpRefusal(HTTPStatus.NOT_FOUND, "NoSuchUpload", "the upload has ended or does not exist")
     if isinstance(error, ResultStoreError):
         return refusal_of(error)
-    return HttpRefusal(HTTPStatus.FORBIDDEN, "AccessDenied", "the URL is not one that was signed here")
+    return HttpRefusal(HTTPStatus.FORBIDDEN, "AccessDenied", "the URL was not signed by this gateway")

@@ -24,7 +24,7 @@ async def test_made_up_key_names_do_not_make_the_issuer_busy(issuer, rsa_key):
 
 
 async def test_known_keys_hold_while_the_issuer_is_away_and_not_for_ever(issuer, rsa_key, monkeypatch):
-    monkeypatch.setattr(jwks, "ASK_AGAIN_S", 0.0)
+    monkeypatch.setattr(jwks, "FETCH_INTERVAL_S", 0.0)
     monkeypatch.setattr(jwks, "FRESH_S", 0.0)
     issuer.publish(a=rsa_key)
     identities, token = known(jwt_jwks_url=issuer.url), signed(rsa_key, "RS256", {"kid": "a"})
@@ -50,7 +50,7 @@ async def test_an_answer_without_end_is_given_up(issuer, rsa_key, monkeypatch):
 
 async def test_a_slow_issuer_keeps_no_known_caller_waiting(issuer, rsa_key, monkeypatch):
     # given known keys, and somebody who waits for one that is not known
-    monkeypatch.setattr(jwks, "ASK_AGAIN_S", 0.0)
+    monkeypatch.setattr(jwks, "FETCH_INTERVAL_S", 0.0)
     monkeypatch.setattr(jwks, "TIMEOUT_S", 3600.0)
     issuer.publish(a=rsa_key)
     identities, token = known(jwt_jwks_url=issuer.url), signed(rsa_key, "RS256", {"kid": "a"})

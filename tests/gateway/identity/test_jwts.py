@@ -157,7 +157,7 @@ async def test_keys_that_the_token_brings_along_count_for_nothing(issuer, rsa_ke
 
 
 async def test_a_key_that_turns_is_fetched_and_the_old_one_is_forgotten(issuer, rsa_key, ed_key, monkeypatch):
-    monkeypatch.setattr(jwks, "ASK_AGAIN_S", 0.0)
+    monkeypatch.setattr(jwks, "FETCH_INTERVAL_S", 0.0)
     issuer.publish(a=rsa_key)
     identities = known(jwt_jwks_url=issuer.url)
     old, new = (signed(key, kind, {"kid": kid}) for key, kind, kid in ((rsa_key, "RS256", "a"), (ed_key, "EdDSA", "b")))

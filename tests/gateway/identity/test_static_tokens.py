@@ -5,7 +5,7 @@ import pytest
 from resultstore.gateway.identity import static_tokens as reading
 from resultstore.gateway.identity.caller import Caller
 from resultstore.gateway.identity.identities import check_exposure, identities_of
-from resultstore.gateway.identity.token_file import TokenEntry, append, grant_of, new_token, token_hash
+from resultstore.gateway.identity.token_file import TokenEntry, append_entry, new_token, parse_line, token_hash
 from resultstore.gateway.problems import Problem
 from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result, State
@@ -19,7 +19,7 @@ def file(tmp_path):
 
 def granted(file, owner, *scopes):
     token = new_token()
-    append(file, TokenEntry(token_hash(token), owner, frozenset(scopes)))
+    append_entry(file, TokenEntry(token_hash(token), owner, frozenset(scopes)))
     return token
 
 
@@ -57,7 +57,7 @@ async def test_whatever_else_is_shown_lets_nobody_in(file, header):
 
 @pytest.mark.anyio
 async def test_a_token_is_withdrawn_and_made_without_a_restart(file, monkeypatch):
-    monkeypatch.setattr(reading, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(reading, "RELOAD_CHECK_S", 0.0)
     old = granted(file, "ann", "read")
     known = identities(file)
     await known.caller(f"Bearer {old}")
@@ -72,7 +72,7 @@ async def test_a_token_is_withdrawn_and_made_without_a_restart(file, monkeypatch
 
 @pytest.mark.anyio
 async def test_a_file_that_is_gone_lets_nobody_in_and_a_wrong_line_counts_for_nothing(file, monkeypatch):
-    monkeypatch.setattr(reading, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(reading, "RELOAD_CHECK_S", 0.0)
     token = granted(file, "ann", "read")
     known = identities(file)
 
@@ -101,7 +101,7 @@ def test_a_file_with_a_wrong_line_or_with_nobody_does_not_start_a_gateway(file, 
 def test_a_line_reads_back_as_it_was_written():
     grant = TokenEntry("0" * 64, "ann", frozenset({"read", "admin"}), "the phone of ann")
 
-    assert grant_of(grant.line()) == grant
+    assert parse_line(grant.line()) == grant
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "127.0.0.1.example.org"])

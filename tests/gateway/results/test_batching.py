@@ -57,7 +57,7 @@ def lookups(index):
 
 
 async def asked(lookups, *ids):
-    return await asyncio.gather(*(lookups.visible(ANN, one) for one in ids), return_exceptions=True)
+    return await asyncio.gather(*(lookups.load_visible(ANN, one) for one in ids), return_exceptions=True)
 
 
 async def test_many_at_once_share_a_round_trip_and_each_gets_its_own(lookups, index):
@@ -95,13 +95,13 @@ async def test_an_index_that_is_away_is_told_to_each_and_may_come_back(lookups, 
 
 
 async def test_a_client_that_goes_away_takes_nobody_with_it(lookups):
-    leaving = asyncio.ensure_future(lookups.visible(ANN, "a1"))
-    staying = asyncio.ensure_future(lookups.visible(ANN, "a2"))
+    leaving = asyncio.ensure_future(lookups.load_visible(ANN, "a1"))
+    staying = asyncio.ensure_future(lookups.load_visible(ANN, "a2"))
     await asyncio.sleep(0)
     leaving.cancel()
 
     assert (await staying).id == "a2"
-    assert (await lookups.visible(ANN, "a1")).id == "a1"
+    assert (await lookups.load_visible(ANN, "a1")).id == "a1"
 
 
 class Asked(MemoryBlobs):
@@ -125,7 +125,7 @@ async def test_a_foreign_id_asks_as_much_as_an_unknown_one(index):
         for turn in ("first", "again"):
             before = len(index.together), len(index.alone), blobs.count
             with pytest.raises(ResultMissing):
-                await lookups.visible(ANN, one)
+                await lookups.load_visible(ANN, one)
             asked_of[one, turn] = (
                 len(index.together) - before[0],
                 len(index.alone) - before[1],
