@@ -59,8 +59,11 @@ class HealthRoutes:
     def router(self) -> APIRouter:
         """Return the routes, for GET and HEAD."""
         router = APIRouter(tags=["health"])
-        for path, endpoint in (("/livez", self.live), ("/readyz", self.ready)):
-            router.add_api_route(path, endpoint, methods=["GET"], name=endpoint.__name__, response_model=None)
+        for path, endpoint, summary in (
+            ("/livez", self.live, "Check liveness"),
+            ("/readyz", self.ready, "Check readiness"),
+        ):
+            router.add_api_route(path, endpoint, methods=["GET"], response_model=None, summary=summary)
             router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False, response_model=None)
         return router
 

@@ -34,7 +34,9 @@ class EndingView(BaseModel):
 
 def describe_webhooks(app: FastAPI) -> None:
     """Add the webhook to the OpenAPI description of `app`."""
-    app.webhooks.add_api_route("result-ended", _webhook, methods=["POST"], name="result-ended", status_code=204)
+    app.webhooks.add_api_route(
+        "result-ended", _webhook, methods=["POST"], name="result-ended", status_code=204, summary="Result has ended"
+    )
 
 
 def _webhook(body: EndingView) -> None:

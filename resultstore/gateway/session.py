@@ -49,7 +49,7 @@ class SessionRoutes:
     def router(self) -> APIRouter:
         """Return the route of the session."""
         router = APIRouter(prefix="/v1", tags=["session"])
-        router.add_api_route("/session", self.session, methods=["GET"], name="session")
+        router.add_api_route("/session", self.session, methods=["GET"], summary="Get the session")
         return router
 
     def session(self, caller: Annotated[Caller, Depends(identify)], response: Response) -> SessionView:

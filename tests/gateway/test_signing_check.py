@@ -136,7 +136,7 @@ def test_acceptance_lets_it_serve(variables, set_variables):
 def test_a_store_that_is_away_is_asked_again(variables, set_variables, s3_server):
     with proxy_before(s3_server.endpoint) as proxy:
         away = proxy.fault(Fault.ANSWER_503_BEFORE, "PUT", "probe", times=2)
-        check = SigningKeyCheck(set_variables(variables | {"RESULTSTORE_S3_ENDPOINT": proxy.url}), again_s=0.01)
+        check = SigningKeyCheck(set_variables(variables | {"RESULTSTORE_S3_ENDPOINT": proxy.url}), retry_s=0.01)
 
         check.start()
         until(lambda: check.refusal != "", "the store has answered")

@@ -50,7 +50,13 @@ class EventRoutes:
         """Return the route of the stream."""
         router = APIRouter(prefix="/v1", tags=["events"])
         router.add_api_route(
-            "/events", self.events, methods=["GET"], status_code=200, response_class=EventStream, responses=_RESPONSES
+            "/events",
+            self.events,
+            methods=["GET"],
+            status_code=200,  # FastAPI cannot read it from the constructor of EventStream
+            response_class=EventStream,
+            responses=_RESPONSES,
+            summary="Stream events",
         )
         return router
 

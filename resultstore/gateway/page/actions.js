@@ -1,28 +1,28 @@
-// Actions: what people do with a Result: download, copy its link, run again, cancel, delete.
+// Actions: download a Result, copy its link, restart, cancel and delete it.
 
 import { idempotencyKey, resultPath } from "./api.js";
 import { inputOf, mainOf, nameOf } from "./describe.js";
 import { h } from "./dom.js";
 import { moment } from "./format.js";
 
-/** The buttons' deeds; every failure is told, none is thrown. */
+/** The actions of the buttons; every error is shown as a toast, none is thrown. */
 export class Actions {
   #api;
   #links;
   #results;
   #toasts;
-  #leaving = new Map();
+  #pending = new Map();
 
   constructor({ api, links, results, toasts }) {
     this.#api = api;
     this.#links = links;
     this.#results = results;
     this.#toasts = toasts;
-    window.addEventListener("pagehide", () => this.#leaving.forEach((path) => api.delete(path, { keepalive: true }).catch(() => {})));
+    window.addEventListener("pagehide", () => this.#pending.forEach((path) => api.delete(path, { keepalive: true }).catch(() => {})));
   }
 
-  /** Save the main Artifact, or the one that is named, by a link made this moment. */
-  download = (view, artifact = mainOf(view)) => this.#told(async () => {
+  /** Download the main Artifact, or the given one, with a new link. */
+  download = (view, artifact = mainOf(view)) => this.#showErrors(async () => {
     const { url } = await this.#links.fresh(artifact);
     const anchor = h("a", { href: url, download: "", rel: "noreferrer", hidden: true });
     document.body.append(anchor);
@@ -30,40 +30,40 @@ export class Actions {
     anchor.remove();
   });
 
-  copy = (view, artifact = mainOf(view)) => this.#told(async () => {
+  copy = (view, artifact = mainOf(view)) => this.#showErrors(async () => {
     const link = await this.#links.fresh(artifact);
     await navigator.clipboard.writeText(link.url);
-    this.#toasts.show(`Link copied. It works until ${moment(link.expires_at)}.`);
+    this.#toasts.show(`Link copied. It is valid until ${moment(link.expires_at)}.`);
   });
 
-  /** Copy some words of the page. */
-  copyText = (text, what) => this.#told(async () => {
+  /** Copy a text of the page. */
+  copyText = (text, what) => this.#showErrors(async () => {
     await navigator.clipboard.writeText(text);
     this.#toasts.show(`${what} copied.`);
   });
 
-  retry = (view) => this.#told(async () => {
-    const made = await this.#api.post(resultPath(view.id, "retry"), {}, { key: idempotencyKey() });
-    // Of work that runs again the gateway knows no upload: it is called what it was called.
+  retry = (view) => this.#showErrors(async () => {
+    const restarted = await this.#api.post(resultPath(view.id, "retry"), {}, { key: idempotencyKey() });
+    // The gateway knows no upload for a restarted task: keep the name of the original.
     const source = view.upload ?? inputOf(view);
-    this.#results.put({ ...made, upload: made.upload ?? (source && { ...source, name: nameOf(view) }) });
-    this.#toasts.show(`${nameOf(view)} runs again.`);
+    this.#results.put({ ...restarted, upload: restarted.upload ?? (source && { ...source, name: nameOf(view) }) });
+    this.#toasts.show(`${nameOf(view)} restarted.`);
   });
 
-  cancel = (view) => this.#told(async () => {
+  cancel = (view) => this.#showErrors(async () => {
     this.#results.put(await this.#api.post(resultPath(view.id, "cancel")));
     this.#toasts.show(`${nameOf(view)} is being cancelled.`);
   });
 
-  /** Hide it at once; delete it when nobody has taken that back. */
-  remove = (view) => this.#told(async () => {
+  /** Hide it at once; delete it unless the user chooses "Undo". */
+  remove = (view) => this.#showErrors(async () => {
     const unfinished = view.state === "UPLOADING" || view.state === "VERIFYING";
     const path = unfinished ? `v1/uploads/${encodeURIComponent(view.id)}` : resultPath(view.id);
     this.#results.hide(view.id);
-    this.#leaving.set(view.id, path);
-    const back = await this.#toasts.show(`${nameOf(view)} deleted.`, { undo: "Undo" });
-    this.#leaving.delete(view.id);
-    if (back) {
+    this.#pending.set(view.id, path);
+    const undone = await this.#toasts.show(`${nameOf(view)} deleted.`, { undo: "Undo" });
+    this.#pending.delete(view.id);
+    if (undone) {
       this.#results.show(view.id);
       return;
     }
@@ -77,7 +77,7 @@ export class Actions {
     }
   });
 
-  async #told(work) {
+  async #showErrors(work) {
     try {
       await work();
     } catch (error) {
@@ -86,8 +86,8 @@ export class Actions {
   }
 }
 
-/** An error's words with a capital and a full stop. */
-export function sentence(words) {
-  const text = String(words || "something went wrong").trim();
+/** An error message as a sentence, with a capital and a full stop. */
+export function sentence(message) {
+  const text = String(message || "something went wrong").trim();
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 }

@@ -1,11 +1,11 @@
-// Api: speaks HTTP with the gateway: the token, problems as errors, and what may be asked again.
+// Api: HTTP requests to the gateway, with the token, errors as Problem, and back-off.
 
 const TOKEN = "resultstore.token";
 
-/** The gateway's own root, which may lie below a path of its host. */
+/** The gateway's root URL, which may have a path. */
 export const ROOT = new URL("..", import.meta.url);
 
-/** What the gateway refused (RFC 9457), or that it could not be reached (status 0). */
+/** An error response of the gateway (RFC 9457); status 0 if the gateway is unreachable. */
 export class Problem extends Error {
   constructor(status, slug, detail, retryAfterSeconds = null) {
     super(detail);
@@ -14,18 +14,18 @@ export class Problem extends Error {
     this.retryAfterSeconds = retryAfterSeconds;
   }
 
-  /** Whether the same request may well be answered a little later. */
-  get passing() {
+  /** Whether the same request may succeed later. */
+  get temporary() {
     return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
   }
 }
 
-/** The header by which an upload goes on although the gateway's index was lost. */
-function held(ticket) {
+/** The header with which an upload continues after the gateway has lost its index. */
+function ticketHeader(ticket) {
   return ticket ? { "upload-ticket": ticket } : {};
 }
 
-/** The gateway. Dispatches "unauthenticated" when it does not know the caller (any more). */
+/** The gateway. Dispatches "unauthenticated" when the token is missing or no longer valid. */
 export class Api extends EventTarget {
   get token() {
     return sessionStorage.getItem(TOKEN) ?? "";
@@ -37,54 +37,54 @@ export class Api extends EventTarget {
   }
 
   get(path, query = {}, { ticket = null } = {}) {
-    const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined));
-    return this.#json(asked.size ? `${path}?${asked}` : path, { method: "GET", headers: held(ticket) });
+    const search = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined));
+    return this.#json(search.size ? `${path}?${search}` : path, { method: "GET", headers: ticketHeader(ticket) });
   }
 
   post(path, body = {}, { key = null, ticket = null } = {}) {
-    const headers = { "content-type": "application/json", ...(key ? { "idempotency-key": key } : {}), ...held(ticket) };
+    const headers = { "content-type": "application/json", ...(key ? { "idempotency-key": key } : {}), ...ticketHeader(ticket) };
     return this.#json(path, { method: "POST", body: JSON.stringify(body), headers });
   }
 
-  /** `keepalive` lets it arrive although the page is being left. */
+  /** `keepalive` sends the request even while the page is being closed. */
   delete(path, { keepalive = false, ticket = null } = {}) {
-    return this.#json(path, { method: "DELETE", keepalive, headers: held(ticket) });
+    return this.#json(path, { method: "DELETE", keepalive, headers: ticketHeader(ticket) });
   }
 
-  /** A fetch with the token; a path without a slash at its beginning is one below the gateway. Raises Problem. */
+  /** A fetch with the token; a path without a leading slash is relative to the gateway's root. Throws Problem. */
   async request(path, { headers = {}, ...init } = {}) {
-    const signed = this.token ? { ...headers, authorization: `Bearer ${this.token}` } : headers;
-    let answer;
+    const authorized = this.token ? { ...headers, authorization: `Bearer ${this.token}` } : headers;
+    let response;
     try {
-      answer = await fetch(new URL(path, ROOT), { ...init, headers: signed, credentials: "omit", cache: "no-store" });
+      response = await fetch(new URL(path, ROOT), { ...init, headers: authorized, credentials: "omit", cache: "no-store" });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new Problem(0, "unreachable", "the gateway cannot be reached");
     }
-    if (!answer.ok) throw await this.#refusal(answer);
-    return answer;
+    if (!response.ok) throw await this.#problemOf(response);
+    return response;
   }
 
   async #json(path, init) {
-    const answer = await this.request(path, init);
-    return answer.status === 204 ? null : answer.json();
+    const response = await this.request(path, init);
+    return response.status === 204 ? null : response.json();
   }
 
-  async #refusal(answer) {
-    let told = {};
+  async #problemOf(response) {
+    let body = {};
     try {
-      told = await answer.json();
+      body = await response.json();
     } catch {
-      // A proxy's own page: the status alone speaks.
+      // Not JSON, such as the error page of a proxy: only the status is known.
     }
-    if (answer.status === 401) this.dispatchEvent(new Event("unauthenticated"));
-    const after = Number(answer.headers.get("retry-after"));
-    const detail = typeof told.detail === "string" && told.detail ? told.detail : `the gateway answered ${answer.status}`;
-    return new Problem(answer.status, told.slug ?? "http-error", detail, after > 0 ? after : null);
+    if (response.status === 401) this.dispatchEvent(new Event("unauthenticated"));
+    const after = Number(response.headers.get("retry-after"));
+    const detail = typeof body.detail === "string" && body.detail ? body.detail : `the gateway responded with status ${response.status}`;
+    return new Problem(response.status, body.slug ?? "http-error", detail, after > 0 ? after : null);
   }
 }
 
-/** The path of a Result or of what lies below it. */
+/** The path of a Result or of one of its sub-resources. */
 export function resultPath(id, ...below) {
   return ["v1/results", ...[id, ...below].map(encodeURIComponent)].join("/");
 }
@@ -94,7 +94,7 @@ export function idempotencyKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Wait, but not longer than until `signal` aborts or the browser is online again. */
+/** Wait, at most until `signal` aborts or the browser is online again. */
 export function pause(seconds, signal = null) {
   return new Promise((resolve) => {
     const done = () => {

@@ -1,8 +1,8 @@
-// Card: one Result in the gallery, made once and then kept true.
+// Card: one Result in the gallery, created once and then updated.
 
 import { h, iconButton, say } from "./dom.js";
 import { ended, inputOf, nameOf, outputs, percentOf, sizesOf, stateText, tone } from "./describe.js";
-import { count, fullMoment, left, size, span } from "./format.js";
+import { count, expiry, fullMoment, size, span } from "./format.js";
 
 /** A card and how to update it. `tools` are {previews, actions, titles, open}. */
 export class Card {
@@ -30,12 +30,12 @@ export class Card {
     this.update(view);
   }
 
-  /** Where the keyboard goes to. */
+  /** The element that gets the keyboard focus. */
   get focusable() {
     return this.#parts.title;
   }
 
-  /** Show `view`; what has not changed is not touched. */
+  /** Show `view`; unchanged parts stay untouched. */
   update(view) {
     if (view === this.#view) return;
     this.#view = view;
@@ -52,15 +52,15 @@ export class Card {
     this.#tools.previews.draw(frame, view);
     this.tick();
     this.#showButtons(view);
-    facts.title = view.ended_at ? `ended ${fullMoment(view.ended_at)}` : "";
+    facts.title = view.ended_at ? `Ended ${fullMoment(view.ended_at)}` : "";
   }
 
-  /** Bring what depends on the clock up to date. */
+  /** Update what depends on the current time. */
   tick() {
     say(this.#parts.facts, factsText(this.#view));
   }
 
-  /** Let the keyboard stop at this card's controls, or pass them by. */
+  /** Include this card's controls in the tab order, or exclude them. */
   reach(within) {
     for (const one of this.element.querySelectorAll("button")) one.tabIndex = within ? 0 : -1;
   }
@@ -91,20 +91,20 @@ export class Card {
     buttons.replaceChildren(...wanted.map(([name, sign, label]) =>
       iconButton(sign, `${label} ${nameOf(view)}`, () => actions[name](this.#view), { "data-action": name, title: label })));
     this.reach(this.#parts.title.tabIndex === 0);
-    if (within) this.#parts.title.focus(); // the button under the keyboard is gone
+    if (within) this.#parts.title.focus(); // the focused button was removed
   }
 }
 
-/** What may be done with it: [action, sign, label]. */
+/** The possible actions: [action, icon, label]. */
 export function buttonsOf(view) {
   const allowed = new Set(view.actions ?? []);
   const made = outputs(view);
   const interrupted = view.state === "UPLOADING" && !view.sending;
   return [
-    interrupted && ["resume", "play", "Go on with"],
+    interrupted && ["resume", "play", "Resume"],
     made.length && ["download", "download", "Download"],
     made.length && ["copy", "link", "Copy link to"],
-    allowed.has("retry") && ["retry", "retry", "Run again"],
+    allowed.has("retry") && ["retry", "retry", "Restart"],
     allowed.has("cancel") && ["cancel", "stop", "Cancel"],
     allowed.has("delete") && ["remove", "remove", "Delete"],
   ].filter(Boolean);
@@ -113,11 +113,16 @@ export function buttonsOf(view) {
 function factsText(view) {
   const sizes = sizesOf(view);
   const both = sizes.in !== null && sizes.out !== null ? `${size(sizes.in)} → ${size(sizes.out)}` : size(sizes.out ?? sizes.in ?? NaN);
-  const kept = view.state === "SUCCESS" ? left(keptUntil(view)) : "";
-  return [both, span(view.run_time_s ?? NaN), kept].filter(Boolean).join(" · ");
+  const expires = view.state === "SUCCESS" ? expiryText(expiryOf(view)) : "";
+  return [both, span(view.run_time_s ?? NaN), expires].filter(Boolean).join(" · ");
 }
 
-function keptUntil(view) {
+function expiryText(at) {
+  const when = expiry(at);
+  return { never: "never expires", expired: "expired" }[when] ?? `expires ${when}`;
+}
+
+function expiryOf(view) {
   const ends = outputs(view).map((one) => one.expires_at).filter((at) => at !== null);
   return ends.length ? Math.min(...ends) : (view.expires_at ?? inputOf(view)?.expires_at ?? null);
 }

@@ -1,15 +1,15 @@
-// Describe: what a Result is called, what state it is in, and what it can show, from its view alone.
+// Describe: the name, the state and the preview of a Result, derived from its view.
 
 const ENDED = new Set(["SUCCESS", "FAILURE", "REVOKED"]);
 
-const WORDS = {
+const STATE_TEXTS = {
   UPLOADING: "Uploading",
   VERIFYING: "Checking",
-  PENDING: "Waiting",
-  RECEIVED: "Waiting",
-  STARTED: "Working",
-  PROGRESS: "Working",
-  RETRY: "Trying again",
+  PENDING: "Queued",
+  RECEIVED: "Queued",
+  STARTED: "Running",
+  PROGRESS: "Running",
+  RETRY: "Retrying",
   SUCCESS: "Done",
   FAILURE: "Failed",
   REVOKED: "Cancelled",
@@ -17,17 +17,17 @@ const WORDS = {
 
 export const GROUPS = [
   { key: "all", label: "All", holds: () => true },
-  { key: "working", label: "Working", holds: (view) => !ended(view) },
+  { key: "working", label: "In progress", holds: (view) => !ended(view) },
   { key: "done", label: "Done", holds: (view) => view.state === "SUCCESS" },
   { key: "failed", label: "Failed", holds: (view) => view.state === "FAILURE" || view.state === "REVOKED" },
 ];
 
-/** Whether the state will not change any more by itself. */
+/** Whether the state is final. */
 export function ended(view) {
   return ENDED.has(view.state);
 }
 
-/** "bad", "done", "busy" or "idle": how the state is coloured. */
+/** "bad", "done", "busy" or "idle": the colour of the state. */
 export function tone(view) {
   if (view.state === "FAILURE") return "bad";
   if (view.state === "REVOKED") return "idle";
@@ -35,31 +35,31 @@ export function tone(view) {
   return view.state === "PENDING" || view.state === "RECEIVED" ? "idle" : "busy";
 }
 
-/** What the pill says: a word, and how far it is. */
+/** The text of the state, with a percentage while it is known. */
 export function stateText(view) {
-  if (view.state === "UPLOADING" && !view.sending) return "Upload unfinished";
-  const word = WORDS[view.state] ?? view.state.toLowerCase();
+  if (view.state === "UPLOADING" && !view.sending) return "Upload interrupted";
+  const text = STATE_TEXTS[view.state] ?? view.state.toLowerCase();
   const percent = percentOf(view);
-  return percent === null ? word : `${word} ${Math.floor(percent)} %`;
+  return percent === null ? text : `${text} ${Math.floor(percent)} %`;
 }
 
-/** 0 to 100 while it is known and something moves, else null. */
+/** The progress from 0 to 100, or null if it is unknown or the task does not run. */
 export function percentOf(view) {
   if (ended(view) || view.state === "PENDING" || view.state === "RECEIVED") return null;
   if (view.state === "UPLOADING") return view.sending?.percent ?? null;
   return view.progress?.percent ?? null;
 }
 
-/** What a Result made: its Artifacts without the upload that it was given. */
+/** The output Artifacts, without the uploaded input file. */
 export function outputs(view) {
   return (view.artifacts ?? []).filter((one) => !isInput(one));
 }
 
 /**
- * The Artifact that people mean, or undefined.
+ * The main Artifact, or undefined.
  *
- * Of pictures alone the widest, as small ones are made first; else the first that is not there to be looked at or read
- * beside the thing itself (a poster, the head of a table).
+ * The first that is neither an image nor JSON, since those accompany the main output (a poster, the head of a table).
+ * If there are only images, the widest one.
  */
 export function mainOf(view) {
   const made = outputs(view);
@@ -68,7 +68,7 @@ export function mainOf(view) {
   return things[0] ?? widest;
 }
 
-/** The upload that it was given, or null. */
+/** The uploaded input file, or null. */
 export function inputOf(view) {
   return view.input ?? (view.artifacts ?? []).find(isInput) ?? null;
 }
@@ -77,12 +77,12 @@ function isInput(artifact) {
   return artifact.metadata?.role === "input";
 }
 
-/** What people call it: the file that came in, else what came out, else the task (`titles` by its name). */
+/** The display name: the uploaded file, else the main output, else the task (`titles` maps task names to titles). */
 export function nameOf(view, titles = () => "") {
   return view.upload?.name || inputOf(view)?.file_name || mainOf(view)?.file_name || view.title || titles(view.task) || view.task || view.id;
 }
 
-/** Sizes in and out, as far as they are known. */
+/** The sizes of input and output, null where unknown. */
 export function sizesOf(view) {
   const made = outputs(view);
   return {
@@ -91,7 +91,7 @@ export function sizesOf(view) {
   };
 }
 
-/** Width x height, pages, rows or length: what tells most about an Artifact. */
+/** The dimensions of an Artifact: width x height, pages, rows and columns, or duration. */
 export function shapeOf(artifact) {
   const known = artifact.metadata ?? {};
   const parts = [];
@@ -109,7 +109,7 @@ const ENOUGH_PX = 480;
 /**
  * What a card shows: {kind, artifact?, facts?}.
  *
- * Of several pictures the smallest that is still sharp on a card is taken: a gallery must not load originals.
+ * Of several images, the smallest that is still sharp on a card: a gallery must not load originals.
  */
 export function previewOf(view) {
   const made = outputs(view);
@@ -131,13 +131,13 @@ export function previewOf(view) {
   return { kind: "file", artifact: made[0] ?? source ?? sent, facts: {} };
 }
 
-/** The picture to look at closely: the largest of up to 2,400 pixels, else what the card shows. */
+/** The image for the detail view: the widest of at most 2,400 pixels, else the image of the card. */
 export function closeUpOf(view) {
   const wide = outputs(view).filter((one) => isPicture(one) && (one.metadata?.width ?? 0) <= 2400);
   return wide.sort((a, b) => (b.metadata?.width ?? 0) - (a.metadata?.width ?? 0))[0] ?? previewOf(view).artifact;
 }
 
-/** What can be played in place, or null. */
+/** The video or audio file that the browser can play, or null. */
 export function playable(view) {
   return outputs(view).find((one) => one.previewable && /^(video|audio)\//.test(one.media_type)) ?? null;
 }

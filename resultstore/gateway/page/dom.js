@@ -1,12 +1,12 @@
-// Dom: makes elements. Text goes in as text alone: nothing that a server or a file says ever becomes markup.
+// Dom: creates elements. Text is always inserted as text: data from a server or a file never becomes markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * An element with properties and children.
+ * Create an element with properties and children.
  *
  * `on` holds listeners, `vars` CSS custom properties, `class` the class list; `null`, `undefined` and `false` leave an
- * attribute out, `true` sets it empty. Children are elements or text; empty ones are left out.
+ * attribute out, `true` sets it empty. Children are elements or strings; empty ones are skipped.
  */
 export function h(tag, given = {}, ...children) {
   const made = document.createElement(tag);
@@ -17,15 +17,15 @@ export function h(tag, given = {}, ...children) {
 
 function set(element, name, value) {
   if (value === null || value === undefined || value === false) return;
-  if (name === "on") for (const [event, heard] of Object.entries(value)) element.addEventListener(event, heard);
-  // By the object model, because the page's policy forbids style attributes.
+  if (name === "on") for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+  // Set by script, because the Content-Security-Policy forbids style attributes.
   else if (name === "vars") for (const [key, one] of Object.entries(value)) element.style.setProperty(key, one);
   else if (name === "class") element.className = value;
   else if (name === "value") element.value = value;
   else element.setAttribute(name, value === true ? "" : value);
 }
 
-/** Write text only where it differs, so that nothing is laid out or announced twice. */
+/** Set the text only if it differs, so that nothing is laid out or announced twice. */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -50,7 +50,7 @@ const PATHS = {
   archive: "M5 4h14v4H5zM6.5 8v12h11V8M10 12h4",
 };
 
-/** A drawn sign; it says nothing to a screen reader, whoever uses it names the thing. */
+/** An SVG icon, hidden from screen readers: the element that contains it needs a label. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
@@ -62,7 +62,7 @@ export function icon(name) {
   return svg;
 }
 
-/** A button that is a sign, with its name for people who do not see it, and as a tip for those who do. */
+/** A button with an icon, and a label for screen readers that is also its tooltip. */
 export function iconButton(name, label, pressed, more = {}) {
   return h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, on: { click: pressed }, ...more }, icon(name));
 }

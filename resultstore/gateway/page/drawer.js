@@ -1,10 +1,10 @@
-// Drawer: all about one Result: a closer look, its timeline, every Artifact, why it failed, and how a program gets it.
+// Drawer: the details of one Result: preview, state, files, failure, timeline and code examples.
 
 import { ROOT } from "./api.js";
 import { buttonsOf } from "./card.js";
 import { closeUpOf, ended, inputOf, mainOf, nameOf, outputs, percentOf, playable, previewOf, shapeOf, sizesOf, stateText, tone } from "./describe.js";
 import { h, icon, iconButton, say } from "./dom.js";
-import { count, fact, fullMoment, left, size, span } from "./format.js";
+import { count, expiry, fact, fullMoment, size, span } from "./format.js";
 import { sentence } from "./actions.js";
 import { snippetsOf } from "./snippets.js";
 import { tableOf } from "./previews.js";
@@ -13,7 +13,7 @@ import { timelineOf } from "./timeline.js";
 const CLOSING_MS = 200;
 const SHOWN_ALREADY = new Set(["width", "height", "pages", "rows", "columns", "duration_s", "role"]);
 
-/** Shows one Result of `results` in `dialog` and follows it. `tools` {actions, links, previews, titles, api}. */
+/** Shows one Result of `results` in `dialog` and updates it. `tools` {actions, links, previews, titles, api}. */
 export class Drawer {
   #dialog;
   #tools;
@@ -69,15 +69,15 @@ export class Drawer {
     this.#section("head", [nameOf(view), view.task], () => this.#head(view));
     this.#section("look", [previewOf(view).kind, closeUpOf(view)?.name, made.length], () => this.#look(view));
     this.#section("state", [stateText(view), view.progress?.note, view.run_time_s], () => this.#state(view));
-    this.#section("deeds", [buttonsOf(view).join(), view.state], () => this.#deeds(view));
+    this.#section("buttons", [buttonsOf(view).join(), view.state], () => this.#buttons(view));
     this.#section("failure", [view.failure?.message, view.failure?.hint], () => failureOf(view));
     this.#section("files", [made.map((one) => one.name), inputOf(view)?.sha256, ended(view)], () => this.#files(view));
-    this.#section("timeline", [view.state, view.started_at, view.ended_at, view.retries, view.progress?.note, view.expires_at], () => h("section", {}, h("h3", {}, "What happened"), timelineOf(view)));
+    this.#section("timeline", [view.state, view.started_at, view.ended_at, view.retries, view.progress?.note, view.expires_at], () => h("section", {}, h("h3", {}, "Timeline"), timelineOf(view)));
     this.#section("program", [mainOf(view)?.name], () => this.#program(view));
     this.#section("ids", [view.id, view.retry_of, view.worker], () => this.#ids(view));
   }
 
-  /** Build a part again only where what it shows has changed: the keyboard may be inside. */
+  /** Rebuild a section only if its content has changed, since it may have the keyboard focus. */
   #section(name, shown, build) {
     const key = JSON.stringify(shown);
     const had = this.#sections.get(name);
@@ -116,17 +116,17 @@ export class Drawer {
   async #play(box, artifact, poster) {
     const player = h(artifact.media_type.startsWith("video/") ? "video" : "audio", { controls: true, preload: "metadata", crossorigin: "anonymous", "aria-label": artifact.file_name });
     box.append(player);
-    let again = true;
+    let firstError = true;
     const load = async (fresh) => {
       player.src = await this.#tools.links.shown(artifact, { fresh });
     };
     player.addEventListener("error", () => {
-      if (!again) return;
-      again = false;
-      load(true).catch(() => {}); // the buttons below still lead to the file
+      if (!firstError) return;
+      firstError = false;
+      load(true).catch(() => {}); // the buttons below can still download the file
     });
     if (poster && poster !== artifact) this.#tools.links.shown(poster).then((url) => player.setAttribute("poster", url), () => {});
-    await load(false).catch(() => {}); // the same
+    await load(false).catch(() => {}); // as above
   }
 
   #picture(box, artifact) {
@@ -141,18 +141,18 @@ export class Drawer {
 
   async #table(box, artifact) {
     const rows = await this.#tools.previews.head(artifact);
-    // A wide table scrolls, also by the keyboard.
-    if (rows.length) box.append(h("div", { class: "wide-table", tabindex: "0", role: "region", "aria-label": `The first rows of ${artifact.file_name}` }, tableOf(rows.slice(0, 12), 40)));
+    // A wide table can be scrolled with the keyboard too.
+    if (rows.length) box.append(h("div", { class: "wide-table", tabindex: "0", role: "region", "aria-label": `First rows of ${artifact.file_name}` }, tableOf(rows.slice(0, 12), 40)));
   }
 
   #state(view) {
     const sizes = sizesOf(view);
     const percent = percentOf(view);
     const facts = [
-      sizes.in !== null && ["In", size(sizes.in)],
-      sizes.out !== null && ["Out", size(sizes.out)],
+      sizes.in !== null && ["Input", size(sizes.in)],
+      sizes.out !== null && ["Output", size(sizes.out)],
       Number.isFinite(view.run_time_s) && ["Run time", span(view.run_time_s)],
-      view.state === "SUCCESS" && ["Kept", left(view.expires_at)],
+      view.state === "SUCCESS" && ["Expires", expiry(view.expires_at)],
     ].filter(Boolean);
     return h("section", {},
       h("div", { class: "state-line" }, h("span", { class: "pill", "data-tone": tone(view) }, stateText(view)), view.progress?.note && h("span", { class: "soft" }, view.progress.note)),
@@ -160,20 +160,20 @@ export class Drawer {
       facts.length > 0 && h("dl", { class: "figures" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", { class: "digits" }, value)))));
   }
 
-  #deeds(view) {
+  #buttons(view) {
     const buttons = buttonsOf(view).map(([name, sign, label], n) => h("button", {
       type: "button", class: n === 0 && name === "download" ? "button primary" : "button", "data-action": name,
       on: { click: () => { if (name === "remove") this.close(); this.#tools.actions[name](this.#results.get(view.id)); } },
     }, icon(sign), label.replace(" to", "")));
-    return h("section", { class: "deeds" }, buttons);
+    return h("section", { class: "buttons" }, buttons);
   }
 
   #files(view) {
     const source = inputOf(view);
     const made = outputs(view);
     const title = made.length ? count(made.length, "file") : "Files";
-    const rows = [...made.map((one) => this.#file(view, one)), source && this.#file(view, source, "what came in")].filter(Boolean);
-    return h("section", {}, h("h3", {}, title), rows.length ? h("ul", { class: "files" }, rows) : h("p", { class: "soft" }, ended(view) ? "None was made." : "None yet."));
+    const rows = [...made.map((one) => this.#file(view, one)), source && this.#file(view, source, "original file")].filter(Boolean);
+    return h("section", {}, h("h3", {}, title), rows.length ? h("ul", { class: "files" }, rows) : h("p", { class: "soft" }, ended(view) ? "No files." : "No files yet."));
   }
 
   #file(view, artifact, about = "") {
@@ -184,7 +184,7 @@ export class Drawer {
       h("div", { class: "file-words" },
         h("strong", {}, artifact.file_name), h("p", { class: "soft digits" }, facts),
         more.length > 0 && h("p", { class: "soft" }, more.slice(0, 12).map(([name, value]) => `${name.replaceAll("_", " ")} ${fact(value)}`).join(" · ")),
-        artifact.sha256 && h("button", { type: "button", class: "digest", title: "Copy the sha256", "aria-label": `Copy the sha256 of ${artifact.file_name}`, on: { click: () => actions.copyText(artifact.sha256, "sha256") } }, h("span", {}, "sha256"), h("code", {}, artifact.sha256))),
+        artifact.sha256 && h("button", { type: "button", class: "digest", title: "Copy SHA-256", "aria-label": `Copy the SHA-256 of ${artifact.file_name}`, on: { click: () => actions.copyText(artifact.sha256, "SHA-256") } }, h("span", {}, "SHA-256"), h("code", {}, artifact.sha256))),
       h("div", { class: "file-buttons" },
         iconButton("download", `Download ${artifact.file_name}`, () => actions.download(view, artifact)),
         iconButton("link", `Copy link to ${artifact.file_name}`, () => actions.copy(view, artifact))));
@@ -199,12 +199,12 @@ export class Drawer {
       say(code, one.code);
       tabs.forEach((tab) => tab.setAttribute("aria-pressed", String(tab === event.currentTarget)));
     } } }, one.name));
-    return h("section", {}, h("div", { class: "program-head" }, h("h3", {}, "From a program"), h("div", { class: "chips", role: "group", "aria-label": "Language" }, tabs)),
-      h("div", { class: "code" }, h("pre", { tabindex: "0", "aria-label": "Code" }, code), iconButton("copy", "Copy the code", () => this.#tools.actions.copyText(shown.code, "Code"))));
+    return h("section", {}, h("div", { class: "program-head" }, h("h3", {}, "Access from code"), h("div", { class: "chips", role: "group", "aria-label": "Language" }, tabs)),
+      h("div", { class: "code" }, h("pre", { tabindex: "0", "aria-label": "Code" }, code), iconButton("copy", "Copy code", () => this.#tools.actions.copyText(shown.code, "Code"))));
   }
 
   #ids(view) {
-    const rows = [["id", view.id], view.retry_of && ["runs again", view.retry_of], ["task", view.task], view.worker && ["worker", view.worker], view.changed_at && ["last change", fullMoment(view.changed_at)]].filter(Boolean);
+    const rows = [["ID", view.id], view.retry_of && ["Restarted from", view.retry_of], ["Task", view.task], view.worker && ["Worker", view.worker], view.changed_at && ["Last change", fullMoment(view.changed_at)]].filter(Boolean);
     return h("section", {}, h("dl", { class: "ids" }, rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))));
   }
 }

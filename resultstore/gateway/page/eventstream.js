@@ -1,4 +1,4 @@
-// Eventstream: reads server-sent events from a fetch, which can carry a token as EventSource cannot.
+// Eventstream: reads server-sent events from a fetch, since EventSource cannot send a token.
 
 /**
  * The events of a body as {id, event, content}, and `null` for each comment (a heartbeat).
@@ -44,6 +44,6 @@ async function* linesOf(body) {
       yield* lines;
     }
   } finally {
-    reader.cancel().catch(() => {}); // it may have failed already, which is why we are here
+    reader.cancel().catch(() => {}); // it may have failed already
   }
 }

@@ -1,4 +1,4 @@
-// Format: sizes, spans and moments as people read them.
+// Format: sizes, durations and times for display.
 
 const UNITS = ["B", "KB", "MB", "GB", "TB"];
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -6,7 +6,7 @@ const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short",
 const long = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 3 });
 
-/** Bytes in powers of 1000, as object stores and browsers show them. */
+/** Bytes in decimal units (1 KB = 1000 bytes), as object stores and browsers show them. */
 export function size(bytes) {
   if (!Number.isFinite(bytes)) return "";
   let value = bytes;
@@ -18,7 +18,7 @@ export function size(bytes) {
   return `${unit && value < 9.95 ? value.toFixed(1) : Math.round(value)} ${UNITS[unit]}`;
 }
 
-/** A span of seconds: 0.42 s, 12 s, 3 min 5 s, 2 h 10 min, 29 days. */
+/** A duration: 420 ms, 12 s, 3 min 5 s, 2 h 10 min, 29 days. */
 export function span(seconds) {
   if (!Number.isFinite(seconds) || seconds < 0) return "";
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
@@ -29,28 +29,28 @@ export function span(seconds) {
   return `${Math.floor(seconds / 86400)} days`;
 }
 
-/** How long something is still kept. */
-export function left(expiresAt, now = Date.now() / 1000) {
-  if (expiresAt === null || expiresAt === undefined) return "kept";
+/** When something expires: "in 30 days", "expired" or "never". */
+export function expiry(expiresAt, now = Date.now() / 1000) {
+  if (expiresAt === null || expiresAt === undefined) return "never";
   const seconds = expiresAt - now;
   if (seconds <= 0) return "expired";
-  if (seconds < 3600) return `${Math.max(1, Math.round(seconds / 60))} min left`;
-  if (seconds < 48 * 3600) return `${Math.round(seconds / 3600)} h left`;
-  return `${Math.round(seconds / 86400)} days left`;
+  if (seconds < 3600) return `in ${Math.max(1, Math.round(seconds / 60))} min`;
+  if (seconds < 48 * 3600) return `in ${Math.round(seconds / 3600)} h`;
+  return `in ${Math.round(seconds / 86400)} days`;
 }
 
-/** A moment of today by the clock, of another day with its date. */
+/** A time of day today, with the date on other days. */
 export function moment(epochSeconds) {
   const at = new Date(epochSeconds * 1000);
   return at.toDateString() === new Date().toDateString() ? clock.format(at) : day.format(at);
 }
 
-/** A moment in full. */
+/** A time with its full date. */
 export function fullMoment(epochSeconds) {
   return long.format(new Date(epochSeconds * 1000));
 }
 
-/** One fact of an Artifact's metadata. */
+/** One value of an Artifact's metadata. */
 export function fact(value) {
   if (typeof value === "number") return number.format(value);
   if (typeof value === "boolean") return value ? "yes" : "no";

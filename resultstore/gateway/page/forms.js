@@ -1,10 +1,10 @@
-// Forms: fields made from the JSON Schema of an offer's arguments, and what was filled in as JSON.
+// Forms: form fields from the JSON Schema of a task's arguments, and their values as JSON.
 
 import { h } from "./dom.js";
 
 let made = 0;
 
-/** A form part for `schema` (an object): {element, read}. `read` gives the arguments, without those left at nothing. */
+/** The fields for `schema` (an object): {element, read}. `read` returns the arguments without empty ones. */
 export function formOf(schema) {
   const fields = Object.entries(schema?.properties ?? {}).map(([name, one]) => fieldOf(name, resolved(one, schema), (schema.required ?? []).includes(name)));
   const element = h("div", { class: "fields" }, fields.map((one) => one.element));
@@ -16,7 +16,7 @@ export function formOf(schema) {
   };
 }
 
-/** What `$ref`, `anyOf` with null and `allOf` of one stand for. */
+/** Resolve `$ref`, `anyOf` with null, and `allOf` with one schema. */
 function resolved(given, root) {
   let schema = given;
   for (let depth = 0; depth < 8; depth += 1) {
@@ -35,7 +35,7 @@ function fieldOf(name, schema, required) {
   const about = schema.description ? h("p", { class: "soft", id: `${id}-about` }, schema.description) : null;
   const shared = { id, name, required: required && schema.type !== "boolean", "aria-describedby": about ? `${id}-about` : null };
   const { control, read } = controlOf(schema, shared);
-  const label = h("label", { for: id }, labelOf(name, schema), required ? null : h("small", {}, " optional"));
+  const label = h("label", { for: id }, labelOf(name, schema), required ? null : h("small", {}, " (optional)"));
   const inline = schema.type === "boolean";
   const element = h("div", { class: inline ? "field inline" : "field" }, inline ? [control, label] : [label, control], about);
   return { name, required, element, read };
@@ -58,7 +58,7 @@ function controlOf(schema, shared) {
 
 function choice(choices, schema, shared) {
   const options = choices.map((one) => h("option", { value: JSON.stringify(one) }, String(one)));
-  const control = h("select", shared, shared.required || schema.default !== undefined ? null : h("option", { value: "" }, "as it comes"), options);
+  const control = h("select", shared, shared.required || schema.default !== undefined ? null : h("option", { value: "" }, "Default"), options);
   if (schema.default !== undefined) control.value = JSON.stringify(schema.default);
   return { control, read: () => (control.value === "" ? undefined : JSON.parse(control.value)) };
 }
@@ -81,7 +81,7 @@ function text(schema, shared) {
   return { control, read: () => (control.value === "" ? undefined : control.value) };
 }
 
-/** Several values on one line, by commas. */
+/** Several values on one line, separated by commas. */
 function list(schema, shared) {
   const numbers = schema.items?.type === "integer" || schema.items?.type === "number";
   const control = h("input", { ...shared, type: "text", value: (schema.default ?? []).join(", "), placeholder: numbers ? "640, 320" : "one, two", pattern: numbers ? "\\s*-?[0-9.]+(\\s*,\\s*-?[0-9.]+)*\\s*,?\\s*" : null, autocomplete: "off" });
@@ -100,7 +100,7 @@ function json(schema, shared) {
     try {
       if (control.value.trim()) JSON.parse(control.value);
     } catch {
-      wrong = "Write this as JSON.";
+      wrong = "Enter valid JSON.";
     }
     control.setCustomValidity(wrong);
   });

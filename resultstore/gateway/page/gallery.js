@@ -1,4 +1,4 @@
-// Gallery: cards of what the filter lets through, kept in order; one keyboard stop, arrows between cards.
+// Gallery: the cards of the filtered Results, in order; one tab stop, with arrow keys between cards.
 
 import { GROUPS, nameOf, outputs } from "./describe.js";
 import { h, icon, say } from "./dom.js";
@@ -7,9 +7,9 @@ import { Card } from "./card.js";
 
 const FIRST = 40;
 const A_TURN = 20;
-const SPARE_MS = 8; // of an idle moment, what another turn takes
+const SPARE_MS = 8; // idle time that another batch needs
 
-// Safari has none.
+// Safari has no requestIdleCallback.
 const whenIdle = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 20));
 
 /** Shows `results` in `places` {gallery, empty, sum, chips, search, tasks}. */
@@ -35,12 +35,12 @@ export class Gallery {
     this.#buildFilters();
   }
 
-  /** Move the keyboard to a Result's card. */
+  /** Focus the card of a Result. */
   focus(id) {
     this.#cards.get(id)?.focusable.focus();
   }
 
-  /** Show everything again, as at the beginning. */
+  /** Update all cards. */
   refresh() {
     this.#changed({ ids: new Set(this.#cards.keys()), order: true });
   }
@@ -94,7 +94,7 @@ export class Gallery {
     this.#showSum(all.length, shown.length);
   }
 
-  /** The first cards at once, the others while the page is idle: a thousand in one go would hold it up. */
+  /** Place the first cards at once, the others while the page is idle: a thousand at once would block it. */
   #placeAll(turn) {
     let placed = this.#place(0, FIRST);
     const goOn = (deadline) => {
@@ -107,7 +107,7 @@ export class Gallery {
     next();
   }
 
-  /** Put `most` cards where they belong; gives how many stand. */
+  /** Place up to `most` cards; returns how many are placed in total. */
   #place(from, most) {
     const { gallery } = this.#places;
     const until = Math.min(from + most, this.#shown.length);
@@ -134,7 +134,7 @@ export class Gallery {
     return card;
   }
 
-  /** Take out cards that are not shown; forget those of Results that are gone. */
+  /** Remove cards that are not shown; delete those of removed Results. */
   #sweep() {
     const wanted = new Set(this.#shown);
     for (const [id, card] of this.#cards) {
@@ -183,7 +183,7 @@ export class Gallery {
     if (tasks.dataset.key === names.join()) return;
     tasks.dataset.key = names.join();
     const options = names.map((name) => h("option", { value: name }, this.#tools.titles(name) || name));
-    tasks.replaceChildren(h("option", { value: "" }, "Every task"), ...options);
+    tasks.replaceChildren(h("option", { value: "" }, "All tasks"), ...options);
     tasks.value = this.#filter.task;
   }
 
@@ -197,7 +197,7 @@ export class Gallery {
     if (empty.dataset.key === key) return;
     empty.dataset.key = key;
     empty.replaceChildren(icon(all ? "file" : "picture"),
-      h("p", {}, all ? "Nothing matches. Try another word, or show all." : "Nothing here yet. Drop a file, and it begins."));
+      h("p", {}, all ? "No results match. Change the search or the filters." : "No results yet. Drop a file to start."));
   }
 }
 

@@ -1,4 +1,4 @@
-// Health: a dot for the live stream and for each server behind the gateway.
+// Health: a status dot for the event stream, the gateway and each server that it needs.
 
 import { ROOT } from "./api.js";
 import { h, say } from "./dom.js";
@@ -9,7 +9,7 @@ const NAMES = { live: "Live", gateway: "Gateway", index: "Index", blobs: "Store"
 
 const ORDER = Object.keys(NAMES);
 
-/** Dots in `list`; asks `/readyz` while somebody looks. */
+/** Status dots in `list`; polls `/readyz` while the page is visible. */
 export class Health {
   #list;
   #dots = new Map();
@@ -19,33 +19,33 @@ export class Health {
   }
 
   start() {
-    this.#ask();
-    setInterval(() => document.visibilityState === "visible" && this.#ask(), EVERY_MS);
-    for (const event of ["online", "offline"]) window.addEventListener(event, () => this.#ask());
+    this.#poll();
+    setInterval(() => document.visibilityState === "visible" && this.#poll(), EVERY_MS);
+    for (const event of ["online", "offline"]) window.addEventListener(event, () => this.#poll());
   }
 
-  /** What the feed says of the stream: live, connecting or offline. */
+  /** Show the state of the event stream: live, connecting or offline. */
   live(state) {
-    const words = { live: "changes arrive as they happen", connecting: "connecting", offline: "offline" };
-    this.#show("live", { live: "good", connecting: "slow", offline: "bad" }[state], words[state]);
-    if (state === "live") this.#ask();
+    const texts = { live: "connected", connecting: "connecting", offline: "offline" };
+    this.#show("live", { live: "good", connecting: "slow", offline: "bad" }[state], texts[state]);
+    if (state === "live") this.#poll();
   }
 
-  async #ask() {
+  async #poll() {
     try {
-      const answer = await fetch(new URL("readyz", ROOT), { cache: "no-store", credentials: "omit" });
-      const { dependencies = {} } = await answer.json();
-      this.#show("gateway", "good", "answers");
+      const response = await fetch(new URL("readyz", ROOT), { cache: "no-store", credentials: "omit" });
+      const { dependencies = {} } = await response.json();
+      this.#show("gateway", "good", "reachable");
       for (const [name, { ok, ms }] of Object.entries(dependencies)) {
-        this.#show(name, !ok ? "bad" : ms > SLOW_MS ? "slow" : "good", ok ? `answers in ${ms} ms` : "does not answer");
+        this.#show(name, !ok ? "bad" : ms > SLOW_MS ? "slow" : "good", ok ? `responds in ${ms} ms` : "not responding");
       }
     } catch {
-      this.#show("gateway", "bad", "cannot be reached");
-      for (const name of this.#dots.keys()) if (name !== "gateway" && name !== "live") this.#show(name, "unknown", "not known while the gateway cannot be reached");
+      this.#show("gateway", "bad", "unreachable");
+      for (const name of this.#dots.keys()) if (name !== "gateway" && name !== "live") this.#show(name, "unknown", "unknown while the gateway is unreachable");
     }
   }
 
-  #show(name, state, words) {
+  #show(name, state, message) {
     let dot = this.#dots.get(name);
     if (!dot) {
       const text = h("span", { class: "unseen" });
@@ -55,7 +55,7 @@ export class Health {
       this.#list.append(...ORDER.map((one) => this.#dots.get(one)?.element).filter(Boolean));
     }
     dot.element.dataset.state = state;
-    dot.element.title = words;
-    say(dot.text, `: ${words}`);
+    dot.element.title = message;
+    say(dot.text, `: ${message}`);
   }
 }

@@ -1,9 +1,9 @@
-// Links: presigned URLs of Artifacts: kept while they work, fresh when somebody acts on one.
+// Links: presigned URLs of Artifacts, cached while they are valid.
 
 const MARGIN_SECONDS = 30;
-const AT_ONCE = 4; // of six connections to an HTTP/1.1 origin one is the event stream's, and one stays for what people do
+const AT_ONCE = 4; // of six connections to an HTTP/1.1 origin, one is the event stream and one stays free for user actions
 
-/** Asks the gateway for URLs, a few at a time. */
+/** Requests URLs from the gateway, a few at a time. */
 export class Links {
   #api;
   #known = new Map();
@@ -14,7 +14,7 @@ export class Links {
     this.#api = api;
   }
 
-  /** A URL that works now; one that was asked for before when it still does. */
+  /** A valid URL for display, from the cache if possible. */
   async shown(artifact, { inline = true, fresh = false } = {}) {
     const key = `${artifact.link} ${inline}`;
     const known = this.#known.get(key);
@@ -24,7 +24,7 @@ export class Links {
     return link.url;
   }
 
-  /** A new URL with its end, for a download or to be handed on. */
+  /** A new URL and its expiry, for a download or to be shared. */
   fresh(artifact) {
     return this.#api.get(artifact.link, { link: 1 });
   }

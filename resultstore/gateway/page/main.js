@@ -1,9 +1,9 @@
-// Main: puts the page together: who asks, what there is, what arrives.
+// Main: composes the page: the session, the Results, and the files that are uploaded.
 
 import { Actions, sentence } from "./actions.js";
 import { Api, Problem, backoff, idempotencyKey, pause } from "./api.js";
-import { askToken } from "./entry.js";
-import { chooseFile, watchFiles } from "./intake.js";
+import { askToken } from "./sign_in.js";
+import { chooseFile, watchFiles } from "./file_picker.js";
 import { Drawer } from "./drawer.js";
 import { ended, nameOf } from "./describe.js";
 import { Feed } from "./feed.js";
@@ -19,7 +19,7 @@ import { Toasts } from "./toasts.js";
 import { Transfers } from "./transfers.js";
 import { say } from "./dom.js";
 
-const RENEW_SECONDS = 15; // until a worker has registered something to offer
+const RENEW_SECONDS = 15; // until a worker has registered a task
 
 const at = (id) => document.getElementById(id);
 
@@ -44,9 +44,9 @@ const drawer = new Drawer(at("drawer"), results, { actions, links, previews, api
 
 let feed = null;
 let scopes = new Set();
-let allowed = promised(); // until it is known what we may do here
+let allowed = promised(); // resolved when the scopes are known
 
-/** Take files: what there is a choice for is asked, the rest goes at once. Those that come very early wait. */
+/** Upload files; ask first if there is a choice of tasks. Files that come before the session is known wait. */
 async function take(files) {
   await allowed.promise;
   const groups = new Map();
@@ -70,17 +70,17 @@ async function take(files) {
 function refusalOf(files) {
   const names = files.length === 1 ? files[0].name : count(files.length, "file");
   if (!scopes.has("upload")) return "Your token does not allow uploads.";
-  if (files.every((file) => !file.size)) return `${names}: there is nothing in it.`;
+  if (files.every((file) => !file.size)) return files.length === 1 ? `${names} is empty.` : `${names} are empty.`;
   const fits = files.some((file) => offers.for(file).length > 0);
-  return fits ? `${names}: larger than any task here takes.` : `${names}: no task here takes this kind of file.`;
+  return fits ? `${names}: too large for every task.` : `${names}: no task accepts this file type.`;
 }
 
-/** Go on with an upload whose page is gone: the same file has to be chosen again. */
+/** Resume an upload that an earlier page started: the user has to choose the same file again. */
 actions.resume = async (view) => {
   const file = await chooseFile();
   if (!file) return;
   if (file.size !== view.upload?.size_bytes || file.name !== view.upload?.name) {
-    toasts.show(`Choose ${nameOf(view)} (${size(view.upload?.size_bytes)}), the file that was begun.`, { bad: true });
+    toasts.show(`That is a different file. To resume, choose ${nameOf(view)} (${size(view.upload?.size_bytes)}).`, { bad: true });
     return;
   }
   transfers.resume(view.id, file);
@@ -90,10 +90,10 @@ function connection(state) {
   health.live(state);
   const banner = at("banner");
   banner.hidden = state !== "offline";
-  if (state === "offline") say(banner, "You are offline. Everything goes on by itself when the connection is back.");
+  if (state === "offline") say(banner, "You are offline. Uploads and updates resume when the connection is back.");
 }
 
-/** Ask who we are until the gateway answers; then follow what happens. */
+/** Request the session until the gateway answers, then start the feed. */
 async function begin() {
   feed?.stop();
   if (allowed.kept) allowed = promised();
@@ -109,7 +109,7 @@ async function begin() {
         continue;
       }
       at("banner").hidden = false;
-      say(at("banner"), `${sentence(error.message)} Trying again.`);
+      say(at("banner"), `${sentence(error.message)} Retrying.`);
       await pause(backoff(failures));
     }
   }
@@ -125,38 +125,38 @@ function settle(session) {
   scopes = new Set(session.scopes);
   offers.take(session.offers);
   transfers.limits = session.limits ?? {};
-  say(at("hero-text"), `${offers.kinds} go straight to the store. What becomes of them appears below.`);
+  say(at("hero-text"), offers.takesFiles ? `Accepted: ${offers.kinds}. Results appear below.` : "No task that accepts files is available.");
   at("start").hidden = !scopes.has("run") || !offers.free.length;
   at("leave").hidden = !api.token;
   at("choose").disabled = !scopes.has("upload") || !offers.takesFiles;
   gallery.refresh();
   allowed.keep();
   clearTimeout(renewal);
-  if (!session.offers.length) renewal = setTimeout(renew, RENEW_SECONDS * 1000); // no worker has been there yet
+  if (!session.offers.length) renewal = setTimeout(renew, RENEW_SECONDS * 1000); // no worker has registered a task yet
 }
 
 async function renew() {
   try {
     settle(await api.get("v1/session"));
   } catch {
-    renewal = setTimeout(renew, RENEW_SECONDS * 1000); // the feed says what is wrong
+    renewal = setTimeout(renew, RENEW_SECONDS * 1000); // the feed shows what is wrong
   }
 }
 
-const told = new Map();
+const lastStates = new Map();
 results.addEventListener("change", ({ detail }) => {
   for (const id of detail.ids) {
     const view = results.get(id);
-    const before = told.get(id);
-    if (!view) told.delete(id);
-    else told.set(id, view.state);
+    const before = lastStates.get(id);
+    if (!view) lastStates.delete(id);
+    else lastStates.set(id, view.state);
     if (!view || before === undefined || before === view.state || !ended(view)) continue;
     toasts.announce(`${nameOf(view)}: ${{ SUCCESS: "done", FAILURE: "failed", REVOKED: "cancelled" }[view.state]}`);
   }
 });
 
 api.addEventListener("unauthenticated", () => {
-  if (!feed) return; // the beginning asks by itself
+  if (!feed) return; // `begin` asks for the token
   feed.stop();
   feed = null;
   results.clear();
@@ -167,7 +167,7 @@ at("start").addEventListener("click", async () => {
   const made = await sheet.forTask(offers.free, (task, given) => api.post(`v1/tasks/${encodeURIComponent(task)}`, { arguments: given }, { key: idempotencyKey() }));
   if (!made) return;
   results.put(made);
-  toasts.show(`${offers.title(made.task) || made.task} is on its way.`);
+  toasts.show(`${offers.title(made.task) || made.task} started.`);
 });
 
 at("leave").addEventListener("click", () => {
@@ -182,7 +182,7 @@ watchFiles({ veil: at("veil"), choose: at("choose"), input: at("files") }, take)
 health.start();
 begin();
 
-/** A promise {promise}, whether it was kept {kept}, and how to {keep} it. */
+/** A promise, whether it is resolved (`kept`), and the function to resolve it (`keep`). */
 function promised() {
   const one = { kept: false };
   one.promise = new Promise((resolve) => {

@@ -1,11 +1,11 @@
-// Previews: what a card shows of a Result, loaded only when it comes near the screen.
+// Previews: the preview of a Result on its card, loaded only when it is near the viewport.
 
 import { h, icon, say } from "./dom.js";
 import { fact, size } from "./format.js";
 import { previewOf } from "./describe.js";
 
 const NEAR = "400px";
-const STAYS_MS = 120; // near the screen for so long, else it was only scrolled past
+const STAYS_MS = 120; // minimum time near the viewport; less means that it was only scrolled past
 const FADES_MS = 260;
 const HEAD_BYTES = 2048;
 const ROWS = 4;
@@ -15,7 +15,7 @@ const SIGNS = [
   [/csv|parquet|spreadsheet/, "table"], [/zip|tar|zstd/, "archive"], [/skops|safetensors|onnx/, "model"],
 ];
 
-/** Makes and keeps previews; pictures and table heads wait until they come near the screen and stay there. */
+/** Draws previews; images and table heads are loaded when they stay near the viewport. */
 export class Previews {
   #links;
   #seen;
@@ -40,7 +40,7 @@ export class Previews {
     this.#near.clear();
   }
 
-  /** Draw into `frame` what `view` can show; nothing happens while that is what it shows already. */
+  /** Draw the preview of `view` into `frame`, unless it already shows it. */
   draw(frame, view) {
     const preview = previewOf(view);
     const local = view.sending?.picture && preview.kind === "file" ? view.sending.picture : "";
@@ -52,19 +52,19 @@ export class Previews {
     const made = local ? this.#local(frame, local, preview.artifact) : this.#made(frame, preview);
     frame.replaceChildren(...[before, made].filter(Boolean));
     const shown = made.querySelector?.("img");
-    // What is seen already stays until what follows it has arrived: no flash between a small picture and a larger one.
+    // The old image stays until the new one is loaded, to avoid a flash.
     if (before && shown) shown.addEventListener("load", () => setTimeout(() => before.remove(), FADES_MS), { once: true });
     else before?.remove();
   }
 
-  /** Forget a frame that leaves the page. */
+  /** Release a frame that is removed from the page. */
   forget(frame) {
     this.#seen.unobserve(frame);
     this.#near.delete(frame);
     this.#work.delete(frame);
   }
 
-  /** A picture that was chosen here and is on its way; its name may promise more than its bytes hold. */
+  /** A local image that is being uploaded; its bytes may not be an image. */
   #local(frame, url, file) {
     const shown = picture(url);
     shown.addEventListener("error", () => frame.replaceChildren(sign(file.media_type, file.file_name)), { once: true });
@@ -94,11 +94,11 @@ export class Previews {
       }
     };
     const failed = () => frame.dataset.drawn?.includes(artifact.link) && frame.replaceChildren(sign(artifact.media_type, artifact.file_name));
-    let again = true;
+    let firstError = true;
     shown.addEventListener("load", () => shown.classList.add("loaded"));
     shown.addEventListener("error", () => {
-      if (!again) return failed();
-      again = false; // the link may have expired while the page slept
+      if (!firstError) return failed();
+      firstError = false; // the link may have expired while the page was suspended
       return load(true);
     });
     this.#later(frame, () => load(false));
@@ -116,32 +116,32 @@ export class Previews {
     return box;
   }
 
-  /** The first rows of a CSV: a ranged read of 2 KB, straight from the store. */
+  /** Read the first rows of a CSV: a range of 2 KB, directly from the store. */
   async head(artifact) {
     try {
       const url = await this.#links.shown(artifact, { inline: false });
-      const answer = await fetch(url, { headers: { range: `bytes=0-${HEAD_BYTES - 1}` }, credentials: "omit", referrerPolicy: "no-referrer" });
-      if (!answer.ok) return [];
-      const text = await answer.text();
+      const response = await fetch(url, { headers: { range: `bytes=0-${HEAD_BYTES - 1}` }, credentials: "omit", referrerPolicy: "no-referrer" });
+      if (!response.ok) return [];
+      const text = await response.text();
       return rowsOf(artifact.size_bytes > HEAD_BYTES ? text.slice(0, text.lastIndexOf("\n")) : text);
     } catch {
-      return []; // a preview is no reason to complain
+      return []; // a missing preview is not an error for the user
     }
   }
 }
 
 function picture(src) {
-  // By CORS: a gallery on one origin may then show bytes of another that forbids to be embedded unasked.
+  // Loaded with CORS, because the store's origin may forbid embedding (Cross-Origin-Resource-Policy).
   const shown = h("img", { alt: "", crossorigin: "anonymous", referrerpolicy: "no-referrer", decoding: "async", draggable: "false" });
   if (src) {
-    shown.removeAttribute("crossorigin"); // a blob of this page
+    shown.removeAttribute("crossorigin"); // a blob: URL of this page
     shown.src = src;
     shown.classList.add("loaded");
   }
   return shown;
 }
 
-/** A sign with the file's suffix, where there is nothing to see. */
+/** An icon with the file's suffix, for a file without a preview. */
 function sign(mediaType, fileName) {
   const suffix = /\.([A-Za-z0-9]{1,6})$/.exec(fileName)?.[1]?.toUpperCase() ?? "";
   const name = SIGNS.find(([pattern]) => pattern.test(mediaType))?.[1] ?? "file";
@@ -189,7 +189,7 @@ function filled(cell, text) {
   return cell;
 }
 
-/** Rows of delimited text; quoted cells may hold the delimiter (RFC 4180). */
+/** Parse rows of delimited text; quoted cells may contain the delimiter (RFC 4180). */
 export function rowsOf(text) {
   const lines = text.replace(/^\ufeff/, "").split(/\r?\n/).filter(Boolean).slice(0, 40);
   if (!lines.length) return [];

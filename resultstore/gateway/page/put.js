@@ -1,18 +1,18 @@
-// Put: sends one piece of a file by a signed URL. XMLHttpRequest, because a fetch does not tell how much it has sent.
+// Put: sends a file or a part to a presigned URL. It uses XMLHttpRequest, since fetch reports no upload progress.
 
 const IDLE_SECONDS = 60;
-// What a browser sets itself and forbids a page to set (Fetch standard, "forbidden request-header").
-const BROWSERS_OWN = new Set(["content-length", "host"]);
+// Headers that only the browser may set (Fetch standard, "forbidden request-header").
+const FORBIDDEN_HEADERS = new Set(["content-length", "host"]);
 
-/** A piece that was not taken: `status` 0 when the network broke. */
-export class NotTaken extends Error {
+/** A failed PUT; `status` is 0 for a network error. */
+export class PutError extends Error {
   constructor(status) {
-    super(status ? `the store answered ${status}` : "the connection broke");
+    super(status ? `the object store responded with status ${status}` : "the connection was lost");
     this.status = status;
   }
 }
 
-/** Send `blob`; `sent(bytes)` hears how far it is. Raises NotTaken, or AbortError when `signal` aborts. */
+/** Send `blob`; `sent(bytes)` is called with the progress. Rejects with PutError, or AbortError if `signal` aborts. */
 export function put(url, blob, { headers = {}, signal, sent }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -28,14 +28,14 @@ export function put(url, blob, { headers = {}, signal, sent }) {
     };
     const stop = () => request.abort();
     request.open("PUT", url);
-    for (const [name, value] of Object.entries(headers)) if (!BROWSERS_OWN.has(name.toLowerCase())) request.setRequestHeader(name, value);
+    for (const [name, value] of Object.entries(headers)) if (!FORBIDDEN_HEADERS.has(name.toLowerCase())) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => {
       watch();
       sent(event.loaded);
     };
-    request.onload = () => (request.status >= 200 && request.status < 300 ? end(resolve) : end(reject, new NotTaken(request.status)));
-    request.onerror = () => end(reject, new NotTaken(0));
-    request.onabort = () => end(reject, signal.aborted ? new DOMException("stopped", "AbortError") : new NotTaken(0));
+    request.onload = () => (request.status >= 200 && request.status < 300 ? end(resolve) : end(reject, new PutError(request.status)));
+    request.onerror = () => end(reject, new PutError(0));
+    request.onabort = () => end(reject, signal.aborted ? new DOMException("stopped", "AbortError") : new PutError(0));
     if (signal.aborted) {
       end(reject, new DOMException("stopped", "AbortError"));
       return;

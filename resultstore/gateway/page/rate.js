@@ -1,8 +1,8 @@
-// Rate: how fast something grows, over its last seconds.
+// Rate: the growth per second of a total, over the last seconds.
 
 const WINDOW_MS = 4000;
 
-/** Noted totals; what a slow start or a stall did falls out of the window. */
+/** Averages over a sliding window, so that a slow start or a stall is forgotten. */
 export class Rate {
   #notes = [];
 

@@ -1,12 +1,12 @@
-// Results: all Results that the page knows, the newest first; tells of changes once a frame.
+// Results: all Results that the page knows, newest first; reports changes once per animation frame.
 
 import { ended } from "./describe.js";
 
 const SETTLED_SECONDS = 5;
 
-/** Dispatches "change" with `detail` {ids: Set, order: whether some came or went}. */
+/** Dispatches "change" with `detail` {ids: Set, order: whether some were added, removed or reordered}. */
 export class Results extends EventTarget {
-  /** Whether the server has more than the page. */
+  /** Whether the server has more Results than the page. */
   partial = false;
   #byId = new Map();
   #hidden = new Set();
@@ -19,7 +19,7 @@ export class Results extends EventTarget {
     return this.#byId.get(id);
   }
 
-  /** Every Result that is not hidden, the newest first. */
+  /** Every Result that is not hidden, newest first. */
   all() {
     this.#sorted ??= [...this.#byId.values()]
       .filter((view) => !this.#hidden.has(view.id))
@@ -27,17 +27,17 @@ export class Results extends EventTarget {
     return this.#sorted;
   }
 
-  /** Take what the server says, unless something newer is known. Events and lists may overtake each other. */
+  /** Store a view of the server, unless a newer one is known: events and lists may arrive out of order. */
   put(view) {
     const known = this.#byId.get(view.id);
     const newer = known && older(view, known) ? known : view;
-    // What a record does not hold is still true: which file it was, what it retry_finder.
+    // Some views lack the upload and `retry_of`: keep the known values.
     const kept = { upload: view.upload ?? known?.upload ?? null, retry_of: view.retry_of ?? known?.retry_of ?? null, sending: known?.sending };
     this.#byId.set(view.id, { ...newer, ...kept });
     this.#touch(view.id, !known || known.created_at !== newer.created_at);
   }
 
-  /** Progress alone. */
+  /** Store a change of progress. */
   change({ id, state, progress, changed_at }) {
     const known = this.#byId.get(id);
     if (!known || ended(known) || (changed_at ?? 0) < (known.changed_at ?? 0)) return;
@@ -45,7 +45,7 @@ export class Results extends EventTarget {
     this.#touch(id, false);
   }
 
-  /** What this page itself sends of an upload, beside what the server says; null when it is over. */
+  /** Store the progress of an upload by this page; null when it has ended. */
   sending(id, sending) {
     const known = this.#byId.get(id);
     if (!known) return;
@@ -58,7 +58,7 @@ export class Results extends EventTarget {
     if (this.#byId.delete(id)) this.#touch(id, true);
   }
 
-  /** Leave it out until it is removed or shown again. */
+  /** Hide a Result until it is removed or shown again. */
   hide(id) {
     this.#hidden.add(id);
     this.#touch(id, true);
@@ -73,11 +73,11 @@ export class Results extends EventTarget {
   }
 
   /**
-   * Take a list of the newest: what is missing in it was deleted meanwhile.
+   * Store a list of the newest Results, and remove known Results that it lacks: they were deleted.
    *
-   * Only as far back as the list goes (`whole`: to the end), only where the server knows of all (`complete`: not after
-   * it has lost its index), and only what is settled: a Result that was started while the list was under way is not
-   * missing. That is told by the server's clock, as the list shows it; this machine's may be wrong.
+   * This applies only to the range of the list (`whole`: to the end) and only if the server knows all Results
+   * (`complete`: false after a loss of its index). A Result that changed within the last seconds may be newer than the
+   * list and stays; the time is the server's, from the list, since the local clock may be wrong.
    */
   settle(views, { whole, complete }) {
     const listed = new Set(views.map((view) => view.id));
@@ -101,12 +101,12 @@ export class Results extends EventTarget {
     }
     if (this.#due) return;
     this.#due = true;
-    // A hidden page gets no frames, and must still know what happened when somebody looks.
-    if (document.visibilityState === "visible") requestAnimationFrame(() => this.#tell());
-    else setTimeout(() => this.#tell(), 250);
+    // A hidden page gets no animation frames, but must be up to date when it is shown.
+    if (document.visibilityState === "visible") requestAnimationFrame(() => this.#report());
+    else setTimeout(() => this.#report(), 250);
   }
 
-  #tell() {
+  #report() {
     const detail = { ids: this.#dirty, order: this.#moved };
     this.#dirty = new Set();
     this.#moved = false;

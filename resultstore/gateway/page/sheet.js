@@ -1,11 +1,11 @@
-// Sheet: asks what shall be done: with files that more than one task takes, or by a task that needs no file.
+// Sheet: the dialog to choose a task and its options, for files or for a task without a file.
 
 import { h, iconButton } from "./dom.js";
 import { formOf } from "./forms.js";
 import { sentence } from "./actions.js";
 import { count, size } from "./format.js";
 
-/** Ask in `dialog`. */
+/** Asks in `dialog`. */
 export class Sheet {
   #dialog;
 
@@ -14,16 +14,16 @@ export class Sheet {
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   }
 
-  /** What to do with `files`, of `offers`: {task, options}, or null when people leave it. */
+  /** Ask which of `offers` to use for `files`: resolves with {task, options}, or null if the user cancels. */
   forFiles(files, offers) {
     const about = files.length === 1 ? `${files[0].name}, ${size(files[0].size)}` : `${count(files.length, "file")}: ${files.slice(0, 3).map((one) => one.name).join(", ")}${files.length > 3 ? " …" : ""}`;
     const act = async (task, options) => ({ task, options });
-    return this.#ask({ title: "What shall be done?", about, offers, verb: files.length === 1 ? "Upload" : `Upload ${files.length} files`, act });
+    return this.#ask({ title: "Choose an action", about, offers, verb: files.length === 1 ? "Upload" : `Upload ${files.length} files`, act });
   }
 
-  /** Which task to start; `act(task, arguments)` does it, and its refusal is shown beside the form. */
+  /** Ask which task to start; `act(task, arguments)` starts it, and its error is shown below the form. */
   forTask(offers, act) {
-    return this.#ask({ title: "New task", about: "These need no file.", offers, verb: "Start", act });
+    return this.#ask({ title: "New task", about: "These tasks need no file.", offers, verb: "Start", act });
   }
 
   #ask({ title, about, offers, verb, act }) {

@@ -1,9 +1,9 @@
-// Snippets: how a program fetches the same Result, for curl and for Python.
+// Snippets: code that downloads the Result, for curl and Python.
 
 import { resultPath } from "./api.js";
 import { mainOf } from "./describe.js";
 
-/** [{name, code}] for a Result; with `token` a place for one is shown, never the token itself. */
+/** [{name, code}] for a Result; with `token` the code has a placeholder, never the token itself. */
 export function snippetsOf(view, { root, token }) {
   const first = mainOf(view);
   const url = new URL(first ? resultPath(view.id, "artifacts", first.name) : resultPath(view.id), root).href;
@@ -27,20 +27,20 @@ function python(url, artifact, token) {
   return [
     ...lines,
     `url = ${literal(url)}`,
-    `with httpx.stream("GET", url, follow_redirects=True${headers}) as answer:`,
-    "    answer.raise_for_status()",
+    `with httpx.stream("GET", url, follow_redirects=True${headers}) as response:`,
+    "    response.raise_for_status()",
     `    with open(${literal(artifact.file_name)}, "wb") as file:`,
-    "        for chunk in answer.iter_bytes():",
+    "        for chunk in response.iter_bytes():",
     "            file.write(chunk)",
   ].join("\n");
 }
 
-/** One word of a POSIX shell. */
+/** Quote an argument for a POSIX shell. */
 function quoted(text) {
   return /^[\w./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** A string of Python: JSON's escapes are among Python's. */
+/** A Python string literal: Python understands JSON's escapes. */
 function literal(text) {
   return JSON.stringify(text);
 }

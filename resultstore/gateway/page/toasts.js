@@ -1,16 +1,16 @@
-// Toasts: short words about what was done, with a way back; and the quiet voice for who cannot see the page.
+// Toasts: short messages with an optional undo button, and announcements for screen readers.
 
 import { h, iconButton, say } from "./dom.js";
 
 const STAYS_SECONDS = 6;
-const SPEAKS_EVERY_MS = 1200;
+const ANNOUNCE_EVERY_MS = 1200;
 
-/** Words at the edge of the page, and in `announcer` (aria-live). */
+/** Messages at the edge of the page, and in `announcer` (aria-live). */
 export class Toasts {
   #place;
   #announcer;
-  #words = [];
-  #speaking = 0;
+  #messages = [];
+  #timer = 0;
 
   constructor(place, announcer) {
     this.#place = place;
@@ -18,9 +18,9 @@ export class Toasts {
   }
 
   /**
-   * Show `text`; gives a promise of whether it was taken back by its button.
+   * Show `text`; resolves with true if the user pressed the undo button.
    *
-   * It waits while it has the pointer or the keyboard: who reads slowly can still press.
+   * It stays while it has the pointer or the keyboard focus.
    */
   show(text, { bad = false, undo = "" } = {}) {
     return new Promise((resolve) => {
@@ -31,7 +31,7 @@ export class Toasts {
       };
       const toast = h("div", { class: bad ? "toast bad" : "toast" }, h("p", {}, text),
         undo && h("button", { type: "button", class: "text-button", on: { click: () => close(true) } }, undo),
-        iconButton("close", "Close this message", () => close(false)));
+        iconButton("close", "Dismiss", () => close(false)));
       let timer = null;
       const wait = () => {
         clearTimeout(timer);
@@ -40,21 +40,21 @@ export class Toasts {
       for (const event of ["pointerenter", "focusin"]) toast.addEventListener(event, () => clearTimeout(timer));
       for (const event of ["pointerleave", "focusout"]) toast.addEventListener(event, wait);
       window.addEventListener("pagehide", () => close(false), { once: true });
-      // A dialog covers all that lies outside of it.
+      // An open dialog covers everything outside of it.
       (document.querySelector("dialog[open]") ?? document.body).append(this.#place);
       this.#place.append(toast);
       wait();
     });
   }
 
-  /** Say something to a screen reader; of many things at once the latest few. */
+  /** Announce a text to screen readers; of many at once, only the latest few. */
   announce(text) {
-    this.#words = [...this.#words, text].slice(-3);
-    if (this.#speaking) return;
-    this.#speaking = setTimeout(() => {
-      this.#speaking = 0;
-      say(this.#announcer, this.#words.join(". "));
-      this.#words = [];
-    }, SPEAKS_EVERY_MS);
+    this.#messages = [...this.#messages, text].slice(-3);
+    if (this.#timer) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = 0;
+      say(this.#announcer, this.#messages.join(". "));
+      this.#messages = [];
+    }, ANNOUNCE_EVERY_MS);
   }
 }

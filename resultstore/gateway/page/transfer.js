@@ -1,12 +1,12 @@
-// Transfer: one file on its way: a ticket, its pieces, the word that it is complete; can rest, and outlives an outage.
+// Transfer: the upload of one file, from ticket to completion; it can be paused and survives an outage.
 
 import { Problem, backoff, idempotencyKey, pause } from "./api.js";
-import { NotTaken, put } from "./put.js";
+import { PutError, put } from "./put.js";
 import { typeOf } from "./offers.js";
 import { Rate } from "./rate.js";
 
 const AT_ONCE = 3;
-const MOST_FAILURES = 8; // in a row, without a piece taken in between, while online
+const MOST_FAILURES = 8; // in a row, while online
 
 /** Dispatches "change". `state`: queued asking sending waiting paused finishing done failed cancelled. */
 export class Transfer extends EventTarget {
@@ -25,7 +25,7 @@ export class Transfer extends EventTarget {
   #rate = new Rate();
   #failures = 0;
 
-  /** `order` is {task, options}; `id` continues an upload that another page began. */
+  /** `order` is {task, options}; `id` continues an upload that another page started. */
   constructor(api, file, { order = null, limits = {}, id = null }) {
     super();
     this.#api = api;
@@ -43,7 +43,7 @@ export class Transfer extends EventTarget {
     return this.file.size ? (100 * this.sentBytes) / this.file.size : 100;
   }
 
-  /** Bytes a second, lately; and seconds to go at that rate, or null. */
+  /** The recent rate in bytes per second. */
   get rate() {
     return this.state === "sending" ? this.#rate.perSecond : 0;
   }
@@ -56,7 +56,7 @@ export class Transfer extends EventTarget {
     return this.state === "done" || this.state === "failed" || this.state === "cancelled";
   }
 
-  /** Begin, or go on after a pause or a failure. */
+  /** Start, or resume after a pause or a failure. */
   async start() {
     if (this.#run) return;
     this.#run = new AbortController();
@@ -64,70 +64,70 @@ export class Transfer extends EventTarget {
     this.error = "";
     const { signal } = this.#run;
     try {
-      await this.#whole(signal);
+      await this.#upload(signal);
     } catch (error) {
-      if (signal.aborted) return; // whoever aborted has said what it is now
+      if (signal.aborted) return; // `pause` and `cancel` have set the state
       this.#run = null;
       this.error = error.message;
-      this.#move("failed");
+      this.#setState("failed");
     }
   }
 
   pause() {
     if (this.over || this.state === "finishing") return;
     this.#stop();
-    this.#move("paused");
+    this.#setState("paused");
   }
 
-  /** Give it up, here and at the gateway. */
+  /** Cancel the upload, also at the gateway. */
   async cancel() {
     this.#stop();
-    this.#move("cancelled");
+    this.#setState("cancelled");
     if (!this.id) return;
     try {
       await this.#api.delete(`v1/uploads/${encodeURIComponent(this.id)}`, { ticket: this.#signed });
     } catch (error) {
-      if (!(error instanceof Problem)) throw error; // what stays is collected by the reconciler
+      if (!(error instanceof Problem)) throw error; // the reconciler cleans up later
     }
   }
 
-  async #whole(signal) {
-    this.#move("asking");
-    const ticket = await this.#patient(signal, () => this.#ticket(signal));
+  async #upload(signal) {
+    this.#setState("asking");
+    const ticket = await this.#retrying(signal, () => this.#ticket(signal));
     await this.#send(ticket, signal);
-    this.#move("finishing");
-    this.view = await this.#patient(signal, () => this.#api.post(`v1/uploads/${encodeURIComponent(this.id)}/complete`, {}, { ticket: this.#signed }));
+    this.#setState("finishing");
+    this.view = await this.#retrying(signal, () => this.#api.post(`v1/uploads/${encodeURIComponent(this.id)}/complete`, {}, { ticket: this.#signed }));
     this.#run = null;
-    this.#move("done");
+    this.#setState("done");
   }
 
   async #ticket(signal) {
     if (this.id) return this.#api.get(`v1/uploads/${encodeURIComponent(this.id)}`, {}, { ticket: this.#signed });
     const sha256 = await digestOf(this.file, this.#limits.single_put_max_bytes ?? 0);
     signal.throwIfAborted();
-    const asked = { name: this.file.name, size_bytes: this.file.size, media_type: typeOf(this.file), ...this.#order };
-    const ticket = await this.#api.post("v1/uploads", sha256 ? { ...asked, sha256 } : asked, { key: this.#key });
+    const request = { name: this.file.name, size_bytes: this.file.size, media_type: typeOf(this.file), ...this.#order };
+    const ticket = await this.#api.post("v1/uploads", sha256 ? { ...request, sha256 } : request, { key: this.#key });
     this.id = ticket.id;
     this.#signed = ticket.ticket;
     return ticket;
   }
 
-  /** Send what is missing; ask for fresh URLs whenever these do not serve any more. */
+  /** Send the missing parts; request new URLs when the old ones fail or are used up. */
   async #send(first, signal) {
     let ticket = first;
     for (;;) {
       const missing = this.#missing(ticket);
       if (!missing.length) return;
-      this.#move("sending");
+      this.#setState("sending");
       const failure = await this.#sendAll(missing, signal);
       signal.throwIfAborted();
       if (!failure && this.#complete(ticket)) return;
-      if (failure) await this.#rest(failure, signal);
-      ticket = await this.#patient(signal, () => this.#ticket(signal));
+      if (failure) await this.#waitAfter(failure, signal);
+      ticket = await this.#retrying(signal, () => this.#ticket(signal));
     }
   }
 
-  /** The pieces that the store has not: [{key, url, headers, blob}]. */
+  /** The parts that the store lacks: [{key, url, headers, blob}]. */
   #missing(ticket) {
     if (!ticket.parts) {
       const there = ticket.state !== "UPLOADING" || (ticket.received ?? []).length > 0;
@@ -148,15 +148,15 @@ export class Transfer extends EventTarget {
     return !ticket.parts || this.#takenBytes >= this.file.size;
   }
 
-  /** Some at a time; gives the first failure, when the others have ended too. */
-  async #sendAll(pieces, signal) {
-    const queue = [...pieces];
+  /** Send a few at a time; resolves with the first failure when the others have ended too. */
+  async #sendAll(parts, signal) {
+    const queue = [...parts];
     let failure = null;
     const lane = async () => {
       while (queue.length && !failure) {
-        const piece = queue.shift();
+        const part = queue.shift();
         try {
-          await this.#piece(piece, signal);
+          await this.#sendPart(part, signal);
         } catch (error) {
           failure ??= error;
         }
@@ -166,12 +166,12 @@ export class Transfer extends EventTarget {
     return failure;
   }
 
-  async #piece({ key, url, headers, blob }, signal) {
+  async #sendPart({ key, url, headers, blob }, signal) {
     try {
       await put(url, blob, { headers, signal, sent: (bytes) => this.#sent(key, Math.min(bytes, blob.size)) });
     } catch (error) {
-      // 412: it is there already, an answer to an earlier try was lost. The gateway looks at what it is.
-      if (!(error instanceof NotTaken && error.status === 412)) throw error;
+      // 412: already uploaded, the response to an earlier try was lost. The gateway checks the bytes.
+      if (!(error instanceof PutError && error.status === 412)) throw error;
     } finally {
       this.#inFlight.delete(key);
     }
@@ -186,27 +186,27 @@ export class Transfer extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  /** Ask until it is answered; a refusal is final. */
-  async #patient(signal, ask) {
+  /** Repeat a request until it succeeds; a refusal is final. */
+  async #retrying(signal, ask) {
     for (;;) {
       try {
-        const answer = await ask();
+        const response = await ask();
         signal.throwIfAborted();
-        return answer;
+        return response;
       } catch (error) {
-        if (signal.aborted || !(error instanceof Problem) || !error.passing) throw error;
-        await this.#rest(error, signal);
+        if (signal.aborted || !(error instanceof Problem) || !error.temporary) throw error;
+        await this.#waitAfter(error, signal);
       }
     }
   }
 
-  async #rest(failure, signal) {
-    if (!(failure instanceof NotTaken || failure instanceof Problem)) throw failure;
-    const refused = failure instanceof NotTaken && failure.status >= 400 && failure.status < 500 && failure.status !== 403 && failure.status !== 408;
+  async #waitAfter(failure, signal) {
+    if (!(failure instanceof PutError || failure instanceof Problem)) throw failure;
+    const refused = failure instanceof PutError && failure.status >= 400 && failure.status < 500 && failure.status !== 403 && failure.status !== 408;
     if (refused) throw failure;
-    if (navigator.onLine && failure.status !== 429) this.#failures += 1; // a quota says when to come again
+    if (navigator.onLine && failure.status !== 429) this.#failures += 1; // with 429 the gateway says when to retry
     if (this.#failures > MOST_FAILURES) throw failure;
-    this.#move("waiting");
+    this.#setState("waiting");
     this.#rate = new Rate();
     await pause(navigator.onLine ? (failure.retryAfterSeconds ?? backoff(this.#failures)) : 3600, signal);
     signal.throwIfAborted();
@@ -219,13 +219,13 @@ export class Transfer extends EventTarget {
     this.#rate = new Rate();
   }
 
-  #move(state) {
+  #setState(state) {
     this.state = state;
     this.dispatchEvent(new Event("change"));
   }
 }
 
-/** The sha256 in hex, where the whole may be held in memory and the browser can compute it; else "". */
+/** The sha256 in hex, or "" if the file is too large for memory or the browser cannot compute it. */
 async function digestOf(file, most) {
   if (file.size > most || !globalThis.crypto?.subtle) return "";
   const digest = await crypto.subtle.digest("SHA-256", await file.arrayBuffer());

@@ -1,4 +1,4 @@
-// Transfers: the files on their way, some at a time, each with a row: how far, how fast, and rest, go on, give up.
+// Transfers: the running uploads, a few at a time, each with a row: progress, rate, and pause, resume and cancel.
 
 import { h, iconButton, say } from "./dom.js";
 import { count, size, span } from "./format.js";
@@ -8,7 +8,7 @@ const FILES_AT_ONCE = 2;
 const STAYS_MS = 1500;
 const PREVIEW = /^image\/(png|jpeg|gif|webp|avif)$/;
 
-/** Rows in `places` {section, list, sum}; results hear of every step. */
+/** Rows in `places` {section, list, sum}; the progress is also stored in `results`. */
 export class Transfers {
   #api;
   #results;
@@ -26,12 +26,12 @@ export class Transfers {
     window.addEventListener("beforeunload", (event) => this.#running.some((one) => !one.over) && event.preventDefault());
   }
 
-  /** Send `file` for `order` {task, options}. */
+  /** Upload `file` for `order` {task, options}. */
   add(file, order) {
     this.#take(new Transfer(this.#api, file, { order, limits: this.limits }));
   }
 
-  /** Go on with an upload that a page before this one began: the same file, chosen again. */
+  /** Resume an upload that an earlier page started, with the same file. */
   resume(id, file) {
     this.#take(new Transfer(this.#api, file, { id, limits: this.limits }));
   }
@@ -77,7 +77,7 @@ export class Transfers {
   #ended(transfer) {
     if (transfer.state === "failed") {
       this.#toasts.announce(`${transfer.file.name}: upload failed, ${transfer.error}`);
-      return; // its row stays, with a way to try again
+      return; // its row stays, with a retry button
     }
     if (!this.#running.includes(transfer)) return;
     this.#running = this.#running.filter((one) => one !== transfer);
@@ -111,12 +111,12 @@ export class Transfers {
     say(row.facts, factsOf(transfer));
     row.bar.style.setProperty("--part", `${transfer.percent}%`);
     row.bar.setAttribute("aria-valuenow", String(Math.floor(transfer.percent)));
-    const rests = transfer.state === "paused" || transfer.state === "failed";
-    const wanted = rests ? "play" : "pause";
+    const stopped = transfer.state === "paused" || transfer.state === "failed";
+    const wanted = stopped ? "play" : "pause";
     row.go.hidden = transfer.state === "finishing" || transfer.state === "done";
     if (row.shown === wanted) return;
     row.shown = wanted;
-    const label = `${transfer.state === "failed" ? "Try again" : rests ? "Go on with" : "Pause"} ${transfer.file.name}`;
+    const label = `${transfer.state === "failed" ? "Retry" : stopped ? "Resume" : "Pause"} ${transfer.file.name}`;
     row.go.replaceChildren(...iconButton(wanted, label, () => {}).childNodes);
     row.go.setAttribute("aria-label", label);
     row.go.title = label;
@@ -145,12 +145,12 @@ function factsOf(transfer) {
   const rate = transfer.rate ? `${size(transfer.rate)}/s` : "";
   const togo = transfer.leftSeconds !== null && Number.isFinite(transfer.leftSeconds) ? `${span(Math.max(1, transfer.leftSeconds))} left` : "";
   return {
-    queued: `${size(transfer.file.size)} · waiting its turn`,
+    queued: `${size(transfer.file.size)} · queued`,
     asking: `${size(transfer.file.size)} · preparing`,
     sending: [done, rate, togo].filter(Boolean).join(" · "),
-    waiting: navigator.onLine ? `${done} · connection lost, trying again` : `${done} · offline, goes on by itself`,
+    waiting: navigator.onLine ? `${done} · connection lost, retrying` : `${done} · offline, resumes automatically`,
     paused: `${done} · paused`,
-    finishing: `${size(transfer.file.size)} · sent, being checked`,
+    finishing: `${size(transfer.file.size)} · uploaded, checking`,
     done: `${size(transfer.file.size)} · uploaded`,
     failed: transfer.error,
     cancelled: "cancelled",

@@ -53,18 +53,23 @@ class ResultRoutes:
     def router(self) -> APIRouter:
         """Return the routes."""
         router = APIRouter(prefix="/v1/results", tags=["results"])
-        for path, endpoint, view in (
-            ("/{result_id}", self.result, ResultView),
-            ("/{result_id}/artifacts/{name}", self.artifact, LinkView),
+        for path, endpoint, view, summary in (
+            ("/{result_id}", self.result, ResultView, "Get a result"),
+            ("/{result_id}/artifacts/{name}", self.artifact, LinkView, "Download an artifact"),
         ):
-            router.add_api_route(path, endpoint, methods=["GET"], response_model=view, name=endpoint.__name__)
+            router.add_api_route(path, endpoint, methods=["GET"], response_model=view, summary=summary)
             router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
-        router.add_api_route("", self.results, methods=["GET"], response_model=PageView, name="results")
-        for path, begin in (("/{result_id}/cancel", self.cancel), ("/{result_id}/retry", self.retry)):
+        router.add_api_route("", self.results, methods=["GET"], response_model=PageView, summary="List results")
+        for path, change, summary in (
+            ("/{result_id}/cancel", self.cancel, "Cancel a task"),
+            ("/{result_id}/retry", self.retry, "Retry a task"),
+        ):
             router.add_api_route(
-                path, begin, methods=["POST"], response_model=ResultView, status_code=202, name=begin.__name__
+                path, change, methods=["POST"], response_model=ResultView, status_code=202, summary=summary
             )
-        router.add_api_route("/{result_id}", self.delete, methods=["DELETE"], status_code=204, name="delete")
+        router.add_api_route(
+            "/{result_id}", self.delete, methods=["DELETE"], status_code=204, summary="Delete a result"
+        )
         return router
 
     def results(

@@ -53,9 +53,11 @@ class TaskRoutes:
     def router(self) -> APIRouter:
         """Return the routes."""
         router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
-        router.add_api_route("", self.offered, methods=["GET"], response_model=OffersView, name="tasks")
         router.add_api_route(
-            "/{task}", self.start, methods=["POST"], response_model=ResultView, status_code=202, name="start"
+            "", self.offered, methods=["GET"], response_model=OffersView, name="tasks", summary="List tasks"
+        )
+        router.add_api_route(
+            "/{task}", self.start, methods=["POST"], response_model=ResultView, status_code=202, summary="Start a task"
         )
         return router
 

@@ -110,16 +110,16 @@ class CompanionRoutes:
     def router(self) -> APIRouter:
         """Return the routes that Companion has for uploads from the browser."""
         router = APIRouter(prefix="/s3", tags=["uppy"], route_class=_UppyErrorRoute)
-        for method, path, endpoint in (
-            ("GET", "/params", self.params),
-            ("POST", "/multipart", self.begin),
-            ("GET", "/multipart/{upload_id}", self.parts),
-            ("GET", "/multipart/{upload_id}/batch", self.batch),
-            ("GET", "/multipart/{upload_id}/{number}", self.part),
-            ("POST", "/multipart/{upload_id}/complete", self.complete),
-            ("DELETE", "/multipart/{upload_id}", self.abort),
+        for method, path, endpoint, summary in (
+            ("GET", "/params", self.params, "Begin an upload in one PUT"),
+            ("POST", "/multipart", self.begin, "Begin an upload in parts"),
+            ("GET", "/multipart/{upload_id}", self.parts, "List the parts"),
+            ("GET", "/multipart/{upload_id}/batch", self.batch, "Sign several parts"),
+            ("GET", "/multipart/{upload_id}/{number}", self.part, "Sign one part"),
+            ("POST", "/multipart/{upload_id}/complete", self.complete, "Complete an upload in parts"),
+            ("DELETE", "/multipart/{upload_id}", self.abort, "Abort an upload in parts"),
         ):
-            router.add_api_route(path, endpoint, methods=[method])
+            router.add_api_route(path, endpoint, methods=[method], summary=summary)
         return router
 
     def params(

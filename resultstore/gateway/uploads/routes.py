@@ -103,12 +103,15 @@ class UploadRoutes:
     def router(self) -> APIRouter:
         """Return the routes."""
         router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
-        router.add_api_route("", self.begin, methods=["POST"], status_code=201, response_model=UploadView)
-        router.add_api_route("/{upload_id}", self.upload, methods=["GET"], response_model=UploadView)
-        router.add_api_route("/{upload_id}", self.abandon, methods=["DELETE"], status_code=204)
-        router.add_api_route(
-            "/{upload_id}/complete", self.complete, methods=["POST"], status_code=202, response_model=ResultView
-        )
+        for path, method, endpoint, status, view, summary in (
+            ("", "POST", self.begin, HTTPStatus.CREATED, UploadView, "Begin an upload"),
+            ("/{upload_id}", "GET", self.upload, HTTPStatus.OK, UploadView, "Get an upload"),
+            ("/{upload_id}", "DELETE", self.abandon, HTTPStatus.NO_CONTENT, None, "Abort an upload"),
+            ("/{upload_id}/complete", "POST", self.complete, HTTPStatus.ACCEPTED, ResultView, "Complete an upload"),
+        ):
+            router.add_api_route(
+                path, endpoint, methods=[method], status_code=status, response_model=view, summary=summary
+            )
         return router
 
     def begin(

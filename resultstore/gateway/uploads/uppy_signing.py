@@ -102,7 +102,7 @@ class SigningRoutes:
     def router(self) -> APIRouter:
         """Return the routes; the OpenAPI description contains only the signing endpoint."""
         router = APIRouter(tags=["uppy"])
-        router.add_api_route("/v1/uppy/sign", self.sign, methods=["POST"])
+        router.add_api_route("/v1/uppy/sign", self.sign, methods=["POST"], summary="Sign a request of Uppy")
         signed = APIRouter(prefix=SIGNED_PATH.rstrip("/"), route_class=_XmlRoute, include_in_schema=False)
         for method, action, endpoint in (
             ("POST", "begun", self.begun),

@@ -100,8 +100,10 @@ def test_quick_lookups_are_quick_below_it(below, monkeypatch):
     orders, client = below
     orders.store.save(Result(id="runs", owner="local", state=State.STARTED))
     quick_answers = []
-    words = fast_path._words
-    monkeypatch.setattr(fast_path, "_words", lambda scope: (quick_answers.append(words(scope)), words(scope))[1])
+    words = fast_path._path_segments
+    monkeypatch.setattr(
+        fast_path, "_path_segments", lambda scope: (quick_answers.append(words(scope)), words(scope))[1]
+    )
 
     assert client.get("/v1/results/runs").status_code == 200
     assert quick_answers == [["runs"]]

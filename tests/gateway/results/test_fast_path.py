@@ -37,7 +37,7 @@ def test_both_ways_give_the_same_answer_to_the_same_question(served_with_tokens,
         return answer.status_code, kept, answer.content
 
     taken = [said(path) for path in paths]
-    monkeypatch.setattr(fast_path, "_words", lambda _scope: [])
+    monkeypatch.setattr(fast_path, "_path_segments", lambda _scope: [])
 
     assert taken == [said(path) for path in paths]
     assert (200 in {status for status, _, _ in taken}) == (who == "ann")

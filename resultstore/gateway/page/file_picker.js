@@ -1,10 +1,10 @@
-// Intake: how files come to the page: dropped anywhere, pasted, or chosen.
+// File picker: files that are dropped anywhere on the page, pasted or chosen.
 
 import { h } from "./dom.js";
 
 /** Calls `take(files)`. `places` {veil, choose, input}. */
 export function watchFiles(places, take) {
-  let depth = 0; // dragenter and dragleave come for every element on the way
+  let depth = 0; // dragenter and dragleave are fired for every element under the pointer
   const veiled = (shown) => places.veil.classList.toggle("shown", shown);
   const carries = (event) => event.dataTransfer?.types.includes("Files") && !document.querySelector("dialog[open]");
 
@@ -19,7 +19,7 @@ export function watchFiles(places, take) {
     if (!depth) veiled(false);
   });
   window.addEventListener("dragover", (event) => {
-    event.preventDefault(); // else a drop would leave the page for the file
+    event.preventDefault(); // otherwise the browser would open a dropped file
     if (event.dataTransfer) event.dataTransfer.dropEffect = carries(event) ? "copy" : "none";
   });
   window.addEventListener("drop", (event) => {
@@ -42,7 +42,7 @@ export function watchFiles(places, take) {
   });
 }
 
-/** Ask for one file; gives it, or null. */
+/** Ask for one file; resolves with it, or with null if the user cancels. */
 export function chooseFile() {
   return new Promise((resolve) => {
     const input = h("input", { type: "file", hidden: true });
@@ -52,12 +52,12 @@ export function chooseFile() {
     };
     input.addEventListener("change", () => end(input.files[0] ?? null));
     input.addEventListener("cancel", () => end(null));
-    document.body.append(input); // one that is nowhere may be collected while people choose
+    document.body.append(input); // a detached one may be garbage-collected while the user chooses
     input.click();
   });
 }
 
-/** Browsers call every pasted picture image.png. */
+/** Name a pasted image after the current time: browsers call every one image.png. */
 function named(file) {
   if (file.name && file.name !== "image.png") return file;
   const at = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", ".");
