@@ -99,14 +99,12 @@ def test_uppys_signed_urls_stay_below_it(below):
 def test_quick_lookups_are_quick_below_it(below, monkeypatch):
     orders, client = below
     orders.store.save(Result(id="runs", owner="local", state=State.STARTED))
-    quick_answers = []
-    words = fast_path._path_segments
-    monkeypatch.setattr(
-        fast_path, "_path_segments", lambda scope: (quick_answers.append(words(scope)), words(scope))[1]
-    )
+    fast = []
+    segments = fast_path._path_segments
+    monkeypatch.setattr(fast_path, "_path_segments", lambda scope: (fast.append(segments(scope)), segments(scope))[1])
 
     assert client.get("/v1/results/runs").status_code == 200
-    assert quick_answers == [["runs"]]
+    assert fast == [["runs"]]
 
 
 def test_the_page_asks_below_it_only(below):
