@@ -1,4 +1,4 @@
-"""Fixtures of the browser's tests: Chromium before real gateways and a real worker, on the embedded stack."""
+"""Fixtures of the browser tests: Chromium with real gateways and a real worker on the embedded stack."""
 
 import os
 import signal
@@ -26,14 +26,14 @@ SHOTS = ROOT / "build" / "screenshots"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 READY_LIMIT_S = 40.0
 POLL_S = 0.05
-PATIENCE_MS = 20_000  # for what a loaded machine does in two seconds
+TIMEOUT_MS = 20_000  # on a loaded machine; normally two seconds are enough
 OWNERS = ("alice", "bob", "carol")
 Visit = Callable[..., Page]
 
 
 @dataclass
 class Gateway:
-    """A gateway process that can be killed and started again at the same place."""
+    """A gateway process that can be killed and restarted on the same port."""
 
     variables: dict[str, str]
     folder: Path
@@ -71,7 +71,7 @@ class Gateway:
 
 @dataclass
 class Stage:
-    """What runs for these tests: one store, one worker, a gateway for everybody here and one that asks for tokens."""
+    """The processes of these tests: a worker, a gateway in open mode and one with tokens, over one store."""
 
     store: Store
     open: Gateway
@@ -80,7 +80,7 @@ class Stage:
     processes: Processes = field(repr=False)
 
     def http(self, owner: str | None = None) -> httpx.Client:
-        """A program's way to the same gateway."""
+        """Return an HTTP client for the same gateway."""
         gateway = self.guarded if owner else self.open
         headers = {"Authorization": f"Bearer {self.tokens[owner]}"} if owner else {}
         return httpx.Client(base_url=gateway.url, headers=headers, timeout=30)
@@ -125,7 +125,7 @@ def _gateway(embedded: EmbeddedStack, folder: Path, processes: Processes) -> Gat
         "RESULTSTORE_GATEWAY_URL": f"http://localhost:{page}",
         "RESULTSTORE_BYTES_PORT": str(blobs),
         "RESULTSTORE_BYTES_URL": f"http://127.0.0.1:{blobs}",
-        "RESULTSTORE_OFFERS": "tasks.offers:offers",  # a page may be there before the worker is
+        "RESULTSTORE_OFFERS": "tasks.offers:offers",  # the page may be loaded before the worker has started
     }
     return Gateway(variables, folder, processes)
 
@@ -135,17 +135,17 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
     return rest | WORKER_ENVIRONMENT | {"PYTHONPATH": str(ROOT)} | variables
 
 
-@pytest.fixture(scope="module")  # not longer: other tests could not run a loop of their own beside Playwright's
+@pytest.fixture(scope="module")  # module scope: other tests could not run an event loop while Playwright's runs
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        expect.set_options(timeout=PATIENCE_MS)
+        expect.set_options(timeout=TIMEOUT_MS)
         sandbox = [] if os.geteuid() else ["--no-sandbox"]
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox)
 
 
 @pytest.fixture
 def visit(chromium: Browser, stage: Stage) -> Iterator[Visit]:
-    """Opens the page in a browser of its own. When the test ends, no page may have broken a rule of the house."""
+    """Open the page in a new browser context. When the test ends, no page may have broken a rule of `watch`."""
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
@@ -155,7 +155,7 @@ def visit(chromium: Browser, stage: Stage) -> Iterator[Visit]:
         contexts.append(context)
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=gateway.url)
         page = context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(TIMEOUT_MS)
         watch(page, gateway, faults)
         page.goto(gateway.url)
         return page
@@ -167,21 +167,21 @@ def visit(chromium: Browser, stage: Stage) -> Iterator[Visit]:
 
 
 def watch(page: Page, gateway: Gateway, faults: list[str]) -> None:
-    """Note what must never happen: an error, a broken policy, a request to anywhere else, a cookie."""
+    """Record what must never happen: an error, a policy violation, a request to another origin, a cookie."""
 
-    def heard(message: ConsoleMessage) -> None:
+    def on_console(message: ConsoleMessage) -> None:
         if "Content Security Policy" in message.text or "Trusted" in message.text:
             faults.append(message.text)
 
-    def asked(request: Request) -> None:
+    def on_request(request: Request) -> None:
         origin = "/".join(request.url.split("/")[:3])
         if not request.url.startswith("blob:") and origin not in gateway.origins:
             faults.append(f"a request to {origin}")
         if "cookie" in request.headers:
             faults.append("a cookie was sent")
 
-    page.on("console", heard)
-    page.on("request", asked)
+    page.on("console", on_console)
+    page.on("request", on_request)
     page.on("pageerror", lambda error: faults.append(f"an error: {error}"))
     page.add_init_script(
         "document.addEventListener('securitypolicyviolation', (event) =>"
@@ -190,6 +190,6 @@ def watch(page: Page, gateway: Gateway, faults: list[str]) -> None:
 
 
 def shot(page: Page, name: str, *, full: bool = False) -> None:
-    """Keep what it looks like, for people."""
+    """Save a screenshot in SHOTS."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / f"{name}.png", full_page=full)

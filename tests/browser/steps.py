@@ -1,4 +1,4 @@
-"""Steps: what the browser's tests do again and again."""
+"""Steps that several browser tests share."""
 
 import random
 import time
@@ -16,23 +16,23 @@ from tasks.samples import photos, wine
 from tests.browser.conftest import Stage, shot
 
 CARD_WORDS = ".card-title"
-STILL_MS = 50  # until it stands still: axe measures contrast
+SETTLE_MS = 50  # until transitions have ended: axe measures contrast
 SERIOUS = {"serious", "critical"}
 
 
 def photo(name: str = "flower.jpg") -> dict[str, object]:
-    """A real photo as Playwright's file chooser takes it."""
+    """Return a real photo in the form that Playwright's file chooser takes."""
     found = next(one for one in photos() if one.file_name == "flower.jpg")
     return {"name": name, "mimeType": found.media_type, "buffer": found.content}
 
 
 def table(name: str = "wine.csv") -> dict[str, object]:
-    """A real table."""
+    """Return a real CSV table."""
     return {"name": name, "mimeType": "text/csv", "buffer": wine().content}
 
 
 def large_table(folder: Path, name: str, *, size_bytes: int = 17_500_000) -> Path:
-    """A table that has to be sent in three parts, of rows that differ."""
+    """Write a table of differing rows that is uploaded in three parts."""
     path = folder / name
     numbers = random.Random(7)
     head = "".join(f"{numbers.getrandbits(30)},{numbers.getrandbits(30)}\n" for _ in range(20_000))
@@ -44,7 +44,7 @@ def large_table(folder: Path, name: str, *, size_bytes: int = 17_500_000) -> Pat
 
 
 def long_report(folder: Path, name: str) -> Path:
-    """A table just within the caps of the report, which takes many seconds of it."""
+    """Write a table just below the limits of the report task, which needs many seconds for it."""
     path = folder / name
     numbers = random.Random(7)
     rows = (",".join(str(numbers.getrandbits(30)) for _ in range(40)) for _ in range(9_900))
@@ -53,39 +53,39 @@ def long_report(folder: Path, name: str) -> Path:
 
 
 def card(page: Page, name: str) -> Locator:
-    """The newest card of that name."""
+    """Return the newest card with this name."""
     return page.locator(".card").filter(has=page.get_by_role("button", name=name, exact=True)).first
 
 
 def wait_done(page: Page, name: str) -> Locator:
-    """Wait until the work on that file has ended well."""
+    """Wait until the task on this file has succeeded."""
     found = card(page, name)
     expect(found.locator(".pill")).to_have_text("Done")
     return found
 
 
 def send(page: Page, files: Sequence[dict[str, object]] | dict[str, object] | Path) -> None:
-    """Choose files by the page's button."""
+    """Choose files with the page's button."""
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose files").click()
     chooser.value.set_files(files)
 
 
 def choose_task(page: Page, title: str, verb: str = "Upload") -> None:
-    """Answer the question what shall be done."""
+    """Choose a task in the dialog."""
     sheet = page.locator("#sheet")
     sheet.get_by_text(title, exact=True).click()
     sheet.get_by_role("button", name=verb).click()
 
 
 def wait_live(page: Page) -> None:
-    """Wait until the page hears of changes."""
+    """Wait until the page receives changes."""
     expect(page.locator("#health li").filter(has_text="Live").first).to_have_attribute("data-state", "good")
 
 
 def look(page: Page, name: str) -> None:
-    """Keep a picture of it, and let axe judge it."""
-    page.wait_for_timeout(STILL_MS)
+    """Take a screenshot and run axe on the page."""
+    page.wait_for_timeout(SETTLE_MS)
     shot(page, name)
     found = Axe().run(page).response["violations"]
     serious = [(one["id"], [node["target"] for node in one["nodes"]][:3]) for one in found if one["impact"] in SERIOUS]
@@ -93,7 +93,7 @@ def look(page: Page, name: str) -> None:
 
 
 def fill(stage: Stage, count: int, *, owner: str) -> list[str]:
-    """Put `count` finished Results with a picture each before an owner, as if tasks had made them."""
+    """Store `count` finished Results of an owner, each with a picture."""
     encoded = pyvips.Image.thumbnail_buffer(bytes(photo()["buffer"]), 640).webpsave_buffer()
     made = stage.store.put(
         encoded, name="picture.webp", media_type="image/webp", metadata={"width": 640, "height": 427}
@@ -117,6 +117,6 @@ def fill(stage: Stage, count: int, *, owner: str) -> list[str]:
 
 
 def own(stage: Stage, made: Artifact, *, result_id: str, owner: str, number: int) -> Artifact:
-    """The same bytes as another Result's Artifact, signed as the store signs them."""
+    """Return a signed Artifact with the bytes of another Result's Artifact."""
     changed = {"id": result_id, "owner": owner, "file_name": f"picture {number:04d}.webp", "mac": ""}
     return stage.store.trust.signed(msgspec.structs.replace(made, **changed))

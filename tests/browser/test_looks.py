@@ -1,4 +1,4 @@
-"""How the page looks and is worked: on three screens, light and dark, by the keyboard alone, and for axe."""
+"""The page's layout and operation: three widths, light and dark, keyboard only, and axe."""
 
 import re
 import subprocess
@@ -20,8 +20,8 @@ SLOWEST = """() => Math.max(...[...document.querySelectorAll("*")].map((one) => 
 
 
 @pytest.fixture(scope="module")
-def furnished(stage, tmp_path_factory):
-    """Results of every kind: pictures, a film, a report, a model, a table, a failure."""
+def filled(stage, tmp_path_factory):
+    """Store a Result of every kind: pictures, a video, a report, a model, a table and a failure."""
     fill(stage, 12, owner="local")
     clip = tmp_path_factory.mktemp("film") / "clip.mp4"
     source = ["-f", "lavfi", "-i", "testsrc=size=320x180:rate=10:duration=2", "-pix_fmt", "yuv420p"]
@@ -46,7 +46,7 @@ def furnished(stage, tmp_path_factory):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_page_fits_the_screen_and_axe_finds_nothing_serious(visit, furnished, width, scheme):
+def test_page_fits_the_screen_and_passes_axe(visit, filled, width, scheme):
     page = visit(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
     for name in ("photo.jpg", "report.csv", "model.csv", "clip.mp4"):
         wait_done(page, name)
@@ -64,7 +64,7 @@ def test_the_page_fits_the_screen_and_axe_finds_nothing_serious(visit, furnished
     look(page, f"sheet-{width}-{scheme}")
 
 
-def test_each_kind_of_result_shows_what_came_out(visit, furnished):
+def test_each_kind_of_result_shows_what_came_out(visit, filled):
     page = visit(viewport={"width": 1440, "height": 2400})
     expect(card(page, "report.csv").locator("[data-kind=cover]")).to_be_visible()
     for name in ("report.csv", "photo.jpg", "clip.mp4"):
@@ -74,12 +74,12 @@ def test_each_kind_of_result_shows_what_came_out(visit, furnished):
     expect(card(page, "model.csv").locator(".model-card .figure")).to_contain_text("%")
 
     facts = card(page, "photo.jpg").locator(".card-facts")
-    expect(facts).to_have_text(re.compile(r"^143 KB → \d+ KB · [\d.]+ m?s · 30 days left$"))
+    expect(facts).to_have_text(re.compile(r"^143 KB → \d+ KB · [\d.]+ m?s · expires in 30 days$"))
     card(page, "clip.mp4").locator(".card-title").click()
     expect(page.locator("#drawer video")).to_be_visible()
 
 
-def test_a_failure_says_which_file_it_was_why_and_what_to_do(visit, furnished):
+def test_failure_names_file_reason_and_advice(visit, filled):
     page = visit()
 
     failed = card(page, "broken.jpg")
@@ -89,10 +89,10 @@ def test_a_failure_says_which_file_it_was_why_and_what_to_do(visit, furnished):
     failed.locator(".card-title").click()
 
     expect(page.locator("#drawer-title")).to_have_text("broken.jpg")
-    expect(page.locator("#drawer .failure")).to_contain_text("What to do: Send another file")
+    expect(page.locator("#drawer .failure")).to_contain_text("What to do: The file is damaged")
 
 
-def test_filters_and_the_search_narrow_what_is_shown(visit, furnished):
+def test_filters_and_the_search_narrow_what_is_shown(visit, filled):
     page = visit()
     wait_done(page, "photo.jpg")
     shown = page.locator(".card")
@@ -103,10 +103,10 @@ def test_filters_and_the_search_narrow_what_is_shown(visit, furnished):
     page.locator("#tasks").select_option(label="Train a classifier")
     expect(shown.locator(".card-title")).to_have_text(["model.csv"])
     page.locator("#search").fill("no such thing")
-    expect(page.locator("#empty")).to_contain_text("Nothing matches")
+    expect(page.locator("#empty")).to_contain_text("No results match")
 
 
-def test_the_dots_say_how_the_servers_are(visit, stage):
+def test_dots_show_server_status(visit, stage):
     page = visit(stage.open)
     wait_live(page)
 
@@ -118,7 +118,7 @@ def test_the_dots_say_how_the_servers_are(visit, stage):
 
 
 @pytest.mark.parametrize(("wish", "limit_s"), [("reduce", 0.001), ("no-preference", 2.0)])
-def test_nothing_moves_for_who_wants_it_still(visit, furnished, wish, limit_s):
+def test_reduced_motion_is_respected(visit, filled, wish, limit_s):
     page = visit(reduced_motion=wish)
     expect(page.locator(".card").first).to_be_visible()
 
@@ -127,7 +127,7 @@ def test_nothing_moves_for_who_wants_it_still(visit, furnished, wish, limit_s):
     assert limit_s / 20 < slowest_s <= limit_s
 
 
-def test_everything_is_reached_and_done_by_the_keyboard_alone(visit, furnished):
+def test_everything_works_by_keyboard_alone(visit, filled):
     page = visit(viewport={"width": 1440, "height": 900})
     wait_done(page, "photo.jpg")
     page.keyboard.press("Tab")
@@ -153,7 +153,7 @@ def test_everything_is_reached_and_done_by_the_keyboard_alone(visit, furnished):
     assert focused(page) == "picture 0000.webp", "the keyboard is back where it was"
 
 
-def test_a_deleted_result_can_be_taken_back_and_is_gone_when_it_is_not(visit, stage, furnished):
+def test_deletion_can_be_undone_for_a_while(visit, stage, filled):
     page = visit()
     wait_live(page)
     kept, gone = card(page, "picture 0010.webp"), card(page, "picture 0011.webp")
@@ -163,7 +163,7 @@ def test_a_deleted_result_can_be_taken_back_and_is_gone_when_it_is_not(visit, st
     expect(kept).to_be_visible()
 
     gone.get_by_role("button", name="Delete").click()
-    page.get_by_role("button", name="Close this message").click()
+    page.get_by_role("button", name="Dismiss").click()
 
     expect(gone).to_have_count(0)
     with stage.http() as client:
@@ -172,32 +172,32 @@ def test_a_deleted_result_can_be_taken_back_and_is_gone_when_it_is_not(visit, st
         assert client.get("/v1/results/filled-local-0011").status_code == 404
 
 
-def test_work_can_be_run_again_and_is_followed(visit, furnished):
+def test_task_can_be_restarted(visit, filled):
     page = visit()
     wait_done(page, "photo.jpg")
     before = page.locator(".card").count()
 
-    card(page, "photo.jpg").get_by_role("button", name="Run again").click()
+    card(page, "photo.jpg").get_by_role("button", name="Restart").click()
 
-    expect(page.locator(".toast")).to_contain_text("runs again")
+    expect(page.locator(".toast")).to_contain_text("restarted")
     expect(page.locator(".card")).to_have_count(before + 1)
     wait_done(page, "photo.jpg")
     expect(page.locator(".card-title").get_by_text("photo.jpg", exact=True)).to_have_count(2)
     expect(page.locator("#announcer[aria-live=polite]")).to_contain_text("photo.jpg: done")
 
 
-def test_the_drawer_shows_where_the_bytes_are_and_how_a_program_gets_them(visit, furnished):
+def test_drawer_shows_timeline_digests_and_code(visit, filled):
     page = visit()
     wait_done(page, "photo.jpg").locator(".card-title").click()
     drawer = page.locator("#drawer")
 
-    expect(drawer.locator(".timeline")).to_contain_text("Done and sealed")
+    expect(drawer.locator(".timeline")).to_contain_text("Task started")
     expect(drawer.locator(".digest code").first).to_have_text(re.compile("^[0-9a-f]{64}$"))
     expect(drawer.locator(".code")).to_contain_text("curl --fail --location")
     drawer.get_by_role("button", name="Python").click()
     expect(drawer.locator(".code")).to_contain_text("httpx.stream")
     drawer.get_by_role("button", name="Copy link", exact=True).click()
-    expect(page.locator(".toast")).to_contain_text("Link copied. It works until")
+    expect(page.locator(".toast")).to_contain_text("Link copied. It is valid until")
     assert page.evaluate("navigator.clipboard.readText()").startswith("http://127.0.0.1:")
 
 

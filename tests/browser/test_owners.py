@@ -1,4 +1,4 @@
-"""Two owners before one gateway: each comes in with a token and sees what is his."""
+"""Two owners at one gateway: each signs in with a token and sees only their own results."""
 
 from playwright.sync_api import expect
 
@@ -10,7 +10,7 @@ def enter(page, token):
     page.get_by_role("button", name="Sign in").click()
 
 
-def test_without_a_token_nothing_is_shown_and_a_wrong_one_is_refused(visit, stage):
+def test_page_requires_a_valid_token(visit, stage):
     page = visit(stage.guarded)
 
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
@@ -19,11 +19,11 @@ def test_without_a_token_nothing_is_shown_and_a_wrong_one_is_refused(visit, stag
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     enter(page, "rst_wrong")
 
-    expect(page.get_by_role("alert")).to_contain_text("not known")
+    expect(page.get_by_role("alert")).to_contain_text("unknown")
     assert page.locator(".card").count() == 0
 
 
-def test_each_owner_sees_what_is_his_own_alone(visit, stage):
+def test_owners_see_only_their_own_results(visit, stage):
     alice, bob = visit(stage.guarded), visit(stage.guarded)
     enter(alice, stage.tokens["alice"])
     enter(bob, stage.tokens["bob"])
@@ -41,7 +41,7 @@ def test_each_owner_sees_what_is_his_own_alone(visit, stage):
     assert foreign.status_code == 404
 
 
-def test_the_token_is_kept_for_the_tab_alone_and_forgotten_at_its_end(visit, stage):
+def test_token_is_stored_for_the_tab_only(visit, stage):
     page = visit(stage.guarded)
     enter(page, stage.tokens["alice"])
     wait_live(page)

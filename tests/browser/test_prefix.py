@@ -1,4 +1,4 @@
-"""The page below a path of its host: it loads, shows what there is, and asks nothing outside that path."""
+"""The page under a path prefix: it loads, shows results, and requests nothing outside that path."""
 
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ PREFIX = "/files/results"
 
 
 def test_the_page_works_below_a_path(chromium, tmp_path):
-    # given a gateway in an application of somebody else's
+    # given a gateway that is mounted in another application
     orders, outer = Orders(), FastAPI()
     app = made(tmp_path, orders)
     outer.mount(PREFIX, app)

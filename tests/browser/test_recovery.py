@@ -1,4 +1,4 @@
-"""The page after trouble: a reload, a network that goes, a gateway that restarts, a link that has expired."""
+"""The page recovers: from a reload, a lost network, a restarted gateway and an expired link."""
 
 import re
 
@@ -15,7 +15,7 @@ EXPIRED = {
 }
 
 
-def test_an_upload_goes_on_after_a_reload_with_the_parts_that_are_missing(visit, tmp_path):
+def test_upload_resumes_after_reload_with_missing_parts(visit, tmp_path):
     page = visit()
     slow = slowed(page, 7_000_000)
     file = large_table(tmp_path, "reloaded.csv", size_bytes=35_000_000)
@@ -28,18 +28,18 @@ def test_an_upload_goes_on_after_a_reload_with_the_parts_that_are_missing(visit,
     page.reload()
     slow.detach()
     broken = card(page, "reloaded.csv")
-    expect(broken.locator(".pill")).to_have_text("Upload unfinished")
+    expect(broken.locator(".pill")).to_have_text("Upload interrupted")
     asked = []
     page.on("request", lambda request: request.method == "PUT" and asked.append(request.url))
     with page.expect_file_chooser() as chooser:
-        broken.get_by_role("button", name="Go on with").click()
+        broken.get_by_role("button", name="Resume").click()
     chooser.value.set_files(file)
 
     wait_done(page, "reloaded.csv")
     assert 0 < len(asked) <= 3, "five parts in all, of which some were there"
 
 
-def test_an_upload_waits_while_offline_and_goes_on_by_itself(visit, tmp_path):
+def test_upload_waits_while_offline_and_resumes(visit, tmp_path):
     page = visit()
     slow = slowed(page, 4_000_000)
     send(page, large_table(tmp_path, "offline.csv"))
@@ -57,7 +57,7 @@ def test_an_upload_waits_while_offline_and_goes_on_by_itself(visit, tmp_path):
     expect(page.locator("#banner")).to_be_hidden()
 
 
-def test_the_page_follows_again_after_the_gateway_has_restarted(visit, stage):
+def test_page_reconnects_after_gateway_restart(visit, stage):
     page = visit()
     wait_live(page)
     live = page.locator("#health li").filter(has_text="Live").first
@@ -71,7 +71,7 @@ def test_the_page_follows_again_after_the_gateway_has_restarted(visit, stage):
     wait_done(page, "after the restart.jpg")
 
 
-def test_an_expired_link_of_a_preview_is_asked_for_anew(visit):
+def test_expired_preview_link_is_renewed(visit):
     first = visit()
     send(first, photo("expiring.jpg"))
     wait_done(first, "expiring.jpg")

@@ -1,4 +1,4 @@
-"""Files into the page: chosen, dropped and pasted, followed to what was made of them."""
+"""Uploads by the page: files are chosen, dropped and pasted, until their results appear."""
 
 import hashlib
 
@@ -26,7 +26,7 @@ def as_bytes(file):
     return [file["name"], file["mimeType"], list(file["buffer"])]
 
 
-def test_a_chosen_photo_becomes_a_card_with_its_copies_and_can_be_fetched(visit, stage):
+def test_chosen_photo_becomes_a_downloadable_card(visit, stage):
     page = visit()
 
     send(page, photo("chosen.jpg"))
@@ -44,7 +44,7 @@ def test_a_chosen_photo_becomes_a_card_with_its_copies_and_can_be_fetched(visit,
     assert fetched.value.suggested_filename == made["file_name"]
 
 
-def test_the_page_gives_its_ticket_back(visit):
+def test_page_sends_its_ticket_back(visit):
     page, tickets = visit(), []
     page.on("request", lambda one: one.url.endswith("/complete") and tickets.append(one.headers.get("upload-ticket")))
 
@@ -70,7 +70,7 @@ def test_a_file_can_be_dropped_anywhere_and_pasted(visit):
     expect(page.locator("#veil.shown")).to_have_count(0)
 
 
-def test_a_table_is_asked_about_and_its_work_is_shown_as_it_goes(visit):
+def test_table_task_is_chosen_and_progress_shown(visit):
     page = visit()
     page.evaluate("""() => {
       window.seen = new Set();
@@ -83,10 +83,10 @@ def test_a_table_is_asked_about_and_its_work_is_shown_as_it_goes(visit):
     wait_done(page, "asked.csv")
 
     seen = page.evaluate("[...window.seen]")
-    assert any(words.startswith("Working ") and words.endswith("%") for words in seen), seen
+    assert any(text.startswith("Running ") and text.endswith("%") for text in seen), seen
 
 
-def test_an_upload_in_parts_shows_its_rate_and_can_rest(visit, stage, tmp_path):
+def test_multipart_upload_shows_rate_and_pauses(visit, stage, tmp_path):
     page = visit()
     slow = slowed(page, 3_000_000)
 
@@ -100,7 +100,7 @@ def test_an_upload_in_parts_shows_its_rate_and_can_rest(visit, stage, tmp_path):
     row.get_by_role("button", name="Pause").click()
     expect(row.locator(".row-facts")).to_contain_text("paused")
     slow.detach()
-    row.get_by_role("button", name="Go on").click()
+    row.get_by_role("button", name="Resume").click()
 
     done = wait_done(page, "parts.csv")
     with stage.http() as client:
@@ -109,7 +109,7 @@ def test_an_upload_in_parts_shows_its_rate_and_can_rest(visit, stage, tmp_path):
     assert view["artifacts"][-1]["metadata"]["rows"] == sent.read_bytes().count(b"\n") - 1
 
 
-def test_an_upload_can_be_given_up(visit, tmp_path):
+def test_upload_can_be_cancelled(visit, tmp_path):
     page = visit()
     slowed(page, 1_000_000)
 
@@ -123,7 +123,7 @@ def test_an_upload_can_be_given_up(visit, tmp_path):
     expect(card(page, "given up.csv")).to_have_count(0)
 
 
-def test_a_file_that_comes_before_the_gateway_said_who_we_are_waits_for_it(visit):
+def test_file_chosen_before_session_waits_for_it(visit):
     page = visit()
     held = []
     page.route("**/v1/session", lambda route: held.append(route))  # noqa: PLW0108 - Playwright counts its arguments
@@ -139,12 +139,12 @@ def test_a_file_that_comes_before_the_gateway_said_who_we_are_waits_for_it(visit
     wait_done(page, "early.jpg")
 
 
-def test_work_can_be_cancelled_while_it_runs_and_what_comes_after_it_is_done(visit, tmp_path):
+def test_running_task_can_be_cancelled(visit, tmp_path):
     page = visit()
     send(page, long_report(tmp_path, "long.csv"))
     choose_task(page, "Report on a table")
     running = card(page, "long.csv")
-    expect(running.locator(".pill")).to_contain_text("Working")
+    expect(running.locator(".pill")).to_contain_text("Running")
 
     running.get_by_role("button", name="Cancel").click()
 
@@ -154,16 +154,16 @@ def test_work_can_be_cancelled_while_it_runs_and_what_comes_after_it_is_done(vis
     expect(running.locator(".pill")).to_have_text("Cancelled")
 
 
-def test_what_no_task_takes_is_said_at_once(visit):
+def test_unsupported_file_is_refused_at_once(visit):
     page = visit()
     wait_live(page)
 
     send(page, {"name": "song.xyz", "mimeType": "application/x-nothing", "buffer": b"12345"})
 
-    expect(page.locator(".toast")).to_contain_text("song.xyz: no task here takes this kind of file.")
+    expect(page.locator(".toast")).to_contain_text("song.xyz: no task accepts this file type.")
 
 
-def test_a_file_that_is_not_what_it_says_fails_with_its_reason(visit):
+def test_disguised_file_fails_with_its_reason(visit):
     page = visit()
 
     send(page, {"name": "not a photo.jpg", "mimeType": "image/jpeg", "buffer": b"<html><script>1</script></html>" * 40})

@@ -1,4 +1,4 @@
-"""Fixtures of the gateway's tests: both listeners on real sockets, over a folder and an index in memory."""
+"""Fixtures of the gateway tests: both listeners on real sockets, over a folder and an in-memory index."""
 
 import asyncio
 import socket
@@ -43,7 +43,7 @@ STOPS_WITHIN_S = 30
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Coroutines of tests run in asyncio's loop, as the gateway does."""
+    """Run coroutine tests in asyncio's loop, as the gateway does."""
     return "asyncio"
 
 
@@ -65,7 +65,7 @@ def issuer():
 
 @dataclass
 class Served:
-    """A Store, its gateway and its bytes, reachable by HTTP."""
+    """A Store with its gateway and its bytes listener, reachable by HTTP."""
 
     store: Store
     blobs: LocalBlobs
@@ -76,7 +76,7 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path, orders: "Orders") -> Iterator[Served]:
-    """Both listeners; redirects are not followed."""
+    """Serve both listeners; the clients follow no redirects."""
     with serving(tmp_path, orders) as served:
         yield served
 
@@ -85,7 +85,7 @@ def served(tmp_path: Path, orders: "Orders") -> Iterator[Served]:
 def served_with_tokens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orders: "Orders"
 ) -> Iterator[tuple[Served, Callable[..., str]]]:
-    """The same for callers who show a token, and what makes one: `token_of("ann", "read", "run")`."""
+    """Serve callers with tokens; also return a function that makes one: `token_of("ann", "read", "run")`."""
     file = tmp_path / "tokens"
     token_of = partial(granted, file)
     token_of("somebody", "read")
@@ -96,14 +96,14 @@ def served_with_tokens(
 
 
 def granted(file: Path, owner: str, *scopes: str) -> str:
-    """A new token, which a gateway that runs already knows of soon."""
+    """Return a new token, which a running gateway accepts at once."""
     token = new_token()
     append_entry(file, TokenEntry(token_hash(token), owner, frozenset(scopes)))
     return token
 
 
 class Orders:
-    """A task queue that only remembers what was sent; records are announced as a real one does."""
+    """A task queue that only records what was sent; it announces Results like a real one."""
 
     def __init__(self) -> None:
         self.store: Store | None = None
@@ -126,7 +126,7 @@ class Orders:
 
 
 class Greeting(Options):
-    """Arguments of the offered task `greet`."""
+    """The arguments of the offered task `greet`."""
 
     name: Annotated[str, Field(max_length=20)]
     times: int = 1
@@ -140,13 +140,13 @@ OFFERS = {
 
 @pytest.fixture(name="running")
 def running_fixture() -> Callable[..., AbstractContextManager[None]]:
-    """What serves any application."""
+    """Return a function that serves an application."""
     return running
 
 
 @pytest.fixture(name="serving")
 def serving_fixture() -> Callable[..., AbstractContextManager[Served]]:
-    """What serves with settings of the test's own."""
+    """Return a function that serves a gateway with the given settings."""
     return serving
 
 
@@ -159,7 +159,7 @@ def orders() -> Orders:
 def serving(
     tmp_path: Path, orders: Orders | None = None, *, index: Index | None = None, **settings: str
 ) -> Iterator[Served]:
-    """Both listeners for the length of the block."""
+    """Serve both listeners within the block."""
     gateway_socket, bytes_socket = _bound(), _bound()
     blobs = LocalBlobs(tmp_path / "blobs")
     signer = LocalSigner(SECRET, _url(bytes_socket))
@@ -181,7 +181,7 @@ def serving(
 
 @contextmanager
 def running(*listeners: tuple[ASGIApp, socket.socket]) -> Iterator[None]:
-    """Serve each app on its socket, in one loop on a thread, for as long as the block lasts.
+    """Serve each app on its socket within the block, in one event loop on a thread.
 
     No background work runs: a test that needs some starts it.
     """

@@ -1,4 +1,4 @@
-"""Health: each dependency with its time, and which of them a gateway cannot do without."""
+"""Health checks: the time of each dependency, and which of them readiness needs."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ from resultstore.gateway import health
 from resultstore.model.errors import BlobMissing, BlobStoreUnavailable, BlobUnreadable
 
 
-def test_ready_tells_how_long_each_dependency_took(served):
+def test_readiness_reports_time_of_each_dependency(served):
     told = served.gateway.get("/readyz").json()
 
     assert told["ready"] is True
@@ -17,7 +17,7 @@ def test_ready_tells_how_long_each_dependency_took(served):
     assert all(one["ok"] and one["ms"] >= 0 for one in told["dependencies"].values())
 
 
-def test_without_its_broker_a_gateway_goes_on_and_says_so(served, orders):
+def test_gateway_stays_ready_without_broker(served, orders):
     orders.away = True
 
     answer = served.gateway.get("/readyz")

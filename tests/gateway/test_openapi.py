@@ -1,4 +1,4 @@
-"""The description of the interface: every field, and every error as it is sent."""
+"""The OpenAPI description: every field, every route, and every error as it is sent."""
 
 import json
 import re
@@ -10,11 +10,11 @@ from resultstore.gateway.problems import SLUGS
 
 HERE = Path(resultstore.gateway.__file__).parent
 TABLE = HERE / "problems.py"
-# `HTTPStatus.X, "slug"`, also over two lines: how everything in the gateway names a refusal.
+# `HTTPStatus.X, "slug"`, also over two lines: the form of every refusal in the gateway.
 NAMED = re.compile(r'HTTPStatus\.([A-Z_]+),\s*"([a-z-]+)"')
 
 
-def test_it_is_openapi_3_1_and_names_each_field(served):
+def test_description_is_openapi_3_1_with_fields(served):
     told = served.gateway.get("/v1/openapi.json").json()
 
     assert told["openapi"].startswith("3.1")
@@ -22,7 +22,7 @@ def test_it_is_openapi_3_1_and_names_each_field(served):
     assert "sha256" in json.dumps(told["components"]["schemas"]["ArtifactView"])
 
 
-def test_every_route_names_its_problems_and_none_that_is_not_sent(served):
+def test_every_route_describes_its_problems(served):
     told = served.gateway.get("/v1/openapi.json").json()
 
     for path, operations in told["paths"].items():

@@ -1,4 +1,4 @@
-"""Own server: what `create_app` promises under any ASGI server, not only under `resultstore gateway`."""
+"""The promises of `create_app` hold under any ASGI server, not only under `resultstore gateway`."""
 
 import asyncio
 import socket
@@ -35,7 +35,7 @@ SOON_S = 30.0
 def made(
     tmp_path: Path, orders: Orders | None = None, *, index: Index | None = None, **settings: str | bool
 ) -> FastAPI:
-    """An application over a folder, as somebody's own module makes it."""
+    """Return an application over a folder, as a user's module creates it."""
     blobs = LocalBlobs(tmp_path / "blobs")
     signer = LocalSigner(b"a secret of the tests, 32 bytes.", "http://127.0.0.1:1")
     chosen = Settings(index_url="memory://", **settings)
@@ -47,7 +47,7 @@ def made(
 
 @contextmanager
 def plainly_served(app: FastAPI, *, host: str = "127.0.0.1", **config: object) -> Iterator[str]:
-    """`app` under uvicorn as it is, listening on `host`; its address on loopback."""
+    """Serve `app` with plain uvicorn on `host`; return its loopback URL."""
     with socket.create_server((host, 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, **config))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
@@ -62,7 +62,7 @@ def plainly_served(app: FastAPI, *, host: str = "127.0.0.1", **config: object) -
 async def answer(
     app: FastAPI, *, client: tuple[str, int] | None, server: tuple | None = ("0.0.0.0", 80), **headers: str
 ) -> tuple[int, str]:
-    """Status and text of what a server gets that reports these addresses."""
+    """Return status and text of the response when the server reports these addresses."""
     sent: list[dict] = []
     scope = {
         "type": "http",
@@ -98,7 +98,7 @@ async def answer(
         (("2001:db8::1", 1), ("::", 80)),
         (("::ffff:203.0.113.9", 1), ("::", 80)),
         (("localhost.evil.example", 1), ("0.0.0.0", 80)),
-        (None, ("0.0.0.0", 80)),  # a peer that has reset its connection already
+        (None, ("0.0.0.0", 80)),  # a peer that has reset its connection
         (None, None),
     ],
 )
@@ -145,7 +145,7 @@ async def test_a_proxy_that_was_accepted_passes_on(tmp_path):
 
 
 def test_a_proxy_in_front_of_uvicorn_is_refused(tmp_path):
-    with plainly_served(made(tmp_path)) as url:  # its default takes the client's address from this header
+    with plainly_served(made(tmp_path)) as url:  # uvicorn's default takes the client's address from this header
         told = {
             given: httpx.get(f"{url}/v1/session", headers={"X-Forwarded-For": given}) for given in ("", "127.0.0.1")
         }

@@ -1,4 +1,4 @@
-"""The page as it is served: its own files alone, under a policy that lets in nothing else."""
+"""The served page: only its own files, under a strict Content-Security-Policy."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ WAYS_TO_MARKUP = re.compile(r"\.(inner|outer)HTML|insertAdjacentHTML|document\.w
 KEEPS = re.compile(r"localStorage|document\.cookie|indexedDB")
 
 
-def test_the_page_comes_with_a_policy_that_allows_neither_inline_code_nor_another_origin(served):
+def test_page_policy_forbids_inline_code_and_other_origins(served):
     answer = served.gateway.get("/")
 
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -29,11 +29,11 @@ def test_the_page_comes_with_a_policy_that_allows_neither_inline_code_nor_anothe
     assert rules["require-trusted-types-for"] == "'script'"
 
 
-def test_without_an_object_store_the_policy_names_this_origin_alone():
+def test_policy_without_object_store_names_own_origin_only():
     assert "http" not in content_security_policy(None)
 
 
-def test_each_file_is_served_with_its_type_and_answers_304_when_it_is_known(served):
+def test_page_files_have_media_type_and_etag(served):
     types = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
     for name in FILES:
         answer = served.gateway.get(f"/page/{name}")
@@ -50,7 +50,7 @@ def test_a_name_never_becomes_a_path(served):
         assert (answer.status_code, answer.json()["slug"]) == (404, "no-such-path"), name
 
 
-def test_the_markup_holds_no_script_no_style_and_nothing_from_elsewhere():
+def test_markup_has_no_inline_code_or_foreign_urls():
     markup = (FOLDER / "index.html").read_text()
 
     assert re.findall(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|https?://", markup) == []
@@ -59,7 +59,7 @@ def test_the_markup_holds_no_script_no_style_and_nothing_from_elsewhere():
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_makes_no_markup_of_text_keeps_no_secret_and_can_be_read_at_once(name):
+def test_scripts_avoid_markup_cookies_and_long_files(name):
     code = (FOLDER / name).read_text()
 
     assert WAYS_TO_MARKUP.findall(code) == []

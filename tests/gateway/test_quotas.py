@@ -1,4 +1,4 @@
-"""Quotas: how much one owner may have, and that others do not suffer for it."""
+"""Quotas limit one owner without affecting others."""
 
 import time
 import uuid
@@ -35,7 +35,7 @@ def limited(index, *, counting=None, **most):
 
 
 @pytest.mark.parametrize("kind", list(QuotaKind))
-def test_one_more_than_allowed_is_refused_and_told_when_to_come_back(index, owner, kind):
+def test_quota_refuses_with_retry_after(index, owner, kind):
     quotas = limited(index, **{kind: 2})
     quotas.take(kind, owner, "a", ttl_s=60)
     quotas.take(kind, owner, "b", ttl_s=60)
@@ -49,7 +49,7 @@ def test_one_more_than_allowed_is_refused_and_told_when_to_come_back(index, owne
     quotas.take(kind, owner + "-other", "c", ttl_s=60)
 
 
-def test_work_that_has_ended_makes_room_without_saying_so(index, owner):
+def test_ended_tasks_are_released_from_quota(index, owner):
     quotas = limited(index, running=1)
     done = Result(id=uuid.uuid4().hex, owner=owner)
     quotas.take(QuotaKind.RUNNING, owner, done.id, ttl_s=60)
@@ -69,7 +69,7 @@ def test_two_gateways_count_together(redis_url, owner):
         other.take(QuotaKind.TICKETS, owner, "b", ttl_s=60)
 
 
-def test_stored_bytes_are_what_artifacts_take_and_what_uploads_will_bring(index, owner):
+def test_stored_bytes_count_artifacts_and_reservations(index, owner):
     quotas = limited(index, stored_bytes=1000)
     made = Result(id=uuid.uuid4().hex, owner=owner, state=State.SUCCESS, artifacts=(artifact(stored_bytes=600),))
     index.save(made, ttl_s=60)
@@ -96,7 +96,7 @@ def test_an_upload_that_is_stored_counts_once(index, owner):
     assert quotas.stored_bytes(owner) == 950
 
 
-def test_what_was_deleted_makes_room_at_once(index, owner):
+def test_deletion_frees_quota_at_once(index, owner):
     store = Store(index=index, blobs=MemoryBlobs(), signer=None, settings=Settings(quota_stored_bytes=1000))
     quotas = Quotas(index, store.settings, counting=store.counting)
     made = Result(id=uuid.uuid4().hex, owner=owner, state=State.SUCCESS, artifacts=(artifact(stored_bytes=1000),))
@@ -115,7 +115,7 @@ def test_bytes_count_for_longer_than_their_record(index, owner):
     made = Result(id=uuid.uuid4().hex, owner=owner, state=State.SUCCESS, artifacts=(artifact(stored_bytes=900),))
     store.save(made)
 
-    index.delete(made.id)  # as when its life is over
+    index.delete(made.id)  # as if it had expired
 
     with pytest.raises(Problem):
         quotas.reserve_bytes(owner, "more", ttl_s=60, size_bytes=101)
@@ -139,7 +139,7 @@ def test_what_was_stored_before_it_was_counted_counts(index, owner, size_bytes):
     assert limited(index).stored_bytes(owner) == 3 * size_bytes
 
 
-def test_room_is_never_given_twice_by_two_gateways(redis_url, owner):
+def test_two_gateways_never_exceed_the_byte_quota(redis_url, owner):
     gateways = [limited(RedisIndex(redis_url), stored_bytes=1000) for _ in range(2)]
 
     def taken(number: int) -> bool:
@@ -153,7 +153,7 @@ def test_room_is_never_given_twice_by_two_gateways(redis_url, owner):
     assert gateways[0].stored_bytes(owner) == 900
 
 
-def test_a_refused_upload_whose_bytes_are_gone_takes_no_room(index, owner):
+def test_rejected_upload_uses_no_byte_quota(index, owner):
     quotas = limited(index, stored_bytes=1000)
     refused = Result(id=uuid.uuid4().hex, owner=owner, state=State.FAILURE, artifacts=(artifact(stored_bytes=1000),))
     index.save(refused.moved(State.FAILURE, failure=Failure("UploadRejected", "cut short")), ttl_s=60)

@@ -1,9 +1,9 @@
-"""Session: who asks, and what belongs to whom."""
+"""The session: the caller, its scopes, and the Results that it may see."""
 
 from resultstore.model.result import Result, State
 
 
-def test_in_open_mode_everybody_is_the_local_owner_with_every_scope(served):
+def test_open_mode_gives_local_owner_every_scope(served):
     told = served.gateway.get("/v1/session")
 
     assert told.status_code == 200
@@ -13,14 +13,14 @@ def test_in_open_mode_everybody_is_the_local_owner_with_every_scope(served):
     assert told.json()["scopes"] == ["admin", "delete", "read", "run", "upload"]
 
 
-def test_the_session_names_the_origin_of_the_bytes_which_is_not_its_own(served):
+def test_session_names_the_origin_of_bytes(served):
     told = served.gateway.get("/v1/session").json()
 
     assert told["bytes_origin"] == str(served.bytes.base_url)
     assert told["bytes_origin"] != str(served.gateway.base_url)
 
 
-def test_a_caller_sees_his_own_results_and_as_admin_those_without_an_owner(served):
+def test_callers_see_own_results_and_admins_unowned(served):
     for result_id, owner in (("mine", "local"), ("nobodys", ""), ("anns", "ann")):
         served.store.save(Result(id=result_id, state=State.STARTED, owner=owner))
 

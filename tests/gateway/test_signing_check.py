@@ -1,4 +1,4 @@
-"""A gateway on a store that carries out unsigned writes: it serves only where its URLs give nothing away."""
+"""The signing check: a gateway serves only if its presigned URLs cannot be used to forge results."""
 
 import secrets
 import subprocess
@@ -26,7 +26,7 @@ NOT_ACCEPTED = {"RESULTSTORE_ACCEPT_FORGEABLE_STORE": "false"}
 
 @pytest.fixture
 def variables(s3_server, bucket) -> dict[str, str]:
-    """What a gateway over a real, forgeable MinIO is started with."""
+    """Return the environment of a gateway over a real MinIO, which carries out unsigned writes."""
     return NOT_ACCEPTED | {
         "RESULTSTORE_INDEX_URL": "memory://",
         "RESULTSTORE_BLOBS_URL": f"s3://{bucket}/root",
@@ -40,7 +40,7 @@ def variables(s3_server, bucket) -> dict[str, str]:
 
 @pytest.fixture
 def set_variables(monkeypatch) -> Callable[..., Settings]:
-    """Makes these the variables of this process; the settings that they make."""
+    """Return a function that sets the environment and returns its settings."""
 
     def set_variables(variables: dict[str, str]) -> Settings:
         for name, value in variables.items():
@@ -52,7 +52,7 @@ def set_variables(monkeypatch) -> Callable[..., Settings]:
 
 @pytest.fixture
 def accounts(variables, set_variables) -> Iterator[dict[str, Credentials]]:
-    """An account for each role."""
+    """Create an account for each role."""
     with temporary_accounts(set_variables(variables), token=secrets.token_hex(3)) as made:
         yield made
 
@@ -66,7 +66,7 @@ def own(pair: Credentials) -> dict[str, str]:
 
 
 def scoped(accounts: dict[str, Credentials]) -> dict[str, str]:
-    """The gateway's own account, and the two that sign."""
+    """Return the environment with the gateway's account and the two signing accounts."""
     signers = signing("S3_SIGN", accounts["reader"]) | signing("S3_UPLOAD_SIGN", accounts["uploader"])
     return own(accounts["gateway"]) | signers
 
@@ -75,7 +75,7 @@ def app_of(settings: Settings) -> FastAPI:
     return create_app(connect(settings))
 
 
-def test_the_gateway_refuses_to_start_with_a_root_key(variables, s3_server, tmp_path):
+def test_gateway_refuses_to_start_with_root_key(variables, s3_server, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "resultstore.cli", "gateway"],
         env={"PATH": "", **variables},
@@ -109,7 +109,7 @@ def test_the_gateway_serves_with_scoped_accounts(variables, accounts, set_variab
 
 
 def test_the_gateways_own_account_may_sign(variables, accounts, set_variables, s3_server):
-    gateway = accounts["gateway"]  # it deletes results, too: it may write over seals
+    gateway = accounts["gateway"]  # it may overwrite seals, since it deletes results
     settings = set_variables(variables | own(gateway))
 
     with pytest.raises(Misconfigured, match=r"uploads and reads may write to seals/:"):
@@ -133,7 +133,7 @@ def test_acceptance_lets_it_serve(variables, set_variables):
         assert httpx.get(f"{url}/livez").status_code == 200
 
 
-def test_a_store_that_is_away_is_asked_again(variables, set_variables, s3_server):
+def test_unavailable_store_is_checked_again(variables, set_variables, s3_server):
     with proxy_before(s3_server.endpoint) as proxy:
         away = proxy.fault(Fault.ANSWER_503_BEFORE, "PUT", "probe", times=2)
         check = SigningKeyCheck(set_variables(variables | {"RESULTSTORE_S3_ENDPOINT": proxy.url}), retry_s=0.01)

@@ -1,4 +1,4 @@
-"""Streaming: the bytes of a large blob pass through the gateway's process and do not stay in it."""
+"""Large blobs are streamed through the gateway process in bounded memory."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ GROWTH_LIMIT_BYTES = 64 * 1024 * 1024
 
 @pytest.fixture
 def gateway(tmp_path, redis_url):
-    """The program itself on two sockets of ours: process and URL of its bytes."""
+    """Start the program on two given sockets; return the process and the URL of its bytes listener."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     bytes_url = f"http://127.0.0.1:{sockets[1].getsockname()[1]}"
     variables = {
@@ -45,7 +45,7 @@ def gateway(tmp_path, redis_url):
         assert process.wait(timeout=15) == 0
 
 
-def test_300_mib_go_in_and_out_in_bounded_memory(gateway, tmp_path):
+def test_300_mib_transfer_uses_bounded_memory(gateway, tmp_path):
     process, bytes_url = gateway
     signer = LocalSigner(SECRET, bytes_url)
     key = layout.blob_key("large", retention="1d", nonce=layout.new_nonce(), n=0)
@@ -61,7 +61,7 @@ def test_300_mib_go_in_and_out_in_bounded_memory(gateway, tmp_path):
     assert peak_bytes(process.pid) - before < GROWTH_LIMIT_BYTES
 
 
-def test_a_reader_that_stops_reading_does_not_fill_the_gateway(gateway, tmp_path):
+def test_stalled_reader_does_not_fill_memory(gateway, tmp_path):
     process, bytes_url = gateway
     key = layout.blob_key("large", retention="1d", nonce=layout.new_nonce(), n=0)
     LocalBlobs(tmp_path / "blobs").put(key, (BLOCK for _ in range(300)), media_type="video/mp4")
@@ -93,6 +93,6 @@ def wanted() -> str:
 
 
 def peak_bytes(pid: int) -> int:
-    """The most memory that the process has held so far (VmHWM of proc(5))."""
+    """Return the peak memory of the process (VmHWM of proc(5))."""
     line = next(one for one in Path(f"/proc/{pid}/status").read_text().splitlines() if one.startswith("VmHWM"))
     return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""Fixtures of the attacks: a gateway for tenants, a worker as users start it, and a book of what came of it."""
+"""Fixtures of the attacks: a gateway with tenants, a real worker, and a log of the outcomes."""
 
 import contextlib
 import json
@@ -27,17 +27,17 @@ ALL = ("read", "upload", "run", "delete")
 
 @dataclass
 class Target:
-    """What is attacked: two tenants, a stranger, a worker."""
+    """The target of the attacks: two tenants, an anonymous client and a worker."""
 
     place: Place
     ann: httpx.Client
     bob: httpx.Client
-    stranger: httpx.Client
+    anonymous: httpx.Client
     folder: Path
     log: Path
 
     def uploaded(self, body: bytes, *, name: str, media_type: str, task: str, **asked) -> httpx.Response:
-        """Ann's upload up to its completion: the first answer that refuses it, or the last."""
+        """Upload a file as Ann; return the first refusal, or the response to the completion."""
         wanted = {"name": name, "media_type": media_type, "task": task, "size_bytes": len(body), "options": {}, **asked}
         answer = self.ann.post("/v1/uploads", json=wanted)
         if answer.is_success:
@@ -47,13 +47,13 @@ class Target:
         return answer
 
     def outcome(self, answer: httpx.Response) -> Result:
-        """How the work that `answer` began has ended."""
+        """Wait for the task that `answer` started and return its Result."""
         return self.place.store.wait(answer.json()["id"], timeout_s=60)
 
 
 @dataclass
 class Attack:
-    """One attack, timed and weighed; it counts as let in unless the test says what came of it."""
+    """One attack with its time and memory; it counts as successful unless the test reports another outcome."""
 
     name: str
     max_s: float
@@ -71,7 +71,7 @@ class Attack:
 
 @pytest.fixture(scope="session")
 def book() -> Iterator[dict[str, dict[str, object]]]:
-    """What came of each attack; written at the end."""
+    """Collect the outcome of each attack and write them at the end."""
     pages: dict[str, dict[str, object]] = {}
     yield pages
     BOOK.parent.mkdir(exist_ok=True)
@@ -86,15 +86,15 @@ def target(redis_url, amqp_url, s3_server, tmp_path_factory) -> Iterator[Target]
     token_of = partial(granted, folder / "tokens")
     people = {name: token_of(name, *ALL) for name in ("ann", "bob")}
     with contextlib.ExitStack() as open_:
-        with pytest.MonkeyPatch.context() as patch:  # for as long as it takes them to read it: other tests follow
+        with pytest.MonkeyPatch.context() as patch:  # only while they read it: other tests follow
             for name, value in variables.items():
                 patch.setenv(name, value)
             place = open_.enter_context(serving(Settings()))
             open_.enter_context(working(place, folder / "worker.log"))
-            clients = [open_.enter_context(client(place, people.get(name))) for name in ("ann", "bob", "stranger")]
+            clients = [open_.enter_context(client(place, people.get(name))) for name in ("ann", "bob", "anonymous")]
             made = Target(place, *clients, folder, folder / "worker.log")
             first = made.uploaded(jpeg(), name="a.jpg", media_type="image/jpeg", task="images.resize")
-            assert made.outcome(first).state == "SUCCESS"  # and the worker is awake, which took its time
+            assert made.outcome(first).state == "SUCCESS"  # the worker has started, which takes time
         yield made
 
 
@@ -105,7 +105,7 @@ def client(place: Place, token: str | None) -> httpx.Client:
 
 @pytest.fixture
 def attack(book):
-    """`with attack("name", max_s=5) as seen:`; `seen.refused()` or `seen.harmless()` ends it well."""
+    """`with attack("name", max_s=5) as seen:`; `seen.refused()` or `seen.harmless()` reports a failed attack."""
 
     @contextlib.contextmanager
     def run(name: str, *, max_s: float = 10.0, max_rss_mib: float = 700.0) -> Iterator[Attack]:
@@ -128,7 +128,7 @@ def attack(book):
 
 
 def weigh(seen: Attack, done: threading.Event) -> None:
-    """The most that any single process below this one holds while the attack goes on; the gateway is in this one."""
+    """Measure the peak memory of any child process during the attack; the gateway runs in this process."""
     while not done.wait(LOOK_EVERY_S):
         seen.rss_mib = max([seen.rss_mib, *map(resident_mib, family(os.getpid()))])
 
@@ -149,5 +149,5 @@ def resident_mib(pid: int) -> float:
 
 @pytest.fixture
 def unknown() -> str:
-    """An id that nobody has."""
+    """Return an unknown id."""
     return uuid.uuid4().hex

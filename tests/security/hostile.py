@@ -1,4 +1,4 @@
-"""Hostile: files and texts that a stranger may send, each made here in a moment and never larger than it must be."""
+"""Malicious files and texts of an untrusted client, generated quickly and as small as possible."""
 
 import io
 import json
@@ -12,13 +12,13 @@ MIB = 1024 * 1024
 
 
 def png(width: int, height: int, *, rows: bytes = b"", extra: bytes = b"") -> bytes:
-    """A PNG whose header says these measures; its rows are all zero, which packs well, unless they are given."""
+    """Return a PNG whose header declares this size; its rows are zero, which compresses well, unless given."""
     head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + extra + _chunk(b"IDAT", rows) + _chunk(b"IEND", b"")
 
 
 def wide_png(side: int) -> bytes:
-    """A square of one bit a pixel, whole: some 100 KiB that unpack to a gigabyte of pixels and more."""
+    """Return a complete square PNG with 1 bit per pixel: about 100 KiB that decode to over a gigabyte."""
     packer = zlib.compressobj(9)
     row = bytes(1 + side // 8)
     packed = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
@@ -26,7 +26,7 @@ def wide_png(side: int) -> bytes:
 
 
 def text_bomb(unpacked_mib: int) -> bytes:
-    """A PNG of one pixel with a compressed comment of so many MiB."""
+    """Return a PNG of one pixel with a compressed comment of this many MiB."""
     packer = zlib.compressobj(9)
     packed = b"".join(packer.compress(bytes(MIB)) for _ in range(unpacked_mib)) + packer.flush()
     return png(1, 1, rows=zlib.compress(b"\0\0"), extra=_chunk(b"zTXt", b"Comment\0\0" + packed))
@@ -37,14 +37,14 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def jpeg(width: int = 64, height: int = 48, **options: object) -> bytes:
-    """A JPEG that is what it says."""
+    """Return a valid JPEG."""
     file = io.BytesIO()
     Image.new("RGB", (width, height), (200, 120, 40)).save(file, "JPEG", **options)
     return file.getvalue()
 
 
 def lying_jpeg() -> bytes:
-    """A small JPEG whose header says 65,000 pixels each way."""
+    """Return a small JPEG whose header declares 65,000 x 65,000 pixels."""
     body = bytearray(jpeg())
     at = body.index(b"\xff\xc0")
     body[at + 5 : at + 9] = struct.pack(">HH", 65_000, 65_000)
@@ -52,7 +52,7 @@ def lying_jpeg() -> bytes:
 
 
 def located_jpeg() -> bytes:
-    """A photo that says where it was taken, and whose description is markup."""
+    """Return a photo with a GPS location and a description that is markup."""
     exif = Image.Exif()
     exif[0x010E] = "<script>alert(1)</script>"
     exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})
@@ -60,7 +60,7 @@ def located_jpeg() -> bytes:
 
 
 def gif(frames: int) -> bytes:
-    """An animation of so many frames of one pixel."""
+    """Return an animation of this many frames of one pixel."""
     frame = (
         b"\x21\xf9\x04\x00\x00\x00\x00\x00" + b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
     )
@@ -68,19 +68,19 @@ def gif(frames: int) -> bytes:
 
 
 def svg(inside: str = "", *, head: str = "", side: int = 100) -> bytes:
-    """A drawing, whose entities and elements are the attacker's."""
+    """Return an SVG with the attacker's entities and elements."""
     root = f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}">'
     return f'<?xml version="1.0"?>{head}{root}{inside}</svg>'.encode()
 
 
 def laughs() -> bytes:
-    """Entities that unfold to a billion."""
+    """Return entities that expand to a billion ("billion laughs")."""
     doubled = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
     return svg("&l9;", head=f'<!DOCTYPE svg [<!ENTITY l0 "lol">{doubled}]>')
 
 
 def zip_bomb(name: str = "xl/worksheets/sheet1.xml") -> bytes:
-    """An archive of 200 KiB that unpacks to 200 MiB, with a path that climbs out."""
+    """Return an archive of 200 KiB that unpacks to 200 MiB, with a path traversal."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("../../../../etc/cron.d/evil", b"* * * * * root id")
@@ -89,7 +89,7 @@ def zip_bomb(name: str = "xl/worksheets/sheet1.xml") -> bytes:
 
 
 def mp4(box: bytes = b"moov", size: int = 0xFFFFFFFF) -> bytes:
-    """A video whose second box claims to be endless."""
+    """Return a video whose second box claims to be endless."""
     return struct.pack(">I", 24) + b"ftypisom\0\0\2\0isomiso2" + struct.pack(">I", size) + box + bytes(64)
 
 
@@ -98,7 +98,7 @@ CONCAT = b"ffconcat version 1.0\nfile /etc/passwd\n"
 
 
 def pdf(objects: list[bytes], *, trailer: bytes = b"") -> bytes:
-    """A PDF of these objects, the first of them its catalogue."""
+    """Return a PDF of these objects; the first one is its catalogue."""
     body, places = b"%PDF-1.7\n", []
     for number, one in enumerate(objects, start=1):
         places.append(len(body))
@@ -110,7 +110,7 @@ def pdf(objects: list[bytes], *, trailer: bytes = b"") -> bytes:
 
 
 def pdf_bomb() -> bytes:
-    """One page whose content is packed twice: 256 MiB of drawing in some hundred bytes."""
+    """Return a PDF page whose content is compressed twice: 256 MiB in some hundred bytes."""
     content = zlib.compress(zlib.compress(b"0 0 1 1 re f\n" * (20 * MIB), 9), 9)
     stream = b"<< /Length %d /Filter [/FlateDecode /FlateDecode] >>\nstream\n%s\nendstream" % (len(content), content)
     return pdf(
@@ -124,20 +124,20 @@ def pdf_bomb() -> bytes:
 
 
 def huge_pdf() -> bytes:
-    """One page as large as a town."""
+    """Return a PDF with one gigantic page."""
     box = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99999999 99999999] >>"
     return pdf([b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", box])
 
 
 def curious_pdf() -> bytes:
-    """A page that wants to run a program, read a file and call home when it is opened."""
+    """Return a PDF that tries to run a program, read a file and connect to a server when it is opened."""
     action = b"<< /S /Launch /F (/bin/sh) /Next << /S /URI /URI (http://127.0.0.1:9/) >> >>"
     catalogue = b"<< /Type /Catalog /Pages 2 0 R /OpenAction %s >>" % action
     return pdf([catalogue, b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", _page(b"")])
 
 
 def locked_pdf() -> bytes:
-    """A document behind a password that nobody knows."""
+    """Return a PDF that is encrypted with an unknown password."""
     trailer = b"/Encrypt << /Filter /Standard /V 2 /R 3 /Length 128 /P -4 /O <%s> /U <%s> >> /ID [<00><00>]"
     whole = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", _page(b"")]
     return pdf(whole, trailer=trailer % (b"41" * 32, b"42" * 32))
@@ -147,7 +147,7 @@ def _page(more: bytes) -> bytes:
     return b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] %s >>" % more
 
 
-# Types of libvips whose loaders are not made for strangers, and what else likes to call itself a picture.
+# File types whose libvips loaders are not safe for untrusted input, and other types disguised as pictures.
 STRANGE = {
     "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) (r) file\n",
     "MVG": b"push graphic-context\nviewbox 0 0 9 9\nimage over 0,0 0,0 'https://127.0.0.1:9/x'\npop graphic-context\n",
@@ -166,7 +166,7 @@ def deep_json(depth: int) -> bytes:
 
 
 def marker(inner: object = None) -> dict[str, object]:
-    """Our own word for a reference, as a stranger would forge it."""
+    """Return a forged reference marker."""
     return {
         "__type__": "resultstore.artifact/1",
         "__value__": inner or {"id": "x", "key": "blobs/keep/00/x/" + "0" * 32},

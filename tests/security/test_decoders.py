@@ -1,4 +1,4 @@
-"""Decoders: what a stranger's bytes can do to the process that unpacks them, and that process to all others."""
+"""Decoders: untrusted bytes cannot exhaust the decoding process, and a compromised one cannot reach others."""
 
 import os
 import socket
@@ -27,7 +27,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_compressed_bytes_that_lie_are_an_error_and_no_memory(target, attack, lie):
+def test_lying_compressed_data_fails_without_memory(target, attack, lie):
     with attack(f"zstd: {lie}", max_s=30) as seen:
         store = target.place.store
         artifact = store.put(b"line\n" * MIB, name="a.txt", compress=True)
@@ -43,7 +43,7 @@ def test_compressed_bytes_that_lie_are_an_error_and_no_memory(target, attack, li
 
 
 def peak_mib() -> float:
-    """The most that this process has held since this was asked last (proc(5): clear_refs)."""
+    """Return the peak memory of this process since the last call (proc(5): clear_refs)."""
     with open("/proc/self/status") as status:  # noqa: PTH123  one line
         held = next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
     with open("/proc/self/clear_refs", "w") as marks:  # noqa: PTH123
@@ -76,7 +76,7 @@ def test_a_decoder_that_falls_falls_alone(target, attack, tmp_path, tries):
         seen.refused()
 
 
-def test_a_decoder_that_was_taken_over_reaches_nobody_and_knows_nothing(attack, tmp_path, monkeypatch):
+def test_compromised_decoder_has_no_network_or_secrets(attack, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the crown jewels")
     with attack("a decoder that was taken over", max_s=30) as seen, socket.create_server(("127.0.0.1", 0)) as listener:
         for code in (
@@ -88,7 +88,7 @@ def test_a_decoder_that_was_taken_over_reaches_nobody_and_knows_nothing(attack, 
         seen.refused()
 
 
-def test_a_decoder_that_was_taken_over_opens_nothing_of_a_worker(target, attack, tmp_path):
+def test_compromised_decoder_opens_no_worker_files(target, attack, tmp_path):
     blob = next(one for one in (target.folder / "blobs").rglob("*") if one.is_file())
     workers = list(family(os.getpid()))
     assert workers

@@ -1,4 +1,4 @@
-"""Inside: who has a worker's keys, reaches the broker, or writes tokens himself gets no further than he was let."""
+"""Insiders: a worker's keys, access to the broker, or self-made tokens give no further access."""
 
 import time
 
@@ -7,7 +7,7 @@ import jwt
 import pytest
 
 from resultstore import Settings
-from tests.cli.conftest import ROOT, client, refused, server, set_up  # noqa: F401 - fixtures of a MinIO of our own
+from tests.cli.conftest import ROOT, client, refused, server, set_up  # noqa: F401 - fixtures of a private MinIO
 from tests.uploads.conftest import environment, photo, send, serving  # noqa: F401 - a fixture
 from tests.uploads.telling import publish
 from tests.uploads.test_bucket_events import event, key_of, told  # noqa: F401 - a fixture
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(240)
 ISSUER, SECRET = "https://issuer.example", "s" * 32
 
 
-def test_a_workers_keys_open_no_other_prefix_and_no_other_bucket(set_up, server, attack):  # noqa: F811 - the fixtures
+def test_worker_keys_are_limited_to_their_prefix(set_up, server, attack):  # noqa: F811 - the fixtures
     worker, bucket = client(server, set_up.profiles()["resultstore-worker"]), set_up.bucket
     server.s3.put_object(Bucket=bucket, Key="other/seals/ab/x", Body=b"another's")
     with attack("a worker's credentials on another prefix") as seen:
@@ -35,7 +35,7 @@ def test_a_workers_keys_open_no_other_prefix_and_no_other_bucket(set_up, server,
     assert server.s3.get_object(Bucket=bucket, Key="other/seals/ab/x")["Body"].read() == b"another's"
 
 
-def test_a_forged_event_starts_nothing_and_stops_nobody(told, photo, attack):  # noqa: F811 - the fixtures
+def test_forged_event_starts_nothing_and_blocks_nothing(told, photo, attack):  # noqa: F811 - the fixtures
     place, settings, worker = told
     ticket = place.ticket(size_bytes=len(photo), options={"widths": [80]})
     key = key_of(place, ticket)
@@ -55,7 +55,7 @@ def test_a_forged_event_starts_nothing_and_stops_nobody(told, photo, attack):  #
         seen.harmless()
 
 
-def test_a_token_that_somebody_wrote_himself_lets_nobody_in(redis_url, amqp_url, s3_server, tmp_path, attack):
+def test_self_made_token_is_refused(redis_url, amqp_url, s3_server, tmp_path, attack):
     variables = environment(redis_url, amqp_url, s3_server, f"file://{tmp_path}/blobs")
     jwts = {"AUTH": "jwt", "JWT_ISSUER": ISSUER, "JWT_AUDIENCE": "resultstore", "JWT_SECRET": SECRET}
     good = {"iss": ISSUER, "aud": "resultstore", "sub": "ann", "exp": time.time() + 300, "scope": "read"}
@@ -68,7 +68,7 @@ def test_a_token_that_somebody_wrote_himself_lets_nobody_in(redis_url, amqp_url,
         "a kid that is a path": jwt.encode(good, "\0" * 32, algorithm="HS256", headers={"kid": "../../dev/null"}),
     }
     with pytest.MonkeyPatch.context() as patch, attack("a forged JWT") as seen:
-        for name in ("BUCKET_EVENTS_EXCHANGE", "BROKER_QUEUE"):  # what the place that is told has set
+        for name in ("BUCKET_EVENTS_EXCHANGE", "BROKER_QUEUE"):  # as the fixture has set them
             patch.delenv(f"RESULTSTORE_{name}", raising=False)
         for name, value in (variables | {f"RESULTSTORE_{name}": value for name, value in jwts.items()}).items():
             patch.setenv(name, value)

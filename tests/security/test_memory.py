@@ -1,4 +1,4 @@
-"""Memory: the largest input that each task takes costs no more than docs/security.md says."""
+"""Memory: the largest input of each task needs no more memory than docs/security.md says."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.tasks.memory import LARGE, REFUSED, TAKEN, body, bounds_mib
 __all__ = ["measured"]  # the fixture
 
 CHILDREN = {"pdf.cover", "video.preview"}
-"""Tasks whose work is done by a child."""
+"""Tasks that work in a child process."""
 
 
 def test_every_task_that_reads_files_has_a_bound():
@@ -23,6 +23,6 @@ def test_the_largest_input_keeps_its_memory_bound(measured, name):
     spent = measured(case.imports, body({name: case}), timeout_s=2500)
 
     outcome, growth_mib = spent["said"][name]
-    print(name, outcome, growth_mib, spent)  # noqa: T201 - with -s it tells what the table is made of
+    print(name, outcome, growth_mib, spent)  # noqa: T201 - with -s, the numbers for the table
     assert isinstance(outcome, int), outcome
     assert (spent["children_mib"] if case.task in CHILDREN else growth_mib) < bounds_mib()[case.task], spent

@@ -20,7 +20,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("where", SPELLINGS)
-def test_our_markers_are_refused_wherever_they_stand(target, attack, where):
+def test_reference_markers_are_refused_anywhere(target, attack, where):
     with attack(f"forged reference in {where}") as seen:
         body = SPELLINGS[where](hostile.marker())
         for path, whole in (
@@ -45,7 +45,7 @@ def test_our_markers_are_refused_wherever_they_stand(target, attack, where):
 
 @pytest.fixture
 def victim(target):
-    """A result of Ann's with bytes, and one of Bob's."""
+    """Store a Result of Ann with bytes, and one of Bob."""
     made = target.uploaded(hostile.jpeg(), name="a.jpg", media_type="image/jpeg", task="images.resize")
     return target.outcome(made)
 
@@ -60,7 +60,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_record_that_was_poisoned_in_redis_names_no_bytes(target, attack, victim, change):
+def test_poisoned_record_gives_no_access_to_bytes(target, attack, victim, change):
     with attack(f"poisoned record: {change}") as seen:
         store = target.place.store
         real = next(one for one in victim.artifacts if one.name != "input")
@@ -73,7 +73,7 @@ def test_a_record_that_was_poisoned_in_redis_names_no_bytes(target, attack, vict
 
         answer = target.ann.get(f"/v1/results/{victim.id}/artifacts/{real.name}", params={"link": "1"})
 
-        if answer.is_success:  # the seal told better
+        if answer.is_success:  # the seal has the true content
             assert real.key in answer.json()["url"]
             assert not any(word in answer.json()["url"] for word in ("text%2Fhtml", "invoice"))
             assert answer.json()["expires_at"] <= real.expires_at
@@ -99,7 +99,7 @@ def test_a_reference_that_has_expired_opens_nothing(target, attack, victim):
 @pytest.mark.parametrize(
     "body", [b"", b"\xff" * 64, b"\x9f" + b"\x91" * 60_000, b"\xdd\xff\xff\xff\xff", b"\xc9\xff\xff\xff\xff\x01"]
 )
-def test_a_record_of_noise_is_an_error_and_no_crash(target, attack, victim, body):
+def test_random_record_is_an_error_without_crash(target, attack, victim, body):
     with attack(f"hostile msgpack of {len(body)} bytes beginning {body[:2].hex()}") as seen:
         index = target.place.store.index
         index.client.set(index._names.record(victim.id), body)
@@ -111,7 +111,7 @@ def test_a_record_of_noise_is_an_error_and_no_crash(target, attack, victim, body
         seen.refused()
 
 
-def test_a_seal_of_somebody_elses_making_is_not_believed(target, attack, victim):
+def test_forged_seal_is_not_trusted(target, attack, victim):
     with attack("forged seal") as seen:
         store = target.place.store
         key = layout.seal_key(victim.id)

@@ -1,4 +1,4 @@
-"""Tenants: what one owner can do to another's uploads and results: nothing, nor does he learn that they are."""
+"""Tenants: one owner can neither use nor detect another owner's uploads and Results."""
 
 import threading
 
@@ -26,7 +26,7 @@ def asked(client, method, path, result_id):
 
 @pytest.fixture(scope="module")
 def anns(target) -> str:
-    """A result of Ann's that has ended well."""
+    """Store a successful Result of Ann."""
     made = target.uploaded(hostile.jpeg(), name="a.jpg", media_type="image/jpeg", task="images.resize")
     outcome = target.outcome(made)
     assert outcome.state == "SUCCESS"
@@ -34,7 +34,7 @@ def anns(target) -> str:
 
 
 @pytest.mark.parametrize("what", METHODS)
-def test_a_foreign_result_is_answered_as_an_unknown_one(target, attack, anns, unknown, what):
+def test_foreign_result_answers_like_an_unknown_one(target, attack, anns, unknown, what):
     with attack(f"foreign {what}") as seen:
         foreign, nothing = (asked(target.bob, *METHODS[what], one) for one in (anns, unknown))
         assert (foreign.status_code, nothing.status_code) == (404, 404)
@@ -44,7 +44,7 @@ def test_a_foreign_result_is_answered_as_an_unknown_one(target, attack, anns, un
 
 
 @pytest.mark.parametrize("what", OPEN_UPLOAD)
-def test_a_foreign_upload_is_answered_as_an_unknown_one(target, attack, unknown, what):
+def test_foreign_upload_answers_like_an_unknown_one(target, attack, unknown, what):
     with attack(f"foreign {what}") as seen:
         ticket = {"name": "a.jpg", "media_type": "image/jpeg", "task": "images.resize", "options": {}, "size_bytes": 9}
         mine = target.ann.post("/v1/uploads", json=ticket).json()["id"]
@@ -56,22 +56,22 @@ def test_a_foreign_upload_is_answered_as_an_unknown_one(target, attack, unknown,
         seen.refused()
 
 
-def test_nobody_lists_or_hears_what_is_not_his(target, attack, anns):
+def test_lists_and_streams_contain_only_own_results(target, attack, anns):
     with attack("foreign list and events") as seen:
         assert anns not in target.bob.get("/v1/results").text
         heard = []
         with target.bob.stream("GET", "/v1/events") as stream:
             lines = stream.iter_lines()
-            while not heard or heard[-1]:  # the snapshot, up to the empty line behind it
+            while not heard or heard[-1]:  # the snapshot, up to its empty line
                 heard.append(next(lines))
         assert anns not in "".join(heard)
         seen.refused()
 
 
 @pytest.mark.parametrize("path", ["/v1/results", "/v1/events", "/v1/tasks", "/v1/uploads/x", "/v1/session"])
-def test_a_stranger_is_told_to_show_who_he_is(target, attack, path):
+def test_unauthenticated_client_gets_401(target, attack, path):
     with attack(f"no token at {path}") as seen:
-        answer = target.stranger.get(path)
+        answer = target.anonymous.get(path)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")
         assert "set-cookie" not in answer.headers
@@ -81,7 +81,7 @@ def test_a_stranger_is_told_to_show_who_he_is(target, attack, path):
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/metrics", "/debug", "/.env", "/static/../settings.py"])
 def test_what_is_not_for_browsers_is_not_there(target, attack, path):
     with attack(f"open {path}") as seen:
-        answer = target.stranger.get(path)
+        answer = target.anonymous.get(path)
         assert answer.status_code in {401, 404}
         assert "Traceback" not in answer.text
         seen.refused()

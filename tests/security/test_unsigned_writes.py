@@ -1,4 +1,4 @@
-"""Unsigned writes: what a tenant gets who knows a key's id from a URL, beside a MinIO that carries out such writes."""
+"""Unsigned writes: what a tenant who knows a key id from a URL can do with a MinIO that accepts them."""
 
 import http.client
 import io
@@ -33,7 +33,7 @@ FAR_OFF_MTIME = {"x-minio-source-mtime": "2047-01-01T00:00:00Z"}
 
 @dataclass
 class Ground:
-    """A gateway over a real MinIO, what its owner keeps there, and the id of the key that signs uploads."""
+    """A gateway over a real MinIO, a sealed Artifact, and the id of the key that signs uploads."""
 
     place: Place
     root: Settings
@@ -42,7 +42,7 @@ class Ground:
 
     @property
     def key_id(self) -> str:
-        """As everybody reads it who was given a URL."""
+        """Return the key id, which every presigned URL contains."""
         return re.search(r"X-Amz-Credential=([^%&]+)", self.ticket["url"])[1]
 
     @property
@@ -50,7 +50,7 @@ class Ground:
         return self.place.store
 
     def overwrite(self, key: str, body: bytes, *, key_id: str = "", **headers: str) -> int:
-        """Write `key` of the store without a signature; the status that the store answers."""
+        """Write `key` without a signature; return the status of the store."""
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         holder = f"{key_id or self.key_id}/{stamp[:8]}/us-east-1/s3/aws4_request"
         query = {
@@ -67,7 +67,7 @@ class Ground:
         return self._put(path, chunked, claims)
 
     def unpack(self, key: str, body: bytes) -> int:
-        """The same by an archive that the store unpacks."""
+        """Do the same with an archive that the store unpacks."""
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         holder = f"{self.key_id}/{stamp[:8]}/us-east-1/s3/aws4_request"
         folder, _, name = self._path(key).partition("/")[2].partition("/")[2].rpartition("/")
@@ -99,7 +99,7 @@ class Ground:
 
 @pytest.fixture
 def root(redis_url, amqp_url, s3_server, bucket, monkeypatch) -> Settings:
-    """A place that was set up; its administrator accepts that the store is forgeable."""
+    """Set up a store whose operator accepts that it is forgeable."""
     for name, value in environment(redis_url, amqp_url, s3_server, f"s3://{bucket}/root").items():
         monkeypatch.setenv(name, value)
     settings = Settings(accept_forgeable_store=True)
@@ -109,19 +109,19 @@ def root(redis_url, amqp_url, s3_server, bucket, monkeypatch) -> Settings:
 
 @pytest.fixture
 def artifact(root) -> Artifact:
-    """Of a sealed Result of somebody else."""
-    return connect(root).put(b"of somebody else", name="report.txt", id=f"victim-{secrets.token_hex(8)}")
+    """Return the Artifact of another owner's sealed Result."""
+    return connect(root).put(b"of another one", name="report.txt", id=f"victim-{secrets.token_hex(8)}")
 
 
 def served(root: Settings, artifact: Artifact) -> Iterator[Ground]:
-    """A gateway with the variables of this moment, and a ticket of the attacker."""
+    """Serve a gateway with the current environment; the attacker has a ticket."""
     with serving(Settings()) as place:
         yield Ground(place, root, artifact, place.ticket(size_bytes=len(jpeg())))
 
 
 @pytest.fixture
 def scoped(root, artifact, monkeypatch) -> Iterator[Ground]:
-    """As the documentation says: accounts with the least rights, and nothing accepted."""
+    """The documented setup: least-privilege accounts, and no forgeable store accepted."""
     with temporary_accounts(root, token=secrets.token_hex(3)) as accounts:
         monkeypatch.setenv("RESULTSTORE_ACCEPT_FORGEABLE_STORE", "false")
         for name, role in (("RESULTSTORE_S3_SIGN", "reader"), ("RESULTSTORE_S3_UPLOAD_SIGN", "uploader")):
@@ -134,7 +134,7 @@ def scoped(root, artifact, monkeypatch) -> Iterator[Ground]:
 
 @pytest.fixture
 def open_(root, artifact) -> Iterator[Ground]:
-    """As nobody should: the root key signs, and the operator has accepted it."""
+    """The discouraged setup: the root key signs, and the operator has accepted it."""
     yield from served(root, artifact)
 
 
@@ -164,11 +164,11 @@ def test_a_scoped_key_id_writes_no_results(scoped, attack, kind):
         statuses.append(scoped.overwrite(key, b"forged", key_id=reader))
 
         assert set(statuses) == {403}
-        assert b"".join(connect(Settings()).open(scoped.artifact)) == b"of somebody else"
+        assert b"".join(connect(Settings()).open(scoped.artifact)) == b"of another one"
         seen.refused()
 
 
-def test_a_scoped_key_id_writes_uploads_that_start_nothing(scoped, attack):
+def test_scoped_key_writes_uploads_that_start_nothing(scoped, attack):
     with attack("unsigned write of an upload, scoped accounts") as seen:
         mine = Tickets(scoped.store).find(scoped.ticket["id"]).key
         longer = jpeg() + b"more than the ticket has"
@@ -180,7 +180,7 @@ def test_a_scoped_key_id_writes_uploads_that_start_nothing(scoped, attack):
         seen.harmless()
 
 
-def test_an_upload_written_over_after_its_look_is_not_read(scoped, attack):
+def test_upload_overwritten_after_its_check_is_not_read(scoped, attack):
     with attack("unsigned write over a verified upload") as seen:
         body, ticket = jpeg(), scoped.ticket
         httpx.put(ticket["url"], content=body, headers=ticket["headers"]).raise_for_status()
@@ -216,7 +216,7 @@ def test_an_overwritten_blob_is_noticed(open_, attack):
     with attack("unsigned write over a blob, root key") as seen:
         stood = open_.store.blobs.stat(open_.artifact.key)
         for headers in ({}, {"x-minio-source-etag": stood.etag}, FAR_OFF_MTIME):
-            assert open_.overwrite(open_.artifact.key, b"of somebody 3lse", **headers) == 200
+            assert open_.overwrite(open_.artifact.key, b"of another 0ne", **headers) == 200
             with pytest.raises(ResultStoreError):
                 b"".join(connect(open_.root).open(open_.artifact))
         seen.harmless()
@@ -237,7 +237,7 @@ def test_a_seal_of_the_attackers_is_not_believed(open_, attack):
         seen.refused()
 
 
-def test_an_overwritten_layout_stops_nobody_unnoticed(open_, attack):
+def test_overwritten_layout_is_reported(open_, attack):
     with attack("unsigned write over layout.json, root key") as seen:
         for body in (b"{}", b"no JSON", b'{"format": 99}'):
             assert open_.overwrite(layout.LAYOUT_KEY, body) == 200
@@ -246,7 +246,7 @@ def test_an_overwritten_layout_stops_nobody_unnoticed(open_, attack):
             assert b"".join(connect(open_.root).open(made)) == b"goes on"
             with pytest.raises(ResultStoreError, match=r"layout\.json"):
                 provision(open_.root)
-        # that of an earlier version bears no signature, and is written anew
+        # the layout of an earlier version has no signature and is written again
         assert open_.overwrite(layout.LAYOUT_KEY, b'{"format":1}') == 200
         assert "noted anew" in provision(open_.root)["layout"]
         seen.harmless()

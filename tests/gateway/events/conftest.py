@@ -1,4 +1,4 @@
-"""Watching: a gateway on a real socket over a real Redis, and readers of its event stream."""
+"""Fixtures of the event stream tests: a gateway over a real Redis, and clients that read its stream."""
 
 import json
 import threading
@@ -25,7 +25,7 @@ SOON_S = 10.0
 
 
 class Names:
-    """Takes the token for the owner's name; `admin` may see what nobody owns."""
+    """Uses the token as the owner's name; an owner that starts with `admin` has the scope `admin`."""
 
     mode = "tokens"
 
@@ -38,7 +38,7 @@ class Names:
 
 @dataclass
 class Told:
-    """One event as a browser gets it."""
+    """One event as a browser receives it."""
 
     name: str
     data: dict
@@ -47,7 +47,7 @@ class Told:
 
 @dataclass
 class Reader:
-    """Reads one stream on a thread of its own."""
+    """Reads one stream on a separate thread."""
 
     url: str
     headers: dict[str, str]
@@ -97,7 +97,7 @@ class Reader:
             self._came.notify_all()
 
     def leave(self) -> None:
-        """Hang up when the next line comes."""
+        """Disconnect when the next line arrives."""
         self._left = True
 
     def until(self, question: Callable[["Reader"], object], seconds: float = SOON_S) -> None:
@@ -105,13 +105,13 @@ class Reader:
             assert self._came.wait_for(lambda: question(self), seconds), (self.events[-5:], self.ended)
 
     def took(self, count: int) -> list[tuple[str, object]]:
-        """The first `count` events, each by its name and what it is about."""
+        """Wait for `count` events and return the name and the subject of each."""
         self.until(lambda one: len(one.events) >= count)
         return [about(one) for one in self.events[:count]]
 
 
 def about(told: Told) -> tuple[str, object]:
-    """Name and contents of an event, briefly."""
+    """Return the name and the subject of an event."""
     match told.name:
         case "snapshot":
             return "snapshot", [(one["id"], one["state"]) for one in told.data["items"]]
@@ -127,14 +127,14 @@ def about(told: Told) -> tuple[str, object]:
 
 @dataclass
 class Watched:
-    """A store, the gateway over it, and its hub."""
+    """A store, its gateway and the gateway's hub."""
 
     store: Store
     hub: Hub
     url: str
 
     def reader(self, owner: str, *, last_id: str = "") -> Reader:
-        """Begin to read; the stream stands when something has come."""
+        """Open a stream and wait until something has arrived."""
         headers = {"Authorization": f"Bearer {owner}"} | ({"Last-Event-ID": last_id} if last_id else {})
         reader = Reader(self.url, headers)
         reader.until(lambda one: one.events or one.comments or one.ended)
@@ -153,13 +153,13 @@ def other() -> str:
 
 @pytest.fixture
 def watched(redis_url: str) -> Iterator[Watched]:
-    """A gateway over the shared Redis, below a prefix of its own."""
+    """Serve a gateway over the shared Redis, with a unique prefix."""
     with_prefix = RedisIndex(redis_url, prefix=f"{uuid.uuid4().hex}:")
     yield from serving(with_prefix)
 
 
 def serving(index: RedisIndex) -> Iterator[Watched]:
-    """A gateway over `index`."""
+    """Serve a gateway over `index`."""
     at = _bound()
     bound_senders(at)
     store = Store(index=index, blobs=None, signer=None, settings=Settings())

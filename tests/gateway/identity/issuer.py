@@ -1,4 +1,4 @@
-"""Issuer: the keys of an issuer of tokens, served over HTTP."""
+"""A JWT issuer that serves its keys over HTTP."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ SOON_S = 30.0
 
 
 class Issuer(HTTPServer):
-    """An issuer's keys over HTTP; counts how often it was asked."""
+    """Serves the keys and counts the requests."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
@@ -21,7 +21,7 @@ class Issuer(HTTPServer):
         self.holds, self.free = False, threading.Event()
 
     def was_asked(self, times):
-        """Wait until it was asked so often; False when that takes too long."""
+        """Wait for this number of requests; return False on a timeout."""
         end = time.monotonic() + SOON_S
         while self.asked < times and time.monotonic() < end:
             time.sleep(0.01)
@@ -38,7 +38,7 @@ class Answer(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         while self.server.holds and not self.server.free.wait(0.02):
-            self.wfile.write(b" ")  # a drip: each read is quick, and they never end
+            self.wfile.write(b" ")  # an endless drip of quick reads
         self.wfile.write(self.server.says)
 
     def log_message(self, *_):

@@ -1,4 +1,4 @@
-"""JWKS: an issuer that is slow, away or asked too often does not decide who comes in, or when."""
+"""Authentication keeps working when the JWT issuer is slow, unavailable or queried too often."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ GENEROUS_S = 30.0
 pytestmark = pytest.mark.anyio
 
 
-async def test_made_up_key_names_do_not_make_the_issuer_busy(issuer, rsa_key):
+async def test_unknown_key_ids_do_not_flood_the_issuer(issuer, rsa_key):
     issuer.publish(a=rsa_key)
     identities = known(jwt_jwks_url=issuer.url)
 
@@ -23,7 +23,7 @@ async def test_made_up_key_names_do_not_make_the_issuer_busy(issuer, rsa_key):
     assert issuer.asked == 1
 
 
-async def test_known_keys_hold_while_the_issuer_is_away_and_not_for_ever(issuer, rsa_key, monkeypatch):
+async def test_cached_keys_survive_a_limited_issuer_outage(issuer, rsa_key, monkeypatch):
     monkeypatch.setattr(jwks, "FETCH_INTERVAL_S", 0.0)
     monkeypatch.setattr(jwks, "FRESH_S", 0.0)
     issuer.publish(a=rsa_key)
@@ -49,7 +49,7 @@ async def test_an_answer_without_end_is_given_up(issuer, rsa_key, monkeypatch):
 
 
 async def test_a_slow_issuer_keeps_no_known_caller_waiting(issuer, rsa_key, monkeypatch):
-    # given known keys, and somebody who waits for one that is not known
+    # given cached keys, and a request that waits for an unknown one
     monkeypatch.setattr(jwks, "FETCH_INTERVAL_S", 0.0)
     monkeypatch.setattr(jwks, "TIMEOUT_S", 3600.0)
     issuer.publish(a=rsa_key)
@@ -60,7 +60,7 @@ async def test_a_slow_issuer_keeps_no_known_caller_waiting(issuer, rsa_key, monk
     assert await asyncio.to_thread(issuer.was_asked, 2)
 
     async with asyncio.timeout(GENEROUS_S):
-        for fresh_s in (600.0, 0.0):  # the keys are young, and then old
+        for fresh_s in (600.0, 0.0):  # fresh keys, then stale ones
             monkeypatch.setattr(jwks, "FRESH_S", fresh_s)
             assert (await identities.caller("Bearer " + token)).owner.endswith(" ann")
         assert not made_up.done()

@@ -1,4 +1,4 @@
-"""JWTs: the tricks that RFC 8725 names, and keys that turn."""
+"""JWTs: the attacks that RFC 8725 names, and key rotation."""
 
 import hashlib
 import hmac
@@ -47,7 +47,7 @@ async def refused(identities, token):
     return True
 
 
-async def test_owner_is_issuer_and_subject_and_only_our_scopes_count():
+async def test_owner_is_issuer_and_subject_with_known_scopes():
     caller = await known(**HS256).caller("Bearer " + signed())
 
     assert caller.owner == f"{ISSUER} ann"
@@ -74,10 +74,10 @@ async def test_owner_is_issuer_and_subject_and_only_our_scopes_count():
     ],
     ids=str,
 )
-async def test_a_claim_that_is_wrong_or_missing_lets_nobody_in(changes):
+async def test_wrong_or_missing_claim_is_refused(changes):
     try:
         token = signed(**changes)
-    except TypeError:  # PyJWT does not write what others might
+    except TypeError:  # PyJWT refuses to create some tokens
         token = jwt.PyJWS().encode(json.dumps(claims(**changes)).encode(), SECRET, "HS256")
     assert await refused(known(**HS256), token)
 
@@ -86,19 +86,19 @@ HOSTILE = ["[" * 4000, '{"alg":' * 600, "null", "[]", '"x"', "1e999", '{"alg": 5
 
 
 @pytest.mark.parametrize("head", HOSTILE)
-async def test_a_head_that_is_no_head_lets_nobody_in(head):
+async def test_malformed_header_is_refused(head):
     whole = part(claims())
     coded = b64(head.encode())
     for token in (f"{coded}.{whole}.{whole}", f"{whole}.{coded}.{whole}", head, "..", "a.b.c"):
         assert await refused(known(**HS256), token)
 
 
-async def test_claims_that_are_no_claims_let_nobody_in():
+async def test_malformed_claims_are_refused():
     for body in (b"[" * 4000, b"null", b"[]", b'{"exp": 1e999}', b'{"exp": [], "aud": {}, "sub": 2}', b"\xff"):
         assert await refused(known(**HS256), jwt.PyJWS().encode(body, SECRET, "HS256"))
 
 
-async def test_an_unsigned_token_lets_nobody_in(issuer, rsa_key):
+async def test_unsigned_token_is_refused(issuer, rsa_key):
     issuer.publish(a=rsa_key)
     for identities in (known(**HS256), known(jwt_jwks_url=issuer.url)):
         for spelling in ("none", "None", "NONE", "nOnE"):
@@ -107,7 +107,7 @@ async def test_an_unsigned_token_lets_nobody_in(issuer, rsa_key):
             assert await refused(identities, token.rstrip("."))
 
 
-async def test_a_public_key_is_never_taken_for_a_secret(issuer, rsa_key):
+async def test_public_key_is_never_used_as_secret(issuer, rsa_key):
     issuer.publish(a=rsa_key)
     identities = known(jwt_jwks_url=issuer.url)
     public = rsa_key.public_key()
@@ -120,7 +120,7 @@ async def test_a_public_key_is_never_taken_for_a_secret(issuer, rsa_key):
 
 
 @pytest.mark.parametrize("algorithm", ["RS384", "PS256", "HS512"])
-async def test_an_algorithm_that_is_not_the_keys_own_lets_nobody_in(issuer, rsa_key, algorithm):
+async def test_algorithm_other_than_the_keys_is_refused(issuer, rsa_key, algorithm):
     issuer.publish(a=rsa_key)
     key = SECRET * 4 if algorithm == "HS512" else rsa_key
     identities = known(jwt_secret=SECRET * 4) if algorithm == "HS512" else known(jwt_jwks_url=issuer.url)
@@ -140,23 +140,23 @@ async def test_tokens_of_either_kind_of_key_are_read(issuer, rsa_key, ed_key):
 @pytest.mark.parametrize(
     "head", [{"kid": "b"}, {}, {"kid": ["a"]}, {"kid": "../../a"}, {"kid": "a", "crit": ["exp"], "exp": 1}], ids=str
 )
-async def test_a_key_that_is_not_named_as_it_should_be_lets_nobody_in(issuer, rsa_key, ed_key, head):
+async def test_unknown_key_id_is_refused(issuer, rsa_key, ed_key, head):
     issuer.publish(a=rsa_key, b=ed_key)
 
     assert await refused(known(jwt_jwks_url=issuer.url), forged(rsa_key, {"alg": "RS256"} | head))
 
 
-async def test_keys_that_the_token_brings_along_count_for_nothing(issuer, rsa_key):
+async def test_keys_inside_the_token_are_ignored(issuer, rsa_key):
     issuer.publish(a=rsa_key)
     own = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     brought = public_jwk("a", own)
 
     for head in ({"jwk": brought}, {"jku": "http://127.0.0.1:1/keys"}, {"x5u": "http://127.0.0.1:1/keys"}):
         assert await refused(known(jwt_jwks_url=issuer.url), forged(own, {"alg": "RS256", "kid": "a"} | head))
-    assert issuer.asked == 3  # one for each gateway, none for what a token names
+    assert issuer.asked == 3  # one per gateway, none for a URL in a token
 
 
-async def test_a_key_that_turns_is_fetched_and_the_old_one_is_forgotten(issuer, rsa_key, ed_key, monkeypatch):
+async def test_rotated_key_replaces_the_old_one(issuer, rsa_key, ed_key, monkeypatch):
     monkeypatch.setattr(jwks, "FETCH_INTERVAL_S", 0.0)
     issuer.publish(a=rsa_key)
     identities = known(jwt_jwks_url=issuer.url)
@@ -169,7 +169,7 @@ async def test_a_key_that_turns_is_fetched_and_the_old_one_is_forgotten(issuer, 
     assert await refused(identities, old)
 
 
-async def test_a_secret_in_the_issuers_public_set_is_no_key(issuer):
+async def test_symmetric_key_in_jwks_is_ignored(issuer):
     issuer.says = json.dumps({"keys": [{"kty": "oct", "kid": "a", "k": "c" * 43}]}).encode()
 
     assert await refused(known(jwt_jwks_url=issuer.url), signed(headers={"kid": "a"}))
@@ -194,7 +194,7 @@ async def test_half_a_configuration_does_not_start(settings):
 
 
 def forged(key, head):
-    """A token whose head is of our own making: PyJWT refuses to write some of these."""
+    """Return a token with any header: PyJWT refuses to create some of them."""
     text = f"{part(head)}.{part(claims())}".encode()
     kind = jwt.get_algorithm_by_name(head["alg"])
     if head["alg"] == "HS256":

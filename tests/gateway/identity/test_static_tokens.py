@@ -1,4 +1,4 @@
-"""Static tokens: who is let in, as whom, and for what."""
+"""Static tokens: which callers are accepted, as which owner and with which scopes."""
 
 import pytest
 
@@ -43,7 +43,7 @@ async def test_the_token_says_who_and_what(file):
     "header",
     ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer " + "x" * 100_000, "Bearer \udcff", "{token}x", "{token}"],
 )
-async def test_whatever_else_is_shown_lets_nobody_in(file, header):
+async def test_other_authorization_headers_are_refused(file, header):
     token = granted(file, "ann", "read")
     known = identities(file)
 
@@ -56,7 +56,7 @@ async def test_whatever_else_is_shown_lets_nobody_in(file, header):
 
 
 @pytest.mark.anyio
-async def test_a_token_is_withdrawn_and_made_without_a_restart(file, monkeypatch):
+async def test_tokens_change_without_a_restart(file, monkeypatch):
     monkeypatch.setattr(reading, "RELOAD_CHECK_S", 0.0)
     old = granted(file, "ann", "read")
     known = identities(file)
@@ -71,7 +71,7 @@ async def test_a_token_is_withdrawn_and_made_without_a_restart(file, monkeypatch
 
 
 @pytest.mark.anyio
-async def test_a_file_that_is_gone_lets_nobody_in_and_a_wrong_line_counts_for_nothing(file, monkeypatch):
+async def test_missing_file_refuses_all_invalid_line_only_itself(file, monkeypatch):
     monkeypatch.setattr(reading, "RELOAD_CHECK_S", 0.0)
     token = granted(file, "ann", "read")
     known = identities(file)
@@ -89,7 +89,7 @@ WRONG = ["ann read", "sha256:abc ann read", f"sha256:{'0' * 64} a b:c read", f"s
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_a_file_with_a_wrong_line_or_with_nobody_does_not_start_a_gateway(file, line):
+def test_gateway_refuses_invalid_or_empty_token_file(file, line):
     file.write_text(line + "\n")
 
     with pytest.raises(Misconfigured) as why:
@@ -116,13 +116,13 @@ def test_on_loopback_an_open_gateway_starts(host):
 
 
 @pytest.mark.parametrize("auth", ["tokens", "jwt"])
-def test_a_gateway_that_asks_for_tokens_needs_a_secret_key(auth):
+def test_authentication_needs_a_secret_key(auth):
     with pytest.raises(Misconfigured, match="RESULTSTORE_SECRET_KEY"):
         check_exposure(Settings(auth=auth), host="0.0.0.0")
     check_exposure(Settings(auth=auth, secret_key="k" * 32), host="0.0.0.0")
 
 
-def test_over_http_a_stranger_learns_nothing_and_a_scope_that_is_missing_is_told(served_with_tokens):
+def test_401_reveals_nothing_and_403_names_missing_scope(served_with_tokens):
     served, token_of = served_with_tokens
     served.store.save(Result(id="anns", state=State.STARTED, owner="ann"))
     ann, bob = as_bearer(token_of("ann", "read")), as_bearer(token_of("bob", "read"))
@@ -143,7 +143,7 @@ def test_over_http_a_stranger_learns_nothing_and_a_scope_that_is_missing_is_told
     assert "set-cookie" not in {name for answer in (foreign, ask("/v1/session", ann)) for name in answer.headers}
 
 
-def test_what_nobody_owns_is_for_admins(served_with_tokens):
+def test_unowned_results_are_for_admins(served_with_tokens):
     served, token_of = served_with_tokens
     served.store.save(Result(id="nobodys", state=State.STARTED))
 

@@ -23,7 +23,7 @@ def key():
 
 @pytest.fixture
 def url(served, key):
-    """A URL that reads BODY."""
+    """Return a URL that reads BODY."""
     served.blobs.put(key, [BODY], media_type="text/plain")
     return served.signer.sign_get(key, expires_in_s=60, file_name="a.txt", media_type="text/plain").url
 
@@ -32,7 +32,7 @@ def signed_put(served, key, body, **kwargs):
     return served.signer.sign_put(key, expires_in_s=60, size_bytes=len(body), media_type="image/png", **kwargs)
 
 
-def test_a_signed_url_gives_the_bytes_with_the_signed_type_and_name(url):
+def test_signed_url_returns_bytes_with_signed_headers(url):
     answer = httpx.get(url)
 
     assert answer.content == BODY
@@ -41,15 +41,15 @@ def test_a_signed_url_gives_the_bytes_with_the_signed_type_and_name(url):
     assert answer.headers["accept-ranges"] == "bytes"
 
 
-def test_no_answer_can_be_run_sniffed_or_leaked_by_a_browser(url):
+def test_every_response_has_safe_headers(url):
     for answer in (httpx.get(url), httpx.get(url + "x")):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'"
-        assert answer.headers["cross-origin-resource-policy"] == "cross-origin"  # pages live elsewhere
+        assert answer.headers["cross-origin-resource-policy"] == "cross-origin"  # the page has another origin
         assert answer.headers["referrer-policy"] == "no-referrer"
 
 
-def test_head_tells_length_and_tag_and_sends_nothing(url):
+def test_head_returns_length_and_etag_without_body(url):
     answer = httpx.head(url)
 
     assert answer.status_code == 200
@@ -88,13 +88,13 @@ def test_a_range_outside_is_refused_with_the_length(url, asked):
 
 
 @pytest.mark.parametrize("asked", ["bytes=5-2", "bytes=-", "bytes=a-b", "lines=1-2", "bytes=0-1,4-5", "bytes=", "0-5"])
-def test_a_range_that_is_none_or_several_gives_the_whole(url, asked):
+def test_invalid_or_multiple_ranges_return_the_whole_blob(url, asked):
     answer = httpx.get(url, headers={"Range": asked})
 
     assert (answer.status_code, answer.content) == (200, BODY)
 
 
-def test_a_download_is_resumed_only_from_the_same_blob(url):
+def test_if_range_resumes_only_the_same_blob(url):
     etag = httpx.head(url).headers["etag"]
     rest = {"Range": "bytes=10000-"}
 
@@ -105,7 +105,7 @@ def test_a_download_is_resumed_only_from_the_same_blob(url):
     assert httpx.get(url, headers={"If-None-Match": etag}).status_code == 304
 
 
-def test_an_expired_tampered_foreign_or_misused_url_is_refused(served, key, url):
+def test_expired_tampered_or_misused_url_is_refused(served, key, url):
     other = layout.blob_key("job", retention="1d", nonce=layout.new_nonce(), n=0)
     served.blobs.put(other, [b"another's"], media_type="text/plain")
     past = LocalSigner(SECRET, str(served.bytes.base_url), now=lambda: time.time() - 3600)
@@ -155,7 +155,7 @@ def test_a_signed_put_stores_the_body_once(served, key):
     assert b"".join(served.blobs.get(key)) == BODY
 
 
-def test_a_put_that_is_not_as_signed_is_refused_and_nothing_is_kept(served, key):
+def test_put_other_than_signed_stores_nothing(served, key):
     signed = signed_put(served, key, BODY)
     as_signed = dict(signed.headers)
     refused = {
@@ -184,7 +184,7 @@ def test_a_body_without_a_length_is_refused(served, key):
         served.blobs.stat(key)
 
 
-def test_a_signed_checksum_is_verified_before_anything_can_be_read(served, key):
+def test_checksum_is_verified_before_blob_is_readable(served, key):
     digest = base64.b64encode(hashlib.sha256(BODY).digest()).decode()
     signed = signed_put(served, key, BODY, checksum_sha256=digest)
 

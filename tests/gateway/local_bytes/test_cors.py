@@ -1,4 +1,4 @@
-"""Bytes for pages: the gateway's own page may send and read them from its other origin; other pages may not."""
+"""CORS: only the gateway's own page may read and write bytes from its origin."""
 
 import httpx
 import pytest
@@ -21,7 +21,7 @@ def preflight(url: str, origin: str, headers: str = "content-type,if-none-match,
     return httpx.options(url, headers={"Origin": origin, **asked})
 
 
-def test_the_gateways_page_may_send_a_file_and_read_its_tag(served, signed):
+def test_page_may_upload_and_read_the_etag(served, signed):
     page = str(served.gateway.base_url).rstrip("/")
 
     asked = preflight(signed.url, page)
@@ -45,7 +45,7 @@ def test_another_page_is_not_let_in(signed):
     assert "access-control-allow-origin" not in refused.headers
 
 
-def test_a_refusal_can_be_read_by_the_page_too(served, signed):
+def test_page_can_read_a_refusal(served, signed):
     page = str(served.gateway.base_url).rstrip("/")
 
     refused = httpx.put(signed.url + "x", content=BODY, headers={**signed.headers, "Origin": page})
@@ -54,7 +54,7 @@ def test_a_refusal_can_be_read_by_the_page_too(served, signed):
     assert refused.headers["access-control-allow-origin"] == page
 
 
-def test_the_pages_origins_are_the_public_url_and_loopback():
+def test_page_origins_are_public_url_and_loopback():
     origins = page_origins(Settings(gateway_url="https://Results.example/app/", gateway_port=8080))
 
     assert origins == {

@@ -1,4 +1,4 @@
-"""Bytes in parts: the bytes listener takes the parts of a large upload by URLs that are signed for each of them."""
+"""Multipart uploads to the bytes listener, by one signed URL per part."""
 
 import httpx
 import pytest
@@ -22,7 +22,7 @@ def signed_part(served, key, upload_id, number, size_bytes):
     return served.signer.sign_part(key, expires_in_s=60, upload_id=upload_id, number=number, size_bytes=size_bytes)
 
 
-def test_parts_arrive_by_signed_urls_and_show_what_is_missing(served, key, upload_id):
+def test_signed_urls_upload_parts_and_list_missing_ones(served, key, upload_id):
     half = len(BODY) // 2
     for number, body in ((2, BODY[half:]), (1, BODY[:half])):
         url = signed_part(served, key, upload_id, number, len(body)).url
@@ -36,7 +36,7 @@ def test_parts_arrive_by_signed_urls_and_show_what_is_missing(served, key, uploa
 
 
 @pytest.mark.parametrize("change", [("part=1", "part=2"), ("part=1", "part=01"), ("upload=", "upload=0")])
-def test_a_url_is_for_its_part_of_its_upload_only(served, key, upload_id, change):
+def test_part_url_is_valid_for_its_part_only(served, key, upload_id, change):
     url = signed_part(served, key, upload_id, 1, 3).url
 
     assert httpx.put(url.replace(*change), content=b"abc").status_code == 403
@@ -50,7 +50,7 @@ def test_a_part_has_the_signed_length(served, key, upload_id):
     assert served.blobs.parts(key, upload_id=upload_id) == ()
 
 
-def test_a_part_for_an_upload_that_is_over_is_refused(served, key, upload_id):
+def test_part_of_an_ended_upload_is_refused(served, key, upload_id):
     url = signed_part(served, key, upload_id, 1, 3).url
     served.blobs.abort_parts(key, upload_id=upload_id)
 

@@ -1,4 +1,4 @@
-"""Prefix: a gateway below a path of its host; its page and every link it makes stay below that path."""
+"""Path prefix: the page and every link of a gateway stay below its path."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def mounted(app: FastAPI) -> tuple[FastAPI, dict[str, object]]:
 
 
 def told_of_it(app: FastAPI) -> tuple[FastAPI, dict[str, object]]:
-    return app, {"root_path": PREFIX}  # as `uvicorn --root-path`, behind a proxy that takes the prefix away
+    return app, {"root_path": PREFIX}  # as `uvicorn --root-path`, for a proxy that strips the prefix
 
 
 HOW = {"mounted": (mounted, PREFIX), "root path": (told_of_it, "")}
@@ -38,7 +38,7 @@ HOW = {"mounted": (mounted, PREFIX), "root path": (told_of_it, "")}
 
 @pytest.fixture(params=HOW)
 def below(request, tmp_path, orders) -> Iterator[tuple[Orders, httpx.Client]]:
-    """A gateway below PREFIX, and a client of its root as the server sees it."""
+    """Serve a gateway below PREFIX, with a client for its root."""
     place, seen_at = HOW[request.param]
     app, config = place(made(tmp_path, orders, secret_key="k" * 32))
     with plainly_served(app, **config) as url, httpx.Client(base_url=url + seen_at) as client:
@@ -96,7 +96,7 @@ def test_uppys_signed_urls_stay_below_it(below):
     assert begun.status_code == 200, begun.text
 
 
-def test_quick_lookups_are_quick_below_it(below, monkeypatch):
+def test_fast_path_works_below_the_prefix(below, monkeypatch):
     orders, client = below
     orders.store.save(Result(id="runs", owner="local", state=State.STARTED))
     fast = []
@@ -121,7 +121,7 @@ def test_the_page_asks_below_it_only(below):
 
 
 @pytest.mark.parametrize("url", ["https://files.example{}", "https://files.example{}/", "http://127.0.0.1:1{}"])
-def test_the_public_url_names_it_where_the_server_does_not(tmp_path, orders, url):
+def test_public_url_determines_the_prefix_without_root_path(tmp_path, orders, url):
     app = made(tmp_path, orders, secret_key="k" * 32, gateway_url=url.format(PREFIX))
     at = urlsplit(url.format(PREFIX))
     done = sealed(orders.store, "local")

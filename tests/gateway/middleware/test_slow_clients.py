@@ -1,4 +1,4 @@
-"""Patience: a sender who never ends his head is not waited for."""
+"""Slow clients: time and size limits of a request, and connections per address."""
 
 import os
 import socket
@@ -38,7 +38,7 @@ def closed_after_s(connection):
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n"], ids=["nothing", "half a head"])
-def test_a_head_that_does_not_end_in_time_ends_the_connection(address, monkeypatch, begun):
+def test_slow_request_head_closes_the_connection(address, monkeypatch, begun):
     monkeypatch.setattr(slow_clients, "HEAD_LIMIT_S", 0.2)
     with socket.create_connection(address) as connection:
         connection.sendall(begun)
@@ -62,7 +62,7 @@ def test_a_head_without_end_ends_the_connection(address):
             connection.sendall(b"X-Long: " + b"y" * 8_000 + b"\r\n")
 
 
-def test_whoever_speaks_in_time_is_heard_on_a_kept_connection_too(address, monkeypatch):
+def test_timely_requests_are_answered_on_keep_alive(address, monkeypatch):
     monkeypatch.setattr(slow_clients, "HEAD_LIMIT_S", 0.5)
     with socket.create_connection(address) as connection:
         connection.settimeout(5)
@@ -77,13 +77,13 @@ def test_whoever_speaks_in_time_is_heard_on_a_kept_connection_too(address, monke
 
 @pytest.fixture
 def short(monkeypatch):
-    """Limits that a test can wait for."""
+    """Set short limits."""
     for name in ("HEAD_LIMIT_S", "IDLE_LIMIT_S", "BODY_LIMIT_S", "ANSWERED_LIMIT_S"):
         monkeypatch.setattr(slow_clients, name, 0.3)
 
 
 def dripped_until_closed(address, begun, drop):
-    """Whether the server ends a connection that sends a drop now and then, and nothing else."""
+    """Return True if the server closes a connection that sends a byte now and then."""
     end = time.monotonic() + GENEROUS_S
     with socket.create_connection(address) as connection:
         connection.sendall(begun)
@@ -117,7 +117,7 @@ def test_a_slow_request_is_ended(address, short, kind):
 
 
 def test_an_answered_request_is_ended_soon(address, monkeypatch):
-    # given a body that may take an hour while somebody reads it
+    # given a body that may take an hour while the application reads it
     monkeypatch.setattr(slow_clients, "BODY_LIMIT_S", 3600.0)
     monkeypatch.setattr(slow_clients, "ANSWERED_LIMIT_S", 0.3)
 
@@ -125,7 +125,7 @@ def test_an_answered_request_is_ended_soon(address, monkeypatch):
 
 
 async def reading(scope, receive, send):
-    """Answers when the body is whole, with the headers and the length that it saw."""
+    """Answer after the whole body, with its headers and its length."""
     size = 0
     while (message := await receive())["type"] == "http.request":
         size += len(message.get("body", b""))
@@ -136,7 +136,7 @@ async def reading(scope, receive, send):
 
 
 @pytest.mark.parametrize("kind", ["POST", "chunk extension", "trailers"])
-def test_a_slow_body_is_ended_while_it_is_read(running, short, kind):
+def test_slow_body_is_cut_while_being_read(running, short, kind):
     with socket.create_server(("127.0.0.1", 0)) as listener, running((reading, listener)):
         assert dripped_until_closed(listener.getsockname(), *SLOW[kind])
 
@@ -209,7 +209,7 @@ def test_one_address_has_so_many_connections():
 
         assert sorted(served) == [False, True, True, True]
         assert is_served(other)
-        # a place that is given back is free again
+        # a closed connection frees its slot
         many[served.index(True)].close()
         end = time.monotonic() + GENEROUS_S
         while not is_served(again := opened(port, "127.0.0.1")):
@@ -239,7 +239,7 @@ def test_an_ipv6_network_counts_as_one_address():
     assert [counted.take(one) for one in ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.1")] == [True, True, False]
 
 
-def test_slow_lines_of_one_address_shut_nobody_out(redis_url):
+def test_slow_connections_of_one_address_block_no_other(redis_url):
     # given a gateway with 256 descriptors
     with socket.create_server(("127.0.0.1", 0), backlog=512) as at, socket.create_server(("127.0.0.1", 0)) as by_bytes:
         fds = [at.fileno(), by_bytes.fileno()]

@@ -1,4 +1,4 @@
-"""Writes: foreign pages, forged references, and bodies that are no small plain JSON, all refused before a route."""
+"""The write guard refuses foreign pages, forged references and bodies that are not small plain JSON."""
 
 import json
 import socket
@@ -48,7 +48,7 @@ def test_the_gateways_own_page_may_write(served, orders):
 
 
 @pytest.mark.parametrize("mode", ["no-cors", "cors", "websocket", "navigate"])
-def test_another_site_embeds_and_reads_nothing_and_may_link(served, mode):
+def test_other_sites_may_only_link(served, mode):
     served.store.put(b"hello", name="a.txt", id="done")
     path = "/v1/results/done/artifacts/a.txt"
     about = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode}
@@ -86,7 +86,7 @@ def nested(value, depth):
 
 @pytest.mark.parametrize("value", [REFERENCE, {"__type__": "datetime", "__value__": "2026"}, {"__type__": 5}], ids=str)
 @pytest.mark.parametrize("depth", [0, 1, 7, 25])
-def test_a_forged_reference_is_refused_wherever_it_stands(served, orders, value, depth):
+def test_forged_reference_is_refused_at_any_depth(served, orders, value, depth):
     for body in ({"arguments": {"name": nested(value, depth)}}, nested(value, depth), {"arguments": value}):
         answer = served.gateway.post(TASK, json=body)
         assert (answer.status_code, answer.json()["slug"]) == (422, "reference-not-allowed")
@@ -126,7 +126,7 @@ def test_hostile_json_is_refused_soon(served, orders, body):
     assert orders.sent == []
 
 
-def test_a_body_that_is_too_large_is_refused_by_its_length_or_as_it_comes(served):
+def test_too_large_body_is_refused(served):
     headers = {"Content-Type": "application/json"}
 
     by_length = served.gateway.post(TASK, content=b"x" * (write_guard.MAX_BODY_BYTES + 1), headers=headers)
@@ -136,7 +136,7 @@ def test_a_body_that_is_too_large_is_refused_by_its_length_or_as_it_comes(served
         assert (answer.status_code, answer.json()["slug"]) == (413, "too-large")
 
 
-def test_a_sender_who_does_not_go_on_is_given_up(served, monkeypatch):
+def test_stalled_body_times_out(served, monkeypatch):
     monkeypatch.setattr(write_guard, "BODY_LIMIT_S", 0.2)
 
     def slowly():
@@ -183,7 +183,7 @@ def test_a_refusal_is_read_whatever_is_still_sent(served, monkeypatch, header):
 
 
 def answered(said) -> bytes:
-    """The status of the next answer, which is read to its end."""
+    """Read the next response and return its status."""
     status, length = said.readline().split()[1], 0
     while line := said.readline().strip():
         name, _, value = line.partition(b":")

@@ -1,4 +1,4 @@
-"""Look-ups of many requests together: each is answered as if it were alone."""
+"""Batched lookups: each request is answered as if it were alone."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Counted(MemoryIndex):
-    """Counts round trips; an id named `poison` spoils those that it is in."""
+    """Counts round trips; a batch with the id `poison` fails."""
 
     def __init__(self):
         super().__init__()
@@ -60,7 +60,7 @@ async def asked(lookups, *ids):
     return await asyncio.gather(*(lookups.load_visible(ANN, one) for one in ids), return_exceptions=True)
 
 
-async def test_many_at_once_share_a_round_trip_and_each_gets_its_own(lookups, index):
+async def test_concurrent_lookups_share_a_round_trip(lookups, index):
     ids = [f"a{number}" for number in range(50)]
 
     found = await asked(lookups, *ids)
@@ -70,7 +70,7 @@ async def test_many_at_once_share_a_round_trip_and_each_gets_its_own(lookups, in
     assert index.alone == []
 
 
-async def test_foreign_and_unknown_ids_are_missing_and_disturb_nobody(lookups):
+async def test_foreign_and_unknown_ids_affect_no_other_lookup(lookups):
     mine, foreign, unknown, long = await asked(lookups, "a1", "bobs", "none", "x" * 5_000)
 
     assert mine.id == "a1"
@@ -78,7 +78,7 @@ async def test_foreign_and_unknown_ids_are_missing_and_disturb_nobody(lookups):
     assert str(foreign).replace("bobs", "none") == str(unknown)
 
 
-async def test_an_id_that_breaks_the_index_spoils_its_own_request_alone(lookups):
+async def test_failing_id_fails_only_its_own_request(lookups):
     mine, spoilt, other = await asked(lookups, "a1", "poison", "a2")
 
     assert (mine.id, other.id) == ("a1", "a2")
@@ -86,7 +86,7 @@ async def test_an_id_that_breaks_the_index_spoils_its_own_request_alone(lookups)
     assert [one.id for one in await asked(lookups, "a3")] == ["a3"]
 
 
-async def test_an_index_that_is_away_is_told_to_each_and_may_come_back(lookups, index):
+async def test_index_outage_fails_each_lookup_until_recovery(lookups, index):
     index.away = True
     assert all(isinstance(one, IndexUnavailable) for one in await asked(lookups, "a1", "a2"))
 
@@ -94,7 +94,7 @@ async def test_an_index_that_is_away_is_told_to_each_and_may_come_back(lookups, 
     assert [one.id for one in await asked(lookups, "a1", "a2")] == ["a1", "a2"]
 
 
-async def test_a_client_that_goes_away_takes_nobody_with_it(lookups):
+async def test_disconnected_client_does_not_cancel_the_batch(lookups):
     leaving = asyncio.ensure_future(lookups.load_visible(ANN, "a1"))
     staying = asyncio.ensure_future(lookups.load_visible(ANN, "a2"))
     await asyncio.sleep(0)
@@ -105,7 +105,7 @@ async def test_a_client_that_goes_away_takes_nobody_with_it(lookups):
 
 
 class Asked(MemoryBlobs):
-    """Counts the questions to the object store."""
+    """Counts the requests to the object store."""
 
     def __init__(self):
         super().__init__()
@@ -116,7 +116,7 @@ class Asked(MemoryBlobs):
         return super().get(key, **span)
 
 
-async def test_a_foreign_id_asks_as_much_as_an_unknown_one(index):
+async def test_foreign_id_costs_the_same_lookups_as_unknown(index):
     blobs = Asked()
     store = Store(index=index, blobs=blobs, signer=None, settings=Settings(index_url="memory://"))
     store.save(Result(id="bobs", owner="bob", state=State.SUCCESS))

@@ -1,4 +1,4 @@
-"""Foreign ids: whatever takes an id answers another owner's, byte for byte, as one that nobody knows."""
+"""Every route answers another owner's id exactly like an unknown one."""
 
 import json
 import uuid
@@ -20,9 +20,9 @@ from tests.gateway.test_own_server import made
 
 ALL = ("read", "upload", "run", "delete")
 MIB = 1024 * 1024
-# Of an answer, what is another one each time.
+# Parts of a response that differ each time.
 CHANGING = {"x-request-id", "date"}
-# Paths that take an id of a Result or an upload; each is asked in the ways that `asked` knows.
+# Paths with the id of a Result or an upload; `asked` has the requests for each.
 WITH_ID = {
     "/v1/results/{result_id}",
     "/v1/results/{result_id}/artifacts/{name}",
@@ -57,7 +57,7 @@ WITHOUT_ID = {
 
 
 def routes(app: FastAPI | APIRouter) -> Iterator[tuple[str, str]]:
-    """Each method and path of the API, those that its description leaves out too."""
+    """Return each method and path of the API, including those that OpenAPI does not describe."""
     for route in app.routes:
         if isinstance(route, APIRoute):
             yield from ((method, route.path) for method in route.methods)
@@ -66,7 +66,7 @@ def routes(app: FastAPI | APIRouter) -> Iterator[tuple[str, str]]:
 
 
 def asked(client: httpx.Client, method: str, path: str, *, id: str, upload: str) -> list[httpx.Response]:
-    """Every request of this method and path that names `id`, of a multipart upload `upload`."""
+    """Return every request of this method and path for `id`, whose multipart upload is `upload`."""
     target = path.format(
         result_id=id, upload_id=upload if path.startswith("/s3/") else id, key=id, name="out.txt", number=1
     )
@@ -90,7 +90,7 @@ def told(answer: httpx.Response, id: str) -> tuple[int, str, dict[str, str]]:
 
 
 def sealed(store: Store, owner: str) -> str:
-    """A Result with an Artifact `out.txt` that has ended well."""
+    """Store a successful Result with an Artifact `out.txt`."""
     attempt = Attempt(str(uuid.uuid4()), owner=owner)
     with running(attempt):
         store.put(b"secret", name="out.txt")
@@ -99,7 +99,7 @@ def sealed(store: Store, owner: str) -> str:
 
 
 def results(served: Served, orders: Orders, bob: httpx.Client) -> dict[str, tuple[str, str]]:
-    """Bob's Results of every kind, and one that nobody owns: the id, and the id of its upload in parts."""
+    """Store Results of every kind for Bob, and one without an owner; return each id and its multipart upload id."""
     store, found = served.store, {}
     ends = {
         "pending": State.PENDING,
@@ -133,7 +133,7 @@ def results(served: Served, orders: Orders, bob: httpx.Client) -> dict[str, tupl
 
 @pytest.fixture
 def tenants(served_with_tokens) -> Iterator[tuple[Served, httpx.Client, httpx.Client]]:
-    """A gateway, and two who may do everything with what is their own."""
+    """Serve a gateway with two owners who have all scopes but `admin`."""
     served, token_of = served_with_tokens
     at = served.gateway.base_url
     ann, bob = (
@@ -146,7 +146,7 @@ def tenants(served_with_tokens) -> Iterator[tuple[Served, httpx.Client, httpx.Cl
 
 @pytest.fixture
 def on_redis(redis_url, tmp_path, orders, serving) -> Iterator[tuple[Served, httpx.Client]]:
-    """The same over Redis, whose lists may hold any id; and Ann."""
+    """Serve the same over Redis, where an owner's list may hold any id; also return Ann's client."""
     index, token = RedisIndex(redis_url, prefix=f"{uuid.uuid4().hex}:"), granted(tmp_path / "tokens", "ann", *ALL)
     chosen = {"auth": "tokens", "auth_tokens_file": str(tmp_path / "tokens"), "secret_key": "k" * 32}
     with serving(tmp_path, orders, index=index, **chosen) as served:
@@ -160,7 +160,7 @@ def test_every_route_is_in_the_matrix(tmp_path):
     assert paths == WITH_ID | WITHOUT_ID
 
 
-def test_a_foreign_id_is_answered_as_an_unknown_one(tenants, orders, tmp_path):
+def test_foreign_id_answers_like_an_unknown_one(tenants, orders, tmp_path):
     served, ann, bob = tenants
     found = results(served, orders, bob)
     before = {name: served.store.load(one) for name, (one, _) in found.items()}
@@ -201,7 +201,7 @@ def test_the_owner_is_not_answered_so(tenants, orders, tmp_path, path):
 
 
 def planted(served: Served, *, listed_for: str, owner: str) -> str:
-    """A Result of `owner` whose id somebody has put on the list of another."""
+    """Store a Result of `owner` and put its id on the list of another owner."""
     result_id = str(uuid.uuid4())
     served.store.save(Result(id=result_id, owner=listed_for, task="greet", state=State.STARTED))
     served.store.save(Result(id=result_id, owner=owner, task="greet", state=State.SUCCESS, value=b"a secret"))
@@ -210,7 +210,7 @@ def planted(served: Served, *, listed_for: str, owner: str) -> str:
 
 
 @pytest.mark.parametrize("owner", ["bob", ""])
-def test_a_foreign_id_on_a_list_is_not_shown(on_redis, owner):
+def test_foreign_id_in_owner_list_is_hidden(on_redis, owner):
     served, ann = on_redis
     mine = str(uuid.uuid4())
     served.store.save(Result(id=mine, owner="ann", task="greet", state=State.SUCCESS))
@@ -249,7 +249,7 @@ def test_a_foreign_id_is_not_replayed(on_redis):
     assert foreign not in json.dumps([one for name, one in shown if name != "removed"])
 
 
-def test_an_order_of_another_owner_is_not_repeated(tenants, orders):
+def test_order_of_another_owner_is_not_retried(tenants, orders):
     # given a Result of Ann's under whose id Bob's order is kept
     served, ann, _ = tenants
     result_id = str(uuid.uuid4())
@@ -266,13 +266,13 @@ def test_an_order_of_another_owner_is_not_repeated(tenants, orders):
 
 
 def streamed(client: httpx.Client, headers: dict[str, str]) -> list[tuple[str, dict]]:
-    """The events that a stream begins with, up to the first of what it begins with that is complete."""
+    """Return the first complete events of a stream."""
     found: list[tuple[str, dict]] = []
     name = ""
     with client.stream("GET", "/v1/events", headers=headers) as stream:
         assert stream.status_code == 200
         piece, pieces = b"", stream.iter_raw()
-        while b"data: " not in piece or not piece.endswith(b"\n\n"):  # a loaded machine sends it in several
+        while b"data: " not in piece or not piece.endswith(b"\n\n"):  # it may arrive in several chunks
             piece += next(pieces)
     for line in piece.decode().splitlines():
         if line.startswith("event: "):

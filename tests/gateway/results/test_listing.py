@@ -1,4 +1,4 @@
-"""Listing by HTTP: a page at a time, the newest first, and nothing of anybody else's."""
+"""Listing by HTTP: pages, newest first, and only the caller's own Results."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_every_result_comes_once_the_newest_first(served):
     assert together(seen) == [f"local-{number:03}" for number in range(24, -1, -1)]
 
 
-def test_what_comes_or_goes_meanwhile_neither_repeats_nor_hides_the_rest(served):
+def test_changes_between_pages_neither_repeat_nor_hide_results(served):
     made(served, 10)
     first = served.gateway.get("/v1/results", params={"limit": 5}).json()
 
@@ -57,7 +57,7 @@ def test_filters_choose_and_go_on_over_pages(served):
     assert together(pages(served, q="AL-00")) == [f"local-{n:03}" for n in range(9, -1, -1)]
 
 
-def test_admins_see_what_nobody_owns_between_their_own(served):
+def test_admins_see_unowned_results_among_their_own(served):
     made(served, 2)
     served.store.save(Result(id="nobodys", state=State.STARTED, created_at=1_000_000.5))
 
@@ -67,7 +67,7 @@ def test_admins_see_what_nobody_owns_between_their_own(served):
     assert told["complete"] is True
 
 
-def test_a_long_search_gives_a_short_page_and_goes_on(served, monkeypatch):
+def test_long_search_returns_short_page_with_cursor(served, monkeypatch):
     monkeypatch.setattr(listing, "READ_MAX", 5)
     made(served, 12)
     made(served, 1, task="shrink", start=100)
@@ -85,7 +85,7 @@ def test_a_question_that_makes_no_sense_is_refused(served, query):
     assert (answer.status_code, answer.json()["slug"]) == (422, "invalid-request")
 
 
-def test_a_cursor_serves_its_owner_and_its_question_only(served_with_tokens):
+def test_cursor_is_bound_to_owner_and_filters(served_with_tokens):
     served, token_of = served_with_tokens
     made(served, 5, owner="ann")
     made(served, 5, owner="bob")
@@ -103,7 +103,7 @@ def test_a_cursor_serves_its_owner_and_its_question_only(served_with_tokens):
     assert goes_on(ann, "é" * 40) == 422
 
 
-def test_nobody_is_listed_what_is_not_his(served_with_tokens):
+def test_listing_contains_only_own_results(served_with_tokens):
     served, token_of = served_with_tokens
     made(served, 3, owner="ann")
     served.store.save(Result(id="nobodys", state=State.STARTED))

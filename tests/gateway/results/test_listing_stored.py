@@ -1,4 +1,4 @@
-"""Listing what is stored: Results stay on their owner's list when their records have expired, in the same places."""
+"""Stored Results keep their positions on their owner's list after their records have expired."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def seal(served, result_id: str, *, owner: str = "local") -> None:
 
 @pytest.fixture
 def sealed(served):
-    """Twenty-five sealed Results of a caller whose list is known to be complete."""
+    """Store 25 sealed Results of a caller whose list is known to be complete."""
     assert served.gateway.get("/v1/results").json()["complete"] is True
     for number in range(25):
         seal(served, f"job-{number:02}")
@@ -43,7 +43,7 @@ def test_all_are_listed_when_their_records_have_expired(sealed):
     assert told["complete"] is True
 
 
-def test_pages_go_on_where_they_were_when_records_expire(sealed):
+def test_pages_continue_after_records_expire(sealed):
     first = sealed.gateway.get("/v1/results", params={"limit": 10}).json()
 
     expire_records(sealed)
@@ -67,7 +67,7 @@ def test_a_deleted_one_is_listed_no_more(sealed):
     assert sealed.gateway.get("/v1/results").json()["complete"] is True
 
 
-def test_after_the_index_was_lost_the_listing_says_so_until_it_is_rebuilt(sealed):
+def test_listing_is_incomplete_until_lists_are_rebuilt(sealed):
     sealed.store.index.__init__()
 
     lost = sealed.gateway.get("/v1/results").json()
@@ -109,7 +109,7 @@ def test_the_snapshot_of_a_stream_has_them_too(sealed):
     assert '"complete":true' in begun.replace(" ", "")
 
 
-def test_work_without_a_seal_leaves_the_list_with_its_record(sealed):
+def test_unsealed_result_leaves_list_with_its_record(sealed):
     sealed.store.save(Result(id="small", owner="local", state=State.SUCCESS, value=b"1"))
     sealed.store.index.delete("small")
 

@@ -1,4 +1,4 @@
-"""Results by HTTP: what a stranger sees of them, and what not."""
+"""Results by HTTP: what a client sees, and what stays hidden."""
 
 import socket
 import time
@@ -13,7 +13,7 @@ from resultstore.model.errors import IndexUnavailable
 from resultstore.model.result import Failure, Progress, Result, State
 
 
-def test_a_result_is_told_with_its_artifacts_and_their_links(served):
+def test_result_view_has_artifacts_and_links(served):
     artifact = served.store.put(b"hello", name="greeting.txt", id="job-1", metadata={"words": 1})
 
     answer = served.gateway.get("/v1/results/job-1")
@@ -28,7 +28,7 @@ def test_a_result_is_told_with_its_artifacts_and_their_links(served):
     assert part["link"] == "/v1/results/job-1/artifacts/greeting.txt"
 
 
-def test_nothing_internal_is_told(served):
+def test_view_reveals_nothing_internal(served):
     artifact = served.store.put(b"hello", name="greeting.txt", id="job-1")
     failure, nonce = Failure("ValueError", "no"), layout.new_nonce()
     served.store.save(Result(id="job-2", state=State.FAILURE, failure=failure, traceback="in secret.py", nonce=nonce))
@@ -44,7 +44,7 @@ def test_nothing_internal_is_told(served):
     }
 
 
-def test_progress_is_told_while_a_task_runs(served):
+def test_view_shows_progress_of_running_task(served):
     served.store.save(Result(id="job", state=State.PROGRESS, progress=Progress(3, 4, "page 3")))
 
     told = served.gateway.get("/v1/results/job").json()
@@ -87,7 +87,7 @@ HOSTILE = ["none", "..", "%2e%2e%2fetc", "a b", "%00", "<script>", "a" * 5000, "
 
 
 @pytest.mark.parametrize("result_id", HOSTILE)
-def test_an_unknown_or_hostile_id_is_a_404_problem_and_never_a_traceback(served, result_id):
+def test_unknown_or_malformed_id_is_a_404_problem(served, result_id):
     path = f"/v1/results/{result_id if '%' in result_id else quote(result_id, safe='')}"
 
     answers = [served.gateway.get(path), served.gateway.get(path + "/artifacts/x")]
@@ -103,7 +103,7 @@ def test_an_unknown_or_hostile_id_is_a_404_problem_and_never_a_traceback(served,
         assert len(answer.text) < 1000
 
 
-def test_an_unknown_artifact_of_a_known_result_is_told_apart(served):
+def test_unknown_artifact_has_its_own_problem(served):
     served.store.put(b"hello", name="a.txt", id="job")
 
     answer = served.gateway.get("/v1/results/job/artifacts/b.txt")
@@ -122,7 +122,7 @@ def test_an_expired_artifact_is_gone(served):
     assert "signature" not in answer.text
 
 
-def test_a_result_with_an_owner_is_answered_like_an_unknown_one(served):
+def test_owned_result_answers_like_an_unknown_one(served):
     served.store.save(Result(id="private", state=State.STARTED, owner="ann"))
 
     mine = served.gateway.get("/v1/results/private")
@@ -179,7 +179,7 @@ def test_one_host_header_is_wanted(served, hosts):
     assert said.split()[1] == b"421"
 
 
-def test_a_server_that_is_away_is_a_503_that_names_no_server(served, monkeypatch):
+def test_unavailable_server_is_an_anonymous_503(served, monkeypatch):
     def away(_id):
         raise IndexUnavailable("the index at redis.internal:6379 does not answer")
 
@@ -198,7 +198,7 @@ def test_a_server_that_is_away_is_a_503_that_names_no_server(served, monkeypatch
     assert served.gateway.get("/livez").status_code == 200
 
 
-def test_an_unforeseen_error_is_a_problem_without_its_reason(served, monkeypatch):
+def test_unexpected_error_is_a_problem_without_details(served, monkeypatch):
     def broken(_id):
         raise RuntimeError("a secret of the inside")
 
@@ -217,7 +217,7 @@ def test_no_signature_is_ever_logged(served, capfd):
     httpx.get(location + "x")
 
     logged, ends = "", time.monotonic() + 5
-    while logged.count("listener=") < 3 and time.monotonic() < ends:  # a line is written after its answer was sent
+    while logged.count("listener=") < 3 and time.monotonic() < ends:  # a line is logged after its response was sent
         time.sleep(0.01)
         logged += "".join(capfd.readouterr())
 

@@ -1,4 +1,4 @@
-"""Unreadable records by HTTP: one of them keeps its owner from nothing else."""
+"""An unreadable record does not affect the owner's other Results."""
 
 import pytest
 
@@ -10,7 +10,7 @@ ASKED = {"name": "a.png", "size_bytes": 9, "media_type": "image/png", "task": "s
 
 @pytest.fixture(params=SPOILED)
 def scene(served, request):
-    """One sealed Result and one that runs, both with unreadable records, among others."""
+    """Store two Results with unreadable records, a sealed and a running one, among others."""
     served.store.save(Result(id="well", owner="local", state=State.STARTED, created_at=3.0))
     served.store.save(Result(id="runs", owner="local", state=State.STARTED, created_at=2.0))
     served.store.put(b"content", id="sealed", name="a.txt")
@@ -19,7 +19,7 @@ def scene(served, request):
     return served
 
 
-def test_the_others_are_listed_and_the_gap_is_said(scene):
+def test_unreadable_record_makes_listing_incomplete(scene):
     told = scene.gateway.get("/v1/results")
 
     assert told.status_code == 200

@@ -1,4 +1,4 @@
-"""Registered: a gateway offers what a worker has registered_offers, or what is configured, and nothing else."""
+"""A gateway offers only configured tasks that a worker has registered."""
 
 import os
 import subprocess
@@ -53,7 +53,7 @@ def test_tasks_of_all_workers_of_a_queue_count(index):
 
 @pytest.fixture
 def offering(monkeypatch):
-    """Offers that look at each question, and what registers tasks for them."""
+    """Return offers without a cache, and their registrations."""
     monkeypatch.setattr(registered_offers, "FRESH_S", 0.0)
     monkeypatch.setattr(registered_offers, "MISSED_S", 0.0)
     registrations = Registrations(MemoryIndex(), "celery")
@@ -73,7 +73,7 @@ def test_only_registered_tasks_are_offered(offering):
             offers[missing]
 
 
-def test_what_was_offered_stays_while_the_index_is_away(offering, monkeypatch):
+def test_offers_stay_during_index_outage(offering, monkeypatch):
     offers, registrations = offering
     registrations.note(["greet"])
     assert list(offers) == ["greet"]
@@ -85,7 +85,7 @@ def test_what_was_offered_stays_while_the_index_is_away(offering, monkeypatch):
     assert list(offers) == ["greet"]
 
 
-def test_a_task_that_is_not_registered_is_not_started(served, orders, offering):
+def test_unregistered_task_is_not_started(served, orders, offering):
     # given a gateway over the same store, before any worker was there
     offers, registrations = offering
     app = create_app(served.store, dispatcher=orders, offers=offers)
@@ -112,7 +112,7 @@ def test_a_task_that_is_not_registered_is_not_started(served, orders, offering):
 
 @contextmanager
 def stock(variables: dict[str, str], folder: Path) -> Iterator[httpx.Client]:
-    """`resultstore gateway`, as it comes."""
+    """Start `resultstore gateway` with its default settings."""
     port = free_port()
     variables = variables | {"RESULTSTORE_GATEWAY_PORT": str(port), "RESULTSTORE_BYTES_PORT": str(free_port())}
     with (folder / "log").open("wb") as log:
@@ -152,7 +152,7 @@ def variables(redis_url, amqp_url, tmp_path) -> dict[str, str]:
 
 
 def test_the_stock_gateway_offers_nothing_of_its_own(variables, tmp_path):
-    # given somebody's own app: its workers take other tasks from the queue
+    # given a user's app: its workers take other tasks from the queue
     index = RedisIndex(variables["RESULTSTORE_INDEX_URL"], prefix=variables["RESULTSTORE_INDEX_PREFIX"])
     registrations = Registrations(index, variables["RESULTSTORE_BROKER_QUEUE"])
     registrations.note(["shop.report"])
@@ -161,7 +161,7 @@ def test_the_stock_gateway_offers_nothing_of_its_own(variables, tmp_path):
         refused = client.post("/v1/tasks/examples.report", json={"arguments": {}})
         assert (refused.status_code, refused.json()["slug"]) == (404, "task-missing")
 
-        registrations.note(["examples.report"])  # a shipped worker is there as well
+        registrations.note(["examples.report"])  # as a worker with the shipped tasks
 
         end = time.monotonic() + SOON_S
         while not client.get("/v1/tasks").json()["offers"]:
@@ -178,7 +178,7 @@ def test_the_stock_gateway_offers_what_is_configured(variables, tmp_path):
 
 @pytest.fixture
 def module(tmp_path, monkeypatch) -> str:
-    """A module of the current folder."""
+    """Write a module into the current folder."""
     name = f"offers_{uuid.uuid4().hex}"
     (tmp_path / f"{name}.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
@@ -192,6 +192,6 @@ def test_offers_are_named_by_module_and_name(module, name):
 
 
 @pytest.mark.parametrize("named", ["{}:none", "{}:wrong", "{}", "no_such_module:mine", ":mine", "..:x"])
-def test_a_wrong_name_of_offers_is_told(module, named):
+def test_invalid_offers_setting_is_reported(module, named):
     with pytest.raises(Misconfigured, match="RESULTSTORE_OFFERS"):
         configured_offers(named.format(module))

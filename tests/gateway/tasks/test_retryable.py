@@ -1,4 +1,4 @@
-"""Repeats: `retry` is offered where it is answered with 202, and nowhere else."""
+"""The action `retry` is offered exactly where it succeeds."""
 
 import json
 import time
@@ -17,7 +17,7 @@ from tests.gateway.results.test_foreign_ids import sealed
 
 
 def ordered(served: Served, *, task: str = "greet", owner: str = "local", source: Artifact | None = None) -> str:
-    """A Result whose work was sent by the gateway and has failed."""
+    """Start a task by the gateway and let it fail."""
     order = Order(id=str(uuid.uuid4()), task=task, owner=owner, arguments={"name": "ann"}, source=source)
     announce(served.store, order)
     failure = Failure("ValueError", "no")
@@ -26,7 +26,7 @@ def ordered(served: Served, *, task: str = "greet", owner: str = "local", source
 
 
 def upload(served: Served, *, expires_in_s: float) -> Artifact:
-    """What was uploaded once."""
+    """Store an uploaded input file."""
     made = served.store.put(b"picture", name="input")
     return served.store.trust.signed(msgspec.structs.replace(made, expires_at=int(time.time() + expires_in_s)))
 
@@ -43,7 +43,7 @@ def damaged_order(served: Served) -> str:
     return made
 
 
-def of_nobody(served: Served) -> str:
+def without_owner(served: Served) -> str:
     served.store.save(Result(id="nobodys", task="greet", state=State.FAILURE))
     return "nobodys"
 
@@ -66,7 +66,7 @@ KINDS = {
     "whose order is damaged": (damaged_order, False),
     "whose order is another's": (lambda one: ordered(one, owner="bob"), False),
     "stored by a program": (lambda one: sealed(one.store, "local"), False),
-    "of nobody": (of_nobody, False),
+    "without an owner": (without_owner, False),
     "still waiting": (running, False),
 }
 
@@ -83,7 +83,7 @@ def test_retry_is_offered_where_it_works(served, orders, kind):
     [streamed] = [one for one in snapshot["items"] if one["id"] == made]
 
     assert [("retry" in one["actions"]) for one in (shown, listed, streamed)] == [repeatable] * 3
-    if kind != "still waiting":  # who is asked by hand is not refused for that
+    if kind != "still waiting":  # a direct request is not refused in this state
         answer = served.gateway.post(f"/v1/results/{made}/retry", json={})
         assert (answer.status_code == 202) == repeatable, answer.text
         assert len(orders.sent) == repeatable

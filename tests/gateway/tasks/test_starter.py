@@ -1,4 +1,4 @@
-"""Starting by HTTP: what is offered, what is refused, and that a request that comes twice does its work once."""
+"""Starting, cancelling and retrying tasks by HTTP, with idempotency."""
 
 import threading
 from hashlib import sha256
@@ -14,7 +14,7 @@ GREET = {"arguments": {"name": "ann"}}
 PICTURE = {"name": "a.png", "size_bytes": 5, "media_type": "image/png", "task": "shrink"}
 
 
-def test_offers_are_told_with_their_arguments(served):
+def test_offers_are_listed_with_arguments(served):
     told = served.gateway.get("/v1/tasks").json()["offers"]
 
     assert [one["task"] for one in told] == ["greet", "shrink"]
@@ -23,7 +23,7 @@ def test_offers_are_told_with_their_arguments(served):
     assert served.gateway.get("/v1/session").json()["offers"] == told
 
 
-def test_a_task_is_started_for_its_caller_and_can_be_looked_at_at_once(served, orders):
+def test_started_task_is_visible_at_once(served, orders):
     answer = served.gateway.post("/v1/tasks/greet", json=GREET)
 
     assert answer.status_code == 202
@@ -53,7 +53,7 @@ def test_what_is_not_offered_so_is_refused(served, orders, task, body, refusal):
     assert orders.sent == []
 
 
-def test_a_broker_that_is_away_is_told_without_its_name_and_takes_no_place(served, orders):
+def test_broker_outage_is_an_anonymous_503_without_quota(served, orders):
     orders.away = True
 
     answers = [served.gateway.post("/v1/tasks/greet", json=GREET, headers={"Idempotency-Key": "k"}) for _ in range(2)]
@@ -64,7 +64,7 @@ def test_a_broker_that_is_away_is_told_without_its_name_and_takes_no_place(serve
     assert served.gateway.post("/v1/tasks/greet", json=GREET, headers={"Idempotency-Key": "k"}).status_code == 202
 
 
-def test_the_same_key_starts_one_task_and_another_body_under_it_is_refused(served, orders):
+def test_same_key_starts_one_task_refuses_others(served, orders):
     keyed = {"Idempotency-Key": "once"}
 
     first, again = (served.gateway.post("/v1/tasks/greet", json=GREET, headers=keyed) for _ in range(2))
@@ -76,7 +76,7 @@ def test_the_same_key_starts_one_task_and_another_body_under_it_is_refused(serve
     assert (other.status_code, other.json()["slug"]) == (422, "key-reused")
 
 
-def test_two_requests_at_once_under_one_key_start_one_task(served, orders):
+def test_concurrent_requests_with_one_key_start_one_task(served, orders):
     go, answers = threading.Barrier(8), []
 
     def start():
@@ -120,7 +120,7 @@ def test_work_is_cancelled_and_what_has_ended_stays(served, orders):
     assert orders.cancelled == [made]
 
 
-def test_a_retry_is_a_new_result_of_the_same_order(served, orders):
+def test_retry_creates_new_result_of_same_order(served, orders):
     made = served.gateway.post("/v1/tasks/greet", json=GREET).json()["id"]
 
     again = served.gateway.post(f"/v1/results/{made}/retry")
@@ -132,7 +132,7 @@ def test_a_retry_is_a_new_result_of_the_same_order(served, orders):
     assert (second.task, second.arguments, second.owner, second.retry_of) == ("greet", {"name": "ann"}, "local", made)
 
 
-def test_what_nobody_ordered_here_cannot_be_repeated(served):
+def test_result_without_order_cannot_be_retried(served):
     served.store.save(Result(id="sent-elsewhere", owner="local", state=State.FAILURE))
 
     answer = served.gateway.post("/v1/results/sent-elsewhere/retry")
@@ -140,7 +140,7 @@ def test_what_nobody_ordered_here_cannot_be_repeated(served):
     assert (answer.status_code, answer.json()["slug"]) == (409, "not-repeatable")
 
 
-def test_deleting_takes_the_artifacts_along_and_what_runs_is_not_deleted(served):
+def test_deletion_removes_artifacts_and_refuses_running_tasks(served):
     made = served.store.put(b"hello", name="a.txt", id="done")
     served.store.save(Result(id="runs", owner="local", state=State.STARTED))
 
@@ -152,7 +152,7 @@ def test_deleting_takes_the_artifacts_along_and_what_runs_is_not_deleted(served)
     assert made.key not in [one.key for one in served.blobs.list("blobs/")]
 
 
-def test_a_deletion_that_failed_is_finished_by_asking_again(served_with_tokens, monkeypatch):
+def test_failed_deletion_is_finished_by_repetition(served_with_tokens, monkeypatch):
     served, token_of = served_with_tokens
     ann, bob = ({"Authorization": f"Bearer {token_of(owner, 'delete')}"} for owner in ("ann", "bob"))
     attempt = Attempt("anns", owner="ann")
@@ -185,7 +185,7 @@ WRITES = [
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), WRITES, ids=lambda word: word)
-def test_each_route_wants_its_scope_and_hides_what_is_foreign(served_with_tokens, orders, method, path, scope):
+def test_each_route_checks_scope_and_owner(served_with_tokens, orders, method, path, scope):
     served, token_of = served_with_tokens
     served.store.save(Result(id="anns", owner="ann", state=State.SUCCESS))
     others = [one for one in ("read", "upload", "run", "delete", "admin") if one != scope]

@@ -1,4 +1,4 @@
-"""Bundles: the guide's own code with the published Uppy of a major version, as one script for a browser."""
+"""Bundles of the guide's code with a published major version of Uppy, as one script for a browser."""
 
 import re
 import subprocess
@@ -10,14 +10,14 @@ INSTALL_LIMIT_S = 300
 
 
 def guide_code(major: int) -> str:
-    """What the guide shows for a major version."""
+    """Return the guide's code for a major version."""
     section = GUIDE.read_text().partition(f"## Uppy {major}\n")[2].partition("\n## ")[0]
     [code] = re.findall(r"^```js\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     return code
 
 
 def bundle(major: int, code: str, *, name: str) -> str:
-    """`code` with all that it imports; `token` and `uppy` are the page's."""
+    """Bundle `code` with its imports; `token` and `uppy` are globals of the page."""
     folder = installed(major)
     entry = folder / f"{name}.js"
     entry.write_text(f"const token = window.token\n{code}\nwindow.uppy = uppy\n")
@@ -26,7 +26,7 @@ def bundle(major: int, code: str, *, name: str) -> str:
 
 
 def installed(major: int) -> Path:
-    """The folder where npm has put the newest release of this major version, and what bundles it."""
+    """Install the newest release of this major version and a bundler with npm; return the folder."""
     folder = ROOT / "build" / "uppy" / str(major)
     if not (folder / "node_modules" / ".bin" / "esbuild").exists():
         folder.mkdir(parents=True, exist_ok=True)

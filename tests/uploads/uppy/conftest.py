@@ -1,4 +1,4 @@
-"""Fixtures of Uppy's tests: two tenants before a gateway that asks for tokens, over MinIO, Redis and RabbitMQ."""
+"""Fixtures of the Uppy tests: two tenants and a gateway with tokens, over MinIO, Redis and RabbitMQ."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ from tests.gateway.conftest import granted
 from tests.uploads.conftest import Place, environment, serving
 
 SIZE = 6 * MIB + 5
-CHUNK = 5 * MIB  # Uppy's own, for files of this size
+CHUNK = 5 * MIB  # Uppy's default for files of this size
 
 
 @dataclasses.dataclass
 class Scene:
-    """Two tenants, somebody without a token, and what is behind the gateway."""
+    """Two tenants, a client without a token, and the servers of the gateway."""
 
     place: Place
     ann: httpx.Client
     bob: httpx.Client
-    stranger: httpx.Client
+    anonymous: httpx.Client
 
     def state(self, upload_id: str) -> str | None:
         found = self.place.store.load(upload_id)
@@ -59,11 +59,11 @@ def reconciler(scene) -> Reconciler:
 
 @pytest.fixture(scope="session")
 def table() -> bytes:
-    """A CSV of a little over 6 MiB: two parts as Uppy cuts it."""
+    """Return a CSV of a little over 6 MiB, which Uppy sends in two parts."""
     return (b"a,b,c\n" + b"1,2,3\n" * (SIZE // 6 + 1))[:SIZE]
 
 
 def _client(place: Place, token: str) -> httpx.Client:
-    # Of what Uppy 5 sends itself, Accept is all that matters (companion-client, RequestClient.headers).
+    # Accept is the only relevant header of Uppy 5 (companion-client, RequestClient.headers).
     headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     return httpx.Client(base_url=place.gateway.base_url, headers=headers, timeout=30)

@@ -1,4 +1,4 @@
-"""Published: the real Uppy 5 and 6 in Chromium, run as the guide shows them (`make uppy`: it needs npm)."""
+"""The published Uppy 5 and 6 in Chromium, with the code of the guide (`make uppy`; needs npm)."""
 
 import json
 import os
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(400)
 
 
 class Browser:
-    """A page at the gateway's own origin that runs the guide's code; notes each request of Uppy."""
+    """A page at the gateway's origin that runs the guide's code and records each request of Uppy."""
 
     def __init__(self, page: Page, scene: Scene) -> None:
         self.page = page
@@ -51,12 +51,12 @@ class Browser:
         self.page.wait_for_function("window.uppy")
 
     def upload(self, file: Path) -> dict:
-        """What Uppy says when it has ended."""
+        """Return what Uppy reports at the end."""
         self.page.set_input_files("input", file)
         return self.page.evaluate(UPLOAD)
 
     def answers(self, method: str, part: str) -> list[int]:
-        """The statuses of what was asked at URLs with `part` in them."""
+        """Return the statuses of the requests whose URL contains `part`."""
         return [status for verb, url, status in self.asked if verb == method and part in url]
 
 
@@ -64,7 +64,7 @@ class Browser:
 def browser(scene) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         sandbox = [] if os.geteuid() else ["--no-sandbox"]
-        # A page that a route gave has no address: Chromium would ask people before it reaches a store on loopback.
+        # A page from a route has no address: Chromium would ask for permission to connect to loopback.
         options = ["--disable-features=LocalNetworkAccessChecks", *sandbox]
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         page = chromium.new_page()
@@ -75,7 +75,7 @@ def browser(scene) -> Iterator[Browser]:
 
 @pytest.fixture
 def small(tmp_path, photo) -> Path:
-    """A JPEG of a few dozen KiB."""
+    """Return a JPEG of a few dozen KiB."""
     path = tmp_path / "china.jpg"
     path.write_bytes(photo)
     return path
@@ -83,7 +83,7 @@ def small(tmp_path, photo) -> Path:
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory) -> Path:
-    """A JPEG of more than 16 MiB: four parts and a bit, as Uppy cuts it."""
+    """Return a JPEG of more than 16 MiB, which Uppy sends in five parts."""
     path = tmp_path_factory.mktemp("photos") / "noise.jpg"
     Image.effect_noise((4800, 3600), 120).convert("RGB").save(path, quality=100)
     assert path.stat().st_size > 17 << 20
@@ -98,7 +98,7 @@ def soon(scene: Scene, key: str, *states: str) -> str | None:
 
 
 @both
-def test_the_guides_code_uploads_photos_and_gets_their_previews(scene, browser, small, large, major):
+def test_guide_code_uploads_photos_and_gets_previews(scene, browser, small, large, major):
     browser.open(bundle(major, guide_code(major), name="guide"))
     with working(scene.place, small.with_name("worker.log")):
         for photo in (small, large):
@@ -112,7 +112,7 @@ def test_the_guides_code_uploads_photos_and_gets_their_previews(scene, browser, 
 
 
 @both
-def test_a_paused_upload_goes_on_with_what_is_missing(scene, browser, large, major):
+def test_paused_upload_resumes_with_missing_parts(scene, browser, large, major):
     browser.open(bundle(major, guide_code(major), name="guide"))
     browser.page.evaluate(PAUSE_ONCE)
 
@@ -129,7 +129,7 @@ def _upload_id(browser: Browser) -> str:
     return url.partition("/s3/multipart/")[2].partition("/")[0]
 
 
-def test_uppy_6_sends_a_completion_again_whose_answer_was_a_503(scene, browser, large):
+def test_uppy_6_repeats_completion_after_503(scene, browser, large):
     browser.open(bundle(6, guide_code(6), name="guide"))
     cut: list[int] = []
 
@@ -150,7 +150,7 @@ def test_uppy_6_sends_a_completion_again_whose_answer_was_a_503(scene, browser, 
     assert (scene.state(said["keys"][0]), scene.place.waiting()) == ("PENDING", 1)
 
 
-def test_uppy_5_gives_up_after_a_cut_answer_and_its_upload_does_not(scene, browser, small):
+def test_upload_survives_uppy_5_giving_up(scene, browser, small):
     browser.open(bundle(5, guide_code(5), name="guide"))
 
     def torn(route: Route) -> None:
@@ -159,7 +159,7 @@ def test_uppy_5_gives_up_after_a_cut_answer_and_its_upload_does_not(scene, brows
 
     browser.page.route("**/s3/multipart/*/complete*", torn)
     said = browser.upload(small)
-    browser.page.wait_for_timeout(500)  # its DELETE, which nobody waits for
+    browser.page.wait_for_timeout(500)  # its DELETE, for which Uppy does not wait
 
     assert len(said["failed"]) == 1
     assert browser.answers("DELETE", "/s3/multipart/") == [200]
@@ -167,7 +167,7 @@ def test_uppy_5_gives_up_after_a_cut_answer_and_its_upload_does_not(scene, brows
     assert (scene.state(key), scene.place.waiting()) == ("PENDING", 1)
 
 
-def test_uppy_5_in_one_put_is_found_by_the_gateway(scene, browser, reconciler, large):
+def test_gateway_finds_single_put_of_uppy_5(scene, browser, reconciler, large):
     browser.open(bundle(5, guide_code(5).replace("shouldUseMultipart: true", "shouldUseMultipart: false"), name="put"))
     with reconciler.running():
         said = browser.upload(large)
@@ -178,7 +178,7 @@ def test_uppy_5_in_one_put_is_found_by_the_gateway(scene, browser, reconciler, l
 
 
 @both
-def test_what_is_refused_is_said_where_people_see_it(scene, browser, tmp_path, major):
+def test_uppy_shows_the_refusal(scene, browser, tmp_path, major):
     browser.open(bundle(major, guide_code(major), name="guide"))
     text = tmp_path / "notes.txt"
     text.write_text("not a photo")

@@ -1,4 +1,4 @@
-"""Companion's contract, in the shapes that @uppy/aws-s3 5 sends: bound to owners, and safe to repeat."""
+"""Companion's API, with the requests of @uppy/aws-s3 5: bound to owners, and safe to repeat."""
 
 import json
 
@@ -14,7 +14,7 @@ META = {"name": "t.csv", "type": "text/csv", "relativePath": "", "task": "tables
 
 
 def begin(client: httpx.Client, **metadata: str) -> dict:
-    """As AwsS3Multipart.createMultipartUpload does: every value of the metadata is text."""
+    """Begin an upload like AwsS3Multipart.createMultipartUpload: every metadata value is a string."""
     body = {"filename": "t.csv", "type": "text/csv", "metadata": META | metadata}
     answer = client.post("/s3/multipart", json=body)
     assert answer.status_code == 200, answer.text
@@ -26,7 +26,7 @@ def place_of(begun: dict) -> str:
 
 
 def send_part(client: httpx.Client, begun: dict, table: bytes, number: int) -> httpx.Response:
-    """As signPart and uploadPartBytes do."""
+    """Send a part like signPart and uploadPartBytes."""
     signed = client.get(f"{place_of(begun)}/{number}", params={"key": begun["key"]}).raise_for_status().json()
     part = table[(number - 1) * CHUNK : number * CHUNK]
     return httpx.request(signed["method"], signed["url"], content=part, headers=signed["headers"], timeout=30)
@@ -39,14 +39,14 @@ def complete(client: httpx.Client, begun: dict) -> httpx.Response:
 
 @pytest.fixture
 def sent(scene, table) -> dict:
-    """Both parts of ann's file have arrived."""
+    """Begin an upload of Ann and send both parts."""
     begun = begin(scene.ann)
     for number in (1, 2):
         send_part(scene.ann, begun, table, number).raise_for_status()
     return begun
 
 
-def test_a_file_in_parts_becomes_the_input_of_its_task(scene, sent, table):
+def test_multipart_file_becomes_input_of_its_task(scene, sent, table):
     done = complete(scene.ann, sent)
 
     assert done.json() == {"location": f"/v1/results/{sent['key']}", "key": sent["key"]}
@@ -56,7 +56,7 @@ def test_a_file_in_parts_becomes_the_input_of_its_task(scene, sent, table):
     assert scene.place.waiting() == 1
 
 
-def test_options_come_as_text_and_are_checked_before_a_ticket(scene):
+def test_options_in_metadata_are_checked_before_ticket(scene):
     begun = begin(scene.ann, options=json.dumps({"format": "parquet"}))
     wrong = [
         ({"options": '{"nonsense": 1}'}, 422, "nonsense"),
@@ -77,7 +77,7 @@ def test_options_come_as_text_and_are_checked_before_a_ticket(scene):
     assert list(scene.place.store.ids(owner="ann")) == [begun["key"]]
 
 
-def test_a_paused_upload_is_told_what_has_arrived(scene, table):
+def test_paused_upload_lists_uploaded_parts(scene, table):
     begun = begin(scene.ann)
     first = send_part(scene.ann, begun, table, 1)
 
@@ -89,7 +89,7 @@ def test_a_paused_upload_is_told_what_has_arrived(scene, table):
     assert scene.place.waiting() == 0
 
 
-def test_many_parts_are_signed_at_once_and_none_that_there_is_not(scene, table):
+def test_batch_signs_only_existing_parts(scene, table):
     begun = begin(scene.ann)
     about = {"key": begun["key"]}
 
@@ -103,7 +103,7 @@ def test_many_parts_are_signed_at_once_and_none_that_there_is_not(scene, table):
     assert beyond == [422, 422, 422]
 
 
-def test_a_part_has_exactly_the_length_that_its_place_has(scene, table):
+def test_part_must_have_its_exact_length(scene, table):
     begun = begin(scene.ann)
 
     longer = send_part(scene.ann, begun, table + b"x" * CHUNK, 2)
@@ -119,7 +119,7 @@ def test_completing_twice_starts_one_task(scene, sent):
     assert scene.place.waiting() == 1
 
 
-def test_an_answer_that_the_store_cut_after_its_commit_is_no_failure(scene, sent, monkeypatch):
+def test_lost_store_response_after_commit_succeeds(scene, sent, monkeypatch):
     # given a store that joins the parts, and answers 503 once
     blobs, fails = scene.place.store.blobs, iter([True])
     joins = blobs.complete_parts
@@ -138,7 +138,7 @@ def test_an_answer_that_the_store_cut_after_its_commit_is_no_failure(scene, sent
     assert scene.place.waiting() == 1
 
 
-def test_a_broker_that_is_away_is_no_failure_of_the_upload(scene, sent, reconciler, monkeypatch):
+def test_broker_outage_does_not_fail_the_upload(scene, sent, reconciler, monkeypatch):
     def away(order):
         raise BrokerUnavailable("the broker does not answer")
 
@@ -152,8 +152,8 @@ def test_a_broker_that_is_away_is_no_failure_of_the_upload(scene, sent, reconcil
     assert scene.place.waiting() == 1
 
 
-def test_giving_up_after_a_lost_answer_neither_deletes_nor_hides_what_was_joined(scene, sent, reconciler):
-    # given parts that were joined by a call whose answer nobody heard
+def test_abort_after_lost_response_keeps_joined_upload(scene, sent, reconciler):
+    # given parts that were joined by a call whose response was lost
     ticket = Tickets(scene.place.store).find(sent["key"])
     blobs = scene.place.store.blobs
     blobs.complete_parts(
@@ -190,9 +190,9 @@ CALLS = [
 ]
 
 
-def test_a_strangers_upload_answers_as_one_that_does_not_exist(scene, sent):
+def test_foreign_upload_answers_like_an_unknown_one(scene, sent):
     def asked(client: httpx.Client, key: str, upload_id: str) -> list[tuple[int, str]]:
-        """What each call answers."""
+        """Return the response to each call."""
         found = []
         for method, path, more in CALLS:
             body = {"parts": []} if method == "POST" else None
@@ -210,7 +210,7 @@ def test_a_strangers_upload_answers_as_one_that_does_not_exist(scene, sent):
 
     assert [status for status, _ in foreign] == [404] * len(CALLS)
     assert foreign == unknown == forged == others == none
-    assert {status for status, _ in asked(scene.stranger, sent["key"], sent["uploadId"])} == {401}
+    assert {status for status, _ in asked(scene.anonymous, sent["key"], sent["uploadId"])} == {401}
     assert len(scene.ann.get(place_of(sent), params={"key": sent["key"]}).json()) == 2, "nothing was done to it"
     assert scene.state(sent["key"]) == "UPLOADING"
 
@@ -233,7 +233,7 @@ def test_tickets_count_by_owner(scene):
     assert begin(scene.bob)["key"]
 
 
-def test_what_is_not_of_its_type_is_an_error_that_people_can_read(scene):
+def test_wrong_type_is_a_readable_error(scene):
     page = b"<!doctype html><script>alert(1)</script>".ljust(200)
     begun = begin(scene.ann, size_bytes=str(len(page)))
     send_part(scene.ann, begun, page, 1).raise_for_status()

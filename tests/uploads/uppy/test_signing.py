@@ -1,4 +1,4 @@
-"""Signing, in the shapes of @uppy/aws-s3 6: each URL is good for one request, and a lost answer is no failure."""
+"""Signing, with the requests of @uppy/aws-s3 6: each URL allows one request; a lost response is harmless."""
 
 import re
 import time
@@ -21,12 +21,12 @@ def sign(client: httpx.Client, method: str, key: str = "uppy-t-csv", **rest) -> 
 
 
 def send(scene, signed: dict, method: str, body: bytes = b"", **headers: str) -> httpx.Response:
-    """As S3mini.send does: no token, the signer's headers over its own."""
-    return scene.stranger.request(method, signed["url"], content=body, headers={**headers, **signed["headers"]})
+    """Send a request like S3mini.send: no token, and the signer's headers override its own."""
+    return scene.anonymous.request(method, signed["url"], content=body, headers={**headers, **signed["headers"]})
 
 
 def begin(scene) -> dict[str, str]:
-    """As createMultipartUpload does: the store's answer is XML, by the key that the signer chose."""
+    """Begin an upload like createMultipartUpload: the response is XML with the key that the signer chose."""
     signed = sign(scene.ann, "POST", upload=TABLE).raise_for_status().json()
     answer = send(scene, signed, "POST", **{"Content-Type": "text/csv"})
     [upload_id] = re.findall("<InitiateMultipartUploadResult.*<UploadId>(.*)</UploadId>", answer.text)
@@ -46,7 +46,7 @@ def complete(scene, begun: dict[str, str], client: httpx.Client | None = None) -
 
 @pytest.fixture
 def sent(scene, table) -> dict[str, str]:
-    """Both parts of ann's file have arrived."""
+    """Begin an upload of Ann and send both parts."""
     begun = begin(scene)
     for number in (1, 2):
         send_part(scene, begun, table, number)
@@ -66,8 +66,8 @@ def test_the_browser_completes_it_by_itself(scene, sent, table):
     assert scene.place.waiting() == 1
 
 
-def test_a_503_after_the_stores_commit_is_answered_when_it_is_sent_again(scene, sent, monkeypatch):
-    # given a store that joins the parts, and then answers nothing but 503 for a while
+def test_repeated_completion_after_503_succeeds(scene, sent, monkeypatch):
+    # given a store that joins the parts, and then answers 503 for a while
     blobs, joined = scene.place.store.blobs, []
     joins, stats = blobs.complete_parts, blobs.stat
 
@@ -93,8 +93,8 @@ def test_a_503_after_the_stores_commit_is_answered_when_it_is_sent_again(scene, 
     assert scene.place.waiting() == 1
 
 
-def test_after_a_reload_nothing_that_was_joined_is_sent_again(scene, sent, table):
-    # given an upload that was completed, of which the page has not heard
+def test_joined_parts_are_not_sent_again_after_reload(scene, sent, table):
+    # given a completed upload whose response the page did not receive
     complete(scene, sent)
 
     listed = send(scene, sign(scene.ann, "GET", **sent).json(), "GET").text
@@ -108,7 +108,7 @@ def test_after_a_reload_nothing_that_was_joined_is_sent_again(scene, sent, table
     assert scene.place.waiting() == 1
 
 
-def test_what_has_not_arrived_is_not_completed_and_can_be_given_up(scene, table):
+def test_incomplete_upload_is_refused_and_can_be_aborted(scene, table):
     begun = begin(scene)
     etag = send_part(scene, begun, table, 1).strip('"')
 
@@ -123,7 +123,7 @@ def test_what_has_not_arrived_is_not_completed_and_can_be_given_up(scene, table)
     assert sign(scene.ann, "GET", **begun).status_code == 404
 
 
-def test_a_file_in_one_piece_is_found_at_the_next_glance(scene, reconciler, photo):
+def test_single_put_is_found_at_next_poll(scene, reconciler, photo):
     upload = {"name": "a.jpg", "media_type": "image/jpeg", "size_bytes": len(photo), "task": "images.resize"}
     signed = sign(scene.ann, "PUT", contentType="image/jpeg", upload=upload).json()
 
@@ -133,9 +133,9 @@ def test_a_file_in_one_piece_is_found_at_the_next_glance(scene, reconciler, phot
     assert (scene.state(signed["key"]), scene.place.waiting()) == ("PENDING", 1)
 
 
-def test_a_strangers_upload_answers_as_one_that_does_not_exist(scene, sent):
+def test_foreign_upload_answers_like_an_unknown_one(scene, sent):
     def asked(client: httpx.Client, key: str, upload_id: str) -> list[tuple[int, str]]:
-        """What each request to sign answers."""
+        """Return the response to each request to sign."""
         answers = [sign(client, method, key, uploadId=upload_id, partNumber=1) for method in METHODS]
         return [(one.status_code, one.text.replace(key, "")) for one in answers]
 
@@ -145,11 +145,11 @@ def test_a_strangers_upload_answers_as_one_that_does_not_exist(scene, sent):
 
     assert [status for status, _ in foreign] == [404] * len(METHODS)
     assert foreign == unknown == forged
-    assert {status for status, _ in asked(scene.stranger, sent["key"], sent["uploadId"])} == {401}
+    assert {status for status, _ in asked(scene.anonymous, sent["key"], sent["uploadId"])} == {401}
     assert scene.state(sent["key"]) == "UPLOADING"
 
 
-def test_a_url_is_good_for_one_action_on_one_upload_for_a_while(scene, sent, monkeypatch):
+def test_signed_url_allows_one_action_for_limited_time(scene, sent, monkeypatch):
     other = begin(scene)
     given = sign(scene.ann, "GET", **sent).json()["url"]
     path, _, query = given.partition("?")
@@ -162,16 +162,16 @@ def test_a_url_is_good_for_one_action_on_one_upload_for_a_while(scene, sent, mon
     }
 
     for name, url in wrong.items():
-        refused = scene.stranger.request("POST" if "complete" in url else "GET", url)
+        refused = scene.anonymous.request("POST" if "complete" in url else "GET", url)
         assert (refused.status_code, "<Code>AccessDenied</Code>" in refused.text) == (403, True), name
-    assert scene.stranger.get(given).status_code == 200
+    assert scene.anonymous.get(given).status_code == 200
     later = time.time() + 4000
     clock = type("Later", (), {"time": staticmethod(lambda: later)})
     monkeypatch.setattr("resultstore.gateway.uploads.uppy_signing.time", clock)
-    assert scene.stranger.get(given).status_code == 403
+    assert scene.anonymous.get(given).status_code == 403
 
 
-def test_what_is_signed_is_a_new_file_or_one_that_was_begun(scene):
+def test_only_new_or_known_uploads_are_signed(scene):
     wrong = [
         ("PUT", {}),
         ("POST", {}),
@@ -186,7 +186,7 @@ def test_what_is_signed_is_a_new_file_or_one_that_was_begun(scene):
     assert list(scene.place.store.ids(owner="ann")) == []
 
 
-def test_the_body_of_a_completion_is_bounded_and_read_by_nobody(scene, sent):
+def test_completion_body_is_limited_and_ignored(scene, sent):
     signed = sign(scene.ann, "POST", **sent).json()
     bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><CompleteMultipartUpload>&b;'
 

@@ -1,4 +1,4 @@
-"""Single uploads of Uppy: nobody says that they have arrived, and they are found all the same."""
+"""Uppy's uploads in one PUT: Uppy does not report their completion, so the gateway polls for them."""
 
 import time
 from itertools import pairwise
@@ -9,19 +9,19 @@ import pytest
 from resultstore.uploads.reconcile import GLANCE_S, expected
 from resultstore.uploads.ticket import Tickets
 
-TENTH = 0.12  # and what a glance is too coarse for
+TENTH = 0.12  # one tenth, plus a tolerance for the poll interval
 MOST_LOOKS = 250
 
 
 @pytest.fixture
 def query(photo) -> dict[str, str]:
-    """As AwsS3Multipart.getUploadParameters asks."""
+    """Request parameters like AwsS3Multipart.getUploadParameters."""
     said = {"name": "china.jpg", "type": "image/jpeg", "task": "images.resize", "size_bytes": str(len(photo))}
     return {"filename": "china.jpg", "type": "image/jpeg"} | {f"metadata[{name}]": text for name, text in said.items()}
 
 
 def sent(client: httpx.Client, query: dict[str, str], body: bytes) -> str:
-    """The file is where it belongs; the key that Uppy was given for it."""
+    """Upload a file in one PUT and return its key."""
     asked = client.get("/s3/params", params=query)
     assert asked.status_code == 200, asked.text
     said = asked.json()
@@ -30,7 +30,7 @@ def sent(client: httpx.Client, query: dict[str, str], body: bytes) -> str:
     return said["fields"]["key"]
 
 
-def test_a_file_in_one_piece_is_found_at_the_next_glance(scene, reconciler, query, photo):
+def test_single_put_is_found_at_next_poll(scene, reconciler, query, photo):
     key = sent(scene.ann, query, photo)
     before = scene.state(key)
 
@@ -42,7 +42,7 @@ def test_a_file_in_one_piece_is_found_at_the_next_glance(scene, reconciler, quer
     assert Tickets(scene.place.store).untold_ids() == []
 
 
-def test_a_gateway_that_serves_looks_by_itself(scene, reconciler, query, photo):
+def test_serving_gateway_polls_for_single_puts(scene, reconciler, query, photo):
     key = sent(scene.ann, query, photo)
 
     with reconciler.running():
@@ -53,7 +53,7 @@ def test_a_gateway_that_serves_looks_by_itself(scene, reconciler, query, photo):
     assert scene.state(key) == "PENDING"
 
 
-def test_its_page_may_say_so_and_wait_for_nobody(scene, reconciler, query, photo):
+def test_page_may_complete_a_single_put(scene, reconciler, query, photo):
     key = sent(scene.ann, query, photo)
 
     said = scene.ann.post(f"/v1/uploads/{key}/complete", json={})
@@ -63,8 +63,8 @@ def test_its_page_may_say_so_and_wait_for_nobody(scene, reconciler, query, photo
     assert scene.place.waiting() == 1
 
 
-def test_the_longer_it_takes_the_more_seldom_it_is_looked_for(scene, query, monkeypatch):
-    # given a ticket of each age up to ten hours, at every glance of a gateway
+def test_polling_backs_off_over_time(scene, query, monkeypatch):
+    # given a ticket of each age up to ten hours, at every poll of a gateway
     asked = scene.ann.get("/s3/params", params=query).json()["fields"]["key"]
     [ticket] = [Tickets(scene.place.store).find(asked)]
     now = [ticket.created_at]
@@ -81,7 +81,7 @@ def test_the_longer_it_takes_the_more_seldom_it_is_looked_for(scene, query, monk
     assert len(looked) < MOST_LOOKS
 
 
-def test_the_bytes_are_those_that_were_asked_for(scene, query, photo):
+def test_only_declared_bytes_are_accepted(scene, query, photo):
     said = scene.ann.get("/s3/params", params=query).json()
     headers = said["headers"]
 
@@ -95,8 +95,8 @@ def test_the_bytes_are_those_that_were_asked_for(scene, query, photo):
     assert (whole.status_code, again.status_code) == (200, 412)
 
 
-def test_who_has_no_token_or_the_wrong_way_to_ask_gets_no_ticket(scene, query):
-    none = scene.stranger.get("/s3/params", params=query)
+def test_ticket_needs_token_and_right_request(scene, query):
+    none = scene.anonymous.get("/s3/params", params=query)
     form = scene.ann.get("/s3/params", params=query, headers={"Accept": "*/*"})
     link = scene.ann.get(
         "/s3/params", params=query, headers={"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}

@@ -1,4 +1,4 @@
-"""Places: what is taken for a request is given back when any step of it fails."""
+"""Quotas and claims of a request are released when any of its steps fails."""
 
 import time
 import uuid
@@ -31,7 +31,7 @@ SOON_S = 30.0
 
 
 class Failing:
-    """Lets the nth call of an index fail, before or after it was carried out."""
+    """Makes the nth call of an index fail, before or after it was executed."""
 
     def __init__(self, index, patch: pytest.MonkeyPatch, *, nth: int, after: bool) -> None:
         self.left, self.failed, self.gave_back = nth, "", False
@@ -45,7 +45,7 @@ class Failing:
             self.left -= 1
             if self.left or self.failed:
                 return whole(*args, **options)
-            # What cannot be given back at that moment ends by itself, later.
+            # A lease that cannot be released now expires later.
             self.gave_back = "leave" in options.get("args", ()) or "'DEL'" in repr(args)
             self.failed = f"{name} {args!r:.300} {options!r:.300}"
             if after:
@@ -73,7 +73,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def placed(redis_url, tmp_path, orders: Orders, serving) -> Iterator[Served]:
-    """A gateway over Redis, whose calls can be made to fail."""
+    """Serve a gateway over a Redis whose calls can be made to fail."""
     with serving(tmp_path, orders, index=RedisIndex(redis_url, prefix=f"{uuid.uuid4().hex}:")) as served:
         yield served
 
@@ -100,7 +100,7 @@ def test_work_that_was_not_sent_takes_no_place(placed, orders, monkeypatch, afte
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_completion_that_failed_holds_no_claim_and_no_place(placed, orders, monkeypatch, after):
+def test_failed_completion_releases_claim_and_quota(placed, orders, monkeypatch, after):
     index, failures = placed.store.index, 0
     for nth in range(1, MOST_STEPS):
         ticket = uploaded(placed)
@@ -124,7 +124,7 @@ def test_a_completion_that_failed_holds_no_claim_and_no_place(placed, orders, mo
 
 
 def uploaded(placed: Served) -> str:
-    """The id of an upload whose bytes have arrived."""
+    """Begin an upload, send its bytes and return its id."""
     png = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
     asked = {"name": "a.png", "media_type": "image/png", "task": "shrink", "size_bytes": len(png)}
     ticket = placed.gateway.post("/v1/uploads", json=asked).raise_for_status().json()
@@ -133,7 +133,7 @@ def uploaded(placed: Served) -> str:
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_stream_that_did_not_begin_takes_no_place(redis_url, owner, monkeypatch, after):
+def test_failed_stream_releases_its_quota(redis_url, owner, monkeypatch, after):
     index = RedisIndex(redis_url, prefix=f"{uuid.uuid4().hex}:")
     refused = 0
     for watched in serving_events(index):
@@ -150,7 +150,7 @@ def test_a_stream_that_did_not_begin_takes_no_place(redis_url, owner, monkeypatc
 
 
 def began(watched: Watched, owner: str) -> int:
-    """The status of a stream that is left when something has come."""
+    """Open a stream, read its first bytes and return its status."""
     with httpx.stream("GET", f"{watched.url}/v1/events", headers={"Authorization": f"Bearer {owner}"}) as answer:
         if answer.status_code == 200:
             next(answer.iter_raw(), None)
@@ -167,7 +167,7 @@ async def test_a_waiter_that_gets_no_thread_takes_none(tmp_path):
             await waiters.ready("x", timeout_s=1, poll_s=0.01)
 
 
-def test_a_collection_that_failed_is_made_up_for_soon(tmp_path, orders, redis_url, monkeypatch):
+def test_failed_cleanup_is_repeated_soon(tmp_path, orders, redis_url, monkeypatch):
     app = made(tmp_path, orders, index=RedisIndex(redis_url, prefix=f"{uuid.uuid4().hex}:"))
     store, reconciler = app.state.store, app.state.reconciler
     orphan = layout.upload_key("nobody-knows-it", retention="1d", nonce=layout.new_nonce())

@@ -1,4 +1,4 @@
-"""One of many: a Result that cannot be read or shown, and a feed that fails, end no stream and no list."""
+"""One unreadable Result or a failing feed does not end streams or listings."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ BAD = "bad-one"
 
 @pytest.fixture
 def choosy(redis_url, owner, monkeypatch) -> Iterator[Watched]:
-    """A gateway that cannot show one Result, whatever it does."""
+    """Make the gateway fail to render one Result."""
 
     def view(result, **more):
         if result.id == BAD:
@@ -29,7 +29,7 @@ def choosy(redis_url, owner, monkeypatch) -> Iterator[Watched]:
     yield from serving(RedisIndex(redis_url, prefix=f"{owner}:"))
 
 
-def test_a_result_that_cannot_be_shown_ends_no_stream(choosy, owner):
+def test_unrenderable_result_ends_no_stream(choosy, owner):
     early = choosy.reader(owner)
     for one in (BAD, "one"):
         choosy.store.save(Result(id=one, owner=owner))
@@ -44,7 +44,7 @@ def test_a_result_that_cannot_be_shown_ends_no_stream(choosy, owner):
     assert back.took(1) == [("result", ("two", "PENDING"))]
 
 
-def test_a_result_that_cannot_be_shown_is_left_out_of_lists(choosy, owner):
+def test_unrenderable_result_is_left_out_of_lists(choosy, owner):
     for one in (BAD, "one"):
         choosy.store.save(Result(id=one, owner=owner))
 
@@ -53,7 +53,7 @@ def test_a_result_that_cannot_be_shown_is_left_out_of_lists(choosy, owner):
     assert [one["id"] for one in listed.json()["items"]] == ["one"]
 
 
-def test_a_record_that_cannot_be_read_ends_no_stream(watched, owner, monkeypatch):
+def test_unreadable_record_ends_no_stream(watched, owner, monkeypatch):
     # given a record of which every reading fails, whatever the index makes of it elsewhere
     reader, index = watched.reader(owner), watched.store.index
     whole_many, whole = index.listing.load_many, index.load
@@ -71,7 +71,7 @@ def test_a_record_that_cannot_be_read_ends_no_stream(watched, owner, monkeypatch
     assert [about for _, about in reader.took(3)[1:]] == [("one", "PENDING"), ("two", "PENDING")]
 
 
-def test_an_owner_whose_stream_cannot_be_read_stops_no_other(watched, owner, other):
+def test_unreadable_owner_stream_stops_no_other(watched, owner, other):
     # given an owner of whose stream Redis says each time that it is no stream
     spoilt, well = watched.reader(other), watched.reader(owner)
     watched.store.save(Result(id="one", owner=owner))
@@ -137,7 +137,7 @@ def test_a_viewer_that_fails_ends_no_other_stream(watched, owner, other, monkeyp
 
     def tick(self, now):
         if other in self.owners:
-            raise ValueError("no error that anybody thought of")
+            raise ValueError("unexpected")
         whole(self, now)
 
     monkeypatch.setattr(viewer.Viewer, "tick", tick)

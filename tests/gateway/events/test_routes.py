@@ -1,4 +1,4 @@
-"""Stream: what a viewer is told, and what not."""
+"""The event stream: which changes a client receives, and which it does not."""
 
 import time
 import uuid
@@ -20,7 +20,7 @@ def named(name: str) -> Artifact:
     )
 
 
-def test_a_stream_begins_with_the_newest_of_ones_own_results(watched, owner, other):
+def test_stream_begins_with_newest_own_results(watched, owner, other):
     for n in range(3):
         watched.store.save(Result(id=f"mine-{n}", owner=owner, created_at=float(n + 1)))
     watched.store.save(Result(id="foreign", owner=other))
@@ -34,7 +34,7 @@ def test_a_stream_begins_with_the_newest_of_ones_own_results(watched, owner, oth
     assert reader.answer.headers["cache-control"] == "no-store"
 
 
-def test_a_snapshot_has_200_results_and_says_that_there_are_more(watched, owner):
+def test_snapshot_is_limited_to_200_results(watched, owner):
     for n in range(201):
         watched.store.save(Result(id=f"mine-{n}", owner=owner, created_at=float(n + 1)))
 
@@ -44,7 +44,7 @@ def test_a_snapshot_has_200_results_and_says_that_there_are_more(watched, owner)
     assert begin.data["complete"] is False
 
 
-def test_changes_of_state_and_artifacts_bring_the_result_and_progress_brings_a_line(watched, owner):
+def test_state_changes_send_results_and_progress_sends_changes(watched, owner):
     reader = watched.reader(owner)
     one = Result(id="one", owner=owner, task="images.resize")
 
@@ -79,7 +79,7 @@ def test_changes_of_state_and_artifacts_bring_the_result_and_progress_brings_a_l
     assert done.keys() == ResultView.model_fields.keys()
 
 
-def test_nobody_hears_of_what_others_own(watched, owner, other):
+def test_changes_of_other_owners_are_not_sent(watched, owner, other):
     mine, theirs = watched.reader(owner), watched.reader(other)
 
     watched.store.save(Result(id="theirs", owner=other))
@@ -91,7 +91,7 @@ def test_nobody_hears_of_what_others_own(watched, owner, other):
     assert mine.took(2)[1:] == [("result", ("mine", "PENDING"))]
 
 
-def test_only_admin_hears_of_what_nobody_owns(watched, owner):
+def test_only_admin_receives_unowned_results(watched, owner):
     watched.store.save(Result(id="old", created_at=2.0))
     mine, admin = watched.reader(owner), watched.reader(f"admin-{owner}")
 
@@ -116,7 +116,7 @@ def test_without_a_known_caller_nothing_is_streamed(watched):
     assert watched.hub.viewers == 0
 
 
-def test_all_viewers_of_an_owner_share_one_reading_of_a_record(watched, owner, monkeypatch):
+def test_viewers_of_an_owner_share_record_reads(watched, owner, monkeypatch):
     readers = [watched.reader(owner) for _ in range(5)]
     asked, load_many = [], watched.store.load_many
     monkeypatch.setattr(watched.store, "load_many", lambda ids: asked.append(list(ids)) or load_many(ids))
@@ -128,7 +128,7 @@ def test_all_viewers_of_an_owner_share_one_reading_of_a_record(watched, owner, m
     assert asked == [["one"]]
 
 
-def test_whoever_comes_back_is_told_what_he_has_missed(watched, owner):
+def test_reconnecting_client_receives_missed_changes(watched, owner):
     first = watched.reader(owner)
     watched.store.save(Result(id="one", owner=owner))
     first.took(2)
@@ -146,7 +146,7 @@ def test_whoever_comes_back_is_told_what_he_has_missed(watched, owner):
     ]
 
 
-def test_whoever_missed_nothing_hears_only_what_is_new(watched, owner):
+def test_up_to_date_client_receives_only_new_changes(watched, owner):
     watched.store.save(Result(id="one", owner=owner))
     (begin,) = watched.reader(owner).events
 
@@ -156,7 +156,7 @@ def test_whoever_missed_nothing_hears_only_what_is_new(watched, owner):
     assert again.took(1) == [("result", ("two", "PENDING"))]
 
 
-def test_admin_who_comes_back_is_told_of_what_nobody_owns_too(watched):
+def test_reconnecting_admin_receives_unowned_results(watched):
     first = watched.reader("admin")
     watched.store.save(Result(id="mine", owner="admin"))
     first.took(2)
@@ -168,13 +168,13 @@ def test_admin_who_comes_back_is_told_of_what_nobody_owns_too(watched):
 
 
 @pytest.mark.parametrize("last_id", ["1-1", "0-0", "nonsense", "-", "٣-٤", "9" * 40, f"{1 << 64}-0", "5-0\t5-0"])
-def test_a_place_that_cannot_be_followed_brings_a_reset_and_a_snapshot(watched, owner, last_id):
+def test_unknown_position_causes_reset_and_snapshot(watched, owner, last_id):
     watched.store.save(Result(id="one", owner=owner))
     reader = watched.reader(owner, last_id=last_id.encode())
     assert reader.took(2) == [("reset", {}), ("snapshot", [("one", "PENDING")])]
 
 
-def test_a_quiet_stream_is_kept_alive(watched, owner, monkeypatch):
+def test_idle_stream_sends_heartbeats(watched, owner, monkeypatch):
     monkeypatch.setattr(viewer, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(hub, "_TICK_S", 0.05)
     watched.reader(owner).until(lambda one: one.comments >= 3)
@@ -197,7 +197,7 @@ def test_a_forged_event_shows_nothing_of_others(watched, owner, other):
     assert "secret" not in str([about(one) for one in again.events])
 
 
-def test_an_id_is_the_owners_alone_even_when_many_have_it(watched):
+def test_many_owners_receive_only_their_own_changes(watched):
     owners = [uuid.uuid4().hex for _ in range(20)]
     readers = {owner: watched.reader(owner) for owner in owners}
     for owner in owners:
@@ -206,7 +206,7 @@ def test_an_id_is_the_owners_alone_even_when_many_have_it(watched):
         assert reader.took(2)[1] == ("result", (f"of-{owner}", "PENDING"))
 
 
-def test_an_owner_has_so_many_streams_and_no_more_until_one_ends(watched, owner, other):
+def test_streams_per_owner_are_limited(watched, owner, other):
     kept = [watched.reader(owner) for _ in range(20)]
     refused = httpx.get(f"{watched.url}/v1/events", headers={"Authorization": f"Bearer {owner}"})
     assert (refused.status_code, refused.json()["slug"]) == (429, "quota")

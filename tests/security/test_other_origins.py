@@ -1,4 +1,4 @@
-"""Neighbours: names, pages and proxies that speak for somebody else, and documents that reach out."""
+"""Other origins: DNS rebinding, foreign pages, forged proxy headers, and documents that load resources."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ EVIL = "evil.example"
 
 @contextlib.contextmanager
 def listening():
-    """A place on this machine that nobody has to reach, and who came all the same."""
+    """A server that nothing may connect to; it records the connections."""
     came: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.1)
@@ -37,9 +37,9 @@ def listening():
 
 
 @pytest.mark.parametrize("host", [EVIL, f"127.0.0.1.{EVIL}", f"localhost.{EVIL}:80", "", "[::1", "169.254.169.254"])
-def test_a_name_that_was_bound_to_this_machine_is_not_served(target, attack, host):
-    with attack(f"DNS rebinding as {host or 'nobody'}") as seen:
-        for who in (target.ann, target.stranger):
+def test_rebound_host_name_is_refused(target, attack, host):
+    with attack(f"DNS rebinding as {host or 'no host'}") as seen:
+        for who in (target.ann, target.anonymous):
             for path in ("/", "/v1/session", "/v1/results"):
                 assert who.get(path, headers={"Host": host}).status_code in {400, 421}
         seen.refused()
@@ -72,7 +72,7 @@ def test_a_form_is_no_request_however_large(target, attack, media_type):
         seen.refused()
 
 
-def test_no_link_is_made_of_what_the_client_says_of_himself(target, attack):
+def test_links_ignore_forwarded_headers(target, attack):
     with attack("X-Forwarded-Host and its kin", max_s=30) as seen:
         spoofed = {
             "X-Forwarded-Host": EVIL,
@@ -97,7 +97,7 @@ def test_no_link_is_made_of_what_the_client_says_of_himself(target, attack):
         seen.harmless()
 
 
-def test_a_page_that_is_left_tells_nobody_where_it_was(target, attack):
+def test_page_sends_no_referrer(target, attack):
     with attack("Referer", max_s=30) as seen:
         made = target.uploaded(hostile.jpeg(), name="a.jpg", media_type="image/jpeg", task="images.resize")
         link = target.ann.get(f"/v1/results/{target.outcome(made).id}").json()["artifacts"][0]["link"]

@@ -1,4 +1,4 @@
-"""Trouble: slow readers, a Redis that goes away, a gateway that stops."""
+"""Failures of the event stream: slow clients, an outage of Redis, a stopping gateway."""
 
 import os
 import signal
@@ -28,12 +28,12 @@ def redis_server(tmp_path_factory) -> Iterator[PrivateRedis]:
 
 @pytest.fixture
 def fragile(redis_server: PrivateRedis) -> Iterator[Watched]:
-    """A gateway over a Redis that may be stopped."""
+    """Serve a gateway over a Redis that the test can stop."""
     redis_server.start()
     yield from serving(RedisIndex(redis_server.url))
 
 
-def test_what_was_told_while_the_feed_was_cut_is_told_afterwards(fragile, owner):
+def test_changes_during_feed_interruption_are_sent_later(fragile, owner):
     readers = [fragile.reader(owner) for _ in range(2)]
     fragile.store.save(Result(id="one", owner=owner))
     for reader in readers:
@@ -49,7 +49,7 @@ def test_what_was_told_while_the_feed_was_cut_is_told_afterwards(fragile, owner)
         assert [one for _, (one, _) in told[2:]] == [f"n{n}" for n in range(20)]
 
 
-def test_a_redis_that_comes_back_empty_is_told_by_a_reset_and_a_snapshot(fragile, redis_server, owner):
+def test_emptied_redis_causes_reset_and_snapshot(fragile, redis_server, owner):
     reader = fragile.reader(owner)
     fragile.store.save(Result(id="one", owner=owner))
     reader.took(2)
@@ -62,7 +62,7 @@ def test_a_redis_that_comes_back_empty_is_told_by_a_reset_and_a_snapshot(fragile
     assert reader.took(5)[2:] == [("reset", {}), ("snapshot", []), ("result", ("two", "PENDING"))]
 
 
-def test_while_redis_is_away_a_stream_is_refused_with_the_time_to_come_back(fragile, redis_server, owner):
+def test_stream_without_redis_answers_503_with_retry_after(fragile, redis_server, owner):
     redis_server.stop()
     answer = httpx.get(f"{fragile.url}/v1/events", headers={"Authorization": f"Bearer {owner}"}, timeout=30)
     assert answer.status_code == 503
@@ -71,7 +71,7 @@ def test_while_redis_is_away_a_stream_is_refused_with_the_time_to_come_back(frag
     assert fragile.hub.viewers == 0
 
 
-def test_a_reader_who_does_not_read_is_let_go_and_the_others_hear_everything(watched, owner):
+def test_slow_client_is_disconnected_without_affecting_others(watched, owner):
     reader, slow = watched.reader(owner), unread(watched, owner)
     failure = Failure("E", "x" * 100_000)
 
@@ -88,7 +88,7 @@ def test_a_reader_who_does_not_read_is_let_go_and_the_others_hear_everything(wat
 
 
 def unread(watched: Watched, owner: str) -> socket.socket:
-    """A stream that is begun, and then never read."""
+    """Open a stream that is never read."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.connect(("127.0.0.1", int(watched.url.rpartition(":")[2])))
@@ -97,7 +97,7 @@ def unread(watched: Watched, owner: str) -> socket.socket:
     return connection
 
 
-def test_a_reader_who_goes_away_is_forgotten(watched, owner, monkeypatch):
+def test_disconnected_client_is_removed(watched, owner, monkeypatch):
     monkeypatch.setattr(hub, "_TICK_S", 0.05)
     monkeypatch.setattr(hub, "_LINGER_S", 0.05)
     gone = unread(watched, owner)
@@ -112,7 +112,7 @@ def test_a_reader_who_goes_away_is_forgotten(watched, owner, monkeypatch):
     assert reader.took(2)[1] == ("result", ("one", "PENDING"))
 
 
-def test_a_burst_is_told_by_its_last_word(watched, owner):
+def test_burst_of_changes_ends_with_the_last(watched, owner):
     reader = watched.reader(owner)
     for n in range(1, 501):
         watched.store.save(Result(id="one", owner=owner, state=State.PROGRESS, progress=Progress(n, 500)))
@@ -124,7 +124,7 @@ def progress(done: int) -> dict:
     return {"done": done, "total": 500, "percent": done / 5, "note": ""}
 
 
-def test_a_gateway_that_is_told_to_stop_ends_its_streams_in_order_and_at_once(redis_url):
+def test_stopping_gateway_ends_streams_cleanly(redis_url):
     with _bound() as at:
         url = f"http://127.0.0.1:{at.getsockname()[1]}"
         process = subprocess.Popen(
@@ -138,6 +138,6 @@ def test_a_gateway_that_is_told_to_stop_ends_its_streams_in_order_and_at_once(re
 
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(4) == 0  # the grace for requests is 5 s
+    assert process.wait(4) == 0  # less than DRAIN_S
     reader.until(lambda one: one.ended)
     assert reader.ended == "in order"
