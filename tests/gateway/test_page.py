@@ -65,7 +65,7 @@ def test_scripts_avoid_markup_cookies_and_long_files(name):
     assert WAYS_TO_MARKUP.findall(code) == []
     assert KEEPS.findall(code) == []
     assert len(code.splitlines()) <= MAX_FILE_LINES
-    assert re.match(r"// [A-Z][a-z]+: .+", code), "a module opens with its noun and one sentence"
+    assert re.match(r"// [A-Z][a-z ]+: .+", code), "a module opens with its noun and one sentence"
     assert set(re.findall(r'from "\./([^"]+)"', code)) <= set(MODULES)
 
 
