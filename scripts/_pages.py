@@ -98,7 +98,7 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "contracts.md",
         "Contracts",
-        "What a driver of blobs or of the index must keep; `tests/contract/` runs every driver through it.",
+        "What a driver of blobs or of the index must keep; `resultstore.testing` checks a driver.",
         (
             "resultstore.blobs.blobstore.BlobStore",
             "resultstore.blobs.blobstore.BlobReader",
@@ -109,6 +109,8 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
             "resultstore.blobs.blobstore.AlreadyExists",
             "resultstore.blobs.blobstore.OutcomeUnknown",
             "resultstore.blobs.blobstore.SignedUrl",
+            "resultstore.testing.suites.check_blobs",
+            "resultstore.testing.suites.check_multipart",
             "resultstore.index.index.Index",
             "resultstore.index.index.Listing",
             "resultstore.index.index.Owned",

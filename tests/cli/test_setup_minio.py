@@ -10,9 +10,9 @@ from resultstore import Settings
 from resultstore.backends.celery.worker.bucket_events import events_queue
 from resultstore.ops.embedded import free_port
 from resultstore.ops.lifecycle import is_ours, rules
+from resultstore.testing.promises import MIB
 from tasks.samples import photos
 from tests.cli.conftest import ROOT, client, refused
-from tests.contract.steps import MIB
 from tests.uploads.conftest import send, send_parts, serving
 from tests.uploads.telling import Worker, until
 

@@ -1,4 +1,4 @@
-"""Grounds of the contract suite: every driver of blobs, every driver of the index, each on its real one."""
+"""Fixtures of the contract suites: each driver of blobs and of the index, on its real server."""
 
 import uuid
 
@@ -41,7 +41,7 @@ def blobs(request, tmp_path):
 
 @pytest.fixture
 def s3_blobs(s3_server, bucket):
-    """A root in a fresh bucket of the real object store."""
+    """A prefix in a fresh bucket of the real object store."""
     credentials = Credentials(s3_server.access_key, s3_server.secret_key)
     target = S3Target(bucket=bucket, prefix="some/root", endpoint_url=s3_server.endpoint)
     return S3Blobs(target, credentials=lambda: credentials)
@@ -66,5 +66,5 @@ def index(request):
 
 @pytest.fixture
 def one():
-    """A result that nobody else knows."""
+    """A result whose id no other test uses."""
     return Result(id=uuid.uuid4().hex)

@@ -17,7 +17,7 @@ from resultstore.blobs.s3.driver import S3Blobs
 from resultstore.blobs.s3.forgery import ForgedRequests, probe_keys
 from resultstore.blobs.s3.signer import S3Signer
 from resultstore.ops.embedded import free_port
-from tests.contract.steps import MIB
+from resultstore.testing.promises import MIB
 from tests.uploads.telling import until
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/minio.md"

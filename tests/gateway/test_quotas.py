@@ -16,7 +16,7 @@ from resultstore.model.result import Failure, Result, State
 from resultstore.settings import Settings
 from resultstore.store import Store
 from resultstore.store.byte_count import ByteCounter
-from tests.contract.steps import at_once
+from resultstore.testing.promises import at_once
 from tests.uploads.telling import until
 
 

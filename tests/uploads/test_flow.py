@@ -16,7 +16,7 @@ from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
 from resultstore import Result, Settings, State
-from tests.contract.steps import MIB
+from resultstore.testing.promises import MIB
 from tests.uploads.conftest import Place, environment, send, send_parts, serving
 
 REPOSITORY = Path(__file__).parents[2]

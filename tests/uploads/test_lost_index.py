@@ -6,8 +6,8 @@ import httpx
 import msgspec
 import pytest
 
+from resultstore.testing.promises import MIB
 from resultstore.uploads.ticket import OPEN_FOR_S, Tickets
-from tests.contract.steps import MIB
 from tests.uploads.conftest import once, send, send_parts
 from tests.uploads.test_room import OWNER, begun, counted, narrow  # noqa: F401 - a fixture
 

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
+from resultstore.testing.promises import MIB, pattern
 from resultstore.uploads.ticket import Tickets
-from tests.contract.steps import MIB, pattern
 from tests.uploads.conftest import send_parts
 
 SIZE = 17 * MIB + 5

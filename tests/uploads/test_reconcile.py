@@ -15,11 +15,11 @@ from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.backends.celery.worker import bucket_events
 from resultstore.model import layout
 from resultstore.model.errors import BrokerUnavailable
+from resultstore.testing.promises import MIB
 from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.reconcile import Reconciler
 from resultstore.uploads.ticket import Tickets
 from tasks.app import make_app
-from tests.contract.steps import MIB
 from tests.uploads.conftest import once, send, send_parts
 
 DAY_S = 86_400

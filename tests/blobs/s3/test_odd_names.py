@@ -5,7 +5,7 @@ import pytest
 from resultstore.blobs.local.driver import LocalBlobs
 from resultstore.blobs.s3 import listing
 from resultstore.blobs.s3.bucket import S3Bucket
-from tests.contract.steps import keys, put
+from resultstore.testing.promises import keys, put
 
 ODD = ["blobs/a\nb/x", "blobs/\x01c/x", "blobs/a b", "blobs/.hidden/x", "blobs/d?/x"]
 OURS = ["blobs/0", "blobs/b/x", "blobs/z"]

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from resultstore import Settings
+from resultstore.testing.promises import MIB
 from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.reconcile import Reconciler
-from tests.contract.steps import MIB
 from tests.gateway.conftest import granted
 from tests.uploads.conftest import Place, environment, serving
 

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from resultstore.model.errors import BlobStoreUnavailable, BrokerUnavailable
+from resultstore.testing.promises import MIB
 from resultstore.uploads.ticket import Tickets
-from tests.contract.steps import MIB
 from tests.uploads.uppy.conftest import CHUNK, SIZE
 
 META = {"name": "t.csv", "type": "text/csv", "relativePath": "", "task": "tables.convert", "size_bytes": str(SIZE)}
