@@ -1,10 +1,10 @@
-# One image for the gateway, the worker and the set-up; the command decides.
+# One image for the gateway, the worker and the setup; the command decides.
 
 FROM python:3.13.15-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285 AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 WORKDIR /src
-# The dependencies first: this layer stays while only our own code changes.
+# The dependencies first: this layer is cached while only the project's code changes.
 COPY constraints-demo.txt .
 RUN /opt/venv/bin/pip install --no-deps --require-hashes -r constraints-demo.txt
 COPY pyproject.toml README.md LICENSE NOTICE ./
@@ -15,7 +15,7 @@ RUN /opt/venv/bin/pip install --no-deps --no-build-isolation .
 FROM python:3.13.15-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 # The worker's libvips: one thread a task, and no heap per thread, halve its memory.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 VIPS_CONCURRENCY=1 MALLOC_ARENA_MAX=2
-# The worker reads strangers' videos with it, each in a program of its own (tasks/sandbox/confined.py).
+# The worker decodes untrusted videos with it, each in its own process (tasks/sandbox/confined.py).
 RUN apt-get -qq update && apt-get -qq install --yes --no-install-recommends ffmpeg && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --no-create-home resultstore
 COPY --from=build /opt/venv /opt/venv

@@ -1,22 +1,22 @@
-# make demo [ONCE=1] [STACK=real]   the main job on real input
+# make demo [ONCE=1] [STACK=real]   the demo: six tasks on sample files
 # make test [ARGS=...]              all tests, on real servers
-# make quick                       the tests that need no server, no root and no network
-# make coverage [ARGS=...]         which lines the tests run, those of subprocesses too: build/coverage
-# make mutants [ONLY="NAME ..."]   whether the tests notice deliberate faults: tests/mutants.toml
-# make attacks                     what strangers may try, and what came of it: docs/security.md
-# make faults                      what happens when servers, lines and processes fail
+# make quick                       the tests that need no servers, no root and no network
+# make coverage [ARGS=...]         line coverage, with subprocesses: build/coverage
+# make mutants [ONLY="NAME ..."]   mutation tests: tests/mutants.toml
+# make attacks                     attacks by untrusted clients: docs/security.md
+# make faults                      failures of servers, connections and processes
 # make uppy                         docs/how-to/uppy.md in Chromium, with the published Uppy 5 and 6 (needs npm)
-# make bench [ONLY="NAME ..."]     resultstore beside its peers: build/bench.json
+# make bench [ONLY="NAME ..."]     benchmarks against similar libraries: build/bench.json
 # make conformance [RUNS=...] [MODULES=...] [SELECTION=ci]   Celery's own integration suite: docs/conformance.md
 #
-# Both make .venv first. Only Python >= 3.11 and make are needed (and Go, once, for the real object store).
+# Each creates .venv first. Needs Python >= 3.11 and make, and Go once, to build the object store.
 
 PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; do \
 	$$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
 BIN := .venv/bin
 SERVICES := $(BIN)/python scripts/services
 UV := build/uv/bin/uv
-# Hash-checked, so that nothing else than what was pinned gets in; --no-deps, because the lists are complete.
+# Hash-checked: only pinned packages are installed; --no-deps, because the lists are complete.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --no-compile --no-deps
 PROGRAMS := scripts/services
 
@@ -47,15 +47,15 @@ coverage: .venv/dev.stamp
 	$(BIN)/coverage html --quiet
 	$(BIN)/coverage report
 
-# Each fault is put into a copy of the source, by itself; the tests that are named beside it must fail there.
+# Each fault is put alone into a copy of the source; the tests that are listed with it must fail.
 mutants: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python scripts/mutants.py $(ONLY)
 
-# What strangers may try, against a real gateway and worker; build/attacks.json says what came of each.
+# Attacks by untrusted clients on a real gateway and worker; the outcomes are in build/attacks.json.
 attacks: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python -m pytest tests/security $(ARGS)
 
-# Servers that are away, answers that are lost, lines that are cut, processes that are killed.
+# Unreachable servers, lost responses, cut connections, killed processes.
 faults: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python -m pytest tests/faults $(ARGS)
 
@@ -63,7 +63,7 @@ conformance: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python tests/conformance/conformance.py $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(MODULES),--modules $(MODULES)) $(if $(SELECTION),--selection $(SELECTION))
 
-# The published Uppy 5 and 6 in Chromium, against a real gateway: it needs npm and the network, and is no part of `test`.
+# The published Uppy 5 and 6 in Chromium, against a real gateway: needs npm and the network, and is not part of `test`.
 uppy: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python -m pytest tests/uploads/uppy/published.py $(ARGS)
 
@@ -86,12 +86,12 @@ bench: .venv/dev.stamp
 docs: .venv/dev.stamp
 	$(BIN)/python scripts/reference.py
 
-# What docker-compose.yml reads, with random passwords; never written over.
+# The settings of docker-compose.yml, with random passwords; never overwritten.
 .env:
 	@umask 077; $(PYTHON) -c 'import re, secrets; \
 	print(re.sub(r"(?m)^\w+=$$", lambda m: m[0] + secrets.token_hex(20), open(".env.example").read()), end="")' > $@
 
-# The two lists of everything that is installed, with hashes: after a change of pyproject.toml.
+# The two lists of pinned packages, with hashes: run it after a change of pyproject.toml.
 constraints: $(UV)
 	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --output-file constraints.txt

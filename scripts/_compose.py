@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 from _access import USER, Access
+from _child_processes import ChildProcesses
 from _server import LOOPBACK, Server, amqp_answers, answering, free_ports, http_answers, kept_password, redis_answers
-from _tethered import Tethered
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("docker-compose.yml", "deploy/compose.services.yml")
@@ -31,7 +31,7 @@ def engine_answers() -> bool:
     return bool(shutil.which("docker")) and all(_succeeds(*words) for words in (["info"], ["compose", "version"]))
 
 
-def start_all(folder: Path, processes: Tethered, *, keep: bool) -> Access:
+def start_all(folder: Path, processes: ChildProcesses, *, keep: bool) -> Access:
     """Start the three servers; return when all of them answer. Their volumes go with them unless `keep`."""
     passwords = {name: kept_password(folder / f"{name}.password") for name in SERVERS}
 
@@ -63,7 +63,7 @@ def variables(folder: Path, passwords: dict[str, str], ports: dict[str, int]) ->
     }
 
 
-def _start(folder: Path, processes: Tethered, passwords: dict[str, str], *, keep: bool) -> Server:
+def _start(folder: Path, processes: ChildProcesses, passwords: dict[str, str], *, keep: bool) -> Server:
     names = ("redis", "rabbitmq", "minio", "management")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     script = UP_THEN_DOWN.format(servers=" ".join(SERVERS), options="" if keep else "--volumes")

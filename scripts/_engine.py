@@ -6,7 +6,7 @@ import _compose
 import _install
 import _local
 from _access import Access
-from _tethered import Tethered
+from _child_processes import ChildProcesses
 
 CLEAN_END_S = 20.0
 
@@ -15,13 +15,13 @@ class Servers:
     """The three servers of one folder, from `start` to `stop`.
 
     Args:
-        folder: where their data and logs stand.
+        folder: the folder of their data and logs.
         lock_fd: a lock that is held until the last of their processes is gone.
         keep: their data is wanted again later.
     """
 
     def __init__(self, folder: Path, *, lock_fd: int, keep: bool) -> None:
-        self.processes = Tethered(keep_fds=[lock_fd])
+        self.processes = ChildProcesses(keep_fds=[lock_fd])
         self._folder = folder
         self._keep = keep
         self._by_compose = False

@@ -1,4 +1,4 @@
-"""Folder: a place of its own under .services/ for each set of servers, locked while anything of the set runs."""
+"""The folder of a set of servers under .services/, locked while any of them runs."""
 
 import fcntl
 import shutil
@@ -13,17 +13,17 @@ ROOT = Path(__file__).resolve().parent.parent / ".services"
 
 @contextmanager
 def own_folder(name: str, *, keep: bool) -> Iterator[tuple[Path, int]]:
-    """The folder and its lock's descriptor; gone afterwards unless `keep`. Raises Failed while another holds it."""
+    """Yield the folder and its lock's descriptor; delete it afterwards unless `keep`. Raises Failed if it is in use."""
     folder = ROOT / name
     ROOT.mkdir(exist_ok=True)
-    with (ROOT / "lock").open("w") as door:
-        fcntl.flock(door, fcntl.LOCK_EX)  # nobody sweeps between our mkdir and our lock
+    with (ROOT / "lock").open("w") as sweep_lock:
+        fcntl.flock(sweep_lock, fcntl.LOCK_EX)  # no other process sweeps between mkdir and lock
         _sweep()
         folder.mkdir(exist_ok=True, mode=0o700)
         lock = (folder / "lock").open("w")
         if not _lock_now(lock.fileno()):
             lock.close()
-            raise Failed(f"{folder} is in use: `scripts/services status` tells by whom")
+            raise Failed(f"{folder} is in use: `scripts/services status` shows by which process")
     with lock:
         try:
             yield folder, lock.fileno()
@@ -33,7 +33,7 @@ def own_folder(name: str, *, keep: bool) -> Iterator[tuple[Path, int]]:
 
 
 def in_use(name: str) -> bool:
-    """Whether anything of that set runs."""
+    """Return True while any server of that set runs."""
     try:
         with (ROOT / name / "lock").open() as lock:
             return not _lock_now(lock.fileno())
@@ -42,7 +42,7 @@ def in_use(name: str) -> bool:
 
 
 def _sweep() -> None:
-    """Remove what runs that were killed have left; their tethers have ended their processes."""
+    """Remove the folders of killed runs; their reapers have ended the processes."""
     for folder in ROOT.glob("run-*"):
         if not in_use(folder.name):
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Run: one command with servers of its own, which are gone when it ends."""
+"""Runs one command with its own servers, which are stopped when it ends."""
 
 import os
 import secrets
@@ -9,16 +9,16 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from _access import Failed
+from _child_processes import ChildProcesses
 from _engine import Servers
 from _folder import own_folder
-from _tethered import Tethered
 
 COMMAND_GRACE_S = 20.0
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(BaseException):
-    """We were told to end by a signal. Not an Exception: nothing on the way may swallow it."""
+    """A signal asked this program to end. Not an Exception, so that no handler swallows it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"signal {number}")
@@ -63,7 +63,7 @@ def ignore_endings() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _started(processes: Tethered, command: Sequence[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
+def _started(processes: ChildProcesses, command: Sequence[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
     try:
         return processes.start(command, env=os.environ | variables)
     except OSError as problem:

@@ -1,4 +1,4 @@
-"""Server: one that was started, and how to tell that it is ours and answers."""
+"""A started server, and the check that it is the right one and answers."""
 
 import secrets
 import socket
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from _access import Failed
-from _tethered import POLL_S
+from _child_processes import POLL_S
 
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 90.0
@@ -44,7 +44,7 @@ def answering(start: Callable[[], Server], server: Server, *, timeout_s: float =
 
 
 def free_ports(count: int) -> list[int]:
-    """That many different ports that are free now; whoever uses them must expect to lose one."""
+    """That many different ports that are free now; another process may take one."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -91,12 +91,12 @@ def http_answers(url: str) -> bool:
 
 
 def _say(port: int, words: bytes, *, enough: bytes) -> bytes:
-    heard = b""
+    received = b""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=1) as line:
             line.sendall(words)
-            while enough not in heard and (more := line.recv(4096)):
-                heard += more
+            while enough not in received and (more := line.recv(4096)):
+                received += more
     except OSError:
         return b""
-    return heard
+    return received

@@ -16,13 +16,13 @@ Schema of their options.
 """
 
 
-def tasks_page(package: griffe.Object) -> str:
+def tasks_page(package: griffe.Object | griffe.Alias) -> str:
     """Return the page's text: each task in the order in which it is offered."""
     functions = {offer.task: (offer, function) for offer, function in _functions(package)}
     return _LEAD + "".join("\n" + "\n".join(_entry(package, *functions[name])) for name in offers)
 
 
-def _functions(package: griffe.Object) -> Iterator[tuple[ShippedOffer, griffe.Function]]:
+def _functions(package: griffe.Object | griffe.Alias) -> Iterator[tuple[ShippedOffer, griffe.Function]]:
     """Yield each function that is decorated with `@offered(...)`, and its offer."""
     for module in TASK_MODULES:
         declared = importlib.import_module(module.removesuffix(".task") + ".offer")
@@ -32,10 +32,10 @@ def _functions(package: griffe.Object) -> Iterator[tuple[ShippedOffer, griffe.Fu
                     yield getattr(declared, found[1]), function
 
 
-def _entry(package: griffe.Object, offer: ShippedOffer, function: griffe.Function) -> Iterator[str]:
+def _entry(package: griffe.Object | griffe.Alias, offer: ShippedOffer, function: griffe.Function) -> Iterator[str]:
     options = package[offer.arguments.__module__.removeprefix("tasks.")][offer.arguments.__name__]
     described = {name: _flat(one.docstring.value) for name, one in options.attributes.items() if one.docstring}
-    lead, _, rest = function.docstring.value.partition("\n\nReturns ")
+    lead, _, rest = (function.docstring.value if function.docstring else "").partition("\n\nReturns ")
     lead, _, source = lead.partition("\n\nArgs:\n")
     yield f"## {offer.task}\n\n```python\n{_call(offer, function)}\n```\n\n{lead}\n"
     if offer.takes:

@@ -99,7 +99,7 @@ def _copy() -> Iterator[Path]:
 def _run(copy: Path, tests: Iterable[str]) -> tuple[int, str]:
     """Run tests over the copy; pytest's exit code and what it printed."""
     options = ["-q", "-x", "--color=no", "-p", "no:cacheprovider"]
-    # Before the editable installation of the checkout, in the children too; no bytecode, whose age tells seconds only.
+    # The copy comes before the installed checkout. No bytecode: Python compares its age in whole seconds.
     environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", *options, *tests]
     try:

@@ -14,7 +14,7 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 from matrix import SETTINGS_FILE, Part
 
-from _tethered import Tethered
+from _child_processes import ChildProcesses
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -44,7 +44,7 @@ def run_part(part: Part, *, suite: Path, folder: Path, env: Mapping[str, str], r
     told = folder / f"{part.name}.jsonl"
     told.unlink(missing_ok=True)
     clear_queue(env["TEST_BROKER"])
-    processes, began = Tethered(), time.monotonic()
+    processes, began = ChildProcesses(), time.monotonic()
     try:
         with (folder / f"{part.name}.log").open("wb") as log:
             child = processes.start(_command(part, reruns=reruns), env=_variables(env, told), log=log, cwd=suite)

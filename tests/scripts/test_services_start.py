@@ -15,7 +15,7 @@ import _install
 import _local
 import _server
 from _access import Failed
-from _tethered import Tethered
+from _child_processes import ChildProcesses
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 ASK_FOR_PROGRAMS_AS_A_USER = """
@@ -47,7 +47,7 @@ def fake(tmp_path, monkeypatch):
 @pytest.fixture
 def processes():
 
-    tethered = Tethered()
+    tethered = ChildProcesses()
     yield tethered
     tethered.kill()
 

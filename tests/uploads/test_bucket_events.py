@@ -11,8 +11,8 @@ import pytest
 
 import _local
 import _server
+from _child_processes import ChildProcesses
 from _install import programs
-from _tethered import Tethered
 from resultstore import Settings
 from resultstore.backends.celery.worker.bucket_events import TASK
 from resultstore.model.errors import BadInput, Misconfigured
@@ -193,7 +193,7 @@ def test_what_arrives_before_and_while_rabbitmq_is_away_is_finished_when_it_is_b
 ):
     ports = _server.free_ports(4)
     monkeypatch.setattr(_local, "free_ports", lambda _: ports)  # the same again after its restart
-    found, started = programs(), Tethered()
+    found, started = programs(), ChildProcesses()
     room = _local.room(tmp_path / "rabbitmq", started)
 
     def rabbitmq() -> _server.Server:

@@ -1,4 +1,4 @@
-"""Standing: one set of servers for this checkout, from `start` to `stop`; its data stays."""
+"""The servers of this checkout that run in the background, from `start` to `stop`; their data is kept."""
 
 import json
 import os
@@ -11,36 +11,36 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from _access import Access, Failed
+from _child_processes import POLL_S
 from _engine import Servers
 from _folder import ROOT, in_use, own_folder
 from _run import Ended, ending_by_signal, ignore_endings
 from _server import write_secret
-from _tethered import POLL_S
 
-NAME = "standing"
+NAME = "background"
 STATE = ROOT / NAME / "state.json"
-LOG = ROOT / "standing.log"
+LOG = ROOT / "background.log"
 START_TIMEOUT_S = 900.0  # with apt-get and the build of MinIO
 STOP_TIMEOUT_S = 40.0
 VERBS = {
-    "start": "start a set of servers for this checkout",
-    "stop": "end it; its data stays",
-    "status": "say whether it runs (exit code 3 when not)",
-    "env": "print its addresses as shell exports",
-    "serve": "what `start` runs: hold the set until a signal",
+    "start": "start the servers of this checkout",
+    "stop": "stop them; their data is kept",
+    "status": "print whether they run (exit code 3 if not)",
+    "env": "print their addresses as shell exports",
+    "serve": "run by `start`: keep the servers until a signal",
 }
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What the keeper of the set writes down: its process id, and how to reach the servers."""
+    """The state file: the process id of `serve`, and how to reach the servers."""
 
     pid: int
     access: Access
 
 
 def do(verb: str, *, program: Path) -> int:
-    """Carry out one of VERBS; the exit code."""
+    """Carry out one of VERBS and return the exit code."""
     match verb:
         case "start":
             return _start(program)
@@ -85,7 +85,7 @@ def _serve() -> int:
             write_secret(draft, json.dumps(asdict(Kept(pid=os.getpid(), access=access))))
             draft.rename(STATE)
             servers.processes.wait_for_any()
-            print("services: a server ended by itself: see its log below .services/standing", flush=True)
+            print(f"services: a server has ended: see its log in {ROOT / NAME}", flush=True)
         except Ended:
             return 0
         finally:
@@ -113,7 +113,7 @@ def _status() -> int:
         return 3
     for address in (access.redis_url, access.amqp_url, access.s3_endpoint):
         scheme, _, rest = address.partition("://")
-        print(f"{scheme}://{rest.rpartition('@')[2]}")  # `env` tells the passwords
+        print(f"{scheme}://{rest.rpartition('@')[2]}")  # `env` prints the passwords
     return 0
 
 
@@ -132,7 +132,7 @@ def _access() -> Access | None:
 
 
 def _kept() -> Kept | None:
-    """What `serve` wrote, while it runs: a state whose lock is free is a dead one's."""
+    """Return the state of a running `serve`. A free lock means that it has ended."""
     if not in_use(NAME):
         return None
     try:

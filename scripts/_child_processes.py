@@ -1,4 +1,4 @@
-"""Tethered: processes that end with this one, whatever way it ends (see resultstore/ops/process_reaper.py)."""
+"""Child processes that end with this one, however it ends (see resultstore/ops/process_reaper.py)."""
 
 import os
 import signal
@@ -10,21 +10,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-TETHER = Path(__file__).resolve().parent.parent / "resultstore" / "ops" / "process_reaper.py"
+REAPER = Path(__file__).resolve().parent.parent / "resultstore" / "ops" / "process_reaper.py"
 POLL_S = 0.05
 
 
-class Tethered:
-    """Starts each process in a session of its own and lists it with a tether, which ends all that is left.
+class ChildProcesses:
+    """Starts each process in its own session and registers it with the process reaper, which ends those that are left.
 
-    `keep_fds` stay open in the tether: a lock among them is held until the last process is gone.
+    `keep_fds` stay open in the reaper: a lock among them is held until the last process has ended.
     """
 
     def __init__(self, *, keep_fds: Sequence[int] = ()) -> None:
         reading, self._pipe = os.pipe()
         self._started: list[subprocess.Popen[bytes]] = []
-        self._tether = subprocess.Popen(
-            [sys.executable, "-I", str(TETHER), str(reading)],
+        self._reaper = subprocess.Popen(
+            [sys.executable, "-I", str(REAPER), str(reading)],
             pass_fds=(reading, *keep_fds),
             start_new_session=True,
             stdin=subprocess.DEVNULL,
@@ -34,7 +34,7 @@ class Tethered:
     def start(
         self, argv: Sequence[str], *, env: Mapping[str, str], log: IO[bytes] | None = None, cwd: Path | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start `argv`; its output goes to `log`, or to ours."""
+        """Start `argv`; its output goes to `log`, or to that of this process."""
         process = subprocess.Popen(
             list(argv),
             env=dict(env),
@@ -43,7 +43,7 @@ class Tethered:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            # In the child, before it becomes the program: no moment at which it runs and is not listed.
+            # In the child, before exec: the program never runs unregistered.
             preexec_fn=lambda: os.write(self._pipe, b"+%d\n" % os.getpid()) and None,  # noqa: PLW1509 - one thread
         )
         self._started.append(process)
@@ -55,7 +55,7 @@ class Tethered:
             time.sleep(1)
 
     def stop(self, *, grace_s: float) -> None:
-        """End everything, newest first: SIGTERM, up to `grace_s` for all to leave, then the tether does the rest."""
+        """End all processes, newest first: SIGTERM, then SIGKILL by the reaper after `grace_s`."""
         for process in reversed(self._started):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -65,14 +65,14 @@ class Tethered:
         self._close()
 
     def kill(self) -> None:
-        """End everything at once, for servers whose data is not wanted any more."""
+        """Kill all processes at once, for servers whose data is not needed any more."""
         for process in reversed(self._started):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         self._close()
 
     def _close(self) -> None:
-        os.close(self._pipe)  # the tether ends what is still there, and then itself
-        self._tether.wait()
+        os.close(self._pipe)  # the reaper ends what still runs, then itself
+        self._reaper.wait()
         for process in self._started:
             process.wait()
