@@ -68,11 +68,11 @@ class HealthRoutes:
         return router
 
     async def live(self) -> JSONResponse:
-        """Liveness: the process answers."""
+        """Report that the process answers (liveness)."""
         return JSONResponse({"live": True}, headers=_NO_STORE)
 
     async def ready(self) -> JSONResponse:
-        """Readiness: report whether each dependency answers within 2 s, and how long it took.
+        """Report whether each dependency answers within 2 s, and how long it took (readiness).
 
         Answers 503 when the index or the object store does not answer. An outcome is cached for one second.
         """

@@ -43,7 +43,7 @@ class PageRoutes:
         }
 
     def router(self) -> APIRouter:
-        """GET and HEAD of the page and of each of its files; not part of the API's description."""
+        """Return the routes for the page and its files; the OpenAPI description leaves them out."""
         router = APIRouter(include_in_schema=False)
         for path, endpoint in (("/", self.index), ("/page/{name}", self.file)):
             router.add_api_route(path, endpoint, methods=["GET", "HEAD"], response_model=None)

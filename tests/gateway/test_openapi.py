@@ -15,23 +15,32 @@ NAMED = re.compile(r'HTTPStatus\.([A-Z_]+),\s*"([a-z-]+)"')
 
 
 def test_description_is_openapi_3_1_with_fields(served):
-    told = served.gateway.get("/v1/openapi.json").json()
+    document = served.gateway.get("/v1/openapi.json").json()
 
-    assert told["openapi"].startswith("3.1")
-    assert "/v1/results/{result_id}" in told["paths"]
-    assert "sha256" in json.dumps(told["components"]["schemas"]["ArtifactView"])
+    assert document["openapi"].startswith("3.1")
+    assert "/v1/results/{result_id}" in document["paths"]
+    assert "sha256" in json.dumps(document["components"]["schemas"]["ArtifactView"])
+
+
+def test_every_route_has_summary_and_description(served):
+    document = served.gateway.get("/v1/openapi.json").json()
+
+    for path, operations in {**document["paths"], **document["webhooks"]}.items():
+        for method, operation in operations.items():
+            assert len(operation["summary"].split()) >= 2, (method, path)
+            assert operation["description"], (method, path)
 
 
 def test_every_route_describes_its_problems(served):
-    told = served.gateway.get("/v1/openapi.json").json()
+    document = served.gateway.get("/v1/openapi.json").json()
 
-    for path, operations in told["paths"].items():
+    for path, operations in document["paths"].items():
         for operation in operations.values() if path.startswith("/v1/") else ():
             for status, answer in operation["responses"].items():
                 assert int(status) < 400 or list(answer["content"]) == ["application/problem+json"], (path, status)
-    assert "HTTPValidationError" not in json.dumps(told)
-    refs = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(told)))
-    assert refs <= set(told["components"]["schemas"])
+    assert "HTTPValidationError" not in json.dumps(document)
+    refs = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document)))
+    assert refs <= set(document["components"]["schemas"])
 
 
 def test_what_is_sent_is_what_is_described(served):

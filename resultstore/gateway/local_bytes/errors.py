@@ -25,7 +25,7 @@ _CODES: tuple[tuple[type[ResultStoreError], HTTPStatus, str, str], ...] = (
 
 
 class HttpRefusal(Exception):
-    """A refusal_response request: HTTP status, S3's error code, a sentence, extra headers."""
+    """A refused request: HTTP status, S3's error code, a sentence, extra headers."""
 
     def __init__(self, status: HTTPStatus, code: str, text: str, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(text)

@@ -1,4 +1,4 @@
-"""Listing: the caller's Results, newest first, in pages."""
+"""ResultPager: the caller's Results, newest first, in pages."""
 
 import heapq
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ class Page(msgspec.Struct, frozen=True):
     complete: bool
 
 
-class Listing:
+class ResultPager:
     """Reads the owners' lists, and for `admin` the records without an owner.
 
     Args:

@@ -14,7 +14,7 @@ from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import QuotaKind, Quotas
 from resultstore.gateway.results.batching import LookupBatcher
 from resultstore.gateway.results.cursors import Cursors
-from resultstore.gateway.results.listing import Filters, Listing
+from resultstore.gateway.results.listing import Filters, ResultPager
 from resultstore.gateway.results.rendering import ResultRenderer
 from resultstore.gateway.tasks.starter import TaskStarter
 from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView
@@ -47,7 +47,7 @@ class ResultRoutes:
         self._late = LateBytes(store)
         self._lookups = LookupBatcher(store)
         self._clock_checked = False
-        self._listing = Listing(store)
+        self._listing = ResultPager(store)
         self._cursors = Cursors(store.settings.security.secret_key.encode())
 
     def router(self) -> APIRouter:

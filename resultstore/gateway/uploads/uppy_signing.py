@@ -126,23 +126,23 @@ class SigningRoutes:
         return self._sign_own({"POST": "complete", "GET": "parts", "DELETE": "abort"}[request.method], ticket)
 
     def begun(self, key: str, query: _SignedQuery) -> Response:
-        """CreateMultipartUpload: return the upload that was created when its URL was signed."""
+        """Answer CreateMultipartUpload with the upload that was created when its URL was signed."""
         ticket = self._check_signature("begun", key, query)
         return _xml(created_xml(ticket.id, upload_id=ticket.upload_id))
 
     def parts(self, key: str, query: _SignedQuery) -> Response:
-        """ListParts."""
+        """Answer ListParts."""
         ticket = self._check_signature("parts", key, query)
         return _xml(parts_xml(ticket.id, upload_id=ticket.upload_id, parts=self._uploads.parts(ticket)))
 
     def complete(self, key: str, query: _SignedQuery) -> Response:
-        """CompleteMultipartUpload with the parts that the store lists; repeated calls start the task only once."""
+        """Answer CompleteMultipartUpload with the parts that the store lists; start the task only once."""
         ticket = self._check_signature("complete", key, query)
         self._uploads.complete(ticket)
         return _xml(completed_xml(ticket.id, location=self._uploads.location(ticket)))
 
     def abort(self, key: str, query: _SignedQuery) -> Response:
-        """AbortMultipartUpload."""
+        """Answer AbortMultipartUpload."""
         self._uploads.abort(self._check_signature("abort", key, query))
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=dict(NO_STORE))
 

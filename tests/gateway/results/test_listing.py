@@ -1,4 +1,4 @@
-"""Listing by HTTP: pages, newest first, and only the caller's own Results."""
+"""ResultPager by HTTP: pages, newest first, and only the caller's own Results."""
 
 import pytest
 
