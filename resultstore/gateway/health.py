@@ -104,7 +104,7 @@ async def _timed_probe(name: str, probe: Callable[[], object]) -> Dependency:
     ok = False
     try:
         async with asyncio.timeout(PROBE_LIMIT_S):
-            await to_thread.run_sync(_answers, probe, abandon_on_cancel=True)
+            await to_thread.run_sync(_run_probe, probe, abandon_on_cancel=True)
         ok = True
     except TimeoutError:
         _log.warning("dependency_slow", dependency=name, limit_s=PROBE_LIMIT_S)
@@ -113,7 +113,7 @@ async def _timed_probe(name: str, probe: Callable[[], object]) -> Dependency:
     return Dependency(ok=ok, ms=round(1000 * (time.monotonic() - began), 1))
 
 
-def _answers(probe: Callable[[], object]) -> None:
+def _run_probe(probe: Callable[[], object]) -> None:
     try:
         probe()
     except (BlobMissing, Damaged):

@@ -43,7 +43,7 @@ class Idempotency:
                 return id
             kept = self._index.keys.read(index_key)
             if (found := _KeptRequest.read(kept)) is not None:
-                return found.answer(digest)
+                return found.id_for(digest)
             if kept is not None:  # not written by a gateway
                 self._index.keys.drop(index_key)
         raise _in_flight()
@@ -72,7 +72,7 @@ class _KeptRequest(msgspec.Struct, frozen=True):
         found = _ENTRY.match(kept or b"")
         return None if found is None else cls(found[1].decode(), found[2].decode(), found[3] == b"done")
 
-    def answer(self, digest: str) -> str:
+    def id_for(self, digest: str) -> str:
         """Return the id for a request with this digest. Raises Problem 409 or 422."""
         if not self.done:
             raise _in_flight()

@@ -51,9 +51,9 @@ def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Seque
     addresses = [(settings.gateway.host, settings.gateway.port), (settings.local_bytes.host, settings.local_bytes.port)]
     inherited = [socket.socket(fileno=fd) for fd in fds]
     sockets = inherited or [_listen(*address) for address, _ in zip(addresses, apps, strict=False)]
-    bound_senders(sockets[0])
+    limit_send_buffers(sockets[0])
     for one in sockets:
-        bound_stalls(one)
+        limit_stalls(one)
     check_exposure(settings, host=_host_of(sockets[0]))
     named = list(zip(("gateway", "bytes"), apps, sockets, strict=False))
     if (metrics_socket := metrics_listener(settings)) is not None:
@@ -97,13 +97,13 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def bound_senders(listener: socket.socket) -> None:
+def limit_send_buffers(listener: socket.socket) -> None:
     """Limit the send buffer of each accepted connection, and how long a client may read nothing."""
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-    bound_stalls(listener)
+    limit_stalls(listener)
 
 
-def bound_stalls(listener: socket.socket) -> None:
+def limit_stalls(listener: socket.socket) -> None:
     """Limit how long the client of an accepted connection may read nothing."""
     if hasattr(socket, "TCP_USER_TIMEOUT") and listener.family != socket.AF_UNIX:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)

@@ -15,7 +15,7 @@ from resultstore.gateway.app import create_app
 from resultstore.gateway.events.hub import Hub
 from resultstore.gateway.identity.caller import Caller
 from resultstore.gateway.problems import Problem
-from resultstore.gateway.serve import bound_senders
+from resultstore.gateway.serve import limit_send_buffers
 from resultstore.index.redis.driver import RedisIndex
 from resultstore.settings import Settings
 from resultstore.store import Store
@@ -24,7 +24,7 @@ from tests.gateway.conftest import _bound, _url, running
 SOON_S = 10.0
 
 
-class Names:
+class NameIdentities:
     """Uses the token as the owner's name; an owner that starts with `admin` has the scope `admin`."""
 
     mode = "tokens"
@@ -37,7 +37,7 @@ class Names:
 
 
 @dataclass
-class Told:
+class ReceivedEvent:
     """One event as a browser receives it."""
 
     name: str
@@ -51,7 +51,7 @@ class Reader:
 
     url: str
     headers: dict[str, str]
-    events: list[Told] = field(default_factory=list)
+    events: list[ReceivedEvent] = field(default_factory=list)
     comments: int = 0
     answer: httpx.Response | None = None
     ended: str = ""
@@ -87,7 +87,7 @@ class Reader:
                 self.comments += 1
             else:
                 data = json.loads(parts["data"])
-                self.events.append(Told(parts["event"].strip(), data, parts.get("id", "").strip()))
+                self.events.append(ReceivedEvent(parts["event"].strip(), data, parts.get("id", "").strip()))
             self._came.notify_all()
 
     def _note(self, **seen: object) -> None:
@@ -110,7 +110,7 @@ class Reader:
         return [about(one) for one in self.events[:count]]
 
 
-def about(told: Told) -> tuple[str, object]:
+def about(told: ReceivedEvent) -> tuple[str, object]:
     """Return the name and the subject of an event."""
     match told.name:
         case "snapshot":
@@ -161,10 +161,10 @@ def watched(redis_url: str) -> Iterator[Watched]:
 def serving(index: RedisIndex) -> Iterator[Watched]:
     """Serve a gateway over `index`."""
     at = _bound()
-    bound_senders(at)
+    limit_send_buffers(at)
     store = Store(index=index, blobs=None, signer=None, settings=Settings())
     app = create_app(store)
-    app.state.identities = Names()
+    app.state.identities = NameIdentities()
     with running((app, at)):
         yield Watched(store, app.state.hub, _url(at))
         app.state.hub.close()
