@@ -156,7 +156,7 @@ def picture(store: Store, result_id: str, nonce: str, width: int, n: int) -> Art
         metadata={"width": width, "height": width},
         owner="bench",
     )
-    return store.trust.signed(made)
+    return store.signatures.sign(made)
 
 
 def free_port() -> int:

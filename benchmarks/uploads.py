@@ -60,7 +60,7 @@ def _completions(settings: Settings, app: Celery) -> list[Callable[[], object]]:
     asked = UploadSpec(name="a.jpg", size_bytes=len(PHOTO), media_type="image/jpeg", task="bench.photo", options={})
     made = []
     for _ in range(UPLOADS):
-        ticket, _ = issuer.begin(issuer.checked(asked), owner="bench")
+        ticket, _ = issuer.begin(issuer.validate(asked), owner="bench")
         store.blobs.put(ticket.key, [PHOTO], media_type="image/jpeg")
         made.append(lambda ticket=ticket: completion.complete(ticket))
     return made

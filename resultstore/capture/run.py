@@ -12,7 +12,7 @@ from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt, running
 from resultstore.telemetry.logs import Log
-from resultstore.uploads.rejection import check_digest, rejected
+from resultstore.uploads.rejection import check_digest, delete_rejected
 
 _log = Log(__name__)
 
@@ -74,7 +74,7 @@ def run_captured(
             # Nothing of this attempt was sealed, so no reader can know its blobs.
             store.discard(attempt)
             if isinstance(error, BadInput):
-                raise rejected(store, attempt, error) from error
+                raise delete_rejected(store, attempt, error) from error
             raise
         if payload is None:
             return CaptureResult(value, None)

@@ -67,9 +67,9 @@ class Spills:
 
     def __init__(self, store: Store) -> None:
         self._blobs = store.blobs
-        self._owners = store.owners
+        self._owners = store.owner_lister
         self._settings = store.settings
-        self._macs = store.trust.macs
+        self._macs = store.signatures.macs
         # Caches; each access reads or writes one key, so threads need no lock.
         self._kept: dict[Content, Spill] = {}
         self._fetched: dict[str, Chunk] = {}
@@ -105,7 +105,7 @@ class Spills:
         self._owners.expect(attempt.owner, attempt.id, made_at=None, retention=chosen)
         meter = Meter(content, with_table=False)
         return self._put(
-            meter, attempt.allowance.through(meter), where, media_type, compress=keeping.compress is not False
+            meter, attempt.byte_budget.limit(meter), where, media_type, compress=keeping.compress is not False
         )
 
     def keep_argument(

@@ -80,11 +80,11 @@ def minio(
         renew=renew,
     )
     if dry_run:
-        _show(minio_setup.furnish_preview(asked), json=json)
+        _show(minio_setup.preview_minio(asked), json=json)
         return
     if settings.bucket_events.exchange:  # bound before anything is published: what cannot be routed is lost
         require_extra("resultstore.backends.celery.worker.bucket_events", extra="celery,gateway").declare(settings)
-    _show(minio_setup.furnish(asked), json=json)
+    _show(minio_setup.set_up_minio(asked), json=json)
 
 
 def _show(done: dict[str, str], *, json: bool) -> None:
@@ -115,7 +115,7 @@ def sweep_now(json: Json = False) -> None:  # noqa: FBT002
     store = connect()
     if store.blobs is None:
         raise Misconfigured("there is nothing to sweep: set RESULTSTORE_BLOBS_URL to file:///folder")
-    swept = sweep(store.blobs, store.trust.macs)
+    swept = sweep(store.blobs, store.signatures.macs)
     if json:
         print_json(msgspec.to_builtins(swept))
     else:

@@ -134,10 +134,10 @@ def url(
 
 def _listed(store: Store, owner: str | None, *, limit: int) -> list[Result]:
     if owner is not None:
-        lines = store.owners.listed(owner, limit=limit)
-        if not store.owners.is_complete():
+        lines = store.owner_lister.listed(owner, limit=limit)
+        if not store.owner_lister.is_complete():
             err().print("[yellow]the list may be incomplete: run `resultstore rebuild`[/]")
-        return list(store.owners.load(owner, [one.id for one in lines]).results)
+        return list(store.owner_lister.load(owner, [one.id for one in lines]).results)
     ids = list(store.ids(limit=limit))
     batches = (ids[at : at + LISTED_AT_ONCE] for at in range(0, len(ids), LISTED_AT_ONCE))
     return [one for batch in batches for one in store.load_many(batch) if one is not None]

@@ -115,7 +115,7 @@ def read_orders(store: Store, result_ids: Sequence[str]) -> list[Order | None]:
 
 def _decode_order(store: Store, result_id: str, kept: bytes) -> Order:
     mac, document = kept[:_MAC_BYTES].decode(errors="replace"), kept[_MAC_BYTES:]
-    macs = store.trust.macs
+    macs = store.signatures.macs
     if macs and not macs.agrees(mac, _PURPOSE, result_id, hashlib.sha256(document).hexdigest()):
         raise BadReference(f"the MAC of the order of {result_id} does not match: send the work again")
     return msgspec.msgpack.decode(document, type=Order)
@@ -123,6 +123,6 @@ def _decode_order(store: Store, result_id: str, kept: bytes) -> Order:
 
 def _encode_order(store: Store, order: Order) -> bytes:
     document = msgspec.msgpack.encode(order)
-    macs = store.trust.macs
+    macs = store.signatures.macs
     digest = hashlib.sha256(document).hexdigest()
     return (macs.sign(_PURPOSE, order.id, digest) if macs else "-" * _MAC_BYTES).encode() + document

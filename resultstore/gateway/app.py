@@ -81,7 +81,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.state.hub = hub = Hub(store, views)  # closed when the server stops, so that streams end
     identities = identities_of(store.settings)
     app.state.identities = identities  # read by the dependency `needs`
-    quotas = Quotas(store.index, store.settings, counting=store.counting)
+    quotas = Quotas(store.index, store.settings, counting=store.byte_counter)
     starter = TaskStarter(
         store, dispatcher=dispatcher, offers=offers, quotas=quotas, webhooks=webhooks, retry_finder=retry_finder
     )

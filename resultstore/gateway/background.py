@@ -12,7 +12,7 @@ from resultstore.gateway.problems import problem_response
 from resultstore.gateway.signing_check import SigningKeyCheck
 from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result
-from resultstore.ops.owner_lists import rebuilding
+from resultstore.ops.owner_lists import rebuild_in_background
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
 from resultstore.uploads.reconcile import Reconciler
@@ -97,7 +97,7 @@ class BackgroundThreads:
             self._signing.start()
             started.callback(self._signing.stop)
             if self._reconciler is not None:
-                started.enter_context(self._reconciler.running())
+                started.enter_context(self._reconciler.run_in_background())
             started.enter_context(rebuilding(self._store))
             self.sending = started.enter_context(sending_webhooks(self._webhooks, self._store, self._view))
             self._running = started.pop_all()

@@ -69,18 +69,18 @@ class Quotas:
         A repeated call does not count twice. Raises Problem 429 `quota` when they do not fit; then nothing is reserved.
         """
         self._seed(owner)
-        reserved, max_bytes = self._counting.room, self._stored_max_bytes
+        reserved, max_bytes = self._counting.owner_bytes, self._stored_max_bytes
         if not reserved.reserve(owner, member, size_bytes=size_bytes, ttl_s=ttl_s, most_bytes=max_bytes):
             raise _quota_problem(f"the limit of {max_bytes} stored bytes per owner would be exceeded")
 
     def release_bytes(self, owner: str, member: str) -> None:
         """Release the reserved bytes of `member`."""
-        self._counting.room.drop_reservation(owner, member)
+        self._counting.owner_bytes.drop_reservation(owner, member)
 
     def stored_bytes(self, owner: str) -> int:
         """Return the bytes of the owner's Artifacts, plus those reserved for open uploads and running tasks."""
         self._seed(owner)
-        return self._counting.room.total_bytes(owner)
+        return self._counting.owner_bytes.total_bytes(owner)
 
     def _seed(self, owner: str) -> None:
         """Count the Results in the owner's list, which may be older than the counter (after the loss of the index)."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from resultstore.blobs.disposition import may_be_inline
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.result import Result
-from resultstore.uploads.ticket import OPEN_STATES, input_of, is_refused, upload_of
+from resultstore.uploads.ticket import OPEN_STATES, input_of, is_refused, uploaded_file_of
 
 # Sent with every response: not cached, no guessing of types, no Referer to the pages that links lead to.
 NO_STORE: Final[Mapping[str, str]] = {
@@ -125,7 +125,7 @@ def result_view(
         prefix: the gateway's path prefix.
         retryable: the Result can be retried.
     """
-    source, upload = input_of(result), upload_of(result)
+    source, upload = input_of(result), uploaded_file_of(result)
     return ResultView(
         id=result.id,
         state=str(result.state),

@@ -17,7 +17,7 @@ from resultstore.model.mac import Macs
 from resultstore.ops.lifecycle_setup import LifecycleBucket, misses_tag
 from resultstore.settings import Settings
 from resultstore.store import Store
-from resultstore.store.traits import read_marker
+from resultstore.store.capabilities import read_marker
 
 PROBE_ID = "doctor-probe"
 PROBE_CLASS = "1d"  # what a doctor that is killed leaves behind, lifecycle collects
@@ -119,7 +119,7 @@ def store_probes(store: Store) -> dict[str, Probe]:
     return found | {
         "blobs": lambda: blobs_keep(blobs),
         "write once": lambda: first_wins(blobs),
-        "layout": lambda: layout_marker(blobs, store.trust.macs),
+        "layout": lambda: layout_marker(blobs, store.signatures.macs),
         "clock": lambda: clock_agrees(blobs),
     }
 

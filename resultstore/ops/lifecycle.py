@@ -35,7 +35,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     days: int
     tag: tuple[str, str] | None = None
 
-    def meaning(self) -> "RuleEffect":
+    def effect(self) -> "RuleEffect":
         """What the rule does."""
         return RuleEffect(
             prefix=self.prefix, tags=() if self.tag is None else (self.tag,), days=self.days, enabled=True
@@ -58,7 +58,7 @@ class RuleEffect(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
 
 
-def meaning(document: Mapping[str, object]) -> RuleEffect:
+def effect_of(document: Mapping[str, object]) -> RuleEffect:
     """What a rule of GetBucketLifecycleConfiguration does."""
     chosen = _part(document, "Filter")
     both = _part(chosen, "And") or chosen
@@ -100,7 +100,7 @@ def probe_rule(root: str, *, name: str) -> Rule:
     return Rule(id=identity, prefix=prefix, days=_PROBE_DAYS, tag=(SEAL_TAG, "probe"))
 
 
-def merged(
+def merge_rules(
     standing: Iterable[Mapping[str, object]],
     *,
     root: str = "",
@@ -158,7 +158,7 @@ def _kept(before: Iterable[Mapping[str, object]], rule: Rule) -> Mapping[str, ob
     """The standing rule where it means the same: each store words a rule in its own way, and MinIO drops the abortion
     of uploads, which it does by itself after a day.
     """
-    same = (one for one in before if one.get("ID") == rule.id and meaning(one) == rule.meaning())
+    same = (one for one in before if one.get("ID") == rule.id and effect_of(one) == rule.effect())
     return next(same, as_s3(rule))
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from resultstore.model.errors import NotSupported
-from resultstore.ops.lifecycle import Rule, is_ours, meaning, merged, probe_rule, rules, seal_rules
+from resultstore.ops.lifecycle import Rule, effect_of, is_ours, merge_rules, probe_rule, rules, seal_rules
 
 SWEEP = "run `resultstore sweep` once a day"
 
@@ -60,27 +60,27 @@ def write_rules(bucket: LifecycleBucket, *, root: str, untagged: str = "") -> Li
         return LifecycleOutcome(blob_rules=False, seal_rules=False, text=f"no rules ({_reason(error)}): {SWEEP}")
 
 
-def rules_stand(bucket: LifecycleBucket, wanted: Sequence[Rule], *, root: str) -> bool:
+def rules_in_force(bucket: LifecycleBucket, wanted: Sequence[Rule], *, root: str) -> bool:
     """Whether every one of these rules is in force as it is meant, and none of ours that does anything else."""
-    documents, meant = bucket.lifecycle(), [rule.meaning() for rule in wanted]
-    ours = [meaning(one) for one in documents if is_ours(one, root=root)]
-    found = list(map(meaning, documents))  # by what they do: a store may give rules names of its own
+    documents, meant = bucket.lifecycle(), [rule.effect() for rule in wanted]
+    ours = [effect_of(one) for one in documents if is_ours(one, root=root)]
+    found = list(map(effect_of, documents))  # by what they do: a store may give rules names of its own
     return all(one in found for one in meant) and all(one in meant for one in ours)
 
 
 def misses_tag(bucket: LifecycleBucket, *, root: str) -> bool:
     """Whether a rule deletes seals whatever their tag says."""
     prefixes = {rule.prefix for rule in seal_rules(root)}
-    return any(one.prefix in prefixes and not one.tags and one.enabled for one in map(meaning, bucket.lifecycle()))
+    return any(one.prefix in prefixes and not one.tags and one.enabled for one in map(effect_of, bucket.lifecycle()))
 
 
 def _written(bucket: LifecycleBucket, *, root: str, untagged: str) -> LifecycleOutcome:
-    if not untagged and rules_stand(bucket, rules(root), root=root):
+    if not untagged and rules_in_force(bucket, rules(root), root=root):
         return LifecycleOutcome(blob_rules=True, seal_rules=True, text="our rules stand already")
     honest = not untagged and _keeps_tag_filters(bucket, root=root)
-    wrote = bucket.update_lifecycle(partial(merged, root=root, seals=honest))
-    if not rules_stand(bucket, rules(root, seals=honest), root=root):
-        bucket.update_lifecycle(partial(merged, root=root, seals=False, content=False))
+    wrote = bucket.update_lifecycle(partial(merge_rules, root=root, seals=honest))
+    if not rules_in_force(bucket, rules(root, seals=honest), root=root):
+        bucket.update_lifecycle(partial(merge_rules, root=root, seals=False, content=False))
         return LifecycleOutcome(
             blob_rules=False, seal_rules=False, text=f"no rules (the store keeps them otherwise than written): {SWEEP}"
         )
@@ -96,8 +96,8 @@ def _written(bucket: LifecycleBucket, *, root: str, untagged: str) -> LifecycleO
 def _keeps_tag_filters(bucket: LifecycleBucket, *, root: str) -> bool:
     """Write a rule that fits no object, and see whether it comes back with its tag; the next writing removes it."""
     tried = probe_rule(root, name=secrets.token_hex(8))
-    bucket.update_lifecycle(partial(merged, root=root, seals=False, more=(tried,)))
-    return tried.meaning() in map(meaning, bucket.lifecycle())
+    bucket.update_lifecycle(partial(merge_rules, root=root, seals=False, more=(tried,)))
+    return tried.effect() in map(effect_of, bucket.lifecycle())
 
 
 def _reason(error: NotSupported) -> str:

@@ -45,7 +45,7 @@ class MinioPlan(msgspec.Struct, frozen=True, kw_only=True):
     renew: bool = False
 
 
-def furnish(asked: MinioPlan) -> dict[str, str]:
+def set_up_minio(asked: MinioPlan) -> dict[str, str]:
     """Do every step; gives what was done, step by step. Safe to run again: what stands is left alone.
 
     A crash between two steps leaves what the next run completes; one between the file of secrets and their accounts
@@ -61,7 +61,7 @@ def furnish(asked: MinioPlan) -> dict[str, str]:
     return done
 
 
-def furnish_preview(asked: MinioPlan) -> dict[str, str]:
+def preview_minio(asked: MinioPlan) -> dict[str, str]:
     """What `furnish` would do, step by step; changes nothing. Raises what `furnish` raises."""
     _ask(asked.settings)
     found = preview(asked.settings)

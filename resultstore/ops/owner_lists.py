@@ -30,8 +30,8 @@ from resultstore.store import Store
 from resultstore.store.seals import read_document
 from resultstore.telemetry.logs import Log
 from resultstore.telemetry.tolerance import FailureTolerance
-from resultstore.uploads.late_bytes import LateBytes, discard
-from resultstore.uploads.ticket import Tickets
+from resultstore.uploads.late_bytes import LateByteTracker, delete_received
+from resultstore.uploads.ticket import TicketStore
 from resultstore.webhooks.outbox import WebhookOutbox
 
 _log = Log(__name__)
@@ -43,7 +43,7 @@ _EVERY_S: Final = 60.0
 _ROUNDS_MAX: Final = 10  # an owner whose workers go on storing is told so, rather than followed for ever
 
 
-class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
+class RebuildOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How many seals were read, how many of them name an owner, and how many could not be read."""
 
     seals: int = 0
@@ -51,14 +51,14 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: int = 0
 
 
-class Erased(msgspec.Struct, frozen=True, kw_only=True):
+class EraseOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What was deleted of an owner: Results and uploads, and spilled arguments."""
 
     results: int = 0
     arguments: int = 0
 
 
-def rebuild(store: Store) -> Rebuilt:
+def rebuild(store: Store) -> RebuildOutcome:
     """List what every owner has, by reading all seals. May run beside writers, and again at any time.
 
     When it ends, listings say that they are complete, unless the index was lost once more meanwhile.
@@ -68,7 +68,7 @@ def rebuild(store: Store) -> Rebuilt:
     blobs, index = _required(store), store.index
     token, tolerance = layout.new_nonce().encode(), FailureTolerance(_log, "seal_not_listed")
     index.keys.keep(layout.OWNERS_REBUILT_KEY, token, ttl_s=None)
-    keys, done = (one.key for one in blobs.list("seals/")), Rebuilt()
+    keys, done = (one.key for one in blobs.list("seals/")), RebuildOutcome()
     with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
         while batch := list(islice(keys, _BATCH)):
             seals = []
@@ -79,7 +79,7 @@ def rebuild(store: Store) -> Rebuilt:
             for one in listed:
                 with tolerance.each(id=one.id):
                     _enlist(store, one)
-            done = Rebuilt(
+            done = RebuildOutcome(
                 seals=done.seals + len(seals),
                 listed=done.listed + len(listed),
                 unreadable=done.unreadable + seals.count(None),
@@ -87,12 +87,12 @@ def rebuild(store: Store) -> Rebuilt:
     if tolerance.last is not None:
         raise tolerance.last  # when all that can be listed is
     if index.keys.read(layout.OWNERS_REBUILT_KEY) == token:
-        store.owners.mark_complete()
+        store.owner_lister.mark_complete()
     _log.info("owner_lists_rebuilt", seals=done.seals, listed=done.listed, unreadable=done.unreadable)
     return done
 
 
-def erase(store: Store, owner: str) -> Erased:
+def erase(store: Store, owner: str) -> EraseOutcome:
     """Delete all that is stored of an owner: Results, uploads, spilled arguments, what is noted of them, and Events.
 
     Lists that are not complete are rebuilt first. May be repeated after a failure; work of the owner that waits or runs
@@ -104,14 +104,14 @@ def erase(store: Store, owner: str) -> Erased:
     blobs, index = _required(store), store.index
     if not owner:
         raise BadReference("what nobody owns has no owner to be erased: name one")
-    if not store.owners.is_complete():
+    if not store.owner_lister.is_complete():
         rebuild(store)
     results, arguments = 0, 0
     for _ in range(_ROUNDS_MAX):
         ids = index.listing.everything(owner)
         if not ids:
             index.owners.erase(owner)
-            return Erased(results=results, arguments=arguments)
+            return EraseOutcome(results=results, arguments=arguments)
         tolerance = FailureTolerance(_log, "result_not_erased")
         for one in ids:
             with tolerance.each(id=one):
@@ -130,7 +130,7 @@ def erase(store: Store, owner: str) -> Erased:
 
 
 @contextmanager
-def rebuilding(store: Store) -> Iterator[None]:
+def rebuild_in_background(store: Store) -> Iterator[None]:
     """Rebuild the lists in a thread of its own when they are found incomplete, for as long as the block lasts."""
     ended = threading.Event()
 
@@ -152,7 +152,7 @@ def rebuilding(store: Store) -> Iterator[None]:
 
 
 def _rebuild_if_lost(store: Store) -> None:
-    if store.owners.is_complete():
+    if store.owner_lister.is_complete():
         return
     holder = layout.new_nonce()
     if store.index.keys.claim(layout.OWNERS_CLAIM_KEY, holder, ttl_s=_CLAIM_S):
@@ -171,7 +171,7 @@ def _required(store: Store) -> BlobStore:
 def _answer(store: Store, blobs: BlobStore, key: str) -> Seal | ResultStoreError:
     """Return the seal under this key, or why it could not be read."""
     try:
-        return documents.parse(read_document(blobs, key, of=key), store.trust.macs, of=key)
+        return documents.parse(read_document(blobs, key, of=key), store.signatures.macs, of=key)
     except ResultStoreError as error:
         return error
 
@@ -196,7 +196,7 @@ def _enlist(store: Store, seal: Seal) -> None:
         _log.warning("seal_not_counted", id=seal.id, error=str(error))
         return
     if whole is not None:
-        store.counting.count(whole)
+        store.byte_counter.count(whole)
 
 
 def _is_listed(seal: Seal, *, now: float) -> bool:
@@ -211,9 +211,9 @@ def _delete_content(blobs: BlobStore, result_id: str) -> None:
 
 def _delete_result(store: Store, blobs: BlobStore, result_id: str) -> None:
     """Delete a Result with what is noted around it: its upload, a webhook that waits."""
-    tickets = Tickets(store)
+    tickets = TicketStore(store)
     try:
-        ticket = tickets.ended(result_id)
+        ticket = tickets.find_any(result_id)
     except (BadReference, RecordUnreadable):  # somebody else wrote it there, or a newer version
         tickets.forget(result_id)
         ticket = None
@@ -221,9 +221,9 @@ def _delete_result(store: Store, blobs: BlobStore, result_id: str) -> None:
         # Its URLs may work for a while yet: where they lead stays known, and nothing else of it.
         bare = msgspec.structs.replace(ticket.asked, name="", options={})
         ticket = msgspec.structs.replace(ticket, owner="", asked=bare)
-        LateBytes(store).expect(ticket)
-        discard(blobs, ticket)
+        LateByteTracker(store).track(ticket)
+        delete_received(blobs, ticket)
         tickets.give_up(ticket)
     if isinstance(store.index.keys, ScriptRunner):
-        WebhookOutbox(store.index.keys, store.trust.macs).remove(result_id)
+        WebhookOutbox(store.index.keys, store.signatures.macs).remove(result_id)
     store.delete(result_id)

@@ -19,9 +19,15 @@ from resultstore.model.layout_marker import LayoutMarker, StoreCapabilities
 from resultstore.model.mac import Macs
 from resultstore.ops.forgery_check import refuse_forgeable
 from resultstore.ops.lifecycle import SEAL_TAG, rules
-from resultstore.ops.lifecycle_setup import rules_stand, write_rules
+from resultstore.ops.lifecycle_setup import rules_in_force, write_rules
 from resultstore.settings import Settings
-from resultstore.store.traits import PROBE_CLASS, PROBE_ID, creates_once, no_conditional_create, read_marker
+from resultstore.store.capabilities import (
+    PROBE_CLASS,
+    PROBE_ID,
+    check_conditional_create,
+    no_conditional_create,
+    read_marker,
+)
 
 
 class TagProbe(Protocol):
@@ -58,7 +64,7 @@ def provision(settings: Settings, *, mend: bool = False) -> dict[str, str]:
     not ours, and is not to be mended.
     """
     store, bucket = connect(settings), connect_bucket(settings)
-    blobs, macs = store.blobs, store.trust.macs
+    blobs, macs = store.blobs, store.signatures.macs
     if blobs is None:
         raise Misconfigured(
             "there is nothing to set up: set RESULTSTORE_BLOBS_URL to s3://bucket/prefix or file:///folder"
@@ -68,7 +74,7 @@ def provision(settings: Settings, *, mend: bool = False) -> dict[str, str]:
         done["bucket"] = "made" if bucket.ensure() else "stands already"
         refuse_forgeable(settings)
     standing = _standing(blobs, macs, mend=mend)
-    creates_once(blobs)
+    check_conditional_create(blobs)
     traits = StoreCapabilities()
     if bucket is not None:
         tags, untagged = _tags(blobs, connect_probes(settings))
@@ -81,7 +87,7 @@ def provision(settings: Settings, *, mend: bool = False) -> dict[str, str]:
 def preview(settings: Settings) -> dict[str, str]:
     """What `provision` would do, step by step; changes nothing. Raises what `provision` raises."""
     store, bucket = connect(settings), connect_bucket(settings)
-    blobs, macs = store.blobs, store.trust.macs
+    blobs, macs = store.blobs, store.signatures.macs
     if blobs is None or bucket is None:
         raise Misconfigured(
             "only a bucket can be looked at beforehand: set RESULTSTORE_BLOBS_URL to s3://bucket/prefix"
@@ -89,7 +95,7 @@ def preview(settings: Settings) -> dict[str, str]:
     if not bucket.exists():
         return {"bucket": "would be made", "lifecycle": "our rules would be written", "layout": "would be marked"}
     root = bucket.target.prefix
-    stand = rules_stand(bucket, rules(root), root=root)
+    stand = rules_in_force(bucket, rules(root), root=root)
     try:
         marked = f"format {read_marker(blobs, macs).format} stands already"
     except BlobMissing:

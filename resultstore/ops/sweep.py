@@ -20,21 +20,21 @@ BATCH_KEYS = 1_000  # what S3's DeleteObjects takes at once
 _OLD_TOMBSTONE_S = layout.DAY_S  # of those that name no end: earlier versions wrote them
 
 
-class Swept(msgspec.Struct, frozen=True):
+class SweepOutcome(msgspec.Struct, frozen=True):
     """How many blobs and seals were deleted."""
 
     blobs: int
     seals: int
 
 
-def sweep(blobs: BlobStore, macs: Macs) -> Swept:
+def sweep(blobs: BlobStore, macs: Macs) -> SweepOutcome:
     """Delete blobs a day after their class has ended, seals three days after their Result has.
 
     The same graces as the lifecycle rules have (docs/format.md), so that a late reader hears "expired" and not
     "unknown". May run beside readers, writers and another sweep; one that is killed is made up for by the next.
     """
     now = blobs.now()
-    return Swept(_deleted(blobs, _old_blobs(blobs, now)), _deleted(blobs, _old_seals(blobs, macs, now)))
+    return SweepOutcome(_deleted(blobs, _old_blobs(blobs, now)), _deleted(blobs, _old_seals(blobs, macs, now)))
 
 
 def _old_blobs(blobs: BlobStore, now: float) -> Iterator[str]:

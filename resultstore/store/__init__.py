@@ -1,4 +1,4 @@
-"""The Store: what users hold, and the pieces it is made of."""
+"""The Store, the client object that users call, and its parts. No HTTP, no queue and no driver is imported here."""
 
 from resultstore.store.store import Store
 

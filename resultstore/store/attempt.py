@@ -52,7 +52,7 @@ class Attempt:
         self.owner = owner
         self.retries = retries
         self.keeping = keeping
-        self.allowance = ByteBudget(self.id, keeping.max_bytes)
+        self.byte_budget = ByteBudget(self.id, keeping.max_bytes)
         self._nonce: dict[str, str] = {}
         self.started_at = time.time()
         self.progress: Progress | None = None
@@ -124,12 +124,12 @@ class Attempt:
         with self._lock:
             self._artifacts = {artifact.name: artifact, **self._artifacts}
 
-    def learn(self, artifact: Artifact, table: bytes) -> None:
+    def set_table(self, artifact: Artifact, table: bytes) -> None:
         """Remember the digest table of a part that was measured while it was read."""
         with self._lock:
             self._tables[artifact.name] = table
 
-    def made(self, artifact: Artifact) -> bool:
+    def has_made(self, artifact: Artifact) -> bool:
         """Whether this very blob is one of this attempt's parts."""
         mine = self._artifacts.get(artifact.name)
         return mine is not None and (mine.key, mine.etag) == (artifact.key, artifact.etag)
@@ -178,7 +178,7 @@ def current() -> Attempt | None:
     return _running.get()
 
 
-def around() -> tuple[Attempt, ...]:
+def possible_attempts() -> tuple[Attempt, ...]:
     """Return the attempt that runs here, or those that a thread without its context may belong to; () outside a task.
 
     A thread that a task has started may be any running attempt's; mostly one runs in a process. The main thread is
@@ -194,7 +194,7 @@ def around() -> tuple[Attempt, ...]:
 
 def inherited_owner() -> str:
     """Return the owner of what is stored here under an id of its own: the running task's, in its threads too."""
-    owners = {run.owner for run in around()}
+    owners = {run.owner for run in possible_attempts()}
     return owners.pop() if len(owners) == 1 else ""
 
 

@@ -1,4 +1,4 @@
-"""Counting: keeps the count of the bytes that each owner has in the object store."""
+"""ByteCounter: counts the bytes that each owner has in the object store."""
 
 import math
 import time
@@ -14,26 +14,25 @@ from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 
-# Lifecycle rules collect blobs a day after they have expired (retention.py).
+# Lifecycle rules delete blobs a day after they have expired (ops/lifecycle.py).
 COLLECTED_AFTER_S: Final = layout.DAY_S
 
 
 class ByteCounter:
-    """Counts what Results hold for as long as it is stored, which is longer than their records live.
+    """Counts the bytes of Results for as long as they are stored, which is longer than their records live.
 
     Args:
-        index: where it is counted; `room` is the count itself, `late` the uploads whose bytes were deleted while a URL
-            could still bring them again, by when that has ended.
+        index: stores the counts: `owner_bytes`, and `late_uploads`, deleted uploads whose URLs still work.
     """
 
     def __init__(self, index: Index) -> None:
-        self.room = OwnerByteCounts(index)
-        self.late = DueList(index, layout.LATE_UPLOADS_KEY)
+        self.owner_bytes = OwnerByteCounts(index)
+        self.late_uploads = DueList(index, layout.LATE_UPLOADS_KEY)
 
-    def note(self, result: Result, *, written: bool) -> bool:
-        """Count what a Result that has ended holds, if its record was `written`; answers that.
+    def count_written(self, result: Result, *, written: bool) -> bool:
+        """Count the bytes of a terminal Result if its record was `written`; return `written`.
 
-        Best effort: the gateway counts anew from the owner's list, once a day.
+        Best effort: once a day the gateway counts again from the owner's list.
         """
         if written and result.owner and result.terminal:
             try:
@@ -43,28 +42,28 @@ class ByteCounter:
         return written
 
     def count(self, result: Result) -> None:
-        """Count what a Result holds now, in place of what was counted before. Raises IndexUnavailable."""
+        """Replace the count of this Result by what it holds now. Raises IndexUnavailable."""
         owner, kept = result.owner, result.artifacts
         if result.failure is not None and result.failure.type == UploadRejected.__name__:
-            self.room.forget_stored(owner, result.id)  # its bytes are deleted; what may come again stays counted
+            self.owner_bytes.forget_stored(owner, result.id)  # its bytes are deleted; what may come again stays counted
         elif kept or result.state == State.SUCCESS:
-            self.room.count_stored(
+            self.owner_bytes.count_stored(
                 owner, result.id, size_bytes=sum(one.stored_bytes for one in kept), ttl_s=_life_s(result)
             )
         elif result.terminal:
-            self.room.drop_reservation(owner, result.id)  # what is stored of its input stays counted
+            self.owner_bytes.drop_reservation(owner, result.id)  # what is stored of its input stays counted
 
     def forget(self, owner: str, result_id: str) -> None:
-        """Count what was deleted no more. Best effort: it ends with its class."""
+        """Remove a deleted Result from the count. Best effort: the entry expires with its retention class."""
         if not owner:
             return
         try:
-            self.room.forget_stored(owner, result_id)
+            self.owner_bytes.forget_stored(owner, result_id)
         except IndexUnavailable as error:
             _log.warning("bytes_not_forgotten", id=result_id, error=str(error))
 
 
 def _life_s(result: Result) -> float | None:
-    """How long its blobs stay; None where one of them is kept until it is deleted."""
+    """Return how long its blobs stay; None if one of them never expires."""
     last = max((math.inf if one.expires_at is None else one.expires_at for one in result.artifacts), default=0.0)
     return None if last == math.inf else max(1.0, last + COLLECTED_AFTER_S - time.time())

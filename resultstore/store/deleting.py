@@ -71,7 +71,7 @@ class ResultDeleter:
         record = self._record(result_id)
         return record if record is not None and record.deleted else None
 
-    def bury(self, result_id: str, *, owner: str) -> None:
+    def write_tombstone(self, result_id: str, *, owner: str) -> None:
         """End an id of which nothing is stored, and nothing was sealed: an upload that is given up."""
         self._bury_record(result_id, owner=owner, ttl_s=ALONE_S)
         self._index.owners.remove_deleted(result_id, owner=owner)
@@ -81,7 +81,7 @@ class ResultDeleter:
         if self._seals is None:
             return False
         try:
-            self._seals.bury(result_id)
+            self._seals.write_tombstone(result_id)
         except BlobStoreUnavailable as error:
             # A gateway that may not write seals can still end what holds nothing: a cancelled piece of work.
             if must:

@@ -1,4 +1,4 @@
-"""Linking: presigned URLs of Artifacts, the same one for some minutes, so that browsers keep what they fetched."""
+"""ArtifactLinks: presigned URLs of Artifacts; one URL is reused for some minutes, so that browser caches work."""
 
 from typing import Final
 
@@ -8,34 +8,34 @@ from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactExpired, Misconfigured
 from resultstore.store.reading import ArtifactReader
 
-SHORTEST_S: Final = 30  # nobody can begin a download with less
-PLAYED_S: Final = 7_200  # a film is read piece by piece while it is watched
+SHORTEST_S: Final = 30  # less is too short to start a download
+PLAYED_S: Final = 7_200  # a player requests ranges while it plays
 
 
 class ArtifactLinks:
     """Signs URLs to read Artifacts.
 
     Args:
-        outlet: checks them, and knows how long they last.
-        signer: signs; None where nobody could serve a URL.
-        length_s: how long a URL works where nobody asks for less.
+        reader: checks Artifacts, and knows how long they live.
+        signer: creates the URLs; None for a store that cannot serve URLs.
+        length_s: how long a URL works by default.
     """
 
-    def __init__(self, outlet: ArtifactReader, signer: Signer | None, *, length_s: int) -> None:
-        self._outlet = outlet
+    def __init__(self, reader: ArtifactReader, signer: Signer | None, *, length_s: int) -> None:
+        self._reader = reader
         self._signer = signer
         self._length_s = length_s
 
     def link(
         self, artifact: Artifact, *, expires_in_s: int | None, inline: bool, on_behalf_of: str | None = None
     ) -> SignedUrl:
-        """See `Store.link`."""
-        if self._outlet.seconds_left(artifact, on_behalf_of=on_behalf_of) < SHORTEST_S:
+        """Create a presigned URL: see `Store.link`."""
+        if self._reader.seconds_left(artifact, on_behalf_of=on_behalf_of) < SHORTEST_S:
             raise ArtifactExpired(
                 f"artifact {artifact.name} of {artifact.id} expires in less than {SHORTEST_S} s: run the task again"
             )
         if self._signer is None:
-            raise Misconfigured("blobs in memory have no URLs: set RESULTSTORE_BLOBS_URL to s3:// or file://")
+            raise Misconfigured("an in-memory store has no URLs: set RESULTSTORE_BLOBS_URL to s3:// or file://")
         encoded = bool(artifact.encoding)
         shown = inline and not encoded and may_be_inline(artifact.media_type)
         return self._signer.sign_get(

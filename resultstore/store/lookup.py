@@ -43,10 +43,10 @@ class Lookup:
         settings: how long a record lives that was put back from its seal, and how large its value may be.
     """
 
-    def __init__(self, index: Index, seals: Seals | None, trust: Signatures, *, settings: Settings) -> None:
+    def __init__(self, index: Index, seals: Seals | None, signatures: Signatures, *, settings: Settings) -> None:
         self._index = index
         self._seals = seals
-        self._trust = trust
+        self._signatures = signatures
         self._settings = settings
         self._misses = MissCache()
 
@@ -72,7 +72,7 @@ class Lookup:
         return [
             one
             for one, found in zip(result_ids, peeked, strict=True)
-            if (self._misses.deleted(one) if found is None else found.deleted)
+            if (self._misses.is_deleted(one) if found is None else found.deleted)
         ]
 
     def is_wanted(self, result_id: str) -> bool:
@@ -87,9 +87,9 @@ class Lookup:
             return None
 
     def _is_buried(self, result_id: str) -> bool:
-        if not self._misses.known(result_id):
+        if not self._misses.is_missing(result_id):
             self._sealed_or(None, result_id)
-        return self._misses.deleted(result_id)
+        return self._misses.is_deleted(result_id)
 
     def _found(self, ask: Callable[[str], Result | None], result_id: str) -> Result | None:
         try:
@@ -106,7 +106,7 @@ class Lookup:
             if sealed is None:
                 raise
             return sealed
-        if result is not None and not self._trust.vouches(result):
+        if result is not None and not self._signatures.is_authentic(result):
             return self._told_by_seal(result_id)
         if result is not None and (_is_settled(result) or _is_fresh(result)):
             return result
@@ -139,12 +139,12 @@ class Lookup:
             if result is not None and result.deleted:
                 results[at] = None
                 continue
-            if result is not None and not self._trust.vouches(result):
+            if result is not None and not self._signatures.is_authentic(result):
                 _log.warning("record_not_ours", id=result_id)
                 result = results[at] = None  # noqa: PLW2901 - from here on there is no record
             if result is not None and (_is_settled(result) or _is_fresh(result)):
                 continue
-            if self._seals is not None and asked < SEALS_AT_ONCE and not self._misses.known(result_id):
+            if self._seals is not None and asked < SEALS_AT_ONCE and not self._misses.is_missing(result_id):
                 asked += 1
                 results[at] = self._one_of_many(result, result_id)
         return results
@@ -156,7 +156,7 @@ class Lookup:
 
     def _answers(self, result: Result) -> bool:
         is_answer = _is_settled(result) or _is_fresh(result)
-        return is_answer and not result.deleted and self._trust.vouches(result)
+        return is_answer and not result.deleted and self._signatures.is_authentic(result)
 
     def _peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         return self._index.listing.peek_many(result_ids)
@@ -198,7 +198,7 @@ class Lookup:
         return True
 
     def _sealed_or(self, result: Result | None, result_id: str) -> Result | None:
-        if self._seals is None or self._misses.known(result_id):
+        if self._seals is None or self._misses.is_missing(result_id):
             return result
         sealed = self._from_seal(result_id)
         if sealed is None or (result is None and sealed.state == DELETED):

@@ -1,4 +1,4 @@
-"""Keeping: what one piece of work says of how its outputs shall be kept."""
+"""OutputPolicy: how the outputs of one task are kept, and the byte budget of one attempt."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,15 +8,14 @@ from resultstore.model.errors import TooLarge
 
 
 class OutputPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How the outputs of a task are kept, where an output does not say otherwise.
+    """How the outputs of a task are kept, unless an output sets its own value.
 
     Args:
         retention: a retention class; None for `Settings.retention`.
-        max_bytes: the most that one attempt may store, unpacked; None for no limit.
-        compress: True stores Artifacts as zstd too, False stores large values raw; None is the default: large values
-            as zstd, Artifacts raw.
-        durable: whether a small plain value is sealed too.
-        spill: whether large plain values travel as references.
+        max_bytes: the limit of what one attempt may store, before compression; None for no limit.
+        compress: None compresses large values and leaves Artifacts raw; True compresses both (zstd), False neither.
+        durable: True seals small plain values as well.
+        spill: True replaces large plain values by references (claim check).
     """
 
     retention: str | None = None
@@ -30,11 +29,11 @@ DEFAULT = OutputPolicy()
 
 
 class ByteBudget:
-    """What an attempt may still store.
+    """Counts the bytes that an attempt stores, up to a limit.
 
     Args:
-        result_id: named in errors.
-        max_bytes: how much in all; None for no limit.
+        result_id: the Result, named in errors.
+        max_bytes: the limit in total; None for no limit.
     """
 
     def __init__(self, result_id: str, max_bytes: int | None) -> None:
@@ -48,15 +47,15 @@ class ByteBudget:
         self.check()
 
     def check(self, coming_bytes: int = 0) -> None:
-        """Raise TooLarge when what was taken, and `coming_bytes` more, is above the limit."""
+        """Raise TooLarge if the bytes counted so far and `coming_bytes` more are above the limit."""
         if self._max_bytes is not None and self._taken_bytes + coming_bytes > self._max_bytes:
             raise TooLarge(
-                f"the outputs of {self._id} are more than its task allows ({self._max_bytes} bytes): "
+                f"the outputs of {self._id} exceed the limit of its task ({self._max_bytes} bytes): "
                 "store less, or raise max_bytes of its @keeps"
             )
 
-    def through(self, chunks: Iterable[memoryview]) -> Iterator[memoryview]:
-        """Hand `chunks` on for as long as they are allowed."""
+    def limit(self, chunks: Iterable[memoryview]) -> Iterator[memoryview]:
+        """Yield `chunks`, counting each. Raises TooLarge at the limit."""
         for chunk in chunks:
             self.take(chunk.nbytes)
             yield chunk

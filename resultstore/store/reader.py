@@ -1,4 +1,4 @@
-"""Reader: a seekable file over content that comes in whole, verified MiBs."""
+"""BlockReader: a seekable file over content that arrives in verified blocks of 1 MiB."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -8,12 +8,12 @@ from resultstore.model.errors import ChecksumMismatch
 
 
 class BlockReader(io.RawIOBase):
-    """Reads content forwards in one stream of blocks, and begins another stream after a seek.
+    """Reads content in one stream of blocks, and starts a new stream after a seek.
 
     Args:
-        blocks_from: the blocks (1 MiB each, the last one shorter) from this number on; called at reads only.
+        blocks_from: returns the blocks from this number on (1 MiB each, the last one shorter); called by reads only.
         size_bytes: length of the content.
-        what: how messages name it.
+        what: names the content in error messages.
     """
 
     def __init__(self, blocks_from: Callable[[int], Iterator[bytes]], *, size_bytes: int, what: str) -> None:
@@ -24,22 +24,22 @@ class BlockReader(io.RawIOBase):
         self._position = 0
         self._blocks: Iterator[bytes] = iter(())
         self._block = b""
-        self._block_number = -2  # the block that `_block` holds; -2: none, and none is due
+        self._block_number = -2  # the block that `_block` holds; -2: none
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Yes: a seek costs a request at the next read."""
+        """Return True; after a seek the next read makes a new request."""
         return True
 
     def tell(self) -> int:
-        """The byte position of the next read."""
+        """Return the byte position of the next read."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a byte position; makes no request by itself."""
+        """Move to a byte position and return it; makes no request."""
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
         if origin + offset < 0:
             raise ValueError(f"cannot seek before the beginning of {self._what}")
@@ -47,7 +47,7 @@ class BlockReader(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # RawIOBase types it as any writable buffer
-        """Fill `buffer` with what is left of the current MiB. Raises ChecksumMismatch when it is damaged."""
+        """Fill `buffer` from the rest of the current block. Raises ChecksumMismatch when the block is damaged."""
         if self._position >= self._size_bytes:
             return 0
         number, offset = divmod(self._position, BLOCK_BYTES)
@@ -57,7 +57,7 @@ class BlockReader(io.RawIOBase):
         return len(piece)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the stream and return its connection to the pool."""
         self._blocks = iter(())
         self._block = b""
         super().close()
@@ -66,7 +66,7 @@ class BlockReader(io.RawIOBase):
         if number != self._block_number:
             if number != self._block_number + 1:
                 self._blocks = self._blocks_from(number)
-            self._block_number = -2  # a stream that breaks is spent: whoever reads again begins another one
+            self._block_number = -2  # after an error the next read starts a new stream
             self._block = self._next_block(number)
             self._block_number = number
         return self._block

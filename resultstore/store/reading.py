@@ -25,9 +25,9 @@ from resultstore.store.signatures import Signatures
 class ArtifactReader:
     """Opens Artifacts of one store for reading."""
 
-    def __init__(self, blobs: BlobStore, seals: Seals, trust: Signatures) -> None:
+    def __init__(self, blobs: BlobStore, seals: Seals, signatures: Signatures) -> None:
         self._blobs = blobs
-        self._trust = trust
+        self._signatures = signatures
         self._seals = seals
 
     def reader(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> io.RawIOBase:
@@ -45,7 +45,7 @@ class ArtifactReader:
         Raises ArtifactExpired when its time is over, BadReference when this store did not make it or its key is not one
         of its content, NotYours inside a task of another owner.
         """
-        self._trust.check(artifact, on_behalf_of=on_behalf_of)
+        self._signatures.check(artifact, on_behalf_of=on_behalf_of)
         if not layout.is_content_key(artifact.key):
             raise BadReference(f"{_called(artifact)} names a key outside this store: look it up again")
         if artifact.expires_at is None:
@@ -87,13 +87,13 @@ class ArtifactReader:
     def _table(self, artifact: Artifact) -> bytes:
         """The digest table of the Artifact's blob, from the nearest place that has it."""
         running = current()
-        mine = running is not None and running.made(artifact)
+        mine = running is not None and running.has_made(artifact)
         if running is not None and mine and artifact.name in running.tables:
             return running.tables[artifact.name]
         if artifact.stored_bytes <= BLOCK_BYTES and not artifact.encoding and artifact.sha256:
             return bytes.fromhex(artifact.sha256)[:DIGEST_BYTES]  # one block: its digest is the whole's
         if running is not None and mine:  # an adopted upload: whoever reads it later finds the table in the seal
-            running.learn(artifact, self._measured(artifact).table)
+            running.set_table(artifact, self._measured(artifact).table)
             return running.tables[artifact.name]
         seal = self._seals.read(artifact.id)
         if seal is not None and artifact in seal.artifacts:
@@ -132,8 +132,8 @@ class ArtifactReader:
             attempt.adopt(artifact)
             return
         meter = self._measured(artifact)
-        attempt.adopt(self._trust.signed(msgspec.structs.replace(artifact, sha256=meter.sha256)))
-        attempt.learn(artifact, meter.table)
+        attempt.adopt(self._signatures.sign(msgspec.structs.replace(artifact, sha256=meter.sha256)))
+        attempt.set_table(artifact, meter.table)
 
 
 def _decoded(stored: BlockReader, artifact: Artifact) -> BlockReader:

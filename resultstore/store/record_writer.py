@@ -1,4 +1,4 @@
-"""RecordWriter: writes the record of a Result, for as long as it is to live and over what it may replace."""
+"""RecordWriter: writes the record of a Result with the right lifetime, and never over a better one."""
 
 import sys
 import time
@@ -18,20 +18,20 @@ class RecordWriter:
     """Writes records into an index.
 
     Args:
-        index: the records.
-        lookup: reads seals, which a failure must not contradict.
-        settings: how long a record lives.
-        counting: counts the bytes of what has ended.
+        index: stores the records.
+        lookup: reads seals, because a failure must not hide a sealed success.
+        settings: gives the default lifetime of a record.
+        byte_counter: counts the bytes of terminal Results.
     """
 
-    def __init__(self, index: Index, lookup: Lookup, *, settings: Settings, counting: ByteCounter) -> None:
+    def __init__(self, index: Index, lookup: Lookup, *, settings: Settings, byte_counter: ByteCounter) -> None:
         self._index = index
         self._lookup = lookup
         self._settings = settings
-        self._counting = counting
+        self._byte_counter = byte_counter
 
     def save(self, result: Result, *, over: Overwrite = Overwrite.UNLESS_SUCCESS, ttl_s: int | None = None) -> bool:
-        """See `Store.save`."""
+        """Write the record: see `Store.save`."""
         now = time.time()
         length_s = self._settings.results.expires_s if ttl_s is None else ttl_s
         if result.expires_at is not None:
@@ -48,10 +48,10 @@ class RecordWriter:
         written = self._index.save(stamped, ttl_s=length_s or None, over=over)
         if not written and over is not Overwrite.IF_ABSENT and result.terminal:
             written = self._lookup.heal(stamped, ttl_s=length_s or None)
-        return self._counting.note(stamped, written=written)
+        return self._byte_counter.count_written(stamped, written=written)
 
     def show(self, result: Result) -> None:
-        """Write a record that is a convenience: the seal, or the next record, says the same."""
+        """Write a record, best effort: the seal, or the next record, has the same content."""
         try:
             self.save(result)
         except IndexUnavailable as error:
@@ -59,9 +59,9 @@ class RecordWriter:
 
 
 def _hidden_by(error: Damaged, result: Result) -> Result:
-    """The failure that tells of a seal that cannot be read: an earlier attempt succeeded, whatever this one says.
+    """Return a SealUnreadable failure in place of `result`: an earlier attempt succeeded, so its outcome counts.
 
-    Look-ups read the seal again for as long as it is the record, so that a restored one is found.
+    While this record exists, each look-up reads the seal again and so finds a restored one.
     """
     why = Failure(SealUnreadable.__name__, str(error), SealUnreadable.__module__)
     return result.moved(State.FAILURE, failure=why)

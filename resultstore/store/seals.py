@@ -32,7 +32,7 @@ from resultstore.model.mac import Macs
 from resultstore.model.result import State
 from resultstore.model.seal import MovedSection, Seal
 from resultstore.store.attempt import Attempt
-from resultstore.store.traits import CapabilityFinder
+from resultstore.store.capabilities import CapabilityFinder
 
 
 class Seals:
@@ -122,7 +122,7 @@ class Seals:
         tables = msgspec.json.decode(self._section(seal.tables_at, seal=seal), type=dict[str, str])
         return base64.b64decode(tables[name]) if name in tables else None
 
-    def bury(self, result_id: str) -> None:
+    def write_tombstone(self, result_id: str) -> None:
         """Put a tombstone where the seal of this id stands or would stand."""
         stone = documents.tombstone(result_id, nonce=layout.new_nonce(), now=self._blobs.now())
         key, document = layout.seal_key(result_id), documents.encode(stone, self._macs)

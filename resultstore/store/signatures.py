@@ -11,7 +11,7 @@ from resultstore.model.errors import BadReference, Misconfigured, NotYours
 from resultstore.model.mac import Macs
 from resultstore.model.result import Result
 from resultstore.settings import Settings
-from resultstore.store.attempt import Attempt, around
+from resultstore.store.attempt import Attempt, possible_attempts
 
 _PURPOSE: Final = "artifact"
 _KEY_MIN_BYTES: Final = 16
@@ -33,7 +33,7 @@ class Signatures:
         self._system_tasks = tuple(system_tasks)
 
     @classmethod
-    def of(cls, settings: Settings) -> "Signatures":
+    def from_settings(cls, settings: Settings) -> "Signatures":
         """By `secret_key`, `secret_key_old` and `accept_unsigned`. Raises Misconfigured for a key that is too short."""
         secret = settings.security.secret_key.encode()
         if 0 < len(secret) < _KEY_MIN_BYTES:
@@ -42,7 +42,7 @@ class Signatures:
         macs = Macs(secret, older=older, accept_unsigned=settings.security.accept_unsigned)
         return cls(macs, system_tasks=[one.strip() for one in settings.security.system_tasks.split(",") if one.strip()])
 
-    def signed(self, artifact: Artifact) -> Artifact:
+    def sign(self, artifact: Artifact) -> Artifact:
         """A copy with its mac; without a key, as it is."""
         if not self.macs:
             return artifact
@@ -60,7 +60,7 @@ class Signatures:
                 f"artifact {artifact.name[:100]!r} of {artifact.id[:100]} was not made by this store, or was changed "
                 "on its way: look the result up again (all processes need the same RESULTSTORE_SECRET_KEY)"
             )
-        runs = around()
+        runs = possible_attempts()
         owners = {run.owner for run in runs}
         if on_behalf_of is not None:
             for run in runs:
@@ -76,7 +76,7 @@ class Signatures:
             f"task {run.task!r} of {run.id} may not act for another owner: name it in RESULTSTORE_SYSTEM_TASKS"
         )
 
-    def vouches(self, result: Result) -> bool:
+    def is_authentic(self, result: Result) -> bool:
         """Whether every Artifact of `result` is genuine and one of this very Result and owner."""
         return not self.macs or all(self._belongs(artifact, result) for artifact in result.artifacts)
 

@@ -22,11 +22,11 @@ from resultstore.store.byte_count import ByteCounter
 from resultstore.store.deleting import ResultDeleter
 from resultstore.store.links import ArtifactLinks
 from resultstore.store.lookup import Lookup
-from resultstore.store.owners import Owners
+from resultstore.store.owner_lister import OwnerLister
 from resultstore.store.policy import DEFAULT
 from resultstore.store.reading import ArtifactReader
 from resultstore.store.record_writer import RecordWriter
-from resultstore.store.required import needed
+from resultstore.store.required import require_blobs
 from resultstore.store.seals import Seals
 from resultstore.store.signatures import Signatures
 from resultstore.store.waiting import wait_for
@@ -56,20 +56,19 @@ class Store:
         self.index = index
         self.blobs = blobs
         self.signer = signer
-        self.trust = Signatures.of(self.settings)
-        budget_s = self.settings.results.commit_budget_s
-        self._seals = None if blobs is None else Seals(blobs, self.trust.macs, budget_s=budget_s)
-        self._intake = None if blobs is None else ArtifactWriter(blobs, self.trust)
-        self._outlet = None if blobs is None or self._seals is None else ArtifactReader(blobs, self._seals, self.trust)
-        self._links = (
-            ArtifactLinks(self._outlet, signer, length_s=self.settings.urls.expires_s) if self._outlet else None
-        )
-        self.counting = ByteCounter(index)
-        self._lookup = Lookup(index, self._seals, self.trust, settings=self.settings)
-        self.owners = Owners(index, blobs=blobs, lookup=self._lookup)
-        self._records = RecordWriter(index, self._lookup, settings=self.settings, counting=self.counting)
-        self.deleting = ResultDeleter(
-            index, blobs=blobs, seals=self._seals, find=self.load, uncount=self.counting.forget
+        self.signatures = Signatures.from_settings(self.settings)
+        self._seals = self._writer = self._reader = self._links = None
+        if blobs is not None:
+            self._seals = Seals(blobs, self.signatures.macs, budget_s=self.settings.results.commit_budget_s)
+            self._writer = ArtifactWriter(blobs, self.signatures)
+            self._reader = ArtifactReader(blobs, self._seals, self.signatures)
+            self._links = ArtifactLinks(self._reader, signer, length_s=self.settings.urls.expires_s)
+        self.byte_counter = ByteCounter(index)
+        self._lookup = Lookup(index, self._seals, self.signatures, settings=self.settings)
+        self.owner_lister = OwnerLister(index, blobs=blobs, lookup=self._lookup)
+        self._records = RecordWriter(index, self._lookup, settings=self.settings, byte_counter=self.byte_counter)
+        self.deleter = ResultDeleter(
+            index, blobs=blobs, seals=self._seals, find=self.load, uncount=self.byte_counter.forget
         )
 
     def put(
@@ -115,12 +114,12 @@ class Store:
             compress=compress or bool(keeping.compress),
         )
         if running is not None:
-            artifact = needed(self._intake).take(running, data, label, size_hint_bytes=size_hint_bytes)
+            artifact = require_blobs(self._writer).take(running, data, label, size_hint_bytes=size_hint_bytes)
             self._records.show(running.result())
             return artifact
-        needed(self._seals).check_sealing()  # before any byte is sent
+        require_blobs(self._seals).check_sealing()  # before any byte is sent
         own = Attempt(str(uuid.uuid4()) if id is None else id, owner=attempts.inherited_owner())
-        artifact = needed(self._intake).take(own, data, label, size_hint_bytes=size_hint_bytes)
+        artifact = require_blobs(self._writer).take(own, data, label, size_hint_bytes=size_hint_bytes)
         sealed = self.seal(own)
         self._records.show(sealed)
         return artifact if sealed.nonce == own.nonce else standing(sealed, artifact)
@@ -154,7 +153,7 @@ class Store:
 
         A thread of the task reports for it; where several tasks run in the process, it needs its context.
         """
-        runs = attempts.around()
+        runs = attempts.possible_attempts()
         if len(runs) > 1:
             _log.warning("progress_not_shown", reason="start the thread with contextvars.copy_context().run")
         elif runs and runs[0].report(Progress.of(done, total, note)):
@@ -168,8 +167,8 @@ class Store:
         """
         try:
             chosen = layout.first_class(retention, self.settings.results.retention)
-            self.owners.expect_seal(attempt, retention=chosen)
-            seal = needed(self._seals).commit(attempt, value=value, retention=chosen)
+            self.owner_lister.expect_seal(attempt, retention=chosen)
+            seal = require_blobs(self._seals).commit(attempt, value=value, retention=chosen)
         except (BlobStoreUnavailable, Misconfigured, TooLarge):  # a definite refusal: nothing was sealed
             self.discard(attempt)
             raise
@@ -178,7 +177,7 @@ class Store:
         result = seal.result()
         if result.state != State.SUCCESS:
             self._lookup.put_back(result)
-            self.owners.forget(attempt.owner, attempt.id)
+            self.owner_lister.forget(attempt.owner, attempt.id)
             raise ResultDeleted.of(attempt.id)
         return result
 
@@ -201,7 +200,7 @@ class Store:
             BadReference: this store did not make it. NotYours: inside a task and its threads, it is another owner's.
             BlobMissing, ChecksumMismatch: at a read, when the store lost or damaged it.
         """
-        reader = needed(self._outlet).reader(artifact, on_behalf_of=on_behalf_of)
+        reader = require_blobs(self._reader).reader(artifact, on_behalf_of=on_behalf_of)
         return cast("BinaryIO", io.BufferedReader(reader, buffer_size=1 << 20))
 
     def adopt(self, artifact: Artifact, attempt: Attempt) -> None:
@@ -209,7 +208,7 @@ class Store:
 
         Raises BadReference when it is no upload of this id and owner, ChecksumMismatch when other bytes stand there.
         """
-        needed(self._outlet).adopt(artifact, attempt)
+        require_blobs(self._reader).adopt(artifact, attempt)
 
     def url(self, artifact: Artifact, *, expires_in_s: int | None = None, inline: bool = False) -> str:
         """A presigned URL of the Artifact: see `link`."""
@@ -231,14 +230,14 @@ class Store:
 
         `on_behalf_of` as in `open`. Raises ArtifactExpired, also with less than 30 s left; BadReference and NotYours.
         """
-        links = needed(self._links)
+        links = require_blobs(self._links)
         return links.link(artifact, expires_in_s=expires_in_s, inline=inline, on_behalf_of=on_behalf_of)
 
     def value(self, result: Result) -> bytes | None:
         """The plain value, as its door encoded it, or None. Raises ArtifactExpired, ResultMissing when it is gone."""
-        if not result.sealed or (self._outlet is None and result.value is not None):
+        if not result.sealed or (self._reader is None and result.value is not None):
             return result.value
-        return needed(self._outlet).value(result)
+        return require_blobs(self._reader).value(result)
 
     def load(self, result_id: str) -> Result | None:
         """The Result, from its record or from its seal; None when the id is unknown."""
@@ -298,4 +297,4 @@ class Store:
 
     def delete(self, result_id: str) -> None:
         """Delete a Result: tombstones over seal and record, then its blobs. May be called again after a failure."""
-        self.deleting.delete(id_of(result_id))
+        self.deleter.delete(id_of(result_id))

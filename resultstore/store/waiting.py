@@ -1,4 +1,4 @@
-"""Waiting: subscribe, check, wait; so a lost announcement costs one slow check and never a hang."""
+"""wait_for(): waits for a Result; a lost announcement delays it until the next check and never blocks it."""
 
 import random
 import time
@@ -9,7 +9,7 @@ from resultstore.model.errors import ResultDeleted, Unavailable
 from resultstore.model.result import Result
 
 RECHECK_S = 2.0
-PATIENCE_S = 30.0  # how long a server that is away is waited for before the waiter is told
+UNAVAILABLE_LIMIT_S = 30.0  # a server that stays unavailable for longer is reported to the caller
 
 
 def wait_for(
@@ -20,14 +20,14 @@ def wait_for(
     timeout_s: float | None,
     deleted: Callable[[str], bool],
 ) -> Result:
-    """The Result of `result_id` once its state is terminal.
+    """Wait until the state of `result_id` is terminal, and return the Result.
 
-    Subscribes, checks, waits; and all three again after the index or the object store was away.
-    Raises TimeoutError after `timeout_s`, ResultDeleted when it was `deleted`, Unavailable when one of the servers
-    stays away for `PATIENCE_S`.
+    Subscribes, checks, then waits. All three are repeated after the index or the object store was unavailable.
+    Raises TimeoutError after `timeout_s`, ResultDeleted if the id was deleted, and Unavailable if a server stays
+    unavailable for `UNAVAILABLE_LIMIT_S`.
     """
     end = None if timeout_s is None else time.monotonic() + timeout_s
-    patient_until = time.monotonic() + PATIENCE_S
+    give_up_at = time.monotonic() + UNAVAILABLE_LIMIT_S
     while True:
         try:
             with index.events.watch(result_id) as watch:
@@ -37,20 +37,20 @@ def wait_for(
                         return found
                     if found is None and deleted(result_id):
                         raise ResultDeleted.of(result_id)
-                    patient_until = time.monotonic() + PATIENCE_S
+                    give_up_at = time.monotonic() + UNAVAILABLE_LIMIT_S
                     watch.wait(_pause_s(end, result_id))
         except Unavailable:
-            if time.monotonic() > patient_until:
+            if time.monotonic() > give_up_at:
                 raise
             time.sleep(min(_pause_s(end, result_id), random.uniform(0.05, 0.3)))  # noqa: S311 - jitter, no secret
 
 
 def _pause_s(end: float | None, result_id: str) -> float:
-    """How long to wait for an announcement: until a jittered re-check, or the end if that is sooner."""
+    """Return how long to wait for an announcement: until a jittered re-check, or `end` if that is sooner."""
     pause_s = RECHECK_S * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, no secret
     if end is None:
         return pause_s
     left_s = end - time.monotonic()
     if left_s <= 0:
-        raise TimeoutError(f"result {result_id} was not ready in time: wait longer, or look it up later")
+        raise TimeoutError(f"result {result_id} was not ready in time: use a longer timeout, or look it up later")
     return min(pause_s, left_s)

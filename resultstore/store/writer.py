@@ -1,4 +1,4 @@
-"""Writer: a write-only file object whose bytes stream into the store while they are written."""
+"""Writer: a write-only file object whose bytes are uploaded while they are written."""
 
 import contextvars
 import io
@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import Refused
 
-CHUNK_BYTES = 1 << 20  # small writes are gathered to this before they change threads
-CHUNKS_WAITING = 4  # a slow store holds the producer back behind this many
+CHUNK_BYTES = 1 << 20  # small writes are collected into chunks of this size
+CHUNKS_WAITING = 4  # back-pressure: `write` blocks while this many chunks wait
 
 
-class _Aborted(Exception):  # a signpost between two threads of this file, never seen outside
-    """The block was left by an exception: the upload must not be completed."""
+class _Aborted(Exception):  # passes between the two threads of this file only
+    """Raised in the upload thread when the `with` block failed: the upload must not be completed."""
 
 
 class Writer(io.RawIOBase):
-    """What `Store.writer` yields: non-seekable, fit for polars, pyarrow, reportlab, zipfile and pipes.
+    """The file object that `Store.writer` yields; works with polars, pyarrow, reportlab, zipfile and pipes.
 
     Args:
-        upload: stores an iterator of chunks and gives the Artifact; runs in a thread of its own.
+        upload: stores an iterator of chunks and returns the Artifact; it runs in its own thread.
     """
 
     def __init__(self, upload: Callable[[Iterator[bytes]], Artifact]) -> None:
@@ -34,36 +34,36 @@ class Writer(io.RawIOBase):
         self._error: BaseException | None = None
         self._artifact: Artifact | None = None
         self._ended = threading.Event()
-        # The upload belongs to the same attempt as the code that writes: the thread gets a copy of its context.
+        # The thread gets a copy of the context, so that the upload belongs to the attempt that writes.
         run = contextvars.copy_context().run
         self._thread = threading.Thread(target=run, args=(self._run,), name="resultstore-writer", daemon=True)
         self._thread.start()
 
     @property
     def artifact(self) -> Artifact:
-        """What was stored. Raises Refused before the block has ended."""
+        """The stored Artifact. Raises Refused before the `with` block has ended."""
         if self._artifact is None:
-            raise Refused("the artifact exists when the `with` block of its writer has ended: read it behind the block")
+            raise Refused("the artifact exists only after the `with` block of its writer: read it after the block")
         return self._artifact
 
     def writable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """How many bytes were written."""
+        """Return how many bytes were written."""
         return self._written_bytes
 
     def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]  # any buffer, as RawIOBase
-        """Take all of `data`; blocks while the store is slower. Raises what ended the upload, if something did."""
+        """Write all of `data`; block while the store is slower. Raises the error that ended the upload, if any."""
         if self.closed:
             raise ValueError("write to a closed writer: the Artifact was complete when its block ended")
         view = memoryview(data).cast("B")
         size_bytes = view.nbytes
         while view.nbytes:
-            room = CHUNK_BYTES - len(self._gathered)
-            self._gathered += view[:room]
-            view = view[room:]
+            free_bytes = CHUNK_BYTES - len(self._gathered)
+            self._gathered += view[:free_bytes]
+            view = view[free_bytes:]
             if len(self._gathered) == CHUNK_BYTES:
                 self._hand_over(bytes(self._gathered))
                 self._gathered.clear()
@@ -71,10 +71,10 @@ class Writer(io.RawIOBase):
         return size_bytes
 
     def close(self) -> None:
-        """Nothing: many libraries close the file they write to, and only the end of the block completes the upload."""
+        """Do nothing: many libraries close the file they write, but only the end of the block completes the upload."""
 
     def finish(self) -> Artifact:
-        """Send the rest, wait until all is stored, and give the Artifact."""
+        """Send the remaining bytes, wait until all are stored, and return the Artifact."""
         if self._gathered:
             self._hand_over(bytes(self._gathered))
             self._gathered.clear()
@@ -85,7 +85,7 @@ class Writer(io.RawIOBase):
         return self.artifact
 
     def abort(self) -> None:
-        """End the upload so that nothing of it stays; waits for its thread."""
+        """Cancel the upload, so that nothing of it is kept, and wait for its thread."""
         self._aborted = True
         self._drain()
         self._join()
@@ -96,14 +96,14 @@ class Writer(io.RawIOBase):
             self._artifact = self._upload(self._chunks())
         except _Aborted:
             return
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that writes
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the writing thread
             self._error = error
         finally:
             self._ended.set()
 
     def _join(self) -> None:
-        """Wait for the upload's thread."""
-        # The event first: a join that a signal interrupts takes the thread for ended (CPython 3.11, threading.py).
+        """Wait until the upload thread has ended."""
+        # Wait for the event first: an interrupted join() marks the thread as ended (CPython 3.11, threading.py).
         self._ended.wait()
         self._thread.join()
 
@@ -132,7 +132,7 @@ class Writer(io.RawIOBase):
             raise self._error
 
     def _drain(self) -> None:
-        """Wake the upload's thread: it waits for a chunk and then sees that it was aborted."""
+        """Wake the upload thread, which waits for a chunk and then finds the upload aborted."""
         while True:
             try:
                 self._waiting.put_nowait(None)

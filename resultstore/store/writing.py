@@ -50,9 +50,9 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
 class ArtifactWriter:
     """Streams sources into `blobs`, measuring them on the way."""
 
-    def __init__(self, blobs: BlobStore, trust: Signatures) -> None:
+    def __init__(self, blobs: BlobStore, signatures: Signatures) -> None:
         self._blobs = blobs
-        self._trust = trust
+        self._signatures = signatures
 
     def take(self, attempt: Attempt, source: Source, label: Label, *, size_hint_bytes: int | None = None) -> Artifact:
         """Store all of `source` as a part of `attempt`, or nothing. Errors are those of `Store.put`."""
@@ -60,7 +60,7 @@ class ArtifactWriter:
         checked_media_type(label.media_type or DEFAULT_MEDIA_TYPE, id=attempt.id)
         checked_metadata(label.metadata, id=attempt.id)
         with opened(source) as ready:
-            attempt.allowance.check(ready.size_hint_bytes or 0)
+            attempt.byte_budget.check(ready.size_hint_bytes or 0)
             # After its work is done, no task fails for the name of a file.
             name = label.name or artifact_name_of(ready.file_name) or DEFAULT_NAME
             attempt.reserve(name)
@@ -77,7 +77,7 @@ class ArtifactWriter:
         file_name = shown_name(label.name, artifact_name_of(ready.file_name)) or name
         media_type = label.media_type or media_type_of(file_name, ready.file_name)
         content = Meter(ready.chunks, with_table=not label.compress)
-        allowed = attempt.allowance.through(content)
+        allowed = attempt.byte_budget.limit(content)
         packed = Meter(zstd_frames.compress(allowed)) if label.compress else None
         written = content if packed is None else packed
         stored = self._blobs.put(
@@ -104,7 +104,7 @@ class ArtifactWriter:
             metadata=checked_metadata(label.metadata, id=attempt.id),
             owner=attempt.owner,
         )
-        signed = self._trust.signed(artifact)
+        signed = self._signatures.sign(artifact)
         attempt.add(signed, written.table)
         return signed
 

@@ -15,15 +15,15 @@ class UploadBlobs(BlobStore, MultipartStore, Protocol):
     """What uploads ask of an object store."""
 
 
-def arrived(blobs: UploadBlobs, ticket: Ticket) -> Stored:
+def complete_upload(blobs: UploadBlobs, ticket: Ticket) -> Stored:
     """What stands under the ticket's key, whole; a multipart upload is completed here, by the server alone.
 
     Safe to repeat: who calls it again, also after a lost answer, hears the same.
     Raises UploadIncomplete, saying what is missing.
     """
-    stored = standing(blobs, ticket)
+    stored = find_stored(blobs, ticket)
     if stored is None and ticket.upload_id:
-        stored = _joined(blobs, ticket)
+        stored = _join_parts(blobs, ticket)
     if stored is None:
         raise UploadIncomplete(f"the bytes of upload {ticket.id} have not arrived: send them, then complete it again")
     if stored.size_bytes != ticket.asked.size_bytes:
@@ -36,27 +36,27 @@ def arrived(blobs: UploadBlobs, ticket: Ticket) -> Stored:
     return stored
 
 
-def adoptable(blobs: UploadBlobs, ticket: Ticket) -> Stored:
+def complete_for_adoption(blobs: UploadBlobs, ticket: Ticket) -> Stored:
     """Return what has arrived, where its sender cannot write any more: of a form, which can be sent again, a copy.
 
     Safe to repeat; a copy that was made stays as it is. Raises UploadIncomplete.
     """
     if not ticket.asked.form:
-        return arrived(blobs, ticket)
+        return complete_upload(blobs, ticket)
     if not isinstance(blobs, ConditionalCopier):
         raise Misconfigured(f"upload {ticket.id} came in a form, and this store copies nothing: send it by PUT")
     to = layout.copied_upload_key(ticket.key)
     try:
         return blobs.stat(to)
     except BlobMissing:
-        stored = arrived(blobs, ticket)
+        stored = complete_upload(blobs, ticket)
     try:
         return blobs.copy(ticket.key, to, etag=stored.etag)
     except (ChecksumMismatch, BlobMissing) as error:
         raise UploadIncomplete(f"upload {ticket.id} was sent again meanwhile: complete it again") from error
 
 
-def received(blobs: UploadBlobs, ticket: Ticket) -> tuple[Part, ...]:
+def received_parts(blobs: UploadBlobs, ticket: Ticket) -> tuple[Part, ...]:
     """The parts that are whole; () for an upload that comes in one piece or is over."""
     if not ticket.upload_id:
         return ()
@@ -68,7 +68,7 @@ def received(blobs: UploadBlobs, ticket: Ticket) -> tuple[Part, ...]:
     return tuple(one for one in parts if wanted.get(one.number) == one.size_bytes)
 
 
-def standing(blobs: UploadBlobs, ticket: Ticket) -> Stored | None:
+def find_stored(blobs: UploadBlobs, ticket: Ticket) -> Stored | None:
     """What stands under the ticket's key already; None while nothing does. Parts that came are not joined."""
     try:
         return blobs.stat(ticket.key)
@@ -81,8 +81,8 @@ def is_misdated(stored: Stored, *, since: float, now: float) -> bool:
     return not since - DATES_DIFFER_S <= stored.modified_at <= now + DATES_DIFFER_S
 
 
-def _joined(blobs: UploadBlobs, ticket: Ticket) -> Stored | None:
-    parts = received(blobs, ticket)
+def _join_parts(blobs: UploadBlobs, ticket: Ticket) -> Stored | None:
+    parts = received_parts(blobs, ticket)
     missing = ticket.plan.count - len(parts)
     if missing:
         there = {one.number for one in parts}

@@ -18,11 +18,11 @@ from resultstore.model.errors import BlobUnreadable, Misconfigured, ResultMissin
 from resultstore.model.result import Failure, Result, State
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
-from resultstore.uploads.arrival import UploadBlobs, adoptable, arrived, is_misdated, standing
-from resultstore.uploads.late_bytes import LateBytes, discard
+from resultstore.uploads.arrival import UploadBlobs, complete_for_adoption, complete_upload, find_stored, is_misdated
+from resultstore.uploads.late_bytes import LateByteTracker, delete_received
 from resultstore.uploads.rejection import DECLARED_SHA256
 from resultstore.uploads.sniff import HEAD_BYTES, Sniffer, agrees
-from resultstore.uploads.ticket import INPUT, OPEN_STATES, RECORD_LIFE_S, VERIFYING, Ticket, Tickets, opened
+from resultstore.uploads.ticket import INPUT, OPEN_STATES, RECORD_LIFE_S, VERIFYING, Ticket, TicketStore, upload_result
 
 _log = Log(__name__)
 
@@ -47,8 +47,8 @@ class UploadCompleter:
         self._blobs: UploadBlobs = blobs
         self._dispatcher = dispatcher
         self._sniffer = Sniffer()
-        self._tickets = Tickets(store)
-        self._late = LateBytes(store)
+        self._tickets = TicketStore(store)
+        self._late = LateByteTracker(store)
 
     def complete(self, ticket: Ticket) -> Result:
         """Look at what has arrived and send the task, once, however often and from wherever this is called.
@@ -62,18 +62,18 @@ class UploadCompleter:
             return self._found(ticket)
         with self._claimed(ticket) as is_ours:
             # Somebody may have done it all between our reading of the ticket and our claim.
-            return self._completed(self._tickets.ended(ticket.id) or ticket) if is_ours else self._found(ticket)
+            return self._finish(self._tickets.find_any(ticket.id) or ticket) if is_ours else self._found(ticket)
 
-    def joined(self, ticket: Ticket) -> Stored:
+    def complete_bytes(self, ticket: Ticket) -> Stored:
         """Bring the bytes to rest and start nothing: for a sender who has to hear of that alone.
 
         Safe to repeat, and from several places at once. Raises UploadIncomplete.
         """
-        return arrived(self._blobs, ticket)
+        return complete_upload(self._blobs, ticket)
 
-    def standing(self, ticket: Ticket) -> Stored | None:
+    def find_stored(self, ticket: Ticket) -> Stored | None:
         """What has come to rest; None while nothing has."""
-        return standing(self._blobs, ticket)
+        return find_stored(self._blobs, ticket)
 
     def abandon(self, ticket: Ticket) -> bool:
         """Forget an upload that is still open, with all that arrived; False when it is being completed, or is over.
@@ -85,8 +85,8 @@ class UploadCompleter:
             known = self._tickets.find(ticket.id)
             if not is_ours or (known is not None and known.closed):
                 return False
-            self._late.expect(ticket)
-            self._store.deleting.bury(ticket.id, owner=ticket.owner)
+            self._late.track(ticket)
+            self._store.deleter.write_tombstone(ticket.id, owner=ticket.owner)
             self._discard(ticket)
             self._tickets.give_up(ticket)
         return True
@@ -104,28 +104,28 @@ class UploadCompleter:
             if is_ours:
                 release_claim(self._store.index.keys, key, holder)
 
-    def _completed(self, ticket: Ticket) -> Result:
+    def _finish(self, ticket: Ticket) -> Result:
         result = self._found(ticket)
         if not ticket.closed and result.state in _SENDABLE:
             try:
-                source = self._inspected(ticket)
+                source = self._inspect(ticket)
                 self._count(ticket, source)
                 if source.key != ticket.key:
-                    self._late.expect_beside(ticket)
+                    self._late.track_form(ticket)
                 self._send(ticket, source)
                 if source.key != ticket.key:
                     self._delete_form(ticket)
             except UploadRejected as reason:
                 self._reject(ticket, reason)
-        self._tickets.keep(msgspec.structs.replace(ticket, closed=True))
+        self._tickets.save(msgspec.structs.replace(ticket, closed=True))
         return self._found(ticket)
 
-    def _inspected(self, ticket: Ticket) -> Artifact:
+    def _inspect(self, ticket: Ticket) -> Artifact:
         """The light look: all there, and of the declared type. Where the task runs, the rest is looked at."""
         name = repr(ticket.asked.name)
         try:
-            stored = adoptable(self._blobs, ticket)
-            self._store.save(opened(ticket, VERIFYING), over=Overwrite.IF_UNFINISHED, ttl_s=RECORD_LIFE_S)
+            stored = complete_for_adoption(self._blobs, ticket)
+            self._store.save(upload_result(ticket, VERIFYING), over=Overwrite.IF_UNFINISHED, ttl_s=RECORD_LIFE_S)
             head = b"".join(self._blobs.get(stored.key, size_bytes=HEAD_BYTES))
             extras = self._blobs.unsigned_headers(stored.key) if isinstance(self._blobs, UnsignedHeaderReader) else ()
         except BlobUnreadable as error:
@@ -164,12 +164,12 @@ class UploadCompleter:
             metadata={"role": INPUT, **unchecked},
             owner=ticket.owner,
         )
-        return self._store.trust.signed(made)
+        return self._store.signatures.sign(made)
 
     def _count(self, ticket: Ticket, source: Artifact) -> None:
         """Count what has arrived as stored: before the task is sent, whose end counts what it has made as well."""
-        arrived_as = opened(ticket, VERIFYING).moved(VERIFYING, artifacts=(source,))
-        self._store.counting.count(arrived_as)
+        arrived_as = upload_result(ticket, VERIFYING).moved(VERIFYING, artifacts=(source,))
+        self._store.byte_counter.count(arrived_as)
 
     def _send(self, ticket: Ticket, source: Artifact) -> None:
         asked = ticket.asked
@@ -179,16 +179,16 @@ class UploadCompleter:
     def _reject(self, ticket: Ticket, reason: UploadRejected) -> None:
         """FAILURE with the reason, and the bytes deleted. A crash in between leaves bytes for the reconciler."""
         why = Failure(type(reason).__name__, str(reason), type(reason).__module__)
-        failed = opened(ticket, State.FAILURE).moved(State.FAILURE, failure=why, ended_at=time.time())
-        self._late.expect(ticket)
+        failed = upload_result(ticket, State.FAILURE).moved(State.FAILURE, failure=why, ended_at=time.time())
+        self._late.track(ticket)
         self._store.save(failed, over=Overwrite.IF_UNFINISHED)
         self._discard(ticket)
 
     def _discard(self, ticket: Ticket) -> None:
         """Delete what arrived. Best effort: the reconciler does it again when no URL works any more."""
         try:
-            discard(self._blobs, ticket)
-            self._late.deleted(ticket)
+            delete_received(self._blobs, ticket)
+            self._late.note_deleted(ticket)
         except ResultStoreError as error:
             _log.warning("upload_not_discarded", id=ticket.id, error=str(error))
 

@@ -33,10 +33,18 @@ from resultstore.model.errors import (
 from resultstore.model.names import NAME_MAX_CHARS, replace_harmful
 from resultstore.model.result import Result
 from resultstore.store import Store
-from resultstore.uploads.arrival import UploadBlobs, received
+from resultstore.uploads.arrival import UploadBlobs, received_parts
 from resultstore.uploads.plan import MAX_BYTES, Plan, Slice
 from resultstore.uploads.sniff import canonical
-from resultstore.uploads.ticket import OPEN_FOR_S, RECORD_LIFE_S, UPLOADING, Ticket, Tickets, UploadSpec, opened
+from resultstore.uploads.ticket import (
+    OPEN_FOR_S,
+    RECORD_LIFE_S,
+    UPLOADING,
+    Ticket,
+    TicketStore,
+    UploadSpec,
+    upload_result,
+)
 
 URLS_AT_ONCE: Final = 100
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
@@ -76,7 +84,7 @@ class _SinglePutArguments(TypedDict):
 
 
 class TicketIssuer:
-    """Tickets for the uploads of one Store.
+    """TicketStore for the uploads of one Store.
 
     Args:
         store: whose object store, signer and index are used. Raises Misconfigured where one of them lacks a power.
@@ -91,9 +99,9 @@ class TicketIssuer:
         self._blobs: UploadBlobs = blobs
         self._signer: Signer = signer
         self._offers = offers
-        self._tickets = Tickets(store)
+        self._tickets = TicketStore(store)
 
-    def checked(self, asked: UploadSpec) -> UploadSpec:
+    def validate(self, asked: UploadSpec) -> UploadSpec:
         """What is asked for as a task takes it: canonical type, a name without folders, checked options.
 
         Raises TaskMissing, TooLarge, WrongType (of the file), BadInput (the rest), naming what is taken.
@@ -124,11 +132,11 @@ class TicketIssuer:
         owner: str,
         upload_id: str = "",
         part_size_bytes: int | None = None,
-        untold: bool = False,
+        client_may_not_confirm: bool = False,
     ) -> tuple[Ticket, Result]:
-        """A ticket for what was `checked`, and the Result in state UPLOADING that tells of it.
+        """A ticket for what was validated, and the Result in state UPLOADING that tells of it.
 
-        `part_size_bytes` and `untold` as `Ticket` has them. Raises TooLarge for a cut that S3 does not take.
+        `part_size_bytes` and `client_may_not_confirm` as in `Ticket`. Raises TooLarge for a part size that S3 refuses.
         A crash in between leaves a ticket that nobody has, which the reconciler collects after a day.
         """
         if part_size_bytes is not None:
@@ -142,28 +150,28 @@ class TicketIssuer:
             key=key,
             created_at=time.time(),
             part_size_bytes=part_size_bytes,
-            untold=untold,
+            client_may_not_confirm=client_may_not_confirm,
         )
-        self._store.owners.expect(owner, new_id, made_at=None, retention=self._store.settings.results.retention)
+        self._store.owner_lister.expect(owner, new_id, made_at=None, retention=self._store.settings.results.retention)
         if ticket.plan.count:
             begun = self._blobs.begin_parts(key, media_type=asked.media_type)
             ticket = msgspec.structs.replace(ticket, upload_id=begun)
-        return ticket, self.remember(ticket)
+        return ticket, self.save(ticket)
 
-    def remember(self, ticket: Ticket) -> Result:
+    def save(self, ticket: Ticket) -> Result:
         """Keep a ticket, and the Result in state UPLOADING that shows it."""
-        self._tickets.keep(ticket)
-        result = opened(ticket, UPLOADING)
+        self._tickets.save(ticket)
+        result = upload_result(ticket, UPLOADING)
         self._store.save(result, over=Overwrite.IF_ABSENT, ttl_s=RECORD_LIFE_S)
         return result
 
-    def signed(self, ticket: Ticket) -> str:
-        """See `Tickets.signed`."""
-        return self._tickets.signed(ticket)
+    def sign(self, ticket: Ticket) -> str:
+        """See `TicketStore.sign`."""
+        return self._tickets.sign(ticket)
 
-    def unsigned(self, upload_id: str, signed: str) -> Ticket:
-        """See `Tickets.unsigned`. Raises BadReference, also for a ticket whose time is over, and RecordUnreadable."""
-        ticket = self._tickets.unsigned(upload_id, signed)
+    def read_signed(self, upload_id: str, signed: str) -> Ticket:
+        """See `TicketStore.read_signed`. Raises BadReference, also for an expired ticket, and RecordUnreadable."""
+        ticket = self._tickets.read_signed(upload_id, signed)
         if time.time() - ticket.created_at >= OPEN_FOR_S:
             raise BadReference(f"the ticket of {upload_id} is older than a day: begin the upload anew")
         return ticket
@@ -179,35 +187,35 @@ class TicketIssuer:
         self._tickets.forget(upload_id)
         self._store.index.owners.remove_deleted(upload_id, owner=owner)
 
-    def ticket(self, upload_id: str) -> Ticket:
+    def load(self, upload_id: str) -> Ticket:
         """The ticket of an upload. Raises ResultMissing."""
         found = self._tickets.find(upload_id)
         if found is None:
             raise ResultMissing(f"no upload is known under the id {upload_id[:100]!a}")
         return found
 
-    def links(self, ticket: Ticket) -> UploadUrls:
+    def sign_urls(self, ticket: Ticket) -> UploadUrls:
         """Fresh URLs of what has not arrived yet."""
         if ticket.asked.form:
-            return UploadUrls(form=self._signed_form(ticket))
+            return UploadUrls(form=self._sign_form(ticket))
         if not ticket.upload_id:
-            return UploadUrls(whole=self._signed(ticket))
-        parts = received(self._blobs, ticket)
+            return UploadUrls(whole=self._sign_put(ticket))
+        parts = received_parts(self._blobs, ticket)
         there = {one.number for one in parts}
         missing = [one for one in ticket.plan.slices() if one.number not in there][:URLS_AT_ONCE]
-        return UploadUrls(parts=tuple(self._signed_parts(ticket, missing)), received=parts)
+        return UploadUrls(parts=tuple(self._sign_each(ticket, missing)), received=parts)
 
-    def parts(self, ticket: Ticket, numbers: Sequence[int]) -> tuple[PartUrl, ...]:
+    def sign_parts(self, ticket: Ticket, numbers: Sequence[int]) -> tuple[PartUrl, ...]:
         """Fresh URLs of these parts, whether they have arrived or not. Raises BadInput for one that there is not."""
         wanted, count = set(numbers), ticket.plan.count
         if not all(1 <= number <= count for number in wanted):
             raise BadInput(f"upload {ticket.id} has the parts 1 to {count}: were they cut as its ticket says?")
-        return tuple(self._signed_parts(ticket, [one for one in ticket.plan.slices() if one.number in wanted]))
+        return tuple(self._sign_each(ticket, [one for one in ticket.plan.slices() if one.number in wanted]))
 
-    def _signed(self, ticket: Ticket) -> SignedUrl:
+    def _sign_put(self, ticket: Ticket) -> SignedUrl:
         return self._signer.sign_put(ticket.key, **self._whole(ticket.asked))
 
-    def _signed_form(self, ticket: Ticket) -> SignedForm:
+    def _sign_form(self, ticket: Ticket) -> SignedForm:
         if not isinstance(self._signer, FormSigner):
             raise BadInput(NO_FORMS)
         return self._signer.sign_form(ticket.key, **self._whole(ticket.asked))
@@ -220,7 +228,7 @@ class TicketIssuer:
             "checksum_sha256": base64.b64encode(bytes.fromhex(asked.sha256)).decode() if asked.sha256 else None,
         }
 
-    def _signed_parts(self, ticket: Ticket, parts: Sequence[Slice]) -> Iterator[PartUrl]:
+    def _sign_each(self, ticket: Ticket, parts: Sequence[Slice]) -> Iterator[PartUrl]:
         for one in parts:
             signed = self._signer.sign_part(
                 ticket.key,

@@ -1,4 +1,4 @@
-"""LateBytes: what may still be sent by the URL of an upload whose bytes were deleted."""
+"""LateByteTracker: what may still be sent by the URL of an upload whose bytes were deleted."""
 
 from typing import Final
 
@@ -9,14 +9,14 @@ from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
 from resultstore.telemetry.tolerance import FailureTolerance
-from resultstore.uploads.ticket import GRACE_S, Ticket, Tickets, is_refused, room_life_s
+from resultstore.uploads.ticket import GRACE_S, Ticket, TicketStore, is_refused, quota_life_s
 
 _log = Log(__name__)
 
-_SETTLED_AT_ONCE: Final = 1_000
+_DELETED_AT_ONCE: Final = 1_000
 
 
-class LateBytes:
+class LateByteTracker:
     """Counts them until the URL has ended, and then deletes what came.
 
     A URL for one PUT, or a form, writes where nothing is stored. So it could bring the same bytes again and again
@@ -29,33 +29,33 @@ class LateBytes:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._blobs = store.blobs
-        self._room = store.counting.room
-        self._due = store.counting.late
-        self._tickets = Tickets(store)
+        self._owner_bytes = store.byte_counter.owner_bytes
+        self._due = store.byte_counter.late_uploads
+        self._tickets = TicketStore(store)
 
-    def expect(self, ticket: Ticket) -> None:
+    def track(self, ticket: Ticket) -> None:
         """Count what may come by the URLs of this upload, whose bytes are deleted next: none of them is newer than now.
 
         Before the deletion: a crash in between leaves bytes that are counted, and that are deleted when it is time.
         """
         size_bytes, settings = ticket.asked.size_bytes, self._store.settings
         self._due.add(ticket.id, after_s=settings.uploads.url_expires_s + GRACE_S)
-        self._room.reserve(ticket.owner, ticket.id, size_bytes=size_bytes, ttl_s=room_life_s(settings))
+        self._owner_bytes.reserve(ticket.owner, ticket.id, size_bytes=size_bytes, ttl_s=quota_life_s(settings))
 
-    def expect_beside(self, ticket: Ticket) -> None:
+    def track_form(self, ticket: Ticket) -> None:
         """Count what a form may still bring, next to the copy that its task has."""
         size_bytes, settings = ticket.asked.size_bytes, self._store.settings
         self._due.add(ticket.id, after_s=settings.uploads.url_expires_s + GRACE_S)
-        self._room.reserve(ticket.owner, _form(ticket), size_bytes=size_bytes, ttl_s=room_life_s(settings))
+        self._owner_bytes.reserve(ticket.owner, _form(ticket), size_bytes=size_bytes, ttl_s=quota_life_s(settings))
 
-    def deleted(self, ticket: Ticket) -> None:
+    def note_deleted(self, ticket: Ticket) -> None:
         """They were deleted. Of parts none can come any more; of another upload, whatever its URL brings."""
-        self._room.forget_stored(ticket.owner, ticket.id)
+        self._owner_bytes.forget_stored(ticket.owner, ticket.id)
         if ticket.upload_id:
-            self._room.drop_reservation(ticket.owner, ticket.id)
+            self._owner_bytes.drop_reservation(ticket.owner, ticket.id)
             self._due.remove(ticket.id)
 
-    def expect_of(self, result_id: str) -> None:
+    def track_result(self, result_id: str) -> None:
         """The same for the upload that a Result was made from, if it was one; both may be deleted next."""
         try:
             ticket = self._tickets.find(result_id)
@@ -63,32 +63,32 @@ class LateBytes:
             _log.warning("ticket_not_read", id=result_id, error=str(error))
             return
         if ticket is not None:
-            self.expect(ticket)
+            self.track(ticket)
 
-    def settle(self) -> int:
+    def delete_due(self) -> int:
         """Delete what came by URLs that have ended meanwhile; how many uploads that were."""
         tolerance = FailureTolerance(_log, "late_bytes_not_deleted")
-        ids = self._due.read_due(count=_SETTLED_AT_ONCE)
+        ids = self._due.read_due(count=_DELETED_AT_ONCE)
         for one in ids:
             with tolerance.each(id=one):
-                self._settle(one)
+                self._delete_late(one)
         return len(ids) - tolerance.failed
 
-    def _settle(self, upload_id: str) -> None:
-        ticket = self._tickets.ended(upload_id)
+    def _delete_late(self, upload_id: str) -> None:
+        ticket = self._tickets.find_any(upload_id)
         if ticket is not None:
             result = self._store.load(upload_id)
             if result is None or is_refused(result):
-                discard(self._blobs, ticket)
-                self._room.forget_stored(ticket.owner, upload_id)
+                delete_received(self._blobs, ticket)
+                self._owner_bytes.forget_stored(ticket.owner, upload_id)
             elif not _holds(result, ticket.key) and self._blobs is not None:
                 self._blobs.delete([ticket.key])
-            self._room.drop_reservation(ticket.owner, upload_id)
-            self._room.drop_reservation(ticket.owner, _form(ticket))
+            self._owner_bytes.drop_reservation(ticket.owner, upload_id)
+            self._owner_bytes.drop_reservation(ticket.owner, _form(ticket))
         self._due.remove(upload_id)
 
 
-def discard(blobs: BlobStore | None, ticket: Ticket) -> None:
+def delete_received(blobs: BlobStore | None, ticket: Ticket) -> None:
     """Delete what has arrived of an upload, and the copy of a form."""
     if ticket.upload_id and isinstance(blobs, MultipartStore):
         blobs.abort_parts(ticket.key, upload_id=ticket.upload_id)

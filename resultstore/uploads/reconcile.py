@@ -23,14 +23,14 @@ from resultstore.telemetry.logs import Log
 from resultstore.telemetry.tolerance import FailureTolerance
 from resultstore.uploads.arrival import DATES_DIFFER_S
 from resultstore.uploads.completion import UploadCompleter
-from resultstore.uploads.late_bytes import LateBytes
-from resultstore.uploads.ticket import OPEN_FOR_S, Ticket, Tickets
+from resultstore.uploads.late_bytes import LateByteTracker
+from resultstore.uploads.ticket import OPEN_FOR_S, Ticket, TicketStore
 
 EVERY_S: Final = 60.0
 # Of an upload whose sender may never say that it is done: it is looked for this often while it is young, then ever more
 # seldom, so that it waits for at most a tenth of the time that it took, and costs about a hundred looks in a day.
-GLANCE_S: Final = 3.0
-_EACH_GLANCE_S: Final = 10 * GLANCE_S
+POLL_S: Final = 3.0
+_EACH_POLL_S: Final = 10 * POLL_S
 _PATIENCE: Final = 1.1
 YOUNG_S: Final = 15 * 60  # so long an upload is looked at in every round, later in one of fifteen
 _ONE_OF: Final = 15
@@ -60,15 +60,15 @@ class Reconciler:
     def __init__(self, store: Store, completion: UploadCompleter) -> None:
         self._store = store
         self._completion = completion
-        self._tickets = Tickets(store)
-        self._late = LateBytes(store)
+        self._tickets = TicketStore(store)
+        self._late = LateByteTracker(store)
 
     def run(self) -> ReconcileOutcome:
         """Look at every open upload, and at all bytes. May run beside clients, gateways and another run."""
-        found = self._all_settled(self._tickets.open_ids())
-        self._late.settle()
+        found = self._finish_all(self._tickets.open_ids())
+        self._late.delete_due()
         return ReconcileOutcome(
-            completed=found.count("completed"), given_up=found.count("given up"), orphans=self._collected()
+            completed=found.count("completed"), given_up=found.count("given up"), orphans=self._delete_orphans()
         )
 
     def round(self) -> ReconcileOutcome:
@@ -76,30 +76,30 @@ class Reconciler:
         if not self._claimed(layout.RECONCILING_KEY, EVERY_S - 5):
             return ReconcileOutcome()
         minute = int(time.time() // EVERY_S)
-        found = self._all_settled(self._tickets.open_ids(), due=partial(_due, minute=minute))
-        self._late.settle()
+        found = self._finish_all(self._tickets.open_ids(), due=partial(_due, minute=minute))
+        self._late.delete_due()
         return ReconcileOutcome(
-            completed=found.count("completed"), given_up=found.count("given up"), orphans=self._collected_today()
+            completed=found.count("completed"), given_up=found.count("given up"), orphans=self._delete_orphans_daily()
         )
 
-    def glance(self) -> ReconcileOutcome:
+    def poll_untracked(self) -> ReconcileOutcome:
         """Look for what nobody may ever tell us of; one process of all that share the index does it at a time."""
-        open_ids = self._tickets.untold_ids()
-        if not open_ids or not self._claimed(layout.POLLING_KEY, GLANCE_S - 1):
+        open_ids = self._tickets.unconfirmed_ids()
+        if not open_ids or not self._claimed(layout.POLLING_KEY, POLL_S - 1):
             return ReconcileOutcome()
-        found = self._all_settled(open_ids, due=expected)
+        found = self._finish_all(open_ids, due=is_poll_due)
         return ReconcileOutcome(completed=found.count("completed"), given_up=found.count("given up"))
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def run_in_background(self) -> Iterator[None]:
         """Rounds in a thread of their own, for as long as the block lasts."""
         ended = threading.Event()
 
         def rounds() -> None:
             rounds_at = time.monotonic() + EVERY_S
-            while not ended.wait(GLANCE_S):
+            while not ended.wait(POLL_S):
                 try:
-                    self.glance()
+                    self.poll_untracked()
                     if time.monotonic() >= rounds_at:
                         rounds_at = time.monotonic() + EVERY_S
                         self.round()
@@ -113,7 +113,7 @@ class Reconciler:
         finally:
             ended.set()
 
-    def _all_settled(self, upload_ids: Sequence[str], *, due: Callable[[Ticket], bool] | None = None) -> list[str]:
+    def _finish_all(self, upload_ids: Sequence[str], *, due: Callable[[Ticket], bool] | None = None) -> list[str]:
         """Settle each; what was done, in words. One that fails is left for the next round.
 
         In another order each time: where a server is away the round ends early, and must not end at the same ones.
@@ -122,23 +122,23 @@ class Reconciler:
         done: list[str] = []
         for one in random.sample(upload_ids, len(upload_ids)):
             with tolerance.each(id=one):
-                done.append(self._settled(one, due=due))
+                done.append(self._finish_one(one, due=due))
         return done
 
-    def _settled(self, upload_id: str, *, due: Callable[[Ticket], bool] | None) -> str:
+    def _finish_one(self, upload_id: str, *, due: Callable[[Ticket], bool] | None) -> str:
         """Complete the upload if all of it is there, give it up if its time is over; what was done, in a word."""
-        ticket = self._tickets.ended(upload_id)
+        ticket = self._tickets.find_any(upload_id)
         if ticket is None:
             self._tickets.forget(upload_id)
             return "given up"
         if ticket.closed:
-            self._tickets.keep(ticket)  # a crash has left it on the list of those that are open
+            self._tickets.save(ticket)  # a crash has left it on the list of those that are open
             return "left"
         if due is not None and not due(ticket):
             return "left"
-        return self._completed(ticket)
+        return self._finish(ticket)
 
-    def _completed(self, ticket: Ticket) -> str:
+    def _finish(self, ticket: Ticket) -> str:
         try:
             self._completion.complete(ticket)
         except UploadIncomplete:
@@ -150,18 +150,18 @@ class Reconciler:
             return "completed"
         return "given up" if self._completion.abandon(ticket) else "left"
 
-    def _collected_today(self) -> int:
+    def _delete_orphans_daily(self) -> int:
         """`_collected` once a day; again soon when it could not be done."""
         key, holder = layout.COLLECTING_KEY, uuid.uuid4().hex
         if not self._store.index.keys.claim(key, holder, ttl_s=_ORPHANS_EVERY_S):
             return 0
         try:
-            return self._collected()
+            return self._delete_orphans()
         except BaseException:
             release_claim(self._store.index.keys, key, holder)
             raise
 
-    def _collected(self) -> int:
+    def _delete_orphans(self) -> int:
         """Delete bytes of a week ago that no ticket, record or seal knows; how many there were."""
         blobs, count = self._store.blobs, 0
         assert blobs is not None  # a Completion was made for this store
@@ -195,10 +195,10 @@ def is_old(stored: Stored, *, now: float) -> bool:
     return not now - ORPHAN_AFTER_S <= stored.modified_at <= now + DATES_DIFFER_S
 
 
-def expected(ticket: Ticket) -> bool:
+def is_poll_due(ticket: Ticket) -> bool:
     """Whether it is young, or its age came past a power of 1.1 in the last two glances: one may come late."""
     age_s = time.time() - ticket.created_at
-    return age_s < _EACH_GLANCE_S or _steps(age_s) != _steps(age_s - 2 * GLANCE_S)
+    return age_s < _EACH_POLL_S or _steps(age_s) != _steps(age_s - 2 * POLL_S)
 
 
 def _steps(age_s: float) -> int:

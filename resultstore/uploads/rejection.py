@@ -8,7 +8,7 @@ from resultstore.model.result import text_of
 from resultstore.store import Store
 from resultstore.store.attempt import Attempt
 from resultstore.telemetry.logs import Log
-from resultstore.uploads.late_bytes import LateBytes
+from resultstore.uploads.late_bytes import LateByteTracker
 
 _log = Log(__name__)
 
@@ -26,7 +26,7 @@ def check_digest(attempt: Attempt) -> None:
             raise BadInput(f"{artifact.file_name!r} has the sha256 {artifact.sha256}, not {declared}: send it again")
 
 
-def rejected(store: Store, attempt: Attempt, reason: BadInput) -> BadInput | UploadRejected:
+def delete_rejected(store: Store, attempt: Attempt, reason: BadInput) -> BadInput | UploadRejected:
     """What to raise when a task cannot use its input: UploadRejected, with the upload deleted, if it has adopted one.
 
     A crash before the deletion leaves a task that runs again and comes here again. Where the store is away the
@@ -36,7 +36,7 @@ def rejected(store: Store, attempt: Attempt, reason: BadInput) -> BadInput | Upl
     if not keys or store.blobs is None:
         return reason
     try:
-        LateBytes(store).expect_of(attempt.id)
+        LateByteTracker(store).track_result(attempt.id)
         store.blobs.delete(keys)
         store.index.keys.drop(layout.order_key(attempt.id))  # nothing is left to do it again with
     except ResultStoreError as error:

@@ -65,7 +65,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
         upload_id: of the multipart upload; "" for one PUT.
         closed: the task was sent, the upload refused or given up: nothing is left to do.
         part_size_bytes: how its sender cuts it; 0 for one PUT whatever its size, None where we say how.
-        untold: its sender may never say that all has been sent: the reconciler looks for it soon.
+        client_may_not_confirm: its sender may never say that all has been sent: the reconciler looks for it soon.
         given_up: nobody can ask for it any more; it is remembered for as long as its URLs may bring bytes.
     """
 
@@ -77,7 +77,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     upload_id: str = ""
     closed: bool = False
     part_size_bytes: int | None = None
-    untold: bool = False
+    client_may_not_confirm: bool = msgspec.field(default=False, name="untold")
     given_up: bool = False
 
     @property
@@ -87,7 +87,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
         return Plan.of(size_bytes) if cut is None else Plan(size_bytes, cut)
 
 
-class Upload(msgspec.Struct, frozen=True):
+class UploadedFile(msgspec.Struct, frozen=True):
     """What a Result says of the file that it is made from."""
 
     name: str
@@ -95,7 +95,7 @@ class Upload(msgspec.Struct, frozen=True):
     media_type: str
 
 
-class Tickets:
+class TicketStore:
     """The tickets of one Store, each with a mac where there is a secret key: who writes to Redis cannot name bytes.
 
     Args:
@@ -104,43 +104,43 @@ class Tickets:
 
     def __init__(self, store: Store) -> None:
         self._index = store.index
-        self._macs = store.trust.macs
+        self._macs = store.signatures.macs
         self._open = Leases(store.index)
-        self._kept_for_s = max(_KEPT_FOR_S, room_life_s(store.settings))
+        self._kept_for_s = max(_KEPT_FOR_S, quota_life_s(store.settings))
 
-    def keep(self, ticket: Ticket) -> None:
+    def save(self, ticket: Ticket) -> None:
         """Remember it, and list it as open for as long as it is."""
-        self._index.keys.keep(layout.ticket_key(ticket.id), self._written(ticket), ttl_s=self._kept_for_s)
+        self._index.keys.keep(layout.ticket_key(ticket.id), self._encode(ticket), ttl_s=self._kept_for_s)
         if ticket.closed:
-            self._left(ticket.id)
+            self._unlist(ticket.id)
             return
         self._open.take(layout.OPEN_UPLOADS_KEY, ticket.id, ttl_s=_KEPT_FOR_S, most=_MOST_OPEN)
-        if ticket.untold:
-            self.expect(ticket.id)
+        if ticket.client_may_not_confirm:
+            self.list_unconfirmed(ticket.id)
 
-    def expect(self, upload_id: str) -> None:
+    def list_unconfirmed(self, upload_id: str) -> None:
         """Have it looked for soon: nobody may ever say that it is done."""
         self._open.take(layout.UNCONFIRMED_UPLOADS_KEY, upload_id, ttl_s=_KEPT_FOR_S, most=_MOST_OPEN)
 
     def find(self, upload_id: str) -> Ticket | None:
         """The ticket of an upload, or None. Raises BadReference when it was not written by us, RecordUnreadable."""
-        found = self.ended(upload_id)
+        found = self.find_any(upload_id)
         return None if found is None or found.given_up else found
 
-    def ended(self, upload_id: str) -> Ticket | None:
+    def find_any(self, upload_id: str) -> Ticket | None:
         """The same, also of an upload that was given up."""
         kept = self._index.keys.read(layout.ticket_key(upload_id))
         return None if kept is None else self._read(upload_id, kept)
 
-    def signed(self, ticket: Ticket) -> str:
+    def sign(self, ticket: Ticket) -> str:
         """Return the ticket for its sender to keep, who can give it back when the index has lost it.
 
         "" where no secret key is set, or where it would be too long for a header.
         """
-        text = base64.urlsafe_b64encode(self._written(ticket)).decode().rstrip("=") if self._macs else ""
+        text = base64.urlsafe_b64encode(self._encode(ticket)).decode().rstrip("=") if self._macs else ""
         return text if len(text) <= SIGNED_MAX_CHARS else ""
 
-    def unsigned(self, upload_id: str, signed: str) -> Ticket:
+    def read_signed(self, upload_id: str, signed: str) -> Ticket:
         """Return the ticket that `signed` gave out for this upload. Raises BadReference, RecordUnreadable."""
         if not self._macs:
             raise BadReference(
@@ -166,26 +166,26 @@ class Tickets:
 
     def give_up(self, ticket: Ticket) -> None:
         """Let nobody find it any more, and remember where its URLs lead."""
-        self.keep(msgspec.structs.replace(ticket, closed=True, given_up=True))
+        self.save(msgspec.structs.replace(ticket, closed=True, given_up=True))
 
     def forget(self, upload_id: str) -> None:
         """Remember nothing of it any more."""
         self._index.keys.drop(layout.ticket_key(upload_id))
-        self._left(upload_id)
+        self._unlist(upload_id)
 
     def open_ids(self) -> list[str]:
         """Every upload that is not closed, in any order."""
         return list(self._open.members(layout.OPEN_UPLOADS_KEY))
 
-    def untold_ids(self) -> list[str]:
+    def unconfirmed_ids(self) -> list[str]:
         """Those of them whose senders may never say that they are done."""
         return list(self._open.members(layout.UNCONFIRMED_UPLOADS_KEY))
 
-    def _written(self, ticket: Ticket) -> bytes:
+    def _encode(self, ticket: Ticket) -> bytes:
         document = msgspec.msgpack.encode(ticket)
         return self._mac(ticket.id, document) + document
 
-    def _left(self, upload_id: str) -> None:
+    def _unlist(self, upload_id: str) -> None:
         for key in (layout.OPEN_UPLOADS_KEY, layout.UNCONFIRMED_UPLOADS_KEY):
             self._open.release(key, upload_id)
 
@@ -195,12 +195,12 @@ class Tickets:
         return self._macs.sign(_PURPOSE, upload_id, hashlib.sha256(document).hexdigest()).encode()
 
 
-def room_life_s(settings: Settings) -> int:
+def quota_life_s(settings: Settings) -> int:
     """For how long the bytes of an upload may come: it is open for a day, then its last URL ends, and is looked for."""
     return OPEN_FOR_S + settings.uploads.url_expires_s + GRACE_S + layout.DAY_S
 
 
-def opened(ticket: Ticket, state: str) -> Result:
+def upload_result(ticket: Ticket, state: str) -> Result:
     """The Result of an upload that has not become an input; what is known of the file lies beside its record."""
     asked = ticket.asked
     return Result(
@@ -209,18 +209,18 @@ def opened(ticket: Ticket, state: str) -> Result:
         task=asked.task,
         owner=ticket.owner,
         created_at=ticket.created_at,
-        extra=msgspec.json.encode(Upload(asked.name, asked.size_bytes, asked.media_type)),
+        extra=msgspec.json.encode(UploadedFile(asked.name, asked.size_bytes, asked.media_type)),
     )
 
 
-def upload_of(result: Result) -> Upload | None:
+def uploaded_file_of(result: Result) -> UploadedFile | None:
     """The file that this Result is made from, whether it has arrived or not; None when there is none."""
     source = input_of(result)
     if source is not None:
-        return Upload(source.file_name, source.size_bytes, source.media_type)
+        return UploadedFile(source.file_name, source.size_bytes, source.media_type)
     if result.extra and (result.state in OPEN_STATES or is_refused(result)):
         try:
-            return msgspec.json.decode(result.extra, type=Upload)
+            return msgspec.json.decode(result.extra, type=UploadedFile)
         except msgspec.DecodeError:
             return None  # a custom state of somebody else's, who keeps other things there
     return None

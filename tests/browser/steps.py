@@ -119,4 +119,4 @@ def fill(stage: Stage, count: int, *, owner: str) -> list[str]:
 def own(stage: Stage, made: Artifact, *, result_id: str, owner: str, number: int) -> Artifact:
     """Return a signed Artifact with the bytes of another Result's Artifact."""
     changed = {"id": result_id, "owner": owner, "file_name": f"picture {number:04d}.webp", "mac": ""}
-    return stage.store.trust.signed(msgspec.structs.replace(made, **changed))
+    return stage.store.signatures.sign(msgspec.structs.replace(made, **changed))

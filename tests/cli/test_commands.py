@@ -71,7 +71,7 @@ def test_download_stays_in_its_folder_and_replaces_nothing(place, run):
     made = fresh()
     artifact = place.store().put(b"new", name="a.txt", id=made)
     evil = msgspec.structs.replace(_named(artifact, "../evil"), id=fresh())
-    hostile = Result(id=evil.id, state=State.SUCCESS, artifacts=(place.store().trust.signed(evil),))
+    hostile = Result(id=evil.id, state=State.SUCCESS, artifacts=(place.store().signatures.sign(evil),))
     place.store().save(hostile)
     (place.folder / "a.txt").write_text("old")
 
@@ -180,7 +180,7 @@ def test_wrong_usage_ends_with_2(run, args):
 def test_several_artifacts_have_to_be_named(place, run):
     artifact = place.store().put(b"x", name="a.txt", id=fresh())
     own = msgspec.structs.replace(artifact, id=fresh())
-    parts = (place.store().trust.signed(one) for one in (own, _named(own, "b.txt")))
+    parts = (place.store().signatures.sign(one) for one in (own, _named(own, "b.txt")))
     both = Result(id=own.id, state=State.SUCCESS, artifacts=tuple(parts))
     place.store().save(both)
 
@@ -220,7 +220,7 @@ def test_setup_marks_the_place_once(run):
 
 def test_setup_refuses_a_place_of_another_format(place, run):
     store = place.store()
-    newer = layout_marker.encode(layout_marker.LayoutMarker(format=99), store.trust.macs)
+    newer = layout_marker.encode(layout_marker.LayoutMarker(format=99), store.signatures.macs)
     store.blobs.create(layout.LAYOUT_KEY, newer, tags={})
 
     done = run("setup")

@@ -22,7 +22,7 @@ def test_reconcile_finishes_what_a_client_left(run, place, broker_url):
     store, photo = place.store(), photos()[0].content
     issuer = TicketIssuer(store, offers=offers)
     asked = UploadSpec(name="a.jpg", size_bytes=len(photo), media_type="image/jpeg", task="images.resize", options={})
-    ticket, _ = issuer.begin(issuer.checked(asked), owner="ann")
+    ticket, _ = issuer.begin(issuer.validate(asked), owner="ann")
     store.blobs.put(ticket.key, [photo], media_type="image/jpeg")
 
     first = run("reconcile", "--json", RESULTSTORE_BROKER_URL=broker_url)

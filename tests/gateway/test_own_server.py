@@ -24,7 +24,7 @@ from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result, State
 from resultstore.settings import Settings
 from resultstore.store import Store
-from resultstore.uploads.ticket import Tickets
+from resultstore.uploads.ticket import TicketStore
 from tests.gateway.conftest import OFFERS, Orders
 
 FOREIGN = ("203.0.113.9", 4711)
@@ -202,7 +202,7 @@ def test_finished_uploads_are_picked_up(tmp_path, orders, redis_url, server):
         asked = httpx.get(f"{url}{prefix}/s3/params", params=query, headers={"Accept": "application/json"})
         assert asked.status_code == 200, asked.text
         key = asked.json()["fields"]["key"]
-        ticket = Tickets(orders.store).find(key)
+        ticket = TicketStore(orders.store).find(key)
         orders.store.blobs.put(ticket.key, iter([body]), media_type="image/png")
 
         _soon(lambda: orders.sent)

@@ -98,7 +98,7 @@ def test_an_upload_that_is_stored_counts_once(index, owner):
 
 def test_deletion_frees_quota_at_once(index, owner):
     store = Store(index=index, blobs=MemoryBlobs(), signer=None, settings=Settings(quota_stored_bytes=1000))
-    quotas = Quotas(index, store.settings, counting=store.counting)
+    quotas = Quotas(index, store.settings, counting=store.byte_counter)
     made = Result(id=uuid.uuid4().hex, owner=owner, state=State.SUCCESS, artifacts=(artifact(stored_bytes=1000),))
     store.save(made)
     assert quotas.stored_bytes(owner) == 1000
@@ -111,7 +111,7 @@ def test_deletion_frees_quota_at_once(index, owner):
 
 def test_bytes_count_for_longer_than_their_record(index, owner):
     store = Store(index=index, blobs=MemoryBlobs(), signer=None, settings=Settings(quota_stored_bytes=1000))
-    quotas = Quotas(index, store.settings, counting=store.counting)
+    quotas = Quotas(index, store.settings, counting=store.byte_counter)
     made = Result(id=uuid.uuid4().hex, owner=owner, state=State.SUCCESS, artifacts=(artifact(stored_bytes=900),))
     store.save(made)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from resultstore.model import layout
-from resultstore.ops.lifecycle import as_s3, merged, rules
+from resultstore.ops.lifecycle import as_s3, merge_rules, rules
 
 FOREIGN = [
     {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 3}},
@@ -36,18 +36,18 @@ def test_a_blob_key_lies_below_its_rule():
 
 
 def test_the_rules_of_others_stay_as_they_are():
-    assert merged(FOREIGN, root="r")[: len(FOREIGN)] == FOREIGN
+    assert merge_rules(FOREIGN, root="r")[: len(FOREIGN)] == FOREIGN
 
 
 @pytest.mark.parametrize("root", ["", "a", "a/b"])
 def test_merging_twice_is_merging_once(root):
-    once = merged(FOREIGN, root=root)
+    once = merge_rules(FOREIGN, root=root)
 
-    assert merged(once, root=root) == once
+    assert merge_rules(once, root=root) == once
 
 
 def test_two_stores_in_one_bucket_keep_their_rules_apart():
-    both = merged(merged([], root="one"), root="two")
+    both = merge_rules(merge_rules([], root="one"), root="two")
 
     assert len(both) == len(rules("one")) + len(rules("two"))
     assert len({rule["ID"] for rule in both}) == len(both)
@@ -57,7 +57,7 @@ def test_our_earlier_rules_of_this_root_are_replaced():
     earlier = as_s3(rules("one")[0]) | {"Expiration": {"Days": 1}}
     dropped = {"ID": rules("one")[0].id.replace("1d", "2d"), "Status": "Enabled"}
 
-    now = merged([earlier, dropped], root="one")
+    now = merge_rules([earlier, dropped], root="one")
 
     assert earlier not in now
     assert dropped not in now
@@ -66,7 +66,8 @@ def test_our_earlier_rules_of_this_root_are_replaced():
 
 def test_a_rule_as_minio_keeps_it_is_not_written_again():
     kept = [
-        {name: value for name, value in rule.items() if name != "AbortIncompleteMultipartUpload"} for rule in merged([])
+        {name: value for name, value in rule.items() if name != "AbortIncompleteMultipartUpload"}
+        for rule in merge_rules([])
     ]
 
-    assert merged(kept) == kept
+    assert merge_rules(kept) == kept

@@ -6,7 +6,7 @@ import pytest
 from resultstore import Settings, Store, connect
 from resultstore.model import layout, seal as documents
 from resultstore.model.errors import BlobStoreUnavailable
-from resultstore.ops.sweep import Swept, sweep
+from resultstore.ops.sweep import SweepOutcome, sweep
 
 DAY_S = layout.DAY_S
 
@@ -17,12 +17,12 @@ def store(request, tmp_path) -> Store:
     return connect(Settings(index_url="memory://", blobs_url=url, secret_key="k" * 32))
 
 
-def after(store: Store, days: float) -> Swept:
+def after(store: Store, days: float) -> SweepOutcome:
     """Sweep as if this many days had gone by."""
     plain = store.blobs.now
     store.blobs.now = lambda: plain() + days * DAY_S
     try:
-        return sweep(store.blobs, store.trust.macs)
+        return sweep(store.blobs, store.signatures.macs)
     finally:
         store.blobs.now = plain
 
@@ -31,17 +31,17 @@ def after(store: Store, days: float) -> Swept:
 def test_a_blob_goes_a_day_after_its_class_and_its_seal_two_days_later(store, retention, days):
     store.put(b"content", retention=retention)
 
-    assert after(store, days + 0.9) == Swept(0, 0)
-    assert after(store, days + 1.1) == Swept(1, 0)
-    assert after(store, days + 2.9) == Swept(0, 0)
-    assert after(store, days + 3.1) == Swept(0, 1)
+    assert after(store, days + 0.9) == SweepOutcome(0, 0)
+    assert after(store, days + 1.1) == SweepOutcome(1, 0)
+    assert after(store, days + 2.9) == SweepOutcome(0, 0)
+    assert after(store, days + 3.1) == SweepOutcome(0, 1)
     assert list(store.blobs.list("")) == []
 
 
 def test_what_is_kept_stays(store):
     artifact = store.put(b"content", retention="keep")
 
-    assert after(store, 10_000) == Swept(0, 0)
+    assert after(store, 10_000) == SweepOutcome(0, 0)
     assert store.open(artifact).read() == b"content"
 
 
@@ -57,30 +57,30 @@ def test_the_blobs_of_an_attempt_that_was_killed_go_too(store):
     key = layout.blob_key("job", retention="7d", nonce=layout.new_nonce(), n=0)
     store.blobs.put(key, [b"left behind"], media_type="a/b")
 
-    assert after(store, 8.1) == Swept(1, 0)
+    assert after(store, 8.1) == SweepOutcome(1, 0)
 
 
 def test_a_tombstone_goes_when_no_attempt_can_meet_it_any_more(store):
     store.delete(store.put(b"content").id)
 
-    assert after(store, 32.9) == Swept(0, 0)
-    assert after(store, 33.1) == Swept(0, 1)
+    assert after(store, 32.9) == SweepOutcome(0, 0)
+    assert after(store, 33.1) == SweepOutcome(0, 1)
 
 
 def test_a_tombstone_without_an_end_goes_after_four_days(store):
     """As earlier versions wrote them."""
     stone = documents.tombstone("job", nonce=layout.new_nonce(), now=store.blobs.now())
     stone = msgspec.structs.replace(stone, expires_at=None)
-    store.blobs.replace(layout.seal_key("job"), documents.encode(stone, store.trust.macs), tags={})
+    store.blobs.replace(layout.seal_key("job"), documents.encode(stone, store.signatures.macs), tags={})
 
-    assert after(store, 3.9) == Swept(0, 0)
-    assert after(store, 4.1) == Swept(0, 1)
+    assert after(store, 3.9) == SweepOutcome(0, 0)
+    assert after(store, 4.1) == SweepOutcome(0, 1)
 
 
 def test_a_seal_that_cannot_be_read_is_left_for_a_person(store):
     store.blobs.replace("seals/00/broken", b"junk", tags={})
 
-    assert after(store, 1_000) == Swept(0, 0)
+    assert after(store, 1_000) == SweepOutcome(0, 0)
 
 
 def test_more_than_one_batch_goes(store):
@@ -88,7 +88,7 @@ def test_more_than_one_batch_goes(store):
         key = layout.blob_key(f"job-{number}", retention="1d", nonce=layout.new_nonce(), n=0)
         store.blobs.put(key, [b"x"], media_type="a/b")
 
-    assert after(store, 2.1) == Swept(1_100, 0)
+    assert after(store, 2.1) == SweepOutcome(1_100, 0)
 
 
 def test_a_seal_that_cannot_be_read_stops_nobody(store, monkeypatch):
@@ -103,7 +103,7 @@ def test_a_seal_that_cannot_be_read_stops_nobody(store, monkeypatch):
 
     monkeypatch.setattr(store.blobs, "get", get)
 
-    assert after(store, 4.1) == Swept(3, 2)
+    assert after(store, 4.1) == SweepOutcome(3, 2)
 
 
 def test_a_blob_that_cannot_be_deleted_stops_nobody(store, monkeypatch):
@@ -117,7 +117,7 @@ def test_a_blob_that_cannot_be_deleted_stops_nobody(store, monkeypatch):
 
     monkeypatch.setattr(store.blobs, "delete", delete)
 
-    assert after(store, 2.1) == Swept(2, 0)
+    assert after(store, 2.1) == SweepOutcome(2, 0)
     assert [one.key for one in store.blobs.list("blobs/")] == [bad.key]
 
 

@@ -21,7 +21,7 @@ from resultstore.model.errors import ResultStoreError
 from resultstore.ops.accounts import temporary_accounts
 from resultstore.ops.provision import provision
 from resultstore.store.attempt import Attempt
-from resultstore.uploads.ticket import Tickets
+from resultstore.uploads.ticket import TicketStore
 from tests.security.hostile import jpeg
 from tests.store.test_adoption import Text
 from tests.uploads.conftest import Place, environment, serving
@@ -170,7 +170,7 @@ def test_a_scoped_key_id_writes_no_results(scoped, attack, kind):
 
 def test_scoped_key_writes_uploads_that_start_nothing(scoped, attack):
     with attack("unsigned write of an upload, scoped accounts") as seen:
-        mine = Tickets(scoped.store).find(scoped.ticket["id"]).key
+        mine = TicketStore(scoped.store).find(scoped.ticket["id"]).key
         longer = jpeg() + b"more than the ticket has"
 
         assert scoped.overwrite(mine, longer) == 200, "this is what is left of the hole"

@@ -42,7 +42,7 @@ def uploaded(store: Store, content: bytes, *, digest: bool = True, owner: str = 
         metadata={"role": "input"},
         owner=owner,
     )
-    return store.trust.signed(artifact)
+    return store.signatures.sign(artifact)
 
 
 @pytest.mark.parametrize("digest", [True, False])
@@ -122,7 +122,7 @@ def test_what_is_no_upload_of_this_very_task_is_refused(store, change):
         "another id's blob": layout.upload_key("other", retention="1d", nonce=nonce),
         "a blob": layout.blob_key("up", retention="1d", nonce=nonce, n=0),
     }
-    forged = store.trust.signed(msgspec.structs.replace(source, key=keys.get(change, source.key)))
+    forged = store.signatures.sign(msgspec.structs.replace(source, key=keys.get(change, source.key)))
     if change == "unsigned":
         forged = msgspec.structs.replace(source, mac="")
     with pytest.raises((BadReference, NotYours)):

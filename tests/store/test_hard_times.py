@@ -71,7 +71,7 @@ def test_a_server_that_stays_away_is_told_to_the_waiter_in_the_end(store: Store,
     def away(*_: object, **__: object) -> None:
         raise BlobStoreUnavailable("503")
 
-    monkeypatch.setattr(waiting, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(waiting, "UNAVAILABLE_LIMIT_S", 0.3)
     store.blobs.get = away
 
     with pytest.raises(BlobStoreUnavailable):

@@ -49,7 +49,7 @@ def store(request, tmp_path, clock: Clock) -> Store:
 
 def kept(store: Store, **fields: object):
     artifact = store.put(b"one", name=fields.pop("name", "a.png"), media_type=fields.pop("media_type", "image/png"))
-    return store.trust.signed(msgspec.structs.replace(artifact, **{"expires_at": START + 86_400, **fields}))
+    return store.signatures.sign(msgspec.structs.replace(artifact, **{"expires_at": START + 86_400, **fields}))
 
 
 def test_within_a_window_it_is_the_same_url_that_works_ten_to_fifteen_minutes(store, clock):

@@ -24,7 +24,7 @@ from resultstore.model.errors import BlobStoreUnavailable
 from resultstore.model.result import Failure, Result
 from resultstore.ops.sweep import sweep
 from resultstore.store.attempt import Attempt, running
-from resultstore.store.traits import read_marker
+from resultstore.store.capabilities import read_marker
 
 MIB = 1 << 20
 
@@ -85,7 +85,7 @@ def test_sweep_passes_by_a_huge_seal(store: Store, blobs: Endless, monkeypatch: 
     later = time.time() + 9 * layout.DAY_S
     monkeypatch.setattr(blobs, "now", lambda: later)
 
-    assert sweep(blobs, store.trust.macs).seals == 1
+    assert sweep(blobs, store.signatures.macs).seals == 1
 
     assert blobs.taken == 1
 
@@ -94,7 +94,7 @@ def test_huge_layout_is_not_read_whole(store: Store, blobs: Endless):
     blobs.endless.add(layout.LAYOUT_KEY)
 
     with pytest.raises(LayoutUnreadable, match="longer"):
-        read_marker(blobs, store.trust.macs)
+        read_marker(blobs, store.signatures.macs)
 
     assert blobs.taken == 1
 

@@ -9,7 +9,7 @@ from resultstore.model import layout
 from resultstore.model.errors import BlobStoreUnavailable, IndexUnavailable
 from resultstore.model.result import Result
 from resultstore.ops import owner_lists
-from resultstore.ops.owner_lists import Rebuilt, erase, rebuild, rebuilding
+from resultstore.ops.owner_lists import RebuildOutcome, erase, rebuild, rebuild_in_background
 from resultstore.store.attempt import Attempt, running
 
 OWNER = "ann"
@@ -26,8 +26,8 @@ def seal(store: Store, result_id: str, *, owner: str = OWNER, retention: str | N
 
 
 def listed(store: Store) -> list[str]:
-    lines = store.owners.listed(OWNER, limit=1_000)
-    return [one.id for one in store.owners.load(OWNER, [one.id for one in lines]).results]
+    lines = store.owner_lister.listed(OWNER, limit=1_000)
+    return [one.id for one in store.owner_lister.load(OWNER, [one.id for one in lines]).results]
 
 
 def expire_records(store: Store) -> None:
@@ -41,7 +41,7 @@ def lose_index(store: Store) -> None:
 
 
 def test_results_stay_listed_when_their_records_expire(store: Store):
-    assert store.owners.is_complete()
+    assert store.owner_lister.is_complete()
     ids = [f"job-{number:02}" for number in range(20)]
     for one in ids:
         seal(store, one)
@@ -49,7 +49,7 @@ def test_results_stay_listed_when_their_records_expire(store: Store):
     expire_records(store)
 
     assert set(listed(store)) == set(ids), "more than are read at once"
-    assert store.owners.is_complete()
+    assert store.owner_lister.is_complete()
 
 
 def test_a_lost_index_is_incomplete_until_it_is_rebuilt(store: Store):
@@ -60,18 +60,18 @@ def test_a_lost_index_is_incomplete_until_it_is_rebuilt(store: Store):
     store.delete(seal(store, "deleted").id)
     lose_index(store)
 
-    assert not store.owners.is_complete()
+    assert not store.owner_lister.is_complete()
     done = rebuild(store)
 
-    assert done == Rebuilt(seals=6, listed=4)
-    assert store.owners.is_complete()
+    assert done == RebuildOutcome(seals=6, listed=4)
+    assert store.owner_lister.is_complete()
     assert set(listed(store)) == {"job-0", "job-1", "job-2"}
 
 
 def test_an_empty_store_is_complete(store: Store):
-    assert store.owners.is_complete()
+    assert store.owner_lister.is_complete()
     lose_index(store)
-    assert store.owners.is_complete()
+    assert store.owner_lister.is_complete()
 
 
 def test_rebuilding_counts_seals_that_cannot_be_read(store: Store):
@@ -79,7 +79,7 @@ def test_rebuilding_counts_seals_that_cannot_be_read(store: Store):
     store.blobs.replace(layout.seal_key("damaged"), b"junk", tags={})
     lose_index(store)
 
-    assert rebuild(store) == Rebuilt(seals=2, listed=1, unreadable=1)
+    assert rebuild(store) == RebuildOutcome(seals=2, listed=1, unreadable=1)
 
 
 def test_an_index_that_is_lost_meanwhile_is_not_called_complete(store: Store, monkeypatch):
@@ -94,7 +94,7 @@ def test_an_index_that_is_lost_meanwhile_is_not_called_complete(store: Store, mo
     monkeypatch.setattr(store.index.owners, "enlist", lost)
     rebuild(store)
 
-    assert not store.owners.is_complete()
+    assert not store.owner_lister.is_complete()
 
 
 def test_a_store_that_goes_away_leaves_the_lists_incomplete(store: Store, monkeypatch):
@@ -109,11 +109,11 @@ def test_a_store_that_goes_away_leaves_the_lists_incomplete(store: Store, monkey
         with pytest.raises(BlobStoreUnavailable):
             rebuild(store)
 
-    assert not store.owners.is_complete()
+    assert not store.owner_lister.is_complete()
 
 
 def test_what_is_sealed_while_the_index_is_away_is_owned_up_to(store: Store, monkeypatch):
-    assert store.owners.is_complete()
+    assert store.owner_lister.is_complete()
 
     def away(*_: object, **__: object) -> None:
         raise IndexUnavailable("away")
@@ -123,7 +123,7 @@ def test_what_is_sealed_while_the_index_is_away_is_owned_up_to(store: Store, mon
         store.seal(Attempt("unlisted", owner=OWNER), value=b"1")
     seal(store, "listed")
 
-    assert not store.owners.is_complete()
+    assert not store.owner_lister.is_complete()
     rebuild(store)
     assert set(listed(store)) == {"unlisted", "listed"}
 
@@ -133,7 +133,7 @@ def test_an_id_is_listed_before_it_is_sealed(store: Store, monkeypatch):
     create, seen = store.blobs.create, []
 
     def creates(*args: object, **kwargs: object) -> object:
-        seen.append([one.id for one in store.owners.listed(OWNER, limit=9)])
+        seen.append([one.id for one in store.owner_lister.listed(OWNER, limit=9)])
         return create(*args, **kwargs)
 
     monkeypatch.setattr(store.blobs, "create", creates)
@@ -144,13 +144,13 @@ def test_an_id_is_listed_before_it_is_sealed(store: Store, monkeypatch):
 
 
 def test_a_line_with_neither_record_nor_seal_is_dropped(store: Store):
-    store.owners.expect(OWNER, "crashed", made_at=1.0, retention="30d")
+    store.owner_lister.expect(OWNER, "crashed", made_at=1.0, retention="30d")
     seal(store, "job")
-    assert [one.id for one in store.owners.listed(OWNER, limit=9)] == ["job", "crashed"]
+    assert [one.id for one in store.owner_lister.listed(OWNER, limit=9)] == ["job", "crashed"]
 
     assert listed(store) == ["job"]
 
-    assert [one.id for one in store.owners.listed(OWNER, limit=9)] == ["job"]
+    assert [one.id for one in store.owner_lister.listed(OWNER, limit=9)] == ["job"]
     assert "crashed" in store.index.listing.everything(OWNER), "its bytes are still to be deleted"
 
 
@@ -164,15 +164,15 @@ def test_lines_whose_seals_cannot_be_read_now_stay(store: Store, monkeypatch):
         calls.append(1)
         raise BlobStoreUnavailable("away")
 
-    ids = [one.id for one in store.owners.listed(OWNER, limit=99)]
+    ids = [one.id for one in store.owner_lister.listed(OWNER, limit=99)]
     with monkeypatch.context() as patch:
         patch.setattr(store.blobs, "get", away)
-        loaded = store.owners.load(OWNER, ids)
+        loaded = store.owner_lister.load(OWNER, ids)
 
     assert (loaded.results, loaded.is_whole) == ((), False)
     assert len(calls) < 20, "a store that is away is not asked for each"
-    assert store.owners.load(OWNER, ids).is_whole
-    assert len(store.owners.listed(OWNER, limit=99)) == 20
+    assert store.owner_lister.load(OWNER, ids).is_whole
+    assert len(store.owner_lister.listed(OWNER, limit=99)) == 20
 
 
 def test_a_foreign_id_on_the_list_is_not_loaded(store: Store):
@@ -211,11 +211,11 @@ def test_one_seal_that_cannot_be_read_stops_no_list(store: Store, monkeypatch: p
         patch.setattr(store.blobs, "get", get)
         with pytest.raises(BlobStoreUnavailable):
             rebuild(store)
-        assert not store.owners.is_complete()
-        assert {one.id for one in store.owners.listed(OWNER, limit=9)} == {one.id for one in sealed[1:]}
+        assert not store.owner_lister.is_complete()
+        assert {one.id for one in store.owner_lister.listed(OWNER, limit=9)} == {one.id for one in sealed[1:]}
 
     assert rebuild(store).listed == 4
-    assert store.owners.is_complete()
+    assert store.owner_lister.is_complete()
 
 
 def test_one_result_that_cannot_be_deleted_keeps_no_other(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -240,9 +240,9 @@ def test_one_result_that_cannot_be_deleted_keeps_no_other(store: Store, monkeypa
 def test_rebuilding_goes_on_after_any_error(store: Store, monkeypatch: pytest.MonkeyPatch):
     calls = []
     monkeypatch.setattr(owner_lists, "_EVERY_S", 0.01)
-    monkeypatch.setattr(store.owners, "is_complete", lambda: calls.append(1) or 1 / 0)
+    monkeypatch.setattr(store.owner_lister, "is_complete", lambda: calls.append(1) or 1 / 0)
 
-    with rebuilding(store):
+    with rebuild_in_background(store):
         end = time.monotonic() + 30
         while len(calls) < 3:
             assert time.monotonic() < end

@@ -124,8 +124,8 @@ def test_a_seal_that_was_changed_is_refused(store: Store, change: str):
     key = layout.seal_key(artifact.id)
     document = b"".join(store.blobs.get(key))
     newer = documents.encode(
-        msgspec.structs.replace(documents.decode(document, store.trust.macs, id=artifact.id), format=2),
-        store.trust.macs,
+        msgspec.structs.replace(documents.decode(document, store.signatures.macs, id=artifact.id), format=2),
+        store.signatures.macs,
     )
     changed = {
         "digest": document[:-4] + bytes(one ^ 1 for one in document[-4:-2]) + document[-2:],
@@ -144,7 +144,7 @@ def test_a_seal_that_was_changed_is_refused(store: Store, change: str):
 
 def test_what_has_expired_is_unreadable_at_once(store: Store):
     artifact = store.put(b"one", name="report.pdf")
-    expired = store.trust.signed(msgspec.structs.replace(artifact, expires_at=int(time.time()) - 1))
+    expired = store.signatures.sign(msgspec.structs.replace(artifact, expires_at=int(time.time()) - 1))
 
     with pytest.raises(ArtifactExpired, match=r"report\.pdf of .* expired on"):
         store.open(expired)
@@ -156,7 +156,7 @@ def test_an_artifact_that_points_outside_the_content_is_refused(store: Store):
     artifact = store.put(b"one")
     for key in ["layout.json", layout.seal_key(artifact.id), "../secret", "blobs/1d/00/x/../../../secret"]:
         with pytest.raises(BadReference):
-            store.open(store.trust.signed(msgspec.structs.replace(artifact, key=key)))
+            store.open(store.signatures.sign(msgspec.structs.replace(artifact, key=key)))
 
 
 def test_a_deleted_result_is_unknown_and_leaves_no_blob(store: Store):

@@ -77,7 +77,7 @@ def test_metadata_comes_back_as_it_was_given(tmp_path: Path, value: object):
         kept = found.metadata["a"]
         assert (kept, repr(kept)) == (value, repr(getattr(value, "value", value)))
         assert type(kept) in {int, float, bool, type(None), str}
-        store.trust.check(found)
+        store.signatures.check(found)
 
 
 def test_numbers_of_numpy_are_numbers(store: Store):

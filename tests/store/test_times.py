@@ -136,7 +136,7 @@ def test_an_unknown_id_is_asked_for_again_ever_later_but_within_a_minute(store: 
     get = store.blobs.get
     store.blobs.get = lambda key, **options: asked_at.append(clock[0]) or get(key, **options)
     lookup = rules.Lookup(
-        connect(Settings(index_url="memory://")).index, store._seals, store.trust, settings=store.settings
+        connect(Settings(index_url="memory://")).index, store._seals, store.signatures, settings=store.settings
     )
 
     # when
@@ -223,7 +223,7 @@ def test_a_waiter_is_patient_with_an_index_that_is_away_and_then_tells(store: St
     assert store.wait("job", timeout_s=10).state == State.SUCCESS
     assert away == []
 
-    monkeypatch.setattr(waiting, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(waiting, "UNAVAILABLE_LIMIT_S", 0.2)
     store.index.events.watch = gone
     with pytest.raises(IndexUnavailable, match="gone"):
         store.wait("job", timeout_s=10)

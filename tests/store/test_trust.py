@@ -108,7 +108,7 @@ def test_a_poisoned_record_without_a_seal_is_a_bad_reference(kept, stolen):
         "foreign": foreign,  # genuine, but of another Result
         "renamed": msgspec.structs.replace(foreign, id="made-up", owner="alice"),
         "unsigned": msgspec.structs.replace(foreign, id="made-up", owner="alice", mac=""),
-        "another owner's": kept.trust.signed(msgspec.structs.replace(foreign, id="made-up")),
+        "another owner's": kept.signatures.sign(msgspec.structs.replace(foreign, id="made-up")),
     }[stolen]
     kept.index.save(Result(id="made-up", state=State.SUCCESS, owner="alice", artifacts=(poison,)), ttl_s=60)
 
@@ -170,7 +170,7 @@ def test_what_an_older_key_signed_is_believed_while_it_is_named(folder):
     rotated = reopened(before, folder, secret_key=NEW, secret_key_old=f"{'q' * 32} {OLD}")
     assert rotated.open(artifact).read() == b"one"
     assert rotated.load("7f3a").artifacts == (artifact,)
-    assert made(rotated, result_id="new")[1].mac != before.trust.signed(artifact).mac
+    assert made(rotated, result_id="new")[1].mac != before.signatures.sign(artifact).mac
 
     done = reopened(before, folder, secret_key=NEW)
     with pytest.raises(BadReference):

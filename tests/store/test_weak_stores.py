@@ -64,7 +64,7 @@ def standing(client, bucket: str) -> set[str]:
 
 def noted(client, bucket: str, settings: Settings) -> documents.StoreCapabilities | None:
     document = client.get_object(Bucket=bucket, Key=f"{ROOT}/{layout.LAYOUT_KEY}")["Body"].read()
-    return documents.decode(document, connect(settings).trust.macs).traits
+    return documents.decode(document, connect(settings).signatures.macs).traits
 
 
 @pytest.mark.parametrize("lack", [Lack.CONDITION, Lack.CONDITION_REFUSED], ids=lambda one: one.name)
@@ -230,7 +230,7 @@ def test_layout_that_nobody_can_read_is_mended(weak: Setting, monkeypatch: pytes
 
 def test_newer_layout_of_ours_is_refused(weak: Setting, client, bucket: str):
     settings, _ = weak()
-    newer = documents.encode(documents.LayoutMarker(format=2), connect(settings).trust.macs)
+    newer = documents.encode(documents.LayoutMarker(format=2), connect(settings).signatures.macs)
     client.put_object(Bucket=bucket, Key=f"{ROOT}/{layout.LAYOUT_KEY}", Body=newer)
     store = connect(settings)
 

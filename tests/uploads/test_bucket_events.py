@@ -17,7 +17,7 @@ from resultstore import Settings
 from resultstore.backends.celery.worker.bucket_events import TASK
 from resultstore.model.errors import BadInput, Misconfigured
 from resultstore.uploads.notices import arrivals
-from resultstore.uploads.ticket import Tickets
+from resultstore.uploads.ticket import TicketStore
 from tasks.app import make_app
 from tests.uploads.conftest import Place, environment, send, serving
 from tests.uploads.telling import Worker, events_waiting, publish, telling, until
@@ -108,7 +108,7 @@ def finished(place: Place, photo: bytes) -> dict:
 
 
 def key_of(place: Place, ticket: dict) -> str:
-    return f"root/{Tickets(place.store).find(ticket['id']).key}"
+    return f"root/{TicketStore(place.store).find(ticket['id']).key}"
 
 
 def test_an_upload_whose_client_vanished_is_finished_by_the_stores_own_event(told, photo):

@@ -13,10 +13,10 @@ from resultstore.index.leases import Leases
 from resultstore.model import layout
 from resultstore.model.errors import BadReference, BlobMissing, BlobStoreUnavailable, ResultDeleted
 from resultstore.model.result import Result
-from resultstore.ops.owner_lists import Erased, erase
+from resultstore.ops.owner_lists import EraseOutcome, erase
 from resultstore.store.attempt import Attempt, running
 from resultstore.uploads.issuing import TicketIssuer
-from resultstore.uploads.ticket import Tickets, UploadSpec
+from resultstore.uploads.ticket import TicketStore, UploadSpec
 
 SHRINK = Offer(task="shrink", title="Make it smaller", takes=("text/csv",), max_bytes=1 << 30, arguments=Options)
 
@@ -35,7 +35,7 @@ class Person:
 
     def fill(self) -> None:
         store, name = self.store, self.name
-        store.owners.is_complete()
+        store.owner_lister.is_complete()
         for result_id in (f"{name}-sealed", f"{name}-expired"):
             attempt = Attempt(result_id, owner=name)
             with running(attempt):
@@ -51,7 +51,7 @@ class Person:
         issuer = TicketIssuer(store, offers={"shrink": SHRINK})
         for number, size_bytes in enumerate((10, 40 << 20)):
             asked = UploadSpec(name="a.csv", size_bytes=size_bytes, media_type="text/csv", task="shrink", options={})
-            ticket, _ = issuer.begin(issuer.checked(asked), owner=name, upload_id=f"{name}-upload-{number}")
+            ticket, _ = issuer.begin(issuer.validate(asked), owner=name, upload_id=f"{name}-upload-{number}")
             if ticket.upload_id:
                 self.large = ticket
             else:
@@ -71,7 +71,7 @@ class Person:
         stored = [one.key for one in blobs.list("") if f"/{self.name}-" in one.key and not one.key.startswith("seals/")]
         seals = [one for one in (f"{self.name}-sealed", f"{self.name}-expired") if self.store.load(one) is not None]
         streams = [] if index.events.last_event_id(self.name) == "0-0" else ["events"]
-        tickets = [one for one in Tickets(self.store).open_ids() if self.name in one]
+        tickets = [one for one in TicketStore(self.store).open_ids() if self.name in one]
         return sorted({*keys, *records, *stored, *seals, *streams, *tickets, *index.listing.everything(self.name)})
 
     def arguments(self) -> list[str]:
@@ -104,7 +104,7 @@ def test_nothing_of_an_owner_is_left_and_all_of_others_is(store: Store, ann: Per
 
     done = erase(store, "ann")
 
-    assert done == Erased(results=7, arguments=1)
+    assert done == EraseOutcome(results=7, arguments=1)
     assert ann.traces() == []
     assert bob.traces() == bobs
     with pytest.raises(BlobMissing):

@@ -11,7 +11,7 @@ from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.model.errors import BrokerUnavailable
 from resultstore.store.attempt import Attempt
 from resultstore.uploads.completion import UploadCompleter
-from resultstore.uploads.ticket import Tickets
+from resultstore.uploads.ticket import TicketStore
 from tasks.app import make_app
 from tests.uploads.conftest import once
 from tests.uploads.test_room import counted, stored, urls_end
@@ -155,7 +155,7 @@ def test_a_broker_that_was_away_changes_no_form(place, settings, photo):
     ticket = place.ticket(size_bytes=len(photo), method="POST")
     posted(ticket, photo).raise_for_status()
     away = make_app(dataclasses.replace(settings, broker_url="amqp://guest:guest@127.0.0.1:1//"))
-    kept = Tickets(place.store).find(ticket["id"])
+    kept = TicketStore(place.store).find(ticket["id"])
     with pytest.raises(BrokerUnavailable):
         UploadCompleter(place.store, dispatcher=CeleryDispatcher(away)).complete(kept)
     posted(ticket, another(photo)).raise_for_status()

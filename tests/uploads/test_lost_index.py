@@ -70,9 +70,9 @@ def test_a_restored_ticket_is_within_the_quota(narrow, photo):  # noqa: F811 - p
 @pytest.mark.parametrize(("method", "path"), WAYS)
 def test_what_was_not_signed_for_it_restores_nothing(place, photo, method, path):
     mine, other = (place.ticket(size_bytes=len(photo)) for _ in range(2))
-    tickets = Tickets(place.store)
-    foreign = tickets.signed(msgspec.structs.replace(tickets.find(mine["id"]), owner="bob"))
-    old = tickets.signed(msgspec.structs.replace(tickets.find(mine["id"]), created_at=time.time() - OPEN_FOR_S))
+    tickets = TicketStore(place.store)
+    foreign = tickets.sign(msgspec.structs.replace(tickets.find(mine["id"]), owner="bob"))
+    old = tickets.sign(msgspec.structs.replace(tickets.find(mine["id"]), created_at=time.time() - OPEN_FOR_S))
     lose_the_index(place)
 
     for signed in (other["ticket"], mine["ticket"][:-4], "A" * 400, "no base64!", foreign, old):

@@ -20,7 +20,7 @@ from resultstore.settings import Settings
 from resultstore.uploads import reconcile
 from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.reconcile import Reconciler
-from resultstore.uploads.ticket import Tickets
+from resultstore.uploads.ticket import TicketStore
 from tests.index.redis.conftest import self_signed
 from tests.uploads.conftest import environment, once, send, serving
 from tests.uploads.telling import own_minio, until
@@ -34,7 +34,7 @@ def reconciler_of(place) -> Reconciler:
 
 
 def key_of(place, ticket: dict) -> str:
-    return Tickets(place.store).find(ticket["id"]).key
+    return TicketStore(place.store).find(ticket["id"]).key
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_a_ticket_that_cannot_be_read_stops_nobody(place, harm, photo):
         index.client.rpush(index._names.prefix + key, "x")
     else:
         document = b"\xc1" if harm == "damaged" else msgspec.msgpack.encode({"id": 7})
-        signed = place.store.trust.macs.sign("ticket", bad, hashlib.sha256(document).hexdigest()).encode()
+        signed = place.store.signatures.macs.sign("ticket", bad, hashlib.sha256(document).hexdigest()).encode()
         index.keys.keep(key, signed + document, ttl_s=60)
 
     assert reconciler_of(place).run().completed == 3
@@ -159,10 +159,10 @@ def test_a_file_that_is_no_upload_does_not_stop_the_collection(place, settings, 
 @once
 def test_reconciling_goes_on_after_any_error(place, monkeypatch, photo):
     reconciler, calls = reconciler_of(place), []
-    monkeypatch.setattr(reconcile, "GLANCE_S", 0.05)
-    monkeypatch.setattr(reconciler, "glance", lambda: calls.append(1) or 1 / 0)
+    monkeypatch.setattr(reconcile, "POLL_S", 0.05)
+    monkeypatch.setattr(reconciler, "poll_untracked", lambda: calls.append(1) or 1 / 0)
 
-    with reconciler.running():
+    with reconciler.run_in_background():
         until(lambda: len(calls) > 2, "more than one glance")
 
 

@@ -85,5 +85,5 @@ def test_giving_up_drops_the_parts(place, ticket, table):
 
 
 def _tickets(place):
-    tickets = Tickets(place.store)
+    tickets = TicketStore(place.store)
     return [tickets.find(one) for one in tickets.open_ids()]

@@ -18,7 +18,7 @@ from resultstore.model.errors import BrokerUnavailable
 from resultstore.testing.promises import MIB
 from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.reconcile import Reconciler
-from resultstore.uploads.ticket import Tickets
+from resultstore.uploads.ticket import TicketStore
 from tasks.app import make_app
 from tests.uploads.conftest import once, send, send_parts
 
@@ -37,9 +37,9 @@ def reconciler(place, completion) -> Reconciler:
 
 def aged(place, ticket: dict, seconds: float) -> None:
     """Let a ticket have been given out so long ago."""
-    tickets = Tickets(place.store)
+    tickets = TicketStore(place.store)
     kept = tickets.find(ticket["id"])
-    tickets.keep(msgspec.structs.replace(kept, created_at=kept.created_at - seconds))
+    tickets.save(msgspec.structs.replace(kept, created_at=kept.created_at - seconds))
 
 
 def test_a_client_that_vanished_after_its_bytes_had_arrived_gets_its_task(place, reconciler, photo):
@@ -81,7 +81,7 @@ def test_a_client_an_event_and_reconcilers_at_once_start_one_task(place, complet
     for way in ways:  # and afterwards
         way()
     assert place.waiting() == 1
-    assert Tickets(place.store).open_ids() == []
+    assert TicketStore(place.store).open_ids() == []
 
 
 def test_what_has_not_arrived_is_waited_for_and_given_up_after_a_day(place, reconciler, photo):
@@ -89,7 +89,7 @@ def test_what_has_not_arrived_is_waited_for_and_given_up_after_a_day(place, reco
     size = 17 * MIB
     parts = place.ticket(name="t.csv", media_type="text/csv", task="tables.convert", size_bytes=size)
     send_parts(parts, b"1,2\n" * (size // 4), {1})
-    kept = Tickets(place.store).find(parts["id"])
+    kept = TicketStore(place.store).find(parts["id"])
 
     early = reconciler.run()
     for one in (single, parts):
@@ -101,7 +101,7 @@ def test_what_has_not_arrived_is_waited_for_and_given_up_after_a_day(place, reco
         assert place.gateway.get(f"/v1/results/{one['id']}").status_code == 404
         assert place.complete(one).status_code == 404
     assert _is_over(place, kept)
-    assert Tickets(place.store).open_ids() == []
+    assert TicketStore(place.store).open_ids() == []
     assert place.waiting() == 0
 
 
@@ -133,7 +133,7 @@ def test_a_broker_that_was_away_costs_nothing_but_time(place, settings, completi
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo)
     away = make_app(dataclasses.replace(settings, broker_url="amqp://guest:guest@127.0.0.1:1//"))
-    kept = Tickets(place.store).find(ticket["id"])
+    kept = TicketStore(place.store).find(ticket["id"])
 
     with pytest.raises(BrokerUnavailable):
         UploadCompleter(place.store, dispatcher=CeleryDispatcher(away)).complete(kept)

@@ -13,8 +13,8 @@ from resultstore.model.result import Failure, State
 from resultstore.store.attempt import Attempt
 from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.reconcile import Reconciler
-from resultstore.uploads.rejection import rejected
-from resultstore.uploads.ticket import Tickets
+from resultstore.uploads.rejection import delete_rejected
+from resultstore.uploads.ticket import TicketStore
 from tests.uploads.conftest import once, send, serving
 
 OWNER = "local"
@@ -36,7 +36,7 @@ def begun(place, body: bytes) -> dict | None:
 
 
 def counted(place) -> int:
-    return Quotas(place.store.index, place.store.settings, counting=place.store.counting).stored_bytes(OWNER)
+    return Quotas(place.store.index, place.store.settings, counting=place.store.byte_counter).stored_bytes(OWNER)
 
 
 def stored(place) -> int:
@@ -81,7 +81,7 @@ def reject_in_the_worker_and_send_again(place, photo: bytes) -> bool:
     place.complete(ticket).raise_for_status()
     attempt = Attempt(ticket["id"], owner=OWNER)
     place.store.adopt(place.store.load(ticket["id"]).artifact("input"), attempt)
-    reason = rejected(place.store, attempt, BadInput("too many pixels"))
+    reason = delete_rejected(place.store, attempt, BadInput("too many pixels"))
     place.store.save(attempt.result().moved(State.FAILURE, failure=Failure(type(reason).__name__, str(reason))))
     assert send(ticket, photo).is_success
     return True
@@ -124,7 +124,7 @@ def test_what_is_used_stays_when_its_url_ends(narrow, photo):
     ticket = begun(narrow, photo)
     send(ticket, photo).raise_for_status()
     narrow.complete(ticket).raise_for_status()
-    narrow.store.counting.late.add(ticket["id"], after_s=0)
+    narrow.store.byte_counter.late_uploads.add(ticket["id"], after_s=0)
 
     urls_end(narrow)
 
@@ -217,7 +217,7 @@ class Failing:
 @pytest.mark.parametrize("after", [False, True])
 def test_a_ticket_that_was_not_given_takes_no_place(place, photo, monkeypatch, after):
     asked = {"name": "a.jpg", "media_type": "image/jpeg", "task": "images.resize", "size_bytes": len(photo)}
-    quotas = Quotas(place.store.index, place.store.settings, counting=place.store.counting)
+    quotas = Quotas(place.store.index, place.store.settings, counting=place.store.byte_counter)
     quotas.stored_bytes(OWNER)
     failures = 0
     for nth in range(1, 100):
@@ -230,7 +230,7 @@ def test_a_ticket_that_was_not_given_takes_no_place(place, photo, monkeypatch, a
         if answer.status_code == 503:
             assert counted(place) == 0, f"step {nth}"
             assert quotas._leases.members(layout.quota_key(OWNER, QuotaKind.TICKETS)) == {}, f"step {nth}"
-            assert Tickets(place.store).open_ids() == [], f"step {nth}"
+            assert TicketStore(place.store).open_ids() == [], f"step {nth}"
             assert list(place.store.ids(owner=OWNER)) == [], f"step {nth}"
         else:
             assert place.gateway.delete(f"/v1/uploads/{answer.json()['id']}").status_code == 204

@@ -4,7 +4,7 @@ import msgspec
 
 from resultstore.model import layout
 from resultstore.uploads.issuing import TicketIssuer
-from resultstore.uploads.ticket import Ticket, Tickets, UploadSpec
+from resultstore.uploads.ticket import Ticket, TicketStore, UploadSpec
 from tasks.offers import offers
 from tests.uploads.conftest import once, send
 
@@ -13,7 +13,7 @@ from tests.uploads.conftest import once, send
 def test_another_owners_upload_answers_as_one_that_does_not_exist(place, photo):
     issuer = TicketIssuer(place.store, offers=offers)
     asked = UploadSpec(name="a.jpg", size_bytes=len(photo), media_type="image/jpeg", task="images.resize", options={})
-    ticket, _ = issuer.begin(issuer.checked(asked), owner="ann")
+    ticket, _ = issuer.begin(issuer.validate(asked), owner="ann")
     place.store.blobs.put(ticket.key, [photo], media_type="image/jpeg")
 
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/complete")):
@@ -30,7 +30,7 @@ def test_a_ticket_that_somebody_wrote_into_redis_names_no_bytes(place, photo):
     # given a neighbour who points a ticket of his at somebody else's bytes
     theirs, mine = place.ticket(size_bytes=len(photo)), place.ticket(size_bytes=len(photo))
     send(theirs, photo)
-    tickets = Tickets(place.store)
+    tickets = TicketStore(place.store)
     forged = msgspec.structs.replace(tickets.find(mine["id"]), key=tickets.find(theirs["id"]).key)
     for mac in (b"-" * 32, b"0" * 32, place.store.index.keys.read(layout.ticket_key(mine["id"]))[:32]):
         document = msgspec.msgpack.encode(forged)
@@ -46,7 +46,7 @@ def test_a_ticket_that_somebody_wrote_into_redis_names_no_bytes(place, photo):
 def test_a_torn_file_is_not_believed_and_can_be_sent_again(place, photo):
     # given a store that kept half of what a sender who went away had sent
     ticket = place.ticket(size_bytes=len(photo))
-    key = Tickets(place.store).find(ticket["id"]).key
+    key = TicketStore(place.store).find(ticket["id"]).key
     place.store.blobs.put(key, [photo[:1000]], media_type="image/jpeg")
 
     torn = place.complete(ticket)

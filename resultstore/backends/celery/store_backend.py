@@ -25,7 +25,7 @@ from resultstore.model import layout
 from resultstore.model.errors import Misconfigured, Unavailable
 from resultstore.model.ids import id_of
 from resultstore.store import Store
-from resultstore.store.attempt import around, inherited_owner
+from resultstore.store.attempt import inherited_owner, possible_attempts
 from resultstore.telemetry.redaction import secret_url
 
 NO_BLOBS: Final = (
@@ -102,7 +102,7 @@ class StoreBackend(BaseKeyValueStoreBackend):
 
     def resolve(self, value: object) -> object:
         """Return `value` with the values of its references."""
-        if not around():  # a client keeps the value in its AsyncResult
+        if not possible_attempts():  # a client keeps the value in its AsyncResult
             return self.resolver.resolved(self.prefetcher.taken(value), cached=False)
         return self.resolver.resolved(value, owner=inherited_owner())  # a task may be sent the same reference often
 

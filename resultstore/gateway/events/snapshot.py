@@ -65,7 +65,7 @@ class Snapshot:
         entries = self._store.owners.listed(owner, limit=SNAPSHOT_RESULTS + 1)
         loaded = self._store.owners.load(owner, [one.id for one in entries[:SNAPSHOT_RESULTS]])
         owned = list(loaded.results)
-        all_seen = loaded.is_whole and self._store.owners.is_complete()
+        all_seen = loaded.is_whole and self._store.owner_lister.is_complete()
         unowned, all_unowned_seen = self._unowned(viewer)
         complete = (
             all_seen

@@ -22,7 +22,7 @@ from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactMissing, ResultMissing
 from resultstore.model.result import Result
 from resultstore.store import Store
-from resultstore.uploads.late_bytes import LateBytes
+from resultstore.uploads.late_bytes import LateByteTracker
 
 MAX_PAGE = 200
 
@@ -44,7 +44,7 @@ class ResultRoutes:
         self._quotas = quotas
         self._views = views
         self._prefix = prefix
-        self._late = LateBytes(store)
+        self._late = LateByteTracker(store)
         self._lookups = LookupBatcher(store)
         self._clock_checked = False
         self._listing = ResultPager(store)
@@ -134,7 +134,7 @@ class ResultRoutes:
         if not found.terminal:
             detail = f"result {shorten(result_id)} has not ended: cancel it or its upload first"
             raise Problem(HTTPStatus.CONFLICT, "not-finished", detail)
-        self._late.expect_of(found.id)
+        self._late.track_result(found.id)
         self._store.delete(found.id)
         self._quotas.leave(QuotaKind.RUNNING, found.owner, found.id)
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=NO_STORE)

@@ -214,7 +214,7 @@ class CompanionRoutes:
         return {}
 
     def _links(self, ticket: Ticket, numbers: list[int]) -> tuple[PartUrl, ...]:
-        return self._service.issuer.parts(ticket, numbers)
+        return self._service.issuer.sign_parts(ticket, numbers)
 
 
 def _seconds_left(signed: SignedUrl) -> int:

@@ -143,7 +143,7 @@ class UploadRoutes:
 
     def _view(self, ticket: Ticket, state: str, links: UploadUrls | None) -> UploadView:
         view = upload_view(ticket, state, links)
-        return view if links is None else view.model_copy(update={"ticket": self._service.issuer.signed(ticket)})
+        return view if links is None else view.model_copy(update={"ticket": self._service.issuer.sign(ticket)})
 
     def upload(
         self, upload_id: str, caller: _Uploader, response: Response, *, upload_ticket: _Signed = ""
@@ -152,7 +152,7 @@ class UploadRoutes:
         response.headers.update(NO_STORE)
         ticket, state = self._service.find_own(caller, upload_id, signed=upload_ticket)
         is_open = not ticket.closed and state in OPEN_STATES
-        return self._view(ticket, state, self._service.issuer.links(ticket) if is_open else None)
+        return self._view(ticket, state, self._service.issuer.sign_urls(ticket) if is_open else None)
 
     def complete(
         self, upload_id: str, caller: _Uploader, response: Response, *, upload_ticket: _Signed = ""

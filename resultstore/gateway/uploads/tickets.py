@@ -14,7 +14,7 @@ from resultstore.store import Store
 from resultstore.telemetry.logs import Log
 from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.issuing import TicketIssuer, UploadUrls, new_upload_id
-from resultstore.uploads.ticket import OPEN_FOR_S, OPEN_STATES, Ticket, UploadSpec, room_life_s
+from resultstore.uploads.ticket import OPEN_FOR_S, OPEN_STATES, Ticket, UploadSpec, quota_life_s
 from resultstore.webhooks.hooks import Webhooks
 
 _log = Log(__name__)
@@ -42,7 +42,7 @@ class TicketService:
 
     def check(self, wanted: UploadSpec, *, webhook_url: str | None) -> UploadSpec:
         """Return the upload with checked options. Raises as `TicketIssuer.checked` does, and AddressRefused."""
-        checked = self.issuer.checked(wanted)
+        checked = self.issuer.validate(wanted)
         if webhook_url is not None:
             self._webhooks.check(webhook_url)
         return checked
@@ -62,7 +62,7 @@ class TicketService:
         try:
             self._take_quotas(owner, new_id, size_bytes=checked.size_bytes)
             ticket, _ = self.issuer.begin(
-                checked, owner=owner, upload_id=new_id, part_size_bytes=part_size_bytes, untold=client_may_not_confirm
+                checked, owner=owner, upload_id=new_id, part_size_bytes=part_size_bytes, client_may_not_confirm=client_may_not_confirm
             )
             if address := self._webhooks.address_for(checked.task, webhook_url):
                 self._webhooks.register(new_id, address, owner)
@@ -74,7 +74,7 @@ class TicketService:
     def first_links(self, ticket: Ticket) -> UploadUrls:
         """Return the URLs of a new ticket; withdraw the ticket if they cannot be signed."""
         try:
-            return self.issuer.links(ticket)
+            return self.issuer.sign_urls(ticket)
         except Exception:
             self.withdraw(ticket.owner, ticket.id)
             raise
@@ -93,7 +93,7 @@ class TicketService:
         """
         try:
             result = load_visible(self._store, caller, upload_id)
-            return self.issuer.ticket(result.id), result.state
+            return self.issuer.load(result.id), result.state
         except ResultMissing:
             if not signed:
                 raise
@@ -101,7 +101,7 @@ class TicketService:
 
     def _restore(self, caller: Caller, upload_id: str, signed: str) -> tuple[Ticket, str]:
         try:
-            ticket = self.issuer.unsigned(upload_id, signed)
+            ticket = self.issuer.read_signed(upload_id, signed)
         except (BadReference, Damaged):
             raise_missing(upload_id)
         if ticket.owner != caller.owner or self._store.was_deleted(upload_id):
@@ -111,11 +111,11 @@ class TicketService:
             return msgspec.structs.replace(ticket, closed=True), known.state
         self._take_quotas(ticket.owner, upload_id, size_bytes=ticket.asked.size_bytes)
         _log.warning("ticket_restored", id=upload_id)
-        return ticket, self.issuer.remember(ticket).state
+        return ticket, self.issuer.save(ticket).state
 
     def _take_quotas(self, owner: str, upload_id: str, *, size_bytes: int) -> None:
         self._quotas.take(QuotaKind.TICKETS, owner, upload_id, ttl_s=OPEN_FOR_S)
-        life_s = room_life_s(self._store.settings)
+        life_s = quota_life_s(self._store.settings)
         self._quotas.reserve_bytes(owner, upload_id, size_bytes=size_bytes, ttl_s=life_s)
 
     def start(self, ticket: Ticket) -> None:

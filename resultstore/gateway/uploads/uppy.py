@@ -17,7 +17,7 @@ from resultstore.model.errors import ResultMissing, Unavailable
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
 from resultstore.uploads.plan import LEAST_PART_BYTES
-from resultstore.uploads.ticket import Ticket, Tickets, UploadSpec
+from resultstore.uploads.ticket import Ticket, TicketStore, UploadSpec
 
 _MOST_CHUNKS: Final = 10_000
 # A store that answers 503 during a restart is back in seconds, but Uppy 5 fails a file at the first error.
@@ -55,7 +55,7 @@ class UppyUploads:
         self._store = store
         self._prefix = prefix
         self._service = service
-        self._tickets = Tickets(store)
+        self._tickets = TicketStore(store)
 
     def begin(self, caller: Caller, wanted: UppyUpload, *, name: str, media_type: str, in_parts: bool) -> Ticket:
         """Issue a ticket for a file that Uppy sends in parts, or in one PUT whose completion it does not report."""
@@ -83,8 +83,8 @@ class UppyUploads:
 
     def parts(self, ticket: Ticket) -> tuple[Part, ...]:
         """Return the uploaded parts; all parts if they were already joined, so that nothing is sent again."""
-        if not ticket.closed and self._service.completion.standing(ticket) is None:
-            return self._service.issuer.links(ticket).received
+        if not ticket.closed and self._service.completion.find_stored(ticket) is None:
+            return self._service.issuer.sign_urls(ticket).received
         return tuple(
             Part(number=one.number, size_bytes=one.size_bytes, etag=f"{ticket.id}-{one.number}")
             for one in ticket.plan.slices()
@@ -103,7 +103,7 @@ class UppyUploads:
                 self._service.start(ticket)
             except Unavailable as error:
                 _log.warning("upload_not_started", id=ticket.id, reason=str(error))
-                self._tickets.expect(ticket.id)
+                self._tickets.list_unconfirmed(ticket.id)
         result = self._store.load(ticket.id)
         if result is None:
             raise _unknown(ticket.id)
@@ -117,10 +117,10 @@ class UppyUploads:
         """
         if ticket.closed:
             return
-        if self._service.completion.standing(ticket) is None:
+        if self._service.completion.find_stored(ticket) is None:
             self._service.abandon(ticket)
         else:
-            self._tickets.expect(ticket.id)
+            self._tickets.list_unconfirmed(ticket.id)
 
     def location(self, ticket: Ticket) -> str:
         """Return the URL of the Result; only a path if `gateway_url` is not set."""
@@ -134,12 +134,12 @@ class UppyUploads:
     def _join_parts(self, ticket: Ticket) -> None:
         for pause_s in _RETRY_DELAYS_S:
             try:
-                self._service.completion.joined(ticket)
+                self._service.completion.complete_bytes(ticket)
             except Unavailable:
                 time.sleep(pause_s)
             else:
                 return
-        self._service.completion.joined(ticket)
+        self._service.completion.complete_bytes(ticket)
 
 
 def require_upload_id(ticket: Ticket, upload_id: str) -> Ticket:

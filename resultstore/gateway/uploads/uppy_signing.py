@@ -96,7 +96,7 @@ class SigningRoutes:
     def __init__(self, store: Store, service: TicketService, prefix: PathPrefix) -> None:
         self._uploads = UppyUploads(store, service, prefix)
         self._service = service
-        self._macs = store.trust.macs
+        self._macs = store.signatures.macs
         self._expires_s = store.settings.uploads.url_expires_s
 
     def router(self) -> APIRouter:
@@ -121,7 +121,7 @@ class SigningRoutes:
             return self._sign_new(request, caller)
         ticket = self._uploads.find_own(caller, request.key, request.uploadId)
         if request.method == "PUT":
-            [link] = self._service.issuer.parts(ticket, [request.partNumber or 0])
+            [link] = self._service.issuer.sign_parts(ticket, [request.partNumber or 0])
             return SignedView(url=link.signed.url, key=ticket.id, headers=sendable(link.signed))
         return self._sign_own({"POST": "complete", "GET": "parts", "DELETE": "abort"}[request.method], ticket)
 
@@ -173,7 +173,7 @@ class SigningRoutes:
             raise BadReference("the signature does not match this request: request a new URL and use it unchanged")
         if time.time() >= query.expires:
             raise BadReference(f"the URL for {action} of upload {key} has expired: request a new one")
-        return require_upload_id(self._service.issuer.ticket(key), query.upload)
+        return require_upload_id(self._service.issuer.load(key), query.upload)
 
     def _check_key(self) -> None:
         if not self._macs:

@@ -116,7 +116,7 @@ def test_an_upload_is_the_first_artifact_of_the_task_that_works_on_it(worker, st
     sent, content = order("size_of"), b"u" * size_bytes
     key = layout.upload_key(sent.id, retention="1d", nonce=layout.new_nonce())
     stored = store.blobs.put(key, [content], media_type="text/csv")
-    source = store.trust.signed(
+    source = store.signatures.sign(
         Artifact(
             id=sent.id,
             name="input",

@@ -11,7 +11,7 @@ from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.blobs.s3.credentials import Credentials
 from resultstore.blobs.s3.target import S3Target
 from resultstore.model.errors import BlobStoreUnavailable
-from resultstore.ops.lifecycle import merged
+from resultstore.ops.lifecycle import merge_rules
 from tests.faults.proxy import Fault
 
 THEIRS = [
@@ -60,7 +60,7 @@ def test_a_bucket_is_made_in_its_region(region):
 def test_our_rules_come_beside_everybody_elses(control):
     control.update_lifecycle(lambda _: THEIRS)
 
-    assert control.update_lifecycle(partial(merged, root="some/root"))
+    assert control.update_lifecycle(partial(merge_rules, root="some/root"))
 
     now = identities(control.lifecycle())
     assert set(identities(THEIRS)) < set(now)
@@ -80,9 +80,9 @@ def test_rules_are_written_only_when_they_differ(control):
 
 
 def test_setting_up_again_finds_nothing_to_write(control):
-    control.update_lifecycle(partial(merged, root="some/root"))
+    control.update_lifecycle(partial(merge_rules, root="some/root"))
 
-    assert not control.update_lifecycle(partial(merged, root="some/root"))
+    assert not control.update_lifecycle(partial(merge_rules, root="some/root"))
 
 
 def test_no_rules_are_no_error_and_the_last_rule_can_go(control):

@@ -3,7 +3,7 @@
 import pytest
 
 from resultstore.model.result import Result, State
-from resultstore.ops.owner_lists import rebuild, rebuilding
+from resultstore.ops.owner_lists import rebuild, rebuild_in_background
 from resultstore.store.attempt import Attempt, running
 from tests.gateway.results.test_listing import pages, together
 
@@ -82,10 +82,10 @@ def test_listing_is_incomplete_until_lists_are_rebuilt(sealed):
 def test_a_gateway_rebuilds_lost_lists_by_itself(sealed):
     sealed.store.index.__init__()
     done = []
-    enlist = sealed.store.owners.mark_complete
-    sealed.store.owners.mark_complete = lambda: (enlist(), done.append(1))
+    enlist = sealed.store.owner_lister.mark_complete
+    sealed.store.owner_lister.mark_complete = lambda: (enlist(), done.append(1))
 
-    with rebuilding(sealed.store):
+    with rebuild_in_background(sealed.store):
         for _ in range(1_000):
             if done:
                 break

@@ -28,7 +28,7 @@ def ordered(served: Served, *, task: str = "greet", owner: str = "local", source
 def upload(served: Served, *, expires_in_s: float) -> Artifact:
     """Store an uploaded input file."""
     made = served.store.put(b"picture", name="input")
-    return served.store.trust.signed(msgspec.structs.replace(made, expires_at=int(time.time() + expires_in_s)))
+    return served.store.signatures.sign(msgspec.structs.replace(made, expires_at=int(time.time() + expires_in_s)))
 
 
 def without_order(served: Served) -> str:

@@ -169,7 +169,7 @@ def test_upload_survives_uppy_5_giving_up(scene, browser, small):
 
 def test_gateway_finds_single_put_of_uppy_5(scene, browser, reconciler, large):
     browser.open(bundle(5, guide_code(5).replace("shouldUseMultipart: true", "shouldUseMultipart: false"), name="put"))
-    with reconciler.running():
+    with reconciler.run_in_background():
         said = browser.upload(large)
 
         assert said["failed"] == []

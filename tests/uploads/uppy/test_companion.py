@@ -68,7 +68,7 @@ def test_options_in_metadata_are_checked_before_ticket(scene):
         ({"part_size_bytes": str(MIB)}, 413, "parts have"),
     ]
 
-    assert Tickets(scene.place.store).find(begun["key"]).asked.options == {"format": "parquet"}
+    assert TicketStore(scene.place.store).find(begun["key"]).asked.options == {"format": "parquet"}
     for metadata, status, said in wrong:
         body = {"filename": "t.csv", "type": "text/csv", "metadata": META | metadata}
         refused = scene.ann.post("/s3/multipart", json=body)
@@ -148,13 +148,13 @@ def test_broker_outage_does_not_fail_the_upload(scene, sent, reconciler, monkeyp
     between = scene.place.waiting()
 
     assert (done.status_code, between) == (200, 0)
-    assert reconciler.glance().completed == 1
+    assert reconciler.poll_untracked().completed == 1
     assert scene.place.waiting() == 1
 
 
 def test_abort_after_lost_response_keeps_joined_upload(scene, sent, reconciler):
     # given parts that were joined by a call whose response was lost
-    ticket = Tickets(scene.place.store).find(sent["key"])
+    ticket = TicketStore(scene.place.store).find(sent["key"])
     blobs = scene.place.store.blobs
     blobs.complete_parts(
         ticket.key, upload_id=ticket.upload_id, parts=blobs.parts(ticket.key, upload_id=ticket.upload_id)
@@ -165,7 +165,7 @@ def test_abort_after_lost_response_keeps_joined_upload(scene, sent, reconciler):
 
     assert [(one["PartNumber"], one["Size"]) for one in listed] == [(1, CHUNK), (2, SIZE - CHUNK)]
     assert (given_up.status_code, given_up.json()) == (200, {})
-    assert reconciler.glance().completed == 1
+    assert reconciler.poll_untracked().completed == 1
     assert complete(scene.ann, sent).status_code == 200
     assert scene.place.waiting() == 1
 
@@ -220,7 +220,7 @@ def test_a_quota_refuses_before_anything_is_joined(scene, sent):
     refused = complete(scene.ann, sent)
 
     assert (refused.status_code, refused.json()["slug"]) == (429, "quota")
-    ticket = Tickets(scene.place.store).find(sent["key"])
+    ticket = TicketStore(scene.place.store).find(sent["key"])
     assert len(scene.place.store.blobs.parts(ticket.key, upload_id=ticket.upload_id)) == 2
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from resultstore.gateway.middleware.write_guard import MAX_BODY_BYTES
 from resultstore.model.errors import BlobStoreUnavailable
-from resultstore.uploads.ticket import Tickets
+from resultstore.uploads.ticket import TicketStore
 from tests.uploads.uppy.conftest import CHUNK, SIZE
 
 TABLE = {"name": "t.csv", "media_type": "text/csv", "size_bytes": SIZE, "task": "tables.convert"}
@@ -129,7 +129,7 @@ def test_single_put_is_found_at_next_poll(scene, reconciler, photo):
 
     send(scene, signed, "PUT", photo, **{"content-type": "image/jpeg"}).raise_for_status()
 
-    assert reconciler.glance().completed == 1
+    assert reconciler.poll_untracked().completed == 1
     assert (scene.state(signed["key"]), scene.place.waiting()) == ("PENDING", 1)
 
 
@@ -196,4 +196,4 @@ def test_completion_body_is_limited_and_ignored(scene, sent):
 
     assert (endless.status_code, elsewhere.status_code, hostile.status_code) == (413, 403, 200)
     assert scene.place.waiting() == 1
-    assert Tickets(scene.place.store).find(sent["key"]).closed
+    assert TicketStore(scene.place.store).find(sent["key"]).closed

@@ -6,8 +6,8 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from resultstore.uploads.reconcile import GLANCE_S, expected
-from resultstore.uploads.ticket import Tickets
+from resultstore.uploads.reconcile import POLL_S, is_poll_due
+from resultstore.uploads.ticket import TicketStore
 
 TENTH = 0.12  # one tenth, plus a tolerance for the poll interval
 MOST_LOOKS = 250
@@ -34,19 +34,19 @@ def test_single_put_is_found_at_next_poll(scene, reconciler, query, photo):
     key = sent(scene.ann, query, photo)
     before = scene.state(key)
 
-    found = reconciler.glance()
+    found = reconciler.poll_untracked()
 
     assert (before, found.completed) == ("UPLOADING", 1)
     assert (scene.state(key), scene.place.waiting()) == ("PENDING", 1)
     assert scene.place.store.load(key).owner == "ann"
-    assert Tickets(scene.place.store).untold_ids() == []
+    assert TicketStore(scene.place.store).unconfirmed_ids() == []
 
 
 def test_serving_gateway_polls_for_single_puts(scene, reconciler, query, photo):
     key = sent(scene.ann, query, photo)
 
-    with reconciler.running():
-        end = time.monotonic() + 10 * GLANCE_S
+    with reconciler.run_in_background():
+        end = time.monotonic() + 10 * POLL_S
         while scene.state(key) != "PENDING" and time.monotonic() < end:
             time.sleep(0.1)
 
@@ -59,24 +59,24 @@ def test_page_may_complete_a_single_put(scene, reconciler, query, photo):
     said = scene.ann.post(f"/v1/uploads/{key}/complete", json={})
 
     assert (said.status_code, said.json()["state"]) == (202, "PENDING")
-    assert reconciler.glance().completed == 0
+    assert reconciler.poll_untracked().completed == 0
     assert scene.place.waiting() == 1
 
 
 def test_polling_backs_off_over_time(scene, query, monkeypatch):
     # given a ticket of each age up to ten hours, at every poll of a gateway
     asked = scene.ann.get("/s3/params", params=query).json()["fields"]["key"]
-    [ticket] = [Tickets(scene.place.store).find(asked)]
+    [ticket] = [TicketStore(scene.place.store).find(asked)]
     now = [ticket.created_at]
     monkeypatch.setattr(time, "time", lambda: now[0])
     looked = []
     while now[0] < ticket.created_at + 36_000:
-        now[0] += GLANCE_S
-        if expected(ticket):
+        now[0] += POLL_S
+        if is_poll_due(ticket):
             looked.append(now[0] - ticket.created_at)
 
     waits = [(later - earlier) / max(earlier, 30) for earlier, later in pairwise(looked)]
-    assert looked[:3] == [GLANCE_S, 2 * GLANCE_S, 3 * GLANCE_S]
+    assert looked[:3] == [POLL_S, 2 * POLL_S, 3 * POLL_S]
     assert max(waits) < TENTH, "it waits for little more than a tenth of the time that it took"
     assert len(looked) < MOST_LOOKS
 

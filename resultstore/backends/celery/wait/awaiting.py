@@ -14,7 +14,7 @@ from resultstore.backends.celery.record.meta import TaskMeta
 from resultstore.index.index import Subscription
 from resultstore.model.errors import ResultStoreError, Unavailable
 from resultstore.model.seal import DELETED
-from resultstore.store.waiting import PATIENCE_S, RECHECK_S
+from resultstore.store.waiting import RECHECK_S, UNAVAILABLE_LIMIT_S
 
 _ENDED: Final = states.READY_STATES | {DELETED}
 _IDLE_S: Final = 5.0  # how long the thread outlives the last waiter, for the next one
@@ -94,7 +94,7 @@ class CoroutineNotifier:
             metas += self._backend.reading.deletions({*task_ids} - {str(one["task_id"]) for one in metas})
         except Unavailable as error:
             self._away_since = self._away_since or time.monotonic()
-            if time.monotonic() - self._away_since > PATIENCE_S:
+            if time.monotonic() - self._away_since > UNAVAILABLE_LIMIT_S:
                 self._tell_all(task_ids, error)
             return
         except ResultStoreError as error:  # one that waiting does not mend

@@ -21,7 +21,7 @@ from resultstore.model.event import Announcement
 from resultstore.model.ids import id_of
 from resultstore.model.seal import DELETED
 from resultstore.store.attempt import current
-from resultstore.store.waiting import PATIENCE_S, RECHECK_S
+from resultstore.store.waiting import RECHECK_S, UNAVAILABLE_LIMIT_S
 from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
@@ -257,11 +257,11 @@ class ResultConsumer(PromptConsumer):
 
     def _lost_patience(self, here: _ProcessState) -> bool:
         here.away_since = here.away_since or time.monotonic()
-        if time.monotonic() - here.away_since < PATIENCE_S:
+        if time.monotonic() - here.away_since < UNAVAILABLE_LIMIT_S:
             return False
         here.away_since = None
         if isinstance(self.drainer, greenletDrainer):  # an error would end it for all greenlets and for good
-            _log.warning("index_away", patience_s=PATIENCE_S)
+            _log.warning("index_away", limit_s=UNAVAILABLE_LIMIT_S)
             return False
         return True
 

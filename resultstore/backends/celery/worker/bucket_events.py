@@ -29,7 +29,7 @@ from resultstore.settings import Settings
 from resultstore.telemetry.logs import Log
 from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.notices import arrivals
-from resultstore.uploads.ticket import Tickets
+from resultstore.uploads.ticket import TicketStore
 
 TASK: Final = "resultstore.upload_arrived"
 _PREFETCHED: Final = 20
@@ -161,8 +161,8 @@ class _UploadFinisher:
             _log.info("event_without_upload", id=upload_id, reason=str(reason))
 
     @cached_property
-    def _tickets(self) -> Tickets:
-        return Tickets(store_of(self._app))
+    def _tickets(self) -> TicketStore:
+        return TicketStore(store_of(self._app))
 
     @cached_property
     def _completion(self) -> UploadCompleter:

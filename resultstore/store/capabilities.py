@@ -70,7 +70,7 @@ class CapabilityFinder:
             return
         noted = None if self._marker is None else self._marker.traits
         if noted is None:
-            creates_once(self._blobs)
+            check_conditional_create(self._blobs)
         elif not noted.creates_once:
             raise no_conditional_create(self._blobs, "its layout.json says so")
         self._creates_once = True
@@ -103,7 +103,7 @@ def read_marker(blobs: BlobStore, macs: Macs) -> LayoutMarker:
     return documents.decode(document, macs)
 
 
-def creates_once(blobs: BlobStore) -> None:
+def check_conditional_create(blobs: BlobStore) -> None:
     """Create one key twice: the second must be refused.
 
     Raises Misconfigured where it is not, BlobStoreUnavailable when the store gives no clear answer.

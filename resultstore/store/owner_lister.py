@@ -36,7 +36,7 @@ class OwnerPage(msgspec.Struct, frozen=True):
     is_whole: bool
 
 
-class Owners:
+class OwnerLister:
     """The lists of the owners, in the index.
 
     What is to be stored is noted before it is stored: a crash leaves a line too many, and never one too few.
