@@ -98,7 +98,7 @@ class BackgroundThreads:
             started.callback(self._signing.stop)
             if self._reconciler is not None:
                 started.enter_context(self._reconciler.run_in_background())
-            started.enter_context(rebuilding(self._store))
+            started.enter_context(rebuild_in_background(self._store))
             self.sending = started.enter_context(sending_webhooks(self._webhooks, self._store, self._view))
             self._running = started.pop_all()
 

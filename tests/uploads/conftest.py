@@ -1,6 +1,5 @@
 """Fixtures of the uploads' tests: a gateway on real sockets over MinIO or a folder, Redis, and RabbitMQ."""
 
-import os
 import socket
 import uuid
 from collections.abc import Iterator

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from resultstore.testing.promises import MIB
-from resultstore.uploads.ticket import OPEN_FOR_S, Tickets
+from resultstore.uploads.ticket import OPEN_FOR_S, TicketStore
 from tests.uploads.conftest import once, send, send_parts
 from tests.uploads.test_room import OWNER, begun, counted, narrow  # noqa: F401 - a fixture
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from resultstore.testing.promises import MIB, pattern
-from resultstore.uploads.ticket import Tickets
+from resultstore.uploads.ticket import TicketStore
 from tests.uploads.conftest import send_parts
 
 SIZE = 17 * MIB + 5

@@ -62,8 +62,8 @@ class Snapshot:
         owner = viewer.owners[0]
         at = self._store.index.events.last_event_id(owner)
         viewer.begin(parse_position(at))
-        entries = self._store.owners.listed(owner, limit=SNAPSHOT_RESULTS + 1)
-        loaded = self._store.owners.load(owner, [one.id for one in entries[:SNAPSHOT_RESULTS]])
+        entries = self._store.owner_lister.listed(owner, limit=SNAPSHOT_RESULTS + 1)
+        loaded = self._store.owner_lister.load(owner, [one.id for one in entries[:SNAPSHOT_RESULTS]])
         owned = list(loaded.results)
         all_seen = loaded.is_whole and self._store.owner_lister.is_complete()
         unowned, all_unowned_seen = self._unowned(viewer)

@@ -60,11 +60,11 @@ class ResultPager:
 
         The order is that of the owner's list, so that it does not change when a record expires and its seal is read.
         """
-        entries = self._store.owners.listed(caller.owner, limit=LISTED_MAX)
+        entries = self._store.owner_lister.listed(caller.owner, limit=LISTED_MAX)
         unowned, all_seen = self._unowned(caller)
         own = _OwnResults(self._store, caller, sorted(entries, key=_newest_first), after=after)
         candidates = heapq.merge(own, unowned, key=lambda item: _newest_first(item[0]))
-        lists_complete = all_seen and len(entries) < LISTED_MAX and self._store.owners.is_complete()
+        lists_complete = all_seen and len(entries) < LISTED_MAX and self._store.owner_lister.is_complete()
         chosen: list[Result] = []
         last: CursorPosition | None = None
         for read, (entry, result) in enumerate(candidates):
@@ -98,7 +98,7 @@ class _OwnResults:
     def __iter__(self) -> Iterator[_Item]:
         for start in range(0, len(self._entries), _READ_AT_ONCE):
             chunk = {one.id: one for one in self._entries[start : start + _READ_AT_ONCE]}
-            loaded = self._store.owners.load(self._owner, list(chunk))
+            loaded = self._store.owner_lister.load(self._owner, list(chunk))
             self.is_whole = self.is_whole and loaded.is_whole
             yield from ((chunk[one.id], one) for one in loaded.results)
 

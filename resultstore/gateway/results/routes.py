@@ -141,7 +141,7 @@ class ResultRoutes:
 
     def _finish_deletion(self, caller: Caller, result_id: str) -> None:
         """Resume a failed deletion of the caller's own Result: its record is gone, but bytes may remain."""
-        stone = self._store.deleting.tombstone(result_id) if len(result_id) <= MAX_ID_CHARS else None
+        stone = self._store.deleter.tombstone(result_id) if len(result_id) <= MAX_ID_CHARS else None
         if stone is not None and may_see(caller, stone):
             self._store.delete(result_id)
 

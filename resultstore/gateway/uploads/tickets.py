@@ -62,7 +62,11 @@ class TicketService:
         try:
             self._take_quotas(owner, new_id, size_bytes=checked.size_bytes)
             ticket, _ = self.issuer.begin(
-                checked, owner=owner, upload_id=new_id, part_size_bytes=part_size_bytes, client_may_not_confirm=client_may_not_confirm
+                checked,
+                owner=owner,
+                upload_id=new_id,
+                part_size_bytes=part_size_bytes,
+                client_may_not_confirm=client_may_not_confirm,
             )
             if address := self._webhooks.address_for(checked.task, webhook_url):
                 self._webhooks.register(new_id, address, owner)

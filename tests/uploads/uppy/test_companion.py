@@ -7,7 +7,7 @@ import pytest
 
 from resultstore.model.errors import BlobStoreUnavailable, BrokerUnavailable
 from resultstore.testing.promises import MIB
-from resultstore.uploads.ticket import Tickets
+from resultstore.uploads.ticket import TicketStore
 from tests.uploads.uppy.conftest import CHUNK, SIZE
 
 META = {"name": "t.csv", "type": "text/csv", "relativePath": "", "task": "tables.convert", "size_bytes": str(SIZE)}
