@@ -27,6 +27,7 @@ HERE = Path(__file__).resolve().parent.parent
 MAX_FILE_LINES = 320
 MAX_FUNCTION_LINES = 45
 MAX_CONTRACT_METHODS = 5
+MAX_PACKAGE_LINES = 3
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "base", "common", "manager", "misc"}
 
 # Split so that this file passes its own test.
@@ -241,6 +242,25 @@ def test_modules_have_clear_names_and_docstrings():
     for path in programs():
         assert path.stem.strip("_") not in FORBIDDEN_NAMES, path
         assert ast.get_docstring(tree(path)), f"{path} opens without a sentence"
+
+
+def test_every_package_says_what_belongs_there():
+    said = {
+        path: ast.get_docstring(tree(path)) or "" for path in sources("resultstore", "tasks") if path.stem == "__init__"
+    }
+    assert [str(path) for path, text in said.items() if not 1 <= len(text.splitlines()) <= MAX_PACKAGE_LINES] == []
+
+
+def test_no_class_name_means_two_things():
+    where: dict[str, list[str]] = {}
+    for path in sources("resultstore", "tasks", "scripts"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                where.setdefault(node.name, []).append(str(path.relative_to(HERE)))
+    twice = {name: paths for name, paths in where.items() if len(paths) > 1}
+    # What users of each framework import, and what each framework calls a middleware.
+    assert set(twice) == {"ResultStoreBackend", "CaptureMiddleware"}
+    assert all(path.startswith("resultstore/backends/") for paths in twice.values() for path in paths)
 
 
 def test_no_file_names_registry_or_machine_path():

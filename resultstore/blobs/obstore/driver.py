@@ -12,7 +12,7 @@ from resultstore.blobs.keys import checked_key
 from resultstore.blobs.obstore.client import ObstoreClient
 from resultstore.blobs.obstore.download import Download
 from resultstore.blobs.obstore.errors import RequestFailure
-from resultstore.blobs.obstore.listing import Listing, stored
+from resultstore.blobs.obstore.listing import BlobListing, stored
 from resultstore.blobs.obstore.upload import StreamUpload
 from resultstore.model.errors import ResultStoreError
 
@@ -84,7 +84,7 @@ class ObstoreBlobs:
 
     def list(self, prefix: str) -> Iterator[Stored]:
         """Yield every blob whose key begins with `prefix`, in any order."""
-        return Listing(self._client).blobs(prefix)
+        return BlobListing(self._client).blobs(prefix)
 
     def create(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> Created | AlreadyExists | OutcomeUnknown:
         """Write the small `body` under `key` only if the key is free (If-None-Match: *), sent exactly once.

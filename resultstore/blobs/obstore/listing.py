@@ -20,7 +20,7 @@ class ListedObject(TypedDict):
     last_modified: datetime
 
 
-class Listing:
+class BlobListing:
     """Lists one store in a single stream, whose requests obstore sends again when they fail.
 
     Args:

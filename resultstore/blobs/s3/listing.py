@@ -8,12 +8,12 @@ from resultstore.blobs.blobstore import Stored
 from resultstore.blobs.keys import is_key
 from resultstore.blobs.obstore.client import ObstoreClient
 from resultstore.blobs.obstore.errors import RequestFailure
-from resultstore.blobs.obstore.listing import PAGE_KEYS, ListedObject, Listing, described, stored
+from resultstore.blobs.obstore.listing import PAGE_KEYS, BlobListing, ListedObject, described, stored
 from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.model.errors import ResultStoreError
 
 
-class S3Listing(Listing):
+class S3Listing(BlobListing):
     """Lists by obstore; by boto3 the pages that obstore cannot read.
 
     obstore refuses a whole page for one name with a control character. It also cuts the `/` off the name of a "folder"
