@@ -85,6 +85,18 @@ def test_a_claim_has_one_holder_until_it_expires(index, ids):
     assert not index.keys.claim(key, won[0], ttl_s=1)
 
 
+def test_claiming_again_sets_a_new_lease(index, ids):
+    key = f"rs:claim:{ids[0]}"
+    assert index.keys.claim(key, "me", ttl_s=600)
+
+    assert index.keys.claim(key, "me", ttl_s=1)
+
+    end = time.monotonic() + SOON_S
+    while not index.keys.claim(key, "another", ttl_s=60):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_many_results_are_loaded_in_order(index, ids):
     small, unknown, large = ids
     index.save(Result(id=small, state=State.SUCCESS, value=b"1"), ttl_s=60)
