@@ -75,7 +75,7 @@ class Spills:
         self._fetched: dict[str, Chunk] = {}
 
     @property
-    def able(self) -> bool:
+    def is_available(self) -> bool:
         """Whether there is an object store, so that values can be spilled."""
         return self._blobs is not None
 
@@ -122,7 +122,7 @@ class Spills:
         """
         content = (hashlib.sha256(payload).hexdigest(), media_type, owner)
         known = self._kept.get(content)
-        if known is not None and self.lasts(known, until=until):
+        if known is not None and self.outlives(known, until=until):
             return known
         now, own_id = self._needed.now(), _SHARED + str(uuid.uuid4())
         chosen = layout.shortest_class(max(now, until) + SLACK_S - now, least=self._settings.results.spill_keep)
@@ -134,7 +134,7 @@ class Spills:
         _remember(self._kept, content, kept, most=REMEMBERED)
         return kept
 
-    def lasts(self, spill: Spill, *, until: float) -> bool:
+    def outlives(self, spill: Spill, *, until: float) -> bool:
         """Return whether this reference outlives a message that is used by `until` (epoch seconds; 0 for at once)."""
         return not spill.expired(max(self._needed.now(), until) + SLACK_S)
 
@@ -151,13 +151,13 @@ class Spills:
         unsigned = self._macs.accept_unsigned and not spill.mac
         if self._macs and not unsigned and not self._macs.agrees(spill.mac, PURPOSE, *spill.signed):
             raise BadReference(
-                f"the reference to the value of {spill.id} was not signed with our RESULTSTORE_SECRET_KEY: "
-                "give all processes the same"
+                f"the reference to the value of {spill.id} was not signed with this RESULTSTORE_SECRET_KEY: "
+                "give all processes the same key"
             )
         if not layout.is_content_key(spill.key):
             raise BadReference(f"the reference to the value of {spill.id} names a key outside this store")
         if owner is not None and spill.owner != owner:
-            raise NotYours(f"the value of {spill.id} belongs to another owner than the task that was sent it")
+            raise NotYours(f"the value of {spill.id} belongs to another owner than the task that received it")
         if spill.expired(self._needed.now()):
             day = datetime.fromtimestamp(spill.expires_at or 0, tz=UTC).date().isoformat()
             raise ArtifactExpired(f"the value of {spill.id} expired on {day}: run the task that made it again")

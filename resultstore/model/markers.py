@@ -1,6 +1,7 @@
 """Markers: the JSON envelope of Artifacts and Spills in messages and values, written and read without I/O."""
 
 from collections.abc import Callable, Mapping
+from operator import is_
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ VALUE_KEY: Final = "__value__"
 KINDS: Final[Mapping[str, type[Artifact | Spill]]] = {ARTIFACT_MARKER: Artifact, SPILL_MARKER: Spill}
 _MARKERS: Final[Mapping[type, str]] = {kind: marker for marker, kind in KINDS.items()}
 _ENVELOPE_KEYS: Final = {TYPE_KEY, VALUE_KEY}
+_SCALARS: Final = frozenset({bool, float, int, str, type(None)})
 
 
 def is_reference(value: object) -> bool:
@@ -51,20 +53,32 @@ def unmark(value: object) -> object:
 
 
 def replace_items(value: object, change: Callable[[object], object]) -> object:
-    """Return `value` with its items changed; the same object where nothing changes, so that subclasses keep theirs."""
+    """Return `value` with its items changed; the same object where nothing changes, so that subclasses keep theirs.
+
+    Plain scalars among the items are not passed to `change`: most items are such.
+    """
     if isinstance(value, dict):
-        changed = {key: after for key, item in value.items() if (after := change(item)) is not item}
+        changed = {
+            key: after
+            for key, item in value.items()
+            if type(item) not in _SCALARS and (after := change(item)) is not item
+        }
         return {**value, **changed} if changed else value
     if isinstance(value, list | tuple):
-        items = [change(item) for item in value]
-        if all(after is before for after, before in zip(items, value, strict=True)):
+        items = [item if type(item) in _SCALARS else change(item) for item in value]
+        if all(map(is_, items, value)):
             return value
         return tuple(items) if isinstance(value, tuple) else items
     return value
 
 
 def copy_items(value: object, change: Callable[[object], object]) -> object:
-    """Return a plain dict or list with the items of `value` changed, for serializers that know no other containers."""
+    """Return a plain dict or list with the items of `value` changed, for serializers that know no other containers.
+
+    Plain scalars among the items are not passed to `change`.
+    """
     if isinstance(value, dict):
-        return {key: change(item) for key, item in value.items()}
-    return [change(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: item if type(item) in _SCALARS else change(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [item if type(item) in _SCALARS else change(item) for item in value]
+    return value

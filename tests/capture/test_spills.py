@@ -208,7 +208,7 @@ def test_reference_outlives_a_scheduled_message(spills: Spills):
 
     assert soon.expires_at == pytest.approx(now + 30 * DAY_S, abs=5)
     assert late.expires_at >= now + 47 * DAY_S
-    assert not spills.lasts(soon, until=now + 24 * DAY_S)
+    assert not spills.outlives(soon, until=now + 24 * DAY_S)
 
 
 def test_return_value_is_a_blob_of_its_attempt(spills: Spills):
@@ -232,6 +232,6 @@ def test_reference_is_small_and_hides_its_key(spills: Spills):
 def test_nothing_is_spilled_without_an_object_store():
     spills = Spills(store_over(None))
 
-    assert not spills.able
+    assert not spills.is_available
     with pytest.raises(Misconfigured, match="RESULTSTORE_BLOBS_URL"):
         spills.keep_argument(VALUE, media_type=JSON)

@@ -14,6 +14,7 @@ import redis
 from dramatiq.results import ResultFailure, ResultMissing, ResultTimeout
 
 from resultstore import Artifact, State, Store
+from resultstore.model.headers import OWNER_HEADER
 from tests.backends.dramatiq.conftest import start_worker
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -72,6 +73,16 @@ def test_pipeline_passes_the_artifact_on(jobs: ModuleType):
     pipe = (jobs.stream.message(3) | jobs.size_of.message()).run()
 
     assert pipe.get_result(block=True, timeout=30_000) == 3 << 20
+
+
+def test_pipeline_keeps_the_owner(jobs: ModuleType, store: Store):
+    pipe = jobs.add.message(1, 2) | jobs.add.message(3)
+    pipe.messages[0].options[OWNER_HEADER] = "ann"
+
+    pipe.run()
+
+    assert pipe.get_result(block=True, timeout=30_000) == 6
+    assert store.load(pipe.messages[1].message_id).owner == "ann"
 
 
 def test_group_of_pipelines_has_results_and_calls_back(jobs: ModuleType, redis_url: str):

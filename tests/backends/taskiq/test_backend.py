@@ -205,6 +205,26 @@ def test_task_inside_another_keeps_its_own_parts(store: Store):
     assert asyncio.run(run()) == [["outer"], ["inner"]]
 
 
+def test_async_task_passes_its_owner_on(store: Store):
+    async def run() -> list[str]:
+        async with started(store) as broker:
+
+            @broker.task
+            async def last() -> int:
+                return 1
+
+            @broker.task
+            async def first() -> str:
+                return (await last.kiq()).task_id
+
+            senders = [first.kicker().with_labels(resultstore_owner="ann"), first.kicker()]
+            sent = [await one.kiq() for one in senders]
+            children = [(await one.wait_result(timeout=WAIT_S)).return_value for one in sent]
+            return [store.load(one).owner for one in children]
+
+    assert asyncio.run(run()) == ["ann", ""]
+
+
 def test_waiter_without_a_free_thread_polls(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(woken_tasks, "WAITERS", 2)
     monkeypatch.setattr(woken_tasks, "SLICE_S", 5.0)

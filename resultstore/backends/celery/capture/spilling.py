@@ -112,7 +112,7 @@ class Spiller:
             if isinstance(value, Spill):
                 media_type = media_type_of(serializer)
                 foreign = media_type not in {value.media_type, PICKLED}
-                if not foreign and spills.lasts(value, until=until):
+                if not foreign and spills.outlives(value, until=until):
                     return value
                 # Written by another serializer, or gone before it is used: as if its value were sent.
                 is_here = returned is not None and returned.spill == value
@@ -157,7 +157,7 @@ class Spiller:
     def _spills(self) -> Spills | None:
         """Where values are kept; None where none are: by setting, without an object store, or with another backend."""
         spills: Spills | None = getattr(self._app.backend, "spills", None) if self.produces else None
-        return spills if spills is not None and spills.able else None
+        return spills if spills is not None and spills.is_available else None
 
 
 def _surely_light(body: Body, limit_bytes: int) -> bool:
