@@ -65,7 +65,7 @@ def test_lost_port_is_replaced(processes, tmp_path, monkeypatch):
             return choices[-1]
 
         monkeypatch.setattr(_local, "free_ports", unlucky_once)
-        room = _local.room(tmp_path / "redis", processes)
+        room = _local.server_folder(tmp_path / "redis", processes)
 
         # when it is started
         def start():
@@ -88,7 +88,7 @@ def test_foreign_server_is_not_mistaken_for_ours(redis_url, amqp_url):
 def test_failed_start_shows_the_end_of_log(fake, processes, tmp_path):
 
     broken = fake("broken-redis", "echo the disk is upside down; exit 3")
-    room = _local.room(tmp_path / "redis", processes)
+    room = _local.server_folder(tmp_path / "redis", processes)
     with pytest.raises(Failed, match=r"redis does not answer.*\n.*the disk is upside down"):
         _server.answering(lambda: _local.start_redis(room, broken), _local.start_redis(room, broken))
 
