@@ -86,7 +86,7 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "orders.md",
         "Orders and offers",
-        "`create_app(store, dispatcher=CeleryDispatcher(app), offers={offer.task: offer})`: its `Offers`.",
+        "Tasks that clients start over HTTP: `create_app(store, dispatcher=CeleryDispatcher(app), offers={offer.task: offer})`.",
         (
             "resultstore.dispatch.offers.Offer",
             "resultstore.dispatch.offers.Options",
