@@ -1,4 +1,4 @@
-"""Pages: the reference, made from docstrings, settings, commands and the HTTP schema."""
+"""Pages of the reference, made from docstrings, offers, settings, commands and the HTTP schema."""
 
 import logging
 from collections.abc import Iterator
@@ -86,7 +86,7 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "orders.md",
         "Orders and offers",
-        "Tasks that clients start over HTTP: `create_app(store, dispatcher=CeleryDispatcher(app), offers={offer.task: offer})`.",
+        "Tasks that clients start over HTTP: `create_app(store, dispatcher=dispatcher, offers=offers)`.",
         (
             "resultstore.dispatch.offers.Offer",
             "resultstore.dispatch.offers.Options",
@@ -148,7 +148,7 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 
 
 def pages() -> dict[str, str]:
-    """Every page by its file name."""
+    """Return the text of every page by its file name."""
     logging.getLogger("griffe").setLevel(logging.ERROR)  # fields of a struct are arguments that no signature shows
     code = {
         name: griffe.load(name, search_paths=[ROOT], docstring_parser="google") for name in ("resultstore", "tasks")
@@ -189,14 +189,14 @@ def _is_public(member: griffe.Object | griffe.Alias) -> bool:
 
 
 def _values(enum: griffe.Class) -> Iterator[str]:
-    """The names of an enumeration."""
+    """Yield the names of an enumeration."""
     if any(str(base).endswith("Enum") for base in enum.bases):
         names = [name for name, member in enum.members.items() if isinstance(member, griffe.Attribute)]
         yield ", ".join(f"`{name}`" for name in names) + "\n"
 
 
 def _signature(function: griffe.Function) -> str:
-    """The call as one writes it: without `self`, one argument a line where it is long."""
+    """Return the call as callers write it: without `self`, and one argument on each line if it is long."""
     given = [one for one in function.parameters if one.name not in {"self", "cls"}]
     words: list[str] = []
     for one in given:

@@ -85,7 +85,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _word(value: Scalar) -> str:
-    """A scalar as one word that no other scalar has, in any language: numbers of JSON have many spellings."""
+    """Return a scalar as a text that no other scalar has, in any language: numbers of JSON have many spellings."""
     match value:
         case None:
             return "n"

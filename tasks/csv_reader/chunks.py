@@ -111,8 +111,8 @@ class Chunks:
                 `short_rows`.
             with_first: whether to yield the first row.
 
-        Raises BadInput, naming the row, if it has more cells than `columns` or is longer than 1 MiB, if a quote is
-        not closed, if text follows a closing quote, and for NUL bytes. Raises NotInEncoding.
+        Raises BadInput, which names the row, if it has more cells than `columns` or is longer than 1 MiB. The same for
+        an unclosed quote, text after a closing quote, and NUL bytes. Raises NotInEncoding.
         """
         self.short_rows = self._padded_cells = 0
         most = max(1, MAX_CELLS // columns)
