@@ -18,13 +18,13 @@ from resultstore.backends.celery.publish.dispatch_once import mark_dispatch
 from resultstore.backends.celery.publish.steps import PublishSteps
 from resultstore.backends.celery.publish.timing import mark_begun, mark_sent
 from resultstore.backends.celery.publish.workflow_notes import WorkflowNotes
+from resultstore.backends.celery.record.decoder import PollPlan, ResultDecoder
 from resultstore.backends.celery.record.meta import TaskMeta
-from resultstore.backends.celery.record.reading import PollPlan, ResultDecoder
-from resultstore.backends.celery.record.writer import ResultWriter
+from resultstore.backends.celery.record.result_writer import ResultWriter
 from resultstore.backends.celery.signals import Signals
 from resultstore.backends.celery.store_backend import StoreBackend
-from resultstore.backends.celery.wait.awaiting import CoroutineNotifier
 from resultstore.backends.celery.wait.consumer import ResultConsumer
+from resultstore.backends.celery.wait.coroutine_notifier import CoroutineNotifier
 from resultstore.backends.celery.wait.pending import PendingResults
 from resultstore.backends.celery.wait.per_process import PerProcess
 from resultstore.backends.celery.worker.malloc import tune_malloc

@@ -8,7 +8,7 @@ from celery import Celery
 from resultstore.backends.celery import at_least_once
 from resultstore.backends.celery.capture import amqp, registry, resend
 from resultstore.backends.celery.codec import kombu_types
-from resultstore.backends.celery.wait import results
+from resultstore.backends.celery.wait import async_result
 from resultstore.backends.celery.worker import registration
 from resultstore.model.errors import Misconfigured
 from resultstore.store import Store
@@ -35,7 +35,7 @@ def setup(app: Celery, *, spill: bool = True, delivery: Literal["at-least-once"]
     kombu_types.register()
     amqp.install(app, produces=spill)
     registry.install(app)
-    results.install(app)
+    async_result.install(app)
     resend.install(app)
     registration.install(app, partial(store_of, app))
     if delivery == "at-least-once":

@@ -8,7 +8,7 @@ import redis
 from celery import Celery
 from celery.result import AsyncResult
 
-from resultstore.backends.celery.wait import awaiting, consumer
+from resultstore.backends.celery.wait import consumer, coroutine_notifier
 from resultstore.index.redis.subscription import RedisSubscription
 from resultstore.model import layout
 from resultstore.model.event import Event
@@ -71,7 +71,7 @@ def silent(raw: redis.Redis) -> None:
 
 def hear_announcements_only(patch: pytest.MonkeyPatch) -> None:
     """Let no waiter of this process look for itself, so that whoever wakes was woken by an announcement."""
-    for place in (consumer, awaiting, waiting):
+    for place in (consumer, coroutine_notifier, waiting):
         patch.setattr(place, "RECHECK_S", 3_600.0)
     patch.setattr(consumer, "_FIRST_CHECK_S", 3_600.0)
     patch.setattr(consumer, "_SENT_CHECK_S", 3_600.0)

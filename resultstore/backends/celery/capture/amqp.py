@@ -5,7 +5,7 @@ from typing import Any
 from celery import Celery
 from kombu.utils.imports import symbol_by_name
 
-from resultstore.backends.celery.capture.spilling import Spiller
+from resultstore.backends.celery.capture.spiller import Spiller
 
 
 class SpillingAmqp:

@@ -8,7 +8,7 @@ import redis
 from celery import states
 from celery.backends.base import BaseKeyValueStoreBackend
 
-from resultstore.backends.celery.record.recording import failure_of
+from resultstore.backends.celery.record.conversion import failure_of
 from resultstore.index.index import Subscription
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.result import Result

@@ -6,7 +6,7 @@ import pytest
 from celery import Celery, chain, chord, group
 from celery.canvas import Signature
 
-from resultstore.backends.celery.capture.arguments import swapped
+from resultstore.backends.celery.capture.message_body import swapped
 
 app = Celery("arguments", set_as_current=False)
 one = app.signature("one", args=("large",))

@@ -10,9 +10,9 @@ from celery.app.task import get_actual_ignore_result
 from celery.utils.time import maybe_make_aware
 from kombu.exceptions import EncodeError
 
-from resultstore.backends.celery.capture.arguments import Body, swapped
 from resultstore.backends.celery.capture.keeps import keeping_of
 from resultstore.backends.celery.capture.lazy_parts import LazyParts
+from resultstore.backends.celery.capture.message_body import Body, swapped
 from resultstore.backends.celery.capture.observers import watches_end
 from resultstore.backends.celery.capture.resolver import Resolver
 from resultstore.backends.celery.capture.return_value import remember, returned_here

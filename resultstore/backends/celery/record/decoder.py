@@ -10,8 +10,8 @@ import msgspec
 from celery import states
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 
+from resultstore.backends.celery.record.conversion import encoded_failure
 from resultstore.backends.celery.record.meta import TaskMeta
-from resultstore.backends.celery.record.recording import encoded_failure
 from resultstore.model import record
 from resultstore.model.errors import RecordUnreadable, ResultMissing, ResultStoreError
 from resultstore.model.event import Announcement

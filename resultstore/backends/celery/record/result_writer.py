@@ -9,8 +9,8 @@ from resultstore.backends.celery.capture.resolver import PLAIN
 from resultstore.backends.celery.capture.return_value import returned_value
 from resultstore.backends.celery.capture.task_arguments import given_of
 from resultstore.backends.celery.owners import inherited, owner_of
+from resultstore.backends.celery.record.conversion import failure_of, recorded
 from resultstore.backends.celery.record.legacy import LegacyRecords
-from resultstore.backends.celery.record.recording import failure_of, recorded
 from resultstore.backends.celery.retry import is_worker, with_retries
 from resultstore.capture.run import sealed_record
 from resultstore.model.errors import RecordUnreadable, ResultDeleted
