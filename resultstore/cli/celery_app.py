@@ -4,7 +4,7 @@ from celery import Celery
 from celery.app.utils import find_app
 
 from resultstore.backends.celery import store_of
-from resultstore.backends.celery.chord.header import ChordHeader, header_of
+from resultstore.backends.celery.chord.header import ChordHeader, read_header
 from resultstore.backends.celery.chord.outbox import ChordStatus
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
@@ -32,7 +32,7 @@ def load_app(name: str | None) -> Celery:
 
 def read_chord(app: Celery, group_id: str) -> ChordHeader:
     """Return the state of the chord. Raises ResultMissing."""
-    return header_of(app.backend, group_id)
+    return read_header(app.backend, group_id)
 
 
 def dispatch_body(app: Celery, group_id: str) -> bool:

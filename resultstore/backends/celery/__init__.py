@@ -1,4 +1,7 @@
-"""The Celery door: `Celery(backend="resultstore+redis://...")`, then `setup(app)` for capture."""
+"""Celery integration: `Celery(backend="resultstore+redis://...")`, and `setup(app)` for capture.
+
+What Dramatiq and taskiq share with it is in lower packages.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -28,7 +31,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Only workers that take MinIO's notifications load what completes uploads.
+    # Only workers that receive MinIO's notifications load the code that completes uploads.
     if name == "bucket_events":
         return import_module("resultstore.backends.celery.worker.bucket_events")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Aio: Celery's results for coroutines. `await get(task.delay())`."""
+"""Aio: Celery's results for coroutines: `await get(task.delay())`."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from resultstore.model.ids import id_of
 
 
 class GroupProgress(msgspec.Struct, frozen=True):
-    """How far a group is.
+    """The progress of a group.
 
     Args:
         total: how many tasks it has.
@@ -31,24 +31,24 @@ class GroupProgress(msgspec.Struct, frozen=True):
 
     @property
     def ended(self) -> int:
-        """How many have ended, well or not."""
+        """How many have ended, in success or failure."""
         return self.succeeded + self.failed
 
     @property
     def percent(self) -> float:
-        """How much of it has ended, from 0 to 100; 100 for an empty group."""
+        """The share of the group that has ended, from 0 to 100; 100 for an empty group."""
         return 100.0 * self.ended / self.total if self.total else 100.0
 
 
 async def get(result: AsyncResult | ResultSet, *, timeout_s: float | None = None, propagate: bool = True) -> Any:  # noqa: ANN401 - what the task returned
-    """What a task returned, or the list of what the tasks of a group did, once they have ended.
+    """Wait until a task, or each task of a group, has ended; return its value, or the list of their values.
 
-    Waiting costs no thread: one thread of the process hears for all coroutines.
+    Waiting takes no thread of its own: one listener thread a process serves all coroutines.
 
     Args:
         result: of an app whose results are kept by resultstore.
-        timeout_s: None waits for ever.
-        propagate: False gives an error as the value instead of raising it.
+        timeout_s: None waits without a limit.
+        propagate: False returns an error as the value instead of raising it.
 
     Raises celery.exceptions.TimeoutError, the task's own error, and IndexUnavailable when Redis stays away for 30 s.
     """
@@ -60,56 +60,59 @@ async def get(result: AsyncResult | ResultSet, *, timeout_s: float | None = None
 async def as_ended(
     results: Sequence[AsyncResult] | ResultSet, *, timeout_s: float | None = None, propagate: bool = True
 ) -> AsyncGenerator[tuple[AsyncResult, Any], None]:
-    """Each result with its value, in the order in which the tasks end.
+    """Yield each result with its value, in the order in which the tasks end.
 
     Args:
-        results: AsyncResults, or a group with all that stands in it; of one app.
-        timeout_s: for all of them together; None waits for ever.
-        propagate: False gives an error as the value instead of raising it.
+        results: AsyncResults, or a group with nested groups; of one app.
+        timeout_s: for all of them together; None waits without a limit.
+        propagate: False returns an error as the value instead of raising it.
 
     Raises as `get` does.
     """
     wanted = {id_of(one.id): one for one in _leaves(results)}
     if not wanted:
         return
-    told: asyncio.Queue[tuple[str, TaskMeta | ResultStoreError]] = asyncio.Queue()
+    outcomes: asyncio.Queue[tuple[str, TaskMeta | ResultStoreError]] = asyncio.Queue()
     loop, end = asyncio.get_running_loop(), None if timeout_s is None else time.monotonic() + timeout_s
 
-    def tell(task_id: str, said: TaskMeta | ResultStoreError) -> None:
+    def put(task_id: str, outcome: TaskMeta | ResultStoreError) -> None:
         if not loop.is_closed():
-            loop.call_soon_threadsafe(told.put_nowait, (task_id, said))
+            loop.call_soon_threadsafe(outcomes.put_nowait, (task_id, outcome))
 
     notifier = _backend(next(iter(wanted.values()))).notifier.get()
-    notifier.enter(wanted, tell)
+    notifier.add(wanted, put)
     try:
         for _ in range(len(wanted)):
             try:
                 async with asyncio.timeout(None if end is None else max(0.0, end - time.monotonic())):
-                    task_id, said = await told.get()
+                    task_id, outcome = await outcomes.get()
             except TimeoutError as error:
                 raise CeleryTimeoutError(f"{len(wanted)} results were not ready after {timeout_s} s") from error
-            if isinstance(said, ResultStoreError):
-                raise said
+            if isinstance(outcome, ResultStoreError):
+                raise outcome
             one = wanted.pop(task_id)
-            yield one, await asyncio.to_thread(_value, one, said, propagate=propagate)
+            yield one, await asyncio.to_thread(_value, one, outcome, propagate=propagate)
     finally:
-        notifier.leave(wanted, tell)
+        notifier.remove(wanted, put)
 
 
 async def state(result: AsyncResult) -> str:
-    """The state; no value is read, whatever its size."""
+    """Return the state; no value is read, whatever its size."""
     backend = _backend(result)
-    said: str = await asyncio.to_thread(backend.get_state, result.id)
-    return said
+    found: str = await asyncio.to_thread(backend.get_state, result.id)
+    return found
 
 
 async def completion(group: ResultSet) -> GroupProgress:
-    """How far a group is, in one round trip for up to 1,000 tasks: no value is read."""
+    """Return the progress of a group, in one round trip for up to 1,000 tasks; no value is read."""
     return await asyncio.to_thread(completion_of, group)
 
 
 def completion_of(group: ResultSet) -> GroupProgress:
-    """The same without a loop: `GroupResult.completed_count()` asks for each task by itself."""
+    """Return the progress of a group, without an event loop.
+
+    `GroupResult.completed_count()` looks up each task alone.
+    """
     ids = [id_of(one.id) for one in _leaves(group)]
     if not ids:
         return GroupProgress(0, 0, 0)

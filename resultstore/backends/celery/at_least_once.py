@@ -1,4 +1,4 @@
-"""Confirming: the settings by which no message is lost."""
+"""At-least-once: the settings of Celery by which no message is lost."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from celery import Celery
 
 
 def install(app: Celery) -> None:
-    """Have each message acknowledged when its task has ended, and each published one confirmed."""
+    """Acknowledge each message after its task has ended, and wait for a confirm of each published one."""
     app.conf.task_acks_late = True
     app.conf.task_reject_on_worker_lost = True
     app.conf.worker_prefetch_multiplier = 1
-    # Setting these reads no configuration; what is already among the transport's options must be read first.
+    # The settings above can be set before the configuration is read; the transport's options must be read first.
     if app.configured:
         _confirm(app)
     else:

@@ -9,10 +9,10 @@ from celery.result import AsyncResult
 from celery.signals import before_task_publish, task_prerun, worker_process_init
 
 from resultstore.backends.celery.capture.return_value import sent_form
-from resultstore.backends.celery.chord.failing import never_run
+from resultstore.backends.celery.chord.failing import list_unrun
 from resultstore.backends.celery.chord.groups import Groups
 from resultstore.backends.celery.chord.timer import ChordTimer
-from resultstore.backends.celery.owners import inherited, mark_owner, owner_of
+from resultstore.backends.celery.owners import current_owner, mark_owner, owner_of
 from resultstore.backends.celery.publish.announce import TaskAnnouncer
 from resultstore.backends.celery.publish.dispatch_once import mark_dispatch
 from resultstore.backends.celery.publish.steps import PublishSteps
@@ -50,7 +50,7 @@ class ResultStoreBackend(AsyncBackendMixin, StoreBackend):
         super().__init__(app=app, url=url, **kwargs)
         self.groups = Groups(self)
         self.writer = ResultWriter(self, legacy=self.legacy if self.servers.publish_legacy else None)
-        self.reading = ResultDecoder(
+        self.result_decoder = ResultDecoder(
             self.store,
             decode=self.decode,
             resolved=self.resolve,
@@ -174,7 +174,7 @@ class ResultStoreBackend(AsyncBackendMixin, StoreBackend):
             between=on_interval,
         )
         asked = {id_of(one): one for one in task_ids}
-        for meta in self.reading.as_ready(asked, plan, ready_states=READY_STATES):
+        for meta in self.result_decoder.poll_until_ready(asked, plan, ready_states=READY_STATES):
             if on_message is not None:
                 on_message(meta)
             yield asked[str(meta["task_id"])], meta
@@ -185,7 +185,7 @@ class ResultStoreBackend(AsyncBackendMixin, StoreBackend):
             self.result_consumer.poll_announced()
         elif found is not None and found.unread:
             found = self.store.load(task_id)  # at once: later the rest may be another state's
-        return {"status": states.PENDING, "result": None} if found is None else TaskMeta(found, self.reading)
+        return {"status": states.PENDING, "result": None} if found is None else TaskMeta(found, self.result_decoder)
 
     # --- waiting ----------------------------------------------------------------------------------------------------
 
@@ -240,14 +240,14 @@ class ResultStoreBackend(AsyncBackendMixin, StoreBackend):
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
         """Set how many parts a chord has."""
         if self.groups.chords is not None:
-            self.groups.chords.begin(group_id, chord_size)
+            self.groups.chords.set_size(group_id, chord_size)
 
     def add_to_chord(self, group_id: str, result: object) -> None:
         """Add one more part, from a running header task."""
         if self.groups.chords is None:
             super().add_to_chord(group_id, result)
         else:
-            self.groups.chords.add(group_id)
+            self.groups.chords.add_part(group_id)
 
     def apply_chord(self, header_result_args: tuple[Any, ...], body: Any, **kwargs: object) -> None:  # noqa: ANN401 - a signature
         """Prepare a chord before its header is sent."""
@@ -259,16 +259,16 @@ class ResultStoreBackend(AsyncBackendMixin, StoreBackend):
     def on_chord_part_return(self, request: Any, state: str, result: object, **_: object) -> None:  # noqa: ANN401 - Celery's Context
         """Count a header task that has ended."""
         if self.groups.chords is not None:
-            self.groups.chords.part_ended(request, state, result)
+            self.groups.chords.count_part(request, state, result)
 
     def _fail_chain(self, chain: object, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as Celery passes them
-        super()._fail_chain(never_run(chain), *args, **kwargs)
+        super()._fail_chain(list_unrun(chain), *args, **kwargs)
 
     def _call_task_errbacks(self, request: Any, exc: Exception, traceback: Any) -> None:  # noqa: ANN401 - Celery's Context
         # Celery calls some of them directly, and so past the tracer that resolves a task's arguments.
-        owner = owner_of(request) or inherited()
+        owner = owner_of(request) or current_owner()
         signatures = map(self.app.signature, request.errbacks or ())
-        request.errbacks = [self.resolver.callable_here(one, owner=owner) for one in signatures]
+        request.errbacks = [self.resolver.resolve_signature(one, owner=owner) for one in signatures]
         super()._call_task_errbacks(request, exc, traceback)
 
     def _save_group(self, group_id: str, result: Any) -> Any:  # noqa: ANN401 - Celery's GroupResult

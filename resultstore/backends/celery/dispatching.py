@@ -1,4 +1,4 @@
-"""CeleryDispatcher: hands orders to the workers of a Celery app."""
+"""CeleryDispatcher: sends orders to the workers of a Celery app."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ from resultstore.model.errors import BrokerUnavailable
 from resultstore.model.headers import OWNER_HEADER
 from resultstore.model.result import State
 
-# A browser waits for the answer: three tries in about a second, then it is told to come again.
+# A browser waits for the answer: three tries in about a second, then it gets an error and may retry.
 _RETRY: Final = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 0.5}
 _PROBE_LIMIT_S: Final = 2
 _STARTED: Final = frozenset({State.RECEIVED, State.STARTED, State.PROGRESS, State.RETRY})
@@ -23,9 +23,8 @@ class CeleryDispatcher:
     """Sends tasks to the broker of `app`, each under the id of its Result.
 
     Args:
-        app: an app whose results are kept by resultstore. It serves this dispatcher alone, for it is made to confirm
-            what it publishes (RabbitMQ drops what it refuses, and tells only those who asked), and not to listen for
-            the results of what it sends.
+        app: its result backend is resultstore. No other code may use it: it is set to publisher confirms (otherwise
+            RabbitMQ drops what it refuses without an error), and does not subscribe to the results of its tasks.
     """
 
     def __init__(self, app: Celery) -> None:
@@ -35,12 +34,12 @@ class CeleryDispatcher:
         app.backend.announcer.subscribes = False
         if str(app.conf.broker_url).startswith(("amqp", "pyamqp")):
             app.conf.broker_transport_options = {**app.conf.broker_transport_options, "confirm_publish": True}
-        # What goes wrong at the broker comes as its transport's own errors (a nack is none of kombu's).
+        # Errors of the broker are those of its transport (a nack is none of kombu's).
         connection = app.connection_for_write()
         self._faults = (KombuError, OperationalError, *connection.connection_errors, *connection.channel_errors)
 
     def send(self, order: Order) -> None:
-        """Announce and publish `order`. Raises BrokerUnavailable, IndexUnavailable: then it was withdrawn."""
+        """Announce and publish `order`; on an error withdraw it. Raises BrokerUnavailable, IndexUnavailable."""
         before = self._store.index.load(order.id)
         announce(self._store, order)
         try:
@@ -57,7 +56,7 @@ class CeleryDispatcher:
             raise _away(order.id, error) from error
 
     def cancel(self, result_id: str) -> None:
-        """Revoke the task; what no worker has begun is REVOKED at once, a running one when its process was ended.
+        """Revoke the task: at once if no worker has started it, otherwise when its process has been ended.
 
         Raises BrokerUnavailable.
         """
@@ -65,7 +64,7 @@ class CeleryDispatcher:
         if found is None or found.terminal:
             return
         if found.state not in _STARTED:
-            # Should a worker begin it in this moment: it is ended by the same revocation, and writes this state itself.
+            # If a worker starts it at this moment, the same revocation ends it, and the worker writes this state.
             self._store.save(found.moved(State.REVOKED), over=Overwrite.IF_UNFINISHED)
         try:
             self._app.control.revoke(result_id, terminate=True)
@@ -73,7 +72,7 @@ class CeleryDispatcher:
             raise _away(result_id, error) from error
 
     def probe(self) -> None:
-        """Reach the broker by a connection of its own, once. Raises BrokerUnavailable."""
+        """Connect to the broker once, with a new connection. Raises BrokerUnavailable."""
         try:
             with self._app.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, timeout=_PROBE_LIMIT_S)

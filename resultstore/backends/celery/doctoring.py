@@ -1,4 +1,4 @@
-"""Doctoring: what is wrong with a Celery app, and what to do: tasks that are not captured, limits that do not fit."""
+"""App checks: finds tasks of a Celery app that are not captured, and time limits that do not fit the broker's."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -8,7 +8,7 @@ from celery import Celery, Task
 from celery.app.utils import find_app
 from celery.utils.imports import cwd_in_path
 
-from resultstore.backends.celery.capture.registry import covered
+from resultstore.backends.celery.capture.registry import is_task_captured
 from resultstore.model.errors import Misconfigured
 from resultstore.ops.doctor import Defect, Probe, Verdict
 
@@ -17,34 +17,34 @@ VISIBILITY_TIMEOUT_S: Final = 3_600  # kombu/transport/redis.py
 _SHOWN: Final = 5
 
 
-def app_named(name: str) -> Celery:
-    """The app that `name` (`module` or `module:attribute`) stands for. Raises Misconfigured."""
+def find_app_named(name: str) -> Celery:
+    """Return the app at `name` (`module` or `module:attribute`). Raises Misconfigured."""
     try:
         with cwd_in_path():
             app: Celery = find_app(name)
             app.finalize(auto=True)
             app.loader.import_default_modules()
     except (ImportError, AttributeError, ValueError) as error:
-        raise Misconfigured(f"no Celery app is found at {name} ({error}): name it as `celery -A` does") from error
+        raise Misconfigured(f"no Celery app is found at {name} ({error}): write its name as for `celery -A`") from error
     return app
 
 
 def app_probes(name: str) -> dict[str, Probe]:
-    """What can be asked of the app that `name` stands for. Raises Misconfigured."""
-    app = app_named(name)
-    found: dict[str, Probe] = {"tasks captured": lambda: all_captured(app)}
+    """Return the checks that apply to the app at `name`. Raises Misconfigured."""
+    app = find_app_named(name)
+    found: dict[str, Probe] = {"tasks captured": lambda: check_capture(app)}
     transport = urlsplit(str(app.conf.broker_url or "amqp://")).scheme.partition("+")[0]
     if transport in {"amqp", "amqps", "pyamqp"}:
-        found["consumer timeout"] = lambda: ends_in_time(app)
+        found["consumer timeout"] = lambda: check_consumer_timeout(app)
     if transport in {"redis", "rediss", "sentinel"}:
-        found["visibility timeout"] = lambda: is_seen_again_in_time(app)
+        found["visibility timeout"] = lambda: check_visibility_timeout(app)
     return found
 
 
-def all_captured(app: Celery) -> str | Defect:
-    """Whether every task's outputs are captured."""
+def check_capture(app: Celery) -> str | Defect:
+    """Check that the outputs of every task are captured."""
     theirs = sorted(name for name in app.tasks if not name.startswith("celery."))
-    missed = [name for name in theirs if not covered(app.tasks[name])]
+    missed = [name for name in theirs if not is_task_captured(app.tasks[name])]
     if missed:
         return Defect(
             f"{_named(missed)} not captured ({len(missed)} of {len(theirs)} tasks): large outputs fail or travel whole",
@@ -53,20 +53,20 @@ def all_captured(app: Celery) -> str | Defect:
     return f"{len(theirs)} tasks"
 
 
-def ends_in_time(app: Celery) -> str | Defect:
-    """Whether RabbitMQ waits long enough for tasks that are acknowledged when they have ended."""
+def check_consumer_timeout(app: Celery) -> str | Defect:
+    """Check that RabbitMQ waits long enough for tasks that are acknowledged late."""
     limit_s = float(app.conf.get("resultstore_consumer_timeout_s") or CONSUMER_TIMEOUT_S)
     return _within(
         app,
         limit_s,
         what="RabbitMQ's consumer_timeout",
         remedy=f"give them a hard time limit below {limit_s:.0f} s, or raise consumer_timeout in rabbitmq.conf and "
-        "tell the app (resultstore_consumer_timeout_s)",
+        "set the app's resultstore_consumer_timeout_s to the same",
     )
 
 
-def is_seen_again_in_time(app: Celery) -> str | Defect:
-    """Whether a broker in Redis hands a running task to another worker."""
+def check_visibility_timeout(app: Celery) -> str | Defect:
+    """Check that a Redis broker does not deliver a running task to another worker."""
     limit_s = float(app.conf.broker_transport_options.get("visibility_timeout") or VISIBILITY_TIMEOUT_S)
     return _within(
         app,
@@ -81,7 +81,7 @@ def _within(app: Celery, limit_s: float, *, what: str, remedy: str) -> str | Def
     late = {name: task for name, task in app.tasks.items() if task.acks_late and not name.startswith("celery.")}
     longer = sorted(name for name, task in late.items() if not _ends_within(app, task, limit_s))
     if longer:
-        text = f"{_named(longer)} may run longer than {what} ({limit_s:.0f} s): such a task is run again beside itself"
+        text = f"{_named(longer)} may run longer than {what} ({limit_s:.0f} s): it is started again while it runs"
         return Defect(text, remedy, Verdict.WARNING)
     return f"{len(late)} tasks are acknowledged late, all end within {limit_s:.0f} s"
 

@@ -1,4 +1,4 @@
-"""Owners: who owns a task's Result, from the message that starts it to all that it starts itself."""
+"""Owners: finds the owner of a task's Result, and passes it to the tasks that it starts."""
 
 from celery import _state
 
@@ -12,8 +12,8 @@ def owner_of(request: object) -> str:
     return owner_in(request if isinstance(request, dict) else {OWNER_HEADER: getattr(request, OWNER_HEADER, None)})
 
 
-def inherited() -> str:
-    """The owner of the task that runs here: what it sends off belongs to the same.
+def current_owner() -> str:
+    """Return the owner of the task in this thread: the tasks that it sends belong to the same owner.
 
     The next link of a chain, callbacks and a chord's body are sent when the task's body has returned already
     (celery/app/trace.py): then Celery's own stack of running tasks still knows it.
@@ -27,4 +27,4 @@ def inherited() -> str:
 
 def mark_owner(headers: dict[str, object]) -> None:
     """Put the running task's owner into a message that names none."""
-    set_default_owner(headers, inherited())
+    set_default_owner(headers, current_owner())

@@ -1,4 +1,4 @@
-"""Setup: one call that lets an app's tasks take and return what is large."""
+"""Setup: one call that lets an app's tasks receive and return large values."""
 
 from functools import partial
 from typing import Literal
@@ -16,21 +16,20 @@ from resultstore.store.attempt import current
 
 
 def setup(app: Celery, *, spill: bool = True, delivery: Literal["at-least-once"] | None = None) -> None:
-    """Capture what the tasks of `app` return, and keep large values out of the broker.
+    """Store large outputs and arguments of the tasks of `app`, and keep them out of the broker.
 
     An `Output`, a generator of bytes, an open binary file or a `Path` is streamed into the store, and its Artifact
-    travels in its place. A plain value over `Settings.inline_max_bytes`, returned or given as an argument, travels as
-    a reference, and whoever uses it gets the value: the next task, a chord's body, `AsyncResult.get()`.
+    travels in its place. A plain value over `Settings.inline_max_bytes`, returned or passed as an argument, travels as
+    a reference (claim check). The next task, a chord's body and `AsyncResult.get()` get the value.
 
-    Call it once, where the app is made, in clients and workers alike; task classes and decorators stay as they are.
+    Call it once, where the app is made, in clients and workers. Task classes and decorators need no change.
 
     Args:
         app: its backend is `resultstore+redis://...`.
-        spill: False for the first step of an upgrade: references that come in are resolved, none are made, so that
-            workers without this package go on reading every message.
-        delivery: "at-least-once" lets no message be lost: a worker acknowledges a task when it has ended, one that dies
-            gives it back, none is held in advance, and the broker confirms what is published. A task may then run
-            twice; its outcome is the first one's. None leaves Celery's settings alone.
+        spill: False for the first step of a rolling upgrade: received references are resolved, but none are made, so
+            that workers without this package can read every message.
+        delivery: "at-least-once" sets late acknowledgement, redelivery after the loss of a worker, no prefetching and
+            publisher confirms. A task may then run twice; the first outcome counts. None changes no setting.
     """
     kombu_types.register()
     amqp.install(app, produces=spill)
@@ -43,30 +42,30 @@ def setup(app: Celery, *, spill: bool = True, delivery: Literal["at-least-once"]
 
 
 def resolve(app: Celery, value: object) -> object:
-    """Return what the references in `value` stand for.
+    """Return `value` with the values of its references.
 
-    A task and its hooks see values already. This is for code that looks at messages: `before_task_publish`,
+    A task and its hooks get values anyway. This is for code that reads messages: `before_task_publish`,
     `task_received`, a `Request` class of your own.
 
     Args:
         app: its result backend is resultstore.
-        value: a reference, a task's arguments as a list or a dict, or anything else, which is returned as it is.
+        value: a reference, a task's arguments as a list or a dict, or any other value, which is returned unchanged.
 
     Raises:
-        BadReference: a reference was not made by this store.
-        NotYours: it belongs to another owner than the running task's.
+        BadReference: a reference is not one of this store.
+        NotYours: its owner is not that of the running task.
         ArtifactExpired, ArtifactMissing: its value is not stored any more.
         ChecksumMismatch: the stored value is damaged.
     """
     store_of(app)
     running = current()
-    bound = partial(app.backend.resolver.bound, lazy={}, owner=None if running is None else running.owner)
+    bound = partial(app.backend.resolver.resolve_arguments, lazy={}, owner=None if running is None else running.owner)
     (found,), _ = bound([value], {})
     return bound([], found)[1] if isinstance(found, dict) else found
 
 
 def store_of(app: Celery) -> Store:
-    """The Store behind the app's result backend. Raises Misconfigured when it has another backend."""
+    """Return the Store of the app's result backend. Raises Misconfigured if the app has another backend."""
     store = getattr(app.backend, "store", None)
     if not isinstance(store, Store):
         raise Misconfigured("the app's result backend is not resultstore: set it to resultstore+redis://host:6379/0")

@@ -11,9 +11,9 @@ Receiver = Callable[..., object]
 class Signals:
     """Keeps receivers of Celery's signals alive for as long as this object lives, and no longer.
 
-    Celery's signals live as long as the process. A strong connection would keep the backend alive with them. A weak
+    Celery's signals live as long as the process, and a strong connection would keep the backend alive with them. A weak
     one is lost at once if nothing else refers to the receiver. So Celery gets weak references, and the strong ones are
-    here: the owner of this object holds all that its receivers need.
+    held here, by the owner of this object.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Signals:
 
 
 class _Receiver:
-    """One connection, which Celery tells from all others by its identity."""
+    """One connection, which Celery identifies by this object."""
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver

@@ -15,7 +15,7 @@ from resultstore.backends.celery.capture.resolver import Resolver
 from resultstore.backends.celery.codec import kombu_types
 from resultstore.backends.celery.codec.content_types import ContentTypes
 from resultstore.backends.celery.codec.json_writer import read_text, written_text
-from resultstore.backends.celery.codec.kombu_types import marked, unmarked
+from resultstore.backends.celery.codec.kombu_types import read_references, write_references
 from resultstore.backends.celery.codec.serializers import JSON, NO_PICKLE, PICKLED
 from resultstore.backends.celery.record.legacy import LegacyRecords, LegacyStore
 from resultstore.backends.celery.retry import MAX_RETRIES
@@ -69,7 +69,7 @@ class StoreBackend(BaseKeyValueStoreBackend):
         self.spills = Spills(self.store)
         readable = ContentTypes((*(self.accept or ()), *(app.conf.accept_content or ())))
         self.resolver = Resolver(self.spills, readable=readable)
-        self.prefetcher = Prefetcher(partial(self.resolver.opened, cached=False))
+        self.prefetcher = Prefetcher(partial(self.resolver.fetch, cached=False))
 
     def __reduce__(self, args: tuple[object, ...] = (), kwargs: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - as Celery declares it
         return super().__reduce__(args, {**(kwargs or {}), "expires": self.expires, "url": self.url})
@@ -90,7 +90,9 @@ class StoreBackend(BaseKeyValueStoreBackend):
     def _encode(self, data: object) -> tuple[str, str, str | bytes]:
         if self.content_type == JSON and isinstance(data, str) and (text := written_text(data)) is not None:
             return self.content_type, self.content_encoding, text
-        encoded: tuple[str, str, str | bytes] = super()._encode(data if self.content_type == JSON else marked(data))
+        encoded: tuple[str, str, str | bytes] = super()._encode(
+            data if self.content_type == JSON else write_references(data)
+        )
         return encoded
 
     def decode(self, payload: bytes) -> Any:  # noqa: ANN401 - as Celery declares it
@@ -98,13 +100,13 @@ class StoreBackend(BaseKeyValueStoreBackend):
         if self.content_type == JSON and (text := read_text(payload)) is not None:
             return text
         value = super().decode(payload)
-        return value if self.content_type == JSON else unmarked(value)
+        return value if self.content_type == JSON else read_references(value)
 
     def resolve(self, value: object) -> object:
         """Return `value` with the values of its references."""
         if not possible_attempts():  # a client keeps the value in its AsyncResult
-            return self.resolver.resolved(self.prefetcher.taken(value), cached=False)
-        return self.resolver.resolved(value, owner=inherited_owner())  # a task may be sent the same reference often
+            return self.resolver.resolve(self.prefetcher.take(value), cached=False)
+        return self.resolver.resolve(value, owner=inherited_owner())  # a task may be sent the same reference often
 
     @cached_property
     def retry_policy(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Trial: runs an app's tasks in one process, its results in memory, so that tests need no server."""
+"""Testing: runs an app's tasks in one process with results in memory, so that tests need no server."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from celery.contrib.testing.worker import start_worker
 from resultstore.backends.celery.setup import store_of
 from resultstore.store import Store
 
-# The broker in memory looks for messages every second unless told otherwise (kombu/transport/virtual/base.py).
+# By default the broker in memory looks for messages every second (kombu/transport/virtual/base.py).
 _POLL_S: Final = 0.01
 _STOP_LIMIT_S: Final = 20.0
 _IN_MEMORY: Final[Mapping[str, object]] = {
@@ -25,10 +25,10 @@ _IN_MEMORY: Final[Mapping[str, object]] = {
 
 @contextmanager
 def eager(app: Celery) -> Iterator[Store]:
-    """Run each task where it is called; an error passes through. Gives the Store, empty, for the length of the block.
+    """Run each task where it is called, and raise its errors; yield an empty Store until the block ends.
 
     Args:
-        app: any app, whatever servers its settings name; they are its own again behind the block.
+        app: any app; its settings are restored after the block.
     """
     with _changed(app, {**_IN_MEMORY, "task_always_eager": True, "task_eager_propagates": True}):
         yield store_of(app)
@@ -36,16 +36,16 @@ def eager(app: Celery) -> Iterator[Store]:
 
 @contextmanager
 def working(app: Celery) -> Iterator[Store]:
-    """A real worker of `app`, on a thread of this process, with its messages and results in memory.
+    """Run a real worker of `app` on a thread of this process, with its messages and results in memory.
 
-    Arguments and results pass through the serializers, chains and chords run, `get` waits: as with servers. It takes
-    some seconds to end: let many tests share one.
+    Serializers, chains, chords and `get` work as with servers. The worker takes some seconds to end: let many tests
+    share one.
 
     Args:
-        app: any app, whatever servers its settings name; they are its own again behind the block.
+        app: any app; its settings are restored after the block.
     """
     with _changed(app, _IN_MEMORY):
-        store = store_of(app)  # before the worker's thread asks for a backend too, which would be another memory
+        store = store_of(app)  # before the worker's thread makes a backend of its own, with another memory
         with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=_STOP_LIMIT_S):
             yield store
 
@@ -54,15 +54,15 @@ def working(app: Celery) -> Iterator[Store]:
 def _changed(app: Celery, settings: Mapping[str, object]) -> Iterator[None]:
     before = {name: app.conf.get(name) for name in settings}
     app.conf.update(settings)
-    _let_go(app)
+    _drop_connections(app)
     try:
         yield
     finally:
         app.conf.update(before)
-        _let_go(app)
+        _drop_connections(app)
 
 
-def _let_go(app: Celery) -> None:
+def _drop_connections(app: Celery) -> None:
     """Forget the connections and the backend that were made under other settings."""
     app._after_fork()  # noqa: SLF001 - Celery's own way to drop its pools and producers
     app._backend_cache = None  # noqa: SLF001 - it has no public way to drop its backend

@@ -1,4 +1,4 @@
-"""URLs: what a backend URL and Celery's settings say of our servers."""
+"""URLs: reads our settings from a backend URL and from Celery's settings."""
 
 import ssl
 from collections.abc import Callable, Mapping
@@ -14,13 +14,13 @@ from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings, settings_known
 from resultstore.telemetry.redaction import Secret, secret_url, split_secret
 
-PREFIX: Final = "resultstore+"  # what makes a URL of Redis one of this backend
+PREFIX: Final = "resultstore+"  # turns a Redis URL into one of this backend
 _SCHEMES: Final = {
     **{name: name for name in ("redis", "rediss", "unix", "sentinel", "redis-cluster", "rediss-cluster")},
     "socket": "unix",
     "redis+socket": "unix",
 }
-_PREFIX_ENDS: Final = ":_-."  # Celery puts a "_" behind a prefix that does not end in one of these
+_PREFIX_ENDS: Final = ":_-."  # Celery adds a "_" to a prefix that does not end in one of these
 # Celery's settings that are redis-py's arguments by another name.
 _ARGUMENTS: Final = {
     "redis_max_connections": "max_connections",
@@ -43,22 +43,22 @@ _CERT_REQS: Final = {"CERT_NONE": "none", "CERT_OPTIONAL": "optional", "CERT_REQ
 
 
 class BackendUrl(msgspec.Struct, frozen=True):
-    """Where a backend's servers are: our settings, and what of Redis no URL can say."""
+    """The servers of a backend: our settings, and Redis options that no URL can hold."""
 
     settings: Settings
     redis_options: dict[str, object]
-    legacy_redis: bool = False  # also read what Celery's own backend wrote
-    publish_legacy: bool = False  # also write what it would
-    track_sent: bool = False  # tell an id that was sent from an unknown one
+    legacy_redis: bool = False  # also read the records of Celery's own backend
+    publish_legacy: bool = False  # also write such records
+    track_sent: bool = False  # distinguish an id that was sent from an unknown one
 
 
 def read_servers(url: str | None, conf: Any) -> BackendUrl:  # noqa: ANN401 - Celery's settings have no type
     """Read the URL, then the transport options, then `resultstore_*` and `redis_*` settings, then RESULTSTORE_*.
 
-    Raises Misconfigured, which names the setting, for a scheme that is not served.
+    Raises Misconfigured, which names the setting, for an unknown scheme.
     """
-    url, conf = url and secret_url(url), _Unseen(conf)
-    transport = _Unseen(conf.get("result_backend_transport_options") or {})
+    url, conf = url and secret_url(url), _HiddenSettings(conf)
+    transport = _HiddenSettings(conf.get("result_backend_transport_options") or {})
     chosen: dict[str, object] = {}
     for name, (_, setting) in settings_known().items():
         value = transport.get(name, conf.get(f"resultstore_{name}"))
@@ -71,29 +71,29 @@ def read_servers(url: str | None, conf: Any) -> BackendUrl:  # noqa: ANN401 - Ce
         index_url, query = _index_url(url)
         blobs_url = query.get("blobs") or transport.get("blobs")
         chosen |= {"index_url": index_url} | ({"blobs_url": blobs_url} if blobs_url else {})
-    said = {name: bool(transport.get(name, conf.get(f"resultstore_{name}"))) for name in _SWITCHES}
+    switches = {name: bool(transport.get(name, conf.get(f"resultstore_{name}"))) for name in _SWITCHES}
     settings = Settings(**chosen)
-    if any(said[name] for name in _LEGACY) and settings.index.url.startswith("memory"):
+    if any(switches[name] for name in _LEGACY) and settings.index.url.startswith("memory"):
         raise Misconfigured("legacy_redis and publish_legacy need Redis: use redis:// in the backend's URL")
-    return BackendUrl(settings, _redis_options(url or "", conf, transport), **said)
+    return BackendUrl(settings, _redis_options(url or "", conf, transport), **switches)
 
 
-class _Unseen:
-    """Settings of Celery, which hold passwords and would show them in the local variables of a traceback."""
+class _HiddenSettings:
+    """Celery's settings, without a repr: a traceback with local variables would show their passwords."""
 
     def __init__(self, settings: Any) -> None:  # noqa: ANN401 - Celery's settings have no type
         self.get: Callable[..., Any] = settings.get
 
 
 def without_secrets(url: str) -> str:
-    """`url` without passwords and query: what banners and logs may show."""
+    """Return `url` without passwords and query, for banners and logs."""
     return ";".join(map(_shown, url.split(";")))
 
 
 def _shown(url: str) -> str:
     scheme, slashes, rest = url.partition("://")
     address = rest.partition("?")[0]
-    # Nobody is held to percent-encode: what stands before an "@" is secret even with a slash or a "?" in it.
+    # A password need not be percent-encoded: all before an "@" is secret, even with a slash or a "?" in it.
     secret, at, host = (address if "@" in address else rest).rpartition("@")
     if not at:
         return f"{scheme}{slashes}{address}"
@@ -102,9 +102,9 @@ def _shown(url: str) -> str:
 
 
 def _index_url(url: str) -> tuple[str, dict[str, str]]:
-    """The URL of the index, and the query that is not for it."""
+    """Return the URL of the index, and the part of the query that is not for it."""
     url = secret_url(url.removeprefix(PREFIX))
-    # Celery writes sentinels so: sentinel://a:26379/0;sentinel://b:26379/0
+    # Celery's form of several sentinels: sentinel://a:26379/0;sentinel://b:26379/0
     first, *others = map(secret_url, url.split(";"))
     parts = split_secret(first)
     query = dict(parse_qsl(parts.query))
@@ -126,18 +126,18 @@ def _index_url(url: str) -> tuple[str, dict[str, str]]:
         query["db"] = query.pop("virtual_host").strip("/")
     query.pop("decode_responses", None)  # records are bytes
     first_host = parts.netloc
-    if query.pop("credential_provider", None):  # which is asked instead of what stands before the host
+    if query.pop("credential_provider", None):  # which replaces the credentials before the host
         first_host = first_host.rpartition("@")[2]
     hosts = [first_host, *(urlsplit(other).netloc.rpartition("@")[2] for other in others)]
     options = f"?{urlencode(query)}" if query else ""
     return secret_url(f"{_SCHEMES[parts.scheme]}://{','.join(hosts)}{parts.path}{options}"), ours
 
 
-def _redis_options(url: str, conf: _Unseen, transport: _Unseen) -> dict[str, object]:
+def _redis_options(url: str, conf: _HiddenSettings, transport: _HiddenSettings) -> dict[str, object]:
     options: dict[str, object] = {}
     for setting, argument in _ARGUMENTS.items():
         value = conf.get(setting)
-        # Celery waits two minutes for an answer by default; ours is in resultstore.index.redis.pool.
+        # Celery's default time-out is two minutes; ours is in resultstore.index.redis.pool.
         if value not in (None, "", False) and value != _DEFAULTS.get(setting):
             value = Secret(value) if argument == "password" and isinstance(value, str) else value
             options[argument] = float(value) if argument.endswith("timeout") else value
@@ -157,15 +157,15 @@ def _redis_options(url: str, conf: _Unseen, transport: _Unseen) -> dict[str, obj
 def _tls(wanted: Any, url: str) -> dict[str, object]:  # noqa: ANN401 - a dict, True or nothing
     if not wanted:
         return {}
-    said = dict(wanted) if isinstance(wanted, Mapping) else {}
-    if "ssl_cert_reqs" in said:
-        said["ssl_cert_reqs"] = _cert_reqs(said["ssl_cert_reqs"])
+    options = dict(wanted) if isinstance(wanted, Mapping) else {}
+    if "ssl_cert_reqs" in options:
+        options["ssl_cert_reqs"] = _cert_reqs(options["ssl_cert_reqs"])
     sentinel = urlsplit(url).scheme == "sentinel"
-    return {**said, **({"ssl": True} if sentinel else {"connection_class": redis.SSLConnection})}
+    return {**options, **({"ssl": True} if sentinel else {"connection_class": redis.SSLConnection})}
 
 
 def _cert_reqs(wanted: object) -> str:
-    """redis-py's word for how a certificate is checked."""
+    """Return redis-py's name of a mode of certificate checks."""
     word = wanted.name if isinstance(wanted, ssl.VerifyMode) else str(wanted)
     word = _CERT_REQS.get(word, word)
     if word not in _CERT_REQS.values():
@@ -179,5 +179,5 @@ def _credential_provider(wanted: Any) -> redis.CredentialProvider | None:  # noq
     provider: Any = symbol_by_name(wanted) if isinstance(wanted, str) else wanted  # type: ignore[no-untyped-call]
     provider = provider() if isinstance(provider, type) else provider
     if not isinstance(provider, redis.CredentialProvider):
-        raise Misconfigured("redis_backend_credential_provider is no redis.CredentialProvider: name a subclass of it")
+        raise Misconfigured("redis_backend_credential_provider is not a redis.CredentialProvider: set a subclass of it")
     return provider

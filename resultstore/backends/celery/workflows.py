@@ -13,15 +13,15 @@ from resultstore.model.result import Result
 
 
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
-    """What `forget_workflow` removed.
+    """What `forget_workflow` has removed.
 
     Args:
         root_id: of the workflow.
         results: the ids whose results were removed.
-        unfinished: those of them that had not ended: a worker may still store what it is at, unless it is revoked.
+        unfinished: those that had not ended: a worker may still store their outcome, unless they are revoked.
         groups: the groups that were removed.
         artifacts: how many Artifacts the results had.
-        artifact_bytes: how long their content was.
+        artifact_bytes: the size of their content.
     """
 
     root_id: str
@@ -35,11 +35,11 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
 def forget_workflow(app: Celery, root_id: str) -> Forgotten:
     """Remove every result of a workflow, with its Artifacts and all other blobs, and its groups.
 
-    Arguments that were too large for a message are left to their retention: another workflow may have been sent them.
+    Spilled arguments are left to their retention: another workflow may use them.
 
     Args:
-        app: an app whose results are kept by resultstore.
-        root_id: the id of the task that began it (`AsyncResult.root_id`, `task.request.root_id`).
+        app: its result backend is resultstore.
+        root_id: the id of its first task (`AsyncResult.root_id`, `task.request.root_id`).
 
     Raises IndexUnavailable and BlobStoreUnavailable: call it again then. The root and the notes are removed last.
     """
@@ -72,13 +72,13 @@ def forget_workflow(app: Celery, root_id: str) -> Forgotten:
 
 
 def _children(backend: Any, result: Result | None) -> Iterator[tuple[str, bool]]:  # noqa: ANN401 - Celery's backends have no types
-    kept = {} if result is None else backend.reading.extras(result)
+    kept = {} if result is None else backend.result_decoder.decode_extras(result)
     for child in kept.get("children") or ():
         yield from _ids(child)
 
 
-def _ids(plain: Any) -> Iterator[tuple[str, bool]]:  # noqa: ANN401 - what `AsyncResult.as_tuple` gives
-    """The ids in a result's tuple `((id, parent), [results of a group] or None)`, and whether each is a group's."""
+def _ids(plain: Any) -> Iterator[tuple[str, bool]]:  # noqa: ANN401 - what `AsyncResult.as_tuple` returns
+    """Yield each id in a result's tuple `((id, parent), [results of a group] or None)`, and whether it is a group's."""
     (own_id, parent), members = plain
     yield id_of(own_id), members is not None
     for one in (*(members or ()), *([parent] if parent else [])):

@@ -10,7 +10,7 @@ import redis
 from celery import Celery, states
 
 from resultstore.backends.celery import forget_workflow
-from resultstore.backends.celery.chord.header import ChordStage, header_of
+from resultstore.backends.celery.chord.header import ChordStage, read_header
 from resultstore.model import layout
 from resultstore.model.errors import BadReference
 from tests.backends.celery.chord.test_chords import Body, part_ended
@@ -60,7 +60,7 @@ def test_a_chord_is_counted_listed_and_sent_again(client: Celery, monkeypatch: p
     with monkeypatch.context() as killed:
         killed.setattr(type(chords), "_finish", lambda *_: None)
         part_ended(client, group_id, body, 1, "b")
-    assert header_of(client.backend, group_id).stage is ChordStage.FINISHING
+    assert read_header(client.backend, group_id).stage is ChordStage.FINISHING
     keys = [f"tenant_{layout.group_key(group_id, '.c')}", f"tenant_{chords.outbox.key}"]
     client.backend.client.delete(keys[0])
     client.backend.client.zadd(keys[1], {group_id: 0})

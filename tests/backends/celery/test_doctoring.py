@@ -10,7 +10,12 @@ from celery import Celery, Task
 
 from resultstore import Misconfigured
 from resultstore.backends.celery import setup
-from resultstore.backends.celery.doctoring import all_captured, app_named, ends_in_time, is_seen_again_in_time
+from resultstore.backends.celery.doctoring import (
+    check_capture,
+    check_consumer_timeout,
+    check_visibility_timeout,
+    find_app_named,
+)
 from resultstore.ops.doctor import Defect, Verdict
 
 HERE = Path(__file__).parent
@@ -36,13 +41,13 @@ def test_tasks_of_an_app_that_was_set_up_are_captured(app: Celery):
     app.task(body, shared=False, name="called", base=OwnCall)
     app.task(body, shared=False, name="retried", autoretry_for=(OSError,))
 
-    assert isinstance(all_captured(app), str)
+    assert isinstance(check_capture(app), str)
 
 
 def test_without_setup_every_task_is_named(app: Celery):
     app.task(body, shared=False, name="alone")
 
-    found = all_captured(app)
+    found = check_capture(app)
 
     assert isinstance(found, Defect)
     assert "alone" in found.text
@@ -62,7 +67,7 @@ def test_a_task_that_was_changed_behind_our_back_is_named(app: Celery, how: str)
     else:
         dict.__setitem__(app.tasks, "patched", OwnCall())
 
-    found = all_captured(app)
+    found = check_capture(app)
 
     assert isinstance(found, Defect)
     assert "patched" in found.text
@@ -80,7 +85,7 @@ def test_a_late_acknowledged_task_must_end_before_rabbitmq_takes_it_back(
     app.task(body, shared=False, name="late", acks_late=True)
     app.task(body, shared=False, name="early")
 
-    found = ends_in_time(app)
+    found = check_consumer_timeout(app)
 
     if well:
         assert isinstance(found, str)
@@ -92,14 +97,14 @@ def test_a_late_acknowledged_task_must_end_before_rabbitmq_takes_it_back(
 def test_a_broker_in_redis_must_not_see_a_running_task_again(app: Celery):
     app.task(body, shared=False, name="late", acks_late=True, time_limit=3_700)
 
-    assert "late" in is_seen_again_in_time(app).text
+    assert "late" in check_visibility_timeout(app).text
     app.conf.broker_transport_options = {"visibility_timeout": 7_200}
-    assert isinstance(is_seen_again_in_time(app), str)
+    assert isinstance(check_visibility_timeout(app), str)
 
 
 def test_an_app_that_is_not_there_is_named():
     with pytest.raises(Misconfigured, match="no_such_module"):
-        app_named("no_such_module")
+        find_app_named("no_such_module")
 
 
 def test_the_command_examines_the_app_that_it_is_told(environment: dict[str, str]):

@@ -1,1 +1,1 @@
-"""Spill: what is too big for a message travels as a reference."""
+"""Capture in Celery tasks: large return values and arguments are stored, and references travel."""

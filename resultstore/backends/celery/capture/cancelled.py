@@ -1,4 +1,4 @@
-"""Cancelled: work that was cancelled or deleted while its message waited is not begun."""
+"""Cancelled: stops tasks that were cancelled or deleted while their message waited."""
 
 import time
 from typing import Any, Final
@@ -9,16 +9,16 @@ from resultstore.backends.celery.capture.resend import CHOSEN
 from resultstore.capture.run import still_wanted, unwanted_message
 from resultstore.store import Store
 
-# A message that is younger is begun without a look-up, which would cost every small task a round trip. Should it have
-# been deleted in that second, its outcome is refused where it is stored.
+# A younger message is run without a look-up, which would cost every small task a round trip. If its id was deleted
+# within that second, the index refuses to store its outcome.
 _YOUNG_S: Final = 1.0
 
 
 def check_wanted(request: Any, store: Store) -> None:  # noqa: ANN401 - Celery's Context
-    """Raise Ignore where nobody wants this work any more: Celery acknowledges the message, and stores nothing.
+    """Raise Ignore if this task was cancelled or deleted: Celery acknowledges the message, and stores nothing.
 
-    A chord waits for each of its parts, and the rest of a chain for the link before it: these raise TaskRevokedError,
-    which fails whatever waits for them.
+    A chord waits for each of its parts, and the rest of a chain for the link before it. Their tasks raise
+    TaskRevokedError, which fails the chord or the chain.
     """
     if request.is_eager or _is_young(request) or still_wanted(store, request.id):
         return

@@ -1,4 +1,4 @@
-"""Keeps: how the outputs of one task are kept."""
+"""Keeps: sets how the outputs of one task are stored."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -21,7 +21,7 @@ def keeps(
     durable: bool = False,
     spill: bool = True,
 ) -> Callable[[Made], Made]:
-    """Say how the outputs of a task are kept, where an `Output` does not say otherwise.
+    """Set how the outputs of a task are stored, unless an `Output` says otherwise.
 
     ```python
     @app.task
@@ -31,11 +31,11 @@ def keeps(
 
     Args:
         retention: a retention class; by default `Settings.retention`.
-        max_bytes: the most that one run may store, unpacked; above it the task fails with TooLarge and stores nothing.
-        compress: True stores Artifacts as zstd too, False stores large values raw.
+        max_bytes: the limit of what one run stores, uncompressed; above it the task fails with TooLarge.
+        compress: True compresses Artifacts with zstd too, False stores large values uncompressed.
         durable: whether a small value is sealed too, so that it survives the loss of Redis.
-        spill: False lets the task's arguments and its value travel whole, whatever their size: for one that other
-            programs send or receive without this package. Its arguments do so where the sender has registered it.
+        spill: False sends the task's arguments and its value whole, whatever their size: for a task that programs
+            without this package send or receive. For arguments, the sender must have registered the task.
 
     Raises BadReference for an unknown class.
     """
@@ -49,8 +49,8 @@ def keeps(
     return mark
 
 
-def keeping_of(task: Task) -> OutputPolicy:
-    """What `keeps` said of the task, at its function, its `run` or its class."""
-    # What wraps a function takes its attributes along: autoretry, pydantic and capture all do.
+def policy_of(task: Task) -> OutputPolicy:
+    """Return what `keeps` has set on the task's function, its `run` or its class."""
+    # Wrappers copy a function's attributes: autoretry, pydantic and capture all do.
     found: OutputPolicy | None = getattr(task.run, _KEPT, None) or getattr(task, _KEPT, None)
     return found or DEFAULT

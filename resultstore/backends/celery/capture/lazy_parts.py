@@ -1,15 +1,15 @@
-"""LazyParts: what a task gets for a long list of large values: one at a time, so that memory holds one."""
+"""LazyParts: a long list of large values that a task reads one at a time, so that memory holds one."""
 
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, overload
 
-_BODIES_KNOWN: Final = 1_000  # to look at a signature takes 0.1 ms, at every start of a task
+_BODIES_KNOWN: Final = 1_000  # inspecting a signature takes 0.1 ms at every start of a task
 
 
 class LazyParts(Sequence[object]):
-    """The parts of a chord, or of any list, for a task that annotates its argument so.
+    """The parts of a chord, or of any list, for a task that annotates its argument with this class.
 
     ```python
     @app.task
@@ -17,12 +17,12 @@ class LazyParts(Sequence[object]):
         return sum(len(part) for part in parts)
     ```
 
-    Each part is fetched when it is reached, and is not kept: whoever goes through twice fetches twice.
-    Called like a function, the task gets what its caller gives.
+    Each part is fetched when it is reached, and is not kept: a second iteration fetches it again.
+    If the task is called like a function, it gets the argument of its caller.
 
     Args:
         parts: values and references.
-        resolved: gives the value of a reference.
+        resolved: returns the value of a reference.
     """
 
     def __init__(self, parts: Sequence[object], resolved: Callable[[object], object]) -> None:
@@ -34,7 +34,7 @@ class LazyParts(Sequence[object]):
 
     @property
     def references(self) -> Sequence[object]:
-        """The parts as they were sent: what travels when they are sent on."""
+        """The parts as they were sent, to be sent again."""
         return self._parts
 
     def __iter__(self) -> Iterator[object]:
@@ -54,10 +54,10 @@ class LazyParts(Sequence[object]):
 
 @functools.lru_cache(_BODIES_KNOWN)
 def lazy_parameters(body: Callable[..., object]) -> Mapping[str, int]:
-    """Name and position of each parameter of `body` that is annotated LazyParts, as a class or (postponed) as text."""
+    """Return name and position of each parameter of `body` that is annotated LazyParts, as a class or as text."""
     try:
         parameters = inspect.signature(body).parameters.values()
-    except (TypeError, ValueError):  # a builtin that tells nothing of itself
+    except (TypeError, ValueError):  # a builtin without a signature
         return {}
     return {one.name: at for at, one in enumerate(parameters) if _is_lazy(one.annotation)}
 

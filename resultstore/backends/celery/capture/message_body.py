@@ -1,4 +1,4 @@
-"""Arguments: finds, in the body of a message, each value that a task will be called with."""
+"""Message body: finds and replaces each argument of a task and of the signatures that travel with it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
@@ -7,19 +7,20 @@ Swap = Callable[[object], object]
 Body = tuple[Any, Mapping[str, object], Mapping[str, object]]
 
 _PARTS: Final = ("task", "args", "kwargs", "options", "subtask_type")  # of a signature as it travels
-_ITERATED: Final = frozenset({"xmap", "xstarmap", "chunks"})  # these read their `it` before they are sent
+_ITERATED: Final = frozenset({"xmap", "xstarmap", "chunks"})  # Celery reads their `it` before they are sent
 _COMPOSED: Final = frozenset({"group", "chain", "chord"})
 _FOLLOWING: Final = ("link", "link_error", "chord")
 
 
 def swapped(body: Body, swap: Swap, *, own: Swap | None = None) -> Body:
-    """A copy of a message's body with `swap` called on each argument: the task's own, and those of every signature
-    that travels with it (callbacks, errbacks, chain, chord), however deep.
+    """Return a copy of a message's body in which `swap` has replaced each argument.
+
+    These are the task's own, and those of every signature that travels with it (callbacks, errbacks, chain, chord).
 
     Args:
         body: arguments, keyword arguments and the signatures, as protocol 2 has them.
-        swap: gives what shall stand in an argument's place.
-        own: the same for the task's own arguments, where that is another.
+        swap: returns what replaces an argument.
+        own: the same for the task's own arguments, if it differs.
     """
     args, kwargs, following = body
     mine = own or swap
@@ -29,7 +30,7 @@ def swapped(body: Body, swap: Swap, *, own: Swap | None = None) -> Body:
 
 
 def _through(value: object, swap: Swap) -> object:
-    """`value`, where it is a signature or a list of them, with its arguments swapped."""
+    """Return a signature, or a list of them, with its arguments replaced; other values as they are."""
     if _is_signature(value):
         return _signature(cast("Mapping[str, Any]", value), swap)
     if isinstance(value, list | tuple) and value and all(_is_signature(one) for one in value):
@@ -48,7 +49,7 @@ def _signature(one: Mapping[str, Any], swap: Swap) -> dict[str, Any]:
 
 
 def _named(kind: str | None, name: str, value: object, swap: Swap) -> object:
-    """A keyword argument of a signature. What Celery itself reads of its own kinds of signature stays as it is."""
+    """Return a keyword argument with its values replaced, except those that Celery itself reads."""
     if kind in _ITERATED and name == "it":
         return [swap(one) for one in cast("list[object]", value)]
     if kind == "chord" and name == "kwargs":
@@ -57,7 +58,7 @@ def _named(kind: str | None, name: str, value: object, swap: Swap) -> object:
 
 
 def _inside(value: object, swap: Swap) -> object:
-    """An argument of a signature: swapped, unless it is a signature, which Celery still has to read as one."""
+    """Return the replaced argument; a signature stays one, because Celery still reads it."""
     through = _through(value, swap)
     return swap(value) if through is value else through
 

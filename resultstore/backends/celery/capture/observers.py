@@ -1,4 +1,4 @@
-"""Watched: which code of the user's, besides a task's body, looks at its arguments or at what it returned."""
+"""Observers: finds out whether hooks or signals of the user read a task's arguments or its return value."""
 
 import weakref
 from typing import Final
@@ -7,7 +7,7 @@ from celery import Task, signals
 from celery.app.trace import task_has_custom
 from celery.utils.dispatch import Signal
 
-# The receivers of these look at neither.
+# Receivers in these modules read neither.
 _BLIND: Final = ("celery.", "opentelemetry.", "resultstore.")
 
 

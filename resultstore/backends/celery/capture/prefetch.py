@@ -1,4 +1,4 @@
-"""Prefetching: fetches a value while its attempt is still being sealed, so that it is there when it counts."""
+"""Prefetcher: fetches a value while its attempt is still being sealed, so that it is there when the seal is."""
 
 import os
 import threading
@@ -8,7 +8,7 @@ from typing import Final
 
 from resultstore.model.spill import Spill
 
-_LARGEST_BYTES: Final = 4 << 20  # of 8 MiB nothing is gained: a seal is written in the time that one or two take
+_LARGEST_BYTES: Final = 4 << 20  # 8 MiB gain nothing: a seal is written while 1 or 2 MiB are fetched
 
 
 class _PendingValue:
@@ -16,7 +16,7 @@ class _PendingValue:
 
     def __init__(self, spill: Spill) -> None:
         self.spill = spill
-        self.process = os.getpid()  # a fork has the Future, and no thread that will ever fill it
+        self.process = os.getpid()  # a fork has the Future, but no thread that will fill it
         self.value: Future[object] = Future()
 
     @property
@@ -25,38 +25,38 @@ class _PendingValue:
 
 
 class Prefetcher:
-    """Fetches one value ahead, by a thread for that time; the next one takes its place.
+    """Fetches one value ahead in a short-lived thread; the next value replaces it.
 
-    What is fetched is given out to whoever was told, by a record, that this very value is the result.
+    A value is returned only to a caller whose record says that this very value is the result.
 
     Args:
-        opened: what one reference stands for.
+        fetch: returns the value of a reference.
     """
 
-    def __init__(self, opened: Callable[[Spill], object]) -> None:
-        self._opened = opened
-        self._coming: dict[str, _PendingValue] = {}  # by key; one at most: `pop` gives it to one thread alone
+    def __init__(self, fetch: Callable[[Spill], object]) -> None:
+        self._fetch_value = fetch
+        self._pending: dict[str, _PendingValue] = {}  # by key; one at most: `pop` gives it to one thread alone
 
     def begin(self, spill: Spill) -> None:
-        """Begin to fetch what `spill` stands for, where it is not too long and nothing is being fetched."""
-        if spill.size_bytes > _LARGEST_BYTES or any(one.under_way for one in list(self._coming.values())):
+        """Begin to fetch the value of `spill`, unless it is too large or another value is being fetched."""
+        if spill.size_bytes > _LARGEST_BYTES or any(one.under_way for one in list(self._pending.values())):
             return
-        coming = _PendingValue(spill)
+        pending = _PendingValue(spill)
         try:
-            threading.Thread(target=self._fetch, args=[coming], name="resultstore-prefetch").start()
-        except RuntimeError:  # no thread is to be had: the value is read in its time
+            threading.Thread(target=self._fetch, args=[pending], name="resultstore-prefetch").start()
+        except RuntimeError:  # no thread can be started: the value is fetched when it is read
             return
-        self._coming = {spill.key: coming}
+        self._pending = {spill.key: pending}
 
-    def taken(self, value: object) -> object:
-        """What `value` stands for, where that was fetched; else `value`, and whoever reads it says what is wrong."""
-        coming = self._coming.pop(value.key, None) if isinstance(value, Spill) else None
-        if coming is None or coming.spill != value or coming.process != os.getpid() or coming.value.exception():
+    def take(self, value: object) -> object:
+        """Return the value of a reference if it was fetched; else the reference, whose reader reports any error."""
+        pending = self._pending.pop(value.key, None) if isinstance(value, Spill) else None
+        if pending is None or pending.spill != value or pending.process != os.getpid() or pending.value.exception():
             return value
-        return coming.value.result()
+        return pending.value.result()
 
-    def _fetch(self, coming: _PendingValue) -> None:
+    def _fetch(self, pending: _PendingValue) -> None:
         try:
-            coming.value.set_result(self._opened(coming.spill))
-        except BaseException as error:  # noqa: BLE001 - whoever waits must not wait for ever; who reads meets it again
-            coming.value.set_exception(error)
+            pending.value.set_result(self._fetch_value(pending.spill))
+        except BaseException as error:  # noqa: BLE001 - the waiter must not wait without end; the reader gets the error again
+            pending.value.set_exception(error)

@@ -1,4 +1,4 @@
-"""Capturing: a task registry that stores large outputs inside the task call, whatever the task's base class."""
+"""CapturingTasks: a task registry that stores large outputs inside the task call, whatever the task's base class."""
 
 import functools
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from typing import Any, Final
 from celery import Celery, Task
 from celery.app.registry import TaskRegistry
 
-from resultstore.backends.celery.capture import task_arguments as givens
-from resultstore.backends.celery.capture.amqp import spilling_of
+from resultstore.backends.celery.capture import task_arguments
+from resultstore.backends.celery.capture.amqp import spiller_of
 from resultstore.backends.celery.capture.cancelled import check_wanted
-from resultstore.backends.celery.capture.keeps import keeping_of
+from resultstore.backends.celery.capture.keeps import policy_of
 from resultstore.backends.celery.capture.lazy_parts import lazy_parameters
 from resultstore.backends.celery.capture.observers import watches_end
-from resultstore.backends.celery.capture.resend import sealed_before
-from resultstore.backends.celery.capture.return_value import as_seen
+from resultstore.backends.celery.capture.resend import find_sealed
+from resultstore.backends.celery.capture.return_value import value_for_tracer
 from resultstore.backends.celery.capture.run_limit import counted_run
 from resultstore.backends.celery.capture.task_arguments import HANDING_ON, given_of
 from resultstore.backends.celery.owners import owner_of
@@ -32,53 +32,53 @@ _ENTERING: Final = "resultstore_entering"
 
 
 class CapturingTasks(TaskRegistry):
-    """Celery's registry, wrapping the body of each task that comes in.
+    """Celery's registry, which wraps the body of each task that is registered.
 
     Every way of making a task ends in `registry[name] = task`: decorators, `register_task`, shared and built-in tasks.
     A hook in `task_cls` would be bypassed by a task with a base class of its own.
     """
 
     def __setitem__(self, name: str, task: Task) -> None:
-        # Where autoretry came first, the body stands in `_orig_run` and `run` is the retry loop around it
+        # If autoretry came first, the body is in `_orig_run` and `run` is the retry loop around it
         # (celery/app/autoretry.py): capture belongs inside, so that a failing generator is retried too.
         attribute = "_orig_run" if hasattr(task, "_orig_run") else "run"
         body = getattr(task, attribute)
         if not is_captured(body):
-            setattr(task, attribute, _captured(task, body))
+            setattr(task, attribute, _wrap_body(task, body))
         if _has_own_call(task) and not is_captured(type(task).__call__):
-            task.__class__ = _captured_call(type(task))
-        givens.install(task)
+            task.__class__ = _wrap_call(type(task))
+        task_arguments.install(task)
         super().__setitem__(name, task)
 
 
 def is_captured(body: Body) -> bool:
-    """Whether this is a body that a capturing registry has wrapped."""
+    """Return whether a capturing registry has wrapped this body."""
     return getattr(body, _MARK, False) is True
 
 
-def covered(task: Task) -> bool:
-    """Whether what the tracer will call of `task` is captured, whatever was done to it since it was registered."""
+def is_task_captured(task: Task) -> bool:
+    """Return whether the function that the tracer will call is captured, even if the task was changed since."""
     if _has_own_call(task):
         return is_captured(type(task).__call__)
     return is_captured(getattr(task, "_orig_run", task.run))
 
 
-def _captured(task: Task, body: Body) -> Body:
+def _wrap_body(task: Task, body: Body) -> Body:
     @functools.wraps(body)
     def run(*args: object, **kwargs: object) -> object:
         if _is_tracers(request := task.request):
             return _run_captured(task, request, body, args, kwargs)
         returned = body(*args, **kwargs)
-        # Directly below a `__call__` of the task's own, which is captured as a whole: what streams is stored
-        # here, where autoretry sees it fail.
+        # Called by a captured `__call__` of the task: streams are stored here, inside autoretry, so that a failure of
+        # theirs is retried.
         return capture(task.backend.store, returned) if _enters(task) else returned
 
     setattr(run, _MARK, True)
     return run
 
 
-def _captured_call(kind: type[Task]) -> type[Task]:
-    """A class like `kind` whose own `__call__` is captured: it may do without `run`, or change what that returns."""
+def _wrap_call(kind: type[Task]) -> type[Task]:
+    """Return a class like `kind` whose `__call__` is captured: it may not call `run`, or change what that returns."""
 
     @functools.wraps(kind.__call__)
     def call(self: Task, *args: object, **kwargs: object) -> object:
@@ -102,24 +102,24 @@ def _run_captured(
     request.id = id_of(request.id)  # a sender without this package may have sent a UUID
     check_wanted(request, backend.store)
     check_start(request, backend.store.index.keys, life_s=backend.groups.header_life_s or DAY_S)
-    sealed = sealed_before(request, backend.store)
+    sealed = find_sealed(request, backend.store)
     if sealed is not None:
         request.resultstore_sealed = sealed
         if (given := given_of(request)) is not None and watches_end(task):
-            givens.show_values(task, given, owner=owner_of(request))
-        return as_seen(task, request, backend.decoded(backend.store.value(sealed)))
-    keeping = keeping_of(task)
+            task_arguments.show_values(task, given, owner=owner_of(request))
+        return value_for_tracer(task, request, backend.decoded(backend.store.value(sealed)))
+    keeping = policy_of(task)
     attempt = Attempt(
         request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0, keeping=keeping
     )
 
     def called() -> object:
         if task.name in HANDING_ON:
-            _, options = backend.resolver.bound((), kwargs, lazy={}, owner=attempt.owner)
+            _, options = backend.resolver.resolve_arguments((), kwargs, lazy={}, owner=attempt.owner)
             return body(*args, **options)
         return _called_with_values(task, attempt, body, args, kwargs)
 
-    spilled = functools.partial(spilling_of(task.app).returned, task, attempt)
+    spilled = functools.partial(spiller_of(task.app).spill_return, task, attempt)
     with counted_run(task, request, backend.store.index, max_runs=backend.store.settings.results.max_runs):
         captured = run_captured(
             backend.store,
@@ -132,19 +132,19 @@ def _run_captured(
             spilled=spilled,
         )
     request.resultstore_sealed = captured.sealed
-    return as_seen(task, request, captured.value)
+    return value_for_tracer(task, request, captured.value)
 
 
 def _called_with_values(
     task: Task, attempt: Attempt, body: Body, args: tuple[object, ...], kwargs: dict[str, object]
 ) -> object:
-    """Call `body`; it, `request.args` and the hooks of an error see the values of references."""
+    """Call `body` with the values of references; `request.args` and the hooks of an error get them too."""
     given = given_of(task.request)
     given = given if given is not None and given.is_passed(args, kwargs) else None
     if given is not None and given.filled:
         return body(*args, **kwargs)
     lazy = lazy_parameters(getattr(task, "_orig_run", task.run))
-    values, named = task.backend.resolver.bound(args, kwargs, lazy=lazy, owner=attempt.owner)
+    values, named = task.backend.resolver.resolve_arguments(args, kwargs, lazy=lazy, owner=attempt.owner)
     if given is None:
         return body(*values, **named)
     given.fill(values, named)
@@ -155,13 +155,13 @@ def _called_with_values(
 
 
 def _is_tracers(request: Any) -> bool:  # noqa: ANN401 - Celery's Context
-    """Whether this is the tracer's own call: a task that is called like a function returns what it returns."""
+    """Return whether this is the tracer's own call: a task that is called like a function is not captured."""
     inside = current()
     return not request.called_directly and (inside is None or inside.id != request.id)
 
 
 def _enters(task: Task) -> bool:
-    """Whether this is the first call of `run` below a captured `__call__`."""
+    """Return whether this is the first call of `run` by a captured `__call__`."""
     return vars(task.request).pop(_ENTERING, False) is True
 
 
@@ -171,7 +171,7 @@ def _has_own_call(task: Task) -> bool:
 
 
 def install(app: Celery) -> None:
-    """Give `app` a capturing registry that holds what its registry held. Doing it twice changes nothing."""
+    """Replace the registry of `app` by a capturing one with the same tasks; a second call changes nothing."""
     if isinstance(app._tasks, CapturingTasks):  # noqa: SLF001 - `app.tasks` would finalize the app too early
         return
     tasks = CapturingTasks()

@@ -1,4 +1,4 @@
-"""Resend: does not compute again what is sealed already, when its id is sent or delivered a second time."""
+"""Resend: does not run a task again whose id is sealed already, when it is sent or delivered a second time."""
 
 import functools
 import re
@@ -23,7 +23,7 @@ _UUID4: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]
 def install(app: Celery) -> None:
     """Mark the messages of `app` whose id the caller chose; a second call changes nothing.
 
-    Only these, and redelivered ones, are looked up before they run: an id that Celery has just made needs no request.
+    Only these and redelivered ones are looked up before they run: an id that Celery has just made needs no request.
     """
     send = app.send_task
     if getattr(send, _WRAPPED, False):
@@ -39,12 +39,12 @@ def install(app: Celery) -> None:
     app.send_task = send_task
 
 
-def sealed_before(request: Any, store: Store) -> Result | None:  # noqa: ANN401 - Celery's Context
+def find_sealed(request: Any, store: Store) -> Result | None:  # noqa: ANN401 - Celery's Context
     """Return the sealed Result of a message that was redelivered, whose callbacks may not have been sent yet.
 
     Raises celery.exceptions.Ignore for a second message with a sealed id: its callbacks were sent with the first. As
-    part of a chain or a chord it gives its sealed Result instead, without callbacks: the workflow is another one, and
-    would wait for ever. With the header `resultstore_rerun` its body runs again; the outcome of the id stays the first.
+    part of a chain or a chord it returns the sealed Result instead, without callbacks: another workflow waits for it.
+    With the header `resultstore_rerun` its body runs again; the outcome of the id stays the first.
     """
     redelivered = bool((getattr(request, "delivery_info", None) or {}).get("redelivered"))
     chosen = getattr(request, CHOSEN, False) is True and getattr(request, RERUN, False) is not True
@@ -61,7 +61,7 @@ def sealed_before(request: Any, store: Store) -> Result | None:  # noqa: ANN401 
 
 
 def _is_chosen(options: dict[str, Any]) -> bool:
-    """Tell an id that the caller named from one that a canvas made: freezing a signature sets `reply_to` too."""
+    """Return whether the caller named the id. A canvas that freezes a signature sets `reply_to` too."""
     task_id = options.get("task_id")
     if task_id is None or options.get("retries"):
         return False

@@ -30,13 +30,13 @@ def remember(request: Any, spill: Spill, value: object) -> None:  # noqa: ANN401
     setattr(request, _RETURNED, SpilledReturn(spill, value))
 
 
-def returned_here() -> SpilledReturn | None:
+def current_return() -> SpilledReturn | None:
     """Return what the task in this thread has returned, while its callbacks are sent and its outcome is stored."""
     task = get_current_worker_task()
     return None if task is None else getattr(task.request, _RETURNED, None)
 
 
-def as_seen(task: Task, request: Any, travels: object) -> object:  # noqa: ANN401 - Celery's Context
+def value_for_tracer(task: Task, request: Any, travels: object) -> object:  # noqa: ANN401 - Celery's Context
     """Return the outcome for Celery's tracer: the value itself if a hook or a signal of the task reads it.
 
     `sent_form` and `Spiller` replace it by the reference again.
@@ -47,7 +47,7 @@ def as_seen(task: Task, request: Any, travels: object) -> object:  # noqa: ANN40
     if known is not None and known.spill == travels:
         return known.value
     try:
-        value = task.backend.resolver.opened(travels, owner=owner_of(request))
+        value = task.backend.resolver.fetch(travels, owner=owner_of(request))
     except ResultStoreError as error:
         _log.warning("value_not_read", id=request.id, error=repr(error))
         return travels

@@ -1,4 +1,4 @@
-"""RunLimit: fails a task whose worker process was lost in each of its runs, instead of running it again for ever."""
+"""RunLimit: fails a task whose worker process was lost in each of its runs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ _log = Log(__name__)
 
 @contextmanager
 def counted_run(task: Task, request: Any, index: Index, *, max_runs: int) -> Iterator[None]:  # noqa: ANN401 - Celery's Context
-    """Count this run while it lasts; a run that ends in any way but the loss of its process is not counted.
+    """Count this run while it lasts; after any end but the loss of its process, the run is not counted.
 
     Only redelivered messages are counted, so that the usual run costs no command. The first delivery counts as one run.
     The counter is stored next to the record, because brokers other than RabbitMQ's quorum queues keep none.

@@ -1,4 +1,4 @@
-"""Given: a task's arguments as its message has them, and as the task's hooks, signals and body see them."""
+"""Task arguments: references in the message, values for the task's hooks, signals and body."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ _log = Log(__name__)
 Trace = Callable[..., Any]
 
 _MARK: Final = "_resultstore_gives_values"
-# These hand on their positional arguments: the values of those references need not come here.
+# These tasks send their positional arguments on, so the values of those references are not needed here.
 HANDING_ON: Final = frozenset({"celery.accumulate"})
 
 
@@ -31,8 +31,8 @@ class Arguments(list[Any]):
 class RunArguments:
     """The arguments of one run.
 
-    Celery passes one list and one dict to everybody who looks. They hold references until somebody has to see the
-    values, and are changed in place then.
+    Celery passes the same list and dict to all hooks and signals. They hold references until the first reader needs
+    values; then they are changed in place.
 
     Args:
         args: as they were decoded.
@@ -48,7 +48,7 @@ class RunArguments:
         self.filled = False
 
     def is_passed(self, args: Sequence[object], kwargs: Mapping[str, object]) -> bool:
-        """Return whether these are the arguments themselves: a wrapper around the body may have changed them."""
+        """Return whether these are still the same arguments: a wrapper around the body may have changed them."""
         return (
             len(args) == len(self.args)
             and kwargs.keys() == self.kwargs.keys()
@@ -57,13 +57,13 @@ class RunArguments:
         )
 
     def fill(self, values: Sequence[object], named: Mapping[str, object]) -> None:
-        """Show these values from now on."""
+        """Replace the references by these values."""
         self.args[:] = values
         self.kwargs.update(named)
         self.filled = True
 
     def empty(self) -> None:
-        """Show the references again, so that the values need not stay in memory."""
+        """Replace the values by the references again, to free memory."""
         self.args[:] = self.references
         self.kwargs.update(self.named_references)
         self.filled = False
@@ -75,7 +75,7 @@ def given_of(request: object) -> RunArguments | None:
 
 
 class ValueTracer:
-    """The `__trace__` of a class of tasks: lets those who look before the body see values, where they are references.
+    """The `__trace__` of a class of tasks: gives hooks that run before the body the values of references.
 
     Celery assigns a tracer to `task.__trace__` in each process of a worker, and calls it for each message.
     """
@@ -88,7 +88,7 @@ class ValueTracer:
 
 
 def install(task: Task) -> None:
-    """Let hooks, signals and retries of `task` get their arguments so."""
+    """Give hooks and signals of `task` values, and its retries references."""
     kind, before = type(task), task.__trace__
     if not isinstance(
         next((vars(one)["__trace__"] for one in kind.__mro__ if "__trace__" in vars(one)), None), ValueTracer
@@ -115,10 +115,10 @@ def _giving_values(task: Task, tracer: Trace) -> Trace:
 
 
 def show_values(task: Task, given: RunArguments, *, owner: str) -> None:
-    """Show what the references stand for; where that cannot be read, the references stay.
+    """Replace references by their values; if one cannot be read, all references stay.
 
     Args:
-        task: about to run, or not to run again.
+        task: the task, whether it runs or its sealed outcome is used.
         given: its arguments.
         owner: of the task.
     """
@@ -126,16 +126,16 @@ def show_values(task: Task, given: RunArguments, *, owner: str) -> None:
         return
     lazy = lazy_parameters(getattr(task, "_orig_run", task.run))
     try:
-        values, named = task.backend.resolver.bound(given.args, given.kwargs, lazy=lazy, owner=owner)
+        values, named = task.backend.resolver.resolve_arguments(given.args, given.kwargs, lazy=lazy, owner=owner)
     except ResultStoreError as error:
-        # Its body meets the same, inside autoretry, and fails with it. Hooks see the reference.
+        # The task's body gets the same error, inside autoretry, and fails with it. Hooks get the reference.
         _log.warning("arguments_not_read", task=task.name, error=repr(error))
     else:
         given.fill(values, named)
 
 
 def _sending_references(task: Task, make: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a retry send on the references that its message had, not what they stand for."""
+    """Let a retry send the references of its message, not their values."""
 
     @functools.wraps(make)
     def signature_from_request(

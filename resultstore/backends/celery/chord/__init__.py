@@ -1,1 +1,1 @@
-"""Chord: parts are counted once, and the body is sent when all are in, whoever dies meanwhile."""
+"""Chords: counts the parts, and sends the body once all are in, whichever process crashes."""

@@ -1,8 +1,8 @@
--- One header task of a chord has ended: count it once, however often it was delivered, and let one caller finish.
--- KEYS  the parts (.j), how many were added meanwhile (.t), the size (.s), the counted (.d), the group, the claim (.c),
+-- Count a header task that has ended once, however often it was delivered, and let one caller finish the chord.
+-- KEYS  the parts (.j), how many were added later (.t), the size (.s), the counted (.d), the group, the claim (.c),
 --       the outbox (.b)
 -- ARGV  task id and header index; the part; its score ("" when parts are in the order they ended); life in s and the
---       group's (0 for ever); the claim's in s; the caller's token; the body ("" until the caller has listed the chord)
+--       group's (0: no limit); the claim's in s; the caller's token; the body ("" until the caller has listed the chord)
 -- Returns 1 when the caller has to finish the chord; 2 when this is the last part and the caller has to list the chord
 -- before it is counted; else 0.
 local parts, added, size, counted, group, claim, outbox = unpack(KEYS)
@@ -10,15 +10,15 @@ local member, part, score, life_s, group_life_s, claim_s, token, body = unpack(A
 
 local claimed_by, wanted, extra = unpack(redis.call('MGET', claim, size, added))
 if claimed_by == 'done' then
-  return {0} -- a late copy must not begin the chord anew
+  return {0} -- a late copy must not start the chord again
 end
 
--- Not the counted: a worker of an older version brings its part without saying whose it is.
+-- Not the size of `counted`: a worker of an older version adds its part without its member.
 local here = redis.call(score == '' and 'LLEN' or 'ZCARD', parts)
 local new = redis.call('SISMEMBER', counted, member) == 0
 local complete = wanted and here + (new and 1 or 0) >= tonumber(wanted) + tonumber(extra or 0)
 if complete and body == '' then
-  return {2} -- counted first, and then nobody would know of the body of a caller that is killed
+  return {2} -- counted first, the body would be unknown to all workers if the caller were killed
 end
 
 local function keep(...)
@@ -34,7 +34,7 @@ if new then
   if score == '' then
     redis.call('RPUSH', parts, part)
   else
-    -- The same task can stand in a header twice; a set would merge the two. Space is no part of the value.
+    -- The same task can be in a header twice; a set would merge the two. The space is not part of the value.
     while redis.call('ZADD', parts, score, part) == 0 do
       part = part .. ' '
     end

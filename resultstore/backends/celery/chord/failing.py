@@ -1,20 +1,20 @@
-"""Failing: which signatures of a chain will never run once one of its links has failed."""
+"""Failing: the signatures of a chain that never run once one of its links has failed."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-Plain = dict[str, Any]  # a signature as it stands in a message
+Plain = dict[str, Any]  # a signature as it is written in a message
 
 
-def never_run(chain: object) -> list[Plain]:
-    """The signatures behind a failed link, those inside of groups and chords too, for Celery's `_fail_chain`.
+def list_unrun(chain: object) -> list[Plain]:
+    """Return the signatures after a failed link, with those inside groups and chords, for Celery's `_fail_chain`.
 
-    Celery goes down to the body of a chord, but not into a group or a header: whoever waits for one of their ids would
-    wait for ever (Celery #6437; and a group with a task behind it is a chord).
+    Celery descends to the body of a chord, but not into a group or a header. A caller that waits for one of their ids
+    would wait without end (Celery #6437; a group that is followed by a task is a chord).
 
     Args:
-        chain: a request's `chain`: a list of signatures, or whatever else Celery puts there when there is none.
+        chain: a request's `chain`: a list of signatures, or what Celery sets where there is none.
     """
     return list(_descended(chain)) if isinstance(chain, list | tuple) else []
 

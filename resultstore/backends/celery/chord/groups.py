@@ -35,7 +35,7 @@ class Groups:
         if self.chords is None or isinstance(header_result_args[1], _regen):
             return
         header = self._backend.app.GroupResult(*header_result_args)
-        self.chords.renew(header.id, list(_part_ids(header)))
+        self.chords.reset(header.id, list(_part_ids(header)))
         if any(isinstance(one, GroupResult) for one in header.results):
             self.save(header.id, header)
 

@@ -1,4 +1,4 @@
-"""Header: which parts of a chord are in, and which are missing."""
+"""Header: which parts of a chord have arrived, and which are missing."""
 
 from enum import StrEnum
 from typing import Any, Final, cast
@@ -26,32 +26,32 @@ _BEFORE_PARTS: Final = 6
 
 
 class ChordStage(StrEnum):
-    """How far a chord is."""
+    """The stage of a chord."""
 
     WAITING = "waiting for parts"
     FINISHING = "a worker is sending the body"
-    UNSENT = "all parts are in, and nobody is sending the body"
+    UNSENT = "all parts are in, and no worker is sending the body"
     SENT = "the body was sent"
     ENDED = "ended: a part failed, or its value was gone"
 
 
 class ChordPart(msgspec.Struct, frozen=True):
-    """A header task and its state; "" for one that the index knows nothing of."""
+    """A header task and its state; "" if the index has no record of it."""
 
     id: str
     state: str
 
 
 class ChordHeader(msgspec.Struct, frozen=True):
-    """A chord as it stands.
+    """The current progress of a chord.
 
     Args:
         id: the group's.
-        stage: how far it is.
-        size: how many parts there will be, as far as that is known.
-        present: the parts that are in, in the header's order where that is kept.
-        missing: the ids that are not; none are known of a header that was a generator.
-        lease_s: how long the finisher is still left alone.
+        stage: its stage.
+        size: how many parts it has, as far as that is known.
+        present: the parts that have arrived, in the header's order if that is stored.
+        missing: the ids that have not; they are unknown if the header was a generator.
+        lease_s: how long the finisher's lease still lasts.
     """
 
     id: str
@@ -62,18 +62,18 @@ class ChordHeader(msgspec.Struct, frozen=True):
     lease_s: float
 
 
-def header_of(backend: Any, group_id: str) -> ChordHeader:  # noqa: ANN401 - Celery's backends have no types
-    """The chord of a group's id, in one round trip and one more for the states of what is missing.
+def read_header(backend: Any, group_id: str) -> ChordHeader:  # noqa: ANN401 - Celery's backends have no types
+    """Return the chord of a group id, in one round trip and one more for the states of the missing parts.
 
-    Raises ResultMissing when nothing is known of it, Misconfigured for an index without native chords.
+    Raises ResultMissing for an unknown id, Misconfigured for an index without native chords.
     """
     scripts = backend.store.index.keys
     if not isinstance(scripts, ScriptRunner):
-        raise Misconfigured("this index keeps no chords: use redis:// in RESULTSTORE_INDEX_URL")
+        raise Misconfigured("this index stores no chords: use redis:// in RESULTSTORE_INDEX_URL")
     keys = [layout.group_key(group_id, part) for part in (".j", ".s", ".t", ".c", ".b", ".h")]
-    said = scripts.run_script(_LOOK, keys=keys, args=())
-    size, added, claim, lease_ms, outbox, ids = said[:_BEFORE_PARTS]
-    parts = [backend.decode(part) for part in said[_BEFORE_PARTS:]]
+    answer = scripts.run_script(_LOOK, keys=keys, args=())
+    size, added, claim, lease_ms, outbox, ids = answer[:_BEFORE_PARTS]
+    parts = [backend.decode(part) for part in answer[_BEFORE_PARTS:]]
     if not size and not parts and not claim:
         raise ResultMissing(f"no chord is known under the group id {group_id!r}: it expired, or it is another's id")
     present = tuple(ChordPart(part[1], part[2]) for part in parts)
@@ -90,7 +90,7 @@ def header_of(backend: Any, group_id: str) -> ChordHeader:  # noqa: ANN401 - Cel
     )
 
 
-def _stage(counting: bool, claim: bytes, *, unsent: bool) -> ChordStage:  # noqa: FBT001 - what Redis said
+def _stage(counting: bool, claim: bytes, *, unsent: bool) -> ChordStage:  # noqa: FBT001 - as Redis answered
     if claim == b"done":
         return ChordStage.SENT
     if unsent:

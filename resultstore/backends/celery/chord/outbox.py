@@ -1,4 +1,4 @@
-"""Outbox: the bodies of chords whose parts are all in, until each is known to be sent."""
+"""Outbox: the bodies of chords whose parts are all in, until each is confirmed to be sent."""
 
 from collections.abc import Callable
 from enum import IntEnum
@@ -21,7 +21,7 @@ _TAKEN_AT_ONCE: Final = 100
 _NOW: Final = "local now = tonumber(redis.call('TIME')[1])\n"
 _LIST: Final = _NOW + "return {redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])}"
 _UNLIST: Final = "return {redis.call('ZREM', KEYS[1], ARGV[1])}"
-# Who takes them has them for another lease: of many workers that look, one finds each.
+# The worker that takes them holds them for another lease: of many workers that ask, one gets each.
 _TAKE: Final = (
     _NOW
     + """
@@ -49,20 +49,20 @@ return {3, body}
 
 
 class ChordStatus(IntEnum):
-    """How a chord stands, seen by somebody who would finish it."""
+    """The state of a chord, for a worker that wants to finish it."""
 
     GONE = 0  # its body was sent, or it expired
     OPEN = 1  # parts are missing
-    TAKEN = 2  # somebody finishes it
+    TAKEN = 2  # another worker is finishing it
     MINE = 3
 
 
 class OutboxEntry(msgspec.Struct, frozen=True):
-    """A body as it stands in the outbox.
+    """A body in the outbox.
 
     Args:
         body: its signature.
-        sender: what the message takes over from the task that ended last: Celery's Context, cut down.
+        sender: the fields of Celery's Context that the message inherits from the task that ended last.
     """
 
     body: dict[str, Any]
@@ -83,13 +83,13 @@ _TAKEN_OVER: Final = (
 class ChordOutbox:
     """Bodies by their group's id, and the list of those groups, in another Cluster slot.
 
-    A group is listed before its last part is counted: a crash between the two leaves an entry in the list that
-    somebody drops, a crash behind them a body that somebody sends.
+    A group is listed before its last part is counted. A crash between the two leaves an entry in the list, which the
+    next worker drops; a crash after both leaves a body, which the next worker sends.
 
     Args:
         scripts: runs the steps, each atomic.
-        senders: names those who may send what this process could: apps with other brokers and routes may share Redis.
-        lease_s: how long the finisher of a chord is left alone.
+        senders: names the apps that may send the same messages: apps with other brokers and routes may share Redis.
+        lease_s: the lease of a chord's finisher.
     """
 
     def __init__(self, scripts: ScriptRunner, *, senders: Callable[[], str], lease_s: int) -> None:
@@ -99,37 +99,37 @@ class ChordOutbox:
 
     @cached_property
     def key(self) -> str:
-        """Where the groups are listed."""
+        """The key of the list of groups."""
         return layout.outbox_key(self._senders())
 
-    def enter(self, group_id: str) -> None:
+    def add(self, group_id: str) -> None:
         """List a chord whose last part is about to be counted."""
         self._listed(_LIST, group_id, self.lease_s)
 
-    def leave(self, group_id: str) -> None:
-        """The body was sent, or has failed."""
+    def remove(self, group_id: str) -> None:
+        """Remove a chord whose body was sent, or has failed."""
         self._listed(_UNLIST, group_id)
 
-    def due(self) -> list[str]:
-        """Chords past their lease, each told to one of all who ask."""
+    def take_due(self) -> list[str]:
+        """Return chords past their lease; of all workers that ask, one gets each."""
         found = self._listed(_TAKE, self.lease_s, _TAKEN_AT_ONCE)
         return [one.decode(errors="replace") for one in cast("list[bytes]", found)]
 
-    def adopt(
+    def claim(
         self, group_id: str, token: str, *, claim_s: int, force: bool = False
     ) -> tuple[ChordStatus, OutboxEntry | None]:
-        """Become the finisher of a chord in the outbox, of one that another one holds too if `force`d."""
+        """Become the finisher of a chord in the outbox; with `force`, even while another worker is."""
         keys = [layout.group_key(group_id, part) for part in (".c", ".b", ".s")]
         said = self._scripts.run_script(_ADOPT, keys=keys, args=(token, claim_s, int(force)))
-        standing = ChordStatus(cast("int", said[0]))
-        return standing, _read(cast("bytes", said[1])) if standing is ChordStatus.MINE else None
+        status = ChordStatus(cast("int", said[0]))
+        return status, _decode_entry(cast("bytes", said[1])) if status is ChordStatus.MINE else None
 
     def _listed(self, script: str, *args: str | int) -> list[object]:
         return self._scripts.run_script(script, keys=[self.key], args=args)
 
 
-def written(request: Any) -> str:  # noqa: ANN401 - Celery's Context
-    """The entry for the body of a header task's request; an empty one where JSON cannot hold the body's arguments."""
+def encode_entry(request: Any) -> str:  # noqa: ANN401 - Celery's Context
+    """Return the entry for the body of a header task; an empty one if JSON cannot represent the body's arguments."""
     sender = {name: value for name in _TAKEN_OVER if (value := getattr(request, name, None))}
     try:
         text: str = dumps({"body": request.chord, "sender": sender})  # type: ignore[no-untyped-call]
@@ -139,6 +139,6 @@ def written(request: Any) -> str:  # noqa: ANN401 - Celery's Context
     return text
 
 
-def _read(entry: bytes) -> OutboxEntry | None:
+def _decode_entry(entry: bytes) -> OutboxEntry | None:
     plain = loads(entry)  # type: ignore[no-untyped-call]
     return OutboxEntry(**plain) if plain else None

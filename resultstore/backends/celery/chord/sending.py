@@ -12,34 +12,34 @@ from resultstore.backends.celery.publish.dispatch_once import dispatching
 
 
 def send(app: Celery, body: Any, values: list[object], *, group_id: str, token: str) -> None:  # noqa: ANN401 - a signature
-    """Send `body` with `values` and wait until the broker says that it has the message, where it can say so.
+    """Send `body` with `values`, and wait for the broker's confirm if its transport has confirms.
 
     Args:
         app: sends it.
         body: the signature; it is not changed.
-        values: its argument.
-        group_id: the chord's.
+        values: the list that it is called with.
+        group_id: of the chord.
         token: names this dispatch of the body.
 
-    Raises kombu.exceptions.OperationalError when the broker is away, and whatever else a publish raises.
+    Raises kombu.exceptions.OperationalError while the broker is unavailable, and other errors of a publish.
     """
-    patient: Callable[..., object] | None = getattr(app.amqp, "_retry_publish", None)  # since Celery 5.7
+    with_retries: Callable[..., object] | None = getattr(app.amqp, "_retry_publish", None)  # since Celery 5.7
     with dispatching(group_id, token), _confirming(app) as options:
-        if patient is None:
+        if with_retries is None:
             body.apply_async((values,), **options)
         else:
-            patient(body.apply_async, (values,), **options)
+            with_retries(body.apply_async, (values,), **options)
 
 
 def senders_of(app: Celery) -> str:
-    """The app's name and where its broker is: who has these in common sends to the same queues."""
+    """Return the app's name and its broker's URL: apps that share both send to the same queues."""
     connection = app.connection_for_write()
     return f"{app.main} {connection.as_uri(mask='')}"
 
 
 @contextmanager
-def in_place_of(app: Celery, request: Mapping[str, Any]) -> Iterator[None]:
-    """Send as the task of `request` would: with its root, its priority, its stamps, as its child."""
+def acting_as(app: Celery, request: Mapping[str, Any]) -> Iterator[None]:
+    """Send as the task of `request` would: as its child, with its root, priority and stamps."""
     task = app.tasks["celery.backend_cleanup"]  # any task serves; this one is in every app
     task.push_request(**request, called_directly=False)
     _task_stack.push(task)
@@ -52,11 +52,11 @@ def in_place_of(app: Celery, request: Mapping[str, Any]) -> Iterator[None]:
 
 @contextmanager
 def _confirming(app: Celery) -> Iterator[dict[str, object]]:
-    """What makes a publish wait for the broker's word; nothing where the transport has no such word."""
+    """Yield the options that make a publish wait for the broker's confirm; none if the transport has no confirms."""
     connection = app.connection_for_write(transport_options={"confirm_publish": True})
     if connection.get_transport_cls().driver_type != "amqp" or app.conf.task_always_eager:
         yield {}
         return
-    # Kombu's own pools: kept for the next chord, and dropped in a fork.
+    # Kombu's own pools: kept for the next chord, and dropped after a fork.
     with producers[connection].acquire(block=True) as producer:
         yield {"producer": producer}

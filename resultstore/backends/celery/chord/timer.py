@@ -50,4 +50,4 @@ class ChordTimer:
         try:
             self._publish_due()
         except Exception as error:  # noqa: BLE001 - the worker goes on whatever it is, and the timer tries again soon
-            _log.warning("chords_not_attended", error=repr(error))
+            _log.warning("chords_not_finished", error=repr(error))

@@ -1,4 +1,4 @@
-"""Readable: in which content types a stored value may be read back."""
+"""ContentTypes: the content types that a stored value may be read in."""
 
 import functools
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ from resultstore.backends.celery.codec.serializers import PICKLED, READABLE
 class ContentTypes:
     """json, yaml and msgpack, and the serializers that an app's user has registered and accepts.
 
-    Never one that makes objects of any class, as pickle does: whoever could write into the bucket could run code where
-    a value is read.
+    Serializers that make objects of any class, as pickle does, are never included: a client that can write into the
+    bucket could run code where a value is read.
 
     Args:
         accept: `accept_content` and `result_accept_content`: names or content types.
@@ -29,12 +29,12 @@ class ContentTypes:
 
 
 class _Probe:
-    """An object of a class that no serializer has been taught."""
+    """A class that no serializer was registered for."""
 
 
 @functools.cache
 def makes_objects(media_type: str) -> bool:
-    """Return whether a serializer gives back an object of any class, as pickle, dill and jsonpickle do."""
+    """Return whether a serializer reads objects of any class, as pickle, dill and jsonpickle do."""
     if media_type == PICKLED:
         return True
     try:

@@ -1,4 +1,4 @@
-"""Texts: a long JSON text, read a piece at a time, so that memory holds it once."""
+"""JSON reader: reads a long JSON text piece by piece, so that memory holds it once."""
 
 import json
 from collections.abc import Container, Iterable, Iterator
@@ -7,30 +7,30 @@ from typing import Final
 
 import msgspec
 
-from resultstore.backends.celery.codec.serializers import JSON, READABLE, read
+from resultstore.backends.celery.codec.serializers import JSON, READABLE, deserialize
 from resultstore.blobs.blobstore import Chunk
 from resultstore.blobs.stream import whole
 
 _QUOTE: Final = b'"'
 _BACKSLASH: Final = ord("\\")
-_ESCAPE_BYTES: Final = 12  # the longest: a pair of surrogates, \ud83d\ude00
-_TAIL_BYTES: Final = 4_096  # how far back a place to cut is looked for
+_ESCAPE_BYTES: Final = 12  # the longest is a surrogate pair, \ud83d\ude00
+_TAIL_BYTES: Final = 4_096  # how far back to look for a position to cut at
 
 
-def read_pieces(pieces: Iterable[Chunk], media_type: str, *, readable: Container[str] = READABLE) -> object:
-    """What `read` makes of the whole. A JSON text by itself is never held as bytes."""
+def deserialize_pieces(pieces: Iterable[Chunk], media_type: str, *, readable: Container[str] = READABLE) -> object:
+    """Return what `deserialize` returns for the joined pieces. A JSON text alone is never held as bytes."""
     ahead = iter(pieces)
     first, second = bytes(next(ahead, b"")), next(ahead, None)
     if second is None:
-        return read(first, media_type, readable=readable)
+        return deserialize(first, media_type, readable=readable)
     following = chain([second], ahead)
     if media_type == JSON and first[:1] == _QUOTE:
         return _text(first, following)
-    return read(whole(chain([first], following)), media_type, readable=readable)
+    return deserialize(whole(chain([first], following)), media_type, readable=readable)
 
 
 def _text(first: bytes, following: Iterator[Chunk]) -> str:
-    """The text whose JSON begins with `first`, a quote before all else."""
+    """Return the text whose JSON begins with `first`, which begins with a quote."""
     plain = _is_plain(first, since=1)
     text, left = (str(memoryview(first)[1:], "ascii"), b"") if plain else ("", first[1:])
     for piece in following:
@@ -49,10 +49,10 @@ def _text(first: bytes, following: Iterator[Chunk]) -> str:
 
 
 def _is_plain(piece: Chunk, *, since: int = 0) -> bool:
-    """Whether the letters of `piece`, from `since` on, stand for themselves: all else takes copies.
+    """Return whether the letters of `piece`, from `since` on, need no decoding: decoding costs copies.
 
-    A bare control character, which no JSON has, passes: to look for one would cost more than the copies. Damage is
-    told by the digest of the value.
+    A bare control character, which is not valid JSON, passes: to look for one would cost more than the copies. The
+    digest of the value detects damage.
     """
     return isinstance(piece, bytes) and piece.isascii() and b"\\" not in piece and piece.find(_QUOTE, since) < 0
 
@@ -62,12 +62,12 @@ def _decoded(inside: memoryview) -> str:
     try:
         return msgspec.json.decode(quoted, type=str)
     except msgspec.DecodeError:  # half a surrogate pair, or no JSON at all
-        told: str = json.loads(quoted)
-        return told
+        text: str = json.loads(quoted)
+        return text
 
 
 def _end(left: bytes) -> int:
-    """Up to where `left` may be read by itself: behind that no character, escape or pair of these has begun before."""
+    """Return where `left` can be cut: no character, escape or surrogate pair spans this position."""
     for at in range(len(left) - _ESCAPE_BYTES, max(0, len(left) - _TAIL_BYTES), -1):
         before = left[max(0, at - _ESCAPE_BYTES) : at]
         if left[at] == _BACKSLASH:
@@ -80,7 +80,7 @@ def _end(left: bytes) -> int:
 
 
 def _backslashes(left: bytes, at: int) -> int:
-    """How many stand before `at` without a gap; an odd number where that would take long to say."""
+    """Return how many backslashes precede `at`; an odd number if there are too many to count."""
     before = left[max(0, at - _TAIL_BYTES) : at]
     count = len(before) - len(before.rstrip(b"\\"))
     return count if count < _TAIL_BYTES else 1

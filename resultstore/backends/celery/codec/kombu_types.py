@@ -16,18 +16,18 @@ def register() -> None:
         register_type(kind, marker, msgspec.to_builtins, partial(msgspec.convert, type=kind))
 
 
-def marked(value: Any) -> Any:  # noqa: ANN401 - of the shape that it is given
+def write_references(value: Any) -> Any:  # noqa: ANN401 - of the shape that it is given
     """Return a plain copy of `value` with an envelope for each Artifact and Spill: for other serializers than JSON."""
-    return markers.write_envelope(value) if markers.is_reference(value) else markers.copy_items(value, marked)
+    return markers.write_envelope(value) if markers.is_reference(value) else markers.copy_items(value, write_references)
 
 
-def unmarked(value: Any) -> Any:  # noqa: ANN401 - of the shape that it is given
-    """Return what `marked` was given."""
+def read_references(value: Any) -> Any:  # noqa: ANN401 - of the shape that it is given
+    """Return what `write_references` was given."""
     if markers.is_envelope(value):
         return markers.read_envelope(value)
-    return value if isinstance(value, tuple) else markers.copy_items(value, unmarked)
+    return value if isinstance(value, tuple) else markers.copy_items(value, read_references)
 
 
 def is_spill(value: object) -> bool:
-    """Return whether this is a Spill, decoded or as `marked` writes it."""
+    """Return whether this is a Spill, decoded or as `write_references` writes it."""
     return isinstance(value, Spill) or (isinstance(value, dict) and value.get(markers.TYPE_KEY) == markers.SPILL_MARKER)

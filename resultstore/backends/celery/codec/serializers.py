@@ -1,4 +1,4 @@
-"""Serializing: plain values to bytes and back, as Celery's serializers write them; never pickle."""
+"""Serializers: plain values to bytes and back, in the formats of Celery's serializers; never pickle."""
 
 from collections.abc import Container, Iterator
 from itertools import chain
@@ -8,7 +8,7 @@ from kombu.exceptions import EncodeError
 from kombu.serialization import dumps, loads, registry
 
 from resultstore.backends.celery.codec.json_writer import json_pieces, read_text
-from resultstore.backends.celery.codec.kombu_types import marked, unmarked
+from resultstore.backends.celery.codec.kombu_types import read_references, write_references
 from resultstore.blobs.blobstore import Chunk
 from resultstore.model.errors import BadReference
 from resultstore.model.spill import Spill
@@ -16,10 +16,10 @@ from resultstore.model.spill import Spill
 JSON: Final = "application/json"
 PICKLED: Final = "application/x-python-serialize"
 NO_PICKLE: Final = (
-    "result_serializer pickle is refused: whoever can write into Redis or the bucket could run code where a result is "
-    "read; use json (the default), yaml or msgpack"
+    "result_serializer pickle is refused: a client that can write into Redis or the bucket could run code where a "
+    "result is read; use json (the default), yaml or msgpack"
 )
-# What may be read back. Not pickle: whoever could write into the bucket could run code where a value is read.
+# What may be read back. Not pickle: a client that can write into the bucket could run code where a value is read.
 READABLE: Final = frozenset({JSON, "application/x-yaml", "application/x-msgpack"})
 _TEXTS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _CHAR_MAX_BYTES: Final = 12  # JSON writes a character beyond the first plane as two escapes of six
@@ -32,21 +32,21 @@ _SIGHT_INTEGER: Final = 2**64
 _SIGHT_BYTES: Final = _SIGHT_CHARS * _CHAR_MAX_BYTES + _AROUND_BYTES
 
 
-def written(value: object, serializer: str) -> tuple[bytes, str]:
-    """`value` in `serializer` (kombu's name), and its content type. Raises kombu.exceptions.EncodeError."""
+def serialize(value: object, serializer: str) -> tuple[bytes, str]:
+    """Return `value` in `serializer` (kombu's name), and its content type. Raises kombu.exceptions.EncodeError."""
     media_type, _, payload = dumps(  # type: ignore[no-untyped-call]  # kombu has types in part
-        value if serializer in {"json", JSON} else marked(value), serializer
+        value if serializer in {"json", JSON} else write_references(value), serializer
     )
     return payload.encode() if isinstance(payload, str) else bytes(payload), str(media_type)
 
 
 def media_type_of(serializer: str) -> str:
-    """The content type that `serializer` writes."""
-    return written(None, serializer)[1]
+    """Return the content type that `serializer` writes."""
+    return serialize(None, serializer)[1]
 
 
-def read(payload: Chunk, media_type: str, *, readable: Container[str] = READABLE) -> object:
-    """What `written` or `outgrown` was given. Raises BadReference for a content type that may not be read."""
+def deserialize(payload: Chunk, media_type: str, *, readable: Container[str] = READABLE) -> object:
+    """Return the value of `payload`. Raises BadReference for a content type that may not be read."""
     if media_type not in readable:
         raise BadReference(
             f"a value of type {media_type} is not read: use json, yaml or msgpack as serializer, or register your own "
@@ -55,20 +55,20 @@ def read(payload: Chunk, media_type: str, *, readable: Container[str] = READABLE
     if media_type == JSON and (text := read_text(payload)) is not None:
         return text
     if media_type not in READABLE:
-        return unmarked(_read_by_own(payload, media_type))
+        return read_references(_read_by_own(payload, media_type))
     value = loads(bytes(payload), media_type, "utf-8", accept=READABLE)  # type: ignore[no-untyped-call]  # the same
-    return value if media_type == JSON else unmarked(value)
+    return value if media_type == JSON else read_references(value)
 
 
 def _read_by_own(payload: Chunk, media_type: str) -> object:
-    """What a serializer that the user registered makes of `payload`; a text for one that writes text, as AMQP does."""
+    """Decode `payload` with a serializer that the user has registered; it gets text if it writes text, as with AMQP."""
     encoding = str(registry._encoders[registry.type_to_name[media_type]][1]).lower()  # noqa: SLF001 - no public way
     content: str | bytes = str(payload, encoding) if encoding in _TEXTS else bytes(payload)
     return loads(content, media_type, encoding, accept={media_type})  # type: ignore[no-untyped-call]  # the same
 
 
-def fits_at_sight(value: object, limit_bytes: int) -> bool:
-    """Whether one look tells that any serializer writes `value` within the limit: so it is with most that travels."""
+def surely_small(value: object, limit_bytes: int) -> bool:
+    """Return True for the small types that any serializer writes within the limit, as most values are."""
     if limit_bytes < _SIGHT_BYTES:
         return False
     kind = type(value)
@@ -77,11 +77,12 @@ def fits_at_sight(value: object, limit_bytes: int) -> bool:
     return value is None or kind in _SHORT or (kind is int and abs(cast("int", value)) < _SIGHT_INTEGER)
 
 
-def outgrown(value: object, limit_bytes: int, serializer: str) -> tuple[Iterator[Chunk], str] | None:
-    """`value` as `serializer` writes it, piece by piece, and its content type, where that is longer than `limit_bytes`.
+def serialize_if_larger(value: object, limit_bytes: int, serializer: str) -> tuple[Iterator[Chunk], str] | None:
+    """Return `value` as `serializer` writes it, piece by piece, and its content type, if it is over `limit_bytes`.
 
-    None for all else, much of which is only looked at; and for what cannot be written at all: that is for its sender
-    to hear, from Celery. What cannot be written behind the limit raises kombu.exceptions.EncodeError from the pieces.
+    Return None for all others, most of them without writing them, and for values that cannot be written at all: Celery
+    reports these to the sender. If an item after the limit cannot be written, the pieces raise
+    kombu.exceptions.EncodeError.
     """
     if serializer != "yaml" and _surely_fits(value, limit_bytes):
         return None
@@ -101,21 +102,21 @@ def _in_pieces(value: object, serializer: str) -> tuple[str, Iterator[Chunk]]:
     if serializer in {"json", JSON}:
         return JSON, json_pieces(value)
     try:
-        payload, media_type = written(value, serializer)
+        payload, media_type = serialize(value, serializer)
     except EncodeError:
         return serializer, iter(())
     return media_type, iter((payload,))
 
 
 def _drained(head: list[Chunk]) -> Iterator[Chunk]:
-    """Hand out and forget: what was stored must not stay in memory."""
+    """Yield each piece and forget it: what was stored must not stay in memory."""
     head.reverse()
     while head:
         yield head.pop()
 
 
 def _surely_fits(value: object, limit_bytes: int) -> bool:
-    """Whether a bound of its size is within the limit, without writing it."""
+    """Return whether an upper bound of its size is within the limit, without writing it."""
     left, ahead = limit_bytes, [value]
     while ahead:
         one = ahead.pop()
@@ -132,14 +133,14 @@ def _surely_fits(value: object, limit_bytes: int) -> bool:
 
 
 def _own_bytes(one: object) -> int | None:
-    """A bound of what `one` itself takes, without what it holds; None where there is none."""
+    """Return an upper bound of the size of `one` without its items; None if there is none."""
     if one is None or isinstance(one, bool | float):
         return _NUMBER_MAX_BYTES
     if isinstance(one, int):
         return _NUMBER_MAX_BYTES + one.bit_length() // 3
     if isinstance(one, str | bytes):
         return _CHAR_MAX_BYTES * len(one) + _AROUND_BYTES
-    # Exactly these: what is derived from them may be written in a way of its own.
+    # Exactly these types: a subclass may be written in another way.
     if type(one) in {dict, list, tuple}:
         return _AROUND_BYTES + 2 * len(cast("list[object]", one))
     return _REFERENCE_BYTES if isinstance(one, Spill) else None

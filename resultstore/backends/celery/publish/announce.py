@@ -7,7 +7,7 @@ from typing import Final
 
 from celery._state import task_join_will_block
 
-from resultstore.backends.celery.owners import inherited
+from resultstore.backends.celery.owners import current_owner
 from resultstore.backends.celery.publish.steps import Headers
 from resultstore.index.index import Index, Overwrite
 from resultstore.model.headers import owner_in
@@ -47,7 +47,7 @@ class TaskAnnouncer:
         """
         self._sending.id = task_id = id_of(task_id)
         self._sending.is_recorded = self._tracks_sent and self._save_sent(
-            task_id, inherited(), over=Overwrite.IF_ABSENT
+            task_id, current_owner(), over=Overwrite.IF_ABSENT
         )
 
     def announce(self, headers: Headers, body: object) -> None:
@@ -66,7 +66,7 @@ class TaskAnnouncer:
         if self.subscribes and not is_member and not task_join_will_block():
             self._expect(task_id)
         owner = owner_in(headers)
-        if self._sending.is_recorded and owner != inherited():  # only the message names this owner
+        if self._sending.is_recorded and owner != current_owner():  # only the message names this owner
             self._save_sent(task_id, owner, over=Overwrite.IF_UNFINISHED)
         elif self._writes_pending and not self._tracks_sent:
             self._index.unconfirmed.save_if_absent(_new(task_id, owner, State.PENDING), ttl_s=self._ttl_s)

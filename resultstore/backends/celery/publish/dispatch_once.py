@@ -1,4 +1,4 @@
-"""Dispatch once: of several copies of a chord's body, lets one run."""
+"""Dispatch once: lets one of several copies of a chord's body run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _log = Log(__name__)
 
 HEADER: Final = "resultstore_dispatch"  # of the message, and so an attribute of the request
 
-STARTED: Final = ".r"  # behind the group's key: which dispatch runs
+STARTED: Final = ".r"  # suffix of the group's key: which dispatch runs
 
 _dispatch: ContextVar[str] = ContextVar("resultstore_dispatch", default="")
 
@@ -37,9 +37,9 @@ def mark_dispatch(headers: dict[str, object]) -> None:
 
 
 def check_start(request: Any, keys: Keys, *, life_s: int) -> None:  # noqa: ANN401 - Celery's Context
-    """Let one dispatch of a chord's body run: the first to start, however often its message is redelivered.
+    """Let the first dispatch that starts run a chord's body, however often its message is redelivered.
 
-    Of one chord: a body that is replaced by a chord hands its id to the body of that one.
+    The claim is per chord: a body that is replaced by another chord passes its id to the body of that one.
 
     Raises celery.exceptions.Ignore for a task of any other dispatch.
     """

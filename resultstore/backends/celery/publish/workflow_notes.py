@@ -5,14 +5,14 @@ from resultstore.model import layout
 
 
 class WorkflowNotes:
-    """Notes below which root each message is sent, where it is not its own.
+    """Notes the root task of each message that has another root than itself.
 
-    So a task by itself costs nothing, and any other one `SADD` and one `EXPIRE` that nobody waits for. Notes may be
-    lost with the connection: what the records say of their children is followed as well.
+    A single task costs nothing. Each other one costs a `SADD` and an `EXPIRE` that the sender does not wait for. Notes
+    may be lost with the connection, so the children that are named in the records are followed as well.
 
     Args:
-        index: keeps the notes.
-        life_s: for how long after the last one; 0 for ever.
+        index: stores the notes.
+        life_s: how long after the last note; 0 without a limit.
     """
 
     def __init__(self, index: Index, *, life_s: int) -> None:

@@ -1,4 +1,4 @@
-"""Reading: turns Results into what Celery asks a backend for."""
+"""ResultDecoder: turns stored Results into the metas and values that Celery asks for."""
 
 import math
 import time
@@ -10,7 +10,7 @@ import msgspec
 from celery import states
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 
-from resultstore.backends.celery.record.conversion import encoded_failure
+from resultstore.backends.celery.record.conversion import encode_failure
 from resultstore.backends.celery.record.meta import TaskMeta
 from resultstore.model import record
 from resultstore.model.errors import RecordUnreadable, ResultMissing, ResultStoreError
@@ -28,7 +28,7 @@ def _as_revoked(task_id: str) -> Result:
 
 
 class PollPlan(msgspec.Struct, frozen=True):
-    """How often to look: for at most `timeout_s` (None: for ever) and `max_rounds` times, `pause_s` apart."""
+    """How often to poll: for at most `timeout_s` (None: no limit) and `max_rounds` times, `pause_s` apart."""
 
     timeout_s: float | None
     pause_s: float
@@ -37,14 +37,14 @@ class PollPlan(msgspec.Struct, frozen=True):
 
 
 class ResultDecoder:
-    """What stands in the store, decoded.
+    """Reads Results and decodes what they hold.
 
     Args:
-        store: where it stands.
-        decode: the app's result serializer, backwards.
-        resolved: gives the value that a decoded reference stands for.
-        exception_of: makes an exception of Celery's encoded one; never imports a module for it.
-        timezone: gives the app's time zone.
+        store: stores the Results.
+        decode: decodes with the app's result serializer.
+        resolved: returns a decoded value with the values of its references.
+        exception_of: builds an exception from Celery's encoded one; never imports a module for it.
+        timezone: returns the app's time zone.
     """
 
     def __init__(
@@ -67,29 +67,31 @@ class ResultDecoder:
         """The app's time zone, in which Celery gives `date_done`."""
         return self._timezone()
 
-    def metas(self, task_ids: Iterable[str]) -> list[TaskMeta]:
+    def fetch_metas(self, task_ids: Iterable[str]) -> list[TaskMeta]:
         """What is known of these ids, in one round trip; nothing for an unknown one."""
         asked = list(dict.fromkeys(task_ids))
         return [TaskMeta(found, self) for found in self._store.load_many(asked) if found is not None]
 
-    def deletions(self, task_ids: Iterable[str]) -> list[TaskMeta]:
-        """A meta for each of these that was deleted: whoever waits for it gets TaskRevokedError."""
+    def fetch_deletions(self, task_ids: Iterable[str]) -> list[TaskMeta]:
+        """Return a meta for each deleted id: its waiters get TaskRevokedError."""
         asked = list(task_ids)
         return [TaskMeta(_as_revoked(one), self) for one in self._store.deleted_many(asked)] if asked else []
 
-    def told(self, events: Iterable[Announcement]) -> list[TaskMeta]:
-        """What announcements say of their ids, where they carry a record that can be read."""
+    def read_announcements(self, events: Iterable[Announcement]) -> list[TaskMeta]:
+        """Return a meta for each announcement that carries a readable record."""
         return [TaskMeta(found, self) for found in map(_carried, events) if found is not None]
 
-    def as_ready(self, task_ids: Iterable[str], plan: PollPlan, *, ready_states: frozenset[str]) -> Iterator[TaskMeta]:
-        """Each id's meta once it is ready: one round trip a round. Raises celery.exceptions.TimeoutError."""
+    def poll_until_ready(
+        self, task_ids: Iterable[str], plan: PollPlan, *, ready_states: frozenset[str]
+    ) -> Iterator[TaskMeta]:
+        """Yield each id's meta once it is ready: one round trip a round. Raises celery.exceptions.TimeoutError."""
         left = set(task_ids)
         end = math.inf if plan.timeout_s is None else time.monotonic() + plan.timeout_s
         looked = 0
         while left:
-            metas = self.metas(left)
+            metas = self.fetch_metas(left)
             unknown = left.difference(str(meta["task_id"]) for meta in metas)
-            for meta in [*metas, *self.deletions(unknown)]:
+            for meta in [*metas, *self.fetch_deletions(unknown)]:
                 if meta["status"] in ready_states:
                     left.discard(str(meta["task_id"]))
                     yield meta
@@ -102,33 +104,37 @@ class ResultDecoder:
                 plan.between()
             time.sleep(max(0.0, min(plan.pause_s, end - time.monotonic())))
 
-    def whole(self, task_id: str) -> Result:
-        """The Result with all that lies beside its record. Raises ResultMissing."""
+    def load_whole(self, task_id: str) -> Result:
+        """Load the Result with all that is stored next to its record. Raises ResultMissing."""
         found = self._store.load(task_id)
         if found is None:
-            raise ResultMissing(f"result {task_id} is not there any more: it expired, or somebody forgot it")
+            raise ResultMissing(
+                f"result {task_id} is not stored any more: it expired or was forgotten; run the task again"
+            )
         return found
 
-    def outcome(self, found: Result) -> object:
-        """The decoded value, or the exception."""
+    def decode_outcome(self, found: Result) -> object:
+        """Return the decoded value, or the exception."""
         if found.value is None and found.failure is not None:
-            return self._exception_of(encoded_failure(found.failure))
+            return self._exception_of(encode_failure(found.failure))
         payload = self._store.value(found)
         value = None if payload is None else self._decode(payload)
         return self._exception_of(value) if found.state in states.EXCEPTION_STATES else self._resolved(value)
 
-    def outcomes(self, task_ids: list[str]) -> list[object]:
-        """The outcome of each id, the records in one round trip. Raises ResultMissing."""
+    def fetch_outcomes(self, task_ids: list[str]) -> list[object]:
+        """Return the outcome of each id, with the records in one round trip. Raises ResultMissing."""
         found = self._store.load_many(task_ids)
-        return [self.outcome(one or self.whole(task_id)) for task_id, one in zip(task_ids, found, strict=True)]
+        return [
+            self.decode_outcome(one or self.load_whole(task_id)) for task_id, one in zip(task_ids, found, strict=True)
+        ]
 
-    def extras(self, found: Result) -> Mapping[str, object]:
-        """What the backend keeps of a task beyond its record."""
+    def decode_extras(self, found: Result) -> Mapping[str, object]:
+        """Return what the backend stores of a task beyond its record."""
         kept: dict[str, object] = self._decode(found.extra) if found.extra else {}
         return kept
 
-    def arguments(self, kept: object) -> object:
-        """The values of a task's arguments, which `result_extended` keeps; what cannot be read stays a reference."""
+    def resolve_arguments(self, kept: object) -> object:
+        """Return the values of a task's stored arguments (`result_extended`); an unreadable one stays a reference."""
         try:
             if isinstance(kept, dict):
                 return {name: self._resolved(one) for name, one in kept.items()}
@@ -141,5 +147,5 @@ class ResultDecoder:
 def _carried(event: Announcement) -> Result | None:
     try:
         return record.decode(event.id, event.record, event.beside or None) if event.record else None
-    except RecordUnreadable:  # whoever can publish can send anything
+    except RecordUnreadable:  # any client that can publish can send anything
         return None

@@ -1,4 +1,4 @@
-"""Legacy: the records of Celery's own Redis backend, read beside ours, and written for whoever reads them."""
+"""Legacy: the records of Celery's own Redis backend, read and written next to ours during a rolling upgrade."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,24 +21,24 @@ class LegacyRecords:
     """`celery-task-meta-<id>`, with `global_keyprefix` before it: one key a task, published on a channel of its name.
 
     Args:
-        backend: the backend whose serializer, expiry and Redis hold here as well.
+        backend: its serializer, expiry and Redis are used.
     """
 
     def __init__(self, backend: Any) -> None:  # noqa: ANN401 - Celery's backends have no types
         self._backend = backend
 
     def key(self, task_id: str) -> str:
-        """The key, and the channel, of a task."""
+        """Return the key of a task, which is the name of its channel too."""
         key: bytes = BaseKeyValueStoreBackend.get_key_for_task(self._backend, task_id)
         return key.decode()
 
     def found(self, task_ids: Sequence[str]) -> list[Result | None]:
-        """What stands there of each id, in one round trip. Raises IndexUnavailable."""
+        """Return what is stored of each id, in one round trip. Raises IndexUnavailable."""
         contents = self._asked(lambda pipe: [pipe.get(self.key(one)) for one in task_ids])
         return [one and self._result(task_id, one) for task_id, one in zip(task_ids, contents, strict=True)]
 
     def publish(self, task_id: str, meta: Mapping[str, Any], request: object, *, ttl_s: int) -> None:
-        """Write and announce what Celery's own backend would. Raises IndexUnavailable.
+        """Write and announce a record as Celery's own backend does. Raises IndexUnavailable.
 
         Args:
             task_id: the task's.
@@ -68,7 +68,9 @@ class LegacyRecords:
                 say(pipe)
                 answers: list[Any] = pipe.execute()
         except redis.RedisError as error:
-            raise IndexUnavailable(f"Celery's own results cannot be reached ({error}): see that Redis runs") from error
+            raise IndexUnavailable(
+                f"Celery's own results cannot be read or written ({error}): check that Redis runs"
+            ) from error
         return answers
 
     def _result(self, task_id: str, content: bytes) -> Result:
@@ -90,11 +92,11 @@ class LegacyRecords:
 
 
 class LegacyStore(Store):
-    """A store that also knows what Celery's own backend keeps of a task, where it has no outcome itself.
+    """A Store that also reads the records of Celery's own backend, for ids without an outcome of ours.
 
     Args:
         store: ours, whose parts it shares.
-        legacy: theirs.
+        legacy: reads the records of Celery's own backend.
     """
 
     def __init__(self, store: Store, legacy: LegacyRecords) -> None:
@@ -102,23 +104,23 @@ class LegacyStore(Store):
         self._legacy = legacy
 
     def load(self, result_id: str) -> Result | None:
-        """The Result, from our record, our seal, or Celery's own key."""
+        """Return the Result, from our record, our seal, or Celery's own key."""
         return self._or_theirs([result_id], [super().load(result_id)])[0]
 
     def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """The same for many, in two round trips."""
+        """Do the same for many ids, in two round trips."""
         return self._or_theirs(result_ids, super().load_many(result_ids))
 
     def peek(self, result_id: str) -> Result | None:
-        """State and progress; of Celery's own record all, for it is one value."""
+        """Return state and progress; all of Celery's own record, which is one value."""
         return self._or_theirs([result_id], [super().peek(result_id)])[0]
 
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """The same for many, in two round trips."""
+        """Do the same for many ids, in two round trips."""
         return self._or_theirs(result_ids, super().peek_many(result_ids))
 
     def delete(self, result_id: str) -> None:
-        """Delete both."""
+        """Delete both records."""
         super().delete(result_id)
         self._legacy.forget(result_id)
 

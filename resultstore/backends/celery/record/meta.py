@@ -1,4 +1,4 @@
-"""Meta: what Celery calls the stored facts of a task, each read when somebody asks for it."""
+"""TaskMeta: the dict of stored facts that Celery calls a task's meta; each entry is read at its first use."""
 
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from datetime import datetime, tzinfo
@@ -10,44 +10,44 @@ _ARGUMENTS: Final = frozenset({"args", "kwargs"})
 
 
 class MetaReader(Protocol):
-    """What a Meta asks of its backend."""
+    """What a TaskMeta reads from its backend."""
 
     @property
     def timezone(self) -> tzinfo:
-        """The app's time zone, in which Celery gives `date_done`."""
+        """The app's time zone, which Celery uses for `date_done`."""
 
-    def whole(self, task_id: str) -> Result:
-        """The Result with all that lies beside its record. Raises ResultMissing."""
+    def load_whole(self, task_id: str) -> Result:
+        """Load the Result with all that is stored next to its record. Raises ResultMissing."""
 
-    def outcome(self, found: Result) -> object:
-        """The decoded value, or the exception."""
+    def decode_outcome(self, found: Result) -> object:
+        """Return the decoded value, or the exception."""
 
-    def extras(self, found: Result) -> Mapping[str, object]:
-        """What the backend keeps of a task beyond its record."""
+    def decode_extras(self, found: Result) -> Mapping[str, object]:
+        """Return what the backend stores of a task beyond its record."""
 
-    def arguments(self, kept: object) -> object:
-        """The values of a task's arguments, which `result_extended` keeps; what cannot be read stays a reference."""
+    def resolve_arguments(self, kept: object) -> object:
+        """Return the values of a task's stored arguments (`result_extended`); an unreadable one stays a reference."""
 
 
 class TaskMeta(dict[str, object]):
-    """A dict whose larger entries are read at first use: a poll of the state downloads no value, whatever its size.
+    """A dict whose larger entries are read at their first use: a poll of the state downloads no value.
 
     Args:
-        found: the Result, as a peek or a load gave it.
-        reads: fetches and decodes the rest.
+        found: the Result, from a peek or a load.
+        reader: fetches and decodes the rest.
     """
 
-    def __init__(self, found: Result, reads: MetaReader) -> None:
-        done = None if found.ended_at is None else datetime.fromtimestamp(found.ended_at, reads.timezone)
+    def __init__(self, found: Result, reader: MetaReader) -> None:
+        done = None if found.ended_at is None else datetime.fromtimestamp(found.ended_at, reader.timezone)
         super().__init__(task_id=found.id, status=str(found.state), date_done=done and done.isoformat())
         self._found = found
-        self._reads = reads
+        self._reader = reader
         self._has_extras = False
         self._arguments: dict[str, object] = {}  # as they were sent
 
     def __missing__(self, key: str) -> object:
         if key == "result":
-            self[key] = self._reads.outcome(
+            self[key] = self._reader.decode_outcome(
                 self._with({"value"} if self["status"] == State.SUCCESS else {"value", "rest"})
             )
         elif key == "traceback":
@@ -55,17 +55,17 @@ class TaskMeta(dict[str, object]):
         elif not self._has_extras:
             self._has_extras = True
             named = {"name": self._found.task, "worker": self._found.worker, "retries": self._found.retries}
-            for name, value in {"children": [], **named, **self._reads.extras(self._with({"extra"}))}.items():
+            for name, value in {"children": [], **named, **self._reader.decode_extras(self._with({"extra"}))}.items():
                 (self._arguments if name in _ARGUMENTS else self).setdefault(name, value)
             return self[key]
         elif key in self._arguments:
-            self[key] = self._reads.arguments(self._arguments.pop(key))
+            self[key] = self._reader.resolve_arguments(self._arguments.pop(key))
         else:
             raise KeyError(key)
         return dict.__getitem__(self, key)
 
     def get(self, key: str, default: object = None) -> object:
-        """The entry, or `default`."""
+        """Return the entry, or `default`."""
         try:
             return self[key]
         except KeyError:
@@ -95,19 +95,19 @@ class TaskMeta(dict[str, object]):
         return dict, (dict(self.items()),)
 
     def keys(self) -> KeysView[str]:  # type: ignore[override]  # dict has a type of its own for each view
-        """All entries' names."""
+        """Return the names of all entries."""
         return dict.keys(self._complete())
 
     def values(self) -> ValuesView[object]:  # type: ignore[override]
-        """All entries' values."""
+        """Return the values of all entries."""
         return dict.values(self._complete())
 
     def items(self) -> ItemsView[str, object]:  # type: ignore[override]
-        """All entries."""
+        """Return all entries."""
         return dict.items(self._complete())
 
     def copy(self) -> dict[str, object]:
-        """A plain dict of all entries."""
+        """Return a plain dict of all entries."""
         return dict(self.items())
 
     def _complete(self) -> "TaskMeta":
@@ -118,7 +118,7 @@ class TaskMeta(dict[str, object]):
         return self
 
     def _with(self, parts: set[str]) -> Result:
-        """The Result, with these parts of what lies beside its record."""
+        """Return the Result with these parts of what is stored next to its record."""
         if self._found.unread & parts:
-            self._found = self._reads.whole(self._found.id)
+            self._found = self._reader.load_whole(self._found.id)
         return self._found

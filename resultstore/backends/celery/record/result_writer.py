@@ -8,8 +8,8 @@ from celery.exceptions import BackendStoreError
 from resultstore.backends.celery.capture.resolver import PLAIN
 from resultstore.backends.celery.capture.return_value import returned_value
 from resultstore.backends.celery.capture.task_arguments import given_of
-from resultstore.backends.celery.owners import inherited, owner_of
-from resultstore.backends.celery.record.conversion import failure_of, recorded
+from resultstore.backends.celery.owners import current_owner, owner_of
+from resultstore.backends.celery.record.conversion import failure_of, meta_to_result
 from resultstore.backends.celery.record.legacy import LegacyRecords
 from resultstore.backends.celery.retry import is_worker, with_retries
 from resultstore.capture.run import sealed_record
@@ -56,7 +56,9 @@ class ResultWriter:
         def save() -> bool:
             owner = self._owner(task_id, request)
             return bool(
-                self._store.save(recorded(plain, meta, request, owner=owner, encoded=backend.encoded), ttl_s=ttl_s)
+                self._store.save(
+                    meta_to_result(plain, meta, request, owner=owner, encoded=backend.encoded), ttl_s=ttl_s
+                )
             )
 
         # Celery's own retries, where `always_retry` is set, are around this; a web thread must not wait a minute.
@@ -90,7 +92,7 @@ class ResultWriter:
             found = self._store.index.peek(task_id)
         except RecordUnreadable:
             found = None
-        return inherited() if found is None else str(found.owner)
+        return current_owner() if found is None else str(found.owner)
 
     def _ttl_s(self, state: str, request: object) -> int:
         life_s = self._backend.failure_expires if state == states.FAILURE else self._backend.expires

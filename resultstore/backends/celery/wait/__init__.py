@@ -1,1 +1,1 @@
-"""Wait: whoever waits for a task is woken, thread or coroutine."""
+"""Waiting for Celery results, in threads and coroutines."""

@@ -1,4 +1,4 @@
-"""Results: an app's AsyncResult, whose look for the errors of its parents downloads none of their values."""
+"""AsyncResult: Celery's result object, which checks its parents for errors without downloading their values."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -10,11 +10,11 @@ _PATH: Final = f"{__name__}:AsyncResult"
 
 
 class AsyncResult(CelerysResult):
-    """Celery's, but for one look at the states.
+    """Celery's AsyncResult, which reads only the states of its parents.
 
-    `get` raises a parent's error before its own. For that Celery reads the outcome of each parent, and so the value of
-    each that succeeded (celery/result.py, `maybe_throw`): a client that waited for the body of a chord over 1,000 parts
-    of 1 MB was sent all of them, and kept them.
+    `get` raises a parent's error before its own. Celery reads the outcome of each parent for that, and so the value of
+    each that succeeded (celery/result.py, `maybe_throw`). A client that waited for the body of a chord over 1,000 parts
+    of 1 MB downloaded all of them, and kept them.
     """
 
     def _maybe_reraise_parent_error(self) -> None:
@@ -25,7 +25,7 @@ class AsyncResult(CelerysResult):
 
 
 def install(app: Celery) -> None:
-    """Let `app` make its results so. Doing it twice changes nothing; a class of the user's own stays."""
+    """Let `app` use this class; a second call changes nothing. A class of the user's own is kept."""
     if app.AsyncResult.__mro__[1] is CelerysResult:
         app.AsyncResult = app.subclass_with_self(_PATH)
 

@@ -1,4 +1,4 @@
-"""ResultConsumer: wakes whoever waits for a Celery result, by announcements that may be lost."""
+"""ResultConsumer: wakes the threads that wait for a Celery result, by announcements that may be lost."""
 
 import math
 import random
@@ -26,39 +26,38 @@ from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 
-_FIRST_CHECK_S: Final = 0.05  # a waiter that was not woken by then looks for itself, once
-_SENT_CHECK_S: Final = 0.5  # the same where all ids are heard already: little can have been missed
+_FIRST_CHECK_S: Final = 0.05  # a waiter that was not woken by then checks once itself
+_SENT_CHECK_S: Final = 0.5  # the same if all ids are subscribed to already: little can be missed
 _DRAIN_S: Final = 1.0
 _ENDED: Final = states.READY_STATES | {DELETED}
 
 
 class _ProcessState:
-    """What one process hears; a fork starts with nothing."""
+    """What one process has subscribed to; a fork starts with nothing."""
 
-    def __init__(self, line: Subscription) -> None:
-        self.line = line
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
         self.changed = threading.Condition()
-        self.reading = False  # one thread reads the line, the others wait for what it found
+        self.reading = False  # one thread reads the connection, the others wait for what it finds
         self.turns = 0
-        self.heard: set[str] = set()
-        self.unheard: set[str] = set()  # waited for, not yet listened to
-        self.telling = False  # those who are told leave together, behind the last of them
-        self.leaving: set[str] = set()
-        self.expected: set[str] = set()  # listened to since before they were sent: nothing can have been missed
-        self.failures = 0  # heard of so far
+        self.subscribed: set[str] = set()
+        self.unsubscribed: set[str] = set()  # waited for, not yet subscribed to
+        self.delivering = False  # then waiters unsubscribe together, after the last of them
+        self.unwanted: set[str] = set()
+        self.expected: set[str] = set()  # subscribed to before they were sent: nothing can be missed
+        self.failures = 0  # received so far
         self.check_at = math.inf
         self.away_since: float | None = None
 
 
 class ResultConsumer(PromptConsumer):
-    """Subscribe, check, wait; and all three again when the connection was lost.
+    """Subscribes, checks and waits; does all three again after the connection was lost.
 
-    An announcement carries the record where that is small; else it is fetched, for ids that are waited for. An id that
-    this process sends is subscribed to before it is sent, so it need not be checked. Whatever is lost is found by a
-    check after 50 ms (of an id that this process has sent, half a second), and then every 2 s (with jitter) for as long
-    as anybody waits.
+    An announcement carries the record if it is small; otherwise the record is fetched, for ids that are waited for. An
+    id that this process sends is subscribed to before it is sent, so it need not be checked. A check after 50 ms (0.5 s
+    for ids that this process has sent), and then every 2 s (with jitter), finds what a lost announcement was about.
 
-    The thread that waits reads the connection itself; of several, one reads and wakes the others.
+    The waiting thread reads the connection itself; of several threads, one reads and wakes the others.
     """
 
     def __init__(self, *args: Any) -> None:  # noqa: ANN401 - Celery's signature
@@ -66,62 +65,62 @@ class ResultConsumer(PromptConsumer):
         self._process = PerProcess(lambda: _ProcessState(self.backend.open_subscription()))
 
     def start(self, initial_task_id: str, **_: object) -> None:
-        """Begin with this id."""
+        """Subscribe to the first id."""
         here = self._process.get()
-        here.heard.add(initial_task_id)
-        here.line.listen([initial_task_id])
+        here.subscribed.add(initial_task_id)
+        here.subscription.listen([initial_task_id])
 
     @property
     def subscribed_to(self) -> set[bytes]:
-        """The records of the ids that this process hears."""
-        return {self._get_key_for_task(task_id) for task_id in list(self._process.get().heard)}
+        """Return the record keys of the ids that this process has subscribed to."""
+        return {self._get_key_for_task(task_id) for task_id in list(self._process.get().subscribed)}
 
     def expect(self, task_id: str) -> None:
-        """Hear an id that is about to be sent."""
+        """Subscribe to an id that is about to be sent."""
         here = self._process.get()
-        here.heard.add(task_id)
+        here.subscribed.add(task_id)
         here.expected.add(task_id)
-        here.leaving.discard(task_id)
-        here.line.listen([task_id])
+        here.unwanted.discard(task_id)
+        here.subscription.listen([task_id])
 
     def consume_from(self, task_id: str) -> None:
-        """Somebody will wait for this id."""
+        """Subscribe to an id, at the latest when a thread waits for it."""
         here = self._process.get()
-        if task_id not in here.heard:
-            here.unheard.add(task_id)
-            if isinstance(self.drainer, greenletDrainer):  # it reads all the time, whether anybody calls or not
-                self._listen(here)
+        if task_id not in here.subscribed:
+            here.unsubscribed.add(task_id)
+            if isinstance(self.drainer, greenletDrainer):  # it reads all the time, even while no thread waits
+                self._subscribe(here)
 
     def cancel_for(self, task_id: str) -> None:
-        """Nobody waits for this id any more. Never blocks: a result's `__del__` calls it."""
+        """Unsubscribe from an id. Never blocks: a result's `__del__` calls it."""
         here = self._process.peek()
         if here is None:
             return
-        here.unheard.discard(task_id)
+        here.unsubscribed.discard(task_id)
         here.expected.discard(task_id)
-        if task_id in here.heard:
-            here.heard.discard(task_id)
-            here.leaving.add(task_id)
-            if not here.telling:
-                self._leave(here)
+        if task_id in here.subscribed:
+            here.subscribed.discard(task_id)
+            here.unwanted.add(task_id)
+            if not here.delivering:
+                self._unsubscribe(here)
 
     def on_wait_for_pending(self, result: Any, timeout: float | None = None, **_: object) -> None:  # noqa: ANN401, ARG002 - Celery's signature
-        """Look at once for what may be there already, and listen for the rest."""
+        """Fetch what may be ready already, and subscribe to the rest."""
         here = self._process.get()
-        unsure = [one for one in _unready_ids(result) if one not in here.heard]
-        here.unheard.update(unsure)
+        unsure = [one for one in _unready_ids(result) if one not in here.subscribed]
+        here.unsubscribed.update(unsure)
         self._fetch(here, unsure)
-        self._listen(here)
+        self._subscribe(here)
         with here.changed:
             first_s = _FIRST_CHECK_S if unsure else _SENT_CHECK_S
             here.check_at = min(here.check_at, time.monotonic() + first_s)
-        if unsure and here.heard.isdisjoint(unsure):
-            self.poll_announced()  # there is no need to wait, so nobody else may read what came for others
+        if unsure and here.subscribed.isdisjoint(unsure):
+            self.poll_announced()  # no thread needs to wait, so none may read what has arrived for others
 
     def poll_announced(self) -> None:
-        """Take what was announced by now: a process that only looks, and never waits, is not to pile that up."""
+        """Read what was announced by now, so that it does not pile up in a process that polls and never waits."""
         here = self._process.peek()
-        if here is not None and here.heard and not here.reading:
+        if here is not None and here.subscribed and not here.reading:
             self.drain_events(timeout=0)
 
     def drain_events_until(
@@ -141,7 +140,7 @@ class ResultConsumer(PromptConsumer):
         return drained
 
     def drain_events(self, timeout: float | None = None) -> None:
-        """Take what was announced, at the latest after `timeout`; or wait until another thread has done so."""
+        """Read what is announced within `timeout`; or wait until another thread has done so."""
         here = self._process.get()
         timeout_s = _DRAIN_S if timeout is None else timeout
         with here.changed:
@@ -161,13 +160,13 @@ class ResultConsumer(PromptConsumer):
                 here.changed.notify_all()
 
     def on_after_fork(self) -> None:
-        """Hear nothing; whoever waits next begins anew."""
+        """Close the subscription; the next waiter opens a new one."""
         here = self._process.pop()
         if here is not None:
-            here.line.close()
+            here.subscription.close()
 
     def stop(self) -> None:
-        """The same."""
+        """Close the subscription, as after a fork."""
         self.on_after_fork()
 
     def _get_key_for_task(self, task_id: str) -> bytes:
@@ -177,91 +176,91 @@ class ResultConsumer(PromptConsumer):
     def _drain_before(self, end: float, timeout: float | None = None) -> None:
         self.drain_events(min(_DRAIN_S if timeout is None else timeout, max(0.0, end - time.monotonic())))
 
-    def _listen(self, here: _ProcessState) -> None:
-        new = list(_emptied(here.unheard))
+    def _subscribe(self, here: _ProcessState) -> None:
+        new = list(_emptied(here.unsubscribed))
         if new:
-            here.heard.update(new)
-            here.leaving.difference_update(new)
-            here.line.listen(new)
+            here.subscribed.update(new)
+            here.unwanted.difference_update(new)
+            here.subscription.listen(new)
 
     def _read(self, here: _ProcessState, timeout_s: float) -> None:
-        self._listen(here)
-        events = here.line.wait(min(timeout_s, max(0.0, here.check_at - time.monotonic())))
-        here.telling = True
+        self._subscribe(here)
+        events = here.subscription.wait(min(timeout_s, max(0.0, here.check_at - time.monotonic())))
+        here.delivering = True
         try:
-            self._hear(here, events)
+            self._receive(here, events)
         finally:
-            here.telling = False
-            self._leave(here)
+            here.delivering = False
+            self._unsubscribe(here)
 
-    def _hear(self, here: _ProcessState, events: Iterable[Announcement]) -> None:
+    def _receive(self, here: _ProcessState, events: Iterable[Announcement]) -> None:
         for event in events:
             # A group's values are read one after the other, and those that a task waits for elsewhere, with its owner.
             if event.early is not None and self.backend.pending.is_only(event.id) and current() is None:
                 self.backend.prefetcher.begin(event.early)
         wanted = [event for event in events if self._is_worth_fetching(here, event)]
         worth = {event.id for event in wanted}
-        for meta in self.backend.reading.told(wanted):
-            self._tell(meta)
+        for meta in self.backend.result_decoder.read_announcements(wanted):
+            self._notify(meta)
             worth.discard(meta["task_id"])
         gone = {event.id for event in wanted if event.state == DELETED}
         if time.monotonic() >= here.check_at:
-            worth.update(waited := set(self.backend.pending))
-            gone |= waited
+            worth.update(awaited := set(self.backend.pending))
+            gone |= awaited
             here.check_at = _later() if worth else math.inf
         self._fetch(here, worth, maybe_deleted=gone)
 
-    def _leave(self, here: _ProcessState) -> None:
-        gone = list(_emptied(here.leaving))
+    def _unsubscribe(self, here: _ProcessState) -> None:
+        gone = list(_emptied(here.unwanted))
         if gone:
-            here.line.leave(*gone)
+            here.subscription.leave(*gone)
 
     def _is_worth_fetching(self, here: _ProcessState, event: Announcement) -> bool:
         here.failures += event.state in states.PROPAGATE_STATES
         if event.early is not None:
             return False
         waited = event.id in self.backend.pending
-        if not event.state:  # heard from now on
+        if not event.state:  # subscribed from now on
             if event.id not in here.expected:
                 return waited
             here.expected.discard(event.id)
             return False
         if event.state in states.READY_STATES and not waited:
-            self.cancel_for(event.id)  # whoever waits for it later looks first
+            self.cancel_for(event.id)  # a later waiter checks first
         return waited and (event.state in _ENDED or self.on_message is not None)
 
     def _fetch(self, here: _ProcessState, task_ids: Iterable[str], *, maybe_deleted: Collection[str] = ()) -> None:
-        """Look these up and tell those who wait; an index that is away is asked again by the next check."""
+        """Look these up and notify their waiters; while the index is unavailable, the next check tries again."""
         asked = list(task_ids)
         if not asked:
             return
         try:
-            metas = self.backend.reading.metas(asked)
-            metas += self.backend.reading.deletions({*maybe_deleted} - {meta["task_id"] for meta in metas})
+            metas = self.backend.result_decoder.fetch_metas(asked)
+            metas += self.backend.result_decoder.fetch_deletions({*maybe_deleted} - {meta["task_id"] for meta in metas})
         except IndexUnavailable:
             here.check_at = min(here.check_at, _later())
-            if self._lost_patience(here):
+            if self._is_away_too_long(here):
                 raise
             return
         here.away_since = None
         for meta in metas:
             here.failures += meta["status"] in states.PROPAGATE_STATES
-            self._tell(meta)
+            self._notify(meta)
 
-    def _tell(self, meta: Meta) -> None:
+    def _notify(self, meta: Meta) -> None:
         ready = meta["status"] in states.READY_STATES
         if ready or self.on_message:
             self.on_state_change(meta, None)
         if ready:
             self.cancel_for(meta["task_id"])
 
-    def _lost_patience(self, here: _ProcessState) -> bool:
+    def _is_away_too_long(self, here: _ProcessState) -> bool:
         here.away_since = here.away_since or time.monotonic()
         if time.monotonic() - here.away_since < UNAVAILABLE_LIMIT_S:
             return False
         here.away_since = None
-        if isinstance(self.drainer, greenletDrainer):  # an error would end it for all greenlets and for good
-            _log.warning("index_away", limit_s=UNAVAILABLE_LIMIT_S)
+        if isinstance(self.drainer, greenletDrainer):  # an error would end it for all greenlets
+            _log.warning("index_unavailable", after_s=UNAVAILABLE_LIMIT_S)
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""Pacing: calls what Celery wants called while it waits, as often as that is of use."""
+"""PacedCallback: limits how often Celery's `on_interval` runs while a thread waits."""
 
 import time
 from collections.abc import Callable
@@ -8,14 +8,14 @@ _INTERVAL_S: Final = 0.5
 
 
 class PacedCallback:
-    """Calls on every half second, and when something has failed.
+    """Calls a function every half second, and after each failure.
 
-    Celery's own callback raises the error of a parent, and looks up all parents for it, one by one: at every event
-    that is thousands of look-ups for one chord.
+    Celery's own callback raises the error of a parent, and looks up all parents one by one. At every event, that is
+    thousands of look-ups for one chord.
 
     Args:
-        called: what to call.
-        failures: gives how many failures this process has heard of so far.
+        called: the function.
+        failures: returns how many failures this process has received so far.
     """
 
     def __init__(self, called: Callable[[], object], failures: Callable[[], int]) -> None:
@@ -25,7 +25,7 @@ class PacedCallback:
         self._next_at = time.monotonic() + _INTERVAL_S
 
     def __call__(self) -> None:
-        """Call it, where it is time to."""
+        """Call the function if it is due."""
         failures = self._count()
         if time.monotonic() >= self._next_at or self._failures != failures:
             self._failures = failures

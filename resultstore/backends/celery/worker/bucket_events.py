@@ -1,7 +1,7 @@
-"""BucketEventConsumer: a worker that hears from the object store which uploads have arrived, and finishes them.
+"""BucketEventConsumer: lets a worker complete uploads that the object store has announced.
 
-MinIO publishes an event for each object (docs/how-to/minio.md) to an exchange of RabbitMQ. The upload of a
-client that vanished before it said `complete` is so finished at once, and not by the reconciler in a minute.
+MinIO publishes an event for each object (docs/how-to/minio.md) to an exchange of RabbitMQ. So an upload whose client
+has vanished before its `complete` call is completed at once, not a minute later by the reconciler.
 """
 
 from functools import cached_property
@@ -41,25 +41,24 @@ _log = Log(__name__)
 
 
 def install(app: Celery, settings: Settings) -> None:
-    """Let the workers of `app` hear the events that `Settings.bucket_events_exchange` gets, by a durable queue.
+    """Let the workers of `app` consume the events of the exchange RESULTSTORE_BUCKET_EVENTS_EXCHANGE.
 
-    A message in Celery's own queue would be taken for a broken task and deleted: therefore a queue and a consumer of
-    their own. The event becomes a small task, which looks at the upload; it is acknowledged only when the broker has
-    that task. Any event may come twice, late, or from somebody who made it up: the task does what `complete` over HTTP
-    does, so that only what was asked for, is there, and is what it was declared as, is ever finished.
+    They have a durable queue and a consumer of their own: in its own queue, Celery would delete an event as a broken
+    task. Each event becomes a small task, and is acknowledged only once the broker has that task. An event may arrive
+    twice, late, or be forged. So the task runs the same checks as `complete` over HTTP.
 
     Args:
         app: `setup` was called with it.
         settings: names the exchange, and the bucket whose events count.
 
-    Raises Misconfigured unless the broker is RabbitMQ and the blobs stand in a bucket.
+    Raises Misconfigured unless the broker is RabbitMQ and the blobs are in a bucket.
     """
     if not settings.broker.url.startswith(("amqp", "pyamqp")) or not settings.blobs.url.startswith("s3:"):
         raise Misconfigured(
             "RESULTSTORE_BUCKET_EVENTS_EXCHANGE needs amqp:// in RESULTSTORE_BROKER_URL and s3:// in "
-            "RESULTSTORE_BLOBS_URL: take it out, the reconciler finds what has arrived without it"
+            "RESULTSTORE_BLOBS_URL: remove it; the reconciler completes uploads without it"
         )
-    # What RabbitMQ refuses it tells only those who asked.
+    # Without confirms, RabbitMQ drops what it refuses without an error.
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, "confirm_publish": True}
     finisher = _UploadFinisher(app)
 
@@ -68,7 +67,7 @@ def install(app: Celery, settings: Settings) -> None:
         finisher.finish(upload_id)
 
     class Step(BucketEventConsumer):
-        """The consumer for these settings, which are not left in `app.conf`: `inspect conf` would show them."""
+        """The consumer for these settings; `inspect conf` would show them if they were in `app.conf`."""
 
         def __init__(self, parent: Any, **_: object) -> None:  # noqa: ANN401 - Celery's worker has no type
             super().__init__(parent, settings=settings)
@@ -77,9 +76,9 @@ def install(app: Celery, settings: Settings) -> None:
 
 
 def events_queue(settings: Settings) -> Queue:
-    """The durable queue of all workers, bound to the exchange that the object store publishes to.
+    """Return the durable queue of all workers, bound to the exchange that the object store publishes to.
 
-    An event older than a day is dropped: its upload was given up.
+    An event older than a day is dropped: its upload was abandoned.
     """
     name = settings.bucket_events.exchange
     exchange = Exchange(name, type="fanout", durable=True)  # type: ignore[no-untyped-call]  # kombu has types in part
@@ -89,20 +88,20 @@ def events_queue(settings: Settings) -> Queue:
 
 
 def declare(settings: Settings) -> None:
-    """Make exchange, queue and binding before anything is published. Raises BrokerUnavailable, with the way out."""
+    """Create exchange, queue and binding before an event is published. Raises BrokerUnavailable."""
     connection: Any = Connection(settings.broker.url, connect_timeout=_DECLARE_S)  # type: ignore[no-untyped-call]
     try:
         with connection:
             events_queue(settings)(connection.default_channel).declare()  # type: ignore[no-untyped-call]
     except (OSError, KombuError, *connection.connection_errors, *connection.channel_errors) as error:
         raise BrokerUnavailable(
-            f"RabbitMQ did not make the exchange {settings.bucket_events.exchange} ({type(error).__name__}): check "
-            "RESULTSTORE_BROKER_URL, and delete what has the same name there and is of another kind"
+            f"RabbitMQ did not create the exchange {settings.bucket_events.exchange} ({type(error).__name__}): check "
+            "RESULTSTORE_BROKER_URL, and delete an exchange or queue of the same name and another kind"
         ) from error
 
 
 class BucketEventConsumer(bootsteps.ConsumerStep):
-    """Consumes the events on the worker's own connection; each is only read here and handed on.
+    """Consumes the events on the worker's own connection, and sends a task for each.
 
     Args:
         parent: Celery's consumer.
@@ -117,15 +116,15 @@ class BucketEventConsumer(bootsteps.ConsumerStep):
         super().__init__(parent)
 
     def get_consumers(self, channel: Any) -> list[Consumer]:  # noqa: ANN401 - kombu's channel has no type
-        """One, of the events' queue; it declares exchange, queue and binding anew after each loss of the broker."""
+        """Return the consumer of the events' queue; it declares exchange, queue and binding after each reconnect."""
         return [
             Consumer(  # type: ignore[no-untyped-call]  # kombu has types in part
-                channel, queues=[self._queue], on_message=self._heard, prefetch_count=_PREFETCHED, accept=["json"]
+                channel, queues=[self._queue], on_message=self._receive, prefetch_count=_PREFETCHED, accept=["json"]
             )
         ]
 
-    def _heard(self, message: Any) -> None:  # noqa: ANN401 - kombu's message has no type
-        """A crash anywhere in here, or before the broker has the task, brings the same event again."""
+    def _receive(self, message: Any) -> None:  # noqa: ANN401 - kombu's message has no type
+        """Send a task for an event, then acknowledge it: after a crash in between, the broker delivers it again."""
         try:
             ids = arrivals(_raw(message.body), bucket=self._target.bucket, root=self._target.prefix)
         except Exception as reason:  # noqa: BLE001 - an error that leaves this method ends the worker
@@ -139,7 +138,7 @@ class BucketEventConsumer(bootsteps.ConsumerStep):
             _log.warning("event_not_handed_on", ids=ids, reason=type(error).__name__)
             message.requeue()
             return
-        except Exception as error:  # noqa: BLE001 - as above; the reconciler finds what this event tells of
+        except Exception as error:  # noqa: BLE001 - as above; the reconciler finds this upload
             _log.warning("event_refused", ids=ids, reason=repr(error))
             message.reject()
             return
@@ -147,7 +146,7 @@ class BucketEventConsumer(bootsteps.ConsumerStep):
 
 
 class _UploadFinisher:
-    """Does for an upload what its client's `complete` would have done, in the worker's process that runs the task."""
+    """Completes an upload like its client's `complete` call, in the worker process that runs the task."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app

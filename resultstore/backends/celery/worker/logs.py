@@ -1,4 +1,4 @@
-"""WorkerLogs: keeps the words of others from controlling the terminal that shows a worker's log."""
+"""Worker logs: escapes control characters, so that logged text cannot control the operator's terminal."""
 
 import logging
 
@@ -8,7 +8,7 @@ from resultstore.telemetry.logs import EscapeControls
 
 
 def escape_worker_logs() -> None:
-    """Write out the control characters in every line that this worker logs: of task names, errors and tracebacks."""
+    """Escape control characters in all lines of this worker's log: task names, errors and tracebacks."""
     for signal in (after_setup_logger, after_setup_task_logger):
         signal.connect(_escape, dispatch_uid="resultstore.telemetry.escapes")
 

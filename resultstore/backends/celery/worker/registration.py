@@ -1,4 +1,4 @@
-"""Registering: a worker tells gateways which tasks it takes, by the index."""
+"""Registration: a worker registers its tasks in the index, where gateways read them."""
 
 import threading
 from collections.abc import Callable
@@ -18,11 +18,11 @@ _log = Log(__name__)
 
 
 def install(app: Celery, store: Callable[[], Store]) -> None:
-    """Let each worker of `app` note its tasks when it is ready, and then every minute.
+    """Let each worker of `app` register its tasks when it is ready, and then every minute.
 
     Args:
         app: whose workers.
-        store: gives the app's Store, which is not opened before.
+        store: returns the app's Store; called when a worker is ready.
     """
 
     def note_when_ready(sender: Consumer | None = None, **_: object) -> None:
@@ -39,7 +39,7 @@ def install(app: Celery, store: Callable[[], Store]) -> None:
 
 
 def _renew(noted: list[Registrations], tasks: list[str]) -> None:
-    """Go on for as long as the process lives; what the index has lost is there again within a minute."""
+    """Renew the registrations for as long as the process lives, so that a lost index has them again in a minute."""
     never = threading.Event()
     while not never.wait(RENEW_INTERVAL_S):
         _note(noted, tasks)

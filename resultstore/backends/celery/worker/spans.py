@@ -1,4 +1,4 @@
-"""Spans: carries a trace through the broker. Needs the extra `tracing`; `tracing` decides whether it is wanted."""
+"""Spans: passes a trace through the broker. Needs the extra `tracing`; imported by `tracing` if it is enabled."""
 
 from collections.abc import MutableMapping
 
@@ -13,24 +13,24 @@ WORKER = "resultstore-worker"
 
 
 class PublishSpans:
-    """A span for each task that this process publishes, whose place travels in the message's headers.
+    """Opens a span for each task that this process publishes; its context travels in the message's headers.
 
     `CeleryInstrumentor` would leave it open for a task that is not registered here, as none is in a gateway
     (opentelemetry-instrumentation-celery 0.66b2, `_trace_after_publish` returns before it ends the span).
 
     Args:
-        provider: makes the spans.
+        provider: creates the spans.
     """
 
     def __init__(self, provider: TracerProvider) -> None:
         self._tracer = trace.get_tracer(__name__, tracer_provider=provider)
 
     def start(self) -> None:
-        """Begin, for every Celery app of this process."""
+        """Start, for all Celery apps of this process."""
         signals.before_task_publish.connect(self._publish, weak=False)
 
     def stop(self) -> None:
-        """End."""
+        """Stop."""
         signals.before_task_publish.disconnect(self._publish)
 
     def _publish(self, sender: str = "", headers: MutableMapping[str, object] | None = None, **_: object) -> None:
@@ -41,7 +41,7 @@ class PublishSpans:
 
 
 def trace_worker() -> None:
-    """Trace the tasks of each process of a worker, from where they were published; call it before they are forked."""
+    """Trace the tasks of each worker process, as parts of their publishers' traces; call it before the fork."""
     signals.worker_process_init.connect(_begin, weak=False)
 
 

@@ -1,4 +1,4 @@
-"""Tracing: switches the traces of a worker on where its settings say so, and costs nothing where they do not."""
+"""Tracing: enables the traces of a worker if its settings say so."""
 
 import importlib
 
@@ -7,9 +7,9 @@ from resultstore.settings import Settings
 
 
 def trace_worker(settings: Settings) -> None:
-    """Trace the tasks of this worker when `RESULTSTORE_TRACING` is set; else nothing is even imported.
+    """Trace the tasks of this worker if `RESULTSTORE_TRACING` is set; else import nothing.
 
-    Raises Misconfigured when the extra `tracing` is not installed.
+    Raises Misconfigured if the extra `tracing` is not installed.
     """
     if not settings.telemetry.tracing:
         return

@@ -16,7 +16,7 @@ from kombu.serialization import dumps, loads
 
 from resultstore import Artifact, Output
 from resultstore.backends.celery import setup
-from resultstore.backends.celery.codec.serializers import written
+from resultstore.backends.celery.codec.serializers import serialize
 from resultstore.model.spill import Spill
 
 SERIALIZERS = ("json", "yaml", "msgpack")
@@ -58,7 +58,7 @@ def as_an_argument(app: Celery, value: object) -> tuple[object, bool]:
     message = app.amqp.as_task_v2("id", "name", (value,), {"named": value})
     media_type, encoding, body = dumps(message.body, app.conf.task_serializer)
     args, kwargs, _ = loads(body, media_type, encoding, accept=TYPES)
-    values, named = app.backend.resolver.bound(args, kwargs, lazy={}, owner="")
+    values, named = app.backend.resolver.resolve_arguments(args, kwargs, lazy={}, owner="")
     assert exact(values[0]) == exact(named["named"])
     return values[0], b"spill/1" in (body if isinstance(body, bytes) else body.encode())
 
@@ -111,7 +111,7 @@ def passed_on(app: Celery, value: object) -> tuple[object, object, object]:
     stored = app.backend.decode(app.backend.encoded(told.retval))
     return (
         app.AsyncResult("job").get(),
-        app.backend.resolver.bound(args, {}, lazy={}, owner="")[0][0],
+        app.backend.resolver.resolve_arguments(args, {}, lazy={}, owner="")[0][0],
         as_an_argument(app, stored)[0],
     )
 
@@ -137,7 +137,7 @@ def test_no_type_depends_on_size(serializer: str, value: object, fill: int):
     there, spilled = as_an_argument(spilling, value)
 
     assert exact(there) == exact(here)
-    assert (travelled, spilled) == (False, len(written(value, serializer)[0]) > LIMIT)
+    assert (travelled, spilled) == (False, len(serialize(value, serializer)[0]) > LIMIT)
     assert [exact(one) for one in as_a_result(spilling, value)] == [exact(one) for one in as_a_result(inline, value)]
 
 
@@ -186,7 +186,7 @@ def test_a_reference_of_a_pickled_value_is_refused():
     spill = app.backend.spills.keep_argument(b"\x80\x04N.", media_type="application/x-python-serialize")
 
     with pytest.raises(Exception, match="json, yaml or msgpack"):
-        app.backend.resolver.resolved(spill)
+        app.backend.resolver.resolve(spill)
 
 
 def test_reading_a_message_makes_no_request(monkeypatch: pytest.MonkeyPatch):
@@ -208,7 +208,7 @@ def test_lazy_parts_fetch_each_part_when_it_is_reached_and_keep_none(monkeypatch
     fetched, get = [], app.backend.store.blobs.get
     monkeypatch.setattr(app.backend.store.blobs, "get", lambda key, **where: fetched.append(key) or get(key, **where))
 
-    (lazy, plain), _ = app.backend.resolver.bound([spilled, parts[:1]], {}, lazy={"parts": 0}, owner="")
+    (lazy, plain), _ = app.backend.resolver.resolve_arguments([spilled, parts[:1]], {}, lazy={"parts": 0}, owner="")
 
     assert (len(lazy), plain) == (5, values[:1])
     assert fetched == [spilled.key, parts[0].key]

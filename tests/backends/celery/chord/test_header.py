@@ -10,7 +10,7 @@ import pytest
 import redis
 from celery import Celery, chord
 
-from resultstore.backends.celery.chord.header import ChordStage, header_of
+from resultstore.backends.celery.chord.header import ChordStage, read_header
 from resultstore.model.errors import ResultMissing
 from tests.backends.celery.chord.test_chords import Body, part_ended
 from tests.backends.celery.conftest import HERE, Made
@@ -29,7 +29,7 @@ def test_what_is_in_and_what_is_missing_is_seen(made: Made, ordered: bool):
 
     part_ended(client, group_id, Body(client), 1, 5, id=ids[1])
 
-    seen = header_of(client.backend, group_id)
+    seen = read_header(client.backend, group_id)
     assert (seen.stage, seen.size) == (ChordStage.WAITING, 3)
     assert [(part.id, part.state) for part in seen.present] == [(ids[1], "SUCCESS")]
     assert [(part.id, part.state) for part in seen.missing] == [(ids[0], ""), (ids[2], "")]
@@ -38,20 +38,20 @@ def test_what_is_in_and_what_is_missing_is_seen(made: Made, ordered: bool):
 def test_a_chord_is_followed_to_its_end(client: Celery, group_id: str, raw: redis.Redis):
     body = Body(client)
     with pytest.raises(ResultMissing, match=group_id):
-        header_of(client.backend, group_id)
+        read_header(client.backend, group_id)
     client.backend.set_chord_size(group_id, 1)
-    assert header_of(client.backend, group_id).stage is ChordStage.WAITING
-    client.tasks[body.signature.task].apply_async = lambda *_, **__: seen.append(header_of(client.backend, group_id))
+    assert read_header(client.backend, group_id).stage is ChordStage.WAITING
+    client.tasks[body.signature.task].apply_async = lambda *_, **__: seen.append(read_header(client.backend, group_id))
     seen = []
     part_ended(client, group_id, body, 0, 5)
     assert (seen[0].stage, 0 < seen[0].lease_s <= 60) == (ChordStage.FINISHING, True)
-    assert header_of(client.backend, group_id).stage is ChordStage.SENT
+    assert read_header(client.backend, group_id).stage is ChordStage.SENT
 
 
 def test_a_chord_whose_part_failed_has_ended(client: Celery, group_id: str):
     client.backend.set_chord_size(group_id, 1)
     part_ended(client, group_id, Body(client), 0, ValueError("broken"))
-    seen = header_of(client.backend, group_id)
+    seen = read_header(client.backend, group_id)
     assert (seen.stage, [part.state for part in seen.present]) == (ChordStage.ENDED, ["FAILURE"])
 
 
@@ -65,7 +65,7 @@ def test_a_body_is_sent_by_the_command(app: Celery, environment: dict[str, str],
 
     backend, total = app.backend, app.tasks["worker_app.total"].s()
     total.freeze()
-    backend.groups.chords.renew(group_id, [f"{group_id}-0", f"{group_id}-1"])
+    backend.groups.chords.reset(group_id, [f"{group_id}-0", f"{group_id}-1"])
     backend.set_chord_size(group_id, 2)
     body = type("B", (), {"signature": total})
     part_ended(app, group_id, body, 0, 20)

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError
 
 from resultstore.backends.celery.chord.outbox import ChordStatus
 from resultstore.backends.celery.chord.sending import senders_of
-from resultstore.backends.celery.owners import inherited
+from resultstore.backends.celery.owners import current_owner
 from resultstore.backends.celery.publish.dispatch_once import HEADER, check_start
 from resultstore.model import layout
 from tests.backends.celery.chord.test_chords import Body, part_ended
@@ -68,7 +68,7 @@ def test_a_body_that_another_worker_sends_has_the_root_and_the_owner_of_its_head
     body, seen = Body(client), []
     killed_before_sending(client, group_id, body, monkeypatch)
     client.tasks[body.signature.task].apply_async = lambda *_, **__: seen.append(
-        (client.current_worker_task.request.root_id, client.current_worker_task.request.id, inherited())
+        (client.current_worker_task.request.root_id, client.current_worker_task.request.id, current_owner())
     )
     time_passes(client, group_id)
     client.backend.groups.chords.publish_due()

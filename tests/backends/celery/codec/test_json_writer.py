@@ -10,7 +10,7 @@ from kombu.serialization import dumps, loads
 
 from resultstore.backends.celery.codec import json_writer
 from resultstore.backends.celery.codec.json_writer import json_pieces, read_text, written_text
-from resultstore.backends.celery.codec.serializers import JSON, fits_at_sight, outgrown, read
+from resultstore.backends.celery.codec.serializers import JSON, deserialize, serialize_if_larger, surely_small
 from tests.backends.celery.capture.test_spill_types import exact
 
 LIMIT = 16_384
@@ -42,7 +42,7 @@ def test_pieces_say_what_the_whole_says(value: object):
 
     said = b"".join(json_pieces(value))
 
-    assert exact(read(said, JSON)) == exact(loads(whole, JSON, "utf-8"))
+    assert exact(deserialize(said, JSON)) == exact(loads(whole, JSON, "utf-8"))
 
 
 def test_no_piece_of_a_long_list_is_much_longer_than_a_piece(monkeypatch: pytest.MonkeyPatch):
@@ -55,8 +55,8 @@ def test_no_piece_of_a_long_list_is_much_longer_than_a_piece(monkeypatch: pytest
 
 
 def test_what_cannot_be_written_is_not_outgrown_and_behind_the_limit_says_so():
-    assert outgrown([object(), "x" * LIMIT], LIMIT, "json") is None
-    taken, media_type = outgrown(["x" * LIMIT, 1, 2, 3, object()], LIMIT, "json")
+    assert serialize_if_larger([object(), "x" * LIMIT], LIMIT, "json") is None
+    taken, media_type = serialize_if_larger(["x" * LIMIT, 1, 2, 3, object()], LIMIT, "json")
     assert media_type == JSON
     with pytest.raises(EncodeError):
         list(taken)
@@ -67,24 +67,24 @@ def test_what_cannot_be_written_is_not_outgrown_and_behind_the_limit_says_so():
     value=st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=70), limit=st.integers(0, 2_000)
 )
 def test_what_fits_at_sight_does_not_outgrow_by_any_serializer(serializer: str, value: object, limit: int):
-    if fits_at_sight(value, limit):
-        assert outgrown(value, limit, serializer) is None
+    if surely_small(value, limit):
+        assert serialize_if_larger(value, limit, serializer) is None
 
 
 def test_small_values_fit_at_sight_unless_nothing_may_travel():
-    assert all(fits_at_sight(one, LIMIT) for one in (None, True, 5, -1.5, "short"))
-    assert not any(fits_at_sight(one, 0) for one in (None, True, 5, -1.5, "short"))
-    assert not any(fits_at_sight(one, LIMIT) for one in ("x" * 65, 2**64, [], {}, b"", object()))
+    assert all(surely_small(one, LIMIT) for one in (None, True, 5, -1.5, "short"))
+    assert not any(surely_small(one, 0) for one in (None, True, 5, -1.5, "short"))
+    assert not any(surely_small(one, LIMIT) for one in ("x" * 65, 2**64, [], {}, b"", object()))
 
 
 @pytest.mark.parametrize("serializer", ["json", "yaml", "msgpack"])
 def test_outgrown_takes_all_or_nothing(serializer: str):
     value = ["x" * 100] * 300
 
-    taken, media_type = outgrown(value, LIMIT, serializer)
+    taken, media_type = serialize_if_larger(value, LIMIT, serializer)
 
-    assert read(b"".join(taken), media_type) == value
-    assert outgrown(value, 100_000, serializer) is None
+    assert deserialize(b"".join(taken), media_type) == value
+    assert serialize_if_larger(value, 100_000, serializer) is None
 
 
 @pytest.mark.parametrize("text", ["long enough", 'é\x00"\\\n', "\ud800 half a pair"])

@@ -14,7 +14,7 @@ from kombu.serialization import dumps, register
 
 from resultstore.backends.celery import setup
 from resultstore.backends.celery.codec.content_types import ContentTypes, makes_objects
-from resultstore.backends.celery.codec.serializers import read
+from resultstore.backends.celery.codec.serializers import deserialize
 from resultstore.backends.celery.testing import working
 from resultstore.model.errors import BadReference
 
@@ -90,7 +90,7 @@ def test_one_warning_says_that_values_travel_whole(serializer: str, accepted: bo
 def test_serializer_of_any_class_is_never_read(monkeypatch: pytest.MonkeyPatch):
     media_type = REGISTERED["own-objects"][2]
     with pytest.raises(BadReference, match="accept_content"):
-        read(pickle.dumps("v"), media_type, readable=ContentTypes(["own-objects", media_type]))
+        deserialize(pickle.dumps("v"), media_type, readable=ContentTypes(["own-objects", media_type]))
 
 
 @pytest.mark.parametrize(

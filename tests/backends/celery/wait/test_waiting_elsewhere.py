@@ -120,12 +120,12 @@ def test_both_sides_of_a_plain_fork_wait(server: PrivateRedis):
         result = app.send_task("nobody.takes.it", task_id=before, queue="nobody")
         app.backend.store_result(before, "before", "SUCCESS")
         assert result.get(timeout=5) == "before"
-        inherited = app.AsyncResult(ids[0])
-        app.backend.add_pending_result(inherited)
+        current_owner = app.AsyncResult(ids[0])
+        app.backend.add_pending_result(current_owner)
         child = os.fork()
         mine = ids[0] if child == 0 else ids[1]
         threading.Timer(0.3, app.backend.store_result, (mine, mine, "SUCCESS")).start()
-        result = inherited if child == 0 else app.AsyncResult(mine)
+        result = current_owner if child == 0 else app.AsyncResult(mine)
         began = time.monotonic()
         good = result.get(timeout=10) == mine and time.monotonic() - began < 2
         if child == 0:
