@@ -77,12 +77,12 @@ class Report:
         self._counts: dict[str, dict[str, dict[str, int]]] = {}
 
     def add(self, run: str, part: str, outcome: Outcome) -> None:
-        """Tell what came out of one module."""
+        """Print the outcome of one module."""
         counts = outcome.counts()
         self._counts.setdefault(run, {})[part] = counts
         REPORT.write_text(json.dumps(self._counts, indent=2) + "\n")
-        told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-        print(f"{run:<32} {part:<42} {outcome.took_s:6.0f} s  {told} {outcome.broken}", flush=True)
+        shown = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        print(f"{run:<32} {part:<42} {outcome.took_s:6.0f} s  {shown} {outcome.broken}", flush=True)
 
 
 def _outcomes(run: Run, chosen: Sequence[Part], *, suite: Path, reruns: bool, report: Report) -> dict[str, Outcome]:
@@ -99,7 +99,7 @@ def _judged(run: str, outcomes: Mapping[str, Outcome], *, whole: bool) -> list[s
     exempt = exempt_tests(HERE / "exceptions.toml")
     tests = {test: word for outcome in outcomes.values() for test, word in outcome.tests.items()}
     wrong = [f"{run}: {part}: {outcome.broken}" for part, outcome in outcomes.items() if outcome.broken]
-    why = {test: told for outcome in outcomes.values() for test, told in outcome.why.items()}
+    why = {test: counts for outcome in outcomes.values() for test, counts in outcome.why.items()}
     wrong += complaints(run, tests, exempt, why=why)
     return wrong + (never_met(run, tests, exempt) if whole else [])
 

@@ -64,7 +64,7 @@ CI_TOO_SLOW = (
 
 @dataclass(frozen=True)
 class Run:
-    """One way to run the suite: `backend` is what stands before the plus of the result backend's URL."""
+    """One way to run the suite: `backend` is the part before the plus of the result backend's URL."""
 
     name: str
     backend: str
@@ -121,7 +121,7 @@ def without_slow(part: Part) -> Part:
 
 
 def environment(run: Run, servers: Mapping[str, str]) -> dict[str, str]:
-    """The variables that tell the suite, its Redis helper and resultstore's settings where the servers are."""
+    """Return the variables that name the servers for the suite, its Redis helper and resultstore's settings."""
     redis_url = servers["RS_TEST_REDIS_URL"]
     redis = urlsplit(redis_url)
     return {

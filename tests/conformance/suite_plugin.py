@@ -1,4 +1,4 @@
-"""Suite plugin: what pytest loads beside Celery's own tests to run them over resultstore, and to tell what came out."""
+"""Suite plugin: lets Celery's own tests run over resultstore, and writes their outcomes."""
 
 import json
 import os
@@ -20,17 +20,17 @@ BACKEND_CLASS = "resultstore.backends.celery.backend:ResultStoreBackend"
 
 
 class Outcomes:
-    """Writes a JSON line for every test that starts or ends, at once: a run that is cut short has told what it had."""
+    """Writes a JSON line when a test starts or ends, so that an interrupted run has its outcomes so far."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Tell that the test has begun."""
+        """Write that the test has started."""
         self._write(nodeid, outcome="unfinished")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Tell what came out of one phase; phases that merely passed say nothing, but for the test itself."""
+        """Write the outcome of one phase; of passed phases, only that of the test itself."""
         outcome = outcome_of(report)
         if report.when == "call" or outcome != "passed":
             why = str(report.longrepr or "")[-400:]

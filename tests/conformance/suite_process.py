@@ -1,4 +1,4 @@
-"""Suite process: one part of the suite in a pytest of its own, with a time limit, and nothing of it left behind."""
+"""Suite process: runs a part of the suite in a pytest of its own, with a time limit, and ends all its processes."""
 
 import json
 import os

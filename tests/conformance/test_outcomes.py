@@ -16,15 +16,15 @@ def lines(*outcomes):
     return [json.dumps({"test": TEST, "outcome": one, "why": f"because {one}"}) for one in outcomes]
 
 
-def test_a_test_that_did_not_come_to_its_end_has_failed():
+def test_unfinished_test_has_failed():
     assert read_outcomes(lines("unfinished"))[0] == {NAME: "failed"}
 
 
-def test_a_test_that_passes_when_it_is_run_again_has_passed():
+def test_test_passing_on_rerun_has_passed():
     assert read_outcomes(lines("unfinished", "rerun", "passed"))[0] == {NAME: "passed"}
 
 
-def test_a_test_that_is_cut_short_when_it_is_run_again_has_failed():
+def test_interrupted_rerun_has_failed():
     assert read_outcomes(lines("unfinished", "rerun"))[0] == {NAME: "failed"}
 
 
@@ -33,27 +33,27 @@ def test_a_failure_in_one_phase_or_subtest_decides():
     assert read_outcomes(lines("unfinished", "passed", "failed"))[0] == {NAME: "failed"}
 
 
-def test_of_several_reasons_the_first_is_told():
+def test_first_of_several_reasons_is_reported():
     assert read_outcomes(lines("unfinished", "failed", "failed"))[1] == {NAME: "because unfinished"}
 
 
-def test_the_counts_have_the_five_words_of_the_report():
+def test_counts_have_the_reports_five_words():
     counts = Outcome({"a": "passed", "b": "failed", "c": "xpassed"}, {}, "", 1.0).counts()
     assert counts == {"passed": 1, "failed": 1, "skipped": 0, "xfailed": 0, "xpassed": 1}
 
 
-def test_the_matrix_has_both_names_both_thresholds_and_both_ways():
+def test_matrix_has_all_names_thresholds_and_ways():
     assert len(runs()) == 2 * 2 * 2 + 1
     assert set(CI_RUNS) <= runs().keys() | dramatiq_suite.RUNS.keys()
     assert len(set(CI_PARTS)) == len(CI_PARTS)
 
 
-def test_the_list_of_exceptions_can_be_read_and_names_runs_that_exist():
+def test_exceptions_name_existing_runs():
     for one in exempt_tests(Path(__file__).with_name("exceptions.toml")):
         assert any(one.covers(run) for run in (*runs(), *dramatiq_suite.RUNS)), one
 
 
-def test_dramatiqs_report_has_each_test_and_takes_a_skipped_one_for_a_failure(tmp_path):
+def test_dramatiq_report_counts_a_skip_as_failure(tmp_path):
     report = tmp_path / "report.xml"
     cases = {"a": "", "b": "<failure/>", "c": "<error/>", "d": "<skipped/>", "e": "<system-out/>"}
     listed = "".join(f'<testcase name="{name}">{inside}</testcase>' for name, inside in cases.items())

@@ -11,17 +11,17 @@ PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 PINS = "celery==5.7.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\ncelery-types==1 \\\n    --hash=sha256:cc\n"
 
 
-def test_what_is_fetched_is_checked_against_the_hashes_of_what_is_installed():
+def test_fetched_source_must_match_the_installed_hashes():
     assert pinned("celery-5.7.0", PINS) == "celery==5.7.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
 
 
 @pytest.mark.parametrize("pins", ["", "celery==5.7.1 \\\n    --hash=sha256:aa\n", "celery==5.7.0\n"])
-def test_a_release_that_is_not_pinned_with_its_hashes_is_not_fetched(pins):
+def test_release_without_pinned_hashes_is_not_fetched(pins):
     with pytest.raises(Unavailable, match=r"constraints\.txt"):
         pinned("celery-5.7.0", pins)
 
 
-def test_a_registry_that_does_not_answer_is_told_and_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_unreachable_registry_is_reported_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/")
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")

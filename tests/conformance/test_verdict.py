@@ -6,7 +6,7 @@ from verdict import Exempt, complaints, exempt_tests, never_met, racy_tests
 LISTED = Exempt("test_canvas.py::test_chord::test_x", ("redisresultstore-*",), "a reason")
 
 
-def test_a_failure_that_is_not_listed_is_complained_about():
+def test_unlisted_failure_is_reported():
     assert complaints("resultstore-default-url", {LISTED.test: "failed"}, [LISTED]) == [
         f"resultstore-default-url: {LISTED.test} failed"
     ]
@@ -17,22 +17,22 @@ def test_a_failure_says_why():
     assert complaint.endswith(f"{LISTED.test} failed\n    E   1 == 2")
 
 
-def test_a_listed_failure_is_accepted_with_all_its_parameters():
+def test_listed_failure_covers_all_parameters():
     assert complaints("redisresultstore-default-url", {f"{LISTED.test}[1]": "failed"}, [LISTED]) == []
 
 
 @pytest.mark.parametrize("outcome", ["passed", "xpassed"])
-def test_a_listed_test_that_passes_has_to_leave_the_list(outcome):
+def test_listed_test_that_passes_is_reported(outcome):
     [complaint] = complaints("redisresultstore-default-url", {LISTED.test: outcome}, [LISTED])
     assert "take it out" in complaint
 
 
 @pytest.mark.parametrize("outcome", ["passed", "skipped", "xfailed", "xpassed"])
-def test_what_did_not_fail_and_is_not_listed_is_well(outcome):
+def test_unlisted_passing_tests_are_fine(outcome):
     assert complaints("resultstore-default-url", {LISTED.test: outcome}, []) == []
 
 
-def test_a_listed_test_that_the_suite_no_longer_has_is_complained_about():
+def test_listed_test_that_is_missing_is_reported():
     [complaint] = never_met("redisresultstore-default-url", ["test_canvas.py::test_chord::test_y"], [LISTED])
     assert LISTED.test in complaint
     assert never_met("redisresultstore-default-url", [f"{LISTED.test}[1]"], [LISTED]) == []

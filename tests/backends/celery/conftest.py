@@ -67,7 +67,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRedis]:
 
 @pytest.fixture
 def raw(server: PrivateRedis) -> Iterator[redis.Redis]:
-    """What stands in it: nothing at first."""
+    """A raw client of the server, which is empty at first."""
     server.start()
     with redis.Redis(port=server.port) as client:
         client.flushall()
@@ -89,7 +89,7 @@ def made(server: PrivateRedis, raw: redis.Redis) -> Made:
 
 @pytest.fixture
 def client(made: Made) -> Celery:
-    """An app that asks; nobody works for it: the tests write what a worker would."""
+    """A client's app without workers: the tests write what a worker would."""
     return made()
 
 

@@ -56,7 +56,7 @@ def test_an_announcement_alone_wakes_a_coroutine(client: Celery, monkeypatch: py
     assert asyncio.run(all_woken()) == [1] * 9
 
 
-def test_five_hundred_coroutines_of_two_loops_share_a_thread_and_leave_no_channel(client: Celery, raw: redis.Redis):
+def test_many_coroutines_share_a_thread_and_leave_nothing(client: Celery, raw: redis.Redis):
     before, counted = watchers(), []  # of other tests' backends, about to retire
     client.backend  # noqa: B018 - Celery makes one for each thread that is the first to ask (celery/app/base.py)
 
@@ -82,7 +82,7 @@ def test_five_hundred_coroutines_of_two_loops_share_a_thread_and_leave_no_channe
         time.sleep(0.02)
 
 
-def test_results_come_in_the_order_in_which_they_end(client: Celery):
+def test_results_arrive_in_order_of_completion(client: Celery):
     async def order() -> tuple[list[tuple[str, object]], list[str]]:
         waited, seen = results(client, 5), []
         ends = [one.id for one in waited[::-1]]
@@ -97,7 +97,7 @@ def test_results_come_in_the_order_in_which_they_end(client: Celery):
     assert seen == [(one, number) for number, one in enumerate(ends)]
 
 
-def test_a_group_gives_its_values_in_its_own_shape(client: Celery):
+def test_nested_group_returns_values_in_its_shape(client: Celery):
     one, two, three = waited = results(client, 3)
     later(client, waited)
     nested = client.GroupResult("outer", [one, client.GroupResult("inner", [two, three])])
@@ -113,12 +113,12 @@ def test_an_error_is_raised_or_given(client: Celery, task_id: str):
     assert isinstance(given, ValueError)
 
 
-def test_time_runs_out_for_a_result_that_does_not_come(client: Celery, task_id: str):
+def test_missing_result_times_out(client: Celery, task_id: str):
     with pytest.raises(CeleryTimeoutError):
         asyncio.run(asyncio.wait_for(aio.get(client.AsyncResult(task_id), timeout_s=0.2), 60))
 
 
-def test_a_coroutine_that_is_cancelled_is_not_told_any_more(client: Celery, task_id: str):
+def test_cancelled_coroutine_is_not_notified(client: Celery, task_id: str):
     async def cancelled() -> None:
         waiting = asyncio.create_task(aio.get(client.AsyncResult(task_id)))
         await asyncio.sleep(0.1)
@@ -151,7 +151,7 @@ def test_a_lost_announcement_costs_seconds_and_no_more(client: Celery, raw: redi
         client.backend.mark_as_done("other", 1)
         kept, key = raw.get(layout.record_key("other")), layout.record_key(task_id)
         began = time.monotonic()
-        raw.set(key, kept)  # nobody is told
+        raw.set(key, kept)  # without an announcement
         assert await waiting == 1
         return time.monotonic() - began
 
@@ -169,7 +169,7 @@ def test_a_fork_has_a_thread_of_its_own(client: Celery, task_id: str):
     os.wait()
 
 
-def test_the_state_and_a_group_are_looked_up_without_values(client: Celery, raw: redis.Redis):
+def test_state_and_completion_read_no_values(client: Celery, raw: redis.Redis):
     done, failed, open_one = results(client, 3)
     client.backend.mark_as_done(done.id, "v" * 10_000)
     client.backend.mark_as_failure(failed.id, ValueError())
@@ -189,7 +189,7 @@ def test_another_backend_is_refused():
         asyncio.run(aio.get(other.AsyncResult("one")))
 
 
-def test_an_id_that_was_sent_is_told_from_an_unknown_one(made: Made, task_id: str):
+def test_sent_id_differs_from_an_unknown_one(made: Made, task_id: str):
     client = made(resultstore_track_sent=True, result_expires=600)
     sent = client.send_task("any")
     assert (sent.state, client.AsyncResult(task_id).state) == ("SENT", states.PENDING)

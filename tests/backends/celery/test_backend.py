@@ -1,4 +1,4 @@
-"""The door alone: Celery's own tracer runs a task here, over a Store in memory."""
+"""The backend alone: Celery's own tracer runs a task here, over a Store in memory."""
 
 import copy
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def forbid(*_: object, **__: object) -> None:
     raise AssertionError
 
 
-def test_an_attempt_that_comes_second_returns_what_the_first_one_returned(app: Celery, store: Store):
+def test_second_attempt_returns_the_first_ones_value(app: Celery, store: Store):
     answers = iter(["first", "second"])
 
     @app.task
@@ -67,7 +67,7 @@ def test_an_attempt_that_comes_second_returns_what_the_first_one_returned(app: C
     assert app.AsyncResult("job").get() == first
 
 
-def test_what_a_task_stored_before_it_failed_is_deleted(app: Celery, store: Store):
+def test_failed_tasks_stored_blobs_are_deleted(app: Celery, store: Store):
     @app.task
     def fails() -> None:
         store.put(b"a part", name="part")
@@ -79,7 +79,7 @@ def test_what_a_task_stored_before_it_failed_is_deleted(app: Celery, store: Stor
     assert list(store.blobs.list("")) == []
 
 
-def test_a_body_that_calls_itself_gets_what_it_returns(app: Celery, store: Store):
+def test_recursive_body_gets_its_own_return_value(app: Celery, store: Store):
     @app.task(bind=True)
     def nested(self: Task, depth: int) -> object:
         return [type(self.run(depth - 1)).__name__, Output(data=b"x")] if depth else iter_of(b"inner")
@@ -112,7 +112,7 @@ def test_a_registered_task_is_captured_inside_its_retries(app: Celery, store: St
     assert list(store.blobs.list("")) == []
 
 
-def test_tasks_that_were_made_before_setup_are_captured_and_once_only():
+def test_tasks_made_before_setup_are_captured_once():
     app = Celery("door", broker="memory://", backend=URL, set_as_current=False)
 
     @app.task(autoretry_for=(OSError,))
@@ -128,7 +128,7 @@ def test_tasks_that_were_made_before_setup_are_captured_and_once_only():
 
 
 @pytest.mark.parametrize("with_an_artifact", [False, True])
-def test_a_value_above_the_limit_leaves_a_reference_in_its_record(app: Celery, store: Store, with_an_artifact: bool):
+def test_large_value_leaves_a_reference_in_its_record(app: Celery, store: Store, with_an_artifact: bool):
     @app.task
     def large() -> list[object]:
         return ["v" * 20_000, *([Output(data=b"x")] if with_an_artifact else [])]
@@ -140,7 +140,7 @@ def test_a_value_above_the_limit_leaves_a_reference_in_its_record(app: Celery, s
     assert app.AsyncResult("job").get()[0] == "v" * 20_000
 
 
-def test_dispatch_announces_work_and_changes_nothing_that_is_known(app: Celery, store: Store):
+def test_dispatch_announces_work_and_keeps_known_records(app: Celery, store: Store):
     app.send_task("any", task_id="new")
     assert store.peek("new").state == State.PENDING
 
@@ -163,7 +163,7 @@ def test_work_is_pending_before_its_message_is_out(app: Celery, store: Store, mo
     assert states == [State.PENDING]
 
 
-def test_every_record_lives_for_as_long_as_the_app_says(app: Celery, store: Store):
+def test_record_life_follows_the_apps_setting(app: Celery, store: Store):
     app.conf.result_expires = 1_234
     backend = app.backend.__class__(app, url="memory://?blobs=memory://")
     lives: list[int | None] = []
@@ -192,7 +192,7 @@ def test_a_waiter_is_called_back_while_it_waits(app: Celery):
     assert calls
 
 
-def test_forgetting_deletes_the_record_the_seal_and_the_blobs(app: Celery, store: Store):
+def test_forgetting_deletes_record_seal_and_blobs(app: Celery, store: Store):
     @app.task
     def makes() -> Output:
         return Output(data=b"x")
@@ -247,8 +247,8 @@ def test_what_celery_knows_of_a_task_comes_back(app: Celery, store: Store):
     assert result.date_done is not None
 
 
-def test_a_commit_in_doubt_is_a_failure_until_the_seal_can_be_read(monkeypatch: pytest.MonkeyPatch):
-    # given: the store commits, and nothing of it is heard or seen for a while
+def test_unknown_commit_fails_until_its_seal_is_readable(monkeypatch: pytest.MonkeyPatch):
+    # given: the store commits, but its answer is lost and its seal cannot be read for a while
     monkeypatch.setattr(miss_cache, "MISS_FIRST_S", 0.0)
     monkeypatch.setenv("RESULTSTORE_COMMIT_BUDGET_S", "0.1")
     app = Celery("door", broker="memory://", backend=URL, set_as_current=False)
@@ -281,7 +281,7 @@ def test_a_commit_in_doubt_is_a_failure_until_the_seal_can_be_read(monkeypatch: 
     assert app.AsyncResult("job").state == "SUCCESS"
 
 
-def test_a_late_failure_does_not_hide_what_was_sealed(app: Celery, store: Store):
+def test_late_failure_does_not_hide_a_seal(app: Celery, store: Store):
     store.seal(Attempt("job"), value=b'"first"')
 
     @app.task

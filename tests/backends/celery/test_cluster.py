@@ -1,4 +1,4 @@
-"""Redis Cluster: what the door does with many ids, groups and chords whose keys lie in different nodes."""
+"""Redis Cluster: ids, groups and chords whose keys are on different nodes."""
 
 import threading
 import time
@@ -44,7 +44,7 @@ def test_results_of_many_nodes_come_together(client: Celery):
     assert group.get(timeout=5) == [str(number) * 200 for number in range(60)]
 
 
-def test_waiters_of_all_nodes_are_woken_over_one_connection(client: Celery, monkeypatch: pytest.MonkeyPatch):
+def test_one_connection_wakes_waiters_of_all_nodes(client: Celery, monkeypatch: pytest.MonkeyPatch):
     hear_announcements_only(monkeypatch)
     ids = [uuid.uuid4().hex for _ in range(12)]
     client.backend.store_result(ids[0], None, states.STARTED)  # the node's connections are open
@@ -82,7 +82,7 @@ def test_hints_and_notes_find_their_node(client: Celery):
     assert {client.AsyncResult(one).state for one in sent} == {states.PENDING}
 
 
-def test_a_cluster_that_is_not_there_is_named_without_its_password():
+def test_absent_cluster_is_named_without_its_password():
     app = Celery("c", broker="memory://", backend="resultstore+redis-cluster://u:Secr3t@127.0.0.1:1;b:2")
     assert "Secr3t" not in app.backend.as_uri()
     with pytest.raises(Exception, match=r"the cluster of 127\.0\.0\.1:1") as error:

@@ -14,9 +14,7 @@ from tests.backends.celery.chord.test_outbox import wait_until
 from tests.backends.celery.conftest import Made
 
 
-def test_a_parents_error_is_raised_although_its_child_failed_before_anybody_looked(
-    client: Celery, monkeypatch: pytest.MonkeyPatch
-):
+def test_parents_error_is_raised_before_its_childs(client: Celery, monkeypatch: pytest.MonkeyPatch):
     parent, child = client.AsyncResult(uuid.uuid4().hex), client.AsyncResult(uuid.uuid4().hex)
     child.parent = parent
     consumer = client.backend.result_consumer
@@ -35,7 +33,7 @@ def test_a_parents_error_is_raised_although_its_child_failed_before_anybody_look
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_a_part_that_an_older_worker_brought_without_its_name_counts(made: Made, ordered: bool, raw: redis.Redis):
+def test_part_of_an_older_worker_is_counted(made: Made, ordered: bool, raw: redis.Redis):
     client, group_id = made(result_backend_transport_options={"result_chord_ordered": ordered}), uuid.uuid4().hex
     body, key = Body(client), layout.group_key(group_id, ".j")
     client.backend.set_chord_size(group_id, 2)
@@ -49,7 +47,7 @@ def test_a_part_that_an_older_worker_brought_without_its_name_counts(made: Made,
 
 
 @pytest.mark.parametrize("outcome", [0, ValueError("first run")])
-def test_a_frozen_chord_that_is_applied_again_begins_anew(client: Celery, outcome: object):
+def test_reapplied_frozen_chord_starts_again(client: Celery, outcome: object):
     """Celery says the size with the last header task that it sends; the first may have ended by then."""
     group_id = uuid.uuid4().hex
     body = Body(client)
@@ -63,7 +61,7 @@ def test_a_frozen_chord_that_is_applied_again_begins_anew(client: Celery, outcom
     assert body.sent == [[0, 1]] * (1 if outcome else 2)
 
 
-def test_the_backend_tells_where_it_keeps_a_task_and_a_part_of_a_chord(client: Celery, raw: redis.Redis):
+def test_backend_names_keys_of_tasks_and_chords(client: Celery, raw: redis.Redis):
     backend, task_id, group_id = client.backend, uuid.uuid4().hex, uuid.uuid4().hex
     backend.store_result(task_id, 1, states.SUCCESS)
     backend.set_chord_size(group_id, 7)
@@ -72,7 +70,7 @@ def test_the_backend_tells_where_it_keeps_a_task_and_a_part_of_a_chord(client: C
     assert {backend.get_key_for_task(task_id), backend.get_key_for_group(group_id, ".s")} <= set(raw.keys())
 
 
-def test_a_consumer_is_started_with_an_id_and_tells_whom_it_hears(client: Celery):
+def test_started_consumer_lists_its_subscriptions(client: Celery):
     consumer, first, second = client.backend.result_consumer, uuid.uuid4().hex, uuid.uuid4().hex
     consumer.start(first)
     consumer.expect(second)
@@ -80,7 +78,7 @@ def test_a_consumer_is_started_with_an_id_and_tells_whom_it_hears(client: Celery
     assert consumer.subscribed_to == {client.backend.get_key_for_task(first)}
 
 
-def test_a_signature_without_a_chord_is_no_part_of_one(client: Celery, raw: redis.Redis):
+def test_signature_without_a_chord_is_no_part(client: Celery, raw: redis.Redis):
     task_id = uuid.uuid4().hex
     client.backend.mark_as_done(task_id, 1, request=Context(id=task_id, group=None, chord=None, children=[]))
     assert raw.keys("rs:group:*") == []
@@ -94,7 +92,7 @@ class TestWithAWorker:
         add, spread = app.tasks["worker_app.add"], app.tasks["worker_app.spread"]
         assert chord([add.s(1, 1), add.s(2, 2)], spread.s())().get(timeout=20) == [3, 5]
 
-    def test_a_frozen_chord_runs_its_body_as_often_as_it_is_applied(self, app: Celery):
+    def test_frozen_chord_runs_its_body_each_time(self, app: Celery):
         counter = f"rs-test-{uuid.uuid4().hex}"
         frozen = chord(
             [app.tasks["worker_app.add"].s(n, n) for n in range(2)], app.tasks["worker_app.counted"].s(counter)
@@ -105,7 +103,7 @@ class TestWithAWorker:
             wait_until(lambda times=times: int(app.backend.client.get(counter) or 0) == times)
         assert int(app.backend.client.getdel(counter)) == 2
 
-    def test_an_errback_that_is_called_like_a_function_gets_values_and_no_references(self, app: Celery):
+    def test_errback_called_as_a_function_gets_values(self, app: Celery):
         where, fails = uuid.uuid4().hex, app.tasks["worker_app.fails"]
         fails.apply_async(("why",), link_error=app.tasks["worker_app.measured"].s(where, "v" * 100_000))
         assert app.AsyncResult(where).get(timeout=20) == 100_000

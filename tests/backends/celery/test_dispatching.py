@@ -55,7 +55,7 @@ def until(seen: Callable[[], Result | None], state: State) -> Result:
     raise AssertionError(f"not {state}: {seen()}")
 
 
-def test_an_owner_stands_in_the_record_the_owners_list_and_the_seal(worker, store, dispatcher, order):
+def test_owner_is_in_record_list_and_seal(worker, store, dispatcher, order):
     sent = order("named")
     dispatcher.send(sent)
     done = store.wait(sent.id, timeout_s=20)
@@ -66,7 +66,7 @@ def test_an_owner_stands_in_the_record_the_owners_list_and_the_seal(worker, stor
     assert store.load(sent.id).owner == ALICE
 
 
-def test_work_is_pending_with_its_owner_before_any_worker_sees_it(store, app, order):
+def test_work_is_pending_with_its_owner_when_sent(store, app, order):
     sent = order("add", x=1, y=2)
     CeleryDispatcher(_sender(app, app.conf.broker_url, queue=f"nobody-{uuid.uuid4().hex}")).send(sent)
     found = store.load(sent.id)
@@ -86,7 +86,7 @@ def test_no_transition_loses_the_owner(worker, store, dispatcher, order, outcome
     assert owners | {found.owner} == {ALICE}
 
 
-def test_what_a_task_sends_belongs_to_the_same_owner(worker, app, store, dispatcher, order):
+def test_tasks_sent_by_a_task_inherit_its_owner(worker, app, store, dispatcher, order):
     sent = order("parent_of_owner")
     dispatcher.send(sent)
     child = app.AsyncResult(app.AsyncResult(sent.id).get(timeout=20))
@@ -94,7 +94,7 @@ def test_what_a_task_sends_belongs_to_the_same_owner(worker, app, store, dispatc
     assert store.load(child.id).owner == ALICE
 
 
-def test_links_callbacks_and_bodies_belong_to_the_same_owner(worker, app, store):
+def test_links_callbacks_and_bodies_inherit_the_owner(worker, app, store):
     tasks, headers = app.tasks, {"resultstore_owner": ALICE}
     shape, owner = tasks["worker_app.shape"], tasks["worker_app.ignores"]
     linked = chain(shape.s(1), owner.s()).apply_async(headers=headers)
@@ -104,7 +104,7 @@ def test_links_callbacks_and_bodies_belong_to_the_same_owner(worker, app, store)
         assert store.load(result.id).owner == ALICE
 
 
-def test_a_state_that_another_task_writes_stays_its_owners(worker, app, store, dispatcher, order):
+def test_state_written_by_another_task_keeps_its_owner(worker, app, store, dispatcher, order):
     sent, waiting = order("update_other", task_id=(other := uuid.uuid4().hex)), Result(id=other, owner="bob")
     store.save(waiting.moved(State.PENDING))
     dispatcher.send(sent)
@@ -112,7 +112,7 @@ def test_a_state_that_another_task_writes_stays_its_owners(worker, app, store, d
 
 
 @pytest.mark.parametrize("size_bytes", [10, 3_000_000])
-def test_an_upload_is_the_first_artifact_of_the_task_that_works_on_it(worker, store, dispatcher, order, size_bytes):
+def test_upload_is_its_tasks_first_artifact(worker, store, dispatcher, order, size_bytes):
     sent, content = order("size_of"), b"u" * size_bytes
     key = layout.upload_key(sent.id, retention="1d", nonce=layout.new_nonce())
     stored = store.blobs.put(key, [content], media_type="text/csv")
@@ -154,7 +154,7 @@ def test_a_message_that_names_anothers_bytes_fails(worker, app, store, dispatche
         assert (done.state, done.failure.type) == (State.FAILURE, "NotYours" if forged is secret else "BadReference")
 
 
-def test_a_message_that_the_broker_does_not_take_leaves_no_work_behind(app, store, order):
+def test_unreachable_broker_leaves_no_work(app, store, order):
     sent = order("add", x=1, y=2)
     dispatcher = CeleryDispatcher(_sender(app, "amqp://guest:guest@127.0.0.1:1//"))
     with pytest.raises(BrokerUnavailable, match=sent.id):
@@ -163,7 +163,7 @@ def test_a_message_that_the_broker_does_not_take_leaves_no_work_behind(app, stor
     assert read_order(store, sent.id) is None
 
 
-def test_a_message_that_the_broker_refuses_leaves_no_work_behind(app, store, order):
+def test_refused_message_leaves_no_work(app, store, order):
     name = f"full-{uuid.uuid4().hex}"
     sender = _sender(app, app.conf.broker_url, queue=name)
     sender.conf.task_queues = [
@@ -177,7 +177,7 @@ def test_a_message_that_the_broker_refuses_leaves_no_work_behind(app, store, ord
     assert store.load(second.id) is None
 
 
-def test_an_order_is_kept_to_be_repeated_and_a_forged_one_is_refused(app, store, order):
+def test_order_can_be_repeated_and_forged_ones_not(app, store, order):
     sent = order("add", x=1, y=2)
     CeleryDispatcher(_sender(app, app.conf.broker_url, queue=f"nobody-{uuid.uuid4().hex}")).send(sent)
     assert read_order(store, sent.id) == sent
@@ -189,7 +189,7 @@ def test_an_order_is_kept_to_be_repeated_and_a_forged_one_is_refused(app, store,
         read_order(store, sent.id)
 
 
-def test_work_that_nobody_has_begun_is_revoked_at_once_and_stays_its_owners(app, store, order):
+def test_unstarted_work_is_revoked_at_once(app, store, order):
     dispatcher = CeleryDispatcher(_sender(app, app.conf.broker_url, queue=f"nobody-{uuid.uuid4().hex}"))
     sent = order("add", x=1, y=2)
     dispatcher.send(sent)

@@ -35,7 +35,7 @@ class OwnCall(Task):
         return 1
 
 
-def test_tasks_of_an_app_that_was_set_up_are_captured(app: Celery):
+def test_tasks_are_captured_after_setup(app: Celery):
     setup(app)
     app.task(body, shared=False, name="plain")
     app.task(body, shared=False, name="called", base=OwnCall)
@@ -55,7 +55,7 @@ def test_without_setup_every_task_is_named(app: Celery):
 
 
 @pytest.mark.parametrize("how", ["run", "class", "registry"])
-def test_a_task_that_was_changed_behind_our_back_is_named(app: Celery, how: str):
+def test_task_that_was_changed_later_is_reported(app: Celery, how: str):
     setup(app)
     app.task(body, shared=False, name="healthy")
     app.task(body, shared=False, name="patched")
@@ -78,7 +78,7 @@ def test_a_task_that_was_changed_behind_our_back_is_named(app: Celery, how: str)
     ("setting", "limit_s", "well"),
     [({}, None, False), ({}, 7_000, False), ({}, 600, True), ({"resultstore_consumer_timeout_s": 8_000}, 7_000, True)],
 )
-def test_a_late_acknowledged_task_must_end_before_rabbitmq_takes_it_back(
+def test_late_acknowledged_task_must_end_before_consumer_timeout(
     app: Celery, setting: dict[str, object], limit_s: int | None, well: bool
 ):
     app.conf.update(setting, task_time_limit=limit_s)
@@ -94,7 +94,7 @@ def test_a_late_acknowledged_task_must_end_before_rabbitmq_takes_it_back(
         assert "consumer_timeout" in found.remedy
 
 
-def test_a_broker_in_redis_must_not_see_a_running_task_again(app: Celery):
+def test_redis_broker_must_not_redeliver_a_running_task(app: Celery):
     app.task(body, shared=False, name="late", acks_late=True, time_limit=3_700)
 
     assert "late" in check_visibility_timeout(app).text
@@ -107,7 +107,7 @@ def test_an_app_that_is_not_there_is_named():
         find_app_named("no_such_module")
 
 
-def test_the_command_examines_the_app_that_it_is_told(environment: dict[str, str]):
+def test_command_checks_the_app_it_is_given(environment: dict[str, str]):
     done = subprocess.run(
         [sys.executable, "-m", "resultstore.cli", "doctor", "--json", "--app", "worker_app"],
         cwd=HERE, capture_output=True, text=True, timeout=60, check=False,

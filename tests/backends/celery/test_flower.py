@@ -1,4 +1,4 @@
-"""Flower: a real one shows results that stand here, small, large and failed."""
+"""Flower: a real one shows our results, small, large and failed."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(scope="module")
 def flower(environment, app, worker):
-    """Flower's HTTP API; it hears of tasks by the worker's events."""
+    """Flower's HTTP API; it receives the worker's events."""
     app.control.enable_events()
     port = free_port()
     command = [sys.executable, "-m", "celery", "-A", "worker_app", "flower", f"--port={port}", "--address=127.0.0.1"]
@@ -68,7 +68,7 @@ def test_flower_shows_a_small_result(flower, app):
     assert flower.get(f"/task/result/{sent.id}").json() == {"task-id": sent.id, "state": "SUCCESS", "result": 5}
 
 
-def test_flower_shows_a_result_that_is_sealed_in_the_object_store(flower, app):
+def test_flower_shows_a_sealed_result(flower, app):
     sent = app.send_task("worker_app.large_value", (100_000,))
     value = sent.get(timeout=20)
 
@@ -84,7 +84,7 @@ def test_flower_waits_for_a_task_that_it_sends(flower):
     assert (answer.json()["state"], answer.json()["result"]) == ("SUCCESS", 42)
 
 
-def test_flower_lists_what_has_run_and_how_it_ended(flower, app):
+def test_flower_lists_tasks_and_their_outcomes(flower, app):
     sent = app.send_task("worker_app.add", (1, "x"))
     with pytest.raises(TypeError):
         sent.get(timeout=20)

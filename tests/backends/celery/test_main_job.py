@@ -45,14 +45,14 @@ def test_a_chord_body_gets_the_artifacts(app: Celery):
     assert chord(header)(tasks["worker_app.sizes_of"].s()).get(timeout=60) == [1 << 20, 2 << 20, 3 << 20]
 
 
-def test_an_unknown_argument_is_a_failure_that_names_it(app: Celery):
+def test_failure_names_an_unknown_argument(app: Celery):
     result = app.send_task("worker_app.add", (1,), {"z": 3})
 
     with pytest.raises(TypeError, match="z"):
         result.get(timeout=20)
 
 
-def test_a_task_called_like_a_function_returns_what_it_returns(app: Celery):
+def test_task_called_as_a_function_is_not_captured(app: Celery):
     assert send(app, "calls_another").get(timeout=20) == "generator"
 
 
@@ -64,7 +64,7 @@ def test_an_unknown_id_is_pending(app: Celery):
         unknown.get(timeout=0.3)
 
 
-def test_little_travels_through_the_broker_for_a_large_output(app: Celery):
+def test_large_output_sends_little_through_the_broker(app: Celery):
     """What a chain's next message carries is the Artifact: under 2 KB."""
     artifact = send(app, "stream", 5).get(timeout=30)
 
@@ -72,7 +72,7 @@ def test_little_travels_through_the_broker_for_a_large_output(app: Celery):
     assert len(json.dumps(app.backend.encoded(artifact).decode())) < 2_000
 
 
-def test_a_worker_killed_in_mid_upload_leaves_nothing_readable(app: Celery, environment: dict[str, str]):
+def test_worker_killed_during_upload_leaves_nothing_readable(app: Celery, environment: dict[str, str]):
     # given: a second worker on a queue of its own, streaming for long
     own = {**environment, "RS_TEST_QUEUE": f"queue-{uuid.uuid4().hex}"}
     with tempfile.TemporaryFile() as log:

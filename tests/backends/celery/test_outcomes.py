@@ -46,7 +46,7 @@ def test_an_exception_is_restored_with_its_arguments(client: Celery, task_id: st
     assert result.failed()
 
 
-def test_an_exception_of_a_nested_class_and_with_arguments_that_are_no_json(client: Celery, task_id: str):
+def test_nested_exception_with_non_json_arguments_comes_back(client: Celery, task_id: str):
     client.backend.mark_as_failure(task_id, Custom.Nested("x", Path("a"), {1: object}))
     error = client.AsyncResult(task_id).get(timeout=5, propagate=False)
     assert type(error) is Custom.Nested
@@ -54,7 +54,7 @@ def test_an_exception_of_a_nested_class_and_with_arguments_that_are_no_json(clie
     assert "Path" in error.args[1]
 
 
-def test_a_module_is_never_imported_because_a_stored_byte_says_so(client: Celery, task_id: str):
+def test_stored_bytes_never_import_a_module(client: Celery, task_id: str):
     told = {"exc_type": "TestFailed", "exc_message": ["x"], "exc_module": "test.support"}
     client.backend.store_result(task_id, told, states.FAILURE)
     assert "test.support" not in sys.modules
@@ -63,14 +63,14 @@ def test_a_module_is_never_imported_because_a_stored_byte_says_so(client: Celery
     assert "test.support" not in sys.modules
 
 
-def test_a_stored_name_that_is_no_exception_is_not_called(client: Celery, task_id: str):
+def test_stored_name_that_is_no_exception_stays_uncalled(client: Celery, task_id: str):
     told = {"exc_type": "system", "exc_message": ["true"], "exc_module": "os"}
     client.backend.store_result(task_id, told, states.FAILURE)
     with pytest.raises(Exception, match="Expected an exception class"):
         client.AsyncResult(task_id).get(timeout=5)
 
 
-def test_a_failure_is_told_to_people_too(client: Celery, task_id: str):
+def test_failure_is_readable_for_users(client: Celery, task_id: str):
     client.backend.mark_as_failure(task_id, ValueError("why", 3))
     failure = client.backend.store.load(task_id).failure
     assert (failure.type, failure.message, failure.module) == ("ValueError", "why, 3", "builtins")
@@ -94,7 +94,7 @@ def test_a_started_task_says_where(client: Celery, task_id: str):
     assert record.started_at is not None
 
 
-def test_a_chain_that_fails_fails_the_ids_of_the_groups_behind_it(client: Celery):
+def test_failed_chain_fails_the_ids_of_later_groups(client: Celery):
     """Celery #6437."""
 
     @client.task
@@ -111,7 +111,7 @@ def test_a_chain_that_fails_fails_the_ids_of_the_groups_behind_it(client: Celery
     ]
     for one in behind:
         one.freeze()
-    plain = json.loads(json.dumps([dict(one) for one in behind]))  # as it stands in a message
+    plain = json.loads(json.dumps([dict(one) for one in behind]))  # as it is written in a message
     context = request(uuid.uuid4().hex, chain=plain)
     client.backend.mark_as_failure(context.id, ValueError("link"), request=context)
     for one in (*header, *inner, *body, *inside):
@@ -119,7 +119,7 @@ def test_a_chain_that_fails_fails_the_ids_of_the_groups_behind_it(client: Celery
 
 
 @pytest.mark.parametrize("state", [states.SUCCESS, states.FAILURE])
-def test_what_is_huge_stands_beside_a_small_record(made: Made, raw: redis.Redis, task_id: str, state: str):
+def test_huge_value_is_next_to_a_small_record(made: Made, raw: redis.Redis, task_id: str, state: str):
     client = made(result_extended=True)
     children = [client.GroupResult("g", [client.AsyncResult(f"{task_id}-{n}") for n in range(10_000)])]
     error = ValueError("e" * 1_000_000)

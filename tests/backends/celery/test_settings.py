@@ -39,9 +39,7 @@ def sent(raw: redis.Redis) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("compression", ["gzip", "bzip2"])
-def test_a_compressed_value_is_smaller_and_read_without_the_setting(
-    made: Made, task_id: str, raw: redis.Redis, compression: str
-):
+def test_compressed_value_is_read_without_the_setting(made: Made, task_id: str, raw: redis.Redis, compression: str):
     made(result_compression=compression).backend.store_result(task_id, "v" * 10_000, states.SUCCESS)
     assert raw.strlen(layout.beside_key(task_id)) < 1_000
     assert made().AsyncResult(task_id).get(timeout=5) == "v" * 10_000
@@ -63,19 +61,19 @@ def test_results_live_as_long_as_result_expires_says(made: Made, task_id: str, r
         assert raw.ttl(key) == -1 if life_s is None else life_s - 5 <= raw.ttl(key) <= life_s
 
 
-def test_failures_live_as_long_as_result_failure_expires_says(made: Made, task_id: str, raw: redis.Redis):
+def test_failures_live_for_result_failure_expires(made: Made, task_id: str, raw: redis.Redis):
     app = made(result_expires=60, result_failure_expires=600)
     app.backend.mark_as_failure(task_id, ValueError("kept"))
     assert 500 < raw.ttl(layout.record_key(task_id)) <= 600
 
 
-def test_a_header_task_of_a_chord_lives_as_long_as_the_chord(made: Made, task_id: str, raw: redis.Redis):
+def test_header_task_lives_as_long_as_its_chord(made: Made, task_id: str, raw: redis.Redis):
     app = made(result_expires=60, result_chord_expires=600)
     app.backend.store_result(task_id, 1, states.SUCCESS, request=request(task_id, chord={"task": "body"}))
     assert 500 < raw.ttl(layout.record_key(task_id)) <= 600
 
 
-def test_the_cache_is_as_large_as_result_cache_max_says(made: Made, raw: redis.Redis):
+def test_cache_size_follows_result_cache_max(made: Made, raw: redis.Redis):
     app = made(result_cache_max=2)
     ids = [uuid.uuid4().hex for _ in range(3)]
     for one in ids:
@@ -87,7 +85,7 @@ def test_the_cache_is_as_large_as_result_cache_max_says(made: Made, raw: redis.R
     assert sent(raw) == {"get": 1}
 
 
-def test_a_prefix_stands_before_all_keys(made: Made, task_id: str, raw: redis.Redis):
+def test_prefix_is_before_all_keys(made: Made, task_id: str, raw: redis.Redis):
     app = made(result_backend_transport_options={"global_keyprefix": "shop"})
     app.backend.store_result(task_id, 1, states.SUCCESS)
     app.GroupResult(task_id, [app.AsyncResult(task_id)]).save()
@@ -99,7 +97,7 @@ def test_a_prefix_stands_before_all_keys(made: Made, task_id: str, raw: redis.Re
     assert raw.exists(app.backend.get_key_for_task(task_id), app.backend.get_key_for_group(task_id)) == 2
 
 
-def test_one_warning_says_that_large_values_stay_in_redis(made: Made, task_id: str):
+def test_warns_once_that_large_values_stay_in_redis(made: Made, task_id: str):
     app = made()
     with pytest.warns(UserWarning, match="RESULTSTORE_BLOBS_URL") as warned:
         app.backend.store_result(task_id, "v" * 1_000_000, states.SUCCESS)
@@ -107,9 +105,7 @@ def test_one_warning_says_that_large_values_stay_in_redis(made: Made, task_id: s
     assert app.AsyncResult(task_id).get(timeout=5) == "v" * 1_000_000
 
 
-def test_the_object_store_may_stand_in_the_url_and_a_reader_without_it_is_told_the_setting(
-    made: Made, task_id: str, tmp_path: Path, raw: redis.Redis
-):
+def test_error_names_the_missing_object_store_setting(made: Made, task_id: str, tmp_path: Path, raw: redis.Redis):
     made(f"?blobs=file://{tmp_path}").backend.store_result(task_id, "v" * 100_000, states.SUCCESS)
     assert sum(raw.memory_usage(key) for key in raw.scan_iter()) < 1_000
 
@@ -120,16 +116,16 @@ def test_the_object_store_may_stand_in_the_url_and_a_reader_without_it_is_told_t
         without.result  # noqa: B018 - it is read now
 
 
-def test_a_sent_task_is_known_to_others_where_there_is_an_object_store(made: Made, task_id: str, tmp_path: Path):
+def test_sent_task_has_a_pending_record(made: Made, task_id: str, tmp_path: Path):
     app = made(f"?blobs=file://{tmp_path}")
     app.send_task("any", task_id=task_id)
     end = time.monotonic() + 5
-    while not app.AsyncResult(task_id).exists():  # nobody waited for Redis
+    while not app.AsyncResult(task_id).exists():  # the sender did not wait for Redis
         assert time.monotonic() < end
     assert app.AsyncResult(task_id).state == "PENDING"
 
 
-def test_settings_may_stand_in_the_app(server: PrivateRedis, tmp_path: Path):
+def test_settings_may_be_in_the_app(server: PrivateRedis, tmp_path: Path):
     conf = {
         "resultstore_blobs_url": f"file://{tmp_path}",
         "resultstore_inline_max_bytes": 7,

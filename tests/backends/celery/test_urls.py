@@ -41,12 +41,12 @@ def test_a_url_names_the_index(url: str, index_url: str):
 
 
 @pytest.mark.parametrize("url", ["redis-sharded://h:1", "http://h", "redis://h?ssl_cert_reqs=required"])
-def test_a_url_that_is_not_served_is_refused_and_named(url: str):
+def test_unknown_scheme_is_refused_by_name(url: str):
     with pytest.raises(Misconfigured, match=url.partition(":")[0]):
         urls.read_servers(url, NO_CONF)
 
 
-def test_a_certificate_check_that_does_not_exist_is_refused():
+def test_unknown_certificate_check_is_refused():
     with pytest.raises(Misconfigured, match="CERT_CATS"):
         urls.read_servers("rediss://h?ssl_cert_reqs=CERT_CATS", NO_CONF)
 
@@ -74,7 +74,7 @@ def test_what_celery_calls_redis_settings_reaches_the_connection():
     }
 
 
-def test_celerys_default_of_two_minutes_for_an_answer_is_not_taken():
+def test_celerys_two_minute_default_timeout_is_ignored():
     assert urls.read_servers("redis://h", Celery(set_as_current=False).conf).redis_options == {}
 
 
@@ -174,7 +174,7 @@ def test_results_by_sentinels(sentinels: list[int]):
     assert works(client(f"resultstore+{hosts}", result_backend_transport_options={"master_name": "shop"}))
 
 
-def test_sentinels_without_the_name_of_a_master_are_refused():
+def test_sentinels_without_a_master_name_are_refused():
     with pytest.raises(Misconfigured, match="master_name"):
         client("resultstore+sentinel://127.0.0.1:26379/0").backend  # noqa: B018 - it is made at first use
 

@@ -1,4 +1,4 @@
-"""An object store that lets every conditional PUT win: the worker refuses to seal there, and whoever waits is told."""
+"""An object store that ignores If-None-Match: the worker refuses to seal there, and the waiter gets the error."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Workflows: all that came of one task is removed by one call."""
+"""Workflows: one call removes all results of one root task."""
 
 import time
 import uuid
@@ -17,7 +17,7 @@ from tests.backends.celery.conftest import Made
 
 @pytest.mark.usefixtures("worker")
 class TestWithAWorker:
-    def test_every_result_and_blob_of_a_workflow_is_removed(self, app: Celery, environment: dict[str, str]):
+    def test_every_result_and_blob_of_a_workflow_goes(self, app: Celery, environment: dict[str, str]):
         task = app.tasks
         workflow = chain(
             task["worker_app.stream"].s(1),
@@ -89,7 +89,7 @@ def test_children_are_followed_where_notes_were_lost(client: Celery):
     assert forget_workflow(client, root).results == ()
 
 
-def test_a_task_by_itself_notes_nothing_and_a_note_lives_as_long_as_a_result(made: Made, raw: redis.Redis):
+def test_single_task_notes_nothing_and_notes_expire(made: Made, raw: redis.Redis):
     client = made(result_expires=600)
     alone, sent = uuid.uuid4().hex, uuid.uuid4().hex
     for task_id, root_id in ((alone, alone), (sent, "root")):

@@ -14,7 +14,7 @@ from resultstore.model import layout
 from resultstore.model.event import Event
 from resultstore.store import waiting
 
-WOKEN_S = 30.0  # a woken waiter is there by then on any machine; nothing else wakes one that hears announcements only
+WOKEN_S = 30.0  # a woken waiter is there by then on any machine; nothing else wakes one that gets announcements only
 LOST_S = 3.0
 
 
@@ -49,12 +49,12 @@ class Waiter(threading.Thread):
 
 
 def send(app: Celery, task_id: str, **options: object) -> AsyncResult:
-    """A task that no worker takes. As long as its result is kept, the id is heard."""
-    return app.send_task("nobody.takes.it", task_id=task_id, queue="nobody", **options)
+    """Send a task that no worker takes. While its result object lives, its id is subscribed to."""
+    return app.send_task("not.taken", task_id=task_id, queue="unused", **options)
 
 
 def listening(raw: redis.Redis, task_id: str, *, within_s: float = 5) -> None:
-    """Return once somebody hears the id."""
+    """Return once a process has subscribed to the id."""
     end = time.monotonic() + within_s
     while not raw.pubsub_numsub(layout.channel(task_id))[0][1]:
         assert time.monotonic() < end
@@ -70,7 +70,7 @@ def silent(raw: redis.Redis) -> None:
 
 
 def hear_announcements_only(patch: pytest.MonkeyPatch) -> None:
-    """Let no waiter of this process look for itself, so that whoever wakes was woken by an announcement."""
+    """Let no waiter of this process check by itself, so that only announcements wake it."""
     for place in (consumer, coroutine_notifier, waiting):
         patch.setattr(place, "RECHECK_S", 3_600.0)
     patch.setattr(consumer, "_FIRST_CHECK_S", 3_600.0)

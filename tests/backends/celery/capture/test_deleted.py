@@ -39,7 +39,7 @@ def test_a_deleted_part_fails_its_chord(worker, app, store):
         app.AsyncResult(sent.id).get(timeout=PATIENCE_S)
 
 
-def test_deleted_queued_link_fails_the_rest_of_its_chain(worker, app, store):
+def test_deleted_link_fails_the_rest_of_its_chain(worker, app, store):
     link_id = uuid.uuid4().hex
     link = app.signature("worker_app.add", (2, 3)).set(task_id=link_id, countdown=3)
     sent = chain(link, app.signature("worker_app.add", (1,)), app=app).apply_async()
@@ -52,7 +52,7 @@ def test_deleted_queued_link_fails_the_rest_of_its_chain(worker, app, store):
     assert is_gone(store, link_id)
 
 
-def test_ordering_a_deleted_id_says_that_it_was_deleted(app, store):
+def test_ordering_a_deleted_id_is_refused(app, store):
     store.save(Result(id=(deleted := uuid.uuid4().hex), owner=OWNER))
     store.delete(deleted)
     backend_url = app.conf.result_backend or app.backend.url
@@ -65,7 +65,7 @@ def test_ordering_a_deleted_id_says_that_it_was_deleted(app, store):
 
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
 @pytest.mark.parametrize("waits", ["get", "get_many"])
-def test_a_waiter_for_deleted_work_is_told(client, task_id, when, waits):
+def test_waiter_for_deleted_work_is_notified(client, task_id, when, waits):
     store = store_of(client)
     store.save(Result(id=task_id))
     result, told = client.AsyncResult(task_id), []
@@ -91,7 +91,7 @@ def test_a_waiter_for_deleted_work_is_told(client, task_id, when, waits):
     assert client.AsyncResult(task_id).state == states.PENDING, "as after Celery's own forget"
 
 
-def test_a_coroutine_that_waits_for_deleted_work_is_told(client, task_id):
+def test_coroutine_waiting_for_deleted_work_is_notified(client, task_id):
     store = store_of(client)
     store.save(Result(id=task_id))
 

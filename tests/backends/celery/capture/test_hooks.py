@@ -118,7 +118,7 @@ def nothing_seen() -> Iterator[None]:
 
 @pytest.fixture
 def listening() -> Iterator[None]:
-    """Receivers of each signal that tells of arguments or values."""
+    """Receivers of each signal that carries arguments or values."""
 
     def arguments(name: str) -> Callable[..., None]:
         def heard(args=None, kwargs=None, **_: object) -> None:

@@ -30,7 +30,7 @@ def trace(app: Celery, task: Task, *args: object) -> object:
     return build_tracer(task.name, task, app=app)("job", args, {}, {"id": "job"}).retval
 
 
-def test_outputs_are_kept_as_the_task_says_and_an_output_says_otherwise(app: Celery, store: Store):
+def test_output_overrides_its_tasks_policy(app: Celery, store: Store):
     @app.task
     @keeps(retention="7d", compress=True)
     def report() -> list[Output]:
@@ -44,7 +44,7 @@ def test_outputs_are_kept_as_the_task_says_and_an_output_says_otherwise(app: Cel
 
 
 @pytest.mark.parametrize("compress", [None, False])
-def test_a_large_value_is_compressed_unless_the_task_says_otherwise(app: Celery, store: Store, compress: bool | None):
+def test_large_value_is_compressed_by_default(app: Celery, store: Store, compress: bool | None):
     @app.task(bind=True, autoretry_for=(OSError,))
     @keeps(retention="365d", compress=compress)
     def large(self: Task) -> str:
@@ -58,7 +58,7 @@ def test_a_large_value_is_compressed_unless_the_task_says_otherwise(app: Celery,
 
 
 @pytest.mark.parametrize("hinted", [True, False])
-def test_more_than_the_task_may_store_is_a_failure_that_stores_nothing(app: Celery, store: Store, hinted: bool):
+def test_task_over_its_byte_limit_stores_nothing(app: Celery, store: Store, hinted: bool):
     sent = []
 
     @app.task
@@ -92,7 +92,7 @@ def test_a_large_value_counts_too(app: Celery, store: Store):
     assert list(store.blobs.list("")) == []
 
 
-def test_a_durable_task_s_small_value_survives_the_loss_of_redis(app: Celery, store: Store):
+def test_durable_small_value_survives_the_loss_of_redis(app: Celery, store: Store):
     class Counted(Task):
         name = "keeps.counted"
 
@@ -115,13 +115,13 @@ def test_a_keeps_above_the_task_says_the_same(app: Celery, store: Store):
     assert trace(app, above).retention == "1d"
 
 
-def test_an_unknown_class_is_refused_where_it_is_written():
+def test_unknown_retention_class_is_refused_at_definition():
     with pytest.raises(BadReference, match="2d"):
         keeps(retention="2d")
 
 
 @pytest.mark.parametrize("when", ["before", "after", "configured"])
-def test_delivery_at_least_once_sets_what_it_needs_and_keeps_the_rest(when: str, monkeypatch: pytest.MonkeyPatch):
+def test_at_least_once_changes_only_its_settings(when: str, monkeypatch: pytest.MonkeyPatch):
     module = types.ModuleType("their_settings")
     module.broker_transport_options = {"visibility_timeout": 7_200}
     module.task_track_started = True

@@ -19,10 +19,10 @@ def following(signature: Signature) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("composed", [group(one, one, app=app), chain(one, one, app=app), chord([one], one, app=app)])
-def test_the_arguments_in_every_kind_of_signature_are_found(composed: Signature):
+def test_arguments_in_every_kind_of_signature_are_found(composed: Signature):
     said = json.dumps(following(composed))
     assert ("large" in said, said.count("swapped")) == (False, 2)
 
 
-def test_what_celery_reads_of_its_own_signatures_is_no_argument():
+def test_values_that_celery_reads_are_not_arguments():
     assert following(group(app=app))["kwargs"] == {"tasks": []}

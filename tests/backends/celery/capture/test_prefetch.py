@@ -35,27 +35,27 @@ def opens() -> Opens:
     return Opens()
 
 
-def test_whoever_takes_it_too_early_waits_for_it(opens: Opens):
+def test_early_reader_waits_for_the_prefetch(opens: Opens):
     ahead = Prefetcher(opens)
     ahead.begin(spill("a"))
     threading.Timer(0.1, opens.let.set).start()
-    assert ahead.taken(spill("a")) == "the value of a"
+    assert ahead.take(spill("a")) == "the value of a"
 
 
 def test_it_is_given_out_once(opens: Opens):
     opens.let.set()
     ahead = Prefetcher(opens)
     ahead.begin(spill("a"))
-    assert ahead.taken(spill("a")) == "the value of a"
-    assert ahead.taken(spill("a")) == spill("a")
+    assert ahead.take(spill("a")) == "the value of a"
+    assert ahead.take(spill("a")) == spill("a")
 
 
-def test_what_is_no_such_reference_stays_what_it_is(opens: Opens):
+def test_other_values_are_returned_unchanged(opens: Opens):
     opens.let.set()
     ahead = Prefetcher(opens)
     ahead.begin(spill("a"))
     for other in ("plain", None, [spill("a")], spill("b"), spill("a", size_bytes=1)):
-        assert ahead.taken(other) == other
+        assert ahead.take(other) == other
 
 
 def test_nothing_else_is_begun_meanwhile(opens: Opens):
@@ -63,39 +63,39 @@ def test_nothing_else_is_begun_meanwhile(opens: Opens):
     ahead.begin(spill("a"))
     ahead.begin(spill("b"))
     opens.let.set()
-    assert ahead.taken(spill("b")) == spill("b")
-    assert ahead.taken(spill("a")) == "the value of a"
+    assert ahead.take(spill("b")) == spill("b")
+    assert ahead.take(spill("a")) == "the value of a"
     assert opens.asked == ["a"]
 
 
-def test_the_next_one_takes_the_place_of_what_nobody_took(opens: Opens):
+def test_next_prefetch_replaces_an_unread_one(opens: Opens):
     opens.let.set()
     ahead = Prefetcher(opens)
     ahead.begin(spill("a"))
     ahead._coming["a"].value.result(5)
     ahead.begin(spill("b"))
-    assert ahead.taken(spill("a")) == spill("a")
-    assert ahead.taken(spill("b")) == "the value of b"
+    assert ahead.take(spill("a")) == spill("a")
+    assert ahead.take(spill("b")) == "the value of b"
 
 
 def test_a_long_value_is_left_to_its_reader(opens: Opens):
     ahead = Prefetcher(opens)
     ahead.begin(spill("a", size_bytes=(4 << 20) + 1))
-    assert ahead.taken(spill("a", size_bytes=(4 << 20) + 1)).id == "a"
+    assert ahead.take(spill("a", size_bytes=(4 << 20) + 1)).id == "a"
     assert opens.asked == []
 
 
 @pytest.mark.parametrize("error", [BlobStoreUnavailable("away"), SystemExit(), BaseException("a panic below Python")])
-def test_what_could_not_be_fetched_is_left_to_its_reader(error: BaseException):
+def test_failed_prefetch_is_left_to_its_reader(error: BaseException):
     def away(_: Spill) -> object:
         raise error
 
     ahead = Prefetcher(away)
     ahead.begin(spill("a"))
-    assert ahead.taken(spill("a")) == spill("a")
+    assert ahead.take(spill("a")) == spill("a")
 
 
-def test_without_a_thread_a_value_is_left_to_its_reader(opens: Opens, monkeypatch: pytest.MonkeyPatch):
+def test_without_a_thread_the_reader_fetches(opens: Opens, monkeypatch: pytest.MonkeyPatch):
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -103,7 +103,7 @@ def test_without_a_thread_a_value_is_left_to_its_reader(opens: Opens, monkeypatc
     with monkeypatch.context() as exhausted:
         exhausted.setattr(threading.Thread, "start", start)
         ahead.begin(spill("a"))
-    assert ahead.taken(spill("a")) == spill("a")
+    assert ahead.take(spill("a")) == spill("a")
 
 
 @pytest.fixture
@@ -112,11 +112,11 @@ def fork(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(prefetch.os, "getpid", lambda: -1)
 
 
-def test_a_fork_waits_for_nothing_that_its_parent_fetches(opens: Opens, fork: Callable[[], None]):
+def test_fork_does_not_wait_for_its_parents_prefetch(opens: Opens, fork: Callable[[], None]):
     ahead = Prefetcher(opens)
     ahead.begin(spill("a"))
     fork()
-    assert ahead.taken(spill("a")) == spill("a")
+    assert ahead.take(spill("a")) == spill("a")
     assert not opens.let.is_set(), "the parent's fetch has not ended"
 
 
@@ -126,4 +126,4 @@ def test_a_fork_fetches_whatever_its_parent_fetches(opens: Opens, fork: Callable
     fork()
     ahead.begin(spill("b"))
     opens.let.set()
-    assert ahead.taken(spill("b")) == "the value of b"
+    assert ahead.take(spill("b")) == "the value of b"

@@ -59,16 +59,16 @@ def kept(app: Celery, task_id: str, value: object = LARGE) -> Spill:
 
 
 def told(app: Celery, raw: redis.Redis, task_id: str, spill: Spill) -> Waiter:
-    """Somebody who waits, and has heard of the value by now."""
+    """A waiter that has received the early announcement of its value."""
     waiter = Waiter(app, task_id)
     listening(raw, task_id)
-    time.sleep(0.1)  # behind the check after 50 ms
+    time.sleep(0.1)  # later than the check after 50 ms
     app.backend.store.index.events.announce_early(task_id, spill)
     return waiter
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_worker_lets_the_value_be_fetched_while_it_seals(app: Celery, monkeypatch: pytest.MonkeyPatch):
+def test_value_can_be_fetched_while_the_worker_seals(app: Celery, monkeypatch: pytest.MonkeyPatch):
     asked = Asked(app, monkeypatch)
     values = [app.tasks["worker_app.large_value"].delay(n + 1_000_000).get(timeout=30) for n in range(5)]
 
@@ -76,9 +76,7 @@ def test_a_worker_lets_the_value_be_fetched_while_it_seals(app: Celery, monkeypa
     assert [thread for _, thread in asked.by] == ["resultstore-prefetch"] * 5
 
 
-def test_a_value_that_was_fetched_is_given_out_when_its_record_says_so(
-    client: Celery, raw: redis.Redis, asked: Asked, task_id: str
-):
+def test_prefetched_value_is_returned_once_recorded(client: Celery, raw: redis.Redis, asked: Asked, task_id: str):
     spill = kept(client, task_id)
     waiter = told(client, raw, task_id, spill)
     asked.until(1)
@@ -92,7 +90,7 @@ def test_a_value_that_was_fetched_is_given_out_when_its_record_says_so(
     assert len(asked.by) == 2
 
 
-def test_a_value_that_is_never_sealed_is_given_to_nobody(client: Celery, raw: redis.Redis, asked: Asked, task_id: str):
+def test_unsealed_value_is_never_returned(client: Celery, raw: redis.Redis, asked: Asked, task_id: str):
     spill = kept(client, task_id)
     waiter = told(client, raw, task_id, spill)
     asked.until(1)
@@ -106,9 +104,7 @@ def test_a_value_that_is_never_sealed_is_given_to_nobody(client: Celery, raw: re
         client.AsyncResult(other).get(timeout=0.5)
 
 
-def test_the_value_of_another_attempt_is_read_where_that_one_was_sealed(
-    client: Celery, raw: redis.Redis, asked: Asked, task_id: str
-):
+def test_value_of_another_sealed_attempt_is_read(client: Celery, raw: redis.Redis, asked: Asked, task_id: str):
     waiter = told(client, raw, task_id, kept(client, task_id, "late" + LARGE))
     asked.until(1)
     first = kept(client, task_id, "first" + LARGE)
@@ -119,9 +115,7 @@ def test_the_value_of_another_attempt_is_read_where_that_one_was_sealed(
 
 
 @pytest.mark.parametrize("key", [None, layout.blob_key("x", retention="1d", nonce="0" * 32, n=0), "seals/00/x"])
-def test_what_cannot_be_fetched_early_is_read_in_its_time(
-    client: Celery, raw: redis.Redis, asked: Asked, task_id: str, key: str | None
-):
+def test_failed_prefetch_is_read_later(client: Celery, raw: redis.Redis, asked: Asked, task_id: str, key: str | None):
     spill = kept(client, task_id)
     forged = replace(spill, sha256="0" * 64) if key is None else replace(spill, key=key)
     waiter = told(client, raw, task_id, forged)
@@ -132,7 +126,7 @@ def test_what_cannot_be_fetched_early_is_read_in_its_time(
     assert asked.by[-1][0] == spill.key
 
 
-def test_a_value_that_is_gone_is_told_as_ever(client: Celery, raw: redis.Redis, asked: Asked, task_id: str):
+def test_missing_value_raises_the_usual_error(client: Celery, raw: redis.Redis, asked: Asked, task_id: str):
     spill = kept(client, task_id)
     client.backend.store.blobs.delete([spill.key])
     waiter = told(client, raw, task_id, spill)
@@ -142,7 +136,7 @@ def test_a_value_that_is_gone_is_told_as_ever(client: Celery, raw: redis.Redis, 
     assert isinstance(waiter.within(5), ArtifactMissing)
 
 
-def test_nothing_is_fetched_early_for_whoever_waits_for_more(client: Celery, raw: redis.Redis, asked: Asked):
+def test_waiters_for_several_results_prefetch_nothing(client: Celery, raw: redis.Redis, asked: Asked):
     ids = [uuid.uuid4().hex for _ in range(2)]
     waiters = [Waiter(client, one) for one in ids]
     for one in ids:
@@ -173,8 +167,8 @@ def test_an_early_word_calls_no_on_message(client: Celery, raw: redis.Redis, tas
     assert (got, heard) == ("small", [states.SUCCESS])
 
 
-def test_a_record_with_little_beside_it_is_told_whole(client: Celery, raw: redis.Redis, task_id: str):
-    value = "beside" * 100  # over the 128 bytes that stand in the record
+def test_small_record_is_announced_whole(client: Celery, raw: redis.Redis, task_id: str):
+    value = "beside" * 100  # over the 128 bytes that fit in the record
     kept_alive = send(client, task_id)
     listening(raw, task_id)
     waiter = Waiter(client, task_id)

@@ -48,10 +48,10 @@ def kept(spills: Spills, value: object):
     return spills.keep_argument(json.dumps(value).encode(), media_type=JSON)
 
 
-def test_the_parts_of_a_list_come_side_by_side_and_in_their_order(spills: Spills, blobs: SlowBlobs):
+def test_parts_are_fetched_in_parallel_in_order(spills: Spills, blobs: SlowBlobs):
     parts = [*(kept(spills, f"{n}") for n in range(9)), 9, [kept(spills, "10"), kept(spills, "11")]]
 
-    assert Resolver(spills).resolved(parts, cached=False) == [*(f"{n}" for n in range(9)), 9, ["10", "11"]]
+    assert Resolver(spills).resolve(parts, cached=False) == [*(f"{n}" for n in range(9)), 9, ["10", "11"]]
     assert 2 <= blobs.most <= 4 + 2
 
 
@@ -59,14 +59,14 @@ def test_large_parts_come_one_by_one(spills: Spills, blobs: SlowBlobs):
     large = "x" * (9 << 20)
     parts = (kept(spills, large), kept(spills, "small"), kept(spills, "other"))
 
-    assert Resolver(spills).resolved(parts, cached=False) == (large, "small", "other")
+    assert Resolver(spills).resolve(parts, cached=False) == (large, "small", "other")
     assert blobs.most == 1
 
 
-def test_what_stands_in_a_list_many_times_is_fetched_once(spills: Spills, blobs: SlowBlobs):
+def test_repeated_reference_is_fetched_once(spills: Spills, blobs: SlowBlobs):
     one = kept(spills, "again")
 
-    assert Resolver(spills).resolved([one] * 20) == ["again"] * 20
+    assert Resolver(spills).resolve([one] * 20) == ["again"] * 20
     assert blobs.gets == 1
 
 
@@ -75,4 +75,4 @@ def test_a_part_that_is_gone_is_said(spills: Spills, blobs: SlowBlobs):
     blobs.delete([parts[2].key])
 
     with pytest.raises(ArtifactMissing, match=parts[2].id):
-        Resolver(spills).resolved(parts, cached=False)
+        Resolver(spills).resolve(parts, cached=False)

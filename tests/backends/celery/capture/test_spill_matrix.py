@@ -72,17 +72,17 @@ def blobs(store: Store) -> set[str]:
 @pytest.mark.parametrize(
     "task", [with_base, django, registered, without_super, bound, recursive, retries], ids=lambda task: task.name
 )
-def test_a_task_gets_and_gives_large_values_however_it_was_made(task: Task):
+def test_any_kind_of_task_handles_large_values(task: Task):
     assert task.delay(BIG).get(timeout=10) == BIG * 2
 
 
-def test_a_call_that_changes_what_run_returns_has_the_last_word():
+def test_own_call_may_change_what_run_returns():
     assert with_super.delay(BIG).get(timeout=10) == BIG * 2 + "after"
     assert with_super.delay("small").get(timeout=10) == "smallsmallafter"
 
 
 @pytest.mark.parametrize("task", [streams_after_a_retry, streams_below_a_call], ids=lambda task: task.name)
-def test_a_generator_that_fails_is_retried_with_its_large_argument(store: Store, task: Task):
+def test_failed_generator_is_retried_with_its_large_argument(store: Store, task: Task):
     with store.open(task.delay(BIG).get(timeout=10)) as content:
         assert content.read() == BIG.encode()
 
@@ -103,11 +103,11 @@ def test_a_chain_hands_large_values_on():
     assert chain(make.s(), same.s(), length.s())().get(timeout=10) == 100_000
 
 
-def test_a_link_of_a_chain_may_have_large_arguments_of_its_own():
+def test_chain_link_may_have_large_arguments():
     assert chain(length.s(BIG), same.s(more=BIG), same.s())().get(timeout=10) == [100_000, {"more": BIG}]
 
 
-def test_a_chord_body_gets_the_values_and_its_own_large_argument():
+def test_chord_body_gets_values_and_its_large_argument():
     body = same.s(own=BIG)
 
     values, own = chord([make.s(100_000 + n) for n in range(30)])(body).get(timeout=20)
@@ -140,7 +140,7 @@ def test_a_replaced_task_passes_large_values():
     assert replaces_by_group.delay(BIG).get(timeout=10) == [BIG + "1", BIG + "2"]
 
 
-def test_callbacks_get_the_value_and_errbacks_their_large_arguments():
+def test_callbacks_get_values_and_errbacks_large_arguments():
     linked = make.apply_async(link=[length.s().set(task_id="linked"), length.si(BIG).set(task_id="immutable")])
     linked.get(timeout=10)
     assert app.AsyncResult("linked").get(timeout=10) == 100_000
@@ -151,7 +151,7 @@ def test_callbacks_get_the_value_and_errbacks_their_large_arguments():
     assert app.AsyncResult("errback").get(timeout=10) == 100_001
 
 
-def test_errbacks_that_celery_calls_in_the_worker_get_their_large_arguments():
+def test_errbacks_called_directly_get_their_large_arguments():
     heard.clear()
 
     for number, each in enumerate((errback, errback_without_run)):
@@ -162,7 +162,7 @@ def test_errbacks_that_celery_calls_in_the_worker_get_their_large_arguments():
     assert heard == [100_000, 100_001]
 
 
-def test_a_replaced_chain_keeps_its_shape_whatever_is_spilled(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_replaced_chain_keeps_its_shape_when_spilled(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(type(app.backend.spills), "limit_bytes", 0)
 
     assert replaces_by_group.delay("x").get(timeout=10) == ["x1", "x2"]
@@ -178,7 +178,7 @@ def test_stamped_headers_stay_with_large_arguments():
     assert signature.apply_async().get(timeout=10) == BIG
 
 
-def test_an_ignored_value_is_not_stored_and_still_reaches_the_next_task(store: Store):
+def test_ignored_value_is_not_stored_but_passed_on(store: Store):
     before = blobs(store)
     ignored = make.apply_async(ignore_result=True, link=length.s().set(task_id="after-ignored"))
 
@@ -200,9 +200,7 @@ def test_a_value_that_celery_copies_is_uploaded_once(store: Store):
     assert len(made) == 3  # the argument, the body's value, the retried task's
 
 
-def test_a_reference_that_expired_on_its_way_is_an_error_that_names_the_id(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-):
+def test_expired_reference_is_an_error_with_its_id(store: Store, monkeypatch: pytest.MonkeyPatch):
     busy = blocks.delay()
     late = length.delay(BIG + "late")
     now = store.blobs.now

@@ -151,7 +151,7 @@ def test_json_keeps_its_own_types_in_large_values(value: object):
 
 
 @pytest.mark.parametrize(("serializer", "result_serializer"), [("json", "yaml"), ("yaml", "json")])
-def test_the_next_task_gets_what_its_own_serializer_makes(serializer: str, result_serializer: str):
+def test_next_task_gets_its_own_serializers_value(serializer: str, result_serializer: str):
     value = {"fill": "x" * 1_000, 7: b"\xff"}  # a number as a key stays one in YAML alone
 
     both = (passed_on(made(serializer, result_serializer, limit), value) for limit in (1 << 30, LIMIT))
@@ -199,7 +199,7 @@ def test_reading_a_message_makes_no_request(monkeypatch: pytest.MonkeyPatch):
     assert isinstance(args[0], Spill)
 
 
-def test_lazy_parts_fetch_each_part_when_it_is_reached_and_keep_none(monkeypatch: pytest.MonkeyPatch):
+def test_lazy_parts_fetch_on_demand_and_keep_none(monkeypatch: pytest.MonkeyPatch):
     app = made("json", "json", LIMIT)
     values = [str(number) * 1_000 for number in range(5)]
     parts = [as_received(app, value) for value in values]
@@ -219,7 +219,7 @@ def test_lazy_parts_fetch_each_part_when_it_is_reached_and_keep_none(monkeypatch
     assert len(fetched) == 2 + 4 + 2  # the first part is remembered, for the plain argument
 
 
-def test_any_json_writes_a_message_with_references_as_kombus_does():
+def test_any_json_serializer_writes_references_as_kombu():
     app = made("json", "json", 1_000)
     spill = as_received(app, "x" * 5_000)
     following = app.signature("types.next", args=([spill],))

@@ -36,7 +36,7 @@ def keys(app: Celery) -> set[str]:
     return {stored.key for stored in store_of(app).blobs.list("blobs/")}
 
 
-def test_a_chord_of_a_hundred_large_parts_sends_no_large_message(app: Celery, tasks, largest, redis_url: str):
+def test_chord_of_large_parts_sends_no_large_message(app: Celery, tasks, largest, redis_url: str):
     header = [tasks("large_value").s(MB + number) for number in range(100)]
 
     result = chord(header)(tasks("lengths").s())
@@ -48,7 +48,7 @@ def test_a_chord_of_a_hundred_large_parts_sends_no_large_message(app: Celery, ta
     assert sum(client.memory_usage(key) for key in records) < 100 * 2_000
 
 
-def test_a_body_that_takes_lazy_parts_gets_them_all_in_order(tasks, largest):
+def test_body_gets_all_lazy_parts_in_order(tasks, largest):
     header = [tasks("large_value").s(20_000 + number) for number in range(40)]
 
     assert chord(header)(tasks("lazy_lengths").s()).get(timeout=60) == [20_000 + number for number in range(40)]
@@ -63,7 +63,7 @@ def test_a_header_with_groups_gives_its_values(tasks):
     assert sorted(len(one) for one in values) == [1, 20_000, 30_000]  # Celery unrolls groups in groups
 
 
-def test_large_arguments_and_links_of_a_chain_are_references(tasks, largest):
+def test_large_arguments_of_chain_links_are_references(tasks, largest):
     value = "v" * 3 * MB
 
     result = chain(tasks("shape").s(value), tasks("shape").s(), tasks("digest").s())()
@@ -72,7 +72,7 @@ def test_large_arguments_and_links_of_a_chain_are_references(tasks, largest):
     assert largest() <= 4 << 10
 
 
-def test_a_value_in_many_messages_is_one_object_of_the_bucket(app: Celery, tasks):
+def test_value_in_many_messages_is_one_object(app: Celery, tasks):
     value, before = "v" * MB + uuid.uuid4().hex, keys(app)
 
     group(tasks("digest").s(value) for _ in range(20))().get(timeout=60)
@@ -80,7 +80,7 @@ def test_a_value_in_many_messages_is_one_object_of_the_bucket(app: Celery, tasks
     assert len(keys(app) - before) == 1
 
 
-def test_who_waits_gets_the_value_and_redis_holds_the_reference(app: Celery, tasks, redis_url: str):
+def test_waiter_gets_the_value_redis_the_reference(app: Celery, tasks, redis_url: str):
     result = tasks("large_value").delay(3 * MB)
 
     assert len(result.get(timeout=30)) == 3 * MB
@@ -123,7 +123,7 @@ def send_to(old: str, environment: dict[str, str], *, spill: str, wait_s: float)
     return subprocess.run(command, cwd=HERE, env=variables, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_first_step_of_an_upgrade_sends_what_an_old_worker_reads(old: str, environment: dict[str, str]):
+def test_first_upgrade_step_sends_what_old_workers_read(old: str, environment: dict[str, str]):
     done = send_to(old, environment, spill="no", wait_s=30)
 
     assert done.stdout.strip() == "100000", done.stderr
@@ -136,7 +136,7 @@ def test_the_second_step_is_not_for_old_workers(old: str, environment: dict[str,
     assert "TimeoutError" in done.stderr
 
 
-def test_a_worker_at_the_first_step_reads_what_the_second_sends(app: Celery, environment: dict[str, str], tasks):
+def test_first_upgrade_step_reads_what_the_second_sends(app: Celery, environment: dict[str, str], tasks):
     first = {**environment, "RS_TEST_QUEUE": f"queue-{uuid.uuid4().hex}", "RS_TEST_SPILL": "no"}
     with tempfile.TemporaryFile() as log:
         process = start_worker(first, log)
@@ -148,4 +148,4 @@ def test_a_worker_at_the_first_step_reads_what_the_second_sends(app: Celery, env
         finally:
             process.terminate()
             process.wait(20)
-    assert store_of(app).index.load(sent.id).value is None  # no reference: the value stands behind the seal, as before
+    assert store_of(app).index.load(sent.id).value is None  # no reference: the value is in the sealed blob, as before

@@ -49,7 +49,7 @@ def group_id() -> str:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_a_body_gets_all_parts_once_the_last_has_ended(made: Made, group_id: str, ordered: bool, raw: redis.Redis):
+def test_body_gets_all_parts_after_the_last(made: Made, group_id: str, ordered: bool, raw: redis.Redis):
     client = made(result_backend_transport_options={"result_chord_ordered": ordered})
     body = Body(client)
     client.backend.set_chord_size(group_id, 3)
@@ -61,7 +61,7 @@ def test_a_body_gets_all_parts_once_the_last_has_ended(made: Made, group_id: str
     assert left == {layout.group_key(group_id, ".c")}  # by which late copies are known
 
 
-def test_a_part_is_counted_once_however_often_it_is_delivered(client: Celery, group_id: str):
+def test_redelivered_part_is_counted_once(client: Celery, group_id: str):
     body = Body(client)
     client.backend.set_chord_size(group_id, 2)
     for value in ("first", "again"):
@@ -74,7 +74,7 @@ def test_a_part_is_counted_once_however_often_it_is_delivered(client: Celery, gr
     assert len(body.sent) == 1
 
 
-def test_one_task_may_stand_twice_in_a_header(client: Celery, group_id: str):
+def test_one_task_may_be_in_a_header_twice(client: Celery, group_id: str):
     body = Body(client)
     client.backend.set_chord_size(group_id, 2)
     part_ended(client, group_id, body, 0, "same", id="twin")
@@ -82,7 +82,7 @@ def test_one_task_may_stand_twice_in_a_header(client: Celery, group_id: str):
     assert body.sent == [["same", "same"]]
 
 
-def test_of_many_workers_that_end_at_once_one_sends_the_body(client: Celery, group_id: str):
+def test_one_of_simultaneous_finishers_sends_the_body(client: Celery, group_id: str):
     body = Body(client)
     client.backend.set_chord_size(group_id, 20)
     threads = [threading.Thread(target=part_ended, args=(client, group_id, body, n, n)) for n in range(20)]
@@ -93,7 +93,7 @@ def test_of_many_workers_that_end_at_once_one_sends_the_body(client: Celery, gro
     assert body.sent == [list(range(20))]
 
 
-def test_large_values_do_not_pass_through_the_list_of_parts(client: Celery, group_id: str, raw: redis.Redis):
+def test_large_values_stay_out_of_the_part_list(client: Celery, group_id: str, raw: redis.Redis):
     body = Body(client)
     client.backend.set_chord_size(group_id, 3)
     part_ended(client, group_id, body, 0, "a" * 1_000_000)
@@ -103,7 +103,7 @@ def test_large_values_do_not_pass_through_the_list_of_parts(client: Celery, grou
     assert body.sent == [["a" * 1_000_000, "b" * (INLINE_MAX_BYTES + 1), "c"]]
 
 
-def test_a_part_that_ignores_its_result_is_in_the_list_whatever_its_size(client: Celery, group_id: str):
+def test_ignored_result_is_in_the_part_list(client: Celery, group_id: str):
     body = Body(client)
     client.backend.set_chord_size(group_id, 1)
     part_ended(client, group_id, body, 0, "i" * 100_000, ignore_result=True)
@@ -124,7 +124,7 @@ def test_parts_are_read_in_one_round_trip(client: Celery, group_id: str, raw: re
 
 
 @pytest.mark.parametrize("large", ["", "x" * 5_000])
-def test_a_part_that_failed_fails_the_body_with_its_cause(client: Celery, group_id: str, large: str):
+def test_failed_part_fails_the_body_with_its_cause(client: Celery, group_id: str, large: str):
     body = Body(client)
     client.backend.set_chord_size(group_id, 2)
     part_ended(client, group_id, body, 0, ValueError("broken" + large))
@@ -135,7 +135,7 @@ def test_a_part_that_failed_fails_the_body_with_its_cause(client: Celery, group_
         result.get(timeout=5)
 
 
-def test_a_late_copy_of_a_part_does_not_fail_the_chord_again(client: Celery, group_id: str):
+def test_late_copy_does_not_fail_the_chord_again(client: Celery, group_id: str):
     body = Body(client)
     client.backend.set_chord_size(group_id, 1)
     part_ended(client, group_id, body, 0, ValueError("broken"))
@@ -144,13 +144,13 @@ def test_a_late_copy_of_a_part_does_not_fail_the_chord_again(client: Celery, gro
     assert client.AsyncResult(body.signature.id).state == states.PENDING
 
 
-def test_a_part_whose_value_is_gone_fails_the_body_and_names_it(client: Celery, group_id: str):
+def test_missing_value_of_a_part_fails_the_body(client: Celery, group_id: str):
     body = Body(client)
     client.backend.set_chord_size(group_id, 2)
     part_ended(client, group_id, body, 0, "v" * 5_000)
     client.backend.store.index.delete(f"{group_id}-0")
     part_ended(client, group_id, body, 1, 1)
-    with pytest.raises(ChordError, match=f"{group_id}-0 is not there any more"):
+    with pytest.raises(ChordError, match=f"{group_id}-0 is not stored any more"):
         client.AsyncResult(body.signature.id).get(timeout=5)
 
 
@@ -167,7 +167,7 @@ def test_a_body_that_cannot_be_sent_fails(client: Celery, group_id: str):
         client.AsyncResult(body.signature.id).get(timeout=5)
 
 
-def test_an_answer_that_was_lost_does_not_lose_the_body(client: Celery, group_id: str, monkeypatch: pytest.MonkeyPatch):
+def test_lost_answer_does_not_lose_the_body(client: Celery, group_id: str, monkeypatch: pytest.MonkeyPatch):
     """The script runs twice with one token, as after a broken connection."""
     body, kind = Body(client), type(client.backend.store.index.keys)
     client.backend.set_chord_size(group_id, 1)
@@ -191,7 +191,7 @@ def test_a_frozen_chord_may_be_applied_again(client: Celery, group_id: str):
     assert body.sent == [[0, 1], [0, 1]]
 
 
-def test_a_part_that_a_running_header_task_adds_is_waited_for(client: Celery, group_id: str):
+def test_added_part_is_waited_for(client: Celery, group_id: str):
     body = Body(client)
     client.backend.set_chord_size(group_id, 1)
     client.backend.add_to_chord(group_id, None)
@@ -201,7 +201,7 @@ def test_a_part_that_a_running_header_task_adds_is_waited_for(client: Celery, gr
     assert body.sent == [[0, 1]]
 
 
-def test_the_keys_of_a_chord_live_as_long_as_result_chord_expires_says(made: Made, group_id: str, raw: redis.Redis):
+def test_chord_keys_live_for_result_chord_expires(made: Made, group_id: str, raw: redis.Redis):
     client = made(result_chord_expires=600, result_expires=60)
     client.backend.set_chord_size(group_id, 2)
     part_ended(client, group_id, Body(client), 0, 0)
@@ -218,7 +218,7 @@ class TestWithAWorker:
         inner = [chord([add.s(n, 1), add.s(n, 2)], total.s()) for n in range(3)]
         assert chord(inner, total.s())().get(timeout=30) == sum(2 * n + 3 for n in range(3))
 
-    def test_a_group_in_a_header_gives_all_its_values(self, app: Celery):
+    def test_group_in_a_header_returns_all_values(self, app: Celery):
         add, shape = app.tasks["worker_app.add"], app.tasks["worker_app.shape"]
         header = [add.s(1, 1), group(add.s(2, 2), add.s(3, 3))]
         assert sorted(chord(header, shape.s())().get(timeout=30)) == [2, 4, 6]
@@ -233,8 +233,8 @@ class TestWithAWorker:
         workflow = chain(add.s(1, 1), group(add.s(1), add.s(2)), total.s(), group(add.s(1), add.s(2)))
         assert workflow().get(timeout=30) == [8, 9]
 
-    def test_a_link_that_fails_wakes_whoever_waits_for_the_group_behind_it(self, app: Celery):
-        """Each of its ids, and those of what stands in it (Celery #6437)."""
+    def test_failed_link_wakes_waiters_of_the_next_group(self, app: Celery):
+        """Each of its ids, and those of its nested results (Celery #6437)."""
         add, fails = app.tasks["worker_app.add"], app.tasks["worker_app.fails"]
         awaited = [add.si(n, n).set(task_id=uuid.uuid4().hex) for n in range(4)]
         behind = group(awaited[0], chain(awaited[1], awaited[2]), group(awaited[3]))
@@ -250,13 +250,13 @@ class TestWithAWorker:
         sizes = [10, 5_000, 100_000, 1_000_000]
         assert chord((large.s(size) for size in sizes), lengths.s())().get(timeout=60) == sizes
 
-    def test_whoever_waits_for_a_body_hears_what_failed_in_the_header(self, app: Celery):
+    def test_waiter_of_a_body_gets_the_headers_error(self, app: Celery):
         """Celery raises a parent's error, where it knows the parent, rather than the body's."""
         add, fails = app.tasks["worker_app.add"], app.tasks["worker_app.fails"]
         with pytest.raises(ValueError, match="part"):
             chord([add.s(1, 1), fails.s("part")], app.tasks["worker_app.total"].s())().get(timeout=30)
 
-    def test_an_errback_of_a_body_hears_of_a_part_that_failed(self, app: Celery):
+    def test_errback_of_a_body_gets_a_parts_error(self, app: Celery):
         add, fails = app.tasks["worker_app.add"], app.tasks["worker_app.fails"]
         heard = uuid.uuid4().hex
         body = app.tasks["worker_app.total"].s().on_error(app.tasks["worker_app.update_other"].si(heard))

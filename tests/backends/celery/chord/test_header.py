@@ -22,7 +22,7 @@ def group_id() -> str:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_what_is_in_and_what_is_missing_is_seen(made: Made, ordered: bool):
+def test_present_and_missing_parts_are_listed(made: Made, ordered: bool):
     client = made(result_backend_transport_options={"result_chord_ordered": ordered})
     result = chord([client.signature("part") for _ in range(3)], Body(client).signature)()
     group_id, ids = result.parent.id, [one.id for one in result.parent.results]

@@ -48,7 +48,7 @@ def killed_before_sending(client: Celery, group_id: str, body: Body, monkeypatch
         part_ended(client, group_id, body, 1, "b", root_id="root", resultstore_owner="ann")
 
 
-def test_a_body_whose_finisher_was_killed_is_sent_after_the_lease(
+def test_body_of_a_killed_finisher_is_sent_later(
     client: Celery, group_id: str, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
     body = Body(client)
@@ -62,7 +62,7 @@ def test_a_body_whose_finisher_was_killed_is_sent_after_the_lease(
     assert raw.zcard(outbox(client)) == 0
 
 
-def test_a_body_that_another_worker_sends_has_the_root_and_the_owner_of_its_header(
+def test_body_sent_by_another_worker_keeps_its_root(
     client: Celery, group_id: str, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
     body, seen = Body(client), []
@@ -76,7 +76,7 @@ def test_a_body_that_another_worker_sends_has_the_root_and_the_owner_of_its_head
     assert client.current_worker_task is None
 
 
-def test_of_many_workers_that_look_one_sends_the_body(
+def test_one_of_many_workers_sends_the_body(
     made: Made, group_id: str, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
     clients = [made() for _ in range(3)]
@@ -90,7 +90,7 @@ def test_of_many_workers_that_look_one_sends_the_body(
     assert bodies[0].sent == [["a", "b"]]
 
 
-def test_a_copy_of_a_header_task_finishes_what_its_first_run_left(
+def test_redelivered_header_task_finishes_the_chord(
     client: Celery, group_id: str, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
     body = Body(client)
@@ -102,13 +102,13 @@ def test_a_copy_of_a_header_task_finishes_what_its_first_run_left(
     assert body.sent == [["a", "b"]]
 
 
-def test_a_chord_is_listed_before_its_last_part_is_counted(
+def test_chord_is_listed_before_its_last_part_counts(
     client: Celery, group_id: str, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
     """Killed between the two, the part is not counted: its message comes again, and then the body is sent."""
     body, chords = Body(client), client.backend.groups.chords
     client.backend.set_chord_size(group_id, 1)
-    monkeypatch.setattr(chords.outbox, "enter", lambda group_id: raw.zadd(outbox(client), {group_id: 0}) and 1 / 0)
+    monkeypatch.setattr(chords.outbox, "add", lambda group_id: raw.zadd(outbox(client), {group_id: 0}) and 1 / 0)
     with pytest.raises(ZeroDivisionError):
         part_ended(client, group_id, body, 0, "a")
     assert raw.exists(layout.group_key(group_id, ".j")) == 0
@@ -118,7 +118,7 @@ def test_a_chord_is_listed_before_its_last_part_is_counted(
     assert body.sent == [["a"]]
 
 
-def test_apps_with_other_brokers_or_names_leave_each_others_chords_alone(made: Made):
+def test_other_apps_chords_are_left_alone(made: Made):
     places = {outbox(made(broker_url=url)) for url in ("memory://", "amqp://a@host//", "amqp://a:b@host//one")}
     renamed = made()
     renamed.main = "another"
@@ -132,7 +132,7 @@ def test_a_chord_that_expired_leaves_the_list(client: Celery, group_id: str, raw
     assert raw.zcard(outbox(client)) == 0
 
 
-def test_a_body_waits_for_a_broker_that_is_away(client: Celery, group_id: str, raw: redis.Redis):
+def test_body_waits_for_an_unavailable_broker(client: Celery, group_id: str, raw: redis.Redis):
     body = Body(client)
     task = client.tasks[body.signature.task]
     send, task.apply_async = task.apply_async, _refused
@@ -149,7 +149,7 @@ def _refused(*_: object, **__: object) -> None:
     raise OperationalError("the broker is away")
 
 
-def test_the_dispatch_that_starts_first_runs_and_another_does_not(client: Celery):
+def test_only_the_first_started_dispatch_runs(client: Celery):
     class Request:
         id = uuid.uuid4().hex
 
@@ -181,7 +181,7 @@ def a_worker(environment: dict[str, str], killed: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("killed", ["before the broker has the body", "after the broker has the body"])
-def test_a_body_runs_once_although_its_finisher_gets_a_sigkill(app: Celery, environment: dict[str, str], killed: str):
+def test_body_runs_once_after_sigkill_of_its_finisher(app: Celery, environment: dict[str, str], killed: str):
     add, counter = app.tasks["worker_app.add"], f"rs-test-{uuid.uuid4().hex}"
     body = app.tasks["worker_app.counted"].s(counter)
     with a_worker(environment, killed) as queue:
@@ -192,7 +192,7 @@ def test_a_body_runs_once_although_its_finisher_gets_a_sigkill(app: Celery, envi
         its_app = Celery(f"worker_app {queue}", broker=environment["RS_TEST_AMQP_URL"], set_as_current=False)
         listed = layout.outbox_key(senders_of(its_app))
         wait_until(lambda: app.backend.client.zscore(listed, result.parent.id) is None)
-        for sent in [add.apply_async((n, n), queue=queue) for n in range(4)]:  # behind a second body, if there is one
+        for sent in [add.apply_async((n, n), queue=queue) for n in range(4)]:  # after a second body, if there is one
             sent.get(timeout=30)
         assert int(app.backend.client.get(counter)) == 1
     app.backend.client.delete(counter)
@@ -205,7 +205,7 @@ def wait_until(holds, timeout_s: float = 30) -> None:
         time.sleep(0.05)
 
 
-def test_a_chord_that_cannot_be_read_keeps_no_other(
+def test_unreadable_chord_does_not_block_others(
     client: Celery, group_id: str, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
     body, bad = Body(client), f"0-{group_id}"  # of the same age it comes first

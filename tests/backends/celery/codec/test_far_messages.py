@@ -139,7 +139,7 @@ def test_message_keeps_its_own_owner(sent: list[Spill]):
     assert [(one.size_bytes - len(LARGE) - 2, one.owner) for one in sent] == [(0, "ann"), (1, "bob"), (2, "ann")]
 
 
-def test_large_value_of_another_task_is_that_ones_owners():
+def test_large_value_keeps_the_owner_of_its_task():
     app = Celery("far", set_as_current=False)
     app.conf.update(result_backend="resultstore+memory://", task_default_queue="far-other")
     setup(app)

@@ -20,7 +20,7 @@ def cut(payload: bytes, size: int) -> Iterator[bytes]:
 
 
 @given(text=TEXTS, size=st.integers(1, 80), ascii_only=st.booleans())
-def test_a_text_in_pieces_of_any_length_is_the_same(text: str, size: int, *, ascii_only: bool):
+def test_text_in_pieces_of_any_length_is_equal(text: str, size: int, *, ascii_only: bool):
     payload = json.dumps(text, ensure_ascii=ascii_only).encode("utf-8", "replace")
 
     assert deserialize_pieces(cut(payload, size), JSON) == json.loads(payload)

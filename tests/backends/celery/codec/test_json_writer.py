@@ -45,7 +45,7 @@ def test_pieces_say_what_the_whole_says(value: object):
     assert exact(deserialize(said, JSON)) == exact(loads(whole, JSON, "utf-8"))
 
 
-def test_no_piece_of_a_long_list_is_much_longer_than_a_piece(monkeypatch: pytest.MonkeyPatch):
+def test_pieces_of_a_long_list_are_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(json_writer, "_PIECE_CHARS", 10_000)
 
     said = [len(one) for one in json_pieces([{"n": number, "text": "t" * 50} for number in range(5_000)])]
@@ -54,7 +54,7 @@ def test_no_piece_of_a_long_list_is_much_longer_than_a_piece(monkeypatch: pytest
     assert sum(said) > 300_000
 
 
-def test_what_cannot_be_written_is_not_outgrown_and_behind_the_limit_says_so():
+def test_unwritable_value_is_none_or_a_late_error():
     assert serialize_if_larger([object(), "x" * LIMIT], LIMIT, "json") is None
     taken, media_type = serialize_if_larger(["x" * LIMIT, 1, 2, 3, object()], LIMIT, "json")
     assert media_type == JSON
@@ -66,12 +66,12 @@ def test_what_cannot_be_written_is_not_outgrown_and_behind_the_limit_says_so():
 @given(
     value=st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=70), limit=st.integers(0, 2_000)
 )
-def test_what_fits_at_sight_does_not_outgrow_by_any_serializer(serializer: str, value: object, limit: int):
+def test_surely_small_values_fit_in_every_serializer(serializer: str, value: object, limit: int):
     if surely_small(value, limit):
         assert serialize_if_larger(value, limit, serializer) is None
 
 
-def test_small_values_fit_at_sight_unless_nothing_may_travel():
+def test_small_values_are_surely_small_above_limit_zero():
     assert all(surely_small(one, LIMIT) for one in (None, True, 5, -1.5, "short"))
     assert not any(surely_small(one, 0) for one in (None, True, 5, -1.5, "short"))
     assert not any(surely_small(one, LIMIT) for one in ("x" * 65, 2**64, [], {}, b"", object()))
@@ -88,7 +88,7 @@ def test_outgrown_takes_all_or_nothing(serializer: str):
 
 
 @pytest.mark.parametrize("text", ["long enough", 'é\x00"\\\n', "\ud800 half a pair"])
-def test_a_long_text_is_read_as_it_was_written(text: str):
+def test_long_text_is_read_as_written(text: str):
     written = written_text(text)
 
     assert read_text(written if written is not None else dumps(text, "json")[2].encode()) in {text, None}

@@ -29,7 +29,7 @@ REGISTERED = {
 }
 
 
-# For as long as the process lives: a worker leaves its app behind as Celery's current one, which goes on to name them.
+# For as long as the process lives: a worker leaves its app as Celery's current one, which still names them.
 for name, (write, reads, media_type, encoding) in REGISTERED.items():
     register(name, write, reads, content_type=media_type, content_encoding=encoding)
 
@@ -105,5 +105,5 @@ def test_serializer_of_any_class_is_never_read(monkeypatch: pytest.MonkeyPatch):
         ("application/x-msgpack", False),
     ],
 )
-def test_makes_objects_tells_pickles_kind(media_type: str, makes: bool):
+def test_makes_objects_recognises_serializers_like_pickle(media_type: str, makes: bool):
     assert makes_objects(media_type) is makes

@@ -1,4 +1,4 @@
-"""Announcing: what is said of a task before its message is sent, and of whom it is heard."""
+"""Announcing: records and subscriptions that are made before a task's message is sent."""
 
 import gc
 import threading
@@ -17,7 +17,7 @@ OWNED = {"resultstore_owner": "ann"}
 
 
 def found(app: Celery, task_id: str) -> Result:
-    """Its record, which nobody waited for."""
+    """Return its record, which was written without waiting."""
     end = time.monotonic() + 5
     while (result := app.backend.store.index.peek(task_id)) is None:
         assert time.monotonic() < end
@@ -25,28 +25,28 @@ def found(app: Celery, task_id: str) -> Result:
     return result
 
 
-def test_waiting_work_is_its_owners_before_a_worker_has_seen_it(made: Made, task_id: str):
+def test_waiting_work_has_its_owner_before_it_runs(made: Made, task_id: str):
     app = made("?blobs=memory://")
     kept_alive = send(app, task_id, headers=OWNED)
     assert (found(app, kept_alive.id).state, found(app, task_id).owner) == (State.PENDING, "ann")
 
 
-def test_what_is_known_to_be_sent_is_its_owners_too(made: Made, task_id: str):
+def test_sent_record_has_its_owner(made: Made, task_id: str):
     app = made(resultstore_track_sent=True)
     results = [send(app, task_id, headers=OWNED), send(app, uuid.uuid4().hex)]
     assert [app.backend.store.index.peek(one.id).owner for one in results] == ["ann", ""]
     assert [one.state for one in results] == ["SENT"] * 2
 
 
-def test_sent_is_never_said_of_work_that_has_begun(made: Made, task_id: str):
+def test_sent_never_replaces_the_state_of_begun_work(made: Made, task_id: str):
     app = made(resultstore_track_sent=True)
     app.backend.store_result(task_id, None, states.RETRY)
     assert send(app, task_id, headers=OWNED).state == states.RETRY
 
 
-def test_the_members_of_a_group_are_heard_when_somebody_waits_and_not_before(client: Celery, raw: redis.Redis):
+def test_group_members_are_subscribed_to_when_waited_for(client: Celery, raw: redis.Redis):
     raw.config_resetstat()
-    result = group(client.signature("nobody.takes.it", queue="nobody") for _ in range(5))()
+    result = group(client.signature("not.taken", queue="unused") for _ in range(5))()
     assert "cmdstat_subscribe" not in raw.info("commandstats")
     client.backend.store_result(result[0].id, 0, states.SUCCESS)
 
@@ -64,20 +64,16 @@ def test_the_members_of_a_group_are_heard_when_somebody_waits_and_not_before(cli
     silent(raw)
 
 
-def test_the_parts_of_a_chord_are_heard_as_celerys_own_test_of_leaking_channels_wants_it(
-    client: Celery, raw: redis.Redis
-):
-    parts = [client.signature("nobody.takes.it", queue="nobody") for _ in range(2)]
-    kept_alive = chord(parts)(client.signature("nobody.takes.it", queue="nobody"))
+def test_chord_parts_are_subscribed_to_when_sent(client: Celery, raw: redis.Redis):
+    parts = [client.signature("not.taken", queue="unused") for _ in range(2)]
+    kept_alive = chord(parts)(client.signature("not.taken", queue="unused"))
     assert raw.info("commandstats")["cmdstat_subscribe"]["calls"] == len(parts)
     assert kept_alive.state == states.PENDING
 
 
-def test_a_member_of_a_group_can_be_waited_for_by_itself(
-    client: Celery, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
-):
+def test_single_group_member_can_be_waited_for(client: Celery, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch):
     hear_announcements_only(monkeypatch)
-    result = group(client.signature("nobody.takes.it", queue="nobody") for _ in range(2))()
+    result = group(client.signature("not.taken", queue="unused") for _ in range(2))()
     threading.Timer(0.3, client.backend.store_result, [result[1].id, "second", states.SUCCESS]).start()
     assert result[1].get(timeout=WOKEN_S) == "second"
     del result  # until then the group itself waits for its other member
@@ -85,7 +81,7 @@ def test_a_member_of_a_group_can_be_waited_for_by_itself(
     silent(raw)
 
 
-def test_a_task_is_heard_whatever_else_its_process_sends(made: Made, raw: redis.Redis):
+def test_task_is_subscribed_to_among_other_messages(made: Made, raw: redis.Redis):
     one, other = made(), made()
     one.conf.task_protocol = 1  # whose messages have no headers
     results = [send(one, uuid.uuid4().hex), send(other, uuid.uuid4().hex)]

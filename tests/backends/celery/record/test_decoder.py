@@ -33,7 +33,7 @@ def sent(raw: redis.Redis) -> dict[str, int]:
     }
 
 
-def test_a_state_poll_reads_no_value_whatever_its_size(client: Celery, task_id: str, raw: redis.Redis):
+def test_state_poll_reads_no_value_of_any_size(client: Celery, task_id: str, raw: redis.Redis):
     client.backend.store_result(task_id, "v" * 5_000_000, states.SUCCESS)
     raw.config_resetstat()
 
@@ -53,14 +53,14 @@ def test_a_small_result_is_read_by_one_get(client: Celery, task_id: str, raw: re
     assert sent(raw) == {"get": 1}
 
 
-def test_a_result_is_stored_by_one_script_and_nothing_is_read_before(client: Celery, task_id: str, raw: redis.Redis):
+def test_one_script_stores_a_result_without_reading(client: Celery, task_id: str, raw: redis.Redis):
     client.backend.store_result("warm-up", 1, states.SUCCESS)
     raw.config_resetstat()
     client.backend.store_result(task_id, 4, states.SUCCESS, request=request(task_id))
     assert sent(raw) == {"evalsha": 1}
 
 
-def test_who_waits_for_a_small_result_is_told_it_and_reads_nothing(client: Celery, task_id: str, raw: redis.Redis):
+def test_waiter_gets_a_small_result_without_reading(client: Celery, task_id: str, raw: redis.Redis):
     def delayed(one: str) -> object:
         result = send(client, one)
         client.backend.store_result(one, {"sum": 4}, states.SUCCESS, request=request(one))
@@ -73,7 +73,7 @@ def test_who_waits_for_a_small_result_is_told_it_and_reads_nothing(client: Celer
     assert sent(raw) == {"subscribe": 1, "evalsha": 1, "unsubscribe": 1}  # and the hint of PENDING, a SET
 
 
-def test_a_wait_that_has_ended_leaves_no_check_to_the_next_one(client: Celery, task_id: str, raw: redis.Redis):
+def test_ended_wait_leaves_no_check_to_the_next(client: Celery, task_id: str, raw: redis.Redis):
     def delayed(one: str) -> object:
         result = send(client, one)
         stored = partial(client.backend.store_result, one, 4, states.SUCCESS, request=request(one))
@@ -96,7 +96,7 @@ def test_a_value_comes_back_as_it_was(made: Made, task_id: str, serializer: str,
     assert app.AsyncResult(task_id).get(timeout=5) == value
 
 
-def test_times_worker_and_retries_stand_in_the_record(client: Celery, task_id: str):
+def test_record_has_times_worker_and_retries(client: Celery, task_id: str):
     context = request(task_id, resultstore_sent_at=10.0, resultstore_began_at=12.5)
     client.backend.mark_as_done(task_id, 4, request=context)
     record = client.backend.store.peek(task_id)
@@ -150,7 +150,7 @@ def test_a_meta_is_a_dict(client: Celery, task_id: str):
     assert pickle.loads(pickle.dumps(meta)) == dict(meta)
 
 
-def test_a_value_that_went_between_two_looks_is_an_error_and_not_none(client: Celery, task_id: str):
+def test_value_deleted_between_reads_is_an_error(client: Celery, task_id: str):
     client.backend.store_result(task_id, "v" * 5_000, states.SUCCESS)
     result = client.AsyncResult(task_id)
     assert result.state == "SUCCESS"
@@ -169,7 +169,7 @@ def test_many_results_are_read_in_one_round_trip(client: Celery, raw: redis.Redi
     assert sent(raw) == {"mget": 1}
 
 
-def test_get_many_gives_what_is_ready_and_then_times_out(client: Celery, task_id: str):
+def test_get_many_yields_ready_results_then_times_out(client: Celery, task_id: str):
     other = uuid.uuid4().hex
     client.backend.store_result(task_id, 1, states.SUCCESS)
     seen, messages = [], []
@@ -196,7 +196,7 @@ def test_a_group_joins_natively_in_its_order(client: Celery, raw: redis.Redis):
     assert sorted(meta["result"] for _, meta in results.iter_native()) == list(range(50))
 
 
-def test_a_group_is_saved_restored_saved_again_and_deleted(client: Celery, task_id: str):
+def test_group_is_saved_restored_and_deleted(client: Celery, task_id: str):
     first = client.GroupResult(task_id, [client.AsyncResult(uuid.uuid4().hex) for _ in range(3)])
     first.save()
     assert GroupResult.restore(task_id, app=client) == first
@@ -209,7 +209,7 @@ def test_a_group_is_saved_restored_saved_again_and_deleted(client: Celery, task_
     assert GroupResult.restore(task_id, app=client) is None
 
 
-def test_the_same_task_asked_again_finds_its_value_for_deduplication(client: Celery, task_id: str):
+def test_deduplication_finds_the_earlier_value(client: Celery, task_id: str):
     client.backend.store_result(task_id, {"sum": 4}, states.SUCCESS)
     assert client.backend.persistent
     found = AsyncResult(task_id, app=client)

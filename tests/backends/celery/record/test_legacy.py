@@ -54,7 +54,7 @@ def test_an_old_workers_error_comes_back(old: Celery, new: Celery, task_id: str)
     assert new.AsyncResult(task_id).traceback == "Traceback: there"
 
 
-def test_whoever_waits_is_woken_by_an_old_worker(old: Celery, new: Celery, monkeypatch: pytest.MonkeyPatch):
+def test_old_worker_wakes_a_waiter(old: Celery, new: Celery, monkeypatch: pytest.MonkeyPatch):
     hear_announcements_only(monkeypatch)
     for _ in range(5):
         task_id = uuid.uuid4().hex
@@ -73,7 +73,7 @@ def test_without_the_setting_nothing_of_theirs_is_read(
         plain.AsyncResult(task_id).get(timeout=0.2)
 
 
-def test_an_old_client_reads_and_hears_what_a_new_worker_stores(old: Celery, new: Celery, task_id: str):
+def test_old_client_gets_what_a_new_worker_stores(old: Celery, new: Celery, task_id: str):
     new.backend.mark_as_started(task_id, hostname="new@here")
     assert old.AsyncResult(task_id).state == states.STARTED
     worker = threading.Timer(0.2, new.backend.mark_as_done, (task_id, [1, "x"]))
@@ -81,13 +81,13 @@ def test_an_old_client_reads_and_hears_what_a_new_worker_stores(old: Celery, new
     assert old.AsyncResult(task_id).get(timeout=5) == [1, "x"]
 
 
-def test_an_old_client_hears_of_an_error(old: Celery, new: Celery, task_id: str):
+def test_old_client_gets_an_error(old: Celery, new: Celery, task_id: str):
     new.backend.mark_as_failure(task_id, KeyError("gone"))
     with pytest.raises(KeyError, match="gone"):
         old.AsyncResult(task_id).get(timeout=5)
 
 
-def test_a_success_is_not_written_over_for_old_readers_either(old: Celery, new: Celery, task_id: str):
+def test_success_is_not_overwritten_for_old_readers(old: Celery, new: Celery, task_id: str):
     new.backend.mark_as_done(task_id, "first")
     new.backend.mark_as_failure(task_id, ValueError("a late copy"))
     assert old.AsyncResult(task_id).get(timeout=5) == "first"

@@ -1,4 +1,4 @@
-"""Parents: whoever waits hears of a parent's error, and is sent no parent's value."""
+"""Parents: a waiter gets a parent's error, and downloads no parent's value."""
 
 import pickle
 
@@ -36,7 +36,7 @@ def test_no_value_of_a_parent_is_read(app: Celery, read: list[str]):
     assert read == ["body"]
 
 
-def test_the_error_of_a_part_is_raised_before_the_body_is_waited_for(app: Celery):
+def test_error_of_a_part_is_raised_before_waiting(app: Celery):
     header = app.GroupResult("header", [app.AsyncResult("good"), app.GroupResult("in", [app.AsyncResult("bad")])])
     app.backend.mark_as_done("good", 1)
     app.backend.mark_as_failure("bad", ValueError("of a part"))
@@ -45,7 +45,7 @@ def test_the_error_of_a_part_is_raised_before_the_body_is_waited_for(app: Celery
         app.AsyncResult("body", parent=header).get(timeout=5)
 
 
-def test_a_result_is_still_pickled_and_one_of_its_app(app: Celery):
+def test_result_can_be_pickled_and_keeps_its_app(app: Celery):
     assert type(app.AsyncResult("one")).__name__ == "AsyncResult"
     assert app.AsyncResult("one").app is app
     assert pickle.loads(pickle.dumps(app.AsyncResult("one"))).id == "one"

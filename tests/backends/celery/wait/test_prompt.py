@@ -1,4 +1,4 @@
-"""Prompt: what is heard goes to whoever waits, at once; only greenlets get their turn in between."""
+"""PromptConsumer: outcomes reach their waiters without pauses, except for greenlets."""
 
 import subprocess
 import sys
@@ -30,14 +30,14 @@ assert turns == ["another"], turns
 """
 
 
-def test_what_comes_before_its_result_is_asked_for_is_put_by(client: Celery, task_id: str):
+def test_early_outcome_is_buffered_for_its_waiter(client: Celery, task_id: str):
     client.backend.result_consumer.on_state_change(
         {"task_id": task_id, "status": states.SUCCESS, "result": 5, "children": []}, None
     )
     assert client.backend.add_pending_result(AsyncResult(task_id, app=client)).get(timeout=0.01) == 5
 
 
-def test_all_who_wait_for_one_id_are_told(client: Celery, task_id: str):
+def test_all_waiters_of_an_id_are_notified(client: Celery, task_id: str):
     results = [client.backend.add_pending_result(AsyncResult(task_id, app=client)) for _ in range(3)]
     client.backend.result_consumer.on_state_change(
         {"task_id": task_id, "status": states.SUCCESS, "result": 5, "children": []}, None
@@ -45,7 +45,7 @@ def test_all_who_wait_for_one_id_are_told(client: Celery, task_id: str):
     assert [one._cache["result"] for one in results] == [5] * 3
 
 
-def test_a_callback_hears_of_its_own_wait_alone(client: Celery, raw: redis.Redis, task_id: str):
+def test_callback_gets_its_own_wait_alone(client: Celery, raw: redis.Redis, task_id: str):
     heard: list[str] = []
     waiter = threading.Thread(
         target=lambda: client.AsyncResult(task_id).get(timeout=5, on_message=lambda meta: heard.append(meta["status"]))

@@ -1,4 +1,4 @@
-"""Waiting: whoever waits for a Celery result wakes, whatever was lost and whoever wrote it (P6)."""
+"""Waiting: waiters wake, whatever announcement was lost and whichever process wrote the result (P6)."""
 
 import threading
 import time
@@ -39,13 +39,13 @@ def test_a_lost_announcement_costs_at_most_three_seconds(client: Celery, raw: re
     task_id = uuid.uuid4().hex
     waiter = Waiter(client, task_id)
     listening(raw, task_id)
-    time.sleep(0.1)  # behind the check after 50 ms
+    time.sleep(0.1)  # later than the check after 50 ms
     without_announcement(raw, client, task_id, "silent")
     assert waiter.within(LOST_S) == "silent"
     silent(raw)
 
 
-def test_a_lost_announcement_of_a_sent_task_is_found_early(
+def test_lost_announcement_of_sent_task_is_found_early(
     client: Celery, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
     early_s = consumer._SENT_CHECK_S
@@ -58,7 +58,7 @@ def test_a_lost_announcement_of_a_sent_task_is_found_early(
     assert result.get(timeout=WOKEN_S) == "silent"
 
 
-def test_a_wait_for_a_sent_task_looks_at_no_record_in_its_first_half_second(client: Celery, raw: redis.Redis):
+def test_wait_for_sent_task_first_reads_no_record(client: Celery, raw: redis.Redis):
     task_id = uuid.uuid4().hex
     kept_alive = send(client, task_id)
     listening(raw, task_id)
@@ -79,7 +79,7 @@ def test_what_is_there_already_needs_no_subscription(client: Celery, raw: redis.
     assert "cmdstat_subscribe" not in raw.info("commandstats")
 
 
-def test_a_large_record_is_fetched_only_where_somebody_waits_for_it(client: Celery, raw: redis.Redis):
+def test_large_record_is_fetched_for_waiters_only(client: Celery, raw: redis.Redis):
     large = "v" * 2_000
     left, waited = uuid.uuid4().hex, uuid.uuid4().hex
     result = send(client, left)
@@ -95,7 +95,7 @@ def test_a_large_record_is_fetched_only_where_somebody_waits_for_it(client: Cele
     assert result.get(timeout=5) == large
 
 
-def test_a_connection_that_broke_is_restored_and_everything_checked(client: Celery, raw: redis.Redis):
+def test_broken_connection_is_restored_and_everything_checked(client: Celery, raw: redis.Redis):
     task_id = uuid.uuid4().hex
     waiter = Waiter(client, task_id)
     listening(raw, task_id)
@@ -104,7 +104,7 @@ def test_a_connection_that_broke_is_restored_and_everything_checked(client: Cele
     assert waiter.within(LOST_S) == "after"
 
 
-def test_redis_may_be_started_again_while_somebody_waits(client: Celery, server: PrivateRedis, raw: redis.Redis):
+def test_redis_may_restart_during_a_wait(client: Celery, server: PrivateRedis, raw: redis.Redis):
     waiters = {task_id: Waiter(client, task_id) for task_id in (uuid.uuid4().hex, uuid.uuid4().hex)}
     for task_id in waiters:
         listening(raw, task_id)
@@ -120,7 +120,7 @@ def test_redis_may_be_started_again_while_somebody_waits(client: Celery, server:
     silent(raw)
 
 
-def test_a_result_is_stored_although_redis_is_away_for_a_while(client: Celery, server: PrivateRedis):
+def test_result_is_stored_after_redis_was_away(client: Celery, server: PrivateRedis):
     server.stop()
     threading.Timer(4, server.start).start()  # longer than the index itself tries
     task_id = uuid.uuid4().hex
@@ -149,7 +149,7 @@ def test_many_threads_wait_for_one_result(client: Celery, raw: redis.Redis):
     silent(raw)
 
 
-def test_a_state_that_is_not_the_end_wakes_nobody_and_on_message_hears_it(client: Celery, raw: redis.Redis):
+def test_state_before_the_end_only_reaches_on_message(client: Celery, raw: redis.Redis):
     task_id = uuid.uuid4().hex
     heard: list[str] = []
     result = client.AsyncResult(task_id)
@@ -168,7 +168,7 @@ def test_a_state_that_is_not_the_end_wakes_nobody_and_on_message_hears_it(client
     assert "PROGRESS" in heard
 
 
-def test_a_timeout_is_kept_to_and_leaves_no_channel_behind(client: Celery, raw: redis.Redis):
+def test_timeout_is_kept_and_leaves_no_channel(client: Celery, raw: redis.Redis):
     result = client.AsyncResult(uuid.uuid4().hex)
     began = time.monotonic()
     with pytest.raises(CeleryTimeoutError):
@@ -178,7 +178,7 @@ def test_a_timeout_is_kept_to_and_leaves_no_channel_behind(client: Celery, raw: 
     silent(raw)
 
 
-def test_a_task_that_nobody_waits_for_leaves_no_channel_behind(client: Celery, raw: redis.Redis):
+def test_task_without_a_waiter_leaves_no_channel(client: Celery, raw: redis.Redis):
     task_id = uuid.uuid4().hex
     result = send(client, task_id)
     listening(raw, task_id)
@@ -187,7 +187,7 @@ def test_a_task_that_nobody_waits_for_leaves_no_channel_behind(client: Celery, r
     assert raw.pubsub_numsub(layout.channel(task_id))[0][1] == 0
 
 
-def test_a_forgotten_result_is_gone_and_so_is_its_channel(client: Celery, raw: redis.Redis):
+def test_forgotten_result_leaves_no_record_or_channel(client: Celery, raw: redis.Redis):
     task_id = uuid.uuid4().hex
     result = send(client, task_id)
     client.backend.store_result(task_id, "v" * 500, states.SUCCESS)
@@ -199,7 +199,7 @@ def test_a_forgotten_result_is_gone_and_so_is_its_channel(client: Celery, raw: r
     assert not client.AsyncResult(task_id).exists()
 
 
-def test_an_announcement_that_cannot_be_read_stops_no_waiter(client: Celery, raw: redis.Redis):
+def test_unreadable_announcement_stops_no_waiter(client: Celery, raw: redis.Redis):
     task_id = uuid.uuid4().hex
     waiter = Waiter(client, task_id)
     listening(raw, task_id)

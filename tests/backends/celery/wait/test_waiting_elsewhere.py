@@ -14,7 +14,7 @@ from celery import Celery, states
 from tests.backends.celery.waiters import LOST_S, listening
 from tests.index.redis.conftest import PrivateRedis
 
-# Each tells when it woke for which id, one JSON object a line.
+# Each prints when it woke for which id, one JSON object a line.
 PROGRAM = """
 {first}
 import json, os, sys, time
@@ -33,24 +33,24 @@ def wait(task_id):
     assert app.AsyncResult(task_id).get(timeout=20) == task_id
     return time.time()
 
-def tell(woke):
+def report(woke):
     assert bool(lost) == {lost}
     print(json.dumps(woke), flush=True)
 
 """
 WAYS = {
-    "another process": ("", "tell({one: wait(one) for one in ids})"),
-    # As gunicorn does with --preload: os.fork tells nobody, and the parent has waited before.
+    "another process": ("", "report({one: wait(one) for one in ids})"),
+    # As gunicorn does with --preload: os.fork calls no hook, and the parent has waited before.
     "forked": (
         "",
         """
-before = app.send_task("nobody.takes.it", task_id="before", queue="nobody")
+before = app.send_task("not.taken", task_id="before", queue="unused")
 app.backend.store_result("before", "before", "SUCCESS")
 wait("before")
 lost.clear()
 for number in range(2):
     if os.fork() == 0:
-        tell({one: wait(one) for one in ids[number::2]})
+        report({one: wait(one) for one in ids[number::2]})
         os._exit(0)
 for number in range(2):
     assert os.wait()[1] == 0
@@ -63,7 +63,7 @@ import gevent
 jobs = {one: gevent.spawn(wait, one) for one in ids}
 gevent.joinall(list(jobs.values()))
 assert type(app.backend.result_consumer.drainer).__name__ == "geventDrainer"
-tell({one: job.value for one, job in jobs.items()})
+report({one: job.value for one, job in jobs.items()})
 """,
     ),
     "eventlet": (
@@ -73,7 +73,7 @@ import eventlet
 jobs = {one: eventlet.spawn(wait, one) for one in ids}
 woke = {one: job.wait() for one, job in jobs.items()}
 assert type(app.backend.result_consumer.drainer).__name__ == "eventletDrainer"
-tell(woke)
+report(woke)
 """,
     ),
 }
@@ -91,7 +91,7 @@ def late_s(client: Celery, raw: redis.Redis, way: str, *, waiters: int, lost: bo
     )
     for one in ids:
         listening(raw, one, within_s=20)
-        time.sleep(0.1)  # behind the check after 50 ms
+        time.sleep(0.1)  # later than the check after 50 ms
         client.backend.store_result(one, one, states.SUCCESS)
     told = other.communicate(timeout=30)[0]
     assert other.returncode == 0
@@ -106,18 +106,18 @@ def test_an_announcement_alone_wakes_waiters_elsewhere(client: Celery, raw: redi
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_waiters_elsewhere_wake_within_3_s_when_every_announcement_is_lost(client: Celery, raw: redis.Redis, way: str):
+def test_other_waiters_wake_although_announcements_are_lost(client: Celery, raw: redis.Redis, way: str):
     assert max(late_s(client, raw, way, waiters=2, lost=True)) <= LOST_S
 
 
 def test_both_sides_of_a_plain_fork_wait(server: PrivateRedis):
-    """As gunicorn does with --preload: os.fork tells nobody."""
+    """As gunicorn does with --preload: os.fork calls no hook."""
     told = run(f"""
         import os, threading, time, uuid
         from celery import Celery
         app = Celery("client", broker="memory://", backend="resultstore+{server.url}")
         before, ids = uuid.uuid4().hex, [uuid.uuid4().hex for _ in range(2)]
-        result = app.send_task("nobody.takes.it", task_id=before, queue="nobody")
+        result = app.send_task("not.taken", task_id=before, queue="unused")
         app.backend.store_result(before, "before", "SUCCESS")
         assert result.get(timeout=5) == "before"
         current_owner = app.AsyncResult(ids[0])

@@ -1,4 +1,4 @@
-"""Waking: a real worker over RabbitMQ wakes a waiter, also where the request tells it of nobody."""
+"""Waking: a real worker over RabbitMQ wakes a waiter, also if the request names no reply channel."""
 
 import uuid
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def test_an_announcement_alone_wakes_a_waiter(
 
 
 @WAYS
-def test_a_waiter_wakes_within_3_s_of_the_end_when_every_announcement_is_lost(
+def test_waiter_wakes_although_every_announcement_is_lost(
     app: Celery, send: Send, outcome: object, monkeypatch: pytest.MonkeyPatch
 ):
     lost = deafen(monkeypatch)

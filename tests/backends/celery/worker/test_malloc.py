@@ -1,4 +1,4 @@
-"""Thrift: what a worker's child frees goes back to the system."""
+"""Malloc: memory that a worker's child frees returns to the system."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 from celery import Celery
 from celery.signals import worker_process_init
 
-app = Celery("thrift", backend="resultstore+memory://", set_as_current=False)
+app = Celery("malloc", backend="resultstore+memory://", set_as_current=False)
 app.conf.resultstore_blobs_url = "memory://"
 backend = app.backend
 if sys.argv[1] == "child":
@@ -24,7 +24,7 @@ for size in (8, 16, 24):  # each is freed, and glibc learns that such blocks com
     bytearray(b"x") * (size << 20)
 before = resident_mib()
 freed = bytearray(b"x") * (20 << 20)
-neighbour = bytearray(b"x") * 100_000
+small = bytearray(b"x") * 100_000
 del freed
 print(resident_mib() - before)
 """
