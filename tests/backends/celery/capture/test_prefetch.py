@@ -72,7 +72,7 @@ def test_next_prefetch_replaces_an_unread_one(opens: Opens):
     opens.let.set()
     ahead = Prefetcher(opens)
     ahead.begin(spill("a"))
-    ahead._coming["a"].value.result(5)
+    ahead._pending["a"].value.result(5)
     ahead.begin(spill("b"))
     assert ahead.take(spill("a")) == spill("a")
     assert ahead.take(spill("b")) == "the value of b"
