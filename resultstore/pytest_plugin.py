@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from resultstore.store import Store
 
 
-class Trial:
+class StoreTesting:
     """Makes Stores in memory, and runs the tasks of a Celery app without a server.
 
     pytest loads this file in every project where resultstore is installed, so it imports the rest on first use.
@@ -49,6 +49,6 @@ class _CeleryTesting(Protocol):
 
 
 @pytest.fixture(scope="session")
-def resultstore() -> Trial:
+def resultstore() -> StoreTesting:
     """`resultstore.store()`, `resultstore.eager(app)` and `resultstore.worker(app)`: no server needed."""
-    return Trial()
+    return StoreTesting()

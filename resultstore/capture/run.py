@@ -47,9 +47,9 @@ def run_captured(
 ) -> CaptureResult:
     """Run `body` as `attempt`, store its large outputs, seal them with its plain value, and return what is sent on.
 
-    Everything is sealed when this returns. Task queues send the next message of a chain or pipeline, and the callbacks,
-    before they store the result, or at the same time; these messages must find what they name. If an earlier attempt
-    has sealed this id, its outcome is returned: every reader gets the same.
+    Everything is sealed when this returns, because task queues may send the next message of a chain and the callbacks
+    before they store the result. If an earlier attempt has sealed this id, its outcome is returned: every reader gets
+    the same.
 
     Args:
         store: takes the large outputs.
@@ -57,8 +57,8 @@ def run_captured(
         body: the task's own code, its arguments bound.
         codec: how the backend writes plain values.
         given: the task's arguments. An upload among them (an Artifact of the task's own id) becomes its first part.
-        plain_max_bytes: seal a plain value too when it is longer than this in encoded form and there is an object
-            store; None never seals one alone.
+        plain_max_bytes: a plain value whose encoded form is longer is sealed too, if there is an object store; None
+            for none.
         retention: the class of what is sealed without an Artifact; by default `Settings.retention`.
         spilled: returns what is sent on for the captured value: the backend's reference to one that is too large.
 

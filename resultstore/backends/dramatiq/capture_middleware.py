@@ -45,7 +45,7 @@ class CaptureMiddleware(Middleware):
     The Artifact takes its place: for the caller, along a pipeline and in callbacks.
 
     For actors that store results it also records each message from its dispatch on, and encodes and seals its value
-    inside the actor's call. A value that cannot be written, or an object store that is away, fails the attempt;
+    inside the actor's call. A value that cannot be written, or an object store that is away, fails the attempt.
     Dramatiq alone would log the error and acknowledge the message.
 
     Args:

@@ -13,7 +13,7 @@ from resultstore.store import Store
 def setup(broker: Broker, *, store: Store | None = None) -> None:
     """Store the results of the broker's actors, and capture their large outputs.
 
-    An `Output`, a generator of bytes, an open binary file or a `Path` that an actor returns is streamed into the
+    An actor may return an `Output`, a generator of bytes, an open binary file or a `Path`. It is streamed into the
     store, and its Artifact takes its place.
 
     Call it once, where the broker is made, in workers and in programs that send. It

@@ -39,8 +39,8 @@ _MARK: Final = "_resultstore_captured"
 class CaptureMiddleware(TaskiqMiddleware):
     """Gives each delivery its own attempt, and wraps the task's function so that capture happens inside its call.
 
-    Inside its call, and not in `post_execute`: dependencies that a generator reads from are still open, the `timeout`
-    label applies, and a generator that fails is retried like a task that fails.
+    In `post_execute` it would be too late: there the dependencies that a generator reads from are closed, the `timeout`
+    label does not apply, and a generator that fails is not retried.
 
     Args:
         backend: the broker's result backend.

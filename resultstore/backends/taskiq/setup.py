@@ -15,7 +15,7 @@ from resultstore.store import Store
 def setup(broker: AsyncBroker) -> None:
     """Capture the large outputs of the broker's tasks.
 
-    An `Output`, a generator or async generator of bytes, an open binary file or a `Path` that a task returns is
+    A task may return an `Output`, a generator or async generator of bytes, an open binary file or a `Path`. It is
     streamed into the store, and its Artifact takes its place.
 
     Call it once, after the other middlewares and before the tasks: `wait_result` is then woken by announcements.
