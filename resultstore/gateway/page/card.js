@@ -19,13 +19,14 @@ export class Card {
       title,
       task: h("p", { class: "card-task" }),
       facts: h("p", { class: "card-facts digits" }),
+      expires: h("p", { class: "card-expiry" }),
       pill: h("span", { class: "pill" }),
       buttons: h("div", { class: "card-buttons" }),
     };
-    const { frame, bar, task, facts, pill, buttons } = this.#parts;
+    const { frame, bar, task, facts, expires, pill, buttons } = this.#parts;
     this.element = h("li", { class: "card", "data-id": view.id },
       h("div", { class: "card-top" }, frame, bar),
-      h("div", { class: "card-words" }, h("h3", {}, title), task, facts),
+      h("div", { class: "card-words" }, h("h3", {}, title), task, facts, expires),
       h("div", { class: "card-foot" }, pill, buttons));
     this.update(view);
   }
@@ -58,6 +59,9 @@ export class Card {
   /** Update what depends on the current time. */
   tick() {
     say(this.#parts.facts, factsText(this.#view));
+    const { expires } = this.#parts;
+    say(expires, expiryText(this.#view));
+    expires.hidden = !expires.textContent;
   }
 
   /** Include this card's controls in the tab order, or exclude them. */
@@ -113,13 +117,13 @@ export function buttonsOf(view) {
 function factsText(view) {
   const sizes = sizesOf(view);
   const both = sizes.in !== null && sizes.out !== null ? `${size(sizes.in)} → ${size(sizes.out)}` : size(sizes.out ?? sizes.in ?? NaN);
-  const expires = view.state === "SUCCESS" ? expiryText(expiryOf(view)) : "";
-  return [both, span(view.run_time_s ?? NaN), expires].filter(Boolean).join(" · ");
+  return [both, span(view.run_time_s ?? NaN)].filter(Boolean).join(" · ");
 }
 
-function expiryText(at) {
-  const when = expiry(at);
-  return { never: "never expires", expired: "expired" }[when] ?? `expires ${when}`;
+function expiryText(view) {
+  if (view.state !== "SUCCESS") return "";
+  const when = expiry(expiryOf(view));
+  return { never: "Never expires", expired: "Expired" }[when] ?? `Expires ${when}`;
 }
 
 function expiryOf(view) {

@@ -17,7 +17,7 @@ const STATE_TEXTS = {
 
 export const GROUPS = [
   { key: "all", label: "All", holds: () => true },
-  { key: "working", label: "In progress", holds: (view) => !ended(view) },
+  { key: "working", label: "Active", holds: (view) => !ended(view) },
   { key: "done", label: "Done", holds: (view) => view.state === "SUCCESS" },
   { key: "failed", label: "Failed", holds: (view) => view.state === "FAILURE" || view.state === "REVOKED" },
 ];
