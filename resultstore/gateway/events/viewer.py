@@ -27,16 +27,16 @@ class Viewer:
         self._queue: deque[SseMessage] = deque()
         self._queue_bytes = 0
         self._filled = asyncio.Event()
-        self._known: StreamPosition | None = None
+        self._skipped_until: StreamPosition | None = None
         self._taken_at = time.monotonic()
         self._taken = True
         self.ended = False  # end the stream cleanly: the gateway stops
         self.sending: asyncio.Task[None] | None = None  # the task that `drop` cancels
         self.dropped = False  # cut the stream: its client is too slow
 
-    def begin(self, known: StreamPosition | None) -> None:
+    def begin(self, position: StreamPosition | None) -> None:
         """Skip messages up to this stream position: the snapshot or the replay holds them."""
-        self._known = known
+        self._skipped_until = position
 
     def put(self, message: SseMessage) -> None:
         """Queue a message; drop the stream when the queue exceeds its limits."""
@@ -81,4 +81,4 @@ class Viewer:
         return chunk or await self.take()
 
     def _is_new(self, message: SseMessage) -> bool:
-        return message.position is None or self._known is None or message.position > self._known
+        return message.position is None or self._skipped_until is None or message.position > self._skipped_until

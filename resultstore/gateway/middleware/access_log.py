@@ -76,7 +76,7 @@ class AccessLog:
 
 def _request_id(scope: Scope) -> bytes:
     """Return the client's id if it is safe to repeat, else a new one."""
-    given = [bytes(value) for name, value in scope["headers"] if name == REQUEST_ID]
-    if len(given) == 1 and _SAFE_ID.match(given[0]):
-        return given[0]
+    values = [bytes(value) for name, value in scope["headers"] if name == REQUEST_ID]
+    if len(values) == 1 and _SAFE_ID.match(values[0]):
+        return values[0]
     return uuid.uuid4().hex.encode()

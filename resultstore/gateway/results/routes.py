@@ -141,8 +141,8 @@ class ResultRoutes:
 
     def _finish_deletion(self, caller: Caller, result_id: str) -> None:
         """Resume a failed deletion of the caller's own Result: its record is gone, but bytes may remain."""
-        stone = self._store.deleter.tombstone(result_id) if len(result_id) <= MAX_ID_CHARS else None
-        if stone is not None and may_see(caller, stone):
+        tombstone = self._store.deleter.tombstone(result_id) if len(result_id) <= MAX_ID_CHARS else None
+        if tombstone is not None and may_see(caller, tombstone):
             self._store.delete(result_id)
 
     def _accepted(self, view: ResultView) -> Response:

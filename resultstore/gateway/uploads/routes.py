@@ -21,7 +21,7 @@ from resultstore.uploads.ticket import OPEN_STATES, SIGNED_MAX_CHARS, UPLOADING,
 _NAME_MAX_CHARS: Final = 4096  # it is shortened later
 _UNSENDABLE: Final = frozenset({"content-length", "host"})
 
-_Signed = Annotated[str, Header(max_length=SIGNED_MAX_CHARS, description="`ticket` of the begun upload")]
+_Signed = Annotated[str, Header(max_length=SIGNED_MAX_CHARS, description="`ticket` from the upload's first response")]
 _Uploader = Annotated[Caller, Depends(needs("upload"))]
 
 
@@ -132,8 +132,8 @@ class UploadRoutes:
         if upload_id != new_id:
             return self.upload(upload_id, caller, response)
         try:
-            begun = self._service.begin(checked, owner=owner, upload_id=upload_id, webhook_url=request.webhook_url)
-            view = self._view(begun, UPLOADING, self._service.first_links(begun))
+            ticket = self._service.begin(checked, owner=owner, upload_id=upload_id, webhook_url=request.webhook_url)
+            view = self._view(ticket, UPLOADING, self._service.first_links(ticket))
             self._idempotency.complete(owner, idempotency_key, request=document, id=upload_id)
         except Exception:
             self._service.withdraw(owner, upload_id)

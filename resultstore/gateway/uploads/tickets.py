@@ -41,7 +41,7 @@ class TicketService:
         self.issuer = issuer
 
     def check(self, wanted: UploadSpec, *, webhook_url: str | None) -> UploadSpec:
-        """Return the upload with checked options. Raises as `TicketIssuer.checked` does, and AddressRefused."""
+        """Return the upload with checked options. Raises as `TicketIssuer.validate` does, and AddressRefused."""
         checked = self.issuer.validate(wanted)
         if webhook_url is not None:
             self._webhooks.check(webhook_url)

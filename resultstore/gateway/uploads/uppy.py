@@ -57,22 +57,22 @@ class UppyUploads:
         self._service = service
         self._tickets = TicketStore(store)
 
-    def begin(self, caller: Caller, wanted: UppyUpload, *, name: str, media_type: str, in_parts: bool) -> Ticket:
+    def begin(self, caller: Caller, request: UppyUpload, *, name: str, media_type: str, in_parts: bool) -> Ticket:
         """Issue a ticket for a file that Uppy sends in parts, or in one PUT whose completion it does not report."""
         spec = UploadSpec(
             name=name,
-            size_bytes=wanted.size_bytes,
+            size_bytes=request.size_bytes,
             media_type=media_type,
-            task=wanted.task,
-            options=dict(wanted.options),
-            sha256=wanted.sha256 or "",
+            task=request.task,
+            options=dict(request.options),
+            sha256=request.sha256 or "",
         )
-        checked = self._service.check(spec, webhook_url=wanted.webhook_url)
+        checked = self._service.check(spec, webhook_url=request.webhook_url)
         return self._service.begin(
             checked,
             owner=caller.owner,
-            webhook_url=wanted.webhook_url,
-            part_size_bytes=(wanted.part_size_bytes or chunk_size(checked.size_bytes)) if in_parts else 0,
+            webhook_url=request.webhook_url,
+            part_size_bytes=(request.part_size_bytes or chunk_size(checked.size_bytes)) if in_parts else 0,
             client_may_not_confirm=not in_parts,
         )
 
