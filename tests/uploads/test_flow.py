@@ -181,6 +181,7 @@ def test_a_photo_that_was_cut_short_is_refused_by_the_worker_and_deleted(place, 
     assert uploaded_keys(place, ticket) == []
     retried = place.gateway.post(f"/v1/results/{ticket['id']}/retry", json={})
     assert (retried.status_code, retried.json()["slug"]) == (409, "not-repeatable")
+    assert "upload the file again" in retried.json()["detail"]
 
 
 def test_what_is_put_in_the_place_of_verified_bytes_is_noticed(place, photo):

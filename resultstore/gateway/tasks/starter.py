@@ -16,7 +16,7 @@ from resultstore.gateway.tasks.retryable import RetryFinder
 from resultstore.model.errors import WrongType
 from resultstore.model.result import Result
 from resultstore.store import Store
-from resultstore.uploads.ticket import OPEN_STATES
+from resultstore.uploads.ticket import OPEN_STATES, is_refused
 from resultstore.webhooks.hooks import Webhooks
 
 
@@ -78,7 +78,9 @@ class TaskStarter:
         found = load_visible(self._store, caller, result_id)
         order = self._retry_finder.order(found)
         if order is None:
-            detail = f"result {shorten(result_id)} cannot be retried, its order is not stored: start a new task"
+            why = "its upload was rejected and deleted" if is_refused(found) else "its order is not stored"
+            again = "upload the file again" if is_refused(found) else "start a new task"
+            detail = f"result {shorten(result_id)} cannot be retried, {why}: {again}"
             raise Problem(HTTPStatus.CONFLICT, "not-repeatable", detail)
         if order.source is not None:
             self._store.url(order.source)  # raises ArtifactExpired now instead of in the worker

@@ -138,6 +138,7 @@ def test_result_without_order_cannot_be_retried(served):
     answer = served.gateway.post("/v1/results/sent-elsewhere/retry")
 
     assert (answer.status_code, answer.json()["slug"]) == (409, "not-repeatable")
+    assert "start a new task" in answer.json()["detail"]
 
 
 def test_deletion_removes_artifacts_and_refuses_running_tasks(served):
