@@ -250,7 +250,7 @@ def test_server_settings_match_local_servers(services, tmp_path):
         "minio": lambda room: _local.start_minio(room, Path("minio")),
     }.items():
         started[name] = Recorder()
-        start(_local.room(tmp_path / name, started[name]))
+        start(_local.server_folder(tmp_path / name, started[name]))
     local = {name: " ".join([*map(str, one.argv), *one.env.values()]) for name, one in started.items()}
     local["redis"] += (tmp_path / "redis/own.conf").read_text()
 

@@ -65,11 +65,11 @@ def test_lost_port_is_replaced(processes, tmp_path, monkeypatch):
             return choices[-1]
 
         monkeypatch.setattr(_local, "free_ports", unlucky_once)
-        room = _local.server_folder(tmp_path / "redis", processes)
+        folder = _local.server_folder(tmp_path / "redis", processes)
 
         # when it is started
         def start():
-            return _local.start_redis(room, Path("redis-server"))
+            return _local.start_redis(folder, Path("redis-server"))
 
         server = _server.answering(start, start())
 
@@ -88,9 +88,9 @@ def test_foreign_server_is_not_mistaken_for_ours(redis_url, amqp_url):
 def test_failed_start_shows_the_end_of_log(fake, processes, tmp_path):
 
     broken = fake("broken-redis", "echo the disk is upside down; exit 3")
-    room = _local.server_folder(tmp_path / "redis", processes)
+    folder = _local.server_folder(tmp_path / "redis", processes)
     with pytest.raises(Failed, match=r"redis does not answer.*\n.*the disk is upside down"):
-        _server.answering(lambda: _local.start_redis(room, broken), _local.start_redis(room, broken))
+        _server.answering(lambda: _local.start_redis(folder, broken), _local.start_redis(folder, broken))
 
 
 def test_concurrent_builds_of_a_program_build_once(fake, tmp_path, monkeypatch):

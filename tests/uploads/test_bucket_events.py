@@ -194,7 +194,7 @@ def test_what_arrives_before_and_while_rabbitmq_is_away_is_finished_when_it_is_b
     ports = _server.free_ports(4)
     monkeypatch.setattr(_local, "free_ports", lambda _: ports)  # the same again after its restart
     found, started = programs(), ChildProcesses()
-    room = _local.room(tmp_path / "rabbitmq", started)
+    room = _local.server_folder(tmp_path / "rabbitmq", started)
 
     def rabbitmq() -> _server.Server:
         return _local.start_rabbitmq(room, found.rabbitmq, epmd=found.epmd)
