@@ -79,7 +79,6 @@ PENDING: tuple[str, ...] = (
     "resultstore/uploads/",
     "tasks/",
     "tests/",
-    "docs/",
 )
 
 _TEXT = re.compile("|".join(rf"(?<![\w-])(?:{pattern})(?![\w-])" for pattern in WORDS), re.IGNORECASE)

@@ -120,3 +120,19 @@ def test_every_public_noun_is_in_the_glossary():
 def test_glossary_explains_each_word_once():
     words = re.findall(r"(?m)^\| \*\*([^*]+)\*\*", GLOSSARY)
     assert words == sorted(set(words), key=str.lower)
+
+
+DOCUMENTS = sorted(
+    {ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")}
+    - set((ROOT / "docs/reference").glob("*.md"))
+)
+FILE = re.compile(r"`((?:[\w-]+/)+[\w-]+\.(?:py|lua|toml|json|conf))`")
+# Files of other projects, and those that a run writes.
+ELSEWHERE = ("celery/", "t/", "build/", "docs/", "tests/test_results.py")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_that_documents_name_exist(document):
+    named = {one for one in FILE.findall(document.read_text()) if not one.startswith(ELSEWHERE)}
+    missing = sorted(one for one in named if not (ROOT / one).exists() and not (PACKAGE / one).exists())
+    assert missing == []
