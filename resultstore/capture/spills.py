@@ -96,13 +96,13 @@ class Spills:
 
         Raises TooLarge when the attempt may not store that much.
         """
-        keeping = attempt.keeping
+        keeping = attempt.policy
         chosen = longest_class(
             [self._settings.results.spill_keep, keeping.retention or self._settings.results.retention]
         )
         expires_at = layout.expiry(chosen, start=attempt.started_by(self._needed.now()))
         where = SpillTarget(attempt.id, attempt.new_key(chosen), attempt.owner, expires_at)
-        self._owners.expect(attempt.owner, attempt.id, made_at=None, retention=chosen)
+        self._owners.add(attempt.owner, attempt.id, made_at=None, retention=chosen)
         meter = Meter(content, with_table=False)
         return self._put(
             meter, attempt.byte_budget.limit(meter), where, media_type, compress=keeping.compress is not False
@@ -128,7 +128,7 @@ class Spills:
         chosen = layout.shortest_class(max(now, until) + SLACK_S - now, least=self._settings.results.spill_keep)
         key = layout.blob_key(own_id, retention=chosen, nonce=layout.new_nonce(), n=0)
         where = SpillTarget(own_id, key, owner, layout.expiry(chosen, start=now))
-        self._owners.expect(owner, own_id, made_at=None, retention=chosen)
+        self._owners.add(owner, own_id, made_at=None, retention=chosen)
         meter = Meter([payload], with_table=False)
         kept = self._put(meter, meter, where, media_type, compress=compress)
         _remember(self._kept, content, kept, most=REMEMBERED)

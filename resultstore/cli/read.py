@@ -134,7 +134,7 @@ def url(
 
 def _listed(store: Store, owner: str | None, *, limit: int) -> list[Result]:
     if owner is not None:
-        lines = store.owner_lister.listed(owner, limit=limit)
+        lines = store.owner_lister.newest(owner, limit=limit)
         if not store.owner_lister.is_complete():
             err().print("[yellow]the list may be incomplete: run `resultstore rebuild`[/]")
         return list(store.owner_lister.load(owner, [one.id for one in lines]).results)

@@ -1,4 +1,4 @@
-"""CapabilityFinder: learns once a process what the object store keeps, before the first seal is read or written."""
+"""CapabilityFinder: finds out once per process what the object store supports, before the first seal."""
 
 from contextlib import suppress
 from typing import Final
@@ -22,18 +22,18 @@ from resultstore.telemetry.logs import Log
 _log = Log(__name__)
 
 PROBE_ID: Final = "probe"
-PROBE_CLASS: Final = "1d"  # what a process that is killed leaves behind, lifecycle collects
+PROBE_CLASS: Final = "1d"  # a killed process leaves probe objects to the lifecycle rules
 
 
 class CapabilityFinder:
-    """What one store keeps, by its `layout.json` or, where that does not tell, by trying.
+    """Finds the capabilities of one store from its `layout.json`, or by a probe if that file does not name them.
 
-    Drivers without ProbedCapabilities keep all that their contract says, and are not asked. What was learned stays for
-    the life of this object; a fork inherits it.
+    A driver without ProbedCapabilities supports its whole contract and is not probed. The answer is cached for the
+    life of this object; a fork inherits it.
 
     Args:
         blobs: the object store.
-        macs: tells whether the marker is ours.
+        macs: checks that the marker was written with the secret key.
     """
 
     def __init__(self, blobs: BlobStore, macs: Macs) -> None:
@@ -46,9 +46,9 @@ class CapabilityFinder:
         self._read = not self._negotiated
 
     def check_format(self) -> None:
-        """Read the marker, once. Raises Misconfigured when it names a format that this version does not read.
+        """Read the marker once. Raises Misconfigured if it names a format that this version cannot read.
 
-        A marker that is missing, or was replaced by another, stops nobody: seals name their own format.
+        A missing or replaced marker is no error, because each seal names its own format.
         """
         if not self._read:
             self._marker = self._read_marker()
@@ -61,9 +61,9 @@ class CapabilityFinder:
             )
 
     def check_sealing(self) -> None:
-        """Raise Misconfigured where several attempts could each seal one Result: there nothing is to be sealed.
+        """Raise Misconfigured if the store has no conditional create: several attempts could each seal one Result.
 
-        Raises BlobStoreUnavailable when the store does not tell now.
+        Raises BlobStoreUnavailable if the probe gets no clear answer.
         """
         self.check_format()
         if self._creates_once or not self._negotiated:
@@ -76,27 +76,27 @@ class CapabilityFinder:
         self._creates_once = True
 
     def tags(self, retention: str) -> dict[str, str]:
-        """The tags of a seal of this class; none where the store refuses tags."""
+        """Return the tags of a seal of this class; {} if the store refuses tags."""
         return {"rs-class": retention} if self._tags else {}
 
     def refuse_tags(self) -> bool:
-        """Note that the store refuses tags; whether that was news."""
-        news, self._tags = self._tags, False
-        return news
+        """Remember that the store refuses tags; return True if that was not known before."""
+        was_unknown, self._tags = self._tags, False
+        return was_unknown
 
     def _read_marker(self) -> LayoutMarker | None:
         try:
             return read_marker(self._blobs, self._macs)
-        except (BlobMissing, BlobStoreUnavailable):  # where listing is not allowed, AWS answers 403 for what is missing
+        except (BlobMissing, BlobStoreUnavailable):  # without the list permission AWS answers 403 for a missing key
             return None
-        except Damaged as error:  # replaced by what is none of ours, or by what nobody can read
+        except Damaged as error:  # replaced by an unsigned or unreadable document
             _log.warning("layout_not_ours", key=layout.LAYOUT_KEY, error=str(error))
             return None
 
 
 def read_marker(blobs: BlobStore, macs: Macs) -> LayoutMarker:
-    """The marker that is stored. Raises BlobMissing, and LayoutUnreadable when it is not one of ours."""
-    what = f"{layout.LAYOUT_KEY} is longer than any of ours: somebody replaced it; run `resultstore setup --mend`"
+    """Return the stored layout marker. Raises BlobMissing, and LayoutUnreadable if it is not authentic."""
+    what = f"{layout.LAYOUT_KEY} is longer than a layout marker, so it was replaced: run `resultstore setup --mend`"
     document = read_whole(
         blobs.get(layout.LAYOUT_KEY), max_bytes=documents.MARKER_MAX_BYTES, error=lambda: LayoutUnreadable(what)
     )
@@ -104,9 +104,9 @@ def read_marker(blobs: BlobStore, macs: Macs) -> LayoutMarker:
 
 
 def check_conditional_create(blobs: BlobStore) -> None:
-    """Create one key twice: the second must be refused.
+    """Probe conditional create: create one key twice, where the second must be refused.
 
-    Raises Misconfigured where it is not, BlobStoreUnavailable when the store gives no clear answer.
+    Raises Misconfigured if it is not, BlobStoreUnavailable if the store gives no clear answer.
     """
     key = layout.blob_key(PROBE_ID, retention=PROBE_CLASS, nonce=layout.new_nonce(), n=0)
     try:
@@ -118,15 +118,15 @@ def check_conditional_create(blobs: BlobStore) -> None:
             blobs.delete([key])
     unclear = next((one.reason for one in answers if isinstance(one, OutcomeUnknown)), None)
     if unclear is not None:
-        raise BlobStoreUnavailable(f"whether the store honours If-None-Match cannot be told now: {unclear}")
+        raise BlobStoreUnavailable(f"the probe of If-None-Match got no clear answer ({unclear}): try again")
     if isinstance(answers[1], Created):
         raise no_conditional_create(blobs, "it accepted a second creation of one key")
 
 
 def no_conditional_create(blobs: object, found: str) -> Misconfigured:
-    """The error that names a store where nothing can be sealed."""
+    """Return the error for a store in which nothing can be sealed."""
     where = blobs.where if isinstance(blobs, ProbedCapabilities) else "the object store"
     return Misconfigured(
-        f"{where} does not honour If-None-Match ({found}), so two attempts could both seal one Result: nothing is "
-        "sealed there; use a store with conditional writes (see `resultstore doctor`)"
+        f"{where} does not honour If-None-Match ({found}), so two attempts could both seal one Result, and "
+        "nothing is sealed; use a store with conditional writes (see `resultstore doctor`)"
     )

@@ -1,4 +1,4 @@
-"""Lookup: finds an id by the rules of docs/format.md: its record first, its seal where the record is no answer."""
+"""Lookup: finds a Result by the rules of docs/format.md: its record first, then its seal if that is needed."""
 
 import math
 import time
@@ -27,20 +27,20 @@ from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 
-_IN_DOUBT = frozenset({CommitUnknown.__name__, SealUnreadable.__name__})  # failures behind which there may be a seal
-STALE_AFTER_S = 30.0  # a record that is not terminal and has not changed for this long is no answer
+_IN_DOUBT = frozenset({CommitUnknown.__name__, SealUnreadable.__name__})  # failures that may hide a seal
+STALE_AFTER_S = 30.0  # an unfinished record that is older than this is checked against the seal
 SEALS_AT_ONCE = 8
-BURIED_S = DAY_S  # how long the index knows of a deletion that the object store knows of too
+TOMBSTONE_S = DAY_S  # lifetime of the index's tombstone if the object store has one too
 
 
 class Lookup:
     """Finds Results.
 
     Args:
-        index: the fast and disposable records.
-        seals: the durable ones; None where there is no object store.
-        trust: tells whether a record's Artifacts were made by us.
-        settings: how long a record lives that was put back from its seal, and how large its value may be.
+        index: stores the records, which are fast and disposable.
+        seals: the durable outcomes; None without an object store.
+        signatures: checks that this store created a record's Artifacts.
+        settings: the lifetime and the value limit of records that are restored from seals.
     """
 
     def __init__(self, index: Index, seals: Seals | None, signatures: Signatures, *, settings: Settings) -> None:
@@ -51,23 +51,23 @@ class Lookup:
         self._misses = MissCache()
 
     def find(self, result_id: str) -> Result | None:
-        """The Result with everything that lies beside its record, or None when the id is unknown.
+        """Return the complete Result, or None if the id is unknown.
 
-        A record with Artifacts that we did not make for it is no record; where no seal tells better: BadReference.
+        A record that names foreign Artifacts is ignored. Raises BadReference if there is no seal to use instead.
         """
         return _unless_deleted(self._found(self._index.load, result_id))
 
     def poll(self, result_id: str) -> Result | None:
-        """The same rules over the small record alone: a state poll never reads a value."""
+        """Apply the same rules to the small record alone: a state poll never reads a value."""
         return _unless_deleted(self._found(self._index.peek, result_id))
 
     def was_deleted(self, result_id: str) -> bool:
-        """Whether there is a tombstone of this id: in the index, or as its seal where there is no record."""
+        """Return True if there is a tombstone of this id in the index, or in the object store if there is no record."""
         found = self._record(result_id)
-        return self._is_buried(result_id) if found is None else found.deleted
+        return self._has_tombstone(result_id) if found is None else found.deleted
 
     def deleted_many(self, result_ids: Sequence[str]) -> list[str]:
-        """Those of many ids of which a tombstone is known without asking the object store."""
+        """Return the ids whose tombstone is known without asking the object store."""
         peeked = self._peek_many(result_ids)
         return [
             one
@@ -76,9 +76,9 @@ class Lookup:
         ]
 
     def is_wanted(self, result_id: str) -> bool:
-        """Whether work of this id is still to be done: it was neither cancelled nor deleted."""
+        """Return True if work of this id was neither cancelled nor deleted."""
         found = self._record(result_id)
-        return not self._is_buried(result_id) if found is None else found.state != State.REVOKED
+        return not self._has_tombstone(result_id) if found is None else found.state != State.REVOKED
 
     def _record(self, result_id: str) -> Result | None:
         try:
@@ -86,7 +86,7 @@ class Lookup:
         except RecordUnreadable:
             return None
 
-    def _is_buried(self, result_id: str) -> bool:
+    def _has_tombstone(self, result_id: str) -> bool:
         if not self._misses.is_missing(result_id):
             self._sealed_or(None, result_id)
         return self._misses.is_deleted(result_id)
@@ -101,36 +101,36 @@ class Lookup:
             self.put_back(sealed)
             return sealed
         except IndexUnavailable:
-            # What is sealed survives the loss of Redis; what is not, nobody else can know.
+            # Sealed Results survive the loss of Redis; unsealed ones are known nowhere else.
             sealed = self._from_seal(result_id)
             if sealed is None:
                 raise
             return sealed
         if result is not None and not self._signatures.is_authentic(result):
-            return self._told_by_seal(result_id)
+            return self._find_seal_only(result_id)
         if result is not None and (_is_settled(result) or _is_fresh(result)):
             return result
         return self._sealed_or(result, result_id)
 
-    def _told_by_seal(self, result_id: str) -> Result | None:
+    def _find_seal_only(self, result_id: str) -> Result | None:
         _log.warning("record_not_ours", id=result_id)
         sealed = self._from_seal(result_id)
         if sealed is None:
             raise BadReference(
-                f"the record of {result_id} names artifacts that this store did not make for it: delete {result_id}"
+                f"the record of {result_id} names artifacts that this store did not create for it: delete {result_id}"
             )
         return sealed
 
     def find_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """`find` for each id, the records in one round trip; seals are asked for a few of them at a time only.
+        """Do `find` for each id: all records in one round trip, then at most `SEALS_AT_ONCE` seals.
 
-        So a poll of a thousand ids of running work is not a thousand requests to the object store; whoever polls
-        again gets the next few.
+        So polling a thousand ids of running tasks does not send a thousand requests to the object store; the next poll
+        reads the next seals.
         """
         return self._found_many(result_ids, self._load_many(result_ids))
 
     def poll_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """The same over the small records alone."""
+        """Do `poll` for each id, with the same limit."""
         return self._found_many(result_ids, self._peek_many(result_ids))
 
     def _found_many(self, result_ids: Sequence[str], results: list[Result | None]) -> list[Result | None]:
@@ -141,7 +141,7 @@ class Lookup:
                 continue
             if result is not None and not self._signatures.is_authentic(result):
                 _log.warning("record_not_ours", id=result_id)
-                result = results[at] = None  # noqa: PLW2901 - from here on there is no record
+                result = results[at] = None  # noqa: PLW2901 - from here on it counts as missing
             if result is not None and (_is_settled(result) or _is_fresh(result)):
                 continue
             if self._seals is not None and asked < SEALS_AT_ONCE and not self._misses.is_missing(result_id):
@@ -150,7 +150,7 @@ class Lookup:
         return results
 
     def known_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """The records that are an answer by themselves, in one round trip; None where the seal is to be asked."""
+        """Return the records that need no seal, in one round trip; None for the other ids."""
         results = self._load_many(result_ids)
         return [one if one is not None and self._answers(one) else None for one in results]
 
@@ -165,7 +165,7 @@ class Lookup:
         return self._index.listing.load_many(result_ids)
 
     def _one_of_many(self, result: Result | None, result_id: str) -> Result | None:
-        """`_sealed_or`; the record as it is where the seal cannot be read: the other ids are answered all the same."""
+        """Do `_sealed_or`, but return the record if the seal cannot be read, so that the other ids are answered."""
         try:
             return _unless_deleted(self._sealed_or(result, result_id))
         except (Damaged, Refused, BlobStoreUnavailable) as error:
@@ -173,9 +173,9 @@ class Lookup:
             return result
 
     def restore(self, result_id: str) -> bool:
-        """Whether the seal says how this id ended: a success, whose record is put back, or a tombstone.
+        """Restore the record, or the tombstone, from the seal; return True if there is a seal.
 
-        A store that is away cannot tell, nor can a seal that cannot be read: False.
+        Return False if the store is unavailable or the seal cannot be read.
         """
         try:
             return self.restore_readable(result_id)
@@ -184,7 +184,7 @@ class Lookup:
             return False
 
     def restore_readable(self, result_id: str) -> bool:
-        """`restore`, but a seal that is stored and cannot be read raises Damaged: something was sealed."""
+        """Do `restore`, but raise Damaged for a seal that is stored and cannot be read: something was sealed."""
         try:
             sealed = self._from_seal(result_id)
         except Damaged:
@@ -204,7 +204,7 @@ class Lookup:
         if sealed is None or (result is None and sealed.state == DELETED):
             self._misses.remember(result_id, deleted=sealed is not None)
             return result
-        # A failure that could not tell whether it had sealed is the one terminal state that a seal corrects.
+        # The only terminal state that a seal corrects is a failure with an unknown commit.
         self.put_back(
             sealed, over=Overwrite.UNLESS_SUCCESS if result is not None and result.terminal else Overwrite.IF_UNFINISHED
         )
@@ -215,30 +215,30 @@ class Lookup:
         return None if seal is None else seal.result()
 
     def put_back(self, sealed: Result, *, over: Overwrite = Overwrite.IF_UNFINISHED) -> None:
-        """Let the index say what the seal says: the success, or that it was deleted."""
+        """Write the seal's success, or its tombstone, to the index. Best effort."""
         try:
             if sealed.state == DELETED:
-                self._bury(sealed)
+                self._write_tombstone(sealed)
             else:
                 self._put_back(sealed, over=over)
         except IndexUnavailable as error:
             _log.warning("record_not_restored", id=sealed.id, error=str(error))
 
-    def _bury(self, sealed: Result) -> None:
-        self._index.write_tombstone(sealed.id, owner=sealed.owner, ttl_s=BURIED_S)
+    def _write_tombstone(self, sealed: Result) -> None:
+        self._index.write_tombstone(sealed.id, owner=sealed.owner, ttl_s=TOMBSTONE_S)
 
     def _put_back(self, sealed: Result, *, over: Overwrite) -> None:
         left_s = math.inf if sealed.expires_at is None else sealed.expires_at - time.time()
         if left_s < 1:
             return
         if sealed.value is not None and len(sealed.value) > self._settings.results.inline_max_bytes:
-            sealed = sealed.moved(sealed.state, value=None)  # as at first: `Store.value` finds it in the seal
+            sealed = sealed.moved(sealed.state, value=None)  # `Store.value` reads it from the seal
         ttl_s = int(min(left_s, self._settings.results.expires_s))
         if not self._index.save(sealed, ttl_s=ttl_s, over=over):
             self.heal(sealed, ttl_s=ttl_s)
 
     def heal(self, result: Result, *, ttl_s: int | None) -> bool:
-        """Write a terminal record that was refused over one that cannot be read; whether it was written."""
+        """Replace an unreadable record by this terminal one, which was refused; return True if it was written."""
         try:
             broken = self._index.load(result.id) is None
         except RecordUnreadable:
@@ -251,7 +251,7 @@ def _unless_deleted(result: Result | None) -> Result | None:
 
 
 def _is_tombstone(result: Result) -> bool:
-    """Whether this is a tombstone of the index or, as a Result, one of the object store."""
+    """Return True for a tombstone of the index, or for a Result made from a tombstone of the object store."""
     return result.deleted or (result.sealed and result.state == DELETED)
 
 

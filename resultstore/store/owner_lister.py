@@ -1,4 +1,4 @@
-"""Owners: what each owner has, for as long as anything of it is stored, and whether that is known completely."""
+"""OwnerLister: the ids that each owner has in the index and the object store, and whether the lists are complete."""
 
 import math
 import time
@@ -20,16 +20,16 @@ from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 
-RELOAD_CHECK_S: Final = 5.0  # how long a "no" is remembered: each question may list seals
+RELOAD_CHECK_S: Final = 5.0  # how long "incomplete" is cached, because a check may list seals
 _YES: Final = b"1"
 
 
 class OwnerPage(msgspec.Struct, frozen=True):
-    """Results of an owner's list.
+    """Results of one owner.
 
     Args:
-        results: those that could be read, in the order of their ids.
-        is_whole: whether all could: None of them is unreadable, and no server was away.
+        results: the Results that could be read, in the order of their ids.
+        is_whole: False if one was unreadable, or if a server was unavailable.
     """
 
     results: tuple[Result, ...]
@@ -37,13 +37,13 @@ class OwnerPage(msgspec.Struct, frozen=True):
 
 
 class OwnerLister:
-    """The lists of the owners, in the index.
+    """Lists the ids of each owner in the index.
 
-    What is to be stored is noted before it is stored: a crash leaves a line too many, and never one too few.
+    An id is listed before anything is stored, so that a crash leaves an extra entry and never a missing one.
 
     Args:
-        index: holds the lists.
-        blobs: what is stored; None where there is no object store.
+        index: stores the lists.
+        blobs: the object store, or None.
         lookup: reads the Results.
     """
 
@@ -52,12 +52,12 @@ class OwnerLister:
         self._blobs = blobs
         self._lookup = lookup
         self._incomplete_until = 0.0
-        self._owes = False  # something was stored while the index was away, and is not noted
+        self._misses_entries = False  # something was stored but not listed, because the index was unavailable
 
-    def listed(self, owner: str, *, limit: int) -> list[Owned]:
-        """An owner's Results, the newest first: those with a record, and those of which something is stored.
+    def newest(self, owner: str, *, limit: int) -> list[Owned]:
+        """Return up to `limit` entries of an owner, newest first: ids with a record or with stored content.
 
-        A line may have neither a record nor a seal: `load` finds that out, and takes it off the list.
+        An entry may have neither any more; `load` finds that out and removes it from the list.
         """
         found: list[Owned] = []
         for one in self._index.listing.owned(owner):
@@ -67,19 +67,19 @@ class OwnerLister:
         return found
 
     def load(self, owner: str, result_ids: list[str]) -> OwnerPage:
-        """The Results of these lines that are the owner's own; each that has no record is read from its seal."""
+        """Return the owner's Results among these ids; a Result without a record is read from its seal."""
         known = dict(zip(result_ids, self._lookup.find_many(result_ids), strict=True))
         found = self._found([one for one, result in known.items() if result is None])
         if unknown := [one for one, answer in found.items() if answer is None]:
             self._index.owners.unlist(owner, unknown)
         answers = [known[one] or found.get(one) for one in result_ids]
-        # Whoever can write to Redis can put any id on anybody's list: record and seal say whose it is.
+        # An attacker with access to Redis can list any id for any owner: record and seal name the real owner.
         mine = tuple(one for one in answers if isinstance(one, Result) and one.owner == owner)
         is_whole = not any(isinstance(one, ResultStoreError) for one in answers)
         return OwnerPage(mine, is_whole=is_whole)
 
     def _found(self, result_ids: Sequence[str]) -> dict[str, Result | ResultStoreError | None]:
-        """What a look-up says of each id that has no record, a few at a time; a store that is away is not asked on."""
+        """Look up ids without a record, a few at a time; stop when a server is unavailable."""
         answers: dict[str, Result | ResultStoreError | None] = {}
         for start in range(0, len(result_ids), SEALS_AT_ONCE):
             batch = result_ids[start : start + SEALS_AT_ONCE]
@@ -98,10 +98,10 @@ class OwnerLister:
             return error
 
     def is_complete(self) -> bool:
-        """Whether the lists name everything that is stored.
+        """Return True if the lists name everything that is stored.
 
-        Not after the index was lost, until they were rebuilt from the seals. Without an object store there is nothing
-        beyond the index.
+        False after the index was lost, until the lists are rebuilt from the seals. Without an object store the index
+        is always complete.
         """
         if self._blobs is None:
             return True
@@ -116,23 +116,23 @@ class OwnerLister:
         return False
 
     def mark_complete(self) -> None:
-        """Note that the lists name everything: nothing was sealed yet, or they were rebuilt."""
+        """Mark the lists as complete: nothing was sealed yet, or they were rebuilt."""
         self._index.keys.keep(layout.OWNERS_COMPLETE_KEY, _YES, ttl_s=None)
         self._incomplete_until = 0.0
 
-    def expect(self, owner: str, result_id: str, *, made_at: float | None, retention: str) -> None:
-        """Note what is about to be stored of an id for this class; not listed where `made_at` is None."""
+    def add(self, owner: str, result_id: str, *, made_at: float | None, retention: str) -> None:
+        """Add an id whose content is about to be stored. `newest` shows it only if `made_at` is given."""
         length_s = layout.RETENTION_S[layout.require_class(retention)]
         until = math.inf if length_s is None else time.time() + length_s
-        self.note(owner, result_id, made_at=made_at, stored_until=until)
+        self._add(owner, result_id, made_at=made_at, stored_until=until)
 
-    def expect_seal(self, attempt: Attempt, *, retention: str) -> None:
-        """Note what `attempt` is about to seal."""
+    def add_attempt(self, attempt: Attempt, *, retention: str) -> None:
+        """Add the id of an attempt that is about to be sealed."""
         chosen = longest_class([one.retention for one in attempt.artifacts] or [retention])
-        self.expect(attempt.owner, attempt.id, made_at=attempt.started_at, retention=chosen)
+        self.add(attempt.owner, attempt.id, made_at=attempt.started_at, retention=chosen)
 
-    def forget(self, owner: str, result_id: str) -> None:
-        """Note nothing of an id any more, of which nothing is stored after all. Best effort: the line expires."""
+    def remove(self, owner: str, result_id: str) -> None:
+        """Remove an id of which nothing is stored. Best effort: the entry expires."""
         if not owner:
             return
         try:
@@ -140,15 +140,15 @@ class OwnerLister:
         except IndexUnavailable as error:
             _log.warning("owner_list_not_written", id=result_id, error=str(error))
 
-    def note(self, owner: str, result_id: str, *, made_at: float | None, stored_until: float) -> None:
-        """Note that something of an id is stored until then. Without the index the lists are known to be incomplete."""
+    def _add(self, owner: str, result_id: str, *, made_at: float | None, stored_until: float) -> None:
+        """Add an id until `stored_until`. If the index is unavailable, mark the lists as incomplete."""
         if not owner:
             return
         try:
-            if self._owes:
+            if self._misses_entries:
                 self._index.keys.drop(layout.OWNERS_COMPLETE_KEY)
-                self._owes = False
+                self._misses_entries = False
             self._index.owners.enlist(owner, result_id, made_at=made_at, stored_until=stored_until)
         except IndexUnavailable as error:
-            self._owes = True
+            self._misses_entries = True
             _log.warning("owner_list_not_written", id=result_id, error=str(error))

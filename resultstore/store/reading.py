@@ -1,4 +1,4 @@
-"""Outlet: gives an Artifact's content out, verified."""
+"""ArtifactReader: reads and verifies the content of Artifacts."""
 
 import io
 import math
@@ -31,7 +31,7 @@ class ArtifactReader:
         self._seals = seals
 
     def reader(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> io.RawIOBase:
-        """A seekable reader of the Artifact's content; it makes its first request at its first read.
+        """Return a seekable reader of the Artifact's content; its first read makes the first request.
 
         Raises what `seconds_left` raises.
         """
@@ -40,10 +40,10 @@ class ArtifactReader:
         return stored if not artifact.encoding else _decoded(stored, artifact)
 
     def seconds_left(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> float:
-        """How long the Artifact may still be read, in seconds by the store's clock.
+        """Return for how many seconds the Artifact may still be read, by the store's clock.
 
-        Raises ArtifactExpired when its time is over, BadReference when this store did not make it or its key is not one
-        of its content, NotYours inside a task of another owner.
+        Raises ArtifactExpired after its retention time, BadReference if this store did not create it or its key is not
+        a content key, NotYours inside a task of another owner.
         """
         self._signatures.check(artifact, on_behalf_of=on_behalf_of)
         if not layout.is_content_key(artifact.key):
@@ -56,10 +56,10 @@ class ArtifactReader:
         return left_s
 
     def value(self, result: Result) -> bytes | None:
-        """The plain value of a sealed Result, or None when it has none.
+        """Return the plain value of a sealed Result, or None if it has none.
 
-        One that is at hand is judged by this machine's clock, so that a client needs the index alone.
-        Raises ArtifactExpired, or ResultMissing when the seal is gone: to answer None would be a wrong value.
+        The expiry of a value in the record is checked by the local clock, so that a client needs only the index.
+        Raises ArtifactExpired, or ResultMissing if the seal is gone: None would be a wrong value.
         """
         now = time.time() if result.value is not None else self._blobs.now()
         if result.expires_at is not None and now >= result.expires_at:
@@ -72,9 +72,9 @@ class ArtifactReader:
         return self._seals.value(seal)
 
     def _stored_reader(self, artifact: Artifact) -> BlockReader:
-        """The stored bytes, each MiB checked against the digest table before any of it is handed out."""
+        """Return a reader of the stored bytes that checks each MiB against the digest table before returning it."""
         what = _called(artifact)
-        known: list[bytes] = []  # the table, once it was needed
+        known: list[bytes] = []  # the digest table, read at the first use
 
         def blocks_from(number: int) -> Iterator[bytes]:
             if not known:
@@ -85,14 +85,14 @@ class ArtifactReader:
         return BlockReader(blocks_from, size_bytes=artifact.stored_bytes, what=what)
 
     def _table(self, artifact: Artifact) -> bytes:
-        """The digest table of the Artifact's blob, from the nearest place that has it."""
+        """Return the digest table of the Artifact's blob: from the attempt, its sha256, the seal, or by reading it."""
         running = current()
         mine = running is not None and running.has_made(artifact)
         if running is not None and mine and artifact.name in running.tables:
             return running.tables[artifact.name]
         if artifact.stored_bytes <= BLOCK_BYTES and not artifact.encoding and artifact.sha256:
-            return bytes.fromhex(artifact.sha256)[:DIGEST_BYTES]  # one block: its digest is the whole's
-        if running is not None and mine:  # an adopted upload: whoever reads it later finds the table in the seal
+            return bytes.fromhex(artifact.sha256)[:DIGEST_BYTES]  # a single block has the digest of the whole
+        if running is not None and mine:  # an adopted upload: later readers find the table in the seal
             running.set_table(artifact, self._measured(artifact).table)
             return running.tables[artifact.name]
         seal = self._seals.read(artifact.id)
@@ -103,7 +103,7 @@ class ArtifactReader:
         return self._measured(artifact).table
 
     def _measured(self, artifact: Artifact) -> Meter:
-        """Read a part that no seal binds yet once through, to verify it as a whole and learn its table."""
+        """Read an unsealed Artifact completely, to verify it and to compute its digest table."""
 
         def damaged() -> ChecksumMismatch:
             return ChecksumMismatch(f"{_called(artifact)} is damaged in the store: run its task again")
@@ -117,16 +117,16 @@ class ArtifactReader:
         return meter
 
     def adopt(self, artifact: Artifact, attempt: Attempt) -> None:
-        """Make an upload that was verified the first part of `attempt`, in place.
+        """Make a verified upload the first Artifact of `attempt`; its bytes stay in place.
 
-        Raises BadReference when it is none of this attempt's uploads, ChecksumMismatch when other bytes stand there
-        than were verified, BlobMissing when it is gone.
+        Raises BadReference if it is not an upload of this attempt, ChecksumMismatch if its bytes were replaced after
+        they were verified, BlobMissing if it is gone.
         """
         self.seconds_left(artifact)
         if not artifact.key.startswith(tuple(layout.upload_prefixes(attempt.id))) or artifact.owner != attempt.owner:
-            raise BadReference(f"{_called(artifact)} is no upload of {attempt.id}: look it up again")
-        stands = self._blobs.stat(artifact.key)
-        if (stands.size_bytes, stands.etag) != (artifact.stored_bytes, artifact.etag):
+            raise BadReference(f"{_called(artifact)} is not an upload of {attempt.id}: look it up again")
+        stored = self._blobs.stat(artifact.key)
+        if (stored.size_bytes, stored.etag) != (artifact.stored_bytes, artifact.etag):
             raise ChecksumMismatch(f"{_called(artifact)} was replaced after it was verified: upload it again")
         if artifact.sha256:
             attempt.adopt(artifact)
@@ -137,9 +137,9 @@ class ArtifactReader:
 
 
 def _decoded(stored: BlockReader, artifact: Artifact) -> BlockReader:
-    """The content behind zstd frames; frames are 1 MiB of content, which is what a block is."""
+    """Return a reader of the decompressed content; each zstd frame holds one block of 1 MiB."""
     buffered = io.BufferedReader(stored, buffer_size=BLOCK_BYTES)
-    known: list[FrameTable] = []  # the seek table, once it was needed
+    known: list[FrameTable] = []  # the seek table, read at the first use
 
     def read(start: int, size_bytes: int) -> bytes:
         buffered.seek(start)

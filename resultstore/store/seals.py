@@ -1,4 +1,4 @@
-"""Seals: commits and reads the documents that say how Results ended."""
+"""Seals: writes and reads seals, the immutable documents that hold the outcome of a Result."""
 
 import base64
 import hashlib
@@ -36,122 +36,121 @@ from resultstore.store.capabilities import CapabilityFinder
 
 
 class Seals:
-    """The seals of one store.
+    """Writes and reads the seals of one store.
 
     Args:
-        blobs: where they stand.
-        macs: signs them.
-        budget_s: how long an unclear answer is pursued before the outcome is called unknown.
+        blobs: stores the seals.
+        macs: signs the seals.
+        budget_s: how long an unclear answer is retried before CommitUnknown is raised.
     """
 
     def __init__(self, blobs: BlobStore, macs: Macs, *, budget_s: float) -> None:
         self._blobs = blobs
         self._macs = macs
         self._budget_s = budget_s
-        self._traits = CapabilityFinder(blobs, macs)
+        self._capabilities = CapabilityFinder(blobs, macs)
 
     def commit(self, attempt: Attempt, *, value: bytes | None, retention: str) -> Seal:
-        """Seal `attempt` with `value`; the seal that stands afterwards, ours or the one that was there before.
+        """Commit `attempt` with `value` atomically; return the stored seal: this one, or that of an earlier attempt.
 
-        What was moved out of the document is in the seal that is given, as `read` gives it: all but a long value.
+        Sections that were moved out of the document are part of the returned seal, as in `read`, except a long value.
 
-        A crash before the PUT leaves unread blobs of one attempt, which lifecycle collects; a crash behind it leaves a
+        A crash before the PUT leaves unreachable blobs, which a lifecycle rule deletes. A crash after it leaves a
         sealed Result, which every look-up finds.
 
-        Raises CommitUnknown when the store gives no clear answer in time, or one that cannot be read (nothing is
-        deleted then), BlobStoreUnavailable when it definitely refuses, and Misconfigured for a store without
-        conditional create.
+        Raises CommitUnknown if the store gives no clear answer in time, or a seal that cannot be read (nothing is
+        deleted then), BlobStoreUnavailable if it definitely refuses, Misconfigured without conditional create.
         """
         self.check_sealing()
         longest = longest_class([artifact.retention for artifact in attempt.artifacts] or [retention])
-        draft = self._drafted(attempt, value=value, retention=longest)
-        fitted = self._fitted(draft, attempt, retention=longest)
-        seal = msgspec.structs.replace(fitted, artifacts=draft.artifacts)  # a longer list is in a blob by now
+        draft = self._draft(attempt, value=value, retention=longest)
+        fitted = self._move_sections(draft, attempt, retention=longest)
+        seal = msgspec.structs.replace(fitted, artifacts=draft.artifacts)  # a long list was moved to a blob
         key, document = layout.seal_key(attempt.id), self._document_of(fitted)
         reason = "the budget was spent before the first try"
         for number in _tries(self._budget_s):
             try:
-                outcome = self._created(key, document, retention=longest)
+                outcome = self._create(key, document, retention=longest)
             except BlobStoreUnavailable as error:
                 if number == 0:
                     raise
-                reason = str(error)  # this try was refused; an earlier one may have been carried out
+                reason = str(error)  # this try was refused, but an earlier one may have succeeded
                 break
             if isinstance(outcome, Created):
                 return seal
             # A retried PUT that had succeeded answers "taken" to its own author, and a 503 can follow a commit: only
-            # what stands there tells. Absent means not committed yet, so the same document goes out again.
+            # a read of the seal shows which. If it is absent, the same document is sent again.
             try:
-                standing = self._standing(seal)
+                stored = self._read_stored(seal)
             except BlobStoreUnavailable as error:
                 reason = str(error)
                 continue
-            except Damaged as error:  # on its way to us, perhaps: ours may be stored well, and must not be given up
+            except Damaged as error:  # perhaps damaged in transit: our seal may be intact in the store
                 reason = f"what is stored cannot be read: {str(error).partition(': ')[0]}"
                 continue
-            if standing is not None:
-                return standing
-            reason = getattr(outcome, "reason", "the store says taken and shows nothing")
+            if stored is not None:
+                return stored
+            reason = getattr(outcome, "reason", "the store says that the key exists, but returns nothing")
         raise CommitUnknown(
-            f"the seal of {attempt.id} may or may not stand ({reason}): nothing was deleted; "
+            f"the seal of {attempt.id} may or may not be stored ({reason}): nothing was deleted; "
             f"look {attempt.id} up later, or run the task again under the same id"
         )
 
     def check_sealing(self) -> None:
-        """Raise Misconfigured where nothing can be sealed; the store is asked once a process."""
-        self._traits.check_sealing()
+        """Raise Misconfigured if the store cannot hold seals; it is probed once per process."""
+        self._capabilities.check_sealing()
 
     def read(self, result_id: str) -> Seal | None:
-        """The seal of an id with its moved sections other than the value put back, or None when there is none.
+        """Return the seal of an id with its moved sections (except a long value), or None if there is none.
 
-        Raises SealUnreadable or ChecksumMismatch when what stands there is damaged or foreign, ArtifactExpired when
-        only the seal is left of it, Misconfigured when the store holds a newer format.
+        Raises SealUnreadable or ChecksumMismatch if it is damaged or not authentic, ArtifactExpired if its sections
+        have expired, Misconfigured if the store has a newer format.
         """
-        self._traits.check_format()
+        self._capabilities.check_format()
         seal = self._document(result_id)
         return None if seal is None else self._with_artifacts(seal)
 
     def value(self, seal: Seal) -> bytes | None:
-        """The sealed value, wherever it stands. Raises ChecksumMismatch when its blob is damaged."""
+        """Return the sealed value, from the seal or its blob. Raises ChecksumMismatch if the blob is damaged."""
         return seal.value_bytes if seal.value_at is None else self._section(seal.value_at, seal=seal)
 
     def table(self, seal: Seal, name: str) -> bytes | None:
-        """The digest table of one Artifact's blob."""
+        """Return the digest table of one Artifact's blob, or None if the seal has none."""
         if seal.tables_at is None:
             return seal.table(name)
         tables = msgspec.json.decode(self._section(seal.tables_at, seal=seal), type=dict[str, str])
         return base64.b64decode(tables[name]) if name in tables else None
 
     def write_tombstone(self, result_id: str) -> None:
-        """Put a tombstone where the seal of this id stands or would stand."""
-        stone = documents.tombstone(result_id, nonce=layout.new_nonce(), now=self._blobs.now())
-        key, document = layout.seal_key(result_id), documents.encode(stone, self._macs)
-        self._traits.check_format()
+        """Write a tombstone in place of the seal of this id."""
+        tombstone = documents.tombstone(result_id, nonce=layout.new_nonce(), now=self._blobs.now())
+        key, document = layout.seal_key(result_id), documents.encode(tombstone, self._macs)
+        self._capabilities.check_format()
         try:
-            self._blobs.replace(key, document, tags=self._traits.tags(documents.TOMBSTONE_CLASS))
+            self._blobs.replace(key, document, tags=self._capabilities.tags(documents.TOMBSTONE_CLASS))
         except NotSupported:
-            if not self._traits.refuse_tags():
+            if not self._capabilities.refuse_tags():
                 raise
             self._blobs.replace(key, document, tags={})
 
-    def _created(self, key: str, document: bytes, *, retention: str) -> Created | AlreadyExists | OutcomeUnknown:
-        """Create a seal, without its tag where the store refuses tags: then a sweep collects it."""
+    def _create(self, key: str, document: bytes, *, retention: str) -> Created | AlreadyExists | OutcomeUnknown:
+        """Create a seal, without its tag if the store refuses tags: then `resultstore sweep` deletes it."""
         try:
-            return self._blobs.create(key, document, tags=self._traits.tags(retention))
+            return self._blobs.create(key, document, tags=self._capabilities.tags(retention))
         except NotSupported:
-            if not self._traits.refuse_tags():
+            if not self._capabilities.refuse_tags():
                 raise
             return self._blobs.create(key, document, tags={})
 
-    def _standing(self, ours: Seal) -> Seal | None:
-        """Read the seal that is stored under the id of `ours`; `ours` itself where it has the same nonce."""
+    def _read_stored(self, ours: Seal) -> Seal | None:
+        """Read the seal that is stored under the id of `ours`; return `ours` itself if the nonces are equal."""
         found = self._document(ours.id)
         if found is None or found.nonce == ours.nonce:
             return found and ours
         return self._with_artifacts(found)
 
     def _document(self, result_id: str) -> Seal | None:
-        """Read the document alone, without the sections that were moved out of it."""
+        """Read the document without the sections that were moved out of it."""
         try:
             document = read_document(self._blobs, layout.seal_key(result_id), of=result_id)
         except BlobMissing:
@@ -164,7 +163,7 @@ class Seals:
         listed = msgspec.json.decode(self._section(seal.artifacts_at, seal=seal), type=tuple[Artifact, ...])
         return msgspec.structs.replace(seal, artifacts=listed)
 
-    def _drafted(self, attempt: Attempt, *, value: bytes | None, retention: str) -> Seal:
+    def _draft(self, attempt: Attempt, *, value: bytes | None, retention: str) -> Seal:
         now = self._blobs.now()
         started_at = attempt.started_by(now)
         draft = Seal(
@@ -181,14 +180,14 @@ class Seals:
             tables={name: base64.b64encode(table).decode() for name, table in attempt.tables.items()},
         )
         if value is not None and len(value) > documents.VALUE_MAX_BYTES:
-            # However it is written it will not fit: writing a long one only to see that costs four copies of it.
+            # It cannot fit in any encoding; encoding it only to find that out would copy it four times.
             return msgspec.structs.replace(draft, value_at=self._move(value, attempt, retention=retention))
         return documents.with_value(draft, value)
 
-    def _fitted(self, seal: Seal, attempt: Attempt, *, retention: str) -> Seal:
+    def _move_sections(self, seal: Seal, attempt: Attempt, *, retention: str) -> Seal:
         """Move sections into blobs of the attempt until the document keeps its limits (docs/format.md)."""
         value, tables = seal.value_bytes, msgspec.json.encode(seal.tables)
-        written = msgspec.json.encode(seal.value or seal.value_base64)  # escapes and base64 count
+        written = msgspec.json.encode(seal.value or seal.value_base64)  # the encoded length counts
         if value is not None and len(written) > documents.VALUE_MAX_BYTES:
             at = self._move(value, attempt, retention=retention)
             seal = msgspec.structs.replace(seal, value=None, value_base64=None, value_at=at)
@@ -200,7 +199,7 @@ class Seals:
         return seal
 
     def _document_of(self, seal: Seal) -> bytes:
-        """Write `seal`. Raises TooLarge when no reader would accept it."""
+        """Encode `seal`. Raises TooLarge if it is longer than readers accept."""
         document = documents.encode(seal, self._macs)
         if len(document) > documents.READ_MAX_BYTES:
             raise TooLarge(
@@ -230,24 +229,24 @@ class Seals:
 
 
 def read_document(blobs: BlobStore, key: str, *, of: str) -> bytes:
-    """Read the bytes of a seal, which somebody may have replaced by a huge object.
+    """Read the bytes of a seal, with a limit, because an attacker may have replaced it by a huge object.
 
-    Raises BlobMissing, and SealUnreadable, which calls it the seal of `of`, when it is longer than any seal.
+    Raises BlobMissing, and SealUnreadable, naming `of`, if it is longer than any seal.
     """
     text = (
-        f"the seal of {of} is longer than {documents.READ_MAX_BYTES} bytes: somebody overwrote it; restore it from a "
+        f"the seal of {of} is longer than {documents.READ_MAX_BYTES} bytes, so it was overwritten: restore it from a "
         f"backup, or delete {of}"
     )
     return read_whole(blobs.get(key), max_bytes=documents.READ_MAX_BYTES, error=lambda: SealUnreadable(text))
 
 
 def longest_class(classes: list[str]) -> str:
-    """The class among these that keeps longest."""
+    """Return the retention class that keeps longest."""
     return max(classes, key=list(layout.RETENTION_S).index)
 
 
 def _tries(budget_s: float) -> Iterator[int]:
-    """Count tries until the budget is spent, at least one, with full jitter between them.
+    """Yield the number of each try until the budget is spent, at least once, with back-off and full jitter between.
 
     Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
     """
@@ -255,7 +254,7 @@ def _tries(budget_s: float) -> Iterator[int]:
     number = 0
     while True:
         yield number
-        pause_s = random.uniform(0, min(5.0, 0.05 * 2**number))  # noqa: S311 - jitter, no secret
+        pause_s = random.uniform(0, min(5.0, 0.05 * 2**number))  # noqa: S311 - jitter, not a secret
         if time.monotonic() + pause_s >= end:
             return
         time.sleep(pause_s)

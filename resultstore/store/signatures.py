@@ -1,4 +1,4 @@
-"""Trust: signs every Artifact that this store makes, and checks each one that comes back."""
+"""Signatures: signs every Artifact that this store creates, and checks each one that is read back."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -18,14 +18,14 @@ _KEY_MIN_BYTES: Final = 16
 
 
 class Signatures:
-    """Believes what was signed with our key. Without a key it believes everything: then nothing is signed.
+    """Signs and checks Artifacts with the secret key. Without a key nothing is signed and every Artifact is accepted.
 
-    Whoever can publish to the broker or write to Redis may show us any Artifact; with a key, only one that this store
-    made leads to bytes, and inside a task only one of the same owner.
+    An attacker who can write to the broker or to Redis can present any Artifact. With a key, only Artifacts that this
+    store created can be read, and inside a task only those of the task's owner.
 
     Args:
-        macs: signs and checks.
-        system_tasks: names of tasks that may act for any owner; one that ends with `*` names all that begin so.
+        macs: computes and checks the MACs.
+        system_tasks: names of tasks that may act for any owner; a trailing `*` matches any suffix.
     """
 
     def __init__(self, macs: Macs, *, system_tasks: Sequence[str] = ()) -> None:
@@ -34,7 +34,7 @@ class Signatures:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Signatures":
-        """By `secret_key`, `secret_key_old` and `accept_unsigned`. Raises Misconfigured for a key that is too short."""
+        """Read the keys and flags from `settings`. Raises Misconfigured for a key that is too short."""
         secret = settings.security.secret_key.encode()
         if 0 < len(secret) < _KEY_MIN_BYTES:
             raise Misconfigured(f"RESULTSTORE_SECRET_KEY is shorter than {_KEY_MIN_BYTES} bytes: make a random one")
@@ -43,22 +43,22 @@ class Signatures:
         return cls(macs, system_tasks=[one.strip() for one in settings.security.system_tasks.split(",") if one.strip()])
 
     def sign(self, artifact: Artifact) -> Artifact:
-        """A copy with its mac; without a key, as it is."""
+        """Return a copy with its MAC; without a key, return `artifact` unchanged."""
         if not self.macs:
             return artifact
         return msgspec.structs.replace(artifact, mac=self.macs.sign(_PURPOSE, *artifact.signed_parts()))
 
     def check(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> None:
-        """Raise BadReference for an Artifact that we did not make, NotYours for another owner's inside a task.
+        """Raise BadReference for a foreign Artifact, and inside a task NotYours for one of another owner.
 
         Args:
-            artifact: what is to be read.
-            on_behalf_of: the owner for whom it is read, in place of the running task's.
+            artifact: the Artifact to check.
+            on_behalf_of: the owner to act for, in place of the running task's owner.
         """
-        if not self._genuine(artifact):
+        if not self._has_valid_mac(artifact):
             raise BadReference(
-                f"artifact {artifact.name[:100]!r} of {artifact.id[:100]} was not made by this store, or was changed "
-                "on its way: look the result up again (all processes need the same RESULTSTORE_SECRET_KEY)"
+                f"artifact {artifact.name[:100]!r} of {artifact.id[:100]} was not made by this store, or was "
+                "changed: look the result up again (all processes need the same RESULTSTORE_SECRET_KEY)"
             )
         runs = possible_attempts()
         owners = {run.owner for run in runs}
@@ -77,14 +77,14 @@ class Signatures:
         )
 
     def is_authentic(self, result: Result) -> bool:
-        """Whether every Artifact of `result` is genuine and one of this very Result and owner."""
+        """Return True if every Artifact of `result` is authentic and belongs to this Result and owner."""
         return not self.macs or all(self._belongs(artifact, result) for artifact in result.artifacts)
 
     def _belongs(self, artifact: Artifact, result: Result) -> bool:
         its_own = artifact.id == result.id and (artifact.owner == result.owner or not artifact.mac)
-        return its_own and self._genuine(artifact)
+        return its_own and self._has_valid_mac(artifact)
 
-    def _genuine(self, artifact: Artifact) -> bool:
+    def _has_valid_mac(self, artifact: Artifact) -> bool:
         if not self.macs or (self.macs.accept_unsigned and not artifact.mac):
             return True
         return self.macs.agrees(artifact.mac, _PURPOSE, *artifact.signed_parts())
@@ -93,7 +93,7 @@ class Signatures:
 def _not_yours(artifact: Artifact, runs: Sequence[Attempt]) -> str:
     what = f"artifact {artifact.name!r} of {artifact.id} belongs to another owner"
     if not runs:
-        return f"{what} than the one for whom it is read"
+        return f"{what} than `on_behalf_of`: pass the artifact's owner"
     if len({run.owner for run in runs}) > 1:
         return f"{what}, or this thread belongs to no task: start it with contextvars.copy_context().run"
     way_out = "send the task with that owner, or read it by on_behalf_of (RESULTSTORE_SYSTEM_TASKS)"

@@ -1,4 +1,4 @@
-"""Store: blobs, index and signer together; the one noun that users hold."""
+"""Store: the main client object, made of an object store, an index and a URL signer."""
 
 import io
 import uuid
@@ -31,22 +31,22 @@ from resultstore.store.seals import Seals
 from resultstore.store.signatures import Signatures
 from resultstore.store.waiting import wait_for
 from resultstore.store.writer import Writer
-from resultstore.store.writing import ArtifactWriter, Label, standing
+from resultstore.store.writing import ArtifactWriter, Label, earlier_artifact
 from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 
 
 class Store:
-    """Keeps large outputs in an object store, and a small record of each Result in an index.
+    """Stores large outputs in an object store, and a small record of each Result in an index.
 
-    Make one with `resultstore.connect()`. It may be shared by threads, and used on both sides of a fork.
+    Create one with `resultstore.connect()`. Threads may share it, and it may be used before and after a fork.
 
     Args:
-        index: the records.
-        blobs: the bytes; None keeps plain values only, in the index.
-        signer: makes URLs; None where there are no blobs.
-        settings: the limits that hold.
+        index: stores the records.
+        blobs: stores the bytes; with None, only plain values can be stored, in the index.
+        signer: creates presigned URLs; None without an object store.
+        settings: limits and defaults.
     """
 
     def __init__(
@@ -83,46 +83,46 @@ class Store:
         compress: bool = False,
         size_hint_bytes: int | None = None,
     ) -> Artifact:
-        """Store all of `data`, or nothing.
+        """Store all of `data`, or nothing (atomic), and return the Artifact.
 
-        Outside a task, or with an `id`, it becomes a Result of its own and is sealed before this returns. Inside a
-        task it is a part of the running attempt: visible at once, and bound when the task ends.
+        Outside a task, or with an `id`, the data becomes its own Result, which is sealed before this returns. Inside a
+        task it becomes an Artifact of the running attempt: visible at once, and sealed when the task ends.
 
         Args:
-            data: bytes, a Path, an open binary file, or an iterable of bytes; it is streamed, never gathered.
-            name: its name within the Result; by default the file's name, else "output".
-            media_type: its type (RFC 6838); by default from the name's ending.
-            id: the Result's id, to store it as a Result of its own.
-            metadata: small facts that travel with the Artifact.
+            data: bytes, a Path, an open binary file, or an iterable of bytes; it is streamed, never read into memory.
+            name: the Artifact's name within the Result; by default the file's name, else "output".
+            media_type: the media type (RFC 6838); by default guessed from the file name extension.
+            id: stores the data as its own Result under this id.
+            metadata: small values that are stored with the Artifact.
             retention: a retention class; by default `Settings.retention`.
-            compress: store it as zstd (see docs/format.md); for text-like content.
+            compress: stores the data as zstd (see docs/format.md); for text-like content.
             size_hint_bytes: the expected length of an iterator beyond 78 GiB.
 
         Raises:
-            BlobStoreUnavailable, BlobStoreFull: the store cannot take it; nothing of it stays readable.
-            CommitUnknown: it was stored, and whether it is sealed only a later look-up tells.
+            BlobStoreUnavailable, BlobStoreFull: the data was not stored; nothing of it can be read.
+            CommitUnknown: the data was stored, but the store did not confirm the seal; look the id up later.
             BadReference: the name or the id is taken or malformed.
-            Misconfigured: there is no object store, or one without conditional create.
+            Misconfigured: there is no object store, or it has no conditional create.
         """
         running = attempts.current() if id is None else None
-        keeping = DEFAULT if running is None else running.keeping
+        policy = DEFAULT if running is None else running.policy
         label = Label(
             name=name or "",
             media_type=media_type or "",
             metadata={} if metadata is None else metadata,
-            retention=layout.first_class(retention, keeping.retention, self.settings.results.retention),
-            compress=compress or bool(keeping.compress),
+            retention=layout.first_class(retention, policy.retention, self.settings.results.retention),
+            compress=compress or bool(policy.compress),
         )
         if running is not None:
-            artifact = require_blobs(self._writer).take(running, data, label, size_hint_bytes=size_hint_bytes)
+            artifact = require_blobs(self._writer).write(running, data, label, size_hint_bytes=size_hint_bytes)
             self._records.show(running.result())
             return artifact
         require_blobs(self._seals).check_sealing()  # before any byte is sent
         own = Attempt(str(uuid.uuid4()) if id is None else id, owner=attempts.inherited_owner())
-        artifact = require_blobs(self._writer).take(own, data, label, size_hint_bytes=size_hint_bytes)
+        artifact = require_blobs(self._writer).write(own, data, label, size_hint_bytes=size_hint_bytes)
         sealed = self.seal(own)
         self._records.show(sealed)
-        return artifact if sealed.nonce == own.nonce else standing(sealed, artifact)
+        return artifact if sealed.nonce == own.nonce else earlier_artifact(sealed, artifact)
 
     @contextmanager
     def writer(
@@ -135,23 +135,24 @@ class Store:
         retention: str | None = None,
         compress: bool = False,
     ) -> Iterator[Writer]:
-        """A write-only, non-seekable file, which streams into the store; nothing stays when its block raises.
+        """Open a write-only, non-seekable file that streams into the store; nothing is kept if the block raises.
 
-        Then the Artifact is in `.artifact`. Arguments and errors are those of `put`; `metadata` is read at the end.
+        After the block the Artifact is in `.artifact`. Arguments and errors are those of `put`; `metadata` is read at
+        the end.
         """
         kept = partial(self.put, name=name, media_type=media_type, id=id, metadata=metadata, retention=retention)
         writer = Writer(partial(kept, compress=compress))
         try:
             yield writer
             writer.finish()
-        except BaseException:  # of the block, or a time limit's signal while the rest is sent: no thread may stay
+        except BaseException:  # also a time limit's signal while the rest is sent: the thread must end
             writer.abort()
             raise
 
     def progress(self, done: float, total: float = 0, note: str = "") -> None:
-        """Show watchers how far the running task is, at most ten times a second. Outside a task: nothing.
+        """Publish the progress of the running task, at most ten times a second. Outside a task, do nothing.
 
-        A thread of the task reports for it; where several tasks run in the process, it needs its context.
+        A thread that the task started may call this; if several tasks run in the process, it needs the task's context.
         """
         runs = attempts.possible_attempts()
         if len(runs) > 1:
@@ -160,16 +161,17 @@ class Store:
             self._records.show(runs[0].result())
 
     def seal(self, attempt: Attempt, *, value: bytes | None = None, retention: str | None = None) -> Result:
-        """Bind what `attempt` made, with its plain `value`, for good; gives the Result as it is sealed.
+        """Commit what `attempt` stored and its plain `value` atomically; return the sealed Result.
 
-        When another attempt was first, its outcome is given and the blobs of this one are deleted.
-        Raises CommitUnknown (nothing was deleted), BlobStoreUnavailable, Misconfigured as `put` does, ResultDeleted.
+        If another attempt was sealed first, return its outcome and delete the blobs of this one.
+        Raises CommitUnknown (nothing was deleted), BlobStoreUnavailable and Misconfigured as `put` does, and
+        ResultDeleted if the id was deleted.
         """
         try:
             chosen = layout.first_class(retention, self.settings.results.retention)
-            self.owner_lister.expect_seal(attempt, retention=chosen)
+            self.owner_lister.add_attempt(attempt, retention=chosen)
             seal = require_blobs(self._seals).commit(attempt, value=value, retention=chosen)
-        except (BlobStoreUnavailable, Misconfigured, TooLarge):  # a definite refusal: nothing was sealed
+        except (BlobStoreUnavailable, Misconfigured, TooLarge):  # definitely nothing was sealed
             self.discard(attempt)
             raise
         if seal.nonce != attempt.nonce:
@@ -177,12 +179,12 @@ class Store:
         result = seal.result()
         if result.state != State.SUCCESS:
             self._lookup.put_back(result)
-            self.owner_lister.forget(attempt.owner, attempt.id)
+            self.owner_lister.remove(attempt.owner, attempt.id)
             raise ResultDeleted.of(attempt.id)
         return result
 
     def discard(self, attempt: Attempt) -> None:
-        """Delete what an attempt wrote that will never be sealed. Best effort: lifecycle collects the rest."""
+        """Delete the blobs of an attempt that will never be sealed. Best effort: lifecycle rules delete the rest."""
         if self.blobs is None or not attempt.keys:
             return
         try:
@@ -191,27 +193,28 @@ class Store:
             _log.warning("attempt_not_discarded", id=attempt.id, error=str(error))
 
     def open(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> BinaryIO:
-        """A seekable file that streams the Artifact's content; every byte it gives was verified.
+        """Open a seekable file that streams the Artifact's content; every byte is verified before it is returned.
 
         `on_behalf_of` names the owner to act for, inside a task that `Settings.system_tasks` names.
 
         Raises:
-            ArtifactExpired: its time is over.
-            BadReference: this store did not make it. NotYours: inside a task and its threads, it is another owner's.
-            BlobMissing, ChecksumMismatch: at a read, when the store lost or damaged it.
+            ArtifactExpired: its retention time has ended.
+            BadReference: this store did not create it.
+            NotYours: the running task has another owner.
+            BlobMissing, ChecksumMismatch: raised by a read if the store lost or damaged the blob.
         """
         reader = require_blobs(self._reader).reader(artifact, on_behalf_of=on_behalf_of)
         return cast("BinaryIO", io.BufferedReader(reader, buffer_size=1 << 20))
 
     def adopt(self, artifact: Artifact, attempt: Attempt) -> None:
-        """Make a verified upload (`uploads/...`, of the attempt's own id) the first part of `attempt`, in place.
+        """Make a verified upload of the attempt's id its first Artifact; the bytes stay in place (`uploads/...`).
 
-        Raises BadReference when it is no upload of this id and owner, ChecksumMismatch when other bytes stand there.
+        Raises BadReference if it is not an upload of this id and owner, ChecksumMismatch if its bytes were replaced.
         """
         require_blobs(self._reader).adopt(artifact, attempt)
 
     def url(self, artifact: Artifact, *, expires_in_s: int | None = None, inline: bool = False) -> str:
-        """A presigned URL of the Artifact: see `link`."""
+        """Return a presigned URL of the Artifact: see `link`."""
         return self.link(artifact, expires_in_s=expires_in_s, inline=inline).url
 
     def link(
@@ -222,61 +225,61 @@ class Store:
         inline: bool = False,
         on_behalf_of: str | None = None,
     ) -> SignedUrl:
-        """A presigned URL of the Artifact, with the moment from which it is refused.
+        """Return a presigned URL of the Artifact with its expiry.
 
-        It works for `expires_in_s` (by default `Settings.url_expires_s`; 2 h for sound and film that is shown), less up
-        to `Settings.url_window_s`, for which it stays the same; never longer than the Artifact lives. `inline` shows it
-        where its type is harmless: PNG, JPEG, GIF, WebP, AVIF, audio, MP4 and WebM.
+        The URL works for `expires_in_s`, by default `Settings.url_expires_s` (2 h for audio and video shown inline),
+        and never longer than the Artifact. Within `Settings.url_window_s` the same URL is returned, so that up to this
+        much of its time may have passed. `inline` lets the browser show PNG, JPEG, GIF, WebP, AVIF, audio, MP4, WebM.
 
-        `on_behalf_of` as in `open`. Raises ArtifactExpired, also with less than 30 s left; BadReference and NotYours.
+        `on_behalf_of` as in `open`. Raises ArtifactExpired, also if less than 30 s are left, BadReference, NotYours.
         """
         links = require_blobs(self._links)
         return links.link(artifact, expires_in_s=expires_in_s, inline=inline, on_behalf_of=on_behalf_of)
 
     def value(self, result: Result) -> bytes | None:
-        """The plain value, as its door encoded it, or None. Raises ArtifactExpired, ResultMissing when it is gone."""
+        """Return the plain value as its backend encoded it, or None. Raises ArtifactExpired, ResultMissing."""
         if not result.sealed or (self._reader is None and result.value is not None):
             return result.value
         return require_blobs(self._reader).value(result)
 
     def load(self, result_id: str) -> Result | None:
-        """The Result, from its record or from its seal; None when the id is unknown."""
+        """Return the Result from its record or its seal, or None if the id is unknown."""
         return self._lookup.find(id_of(result_id))
 
     def outcome(self, result_id: str) -> Result | None:
-        """Read the seal, and return the sealed Result with its record put back; None where none can be read."""
+        """Read the seal, restore the record from it, and return the Result; None if no seal can be read."""
         return self.load(result_id) if self._lookup.restore(id_of(result_id)) else None
 
     def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """Many Results in one round trip, in the order of their ids."""
+        """Return many Results in one round trip, in the order of their ids; None for an unknown id."""
         return self._lookup.find_many(list(map(id_of, result_ids)))
 
     def known_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """Of many ids the Results that the index alone can tell, never asking the object store; None for the others."""
+        """Return the Results that the index alone knows, in the order of their ids; None for the others."""
         return self._lookup.known_many(list(map(id_of, result_ids)))
 
     def peek(self, result_id: str) -> Result | None:
-        """State and progress only: never reads a value or a list of Artifacts, whatever their size."""
+        """Return the state and progress only: never reads a value or a list of Artifacts."""
         return self._lookup.poll(id_of(result_id))
 
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """The same for many in one round trip, in the order of their ids."""
+        """Do `peek` for many ids in one round trip, in the order of their ids."""
         return self._lookup.poll_many(list(map(id_of, result_ids)))
 
     def wait(self, result_id: str, *, timeout_s: float | None = None) -> Result:
-        """The Result once it is terminal. Raises TimeoutError after `timeout_s` (None: never), or ResultDeleted."""
+        """Wait until the Result is terminal and return it. Raises TimeoutError after `timeout_s`, or ResultDeleted."""
         return wait_for(self.index, self.load, id_of(result_id), timeout_s=timeout_s, deleted=self.was_deleted)
 
     def was_deleted(self, result_id: str) -> bool:
-        """Whether this id was deleted. For a month nothing is stored under it, by whatever worker."""
+        """Return True if this id was deleted; for a month no worker can store anything under it."""
         return self._lookup.was_deleted(id_of(result_id))
 
     def deleted_many(self, result_ids: Sequence[str]) -> list[str]:
-        """Those of many ids that are known to be deleted, in one round trip; the object store is not asked."""
+        """Return the ids that the index knows to be deleted, in one round trip."""
         return self._lookup.deleted_many(list(map(id_of, result_ids)))
 
     def is_wanted(self, result_id: str) -> bool:
-        """Whether work of this id is still to be done: it was neither cancelled nor deleted. Reads no value."""
+        """Return True if work of this id was neither cancelled nor deleted. Reads no value."""
         return self._lookup.is_wanted(id_of(result_id))
 
     def watch(self, result_id: str) -> AbstractContextManager[Watch]:
@@ -284,17 +287,18 @@ class Store:
         return self.index.events.watch(id_of(result_id))
 
     def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
-        """Up to `limit` ids that the index knows, newest first where an owner is named."""
+        """Iterate over up to `limit` ids that the index knows, newest first if an owner is given."""
         return self.index.listing.ids(owner=owner, limit=limit)
 
     def save(self, result: Result, *, over: Overwrite = Overwrite.UNLESS_SUCCESS, ttl_s: int | None = None) -> bool:
-        """Write the record and announce it; whether it was written (a SUCCESS or a deletion is never overwritten).
+        """Write the record and publish the change; return True if it was written.
 
-        A failure asks for the seal first: where one stands, an earlier attempt succeeded, and its outcome is written.
-        The record lives `ttl_s` (0: for ever), by default `Settings.result_expires_s`, and not beyond the Result.
+        A SUCCESS or a deletion is never overwritten. For a failure the seal is read first: if there is one, an earlier
+        attempt succeeded, and its outcome is written instead. The record lives for `ttl_s` (0: no expiry), by default
+        `Settings.result_expires_s`, and never longer than the Result.
         """
         return self._records.save(result, over=over, ttl_s=ttl_s)
 
     def delete(self, result_id: str) -> None:
-        """Delete a Result: tombstones over seal and record, then its blobs. May be called again after a failure."""
+        """Delete a Result: write tombstones over its seal and record, then delete its blobs. Safe to repeat."""
         self.deleter.delete(id_of(result_id))

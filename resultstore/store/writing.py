@@ -1,4 +1,4 @@
-"""Intake: takes bytes into the store as one part of an attempt."""
+"""ArtifactWriter: stores data as one Artifact of an attempt."""
 
 import mimetypes
 import re
@@ -22,7 +22,7 @@ from resultstore.store.signatures import Signatures
 DEFAULT_NAME = "output"
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 
-# Registered or customary types that Python's table lacks (IANA media types; safetensors and skops by their projects).
+# Types that Python's table lacks (IANA media types; safetensors and skops as their projects define them).
 MEDIA_TYPES: Mapping[str, str] = {
     ".avif": "image/avif",
     ".onnx": "application/onnx",
@@ -32,13 +32,13 @@ MEDIA_TYPES: Mapping[str, str] = {
     ".webp": "image/webp",
 }
 
-# Type and subtype are restricted names (RFC 6838 section 4.2); the parameters are only kept printable.
+# Type and subtype are restricted names (RFC 6838 section 4.2); of parameters only printable ASCII is required.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(;[ -~]{{0,200}})?\Z")
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
-    """How a part shall be called and kept; an empty name or type is found from the source."""
+    """The name and the options of a new Artifact; an empty name or media type is derived from the source."""
 
     name: str
     media_type: str
@@ -48,29 +48,29 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArtifactWriter:
-    """Streams sources into `blobs`, measuring them on the way."""
+    """Streams sources into `blobs`, and computes sizes and digests while streaming."""
 
     def __init__(self, blobs: BlobStore, signatures: Signatures) -> None:
         self._blobs = blobs
         self._signatures = signatures
 
-    def take(self, attempt: Attempt, source: Source, label: Label, *, size_hint_bytes: int | None = None) -> Artifact:
-        """Store all of `source` as a part of `attempt`, or nothing. Errors are those of `Store.put`."""
-        # Before any byte is sent; the metadata again when all are.
+    def write(self, attempt: Attempt, source: Source, label: Label, *, size_hint_bytes: int | None = None) -> Artifact:
+        """Store all of `source` as an Artifact of `attempt`, or nothing. Errors are those of `Store.put`."""
+        # Check before any byte is sent; metadata may change during the upload and is checked again.
         checked_media_type(label.media_type or DEFAULT_MEDIA_TYPE, id=attempt.id)
         checked_metadata(label.metadata, id=attempt.id)
         with opened(source) as ready:
             attempt.byte_budget.check(ready.size_hint_bytes or 0)
-            # After its work is done, no task fails for the name of a file.
+            # An unusable file name must not fail a task whose work is done.
             name = label.name or artifact_name_of(ready.file_name) or DEFAULT_NAME
             attempt.reserve(name)
             try:
-                return self._stored(attempt, name, ready, label=label, size_hint_bytes=size_hint_bytes)
+                return self._store(attempt, name, ready, label=label, size_hint_bytes=size_hint_bytes)
             except BaseException:
                 attempt.release(name)
                 raise
 
-    def _stored(
+    def _store(
         self, attempt: Attempt, name: str, ready: OpenedSource, *, label: Label, size_hint_bytes: int | None
     ) -> Artifact:
         key = attempt.new_key(label.retention)
@@ -85,8 +85,8 @@ class ArtifactWriter:
         )
         if stored.size_bytes != written.size_bytes:
             raise BlobStoreUnavailable(
-                f"the store kept {stored.size_bytes} of {written.size_bytes} bytes of {name} of {attempt.id}: "
-                "run `resultstore doctor`, this store loses bytes"
+                f"the store has {stored.size_bytes} of {written.size_bytes} bytes of {name} of {attempt.id}: "
+                "it loses bytes, run `resultstore doctor`"
             )
         artifact = Artifact(
             id=attempt.id,
@@ -114,9 +114,9 @@ def _hint_of(given: int | None, ready: OpenedSource) -> int | None:
 
 
 def shown_name(given: str, file_name: str) -> str:
-    """What a download is called: as the caller named it, with the file's ending where that name has none.
+    """Return the file name of a download: the caller's name, with the extension of the file if it has none.
 
-    The file may be a temporary one, whose name says nothing: only its ending is worth something.
+    The file may be a temporary one, of whose name only the extension is useful.
     """
     if not given:
         return file_name
@@ -126,14 +126,14 @@ def shown_name(given: str, file_name: str) -> str:
 
 
 def checked_media_type(media_type: str, *, id: str) -> str:
-    """`media_type` itself. Raises WrongType when it cannot stand in a header, where a line end would begin another."""
+    """Return `media_type`. Raises WrongType if it is not safe in an HTTP header, where a newline starts a new one."""
     if not _MEDIA_TYPE.match(media_type):
-        raise WrongType(f"{media_type[:40]!r} is no media type for an artifact of {id}: write type/subtype (RFC 6838)")
+        raise WrongType(f"{media_type[:40]!r} is not a media type (artifact of {id}): write type/subtype (RFC 6838)")
     return media_type
 
 
 def media_type_of(*file_names: str) -> str:
-    """The media type that a file name's ending stands for; `application/octet-stream` when none stands for one."""
+    """Return the media type of the first file name with a known extension, or `application/octet-stream`."""
     for file_name in file_names:
         ending = PurePosixPath(file_name.lower()).suffix
         found = MEDIA_TYPES.get(ending) or mimetypes.guess_type("name" + ending)[0]
@@ -142,9 +142,9 @@ def media_type_of(*file_names: str) -> str:
     return DEFAULT_MEDIA_TYPE
 
 
-def standing(sealed: Result, made: Artifact) -> Artifact:
-    """The Artifact that an earlier put of the same content left under this id. Raises BadReference for another."""
-    standing = sealed.artifact(made.name)
-    if standing is None or standing.sha256 != made.sha256:
-        raise BadReference(f"result {made.id} is sealed already, with other content: put this under another id")
-    return standing
+def earlier_artifact(sealed: Result, made: Artifact) -> Artifact:
+    """Return the Artifact that an earlier put stored under this id. Raises BadReference if its content differs."""
+    earlier = sealed.artifact(made.name)
+    if earlier is None or earlier.sha256 != made.sha256:
+        raise BadReference(f"result {made.id} is already sealed with other content: store this under another id")
+    return earlier

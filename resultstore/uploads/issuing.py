@@ -152,7 +152,7 @@ class TicketIssuer:
             part_size_bytes=part_size_bytes,
             client_may_not_confirm=client_may_not_confirm,
         )
-        self._store.owner_lister.expect(owner, new_id, made_at=None, retention=self._store.settings.results.retention)
+        self._store.owner_lister.add(owner, new_id, made_at=None, retention=self._store.settings.results.retention)
         if ticket.plan.count:
             begun = self._blobs.begin_parts(key, media_type=asked.media_type)
             ticket = msgspec.structs.replace(ticket, upload_id=begun)

@@ -212,7 +212,7 @@ def test_reference_outlives_a_scheduled_message(spills: Spills):
 
 
 def test_return_value_is_a_blob_of_its_attempt(spills: Spills):
-    attempt = Attempt("7f3a", owner="alice", keeping=OutputPolicy(retention="365d"))
+    attempt = Attempt("7f3a", owner="alice", policy=OutputPolicy(retention="365d"))
 
     spill = spills.keep_value([VALUE], attempt=attempt, media_type=JSON)
 

@@ -113,7 +113,7 @@ def test_a_link_follows_the_same_rule(anns: Artifact, store: Store):
 
 def test_a_client_may_say_for_whom_it_reads(store: Store, anns: Artifact):
     assert store.open(anns, on_behalf_of="ann").read() == b"private"
-    with pytest.raises(NotYours, match="than the one for whom it is read"):
+    with pytest.raises(NotYours, match="than `on_behalf_of`"):
         store.open(anns, on_behalf_of="bob")
 
 

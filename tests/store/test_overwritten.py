@@ -72,7 +72,7 @@ def test_huge_seal_is_not_read_whole(store: Store, blobs: Endless):
     store.index.delete("job")
     blobs.endless.add(layout.seal_key("job"))
 
-    with pytest.raises(SealUnreadable, match=r"seal of job is longer .* overwrote"):
+    with pytest.raises(SealUnreadable, match=r"seal of job is longer .* overwritten"):
         store.load("job")
 
     assert blobs.taken == 1

@@ -26,7 +26,7 @@ def seal(store: Store, result_id: str, *, owner: str = OWNER, retention: str | N
 
 
 def listed(store: Store) -> list[str]:
-    lines = store.owner_lister.listed(OWNER, limit=1_000)
+    lines = store.owner_lister.newest(OWNER, limit=1_000)
     return [one.id for one in store.owner_lister.load(OWNER, [one.id for one in lines]).results]
 
 
@@ -133,7 +133,7 @@ def test_an_id_is_listed_before_it_is_sealed(store: Store, monkeypatch):
     create, seen = store.blobs.create, []
 
     def creates(*args: object, **kwargs: object) -> object:
-        seen.append([one.id for one in store.owner_lister.listed(OWNER, limit=9)])
+        seen.append([one.id for one in store.owner_lister.newest(OWNER, limit=9)])
         return create(*args, **kwargs)
 
     monkeypatch.setattr(store.blobs, "create", creates)
@@ -144,13 +144,13 @@ def test_an_id_is_listed_before_it_is_sealed(store: Store, monkeypatch):
 
 
 def test_a_line_with_neither_record_nor_seal_is_dropped(store: Store):
-    store.owner_lister.expect(OWNER, "crashed", made_at=1.0, retention="30d")
+    store.owner_lister.add(OWNER, "crashed", made_at=1.0, retention="30d")
     seal(store, "job")
-    assert [one.id for one in store.owner_lister.listed(OWNER, limit=9)] == ["job", "crashed"]
+    assert [one.id for one in store.owner_lister.newest(OWNER, limit=9)] == ["job", "crashed"]
 
     assert listed(store) == ["job"]
 
-    assert [one.id for one in store.owner_lister.listed(OWNER, limit=9)] == ["job"]
+    assert [one.id for one in store.owner_lister.newest(OWNER, limit=9)] == ["job"]
     assert "crashed" in store.index.listing.everything(OWNER), "its bytes are still to be deleted"
 
 
@@ -164,7 +164,7 @@ def test_lines_whose_seals_cannot_be_read_now_stay(store: Store, monkeypatch):
         calls.append(1)
         raise BlobStoreUnavailable("away")
 
-    ids = [one.id for one in store.owner_lister.listed(OWNER, limit=99)]
+    ids = [one.id for one in store.owner_lister.newest(OWNER, limit=99)]
     with monkeypatch.context() as patch:
         patch.setattr(store.blobs, "get", away)
         loaded = store.owner_lister.load(OWNER, ids)
@@ -172,7 +172,7 @@ def test_lines_whose_seals_cannot_be_read_now_stay(store: Store, monkeypatch):
     assert (loaded.results, loaded.is_whole) == ((), False)
     assert len(calls) < 20, "a store that is away is not asked for each"
     assert store.owner_lister.load(OWNER, ids).is_whole
-    assert len(store.owner_lister.listed(OWNER, limit=99)) == 20
+    assert len(store.owner_lister.newest(OWNER, limit=99)) == 20
 
 
 def test_a_foreign_id_on_the_list_is_not_loaded(store: Store):
@@ -212,7 +212,7 @@ def test_one_seal_that_cannot_be_read_stops_no_list(store: Store, monkeypatch: p
         with pytest.raises(BlobStoreUnavailable):
             rebuild(store)
         assert not store.owner_lister.is_complete()
-        assert {one.id for one in store.owner_lister.listed(OWNER, limit=9)} == {one.id for one in sealed[1:]}
+        assert {one.id for one in store.owner_lister.newest(OWNER, limit=9)} == {one.id for one in sealed[1:]}
 
     assert rebuild(store).listed == 4
     assert store.owner_lister.is_complete()

@@ -159,7 +159,7 @@ def test_own_seal_needs_no_readable_sections():
 def test_seal_that_stays_damaged_leaves_outcome_unknown():
     store = on(LostAnswer(damaged=math.inf))
 
-    with pytest.raises(CommitUnknown, match="job may or may not stand"):
+    with pytest.raises(CommitUnknown, match="job may or may not be stored"):
         store.put(b"content", id="job")
 
     store.blobs.damaged = 0
@@ -176,7 +176,7 @@ def test_a_failure_in_doubt_is_no_answer_once_the_seal_can_be_read(store: Store)
 
 
 def test_a_failure_in_doubt_stands_where_nothing_was_sealed(store: Store):
-    store.save(Result(id="job", state=State.FAILURE, failure=Failure("CommitUnknown", "may or may not stand")))
+    store.save(Result(id="job", state=State.FAILURE, failure=Failure("CommitUnknown", "may or may not be stored")))
 
     assert store.load("job").state == State.FAILURE
     assert store.wait("job", timeout_s=0).state == State.FAILURE

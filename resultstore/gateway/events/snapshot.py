@@ -62,7 +62,7 @@ class Snapshot:
         owner = viewer.owners[0]
         at = self._store.index.events.last_event_id(owner)
         viewer.begin(parse_position(at))
-        entries = self._store.owner_lister.listed(owner, limit=SNAPSHOT_RESULTS + 1)
+        entries = self._store.owner_lister.newest(owner, limit=SNAPSHOT_RESULTS + 1)
         loaded = self._store.owner_lister.load(owner, [one.id for one in entries[:SNAPSHOT_RESULTS]])
         owned = list(loaded.results)
         all_seen = loaded.is_whole and self._store.owner_lister.is_complete()

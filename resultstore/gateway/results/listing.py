@@ -60,7 +60,7 @@ class ResultPager:
 
         The order is that of the owner's list, so that it does not change when a record expires and its seal is read.
         """
-        entries = self._store.owner_lister.listed(caller.owner, limit=LISTED_MAX)
+        entries = self._store.owner_lister.newest(caller.owner, limit=LISTED_MAX)
         unowned, all_seen = self._unowned(caller)
         own = _OwnResults(self._store, caller, sorted(entries, key=_newest_first), after=after)
         candidates = heapq.merge(own, unowned, key=lambda item: _newest_first(item[0]))

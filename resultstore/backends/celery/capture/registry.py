@@ -110,7 +110,7 @@ def _run_captured(
         return value_for_tracer(task, request, backend.decoded(backend.store.value(sealed)))
     keeping = policy_of(task)
     attempt = Attempt(
-        request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0, keeping=keeping
+        request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0, policy=keeping
     )
 
     def called() -> object:

@@ -73,7 +73,7 @@ class Spiller:
     def spill_return(self, task: Task, attempt: Attempt, value: object) -> object:
         """Return what travels of a return value: a reference, stored as a part of `attempt`, or the value itself."""
         spills = self._spills
-        if spills is None or not attempt.keeping.spill or surely_small(value, spills.limit_bytes):
+        if spills is None or not attempt.policy.spill or surely_small(value, spills.limit_bytes):
             return value
         request = task.request
         # Eager mode sends nothing. An ignored value is sent to callbacks at most, as one of their arguments.
