@@ -109,9 +109,7 @@ def _run_captured(
             task_arguments.show_values(task, given, owner=owner_of(request))
         return value_for_tracer(task, request, backend.decoded(backend.store.value(sealed)))
     keeping = policy_of(task)
-    attempt = Attempt(
-        request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0, policy=keeping
-    )
+    attempt = Attempt(request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0, policy=keeping)
 
     def called() -> object:
         if task.name in HANDING_ON:
