@@ -1,1 +1,1 @@
-"""Bytes: the contracts of an object store, and its drivers."""
+"""Object stores: the contracts BlobStore and Signer, one package for each driver, and streaming."""

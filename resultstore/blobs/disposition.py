@@ -7,29 +7,29 @@ from resultstore.model.names import is_harmful
 
 MAX_NAME_CHARS = 150
 _NAMELESS = "download"
-_SEPARATORS = frozenset('/\\:"*?<>|')  # of paths, of header values, and what Windows refuses in a name
-# attr-char of RFC 8187 section 3.2.1, beside letters and digits.
+_SEPARATORS = frozenset('/\\:"*?<>|')  # in paths and header values, and what Windows refuses in a name
+# attr-char of RFC 8187 section 3.2.1, besides letters and digits.
 _ATTR_CHARS = "!#$&+-.^_`|~"
 
 
-# What a browser shows without running any of it. HTML and SVG run scripts, a PDF is an application of its own.
+# What a browser shows without running code in it. HTML and SVG run scripts, a PDF is an application.
 _INLINE_TYPES = frozenset(
     {"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "video/mp4", "video/webm"}
 )
 
 
 def may_be_inline(media_type: str) -> bool:
-    """Whether a browser may show content of this type in a page's place; all else is saved as a file."""
+    """Return True if a browser may show content of this type inline; anything else is saved as a file."""
     plain = media_type.partition(";")[0].strip().lower()
     return plain in _INLINE_TYPES or plain.startswith("audio/")
 
 
 def content_disposition(file_name: str, *, media_type: str, inline: bool) -> str:
-    """The header's value (RFC 6266): ASCII only, safe in a header and in a signed query.
+    """Return the header's value (RFC 6266): ASCII only, safe in a header and in a signed query.
 
-    `inline` only for the media types that `may_be_inline`, whoever asks.
+    `inline` has an effect only for the media types that `may_be_inline`.
     Names that are not plain ASCII get both an ASCII `filename` and the exact `filename*` (RFC 8187).
-    Control characters, quotes and path separators become `_`; a name without substance becomes `download`.
+    Control characters, quotes and path separators become `_`; a name without any other character becomes `download`.
     """
     name = safe_file_name(file_name)
     plain = _ascii(name)
@@ -38,7 +38,7 @@ def content_disposition(file_name: str, *, media_type: str, inline: bool) -> str
 
 
 def safe_file_name(file_name: str) -> str:
-    """`file_name` as one segment that no file system or header takes for anything else, at most 150 characters."""
+    """Return `file_name` as one path segment, safe in file systems and headers, of at most 150 characters."""
     name = "".join("_" if _unsafe(char) else char for char in unicodedata.normalize("NFC", file_name))
     name = name.strip(". ")
     return _shortened(name) if name.strip("_. ") else _NAMELESS
@@ -49,7 +49,7 @@ def _unsafe(char: str) -> bool:
 
 
 def _shortened(name: str) -> str:
-    """Cut the stem, never a short extension: a download must still open with the right program."""
+    """Cut the stem, never a short extension, so that a download still opens with the right program."""
     if len(name) <= MAX_NAME_CHARS:
         return name
     stem, dot, extension = name.rpartition(".")
@@ -59,6 +59,6 @@ def _shortened(name: str) -> str:
 
 
 def _ascii(name: str) -> str:
-    """Letters without their accents, `_` for the rest; no `%`, which some browsers decode (RFC 6266 appendix D)."""
+    """Replace accented letters by plain ones, the rest by `_`; also `%`, which some browsers decode (RFC 6266 D)."""
     bare = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
     return "".join(c if " " <= c <= "~" and c not in '%"\\' else "_" for c in bare)

@@ -25,49 +25,49 @@ class MemoryBlobs:
         key: str,
         chunks: Iterable[Chunk],
         *,
-        media_type: str,  # noqa: ARG002  a dict keeps no types: URLs name them, and nobody signs URLs to a dict
+        media_type: str,  # noqa: ARG002  a dict keeps no types: URLs name them, and a dict has no URLs
         size_hint_bytes: int | None = None,  # noqa: ARG002  there are no parts to size
     ) -> Stored:
-        """Store all of `chunks` under `key`, or nothing. Raises BadReference when the key is written already."""
+        """Store all of `chunks` under `key`, or nothing. Raises BadReference when the key exists already."""
         checked_key(key)
         stored = self._added(key, b"".join(bytes(chunk) for chunk in chunks))
         if stored is None:
-            raise BadReference(f"the key {key} is written already: a key is written once, make a new one")
+            raise BadReference(f"the key {key} exists already: a key is written once, use a new one")
         return stored
 
     def create(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> Created | AlreadyExists:  # noqa: ARG002  for lifecycles
-        """Write `body` under `key` only if nothing stands there."""
+        """Write `body` under `key` only if the key is free."""
         stored = self._added(checked_key(key), bytes(body))
         return AlreadyExists() if stored is None else Created(stored.etag)
 
     def replace(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> None:  # noqa: ARG002  as in `create`
-        """Put `body` under `key`, whatever stands there."""
+        """Write `body` under `key`, whether the key is free or not."""
         stored = self._stored(checked_key(key), body)
         with self._lock:
             self._blobs[key] = (stored, bytes(body))
 
     def get(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
-        """Stream the blob from byte `start`, `size_bytes` of it or all the rest. Raises BlobMissing."""
+        """Stream the blob from byte `start`: `size_bytes` of it, or all the rest. Raises BlobMissing."""
         body = memoryview(self._found(key)[1])[start:][:size_bytes]
         return (bytes(body[at : at + _READ_BYTES]) for at in range(0, len(body), _READ_BYTES))
 
     def stat(self, key: str) -> Stored:
-        """What stands under `key`. Raises BlobMissing."""
+        """Return key, size, entity tag and time of writing of the blob. Raises BlobMissing."""
         return self._found(key)[0]
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Remove these keys; one that does not exist is no error."""
+        """Delete these keys. A key that does not exist is no error."""
         with self._lock:
             for key in keys:
                 self._blobs.pop(checked_key(key), None)
 
     def list(self, prefix: str) -> Iterator[Stored]:
-        """Every blob whose key begins with `prefix`, as they stood at the call."""
+        """Return every blob whose key begins with `prefix`, as of this call."""
         with self._lock:
             return iter([stored for key, (stored, _) in self._blobs.items() if key.startswith(prefix)])
 
     def now(self) -> float:
-        """This machine's clock: seconds since the epoch."""
+        """Return the time of this machine's clock, in seconds since the epoch."""
         return time.time()
 
     def _added(self, key: str, body: bytes) -> Stored | None:
@@ -83,7 +83,7 @@ class MemoryBlobs:
         with self._lock:
             found = self._blobs.get(checked_key(key))
         if found is None:
-            raise BlobMissing(f"no blob stands under {key}: it was never written, or it was removed")
+            raise BlobMissing(f"no blob {key} in memory: it was deleted, or never written")
         return found
 
 

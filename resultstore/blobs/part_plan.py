@@ -1,4 +1,4 @@
-"""Parts: how a stream of chunks is cut for a multipart upload."""
+"""PartPlan: part sizes of a multipart upload, and the cutting of a stream into pieces."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -20,16 +20,16 @@ _GATHERED_BYTES = _MIB
 
 
 class PartPlan(msgspec.Struct, frozen=True):
-    """The length of a part, and how many are under way at once."""
+    """The length of a part, and how many are sent at once."""
 
     part_size_bytes: int
     in_flight: int = _IN_FLIGHT
 
     @classmethod
     def of(cls, part_size_bytes: int, *, size_hint_bytes: int | None) -> "PartPlan":
-        """Parts of `part_size_bytes`; larger ones, fewer at once, when the hint would not fit into 10,000.
+        """Return parts of `part_size_bytes`; larger ones, fewer at once, if the hint does not fit into 10,000.
 
-        Of something short the smallest that S3 takes: sending begins sooner, and the last part holds up less.
+        A short stream gets the smallest parts that S3 takes: sending begins sooner, and the last part ends sooner.
         """
         smallest = cls(min(part_size_bytes, MIN_PART_BYTES))
         if size_hint_bytes and size_hint_bytes * _HINT_SLACK <= min(_SHORT_BYTES, smallest.max_bytes):
@@ -41,20 +41,20 @@ class PartPlan(msgspec.Struct, frozen=True):
 
     @property
     def max_bytes(self) -> int:
-        """The longest stream that these parts can hold."""
+        """Return the length of the longest stream that fits into these parts."""
         return MAX_PARTS * self.part_size_bytes
 
     @property
     def in_flight_bytes(self) -> int:
-        """What is on its way at most."""
+        """Return the most bytes that are sent at once."""
         return self.in_flight * self.part_size_bytes
 
 
 def pieces(chunks: Iterable[Chunk], *, most_bytes: int) -> Iterator[memoryview]:
-    """The same bytes in pieces that are neither tiny nor longer than `most_bytes`.
+    """Yield the same bytes in pieces that are neither tiny nor longer than `most_bytes`.
 
-    A piece may be sent after the producer went on, so bytes that it could still change are copied; others are not.
-    Tiny ones are joined: each piece costs a call, and a reference until its part is sent.
+    A piece may be sent after the producer went on, so bytes that the producer could still change are copied.
+    Tiny pieces are joined: each piece costs a call, and a reference until its part is sent.
     """
     gathered: list[memoryview] = []
     held_bytes = 0

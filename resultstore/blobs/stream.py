@@ -1,4 +1,4 @@
-"""Stream: anything that holds bytes becomes measured, hashed chunks."""
+"""Stream: turns any source of bytes into measured, hashed chunks."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ import msgspec
 from resultstore.blobs.blobstore import Chunk
 from resultstore.model.errors import BadInput, ChecksumMismatch, WrongType
 
-BLOCK_BYTES = 1 << 20  # what one entry of a digest table covers
+BLOCK_BYTES = 1 << 20  # covered by one entry of a digest table
 DIGEST_BYTES = 16  # of sha256, for each block: enough against chance and against a chosen second preimage (2^128)
 
 Piece = TypeVar("Piece", bound=Chunk)
@@ -24,7 +24,7 @@ Source = bytes | bytearray | memoryview | Path | BinaryIO | Iterable[Chunk]
 
 
 class OpenedSource(msgspec.Struct, frozen=True):
-    """A source made ready: its chunks, its length in bytes where that can be known ahead, its file name or ""."""
+    """An opened source: its chunks, its length in bytes if that is known ahead, its file name or ""."""
 
     chunks: Iterable[Chunk]
     size_hint_bytes: int | None = None
@@ -32,11 +32,10 @@ class OpenedSource(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[OpenedSource]:
-    """Make chunks of `source`; a Path is opened here and closed again, a file or an iterator stays the caller's.
+def open_source(source: Source) -> Iterator[OpenedSource]:
+    """Yield the chunks of `source`. A Path is opened and closed here; a file or an iterator stays open.
 
-    A file is read from its position on. One that is at its end, as it is after it was written, is read from its
-    beginning: nothing else could be meant.
+    A file is read from its position on. A file at its end, as after it was written, is read from its beginning.
     Raises WrongType for text, a generator that has ended, and everything else that holds no bytes; BadInput when a
     Path cannot be read.
     """
@@ -51,7 +50,7 @@ def opened(source: Source) -> Iterator[OpenedSource]:
     elif hasattr(source, "read"):
         yield OpenedSource(_reads(cast("BinaryIO", source)), _size_ahead(cast("BinaryIO", source)), _name_of(source))
     elif isinstance(source, GeneratorType) and getgeneratorstate(source) == GEN_CLOSED:
-        raise WrongType("cannot store a generator that has ended: its bytes were taken by somebody else; make another")
+        raise WrongType("cannot store a generator that has ended: its bytes were read already; make another")
     elif isinstance(source, Iterable) and not isinstance(source, str):
         yield OpenedSource(source)
     else:
@@ -61,13 +60,13 @@ def opened(source: Source) -> Iterator[OpenedSource]:
 
 
 class Meter:
-    """Hands chunks on and measures them on the way: length, sha256, and a digest for each MiB.
+    """Yields chunks and measures them: length, sha256, and a digest for each MiB.
 
-    No chunk that leaves it crosses a block's border, so a huge one costs no copy and no pause.
+    No chunk that it yields crosses a block's border, so a huge chunk costs no copy and no pause.
 
     Args:
         chunks: where the bytes come from.
-        with_table: whether the digest table is wanted; it costs a second pass of sha256.
+        with_table: build the digest table too, at the cost of a second pass of sha256.
     """
 
     def __init__(self, chunks: Iterable[Chunk], *, with_table: bool = True) -> None:
@@ -82,19 +81,19 @@ class Meter:
         for chunk in self._chunks:
             view = _bytes_of(chunk)
             while view.nbytes:
-                room = BLOCK_BYTES - self.size_bytes % BLOCK_BYTES
-                piece, view = view[:room], view[room:]
+                left = BLOCK_BYTES - self.size_bytes % BLOCK_BYTES
+                piece, view = view[:left], view[left:]
                 self._add(piece)
                 yield piece
 
     @property
     def sha256(self) -> str:
-        """Hex digest of all that went through."""
+        """Return the hex digest of all bytes so far."""
         return self._whole.hexdigest()
 
     @property
     def table(self) -> bytes:
-        """The first 16 bytes of the sha256 of each MiB, in order; the last block may be shorter."""
+        """Return the first 16 bytes of the sha256 of each MiB, in order; the last block may be shorter."""
         last = self._block.digest()[:DIGEST_BYTES] if self.size_bytes % BLOCK_BYTES else b""
         return bytes(self._table) + last
 
@@ -109,31 +108,31 @@ class Meter:
             self._block = hashlib.sha256()
 
 
-def whole(chunks: Iterable[Chunk]) -> Chunk:
-    """All of it as one; what came at once, as it is."""
+def join(chunks: Iterable[Chunk]) -> Chunk:
+    """Return all chunks as one; a single chunk is returned as it is."""
     ahead = iter(chunks)
     first, second = next(ahead, b""), next(ahead, None)
     if second is None:
         return first
-    grown = bytearray(first)  # in place: a list of chunks and then their sum would take it twice
+    grown = bytearray(first)  # in place: a list of chunks and their sum would need the memory twice
     for chunk in chain([second], ahead):
         grown += chunk
     return grown
 
 
 def read_whole(chunks: Iterable[Chunk], *, max_bytes: int, error: Callable[[], Exception]) -> bytes:
-    """Join a small document that somebody else may have replaced by a huge one.
+    """Join a small document, which another program may have replaced by a huge one.
 
     Args:
-        chunks: what the store sends; no more of it is taken than `max_bytes` and one chunk.
-        max_bytes: the most that it may have.
-        error: makes what is raised when it has more.
+        chunks: what the store sends; at most `max_bytes` and one chunk of it are read.
+        max_bytes: the largest allowed size.
+        error: returns the exception to raise for a larger document.
     """
-    return bytes(whole(limited(chunks, max_bytes=max_bytes, error=error)))
+    return bytes(join(limited(chunks, max_bytes=max_bytes, error=error)))
 
 
 def limited(chunks: Iterable[Piece], *, max_bytes: int, error: Callable[[], Exception]) -> Iterator[Piece]:
-    """Hand `chunks` on, and raise `error()` before the one that makes them more than `max_bytes`."""
+    """Yield `chunks`, and raise `error()` before the one that exceeds `max_bytes` in all."""
     taken_bytes = 0
     for chunk in chunks:
         taken_bytes += len(chunk)
@@ -143,18 +142,18 @@ def limited(chunks: Iterable[Piece], *, max_bytes: int, error: Callable[[], Exce
 
 
 def verified_blocks(chunks: Iterable[bytes], *, table: bytes, first_block: int, what: str) -> Iterator[bytes]:
-    """Join `chunks`, which begin at block `first_block`, into whole blocks and check each against its entry of `table`.
+    """Join `chunks`, which begin at block `first_block`, into whole blocks and check each against `table`.
 
-    Raises ChecksumMismatch naming `what` before any byte of a wrong block is handed out.
+    Raises ChecksumMismatch, naming `what`, before it yields any byte of a wrong block.
     """
     block = bytearray()
     number = first_block
     for chunk in chunks:
         view = memoryview(chunk)
         while view.nbytes:
-            room = BLOCK_BYTES - len(block)
-            block += view[:room]
-            view = view[room:]
+            left = BLOCK_BYTES - len(block)
+            block += view[:left]
+            view = view[left:]
             if len(block) == BLOCK_BYTES:
                 yield _checked(bytes(block), table=table, number=number, what=what)
                 number += 1
@@ -191,7 +190,7 @@ def _reads(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _size_ahead(file: BinaryIO) -> int | None:
-    """How many bytes will be read; a file at its end is rewound."""
+    """Return how many bytes will be read, or None; rewind a file that is at its end."""
     try:
         if not file.seekable():
             return None
@@ -200,7 +199,7 @@ def _size_ahead(file: BinaryIO) -> int | None:
         here = 0 if here >= end else here
         file.seek(here)
     except (AttributeError, OSError, ValueError):
-        return None  # a pipe, or a file-like object without a position: its length is learned by reading
+        return None  # a pipe, or a file-like object without a position
     return max(0, end - here)
 
 
@@ -210,5 +209,5 @@ def _name_of(source: object) -> str:
 
 
 def _shown(file_name: str) -> str:
-    """A name that is not UTF-8 on the disk holds surrogates, which no document can hold: they become `?`."""
+    """Replace surrogates by `?`: a name that is not UTF-8 on the disk has them, and no document can hold them."""
     return file_name.encode(errors="replace").decode()

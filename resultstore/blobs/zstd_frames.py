@@ -1,9 +1,9 @@
-"""Frames: zstd in independent 1 MiB frames with a seek table, so that a range can be read without the rest.
+"""Seekable zstd: independent frames of 1 MiB with a seek table, so that a range can be read without the rest.
 
 The written form is the Zstandard Seekable Format 0.1.0 (facebook/zstd, contrib/seekable_format/
 zstd_seekable_compression_format.md): ordinary frames, then one skippable frame with their sizes, which the `zstd`
-tool and every other decoder pass over. Ours is narrower: every frame but the last holds exactly 1 MiB, names its
-length and carries its checksum (XXH64, checked by the decoder).
+tool and every other decoder skip. This module is stricter: every frame but the last holds exactly 1 MiB, and each
+has its length and its checksum in its header (XXH64, checked by the decoder).
 """
 
 import contextlib
@@ -27,11 +27,11 @@ FRAME_BYTES = 1 << 20
 LEVEL = 1
 _CHEAPEST_LEVEL = -7
 _PROBE_BYTES = 1 << 16
-_WORTH_IT = 0.95  # a probe that keeps more of its size than this says that the frame is packed already
+_WORTH_IT = 0.95  # if a probe stays larger than this share of its size, the frame is compressed already
 _MAX_PACKED_BYTES = FRAME_BYTES + FRAME_BYTES // 128  # above ZSTD_COMPRESSBOUND (1/256 more) with header and checksum
 _MAX_THREADS = 4
-_ALONE = 2  # for so many, threads cost more than they save: a MiB of text is one and its closing quote
-_READ_BYTES = 8 << 20  # neighbouring frames are fetched together up to this
+_ALONE = 2  # up to this many frames, threads cost more than they save
+_READ_BYTES = 8 << 20  # adjacent frames are read together up to this size
 
 _SKIPPABLE_MAGIC = 0x184D2A5E
 _SEEKABLE_MAGIC = 0x8F92EAB1
@@ -52,7 +52,7 @@ class FrameTable(msgspec.Struct, frozen=True):
 
     Args:
         what: names the blob in errors.
-        ends: for each frame, the position behind its last stored byte.
+        ends: for each frame, the position after its last stored byte.
         size_bytes: length of the whole content, unpacked.
     """
 
@@ -64,8 +64,8 @@ class FrameTable(msgspec.Struct, frozen=True):
     def read(cls, read: Read, *, stored_bytes: int, size_bytes: int, what: str) -> "FrameTable":
         """Read the table at the end of a blob of `stored_bytes` that holds `size_bytes`, by one call of `read`.
 
-        `read(start, size_bytes)` answers with that many stored bytes. Raises ChecksumMismatch, naming `what`, when
-        there is no table or it does not fit both lengths: so it is no larger than the content justifies.
+        `read(start, size_bytes)` returns that many stored bytes. Raises ChecksumMismatch, naming `what`, when
+        there is no table or it does not fit both lengths. So a table is never larger than the content justifies.
         """
         frames = -(-size_bytes // FRAME_BYTES)
         table_bytes = _HEADER.size + frames * _ENTRY.size + _FOOTER.size
@@ -84,20 +84,20 @@ class FrameTable(msgspec.Struct, frozen=True):
         return found
 
     def frame_bytes(self, number: int) -> int:
-        """How many bytes frame `number` holds when unpacked."""
+        """Return how many bytes frame `number` holds when decompressed."""
         return min(FRAME_BYTES, self.size_bytes - number * FRAME_BYTES)
 
     def begin(self, number: int) -> int:
-        """Position of the first stored byte of frame `number`."""
+        """Return the position of the first stored byte of frame `number`."""
         return self.ends[number - 1] if number else 0
 
 
 def compress(chunks: Iterable[Chunk], *, level: int = LEVEL, threads: int | None = None) -> Iterator[bytes]:
-    """Pack a stream: one bytes object a frame, in order, and the seek table last.
+    """Compress a stream: yield one bytes object for each frame, in order, and the seek table last.
 
-    `threads` frames (default: one a core, at most 4) are packed at once, and as many more may wait for the consumer.
-    Each frame is probed: one that would not shrink is packed at the cheapest level. An exception of `chunks` passes
-    through unchanged. The threads end with the iterator, however that ends. Two frames are packed without any.
+    `threads` frames (default: one a core, at most 4) are compressed at once, and as many more may wait for the
+    consumer. Each frame is probed: one that would not shrink is compressed at the cheapest level. An exception of
+    `chunks` passes through unchanged. The threads end with the iterator. One or two frames need no threads.
     """
 
     def pack(frame: bytes | memoryview) -> tuple[int, bytes]:
@@ -120,11 +120,11 @@ def decompress(
     threads: int = 1,
     run_bytes: int = _READ_BYTES,
 ) -> Iterator[bytes]:
-    """Unpack the content from byte `start`, `size_bytes` of it or all the rest; nothing comes from beyond its end.
+    """Decompress the content from byte `start`: `size_bytes` of it, or all the rest, cut at its end.
 
-    `read(start, size_bytes)` answers with stored bytes; it is asked in order, only for frames that the range
-    touches, for up to `run_bytes` at once. No frame unpacks to more than 1 MiB, whatever it claims.
-    `threads` frames are unpacked at once, as they are packed: for whoever takes it all, and does not stop half-way.
+    `read(start, size_bytes)` returns stored bytes. It is called in order, only for frames that the range touches, for
+    up to `run_bytes` at once. No frame decompresses to more than 1 MiB, whatever its header claims.
+    `threads` frames are decompressed at once: use more than one only to read to the end.
 
     Raises ChecksumMismatch.
     """
@@ -143,7 +143,7 @@ def decompress(
 
 
 def usual_threads() -> int:
-    """One a core, at most 4."""
+    """Return one for each core, at most 4."""
     return min(_MAX_THREADS, os.cpu_count() or 1)
 
 
@@ -152,7 +152,7 @@ def _cut(chunks: Iterable[Chunk]) -> Iterator[bytes | memoryview]:
     for chunk in chunks:
         rest = memoryview(chunk).cast("B")
         while rest:
-            if not frame and rest.nbytes >= FRAME_BYTES and type(rest.obj) is bytes:  # nobody can change it any more
+            if not frame and rest.nbytes >= FRAME_BYTES and type(rest.obj) is bytes:  # immutable: no copy is needed
                 yield rest[:FRAME_BYTES]
                 rest = rest[FRAME_BYTES:]
                 continue
@@ -167,7 +167,7 @@ def _cut(chunks: Iterable[Chunk]) -> Iterator[bytes | memoryview]:
 
 
 def _each(work: Callable[[_Item], _Done], items: Iterator[_Item], threads: int) -> Generator[_Done, None, None]:
-    """What `work` makes of each item, in order, on so many threads where there are enough items."""
+    """Yield `work(item)` for each item, in order, on `threads` threads if there are enough items."""
     head = list(islice(items, _ALONE + 1)) if threads > 1 else []
     if len(head) <= _ALONE:
         yield from map(work, chain(_drained(head), items))
@@ -187,7 +187,7 @@ def _drained(head: list[_Item]) -> Iterator[_Item]:
 def _in_order(
     pool: ThreadPoolExecutor, work: Callable[[_Item], _Done], items: Iterator[_Item], *, ahead: int
 ) -> Iterator[_Done]:
-    """At most `ahead` items are in memory beside the one handed out."""
+    """Yield the results in order, with at most `ahead` items in memory besides the one yielded."""
     waiting: deque[Future[_Done]] = deque()
     for item in items:
         waiting.append(pool.submit(work, item))
@@ -206,7 +206,7 @@ def _packed(frame: bytes | memoryview, level: int) -> bytes:
 
 
 def _packer(level: int) -> zstandard.ZstdCompressor:
-    """This thread's: a compressor serves one at a time, and its memory is most of what a new one costs."""
+    """Return this thread's compressor: it serves one call at a time, and a new one costs mostly its memory."""
     known = cast("dict[int, zstandard.ZstdCompressor]", vars(_of_thread))
     if level not in known:
         known[level] = zstandard.ZstdCompressor(level=level, write_checksum=True)
@@ -219,19 +219,19 @@ def _seek_table(entries: bytes | bytearray) -> bytes:
 
 
 def _fetched(table: FrameTable, read: Read, first: int, last: int, most: int) -> Iterator[tuple[int, memoryview]]:
-    """Number and stored bytes of each frame from `first` to `last`, read in runs of up to `most` bytes."""
+    """Yield number and stored bytes of each frame from `first` to `last`, read in runs of up to `most` bytes."""
     while first <= last:
-        start, behind = table.begin(first), first + 1
-        while behind <= last and table.ends[behind] - start <= most:
-            behind += 1
-        run = memoryview(_exactly(read, start, table.begin(behind) - start, table.what))
-        for number in range(first, behind):
+        start, after = table.begin(first), first + 1
+        while after <= last and table.ends[after] - start <= most:
+            after += 1
+        run = memoryview(_exactly(read, start, table.begin(after) - start, table.what))
+        for number in range(first, after):
             yield number, run[table.begin(number) - start : table.ends[number] - start]
-        first = behind
+        first = after
 
 
 def _unpacked(table: FrameTable, number: int, packed: memoryview) -> bytes:
-    """The content of one frame. Its own header decides how much memory is taken: it is checked before."""
+    """Return the content of one frame. Its header decides how much memory is allocated, so check it first."""
     try:
         claimed = zstandard.frame_content_size(packed)
         _check(claimed == table.frame_bytes(number), table.what, f"frame {number} claims another length")

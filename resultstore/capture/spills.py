@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from resultstore.blobs import zstd_frames
 from resultstore.blobs.blobstore import BlobStore, Chunk
-from resultstore.blobs.stream import Meter, limited, whole
+from resultstore.blobs.stream import Meter, join, limited
 from resultstore.blobs.zstd_frames import FrameTable
 from resultstore.model import layout
 from resultstore.model.errors import (
@@ -175,7 +175,7 @@ class Spills:
         self.check(spill, owner=owner)
         found = self._fetched.get(spill.key)
         if found is None:
-            found = whole(self._verified(spill))
+            found = join(self._verified(spill))
             if cached and len(found) <= CACHE_MAX_BYTES:
                 self._fetched[spill.key] = found
                 _shrink(self._fetched)
@@ -222,7 +222,7 @@ class Spills:
             yield from stored
             return
         if spill.stored_bytes <= _AT_ONCE_BYTES:  # a request for the table alone would cost more than it saves
-            read_table = read = _slices(whole(stored))
+            read_table = read = _slices(join(stored))
         else:
             read_table, read = self._ranges(spill.key), _InOrder(stored).read
         table = FrameTable.read(read_table, stored_bytes=spill.stored_bytes, size_bytes=spill.size_bytes, what=what)

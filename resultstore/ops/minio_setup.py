@@ -114,11 +114,11 @@ def _events(asked: MinioPlan, minio: "MinioServer", target: S3Target) -> Iterato
         act=publish,
     )
     rule, prefix = f"rs-uploads-{place}", target.object_key("uploads/")
-    stands = minio.tells(rule, arn=arn, prefix=prefix)
+    stands = minio.has_event_rule(rule, arn=arn, prefix=prefix)
     yield _Step(
         name="notification",
         missing="" if stands else f"what arrives below {prefix} goes to {arn}",
-        act=partial(minio.tell, rule, arn=arn, prefix=prefix),
+        act=partial(minio.put_event_rule, rule, arn=arn, prefix=prefix),
     )
 
 

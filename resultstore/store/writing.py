@@ -9,7 +9,7 @@ import msgspec
 
 from resultstore.blobs import zstd_frames
 from resultstore.blobs.blobstore import BlobStore
-from resultstore.blobs.stream import Meter, OpenedSource, Source, opened
+from resultstore.blobs.stream import Meter, OpenedSource, Source, open_source
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import BadReference, BlobStoreUnavailable, WrongType
@@ -59,7 +59,7 @@ class ArtifactWriter:
         # Check before any byte is sent; metadata may change during the upload and is checked again.
         checked_media_type(label.media_type or DEFAULT_MEDIA_TYPE, id=attempt.id)
         checked_metadata(label.metadata, id=attempt.id)
-        with opened(source) as ready:
+        with open_source(source) as ready:
             attempt.byte_budget.check(ready.size_hint_bytes or 0)
             # An unusable file name must not fail a task whose work is done.
             name = label.name or artifact_name_of(ready.file_name) or DEFAULT_NAME

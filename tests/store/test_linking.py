@@ -9,7 +9,7 @@ import pytest
 
 from resultstore import ArtifactExpired, BadReference, Settings, Store, connect
 from resultstore.blobs.local.signer import LocalSigner
-from resultstore.blobs.s3.clock import near
+from resultstore.blobs.s3.clock import require_small_skew
 from resultstore.blobs.s3.credentials import Credentials
 from resultstore.blobs.s3.signer import S3Signer
 from resultstore.blobs.s3.target import S3Target
@@ -117,7 +117,7 @@ def test_what_runs_is_a_download_whoever_asks(store, media_type):
 
 @pytest.mark.parametrize(("skew_s", "signs"), [(0, True), (299, True), (-299, True), (301, False), (-301, False)])
 def test_nothing_is_signed_when_the_stores_clock_and_ours_are_far_apart(skew_s, signs):
-    there = near(lambda: time.time() + skew_s)
+    there = require_small_skew(lambda: time.time() + skew_s)
     if signs:
         assert abs(there() - time.time() - skew_s) < 1
     else:

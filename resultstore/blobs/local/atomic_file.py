@@ -1,4 +1,4 @@
-"""Drafts: files that are written unseen, then appear whole under their final name or not at all."""
+"""AtomicFile: a file that is written as a draft, then appears whole under its final name or not at all."""
 
 import errno
 import fcntl
@@ -12,16 +12,16 @@ from resultstore.blobs.blobstore import Chunk
 from resultstore.model.errors import BadReference, BlobStoreFull, BlobStoreUnavailable, ResultStoreError, TooLarge
 
 _FOLDER = ".drafts"
-_PUBLISH_TRIES = 16  # each lost try needs a delete that prunes the same folder between two system calls
+_PUBLISH_TRIES = 16  # a try fails only if a delete prunes the same folder between two system calls
 
 
 class AtomicFiles:
-    """The drafts of one folder, in `.drafts` inside it: the same file system, so that a link is enough to publish.
+    """Makes the drafts of one folder, in its subfolder `.drafts`: the same file system, so that a link publishes.
 
-    A writer holds a lock on its draft. A draft that nobody locks was left by a writer that was killed; the first
-    draft that a process opens here removes those.
+    A writer holds a lock on its draft. An unlocked draft was left by a writer that was killed; the first draft that a
+    process makes here removes those.
 
-    Files and folders are for their owner alone (0600, 0700), or also for their group (0660, 0770) whatever the umask.
+    Files and folders are for their owner only (0600, 0700), or also for their group (0660, 0770), whatever the umask.
     """
 
     def __init__(self, root: Path, *, for_group: bool = False) -> None:
@@ -31,8 +31,8 @@ class AtomicFiles:
         self._swept_by_pid = 0
 
     @contextmanager
-    def opened(self) -> Iterator["AtomicFile"]:
-        """A new, empty draft; whatever happens in the block, no draft is left after it."""
+    def create(self) -> Iterator["AtomicFile"]:
+        """Yield a new, empty draft; it is gone after the block, whatever happens there."""
         with disk_errors(self._root):
             self.make_folder(self._folder)
             if self._swept_by_pid != os.getpid():
@@ -45,7 +45,7 @@ class AtomicFiles:
             draft.discard()
 
     def make_folder(self, folder: Path) -> None:
-        """Make `folder`, and what is missing above it; the store's own folders are as private as its files."""
+        """Make `folder` and its missing parents; the store's own folders are as private as its files."""
         if folder.is_dir():
             return
         if folder == self._root:
@@ -68,7 +68,7 @@ class AtomicFiles:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink:
                 return AtomicFile(self._root, path, descriptor, make_folder=self.make_folder)
-            os.close(descriptor)  # a sweep took it for abandoned before it was locked
+            os.close(descriptor)  # a sweep removed it before it was locked
 
     def _sweep(self) -> None:
         for path in self._folder.iterdir():
@@ -94,21 +94,21 @@ class AtomicFile:
                 rest = rest[os.write(self._descriptor, rest) :]
 
     def publish(self, path: Path) -> bool:
-        """Let the whole draft appear at `path`, its bytes on disk; False when something stands there.
+        """Link the whole draft to `path`, with its bytes on disk. Return False if `path` exists.
 
-        A crash before the link leaves a draft, one after it the whole file.
+        A crash before the link leaves a draft, a crash after it the whole file.
         """
         return self._appear(path, _linked)
 
     def publish_over(self, path: Path) -> None:
-        """The same in place of whatever stands at `path`."""
+        """Rename the whole draft to `path`, with its bytes on disk, in place of any file there."""
         self._appear(path, _renamed)
 
-    def settle(self, path: Path) -> None:
-        """Make the published name survive a power cut: fsync its folder and those above it, up to the root.
+    def sync(self, path: Path) -> None:
+        """Make the published name survive a power loss: fsync its folder and its parents, up to the root.
 
-        All of them each time: another process may have made one and not have synced it yet. A clean folder costs
-        three system calls.
+        All of them each time: another process may have made one and not synced it yet. A clean folder costs three
+        system calls.
         """
         with disk_errors(self._root):
             for folder in path.parents:
@@ -120,10 +120,10 @@ class AtomicFile:
         with disk_errors(self._root):
             os.fsync(self._descriptor)
             for _ in range(_PUBLISH_TRIES):
-                with suppress(FileNotFoundError):  # the folder was pruned by a delete: make it again
+                with suppress(FileNotFoundError):  # a delete pruned the folder: make it again
                     self._make(path.parent)
                     return step(self._path, path)
-        raise BlobStoreUnavailable(f"no file can be made in {path.parent}: it is removed again and again")
+        raise BlobStoreUnavailable(f"cannot make a file in {path.parent}: other processes keep removing it; try again")
 
     def _make(self, folder: Path) -> None:
         try:
@@ -131,20 +131,20 @@ class AtomicFile:
         except (FileExistsError, NotADirectoryError) as error:
             if any(place.is_file() for place in (folder, *folder.parents)):
                 raise BadReference(
-                    f"{folder} cannot be a folder, a blob stands there: no key may begin another"
+                    f"{folder} is a blob and cannot be a folder: no key may be the beginning of another"
                 ) from error
-            # else a delete took it between two steps: the next one will find it missing
+            # else a delete removed it between two steps: the next step finds it missing
 
     @property
     def status(self) -> os.stat_result:
-        """What the file system says about the file."""
+        """Return what the file system reports about the file."""
         with disk_errors(self._root):
             return os.fstat(self._descriptor)
 
     def discard(self) -> None:
-        """Remove the draft's own name and unlock it; a published name stays."""
+        """Remove the draft's own name and unlock it; a published name remains."""
         try:
-            with suppress(OSError):  # nothing more can be done here, and the next sweep does it
+            with suppress(OSError):  # the next sweep removes it
                 self._path.unlink(missing_ok=True)
         finally:
             os.close(self._descriptor)
@@ -152,7 +152,7 @@ class AtomicFile:
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Translate the OSErrors of system calls on files below `folder`; never wrapped around a caller's own code."""
+    """Translate OSErrors of system calls on files below `folder`. Never wrap it around a caller's own code."""
     try:
         yield
     except OSError as error:
@@ -162,7 +162,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
 def _translated(error: OSError, folder: Path) -> ResultStoreError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return BlobStoreFull(
-            f"no room left in {folder}: delete results, raise the quota, or set RESULTSTORE_BLOBS_URL to a larger disk"
+            f"no space left in {folder}: delete results, raise the quota, or set RESULTSTORE_BLOBS_URL to a larger disk"
         )
     if error.errno == errno.EFBIG:
         return TooLarge(f"a file below {folder} may not be that large: raise the file system's or the process's limit")

@@ -1,4 +1,4 @@
-"""Local: a BlobStore in a folder."""
+"""LocalBlobs: a BlobStore in a folder."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from resultstore.blobs.local.multipart import LocalParts, tag_of
 from resultstore.model.errors import BadReference, BlobMissing, BlobStoreUnavailable
 
 _READ_BYTES = 1024 * 1024
-# How a path says that no file stands there: no such name, a file where a folder should be, or the reverse.
+# What the file system raises if there is no such file: also for a file in the place of a folder, or the reverse.
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -27,8 +27,8 @@ class LocalBlobs:
 
     Args:
         root: the folder.
-        for_group: files and folders that are made are for the folder's group too (0660, 0770), instead of for their
-            owner alone (0600, 0700). The folder itself stays as it is where it exists.
+        for_group: new files and folders are for the folder's group too (0660, 0770), not only for their owner
+            (0600, 0700). An existing folder `root` keeps its mode.
     """
 
     def __init__(self, root: Path, *, for_group: bool = False) -> None:
@@ -41,21 +41,21 @@ class LocalBlobs:
         key: str,
         chunks: Iterable[Chunk],
         *,
-        media_type: str,  # noqa: ARG002  a file keeps no type: the URL that reads it names one
+        media_type: str,  # noqa: ARG002  a file keeps no type: URLs name it
         size_hint_bytes: int | None = None,  # noqa: ARG002  a file has no parts to size
     ) -> Stored:
         """Store all of `chunks` under `key`, or nothing.
 
-        A crash leaves at most a draft, which the next writer removes. Raises BadReference when the key is written
+        A crash leaves at most a draft, which the next writer removes. Raises BadReference when the key exists
         already, BlobStoreFull, TooLarge, BlobStoreUnavailable; what `chunks` raises passes through.
         """
         path = self._path(key)
-        with self._drafts.opened() as draft:
+        with self._drafts.create() as draft:
             for chunk in chunks:
                 draft.write(chunk)
             if not draft.publish(path):
-                raise BadReference(f"the key {key} is written already: a key is written once, make a new one")
-            draft.settle(path)
+                raise BadReference(f"the key {key} exists already: a key is written once, use a new one")
+            draft.sync(path)
             return _stored(key, draft.status)
 
     def create(
@@ -63,30 +63,30 @@ class LocalBlobs:
         key: str,
         body: bytes,
         *,
-        tags: Mapping[str, str],  # noqa: ARG002  no lifecycle runs in a folder: a sweep reads the seals themselves
+        tags: Mapping[str, str],  # noqa: ARG002  a folder has no lifecycle rules: a sweep reads the seals
     ) -> Created | AlreadyExists | OutcomeUnknown:
-        """Write `body` under `key` only if nothing stands there; Unknown when it stands but may not survive a crash."""
+        """Write `body` under `key` only if the key is free. OutcomeUnknown: written, but a power loss may undo it."""
         path = self._path(key)
-        with self._drafts.opened() as draft:
+        with self._drafts.create() as draft:
             draft.write(body)
             if not draft.publish(path):
                 return AlreadyExists()
             try:
-                draft.settle(path)
+                draft.sync(path)
             except BlobStoreUnavailable as error:
                 return OutcomeUnknown(str(error))
             return Created(_stored(key, draft.status).etag)
 
     def replace(self, key: str, body: bytes, *, tags: Mapping[str, str]) -> None:  # noqa: ARG002  as in `create`
-        """Put `body` under `key`, whatever stands there; a reader sees the old bytes or the new, never a mix."""
+        """Write `body` under `key`, free or not. A reader receives the old bytes or the new ones, never a mix."""
         path = self._path(key)
-        with self._drafts.opened() as draft:
+        with self._drafts.create() as draft:
             draft.write(body)
             draft.publish_over(path)
-            draft.settle(path)
+            draft.sync(path)
 
     def get(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> Iterator[bytes]:
-        """Stream the blob from byte `start`, `size_bytes` of it or all the rest. Raises BlobMissing at the call."""
+        """Stream the blob from byte `start`: `size_bytes` of it, or all the rest. Raises BlobMissing at the call."""
         path = self._path(key)
         with disk_errors(self._root):
             try:
@@ -96,7 +96,7 @@ class LocalBlobs:
         return self._read(file, start, size_bytes)
 
     def stat(self, key: str) -> Stored:
-        """What stands under `key`. Raises BlobMissing."""
+        """Return key, size, entity tag and time of writing of the blob. Raises BlobMissing."""
         path = self._path(key)
         with disk_errors(self._root):
             try:
@@ -108,41 +108,41 @@ class LocalBlobs:
         return _stored(key, status)
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Remove these keys, and the folders that they leave empty; one that does not exist is no error."""
+        """Delete these keys, and folders that become empty. A key that does not exist is no error."""
         for path in [self._path(key) for key in keys]:
             with disk_errors(self._root), suppress(*_ABSENT):
                 path.unlink()
                 self._prune(path.parent)
 
     def list(self, prefix: str) -> Iterator[Stored]:
-        """Every blob whose key begins with `prefix`, in any order."""
+        """Yield every blob whose key begins with `prefix`, in any order."""
         folder = prefix.rpartition("/")[0]
         if not folder or is_key(folder):
             with disk_errors(self._root):
                 yield from self._walk(folder, prefix)
 
     def begin_parts(self, key: str, *, media_type: str) -> str:  # noqa: ARG002  as in `put`
-        """Begin a blob that comes in parts; the upload's id."""
+        """Begin a multipart upload and return its id."""
         return self._parts.begin(key)
 
     def put_part(self, key: str, *, upload_id: str, number: int, chunks: Iterable[Chunk]) -> Part:
-        """Keep all of `chunks` as this part, or nothing. Raises BlobMissing when the upload is over."""
+        """Store all of `chunks` as this part, or nothing. Raises BlobMissing when the upload is over."""
         return self._parts.put(key, upload_id=upload_id, number=number, chunks=chunks)
 
     def parts(self, key: str, *, upload_id: str) -> tuple[Part, ...]:
-        """What has arrived, by number. Raises BlobMissing when the upload is over."""
+        """Return the parts that have arrived, by number. Raises BlobMissing when the upload is over."""
         return self._parts.parts(key, upload_id=upload_id)
 
     def complete_parts(self, key: str, *, upload_id: str, parts: Sequence[Part]) -> Stored:
-        """Make one blob of these parts where nothing stands; done twice it answers twice."""
+        """Make one blob of these parts if the key is still free. Idempotent."""
         return self._parts.complete(key, upload_id=upload_id, parts=parts)
 
     def abort_parts(self, key: str, *, upload_id: str) -> None:  # noqa: ARG002  the id alone names the folder
-        """Drop the upload with its parts; one that is over is no error."""
+        """Delete the upload and its parts. One that is over is no error."""
         self._parts.abort(upload_id)
 
     def now(self) -> float:
-        """This machine's clock: seconds since the epoch."""
+        """Return the time of this machine's clock, in seconds since the epoch."""
         return time.time()
 
     def _path(self, key: str) -> Path:
@@ -167,7 +167,7 @@ class LocalBlobs:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from self._walk(key, prefix)
-            elif is_key(key):  # a file of somebody else's may have any name
+            elif is_key(key):  # a file of another program may have any name
                 with suppress(FileNotFoundError):  # deleted while we list
                     yield _stored(key, entry.stat())
 
@@ -176,8 +176,8 @@ class LocalBlobs:
             yield from entries
 
     def _prune(self, folder: Path) -> None:
-        """Remove empty folders upwards; whoever writes into one at this moment makes it again (`Draft.publish`)."""
-        with suppress(OSError):  # not empty: the end of the way
+        """Remove empty folders upwards. A writer that needs one makes it again (`AtomicFile.publish`)."""
+        with suppress(OSError):  # not empty: stop
             while folder != self._root:
                 folder.rmdir()
                 folder = folder.parent
@@ -188,4 +188,4 @@ def _stored(key: str, status: os.stat_result) -> Stored:
 
 
 def _missing(key: str) -> BlobMissing:
-    return BlobMissing(f"no blob stands under {key}: it was never written, or it was removed")
+    return BlobMissing(f"no blob {key} in the folder: it was deleted, or never written")

@@ -1,4 +1,4 @@
-"""LocalParts: blobs of a folder that come in parts, each a file below `.parts` until all are joined."""
+"""LocalParts: multipart uploads to a folder; each part is a file below `.parts` until all are joined."""
 
 import os
 import re
@@ -20,14 +20,15 @@ _KEY_FILE = "key"
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}\Z")
 _READ_BYTES = 1024 * 1024
 _MAX_NUMBER = 10_000  # as S3
-_FORGOTTEN_AFTER_S = 2 * 86_400  # since the last part came: long after whoever remembers an upload has aborted it
+_FORGOTTEN_AFTER_S = 2 * 86_400  # after its last part: long after the gateway has aborted an upload it knows
 
 
 class LocalParts:
     """MultipartStore and PartReceiver of one folder.
 
-    `.parts/<upload id>/key` names the key, `.parts/<upload id>/<number>` holds a part. A crash leaves such a folder,
-    which whoever remembers the upload id aborts, else a later beginning. Completion copies: nobody meets half a blob.
+    `.parts/<upload id>/key` names the key, `.parts/<upload id>/<number>` holds a part. A crash leaves such a folder;
+    the gateway that knows the upload id aborts it, or a later upload does. Completion copies the parts to a draft, so
+    no reader receives half a blob.
     """
 
     def __init__(self, root: Path, drafts: AtomicFiles) -> None:
@@ -35,34 +36,34 @@ class LocalParts:
         self._drafts = drafts
 
     def begin(self, key: str) -> str:
-        """Begin an upload; its id."""
+        """Begin an upload and return its id."""
         self._sweep()
         upload_id = secrets.token_hex(16)
-        with self._drafts.opened() as draft:
+        with self._drafts.create() as draft:
             draft.write(checked_key(key).encode())
             draft.publish(self._folder(upload_id) / _KEY_FILE)
         return upload_id
 
     def put(self, key: str, *, upload_id: str, number: int, chunks: Iterable[Chunk]) -> Part:
-        """Keep all of `chunks` as this part in place of an earlier one. Raises BlobMissing when the upload is over."""
+        """Store all of `chunks` as this part, replacing an earlier one. Raises BlobMissing when the upload is over."""
         self._check(key, upload_id)
         if not 1 <= number <= _MAX_NUMBER:
             raise BadReference(f"part {number} of {key}: parts are numbered from 1 to {_MAX_NUMBER:,}")
         path = self._folder(upload_id) / str(number)
-        with self._drafts.opened() as draft:
+        with self._drafts.create() as draft:
             for chunk in chunks:
                 draft.write(chunk)
             draft.publish_over(path)
             part = _part(number, draft.status)
         try:
             self._check(key, upload_id)
-        except BlobMissing:  # it ended while the part came in, which has made its folder again
+        except BlobMissing:  # it ended while the part arrived, which made its folder again
             self.abort(upload_id)
             raise
         return part
 
     def parts(self, key: str, *, upload_id: str) -> tuple[Part, ...]:
-        """What has arrived, by number."""
+        """Return the parts that have arrived, by number."""
         self._check(key, upload_id)
         with disk_errors(self._root):
             entries = list(os.scandir(self._folder(upload_id)))
@@ -70,36 +71,36 @@ class LocalParts:
         return tuple(_part(number, status) for number, status in sorted(found.items()))
 
     def complete(self, key: str, *, upload_id: str, parts: Sequence[Part]) -> Stored:
-        """Join these parts under `key`. A crash before the end leaves the parts; one behind it their folder."""
+        """Join these parts under `key`. A crash leaves the parts; the next call, or the collection, removes them."""
         path = self._root / checked_key(key)
         size_bytes = sum(one.size_bytes for one in parts)
         try:
             if self.parts(key, upload_id=upload_id) != tuple(parts):
                 raise BadReference(f"the parts of {key} are not as listed: list them again")
-            with self._drafts.opened() as draft:
+            with self._drafts.create() as draft:
                 self._join(draft, upload_id, parts)
                 if draft.publish(path):
-                    draft.settle(path)
-        except (BlobMissing, FileNotFoundError) as error:  # somebody else has completed or aborted it
-            stored = self._standing(key, path)
+                    draft.sync(path)
+        except (BlobMissing, FileNotFoundError) as error:  # another process has completed or aborted it
+            stored = self._find_blob(key, path)
             if stored is None:
                 raise BlobMissing(f"there is no unfinished upload of {key}, and no blob: begin another") from error
         else:
             self.abort(upload_id)
-            stored = self._standing(key, path)
+            stored = self._find_blob(key, path)
         if stored is None or stored.size_bytes != size_bytes:
-            raise BadReference(f"{key} does not hold the {size_bytes} bytes of these parts: begin an upload anew")
+            raise BadReference(f"{key} does not hold the {size_bytes} bytes of these parts: begin a new upload")
         return stored
 
     def abort(self, upload_id: str) -> None:
-        """Remove the parts; no error when there are none."""
+        """Delete the parts. An upload that is over is no error."""
         folder = self._folder(upload_id)
         with disk_errors(self._root), suppress(FileNotFoundError):
             (folder / _KEY_FILE).unlink()  # first: from here on the upload is over
         shutil.rmtree(folder, ignore_errors=True)
 
     def _sweep(self) -> None:
-        """Abort what nobody remembers."""
+        """Abort uploads that have received no part for two days."""
         with disk_errors(self._root), suppress(FileNotFoundError):
             before = time.time() - _FORGOTTEN_AFTER_S
             for one in os.scandir(self._root / _FOLDER):
@@ -111,7 +112,7 @@ class LocalParts:
             for chunk in _chunks(self._folder(upload_id) / str(part.number)):
                 draft.write(chunk)
 
-    def _standing(self, key: str, path: Path) -> Stored | None:
+    def _find_blob(self, key: str, path: Path) -> Stored | None:
         with disk_errors(self._root), suppress(FileNotFoundError):
             status = path.stat()
             return Stored(key=key, size_bytes=status.st_size, etag=tag_of(status), modified_at=status.st_mtime)
@@ -127,12 +128,12 @@ class LocalParts:
 
     def _folder(self, upload_id: str) -> Path:
         if not _UPLOAD_ID.match(upload_id):
-            raise BadReference(f"{upload_id[:40]!r} is no id of an upload: use the one that its beginning gave")
+            raise BadReference(f"{upload_id[:40]!r} is not an upload's id: use the one that `begin_parts` returned")
         return self._root / _FOLDER / upload_id
 
 
 def tag_of(status: os.stat_result) -> str:
-    """The entity tag of a file: a key is written once, so length and time tell its bytes from any earlier ones."""
+    """Return the entity tag of a file. A key is written once, so length and time identify its bytes."""
     return f"{status.st_mtime_ns:x}-{status.st_size:x}"
 
 

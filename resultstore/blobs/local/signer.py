@@ -1,4 +1,4 @@
-"""LocalUrls: signed URLs to the blobs of a folder, with the promises of presigned S3 URLs."""
+"""LocalSigner: signed URLs to the blobs of a folder, with the guarantees of presigned S3 URLs."""
 
 import hmac
 import json
@@ -35,11 +35,11 @@ class SignedUrlClaims(msgspec.Struct, frozen=True, kw_only=True):
         method: GET or PUT.
         key: the blob that may be read or written.
         expires_at: seconds since the epoch.
-        media_type: the type to answer with, or the one that was declared for the bytes.
-        disposition: GET: the Content-Disposition to answer with.
+        media_type: GET: the type of the answer; PUT: the declared type of the body.
+        disposition: GET: the Content-Disposition of the answer.
         size_bytes: PUT: the length that the body must have.
         checksum_sha256: PUT: base64 digest that the body must have; "" when none was signed.
-        upload_id, number: PUT: the part that the body is; "" and 0 for a whole blob.
+        upload_id, number: PUT: of which upload the body is which part; "" and 0 for a whole blob.
     """
 
     method: str
@@ -54,13 +54,14 @@ class SignedUrlClaims(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LocalSigner:
-    """Signs URLs by HMAC-SHA256 over method, key, expiry, answer and the headers that must be sent; and checks them.
+    """Signs and checks URLs: HMAC-SHA256 over method, key, expiry, answer headers and required request headers.
 
     Args:
         secret: at least 16 bytes, the same in every process that signs or checks.
         base_url: where the bytes are served, as browsers reach it.
-        now: the clock that expiry is told by, in epoch seconds.
-        window_s: URLs that live at least twice as long count from the last multiple of this, and so stay the same.
+        now: the clock that decides about expiry, in epoch seconds.
+        window_s: URLs that live at least twice as long are dated to the last multiple of this, so that they stay the
+            same and cacheable.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class LocalSigner:
         inline: bool = False,
         not_after: int | None = None,
     ) -> SignedUrl:
-        """A URL that reads `key`, answering with this type and as a download of this name (or inline)."""
+        """Return a URL that downloads `key` with this media type and file name, or shows it inline."""
         disposition = content_disposition(file_name, media_type=media_type, inline=inline)
         answer = [("type", media_type), ("disposition", disposition)]
         return self._signed("GET", key, expires_in_s, headers={}, pairs=answer, not_after=not_after)
@@ -92,22 +93,22 @@ class LocalSigner:
     def sign_put(
         self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None
     ) -> SignedUrl:
-        """A URL that writes exactly `size_bytes` of `media_type` to `key`, once, sending `headers` as they stand."""
+        """Return a URL that writes exactly `size_bytes` of `media_type` to `key`, once, with unchanged `headers`."""
         headers = dict(zip(_PUT_HEADERS, (str(size_bytes), media_type, "*"), strict=True))
         if checksum_sha256:
             headers[_CHECKSUM_HEADER] = checksum_sha256
         return self._signed("PUT", key, expires_in_s, headers=headers, pairs=[("headers", ";".join(headers))])
 
     def sign_part(self, key: str, *, expires_in_s: int, upload_id: str, number: int, size_bytes: int) -> SignedUrl:
-        """A URL that sends part `number` of a blob that comes in parts: exactly `size_bytes`."""
+        """Return a URL that sends part `number` of a multipart upload: exactly `size_bytes`."""
         headers = {"content-length": str(size_bytes)}
         part = [("headers", ";".join(headers)), ("upload", upload_id), ("part", str(number))]
         return self._signed("PUT", key, expires_in_s, headers=headers, pairs=part)
 
     def check(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> SignedUrlClaims:
-        """What the request may do.
+        """Return what the request may do.
 
-        `path` and `query` are the raw ones, as sent; `headers` have any case. Raises BadReference when the URL has
+        `path` and `query` are raw, as sent; `headers` have any case. Raises BadReference when the URL has
         expired, or was not signed by this secret for this method, key, parameters and headers exactly.
         """
         key = path.removeprefix(urlsplit(self._base_url).path).removeprefix("/")
@@ -118,7 +119,7 @@ class LocalSigner:
         wanted = self._signature(method, key, signed, pairs)
         genuine = hmac.compare_digest(wanted, signature.encode(errors="replace"))
         if not (genuine and last == "signature" and is_key(key)):
-            raise BadReference("this URL was not signed by us for this request: ask for a new one, use it unchanged")
+            raise BadReference("this URL was not signed for this request: ask for a new one, use it unchanged")
         if extra := [name for name in sent if name.startswith("x-amz-") and name not in signed]:
             raise BadReference(f"the header {extra[0][:100]} is not signed by the URL for {key}: leave it out")
         if self._now() >= int(values["expires"]):
@@ -149,22 +150,23 @@ class LocalSigner:
         return SignedUrl(method=method, url=url, headers=headers, expires_at=expires_at)
 
     def _signature(self, method: str, key: str, headers: Mapping[str, str], pairs: Sequence[tuple[str, str]]) -> bytes:
-        text = json.dumps([_PURPOSE, method, key, sorted(headers.items()), list(pairs)])  # no value can pose as two
+        # JSON separates the values, so that one cannot be read as two.
+        text = json.dumps([_PURPOSE, method, key, sorted(headers.items()), list(pairs)])
         return hmac.new(self._secret, text.encode(), sha256).hexdigest().encode()
 
 
 def folder_secret(root: Path) -> bytes:
-    """The secret that belongs to a folder of blobs, made at the first call: no set-up, and every process agrees.
+    """Return the secret of a folder of blobs, which the first call makes: no set-up, and every process agrees.
 
-    It lies in `.secret`, readable by its owner only. Raises Misconfigured when others may read it or it is damaged.
+    It is stored in `.secret`, for its owner only. Raises Misconfigured when it is damaged or others may read it.
     """
     path = root / ".secret"
     with disk_errors(root):
         if not path.exists():
-            with AtomicFiles(root).opened() as draft:
+            with AtomicFiles(root).create() as draft:
                 draft.write(secrets.token_hex(sha256().digest_size).encode())
                 if draft.publish(path):  # else another process was first: its secret is the folder's
-                    draft.settle(path)
+                    draft.sync(path)
         if path.stat().st_mode & 0o077:
             raise Misconfigured(f"{path} may be read by others: chmod 600 it, or remove it to invalidate all URLs")
         secret = SecretBytes(path.read_bytes())
@@ -175,7 +177,7 @@ def folder_secret(root: Path) -> bytes:
 
 def _parsed(query: str) -> Pairs:
     if len(query) > _MAX_QUERY_BYTES:
-        raise BadReference("the URL's query is longer than any that we sign: use the URL unchanged")
+        raise BadReference("the URL's query is longer than any signed one: use the URL unchanged")
     return parse_qsl(query, keep_blank_values=True) or [("", "")]
 
 

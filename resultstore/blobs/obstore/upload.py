@@ -77,7 +77,7 @@ class StreamUpload:
                 sent_bytes += piece.nbytes
                 self._check_fits(sent_bytes, plan)
                 self._write(writer, piece)
-        except BaseException as error:  # also KeyboardInterrupt and a time limit's signal: nothing may stay behind
+        except BaseException as error:  # also KeyboardInterrupt and a time limit's signal: leave nothing unfinished
             self._abort(writer, error)
             raise
         return self._completed(writer, sent_bytes)

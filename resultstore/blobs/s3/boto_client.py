@@ -1,6 +1,6 @@
-"""Botoclient: boto3's client for the control plane.
+"""boto3's client for the control plane; imported at the first request.
 
-Imported at its first request: boto3 is 10 MiB and a quarter of a second, and a worker's data path has no need of it.
+boto3 takes 10 MiB and a quarter of a second, and a worker's data path does not need it.
 """
 
 from typing import TYPE_CHECKING, Final, cast
@@ -22,8 +22,8 @@ _CONNECT_S: Final = 3
 _READ_S: Final = 20
 
 
-def made(target: S3Target, credentials: Credentials) -> "S3Client":
-    """A client of the bucket's service that tries once: the one policy of retries is ours."""
+def make_client(target: S3Target, credentials: Credentials) -> "S3Client":
+    """Return a client of the bucket's service that sends each request once: S3Bucket does the retries."""
     config = Config(
         connect_timeout=_CONNECT_S,
         read_timeout=_READ_S,

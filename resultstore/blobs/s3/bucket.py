@@ -1,4 +1,4 @@
-"""Bucket: the control plane of S3 (creation, lifecycle rules, unfinished uploads), by boto3."""
+"""S3Bucket: the control plane of a bucket (creation, lifecycle rules, unfinished uploads), by boto3."""
 
 import os
 import time
@@ -27,11 +27,11 @@ _CONFLICT = 409
 
 
 class S3Bucket:
-    """One bucket's configuration.
+    """Reads and writes one bucket's configuration.
 
     Args:
         target: the bucket and how to reach it.
-        credentials: answers with the access key of the moment; boto3's provider chain unless given.
+        credentials: returns the current access key; boto3's provider chain unless given.
         retries: how often an idempotent request is sent again.
     """
 
@@ -44,20 +44,20 @@ class S3Bucket:
         self._made: tuple[int, Credentials, S3Client] | None = None
 
     def ensure(self) -> bool:
-        """Make the bucket unless it exists; whether it was made. Raises BlobStoreUnavailable."""
+        """Make the bucket unless it exists. Return True if it was made. Raises BlobStoreUnavailable."""
         if self.exists():
             return False
         try:
             self.send(self._create)
         except RequestFailed as refusal:
-            # Somebody made it meanwhile, or the answer to our first try was lost.
+            # Another process made it since, or the answer to the first try was lost.
             if refusal.failure.code == "BucketAlreadyOwnedByYou":
                 return False
             raise refusal.as_error("creation of the bucket") from refusal
         return True
 
     def exists(self) -> bool:
-        """Whether the bucket is there. Raises BlobStoreUnavailable."""
+        """Return True if the bucket exists. Raises BlobStoreUnavailable."""
         try:
             self.send(lambda client: client.head_bucket(Bucket=self.target.bucket))
         except RequestFailed as refusal:
@@ -67,7 +67,7 @@ class S3Bucket:
         return True
 
     def lifecycle(self) -> Sequence[RuleDocument]:
-        """All lifecycle rules of the bucket, everybody's. BlobStoreUnavailable where the store has no such thing."""
+        """Return all lifecycle rules, also those of others. Raises BlobStoreUnavailable if the store has no rules."""
         try:
             answer = self.send(lambda client: client.get_bucket_lifecycle_configuration(Bucket=self.target.bucket))
         except RequestFailed as refusal:
@@ -77,15 +77,15 @@ class S3Bucket:
         return cast("Sequence[RuleDocument]", answer.get("Rules", []))
 
     def update_lifecycle(self, merge: Callable[[Sequence[RuleDocument]], Sequence[RuleDocument]]) -> bool:
-        """Read all rules, let `merge` say what shall stand, write that; whether anything had to be written.
+        """Read all rules, pass them to `merge`, and write what it returns. Return True if anything was written.
 
-        The configuration is one document: `merge` must hand on what is not ours, and what somebody else writes between
-        our reading and our writing is lost. Raises BlobStoreUnavailable; NotSupported where the store has no rules, or
-        answers 409 to theirs.
+        The configuration is one document: `merge` must return the rules of others too. A rule that another program
+        writes between this reading and this writing is lost. Raises BlobStoreUnavailable; NotSupported where the store
+        has no rules, or answers 409.
         """
-        standing = self.lifecycle()
-        wanted = merge(standing)
-        if sorted(map(_identity, wanted)) == sorted(map(_identity, standing)):
+        present = self.lifecycle()
+        wanted = merge(present)
+        if sorted(map(_identity, wanted)) == sorted(map(_identity, present)):
             return False
         what = "writing of the lifecycle rules"
         try:
@@ -100,10 +100,10 @@ class S3Bucket:
         return True
 
     def abort_uploads(self, key: str) -> int:
-        """End every unfinished multipart upload of exactly this key; how many there were."""
+        """Abort every unfinished multipart upload of exactly this key. Return how many there were."""
         name = self.target.object_key(key)
         listed = self.run(
-            # MinIO lists by exact key only, S3 by prefix: both are served.
+            # MinIO lists by exact key only, S3 by prefix: this suits both.
             lambda client: client.list_multipart_uploads(Bucket=self.target.bucket, Prefix=name),
             what=f"listing of unfinished uploads of {key}",
         )
@@ -113,7 +113,7 @@ class S3Bucket:
         return len(ids)
 
     def abort_upload(self, key: str, *, upload_id: str) -> None:
-        """End one unfinished multipart upload; one that is over already is no error."""
+        """Abort one unfinished multipart upload. One that is over already is no error."""
         name = self.target.object_key(key)
         try:
             self.send(
@@ -124,16 +124,16 @@ class S3Bucket:
                 raise refusal.as_error(f"abortion of an upload of {key}") from refusal
 
     def client(self) -> "S3Client":
-        """boto3's client of this process, for what has no method here. Its errors are botocore's own."""
+        """Return boto3's client of this process, for what has no method here. Its errors are botocore's own."""
         credentials = self._credentials()
         if self._made is None or self._made[:2] != (os.getpid(), credentials):
-            from resultstore.blobs.s3.boto_client import made  # noqa: PLC0415 - see there
+            from resultstore.blobs.s3.boto_client import make_client  # noqa: PLC0415 - see there
 
-            self._made = (os.getpid(), credentials, made(self.target, credentials))
+            self._made = (os.getpid(), credentials, make_client(self.target, credentials))
         return self._made[2]
 
     def send(self, request: "Callable[[S3Client], T]") -> T:
-        """Send an idempotent request until it succeeds, is refused, or tries and time are used up. Raises Refusal."""
+        """Send an idempotent request until it succeeds, is refused, or tries are used up. Raises RequestFailed."""
         from resultstore.blobs.s3.boto_client import ERRORS  # noqa: PLC0415 - see there
 
         client, pauses = self.client(), self._retries.pauses()
@@ -148,7 +148,7 @@ class S3Bucket:
                 time.sleep(pause_s)
 
     def run(self, request: "Callable[[S3Client], T]", *, what: str) -> T:
-        """`send`, with what it raises told as one of our errors about `what`."""
+        """Call `send`; convert what it raises to an error of resultstore about `what`."""
         try:
             return self.send(request)
         except RequestFailed as refusal:
@@ -160,7 +160,7 @@ class S3Bucket:
             return
         client.create_bucket(
             Bucket=self.target.bucket,
-            CreateBucketConfiguration={"LocationConstraint": self.target.region},  # type: ignore[typeddict-item]  # any word of the operator's, not one of AWS's regions alone
+            CreateBucketConfiguration={"LocationConstraint": self.target.region},  # type: ignore[typeddict-item]  # any name, not only AWS's regions
         )
 
     def _write_rules(self, client: "S3Client", wanted: Sequence[RuleDocument]) -> None:

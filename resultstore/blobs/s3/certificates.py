@@ -1,7 +1,7 @@
-"""Authorities: who is trusted to vouch for the object store's certificate, beyond the system's own list.
+"""Certificates: authorities that are trusted for the object store's certificate, beyond the system's own list.
 
 Two variables name a file of certificates: SSL_CERT_FILE, which OpenSSL and rustls read, and AWS_CA_BUNDLE, which every
-AWS SDK reads. Each of our clients would read one of them; here each of them reads both.
+AWS SDK reads. Each client here would read one of them; with this module each reads both.
 """
 
 import os
@@ -16,7 +16,7 @@ _OPENSSL: Final = "SSL_CERT_FILE"
 
 
 def for_boto() -> str | None:
-    """Return the file for `verify` of boto3's client; None where it finds its own.
+    """Return the file for `verify` of boto3's client; None if boto3 finds its own.
 
     Raises Misconfigured when the file cannot be read.
     """
@@ -27,7 +27,7 @@ def for_boto() -> str | None:
 
 
 def for_obstore() -> bytes | None:
-    """Return certificates that are trusted beyond what rustls reads; None where there are none.
+    """Return certificates that are trusted beyond what rustls reads; None if there are none.
 
     Raises Misconfigured when the file cannot be read.
     """

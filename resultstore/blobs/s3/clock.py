@@ -1,4 +1,4 @@
-"""Clock: the object store's own time, told by the Date header of its answers."""
+"""StoreClock: the object store's own time, from the Date header of its answers."""
 
 import os
 import ssl
@@ -23,10 +23,10 @@ _HALF_A_SECOND_S = 0.5  # Date has whole seconds, cut off (RFC 9110 section 5.6.
 SKEW_MAX_S = 300.0
 
 
-def near(now: Callable[[], float], *, here: Callable[[], float] = time.time) -> Callable[[], float]:
-    """`now`, unless it is more than 5 minutes from this machine's clock: then BlobStoreUnavailable.
+def require_small_skew(now: Callable[[], float], *, here: Callable[[], float] = time.time) -> Callable[[], float]:
+    """Return `now` with a check: it raises BlobStoreUnavailable if it is 5 minutes off this machine's clock.
 
-    One of the two is wrong then, and what we sign would be refused, or would work at another time than we say.
+    One of the two clocks is wrong then: a signed URL would be refused, or be valid at another time than it says.
     """
 
     def agreed() -> float:
@@ -43,15 +43,16 @@ def near(now: Callable[[], float], *, here: Callable[[], float] = time.time) -> 
 
 
 class StoreClock:
-    """Tells the store's time; one unsigned HEAD request every five minutes in each process.
+    """Measures the store's time: one unsigned HEAD request every five minutes in each process.
 
-    Only the first waits for its answer: later ones are asked behind the caller's back, who may be an event loop. While
-    the store is away, what it said last goes on: a monotonic clock is some tens of milliseconds off in an hour.
+    Only the first call waits for the answer. Later requests run on a thread, since the caller may be an event loop.
+    While the store is unreachable the last measurement is used: a monotonic clock drifts some tens of milliseconds in
+    an hour.
 
     Args:
-        target: whose clock.
+        target: the store.
         timeout_s: how long to wait for its answer.
-        retries: how often it is asked again.
+        retries: how often to ask again.
     """
 
     def __init__(self, target: S3Target, *, timeout_s: float, retries: Retries) -> None:
@@ -62,7 +63,7 @@ class StoreClock:
         self._renewed_at = 0.0  # monotonic
 
     def now(self) -> float:
-        """Seconds since the epoch by the store's clock, right to half a second. Raises BlobStoreUnavailable."""
+        """Return seconds since the epoch by the store's clock, within half a second. Raises BlobStoreUnavailable."""
         measured = self._measured
         if measured is None or measured[0] != os.getpid():
             measured = self._measured = self._measure()
@@ -108,6 +109,6 @@ class StoreClock:
         try:
             with urllib.request.urlopen(request, timeout=self._timeout_s, context=self._tls()) as answer:  # noqa: S310
                 return str(answer.headers.get("Date", ""))
-        except urllib.error.HTTPError as refusal:  # it does not know us, yet it tells the time
+        except urllib.error.HTTPError as refusal:  # refused, yet it has a Date
             with refusal:
                 return str(refusal.headers.get("Date", ""))

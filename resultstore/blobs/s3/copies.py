@@ -1,4 +1,4 @@
-"""S3Copies: copies within a bucket, each of exactly the bytes that were looked at (by boto3)."""
+"""S3Copies: server-side copies within a bucket, bound to an entity tag (by boto3)."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -19,7 +19,7 @@ class S3Copies:
 
     Args:
         bucket: sends the requests.
-        stat: asks the store what stands under a key.
+        stat: returns what is stored under a key.
     """
 
     def __init__(self, bucket: S3Bucket, stat: Callable[[str], Stored]) -> None:
@@ -27,7 +27,7 @@ class S3Copies:
         self._stat = stat
 
     def copy(self, key: str, to: str, *, etag: str) -> Stored:
-        """Copy the blob under `key` to `to` if its entity tag is `etag`; done twice it leaves what one leaves."""
+        """Copy the blob under `key` to `to` if its entity tag is `etag`. Idempotent."""
         target = self._bucket.target
         source: CopySourceTypeDef = {"Bucket": target.bucket, "Key": target.object_key(checked_key(key))}
         name = target.object_key(checked_key(to))
@@ -40,7 +40,7 @@ class S3Copies:
         except RequestFailed as refusal:
             failure = refusal.failure
             if failure.status == _CHANGED:
-                raise ChecksumMismatch(f"blob {key} was written over before it was copied: look at it again") from None
+                raise ChecksumMismatch(f"blob {key} was replaced before it was copied: read its tag again") from None
             if failure.missing:
                 raise BlobMissing(
                     f"no blob {key} in bucket {target.bucket}: it was deleted, or never written"

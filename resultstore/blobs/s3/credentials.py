@@ -1,4 +1,4 @@
-"""Credentials: what signs requests to the object store."""
+"""Credentials: one access key for the object store, with its secret."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ class Credentials(msgspec.Struct, frozen=True):
     Args:
         access_key: its id.
         secret_key: its secret.
-        session_token: what temporary ones carry; "" for none.
-        expires_at: when temporary ones end, in seconds since the epoch; None where that is not known.
+        session_token: the token of temporary credentials; "" for permanent ones.
+        expires_at: when temporary credentials expire, in seconds since the epoch; None if that is not known.
     """
 
     access_key: str
@@ -23,12 +23,12 @@ class Credentials(msgspec.Struct, frozen=True):
     expires_at: float | None = None
 
     def __post_init__(self) -> None:
-        """Keep what is secret as Secrets, wherever it came from."""
+        """Convert the secret fields to Secret."""
         msgspec.structs.force_setattr(self, "secret_key", Secret(self.secret_key))
         msgspec.structs.force_setattr(self, "session_token", Secret(self.session_token))
 
     def __repr__(self) -> str:
-        """The access key's id alone: a secret never reaches a log."""
+        """Return the id only: a secret never reaches a log."""
         return f"Credentials({self.access_key!r})"
 
 

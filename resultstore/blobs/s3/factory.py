@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from resultstore.blobs.s3.clock import near
+from resultstore.blobs.s3.clock import require_small_skew
 from resultstore.blobs.s3.credential_chain import CredentialChain
 from resultstore.blobs.s3.credentials import Credentials, CredentialSource
 from resultstore.blobs.s3.driver import S3Blobs
@@ -21,7 +21,7 @@ def connect(settings: Settings) -> tuple[S3Blobs, S3Signer]:
         target_of(settings),
         credentials=uploads,
         read_credentials=reads,
-        now=near(blobs.now),
+        now=require_small_skew(blobs.now),
         window_s=settings.urls.window_s,
     )
     return blobs, signer

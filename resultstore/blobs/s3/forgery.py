@@ -1,4 +1,4 @@
-"""Forger: sends writes whose signature is made up, to find out whether a store carries them out."""
+"""ForgedRequests: writes with a false signature, to find out whether a store carries them out."""
 
 import http.client
 import io
@@ -27,7 +27,7 @@ FORGERY_REMEDY: Final = (
 
 _ANSWER_BYTES: Final = 4096
 _CARRIED_OUT: Final = range(200, 300)
-# What a store answers only to a request that it would carry out but for its condition.
+# A store answers so only to a request that it would carry out if the condition were met.
 _CONDITION_FAILED: Final = re.compile(rb"<Code>(NoSuchKey|PreconditionFailed)</Code>")
 _NEVER: Final = {"if-match": '"none"'}
 _TRAILER: Final = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
@@ -38,13 +38,13 @@ _BODY: Final = b"probe"
 class ForgedRequests:
     """Sends requests that name an access key and were not signed with its secret.
 
-    Everybody can make such a request who has seen one presigned URL: the key's id is part of the URL. MinIO's last
+    Anyone who has seen one presigned URL can send such a request: the id of the key is part of the URL. MinIO's last
     upstream source carries them out (GHSA-hv4r-mvr4-25vw and GHSA-9c4q-hq6p-c237).
     Each method raises BlobStoreUnavailable when the store does not answer.
 
     Args:
         target: the bucket, asked at the endpoint that this process reaches.
-        credentials: answers with the access key that is named; its secret is not used.
+        credentials: returns the access key to name; its secret is not used.
     """
 
     def __init__(self, target: S3Target, *, credentials: CredentialSource) -> None:
@@ -53,7 +53,7 @@ class ForgedRequests:
 
     @property
     def key_id(self) -> str:
-        """The id of the access key that is named."""
+        """Return the id of the access key that is named."""
         return self._credentials().access_key
 
     def by_query(self, key: str) -> bool:
@@ -82,8 +82,8 @@ class ForgedRequests:
     def reach(self) -> tuple[str, ...]:
         """Return where outside `uploads/` this key may write on a false signature; () if nowhere.
 
-        Each request carries a condition that is never met, so that a store that keeps conditions writes nothing. Only a
-        store that unpacks archives, which know no condition, is left with a small blob of class 1d.
+        Each request has a condition that is never met, so a store that checks conditions writes nothing. Archives have
+        no conditions: a store that unpacks one keeps a small blob of class 1d.
         """
         name = f"{PROBE_ID}-{secrets.token_hex(16)}"
         root = self._target.object_key("")
@@ -139,17 +139,17 @@ class ForgedRequests:
         finally:
             connection.close()
         failure = S3Failure.of_answer(status, text.decode(errors="replace"))
-        if failure.transient:  # it says neither yes nor no
+        if failure.transient:  # neither accepted nor refused
             raise failure.error(target.where, "a probe")
         return status, text
 
 
-def carried_out(forger: ForgedRequests, *, delete: Callable[[str], None]) -> list[str]:
-    """Return the advisories by which the store writes what nobody signed.
+def try_forgeries(forger: ForgedRequests, *, delete: Callable[[str], None]) -> list[str]:
+    """Try each known forgery. Return the advisories that apply to the store.
 
     Args:
         forger: sends the writes.
-        delete: removes what was written. Where it may not, lifecycle does: the class is 1d.
+        delete: deletes what was written. If it is not allowed to, the lifecycle rules do: the class is 1d.
     """
     found = []
     for cve, forge in ((BY_QUERY, forger.by_query), (BY_ARCHIVE, forger.by_archive)):
@@ -164,7 +164,7 @@ def carried_out(forger: ForgedRequests, *, delete: Callable[[str], None]) -> lis
 def probe_keys() -> tuple[str, str]:
     """Return a key below `blobs/` and one below `uploads/`, for one try each.
 
-    Uploads come last: a write there is an event for whoever listens to the store.
+    The upload comes last: a write there triggers bucket notifications.
     """
     nonce = layout.new_nonce()
     return (

@@ -1,4 +1,4 @@
-"""MinioServer: what only MinIO has (its settings, where it publishes events, accounts), by MinIO's own SDK."""
+"""MinioServer: administration that only MinIO has (settings, event destinations, accounts), by its own SDK."""
 
 import time
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _UNKNOWN: Final = "404"
 
 
 class _MinioError(msgspec.Struct, rename="pascal"):
-    """MinIO's answer to what it refuses."""
+    """MinIO's answer to a refused request."""
 
     code: str = ""
     message: str = ""
@@ -44,10 +44,10 @@ class _MinioAccount(msgspec.Struct):
 
 
 class MinioServer:
-    """A MinIO as its administrator sees it.
+    """Administers a MinIO.
 
     Args:
-        target: the bucket, and where the server answers.
+        target: the bucket, and the server's endpoint.
         credentials: the root user's, or those of an administrator.
     """
 
@@ -62,38 +62,38 @@ class MinioServer:
         self._client = Minio(parts.netloc, credentials=provider, region=target.region, secure=secure, http_client=wire)
 
     def config(self, name: str) -> Mapping[str, str]:
-        """The settings that hold under a name (`api`, `notify_amqp:target`); empty where there are none."""
+        """Return the settings under a name (`api`, `notify_amqp:target`); empty if there are none."""
         area = name.partition(":")[0]
         lines = self._config_text(area).splitlines()
         found = next((line for line in lines if line.split(" ", 1)[0] == name), "")
         return dict(word.split("=", 1) for word in found.split(" ")[1:] if "=" in word)
 
     def configure(self, name: str, wanted: Mapping[str, str]) -> None:
-        """Write settings. Those of events hold from the next `restart` on. Raises Misconfigured with MinIO's reason."""
+        """Write settings. Those of events apply after the next `restart`. Raises Misconfigured with MinIO's reason."""
         for key, value in wanted.items():
             if any(letter.isspace() or letter == '"' for letter in value):
-                raise Misconfigured(f"{name} {key} may have neither blanks nor quotes: MinIO's settings are words")
+                raise Misconfigured(f"{name} {key} must not contain blanks or quotes")
         try:
             self._admin.config_set(name, dict(wanted))
         except (MinioAdminException, urllib3.exceptions.HTTPError) as error:
-            raise self._told(error, f"setting {name}") from error
+            raise self._as_error(error, f"setting {name}") from error
 
     def publishes_to(self, arn: str) -> bool:
-        """Whether it would take a rule for this destination: it does after the restart that follows `configure`."""
+        """Return True if MinIO accepts rules for this destination: after `configure` and a restart."""
         try:
             return arn in (msgspec.json.decode(self._admin.info(), type=_Info).arns or [])
         except (MinioAdminException, urllib3.exceptions.HTTPError) as error:
-            raise self._told(error, "reading the destinations of events") from error
+            raise self._as_error(error, "reading the destinations of events") from error
 
     def restart(self) -> None:
-        """Restart the server, and wait until it answers: seconds in which requests to it are refused."""
+        """Restart the server. Requests to it are refused for some seconds."""
         try:
             self._admin.service_restart()
         except (MinioAdminException, urllib3.exceptions.HTTPError) as error:
-            raise self._told(error, "its restart") from error
+            raise self._as_error(error, "its restart") from error
 
     def wait_for(self, arn: str) -> None:
-        """Wait for a destination of events, after a restart. Raises BlobStoreUnavailable when it does not come."""
+        """Wait until a destination of events is ready after a restart. Raises BlobStoreUnavailable if it never is."""
         end = time.monotonic() + _RESTART_S
         while time.monotonic() < end:
             try:
@@ -106,86 +106,86 @@ class MinioServer:
             f"MinIO does not publish to {arn} {_RESTART_S} s after its restart: see its log, then run this again"
         )
 
-    def tells(self, rule_id: str, *, arn: str, prefix: str) -> bool:
-        """Whether the bucket's rule of this id stands exactly so."""
+    def has_event_rule(self, rule_id: str, *, arn: str, prefix: str) -> bool:
+        """Return True if the bucket has exactly this rule under this id."""
         return _rule(rule_id, arn=arn, prefix=prefix) in self._rules().queue_config_list
 
-    def tell(self, rule_id: str, *, arn: str, prefix: str) -> None:
-        """Write the rule that arrivals below `prefix` are published; every other rule of the bucket stays."""
-        standing = self._rules()
-        others = [one for one in standing.queue_config_list if one.config_id != rule_id]
+    def put_event_rule(self, rule_id: str, *, arn: str, prefix: str) -> None:
+        """Write the rule that publishes arrivals below `prefix`. Every other rule of the bucket is kept."""
+        present = self._rules()
+        others = [one for one in present.queue_config_list if one.config_id != rule_id]
         wanted = NotificationConfig(
             queue_config_list=[*others, _rule(rule_id, arn=arn, prefix=prefix)],
-            topic_config_list=standing.topic_config_list,
-            cloud_func_config_list=standing.cloud_func_config_list,
+            topic_config_list=present.topic_config_list,
+            cloud_func_config_list=present.cloud_func_config_list,
         )
         try:
             self._client.set_bucket_notification(self._target.bucket, wanted)
         except (MinioException, urllib3.exceptions.HTTPError) as error:
-            raise self._told(error, f"the rule {rule_id} for events") from error
+            raise self._as_error(error, f"the rule {rule_id} for events") from error
 
     def policy_of(self, access_key: str) -> Policy | None:
-        """What a service account may do; None when there is none of this name."""
+        """Return the policy of a service account, or None if there is no such account."""
         try:
             account = msgspec.json.decode(self._admin.get_service_account(access_key), type=_MinioAccount)
         except MinioAdminException as error:
-            if error._code == _UNKNOWN:  # noqa: SLF001 - the SDK gives it nowhere else
+            if error._code == _UNKNOWN:  # noqa: SLF001 - the SDK has no public name for it
                 return None
-            raise self._told(error, f"reading the account {access_key}") from error
+            raise self._as_error(error, f"reading the account {access_key}") from error
         except urllib3.exceptions.HTTPError as error:
-            raise self._told(error, f"reading the account {access_key}") from error
+            raise self._as_error(error, f"reading the account {access_key}") from error
         policy: Policy = msgspec.json.decode(account.policy)
         return policy
 
     def add_account(self, access_key: str, secret_key: str, *, name: str, policy: Policy) -> None:
-        """Make a service account that may do what `policy` says."""
+        """Make a service account with this policy."""
         try:
             self._admin.add_service_account(
                 access_key=access_key, secret_key=secret_key, name=name, description=name, policy=dict(policy)
             )
         except (MinioAdminException, urllib3.exceptions.HTTPError) as error:
-            raise self._told(error, f"making the account {access_key}") from error
+            raise self._as_error(error, f"making the account {access_key}") from error
 
     def change_account(self, access_key: str, *, policy: Policy, secret_key: str = "") -> None:
-        """Give a standing account this policy, and another secret where one is named."""
+        """Give an existing account this policy, and a new secret if one is given."""
         try:
             self._admin.update_service_account(
                 access_key=access_key, secret_key=secret_key or None, policy=dict(policy)
             )
         except (MinioAdminException, urllib3.exceptions.HTTPError) as error:
-            raise self._told(error, f"changing the account {access_key}") from error
+            raise self._as_error(error, f"changing the account {access_key}") from error
 
     def remove_account(self, access_key: str) -> None:
-        """Remove a service account; one that does not exist is no error."""
+        """Delete a service account. One that does not exist is no error."""
         try:
             self._admin.delete_service_account(access_key)
         except MinioAdminException as error:
-            if error._code != _UNKNOWN:  # noqa: SLF001 - the SDK gives it nowhere else
-                raise self._told(error, f"removing the account {access_key}") from error
+            if error._code != _UNKNOWN:  # noqa: SLF001 - the SDK has no public name for it
+                raise self._as_error(error, f"removing the account {access_key}") from error
         except urllib3.exceptions.HTTPError as error:
-            raise self._told(error, f"removing the account {access_key}") from error
+            raise self._as_error(error, f"removing the account {access_key}") from error
 
     def _config_text(self, area: str) -> str:
         try:
             return self._admin.config_get(area)
-        except UnboundLocalError as error:  # config_get loses the true one (minio 7.2.20, minioadmin.py 557)
-            raise self._told(error.__context__ or error, f"reading the settings of {area}") from error.__context__
+        except UnboundLocalError as error:  # config_get hides the real error (minio 7.2.20, minioadmin.py 557)
+            raise self._as_error(error.__context__ or error, f"reading the settings of {area}") from error.__context__
         except (MinioAdminException, urllib3.exceptions.HTTPError) as error:
-            raise self._told(error, f"reading the settings of {area}") from error
+            raise self._as_error(error, f"reading the settings of {area}") from error
 
     def _rules(self) -> NotificationConfig:
         try:
             return self._client.get_bucket_notification(self._target.bucket)
         except (MinioException, urllib3.exceptions.HTTPError) as error:
-            raise self._told(error, "reading the bucket's rules for events") from error
+            raise self._as_error(error, "reading the bucket's rules for events") from error
 
-    def _told(self, error: BaseException, what: str) -> ResultStoreError:
+    def _as_error(self, error: BaseException, what: str) -> ResultStoreError:
         if not isinstance(error, MinioAdminException):
             return BlobStoreUnavailable(
-                f"{self._target.origin}: {what} failed ({type(error).__name__}): see whether it is a MinIO that is up, "
-                "and check RESULTSTORE_S3_ENDPOINT"
+                f"{self._target.origin}: {what} failed ({type(error).__name__}): check that a MinIO is running there, "
+                "and RESULTSTORE_S3_ENDPOINT"
             )
-        status, answer = error._code, _answer(error._body)  # noqa: SLF001 - the SDK gives them nowhere else
+        status, answer = error._code, _answer(error._body)  # noqa: SLF001 - the SDK has no public names for them
         if status == _REFUSED:
             return Misconfigured(
                 f"{self._target.origin}: {what} is not allowed ({answer.code}): run this with the root user's or an "
@@ -198,7 +198,7 @@ class MinioServer:
 
 
 class _Provided(Provider):  # type: ignore[misc, unused-ignore]
-    """Our credentials of the moment, as MinIO's SDK takes them."""
+    """Adapts a CredentialSource to MinIO's SDK."""
 
     def __init__(self, source: CredentialSource) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""S3Parts: multipart uploads whose parts strangers send by presigned URLs (the control plane of them, by boto3)."""
+"""S3Parts: control of multipart uploads, whose parts clients send by presigned URLs (by boto3)."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ class S3Parts:
 
     Args:
         bucket: sends the requests.
-        stat: asks the store what stands under a key.
+        stat: returns what is stored under a key.
     """
 
     def __init__(self, bucket: S3Bucket, stat: Callable[[str], Stored]) -> None:
@@ -29,7 +29,7 @@ class S3Parts:
         self._stat = stat
 
     def begin(self, key: str, *, media_type: str) -> str:
-        """Begin an upload; a lost answer leaves an empty one behind, which the store collects after a day."""
+        """Begin an upload and return its id. After a lost answer the store collects the empty upload within a day."""
         name, bucket = self._name(key), self._bucket.target.bucket
         answer = self._bucket.run(
             lambda client: client.create_multipart_upload(Bucket=bucket, Key=name, ContentType=media_type),
@@ -38,7 +38,7 @@ class S3Parts:
         return answer["UploadId"]
 
     def parts(self, key: str, *, upload_id: str) -> tuple[Part, ...]:
-        """What has arrived, by number, a thousand with each request."""
+        """Return the parts that have arrived, by number; a thousand with each request."""
         found: list[Part] = []
         after = 0
         while True:
@@ -48,16 +48,16 @@ class S3Parts:
                 return tuple(found)
 
     def complete(self, key: str, *, upload_id: str, parts: Sequence[Part]) -> Stored:
-        """Complete with If-None-Match: *, and believe only what stands there afterwards."""
+        """Complete with If-None-Match: *, then check what is stored: it decides, not the answer."""
         try:
             self._bucket.send(lambda client: self._complete(client, key, upload_id=upload_id, parts=parts))
         except RequestFailed as refusal:
-            # Of a request that was carried out and whose answer was lost, the next try hears NoSuchUpload or 412.
+            # If the answer to a successful request was lost, the next try receives NoSuchUpload or 412.
             return self._settled(key, parts, failure=refusal.failure)
         return self._settled(key, parts, failure=None)
 
     def abort(self, key: str, *, upload_id: str) -> None:
-        """Drop the upload; MinIO answers a part that is on its way at this moment with an error of its own."""
+        """Abort the upload. MinIO answers with an error to a part that arrives at this moment."""
         self._bucket.abort_upload(checked_key(key), upload_id=upload_id)
 
     def _page(self, key: str, *, upload_id: str, after: int) -> tuple[list[Part], int]:
@@ -97,7 +97,7 @@ class S3Parts:
                     f"the parts of {key} are not as listed ({failure.summary}): list them again"
                 ) from None
             raise failure.error(self._bucket.target.where, f"completion of {key}") from missing
-        # An object made of N parts has a tag that ends with -N, on every store that was looked at.
+        # The entity tag of an object made of N parts ends with -N, on every store that was tested.
         if stored.size_bytes != size_bytes or not (failure is None or stored.etag.endswith(f"-{len(parts)}")):
             raise BadReference(
                 f"{key} holds {stored.size_bytes} bytes, not the {size_bytes} of these {len(parts)} parts: "

@@ -1,7 +1,7 @@
-"""Policies: what each identity may do in one bucket below one root, and nothing else.
+"""IAM policies: least privilege for each role, in one bucket below one prefix.
 
-The words are those of S3's policy documents (Amazon S3 User Guide, "Policies and permissions"); MinIO keeps them too.
-docs/how-to/deploy.md has them as a table.
+The terms are those of S3's policy documents (Amazon S3 User Guide, "Policies and permissions"); MinIO supports them
+too. docs/how-to/deploy.md has them as a table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,19 @@ _WRITES: Final = ("s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUploa
 
 
 def worker_policy(target: S3Target) -> Policy:
-    """A worker: everything below its own root, but the layout's marker, which it only reads."""
+    """Return the policy of a worker: everything below its own prefix; the layout marker it only reads."""
     return _policy(
         _objects(target, "ReadOurs", ["s3:GetObject"], _AREAS),
         _marker(target),
         _objects(target, "WriteOurs", _WRITES, _AREAS),
-        # A seal is never deleted: a tombstone is written over it.
+        # A seal is never deleted: a tombstone replaces it.
         _objects(target, "DeleteContent", ["s3:DeleteObject"], ("blobs", "uploads")),
         *_listing(target),
     )
 
 
 def gateway_policy(target: S3Target) -> Policy:
-    """A gateway: signs URLs to read all that is ours, and takes and gives up uploads; it changes no result."""
+    """Return the policy of a gateway: reads everything, takes and deletes uploads, changes no result."""
     return _policy(
         _objects(target, "ReadOurs", ["s3:GetObject"], _AREAS),
         _marker(target),
@@ -38,34 +38,34 @@ def gateway_policy(target: S3Target) -> Policy:
 
 
 def deleting_gateway_policy(target: S3Target) -> Policy:
-    """A gateway whose callers may delete their results: it also writes tombstones, and deletes blobs."""
+    """Return the policy of a gateway whose callers may delete their results: also tombstones and deleted blobs."""
     return _policy(
-        *gateway_policy(target)["Statement"],  # type: ignore[misc]  # our own document: a list of statements
+        *gateway_policy(target)["Statement"],  # type: ignore[misc]  # made above: a list of statements
         _objects(target, "WriteTombstones", ["s3:PutObject", "s3:PutObjectTagging"], ("seals",)),
         _objects(target, "DeleteContent", ["s3:DeleteObject"], ("blobs",)),
     )
 
 
 def reader_policy(target: S3Target) -> Policy:
-    """What signs URLs to read: it reads content, and writes nothing."""
+    """Return the policy of the identity that signs URLs to read: it reads content, and writes nothing."""
     return _policy(_objects(target, "ReadContent", ["s3:GetObject"], ("blobs", "uploads")))
 
 
 def uploader_policy(target: S3Target) -> Policy:
-    """What signs URLs to upload: it writes below `uploads/`, and reads nothing.
+    """Return the policy of the identity that signs URLs to upload: it writes below `uploads/`, and reads nothing.
 
-    The id of its key stands in every such URL. Since it reads nothing, a URL to write cannot be made to tell whether
-    some other object exists (`x-amz-copy-source`).
+    The id of its key is part of every such URL. As it reads nothing, a URL to write cannot be used to find out whether
+    another object exists (`x-amz-copy-source`).
     """
     return _policy(_objects(target, "SendUploads", ["s3:PutObject"], ("uploads",)))
 
 
 def policies(target: S3Target, *, gateway_deletes: bool) -> Mapping[str, Policy]:
-    """The policy of each role: worker, gateway, reader and uploader.
+    """Return the policy of each role: worker, gateway, reader and uploader.
 
     Args:
-        target: the bucket, and the root in it.
-        gateway_deletes: whether the gateway's callers may delete results.
+        target: the bucket, and the prefix in it.
+        gateway_deletes: let the gateway's callers delete results.
     """
     return {
         "worker": worker_policy(target),
@@ -90,7 +90,7 @@ def _marker(target: S3Target) -> Mapping[str, object]:
 
 
 def _listing(target: S3Target) -> Sequence[Mapping[str, object]]:
-    """Lists of what is ours alone: names of keys tell something too."""
+    """Allow listing below the prefix only: names of other keys are confidential too."""
     below = [f"{target.object_key(area)}/*" for area in _AREAS]
     bucket = {"Effect": "Allow", "Resource": [_arn(target)]}
     return [

@@ -1,4 +1,4 @@
-"""Probe: what a bucket's store can really do, found out by trying. Stores promise more than they keep."""
+"""S3Probes: find out by trying what a bucket's store really keeps; stores promise more than they keep."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ from resultstore.blobs.blobstore import AlreadyExists, BlobStore, Created
 from resultstore.blobs.s3.bucket import S3Bucket
 from resultstore.blobs.s3.credentials import CredentialSource
 from resultstore.blobs.s3.errors import S3Failure
-from resultstore.blobs.s3.forgery import FORGERY_REMEDY, ForgedRequests, carried_out
+from resultstore.blobs.s3.forgery import FORGERY_REMEDY, ForgedRequests, try_forgeries
 from resultstore.blobs.s3.signer import S3Signer
 from resultstore.blobs.s3.url_client import send_half, status_of
 from resultstore.model.errors import BlobMissing, NotSupported
@@ -38,13 +38,13 @@ _BODY = b"probe"
 
 
 class Trait(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was tried, and whether the store keeps it.
+    """The outcome of one probe.
 
     Args:
-        name: what.
-        ok: whether the store keeps it.
-        detail: what was seen.
-        remedy: what to do about it; "" when it is well.
+        name: what was tried.
+        ok: True if the store keeps it.
+        detail: what was found.
+        remedy: what to do about it; "" if it is ok.
     """
 
     name: str
@@ -54,25 +54,25 @@ class Trait(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class S3Probes:
-    """Each method tries one thing on the real bucket, below `blobs/1d/`, and removes what it wrote.
+    """Tries things on the real bucket, one with each method, below `blobs/1d/`, and deletes what it wrote.
 
-    Any of them raises BlobStoreUnavailable when the store cannot be asked.
+    Every method raises BlobStoreUnavailable when the store cannot be reached.
 
     Args:
         bucket: the control plane.
         blobs: the data path to the same bucket.
-        credentials: what URLs are signed with.
+        credentials: sign the URLs to try.
     """
 
     def __init__(self, bucket: S3Bucket, blobs: BlobStore, *, credentials: CredentialSource) -> None:
         self._bucket = bucket
         self._blobs = blobs
         self._credentials = credentials
-        # Asked at the endpoint that this process reaches; the public one may lead elsewhere from here.
+        # The endpoint of this process: the public one may lead to another server from here.
         self._target = msgspec.structs.replace(bucket.target, public_endpoint_url=bucket.target.origin)
 
     def tries(self) -> tuple[Callable[[], Trait], ...]:
-        """Every probe, to be called in turn."""
+        """Return every probe, to be called in turn."""
         return (
             self.creates_once,
             self.checks_checksums,
@@ -87,7 +87,7 @@ class S3Probes:
         )
 
     def creates_once(self) -> Trait:
-        """Of eight creators of one key that come at once, exactly one must win (seals rest on it)."""
+        """Let eight creators write one key at once: exactly one must win (seals depend on it)."""
         with self._key() as key, ThreadPoolExecutor(_CREATORS) as pool:
             answers = list(pool.map(lambda n: self._blobs.create(key, b"%d" % n, tags={}), range(_CREATORS)))
         won = sum(isinstance(answer, Created) for answer in answers)
@@ -95,12 +95,12 @@ class S3Probes:
         return Trait(
             name="conditional PUT",
             ok=won == 1,
-            detail=f"of {_CREATORS} creators of one key {won} won and {lost} were told that they lost",
+            detail=f"of {_CREATORS} creators of one key {won} won and {lost} received that they lost",
             remedy="" if won == 1 else "use a store that honours If-None-Match: two attempts could both seal a Result",
         )
 
     def checks_checksums(self) -> Trait:
-        """A body that does not fit its declared checksum must be refused."""
+        """Send a body that does not match its declared checksum: it must be refused."""
         wrong = base64.b64encode(zlib.crc32(_BODY + b"!").to_bytes(4, "big")).decode()
         with self._key() as key:
             try:
@@ -113,11 +113,11 @@ class S3Probes:
             name="checksums",
             ok=False,
             detail="a body with a wrong checksum was accepted",
-            remedy="damage on the way in is found at the first read only; prefer a store that verifies",
+            remedy="damage during an upload is found only at the first read; prefer a store that verifies",
         )
 
     def drops_torn_uploads(self) -> Trait:
-        """What a sender that goes away in mid-body leaves behind must not be readable."""
+        """Send half a body and close the connection: nothing of it must be readable."""
         with self._key() as key:
             send_half(self._signer().sign_put(key, expires_in_s=_LIFE_S, size_bytes=_TORN_BYTES, media_type="a/b"))
             kept_bytes = self._kept_bytes(key)
@@ -127,18 +127,18 @@ class S3Probes:
             name="torn uploads",
             ok=False,
             detail=f"{kept_bytes} of {_TORN_BYTES} bytes of a broken upload can be read",
-            remedy="sizes are compared before an upload is believed; give uploads a checksum as well",
+            remedy="sizes are compared before an upload is accepted; give uploads a checksum as well",
         )
 
     def knows_lifecycle(self) -> Trait:
-        """Without lifecycle rules nobody collects what has expired. The rules that stand are written once more."""
+        """Write the present lifecycle rules once more: without rules nothing collects expired objects."""
         name, bucket, client = "lifecycle", self._target.bucket, self._bucket.client()
         try:
             with self._asking():
-                standing = self._rules()
-                rules = standing or [_probe_rule(self._target.object_key(f"blobs/1d/{secrets.token_hex(16)}/"))]
+                present = self._rules()
+                rules = present or [_probe_rule(self._target.object_key(f"blobs/1d/{secrets.token_hex(16)}/"))]
                 client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
-                if not standing:
+                if not present:
                     client.delete_bucket_lifecycle(Bucket=bucket)
         except ClientError as error:
             remedy = "run `resultstore sweep` once a day: this store collects nothing"
@@ -157,7 +157,7 @@ class S3Probes:
         return answer.get("Rules", [])
 
     def keeps_tags(self) -> Trait:
-        """Rules for seals choose by tag."""
+        """Write and read tags: lifecycle rules select seals by tag."""
         with self._key() as key:
             try:
                 self._blobs.create(key, _BODY, tags={"rs-class": "1d"})
@@ -170,51 +170,51 @@ class S3Probes:
             except NotSupported:
                 seen = "501 NotImplemented"
         ok = seen == str({"rs-class": "1d"})
-        remedy = "" if ok else "run `resultstore sweep` once a day: rules cannot choose seals by tag here"
+        remedy = "" if ok else "run `resultstore sweep` once a day: rules cannot select seals by tag here"
         return Trait(
             name="tags", ok=ok, detail="tags are kept" if ok else f"asked for a tag, got {seen}", remedy=remedy
         )
 
     def agrees_on_the_time(self) -> Trait:
-        """URLs are dated by this machine and judged by the store."""
+        """Compare the clocks: this machine dates URLs, the store checks them."""
         ahead_s = time.time() - self._blobs.now()
         ok = abs(ahead_s) <= _SKEW_S
         remedy = "" if ok else "synchronise the clocks (NTP): at 15 minutes every request is refused"
         return Trait(name="clock", ok=ok, detail=f"this machine is {ahead_s:+.1f} s ahead of the store", remedy=remedy)
 
     def ends_urls(self) -> Trait:
-        """A presigned URL must not outlive its time."""
+        """Use an expired presigned URL: it must be refused."""
         status = self._status_of_url(dated_s=-_HOUR_S)
         ok = status in _REFUSED
         remedy = "" if ok else "do not hand out presigned URLs of this store: they never end"
         return Trait(name="expired URLs", ok=ok, detail=f"an hour-old URL is answered with {status}", remedy=remedy)
 
     def refuses_urls_from_the_future(self) -> Trait:
-        """A URL that is dated ahead would live longer than anyone may grant."""
+        """Use a URL dated in the future: it would live longer than allowed."""
         status = self._status_of_url(dated_s=_HOUR_S)
         ok = status in _REFUSED
         remedy = "" if ok else "keep this machine's clock right: a URL signed ahead of time lives longer here"
         return Trait(name="URLs dated ahead", ok=ok, detail=f"answered with {status}", remedy=remedy)
 
     def refuses_smuggled_copies(self) -> Trait:
-        """A URL to write must not become a read of any other object (CVE-2026-54330)."""
+        """Use a URL to write with a copy source: it must not read another object (CVE-2026-54330)."""
         with self._key() as source, self._key() as key:
             self._blobs.put(source, [_BODY], media_type="a/b")
             signed = self._signer().sign_put(key, expires_in_s=_LIFE_S, size_bytes=len(_BODY), media_type="a/b")
             more = {"x-amz-copy-source": f"/{self._target.bucket}/{self._target.object_key(source)}"}
             status = status_of(signed, body=_BODY, more=more)
         ok = status in _REFUSED
-        remedy = "" if ok else "update the store: whoever may upload can read every object (CVE-2026-54330)"
+        remedy = "" if ok else "update the store: any client that may upload can read every object (CVE-2026-54330)"
         return Trait(name="smuggled copies", ok=ok, detail=f"answered with {status}", remedy=remedy)
 
     def refuses_unsigned_writes(self) -> Trait:
-        """A write must be refused whose signature is false (CVE-2026-41145, CVE-2026-40344).
+        """Send writes with a false signature: they must be refused (CVE-2026-41145, CVE-2026-40344).
 
-        It is tried where a worker may write, and where a gateway may. Nothing is left of it.
+        They go where a worker may write, and where a gateway may. What was written is deleted.
         """
         forger = ForgedRequests(self._target, credentials=self._credentials)
-        found = carried_out(forger, delete=lambda key: self._blobs.delete([key]))
-        detail = f"the store carries out writes that nobody signed ({', '.join(found)})"
+        found = try_forgeries(forger, delete=lambda key: self._blobs.delete([key]))
+        detail = f"the store carries out unsigned writes ({', '.join(found)})"
         return Trait(
             name="unsigned writes",
             ok=not found,
@@ -233,7 +233,7 @@ class S3Probes:
         return S3Signer(self._target, credentials=self._credentials, now=now)
 
     def _kept_bytes(self, key: str) -> int | None:
-        """The length of what stands there within a second; a server needs a moment to notice that a line is closed."""
+        """Return the stored length, or None after a second: a server notices a closed connection with a delay."""
         for _ in range(_LOOKS):
             with suppress(BlobMissing):
                 return self._blobs.stat(key).size_bytes
@@ -242,7 +242,7 @@ class S3Probes:
 
     @contextmanager
     def _key(self) -> Iterator[str]:
-        """A key of its own for one trial; lifecycle collects what a crash leaves."""
+        """Yield a new key for one probe and delete it; the lifecycle rules collect what a crash leaves."""
         name = secrets.token_hex(16)
         key = f"blobs/1d/{hashlib.sha256(b'probe').hexdigest()[:2]}/probe/{name}.0"
         try:

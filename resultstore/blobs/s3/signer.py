@@ -1,4 +1,4 @@
-"""Presign: lets a stranger read or write one key of a bucket for a while (AWS Signature Version 4 in the query)."""
+"""S3Signer: presigned URLs to one bucket (AWS Signature Version 4 in the query)."""
 
 import base64
 import functools
@@ -26,20 +26,20 @@ _UNRESERVED = "-_.~"
 _ESCAPES = {n: quote(chr(n), safe=_UNRESERVED) for n in range(128)}
 _DAY_CHARS = len("20261121")
 
-# MinIO takes `x-amz-copy-source` without a signature for it: whoever holds a URL to write could fetch any object that
-# we can read into their own key (CVE-2026-54330; the last upstream source does it). A condition that no source fulfils,
-# signed, stops the copy and means nothing to an upload. AWS checks all `x-amz-` headers itself.
+# MinIO accepts an unsigned `x-amz-copy-source`: a client with a URL to write could copy any object that the signing
+# identity can read to its own key (CVE-2026-54330; the last upstream source does it). A signed condition that no source
+# meets stops the copy and does not affect an upload. AWS checks all `x-amz-` headers itself.
 _NO_COPIES = {"x-amz-copy-source-if-match": "none"}
-_SENDERS_CACHING = "private, no-store"  # in place of what came with an upload: nobody signs Cache-Control
+_SENDERS_CACHING = "private, no-store"  # in place of the uploading client's own, which is not signed
 _CHECKS_ALL_HEADERS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 class _Moment(msgspec.Struct, frozen=True):
-    """What all URLs of one second have in common.
+    """Values that all URLs of one second share.
 
     Args:
         second: since the epoch.
-        credentials: what they are signed with.
+        credentials: sign the URLs.
         stamp: the second in ISO 8601's basic form.
         scope: day, region and service.
         key: the day's signing key.
@@ -63,19 +63,19 @@ class _Moment(msgspec.Struct, frozen=True):
             return wanted_s
         left_s = int(end) - self.second
         if left_s < 1:
-            raise BlobStoreUnavailable("the credentials that sign URLs have ended: see why they are not renewed")
+            raise BlobStoreUnavailable("the credentials that sign URLs have expired: find out why they are not renewed")
         return min(wanted_s, left_s)
 
 
 class S3Signer:
-    """Signs for the public endpoint, without a request.
+    """Signs URLs of the public endpoint, without a request.
 
-    A URL ends with the credentials that signed it, if that is sooner, and says so.
+    A URL expires no later than the credentials that signed it; `expires_at` says when.
 
     Args:
-        target: the bucket, and the endpoint that stands in the URLs.
-        credentials: answers with the access key of the moment; boto3's provider chain unless given.
-        read_credentials: signs URLs to read instead of those: an identity that may do nothing else.
+        target: the bucket, and the public endpoint of the URLs.
+        credentials: returns the current access key; boto3's provider chain unless given.
+        read_credentials: signs URLs to read, with an identity that may do nothing else; by default `credentials`.
         now: seconds since the epoch; a store refuses URLs dated more than 15 minutes ahead of its own clock.
         window_s: URLs are dated back to the last multiple of this, so that they stay the same and cacheable;
             they then work up to `window_s` shorter. Only for URLs that live at least twice as long. 0: dated now.
@@ -113,10 +113,10 @@ class S3Signer:
         inline: bool = False,
         not_after: int | None = None,
     ) -> SignedUrl:
-        """A URL that reads `key`; the store answers with this type, as a download of this name (RFC 6266) or inline.
+        """Return a URL that downloads `key` with this type and file name (RFC 6266), or shows it inline.
 
         Raises BadReference for a malformed key or a life outside 1 s to 7 days, BlobStoreUnavailable when the store's
-        time cannot be had.
+        time is not available.
         """
         moment = self._moment(self._read_credentials, _life(expires_in_s))
         life_s = moment.life_s(expires_in_s if not_after is None else min(expires_in_s, not_after - moment.second))
@@ -128,9 +128,9 @@ class S3Signer:
     def sign_put(
         self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None
     ) -> SignedUrl:
-        """A URL that writes exactly `size_bytes` of `media_type` to `key`, once, with the headers that come with it.
+        """Return a URL that writes exactly `size_bytes` of `media_type` to `key`, once, with unchanged headers.
 
-        `checksum_sha256` (base64) is a signed header, for in the query MinIO takes it and does not verify it.
+        `checksum_sha256` (base64) is a signed header: in the query MinIO accepts it and does not verify it.
         Raises BadReference as `sign_get` does.
         """
         headers = {"content-length": str(size_bytes), "content-type": media_type, "if-none-match": "*", **self._guard}
@@ -141,7 +141,7 @@ class S3Signer:
         return self._signed("PUT", key, moment, expires_in_s=life_s, overrides="", headers=headers)
 
     def sign_part(self, key: str, *, expires_in_s: int, upload_id: str, number: int, size_bytes: int) -> SignedUrl:
-        """A URL that sends part `number` (1 to 10,000) of a multipart upload: exactly `size_bytes`.
+        """Return a URL that sends part `number` (1 to 10,000) of a multipart upload: exactly `size_bytes`.
 
         Raises BadReference as `sign_get` does.
         """
@@ -154,9 +154,9 @@ class S3Signer:
     def sign_form(
         self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None
     ) -> SignedForm:
-        """A form that writes exactly `size_bytes` of `media_type` to `key`, as often as it is sent before it expires.
+        """Return a form that writes exactly `size_bytes` of `media_type` to `key`. It can be used until it expires.
 
-        The store refuses another size only when all of it has been sent, and each field that the policy does not list
+        The store refuses another size only after all bytes were sent, and every field that the policy does not list
         (Amazon S3 API reference, "Browser-Based Uploads Using POST"). Raises BadReference as `sign_get` does.
         """
         moment = self._moment(self._credentials, _life(expires_in_s))
@@ -193,7 +193,7 @@ class S3Signer:
         self, method: str, key: str, moment: _Moment, *, expires_in_s: int, overrides: str, headers: Mapping[str, str]
     ) -> SignedUrl:
         _life(expires_in_s)
-        path = self._folder + checked_key(key)  # such a key has no character that a URL would encode
+        path = self._folder + checked_key(key)  # a valid key has no character that a URL would encode
         names, lines = self._signed_headers(headers)
         query = f"{moment.query}&X-Amz-Expires={expires_in_s}&X-Amz-SignedHeaders={names.replace(';', '%3B')}"
         if moment.credentials.session_token:
@@ -210,7 +210,7 @@ class S3Signer:
         )
 
     def _signed_headers(self, headers: Mapping[str, str]) -> tuple[str, str]:
-        """Their names and their canonical lines, in order."""
+        """Return the sorted names of the signed headers, and their canonical lines."""
         if not headers:
             return "host", f"host:{self._host}\n"
         every = sorted({**headers, "host": self._host}.items())
@@ -240,7 +240,7 @@ class S3Signer:
 
 @functools.lru_cache(maxsize=4096)  # a page asks for the same few names at every refresh
 def _overrides(file_name: str, *, media_type: str, inline: bool, caching: str) -> str:
-    """What the answer's headers shall say, ready for the URL."""
+    """Return the query parameters that set headers of the answer."""
     disposition = content_disposition(file_name, media_type=media_type, inline=inline)
     cached = f"response-cache-control={_quoted(caching)}&" if caching else ""
     return f"{cached}response-content-disposition={_quoted(disposition)}&response-content-type={_quoted(media_type)}"
@@ -259,5 +259,5 @@ def _signature(moment: _Moment, canonical: str) -> str:
 
 
 def _quoted(value: str) -> str:
-    """RFC 3986 percent-encoding of all but the unreserved characters; by a table, ten times faster than `quote`."""
+    """Percent-encode all but unreserved characters (RFC 3986); by a table, ten times faster than `quote`."""
     return value.translate(_ESCAPES) if value.isascii() else quote(value, safe=_UNRESERVED)

@@ -1,4 +1,4 @@
-"""S3Target: which bucket, at which endpoint, below which root."""
+"""S3Target: which bucket, at which endpoint, below which prefix."""
 
 from urllib.parse import SplitResult, urlsplit
 
@@ -10,15 +10,15 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class S3Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the blobs stand, as plain values.
+    """Where the blobs are stored, as plain values.
 
     Args:
         bucket: the bucket's name.
-        prefix: the root below which all our keys stand, without slashes at its ends; "" for the bucket itself.
+        prefix: begins every key of resultstore, without slashes at its ends; "" for the whole bucket.
         endpoint_url: how this process reaches the store, `http(s)://host[:port]`; "" for AWS in `region`.
-        public_endpoint_url: what stands in presigned URLs; "" for `endpoint_url`.
+        public_endpoint_url: the endpoint in presigned URLs; "" for `endpoint_url`.
         region: the region that requests are signed for.
-        path_style: the bucket stands in the path (MinIO), not in the host name.
+        path_style: the bucket is part of the path (MinIO), not of the host name.
         part_size_bytes: length of one part of a multipart upload, and of the largest single PUT.
     """
 
@@ -31,7 +31,7 @@ class S3Target(msgspec.Struct, frozen=True, kw_only=True):
     part_size_bytes: int = 8 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        """Raise Misconfigured, naming the setting, where a value cannot be meant."""
+        """Raise Misconfigured, naming the setting, for a value that makes no sense."""
         if not self.bucket:
             raise Misconfigured("RESULTSTORE_BLOBS_URL names no bucket: write s3://bucket/prefix")
         if self.prefix != self.prefix.strip("/") or "//" in self.prefix:
@@ -41,7 +41,7 @@ class S3Target(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def at(cls, blobs_url: str, **values: str | bool | int) -> "S3Target":
-        """The target that `s3://bucket/prefix` means; `values` are the other fields. Raises Misconfigured."""
+        """Return the target of `s3://bucket/prefix`; `values` are the other fields. Raises Misconfigured."""
         parts = urlsplit(blobs_url)
         if parts.scheme != "s3" or parts.query or parts.fragment or "@" in parts.netloc:
             raise Misconfigured("RESULTSTORE_BLOBS_URL is no s3://bucket/prefix")
@@ -49,12 +49,12 @@ class S3Target(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def origin(self) -> str:
-        """`scheme://host[:port]` for this process's own requests."""
+        """Return `scheme://host[:port]` for this process's own requests."""
         return _origin(self.endpoint_url or self._aws(), setting="RESULTSTORE_S3_ENDPOINT")
 
     @property
     def public_origin(self) -> str:
-        """`scheme://host[:port]` for presigned URLs."""
+        """Return `scheme://host[:port]` for presigned URLs."""
         url = self.public_endpoint_url or self.endpoint_url or self._aws()
         return _origin(url, setting="RESULTSTORE_S3_PUBLIC_ENDPOINT")
 
@@ -64,11 +64,11 @@ class S3Target(msgspec.Struct, frozen=True, kw_only=True):
         return f"bucket {self.bucket} at {self.origin}"
 
     def object_key(self, key: str) -> str:
-        """The object's whole key in the bucket for a blob's `key` below the root."""
+        """Return the object's whole key in the bucket for a blob's `key` below the prefix."""
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def in_host(self, origin: str) -> str:
-        """`origin` with the bucket as the first label of its host name (virtual-hosted style)."""
+        """Return `origin` with the bucket as the first label of its host name (virtual-hosted style)."""
         return origin.replace("://", f"://{self.bucket}.", 1)
 
     def _aws(self) -> str:
@@ -77,12 +77,12 @@ class S3Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _origin(url: str, *, setting: str) -> str:
-    """`url` without a closing slash or its scheme's own port, which no client sends in `Host`."""
+    """Return `url` without a closing slash or its scheme's default port, which no client sends in `Host`."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise Misconfigured(f"{setting} is no URL: write http://host:port or https://host") from error
+        raise Misconfigured(f"{setting} is not a URL: write http://host:port or https://host") from error
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or not _bare(parts):
         raise Misconfigured(f"{setting} must be http://host:port or https://host, without user, path or query")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

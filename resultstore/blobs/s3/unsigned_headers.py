@@ -1,4 +1,4 @@
-"""S3UnsignedHeaders: what a sender added to an upload that its URL was not signed for."""
+"""S3UnsignedHeaders: headers that a client added to an upload although its URL did not sign them."""
 
 import re
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from resultstore.blobs.s3.bucket import RequestFailed, S3Bucket
 from resultstore.model import layout
 from resultstore.model.errors import BlobMissing
 
-# Headers that a store keeps with an object and shows again. AWS refuses the `x-amz-` ones that are not signed, MinIO
-# takes them all (docs/security.md). What a store gives to every object is found by an object of our own. Browsers send
-# Cache-Control with requests as they like, and URLs to read set it anew.
+# Headers that a store keeps with an object and returns later. AWS refuses unsigned `x-amz-` headers, MinIO accepts them
+# all (docs/security.md). What a store adds to every object is read from the layout marker. Cache-Control is left out:
+# browsers may send it, and URLs to read set their own.
 _KEPT: Final = re.compile(
     r"content-encoding|x-amz-tagging-count|x-amz-storage-class|x-amz-website-redirect-location"
     r"|x-amz-server-side-encryption-customer-algorithm|x-amz-replication-status|x-amz-object-lock-.*"
@@ -31,14 +31,14 @@ class S3UnsignedHeaders:
         self._own: frozenset[str] | None = None
 
     def names(self, key: str) -> tuple[str, ...]:
-        """Return the names of kept headers that our own objects do not have. Raises BlobMissing."""
+        """Return the names of kept headers that the layout marker does not have. Raises BlobMissing."""
         found = _kept(self._headers(checked_key(key), what=f"blob {key}"))
         if not found:
             return ()
         return tuple(sorted(found - self._usual()))
 
     def _usual(self) -> frozenset[str]:
-        """What the store keeps with the layout marker, which nobody else has sent; asked once."""
+        """Return what the store keeps with the layout marker, which no client has sent; read once."""
         if self._own is None:
             try:
                 self._own = _kept(self._headers(layout.LAYOUT_KEY, what=layout.LAYOUT_KEY))

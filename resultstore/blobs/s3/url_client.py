@@ -1,4 +1,4 @@
-"""URL client: uses presigned URLs as whoever was given them would, to see what the store answers."""
+"""URL client: uses presigned URLs as a client does, to find out what the store answers."""
 
 import http.client
 import ssl

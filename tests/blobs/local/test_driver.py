@@ -100,7 +100,7 @@ def test_a_key_that_begins_another_is_refused_and_leaves_nothing(root):
     put(blobs, "a/b", b"x")
 
     for key in ("a/b/c", "a/b/c/d"):
-        with pytest.raises(BadReference, match="blob stands there"):
+        with pytest.raises(BadReference, match="is a blob and cannot be a folder"):
             put(blobs, key, b"y")
 
     assert files(root) == ["a/b"]

@@ -66,7 +66,7 @@ def test_credentials_that_last_change_nothing(kind, left_s):
 
 @pytest.mark.parametrize("kind", SIGN)
 def test_credentials_that_have_ended_sign_nothing(kind):
-    with pytest.raises(BlobStoreUnavailable, match="have ended"):
+    with pytest.raises(BlobStoreUnavailable, match="have expired"):
         SIGN[kind](signer(left_s=5))
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from resultstore.backends.celery.codec.serializers import JSON, READABLE, deserialize
 from resultstore.blobs.blobstore import Chunk
-from resultstore.blobs.stream import whole
+from resultstore.blobs.stream import join
 
 _QUOTE: Final = b'"'
 _BACKSLASH: Final = ord("\\")
@@ -26,7 +26,7 @@ def deserialize_pieces(pieces: Iterable[Chunk], media_type: str, *, readable: Co
     following = chain([second], ahead)
     if media_type == JSON and first[:1] == _QUOTE:
         return _text(first, following)
-    return deserialize(whole(chain([first], following)), media_type, readable=readable)
+    return deserialize(join(chain([first], following)), media_type, readable=readable)
 
 
 def _text(first: bytes, following: Iterator[Chunk]) -> str:
