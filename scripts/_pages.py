@@ -50,7 +50,7 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
             "resultstore.backends.celery.capture.keeps.keeps",
             "resultstore.backends.celery.capture.lazy_parts.LazyParts",
             "resultstore.backends.celery.aio.get",
-            "resultstore.backends.celery.aio.as_ended",
+            "resultstore.backends.celery.aio.as_completed",
             "resultstore.backends.celery.aio.state",
             "resultstore.backends.celery.aio.completion",
             "resultstore.backends.celery.aio.completion_of",

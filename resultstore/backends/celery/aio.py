@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+import warnings
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Any
 
@@ -57,7 +58,7 @@ async def get(result: AsyncResult | ResultSet, *, timeout_s: float | None = None
     return _shaped(result, await _values(list(_leaves(result)), timeout_s, propagate=propagate))
 
 
-async def as_ended(
+async def as_completed(
     results: Sequence[AsyncResult] | ResultSet, *, timeout_s: float | None = None, propagate: bool = True
 ) -> AsyncGenerator[tuple[AsyncResult, Any], None]:
     """Yield each result with its value, in the order in which the tasks end.
@@ -96,6 +97,12 @@ async def as_ended(
         notifier.remove(wanted, put)
 
 
+def as_ended(*args: Any, **options: Any) -> AsyncGenerator[tuple[AsyncResult, Any], None]:  # noqa: ANN401 - those of `as_completed`
+    """Return `as_completed(...)`. Deprecated: use that name; this one goes with the next release."""
+    warnings.warn("aio.as_ended is deprecated: use aio.as_completed", DeprecationWarning, stacklevel=2)
+    return as_completed(*args, **options)
+
+
 async def state(result: AsyncResult) -> str:
     """Return the state; no value is read, whatever its size."""
     backend = _backend(result)
@@ -122,7 +129,7 @@ def completion_of(group: ResultSet) -> GroupProgress:
 
 
 async def _values(results: Sequence[AsyncResult], timeout_s: float | None, *, propagate: bool) -> dict[str, Any]:
-    async with contextlib.aclosing(as_ended(results, timeout_s=timeout_s, propagate=propagate)) as ended:
+    async with contextlib.aclosing(as_completed(results, timeout_s=timeout_s, propagate=propagate)) as ended:
         return {one.id: value async for one, value in ended}
 
 

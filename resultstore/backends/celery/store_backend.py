@@ -14,7 +14,7 @@ from resultstore.backends.celery.capture.prefetch import Prefetcher
 from resultstore.backends.celery.capture.resolver import Resolver
 from resultstore.backends.celery.codec import kombu_types
 from resultstore.backends.celery.codec.content_types import ContentTypes
-from resultstore.backends.celery.codec.json_writer import read_text, written_text
+from resultstore.backends.celery.codec.json_writer import decode_text, encode_long_text
 from resultstore.backends.celery.codec.kombu_types import read_references, write_references
 from resultstore.backends.celery.codec.serializers import JSON, NO_PICKLE, PICKLED
 from resultstore.backends.celery.record.legacy import LegacyRecords, LegacyStore
@@ -88,7 +88,7 @@ class StoreBackend(BaseKeyValueStoreBackend):
         return None if payload is None else self.decode(payload)
 
     def _encode(self, data: object) -> tuple[str, str, str | bytes]:
-        if self.content_type == JSON and isinstance(data, str) and (text := written_text(data)) is not None:
+        if self.content_type == JSON and isinstance(data, str) and (text := encode_long_text(data)) is not None:
             return self.content_type, self.content_encoding, text
         encoded: tuple[str, str, str | bytes] = super()._encode(
             data if self.content_type == JSON else write_references(data)
@@ -97,7 +97,7 @@ class StoreBackend(BaseKeyValueStoreBackend):
 
     def decode(self, payload: bytes) -> Any:  # noqa: ANN401 - as Celery declares it
         """Decode `payload` with the app's result serializer; references are not resolved."""
-        if self.content_type == JSON and (text := read_text(payload)) is not None:
+        if self.content_type == JSON and (text := decode_text(payload)) is not None:
             return text
         value = super().decode(payload)
         return value if self.content_type == JSON else read_references(value)

@@ -87,7 +87,7 @@ def test_results_arrive_in_order_of_completion(client: Celery):
         waited, seen = results(client, 5), []
         ends = [one.id for one in waited[::-1]]
         client.backend.mark_as_done(ends[0], 0)
-        async for one, value in aio.as_ended(waited, timeout_s=10):
+        async for one, value in aio.as_completed(waited, timeout_s=10):
             seen.append((one.id, value))
             if len(seen) < len(ends):
                 client.backend.mark_as_done(ends[len(seen)], len(seen))
@@ -216,3 +216,8 @@ def test_coroutines_wait_for_a_real_worker(app: Celery):
 
     summed, error, values = asyncio.run(work())
     assert (summed, str(error), values) == (2 * 20 + 190, "link", [2 * n for n in range(20)])
+
+
+def test_old_name_of_as_completed_warns():
+    with pytest.warns(DeprecationWarning, match="as_completed"):
+        aio.as_ended([])

@@ -12,7 +12,7 @@ _COMPOSED: Final = frozenset({"group", "chain", "chord"})
 _FOLLOWING: Final = ("link", "link_error", "chord")
 
 
-def swapped(body: Body, swap: Swap, *, own: Swap | None = None) -> Body:
+def swap_arguments(body: Body, swap: Swap, *, own: Swap | None = None) -> Body:
     """Return a copy of a message's body in which `swap` has replaced each argument.
 
     These are the task's own, and those of every signature that travels with it (callbacks, errbacks, chain, chord).

@@ -16,7 +16,7 @@ from resultstore.backends.celery.capture.observers import watches_end
 from resultstore.backends.celery.capture.resend import find_sealed
 from resultstore.backends.celery.capture.return_value import value_for_tracer
 from resultstore.backends.celery.capture.run_limit import counted_run
-from resultstore.backends.celery.capture.task_arguments import HANDING_ON, given_of
+from resultstore.backends.celery.capture.task_arguments import FORWARDING_TASKS, run_arguments_of
 from resultstore.backends.celery.owners import owner_of
 from resultstore.backends.celery.publish.dispatch_once import check_start
 from resultstore.capture.outputs import capture
@@ -105,17 +105,17 @@ def _run_captured(
     sealed = find_sealed(request, backend.store)
     if sealed is not None:
         request.resultstore_sealed = sealed
-        if (given := given_of(request)) is not None and watches_end(task):
+        if (given := run_arguments_of(request)) is not None and watches_end(task):
             task_arguments.show_values(task, given, owner=owner_of(request))
         return value_for_tracer(task, request, backend.decoded(backend.store.value(sealed)))
     keeping = policy_of(task)
     attempt = Attempt(request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0, policy=keeping)
 
     def called() -> object:
-        if task.name in HANDING_ON:
+        if task.name in FORWARDING_TASKS:
             _, options = backend.resolver.resolve_arguments((), kwargs, lazy={}, owner=attempt.owner)
             return body(*args, **options)
-        return _called_with_values(task, attempt, body, args, kwargs)
+        return _call_with_values(task, attempt, body, args, kwargs)
 
     spilled = functools.partial(spiller_of(task.app).spill_return, task, attempt)
     with counted_run(task, request, backend.store.index, max_runs=backend.store.settings.results.max_runs):
@@ -133,11 +133,11 @@ def _run_captured(
     return value_for_tracer(task, request, captured.value)
 
 
-def _called_with_values(
+def _call_with_values(
     task: Task, attempt: Attempt, body: Body, args: tuple[object, ...], kwargs: dict[str, object]
 ) -> object:
     """Call `body` with the values of references; `request.args` and the hooks of an error get them too."""
-    given = given_of(task.request)
+    given = run_arguments_of(task.request)
     given = given if given is not None and given.is_passed(args, kwargs) else None
     if given is not None and given.filled:
         return body(*args, **kwargs)

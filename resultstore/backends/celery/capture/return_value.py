@@ -25,7 +25,7 @@ class SpilledReturn(NamedTuple):
     value: object
 
 
-def remember(request: Any, spill: Spill, value: object) -> None:  # noqa: ANN401 - Celery's Context
+def remember_value(request: Any, spill: Spill, value: object) -> None:  # noqa: ANN401 - Celery's Context
     """Note, until the outcome is stored, that `spill` travels in place of `value`."""
     setattr(request, _RETURNED, SpilledReturn(spill, value))
 
@@ -51,7 +51,7 @@ def value_for_tracer(task: Task, request: Any, travels: object) -> object:  # no
     except ResultStoreError as error:
         _log.warning("value_not_read", id=request.id, error=repr(error))
         return travels
-    remember(request, travels, value)
+    remember_value(request, travels, value)
     return value
 
 

@@ -12,10 +12,10 @@ from kombu.exceptions import EncodeError
 
 from resultstore.backends.celery.capture.keeps import policy_of
 from resultstore.backends.celery.capture.lazy_parts import LazyParts
-from resultstore.backends.celery.capture.message_body import Body, swapped
+from resultstore.backends.celery.capture.message_body import Body, swap_arguments
 from resultstore.backends.celery.capture.observers import watches_end
 from resultstore.backends.celery.capture.resolver import Resolver
-from resultstore.backends.celery.capture.return_value import current_return, remember
+from resultstore.backends.celery.capture.return_value import current_return, remember_value
 from resultstore.backends.celery.codec.kombu_types import write_references
 from resultstore.backends.celery.codec.serializers import (
     JSON,
@@ -64,7 +64,7 @@ class Spiller:
             return message
         if spills is not None:
             swap = self._swap(spills, message.headers, options, serializer)
-            body = swapped(body, swap, own=swap if self._spills_to(message.headers["task"]) else self._resolve)
+            body = swap_arguments(body, swap, own=swap if self._spills_to(message.headers["task"]) else self._resolve)
         # kombu's JSON writes references itself. A handler of `before_task_publish` may use another serializer.
         if is_json or media_type_of(serializer) in self._readable:
             body = tuple(write_references(part) for part in body)
@@ -94,13 +94,13 @@ class Spiller:
         # The next task gets the value by its message's serializer, not by the result's.
         differs = backend.serializer != self._app.conf.task_serializer
         if differs or backend.writer.publishes_legacy or watches_end(task):
-            remember(request, spill, value)
+            remember_value(request, spill, value)
         return spill
 
     def _swap(
         self, spills: Spills, headers: Mapping[str, Any], options: Mapping[str, Any], serializer: str
     ) -> Callable[[object], object]:
-        until = max(_moment(headers.get(name)) for name in ("eta", "expires"))
+        until = max(_epoch_s(headers.get(name)) for name in ("eta", "expires"))
         owner = (options.get("headers") or {}).get(OWNER_HEADER) or current_owner()
 
         def spill(value: object) -> object:
@@ -169,6 +169,6 @@ def _surely_small(body: Body, limit_bytes: int) -> bool:
     return fits and not any(following.values())
 
 
-def _moment(text: str | None) -> float:
+def _epoch_s(text: str | None) -> float:
     """Return an ISO time in epoch seconds; 0 for None."""
     return maybe_make_aware(datetime.fromisoformat(text)).timestamp() if text else 0.0

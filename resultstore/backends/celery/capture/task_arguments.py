@@ -19,7 +19,7 @@ Trace = Callable[..., Any]
 
 _MARK: Final = "_resultstore_gives_values"
 # These tasks send their positional arguments on, so the values of those references are not needed here.
-HANDING_ON: Final = frozenset({"celery.accumulate"})
+FORWARDING_TASKS: Final = frozenset({"celery.accumulate"})
 
 
 class Arguments(list[Any]):
@@ -69,7 +69,7 @@ class RunArguments:
         self.filled = False
 
 
-def given_of(request: object) -> RunArguments | None:
+def run_arguments_of(request: object) -> RunArguments | None:
     """Return the arguments of a request, or None where all of them are plain."""
     return getattr(getattr(request, "args", None), "given", None)
 
@@ -84,7 +84,7 @@ class ValueTracer:
         return None if task is None else vars(task).get("__trace__")
 
     def __set__(self, task: Task, tracer: Trace | None) -> None:
-        vars(task)["__trace__"] = tracer if tracer is None or hasattr(tracer, _MARK) else _giving_values(task, tracer)
+        vars(task)["__trace__"] = tracer if tracer is None or hasattr(tracer, _MARK) else _wrap_tracer(task, tracer)
 
 
 def install(task: Task) -> None:
@@ -96,10 +96,10 @@ def install(task: Task) -> None:
         kind.__trace__ = ValueTracer()
         task.__trace__ = before
     if not hasattr(task.signature_from_request, _MARK):
-        task.signature_from_request = _sending_references(task, task.signature_from_request)
+        task.signature_from_request = _wrap_signature_from_request(task, task.signature_from_request)
 
 
-def _giving_values(task: Task, tracer: Trace) -> Trace:
+def _wrap_tracer(task: Task, tracer: Trace) -> Trace:
     @functools.wraps(tracer)
     def trace(uuid: object, args: Any, kwargs: Any, request: Any = None) -> Any:  # noqa: ANN401 - Celery's
         is_usual = isinstance(args, list | tuple) and isinstance(kwargs, dict)
@@ -122,7 +122,7 @@ def show_values(task: Task, given: RunArguments, *, owner: str) -> None:
         given: its arguments.
         owner: of the task.
     """
-    if given.filled or task.name in HANDING_ON or not hasattr(task.backend, "resolver"):
+    if given.filled or task.name in FORWARDING_TASKS or not hasattr(task.backend, "resolver"):
         return
     lazy = lazy_parameters(getattr(task, "_orig_run", task.run))
     try:
@@ -134,7 +134,7 @@ def show_values(task: Task, given: RunArguments, *, owner: str) -> None:
         given.fill(values, named)
 
 
-def _sending_references(task: Task, make: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_signature_from_request(task: Task, make: Callable[..., Any]) -> Callable[..., Any]:
     """Let a retry send the references of its message, not their values."""
 
     @functools.wraps(make)
@@ -145,7 +145,7 @@ def _sending_references(task: Task, make: Callable[..., Any]) -> Callable[..., A
         *more: Any,  # noqa: ANN401 - Celery's
         **options: Any,  # noqa: ANN401 - Celery's
     ) -> Any:  # noqa: ANN401 - a signature
-        given = given_of(task.request if request is None else request)
+        given = run_arguments_of(task.request if request is None else request)
         if given is not None:
             args = given.references if args is None else args
             kwargs = given.named_references if kwargs is None else kwargs

@@ -200,9 +200,9 @@ class ChordCounter:
             return joined
         script = _ORDERED if self._ordered else _UNORDERED
         parts = self._scripts.run_script(script, keys=_keys(group_id, ".j"), args=())
-        return self._resolved([self._backend.decode(part) for part in parts])
+        return self._part_values([self._backend.decode(part) for part in parts])
 
-    def _resolved(self, parts: Sequence[Any]) -> list[object]:
+    def _part_values(self, parts: Sequence[Any]) -> list[object]:
         for part in parts:
             if part[2] in states.PROPAGATE_STATES:
                 self._raise_for(part)
@@ -215,7 +215,7 @@ class ChordCounter:
         _, task_id, _, *value = part
         decoder = self._backend.result_decoder
         error = self._backend.exception_to_python(value[0]) if value else decoder.fetch_outcomes([task_id])[0]
-        raise _caused(ChordError(f"Dependency {task_id} raised {error!r}"), error)
+        raise _with_cause(ChordError(f"Dependency {task_id} raised {error!r}"), error)
 
     def _run(self, script: str, group_id: str, parts: str, *args: str | bytes | float) -> bool:
         return bool(self._scripts.run_script(script, keys=_keys(group_id, parts), args=args)[0])
@@ -242,9 +242,9 @@ def _keys(group_id: str, parts: str) -> list[str]:
 
 
 def _chord_error(what: str, error: Exception) -> ChordError:
-    return error if isinstance(error, ChordError) else _caused(ChordError(f"{what}: {error!r}"), error)
+    return error if isinstance(error, ChordError) else _with_cause(ChordError(f"{what}: {error!r}"), error)
 
 
-def _caused(chord_error: ChordError, cause: object) -> ChordError:
+def _with_cause(chord_error: ChordError, cause: object) -> ChordError:
     chord_error.__cause__ = cause if isinstance(cause, BaseException) else None
     return chord_error

@@ -16,17 +16,17 @@ def list_unrun(chain: object) -> list[Plain]:
     Args:
         chain: a request's `chain`: a list of signatures, or what Celery sets where there is none.
     """
-    return list(_descended(chain)) if isinstance(chain, list | tuple) else []
+    return list(_descend(chain)) if isinstance(chain, list | tuple) else []
 
 
-def _descended(signatures: Iterable[Plain]) -> Iterator[Plain]:
+def _descend(signatures: Iterable[Plain]) -> Iterator[Plain]:
     for one in signatures:
         yield one
         kwargs = one.get("kwargs") or {}
         kind = one.get("subtask_type")
         if kind in {"group", "chain"}:
-            yield from _descended(kwargs.get("tasks") or ())
+            yield from _descend(kwargs.get("tasks") or ())
         elif kind == "chord":
             header, body = kwargs.get("header") or (), kwargs.get("body")
-            yield from _descended([dict(header)] if isinstance(header, Mapping) else header)
-            yield from islice(_descended([body] if body else ()), 1, None)  # the body itself is Celery's
+            yield from _descend([dict(header)] if isinstance(header, Mapping) else header)
+            yield from islice(_descend([body] if body else ()), 1, None)  # the body itself is Celery's

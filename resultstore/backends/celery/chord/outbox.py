@@ -104,15 +104,15 @@ class ChordOutbox:
 
     def add(self, group_id: str) -> None:
         """List a chord whose last part is about to be counted."""
-        self._listed(_LIST, group_id, self.lease_s)
+        self._run(_LIST, group_id, self.lease_s)
 
     def remove(self, group_id: str) -> None:
         """Remove a chord whose body was sent, or has failed."""
-        self._listed(_UNLIST, group_id)
+        self._run(_UNLIST, group_id)
 
     def take_due(self) -> list[str]:
         """Return chords past their lease; of all workers that ask, one gets each."""
-        found = self._listed(_TAKE, self.lease_s, _TAKEN_AT_ONCE)
+        found = self._run(_TAKE, self.lease_s, _TAKEN_AT_ONCE)
         return [one.decode(errors="replace") for one in cast("list[bytes]", found)]
 
     def claim(
@@ -124,7 +124,7 @@ class ChordOutbox:
         status = ChordStatus(cast("int", said[0]))
         return status, _decode_entry(cast("bytes", said[1])) if status is ChordStatus.MINE else None
 
-    def _listed(self, script: str, *args: str | int) -> list[object]:
+    def _run(self, script: str, *args: str | int) -> list[object]:
         return self._scripts.run_script(script, keys=[self.key], args=args)
 
 

@@ -8,7 +8,7 @@ from celery import Celery
 from celery._state import _task_stack
 from kombu.pools import producers
 
-from resultstore.backends.celery.publish.dispatch_once import dispatching
+from resultstore.backends.celery.publish.dispatch_once import mark_dispatches
 
 
 def send(app: Celery, body: Any, values: list[object], *, group_id: str, token: str) -> None:  # noqa: ANN401 - a signature
@@ -24,7 +24,7 @@ def send(app: Celery, body: Any, values: list[object], *, group_id: str, token: 
     Raises kombu.exceptions.OperationalError while the broker is unavailable, and other errors of a publish.
     """
     with_retries: Callable[..., object] | None = getattr(app.amqp, "_retry_publish", None)  # since Celery 5.7
-    with dispatching(group_id, token), _confirming(app) as options:
+    with mark_dispatches(group_id, token), _confirming_producer(app) as options:
         if with_retries is None:
             body.apply_async((values,), **options)
         else:
@@ -51,7 +51,7 @@ def acting_as(app: Celery, request: Mapping[str, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _confirming(app: Celery) -> Iterator[dict[str, object]]:
+def _confirming_producer(app: Celery) -> Iterator[dict[str, object]]:
     """Yield the options that make a publish wait for the broker's confirm; none if the transport has no confirms."""
     connection = app.connection_for_write(transport_options={"confirm_publish": True})
     if connection.get_transport_cls().driver_type != "amqp" or app.conf.task_always_eager:

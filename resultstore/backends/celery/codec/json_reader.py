@@ -38,13 +38,13 @@ def _text(first: bytes, following: Iterator[Chunk]) -> str:
             text += str(piece, "ascii")
             continue
         left = b"".join((left, piece))
-        end = _end(left)
+        end = _cut_position(left)
         # Grown in place, as its only holder may (CPython): a list of parts and then their sum would take it twice.
-        text += _decoded(memoryview(left)[:end])
+        text += _decode(memoryview(left)[:end])
         left = left[end:]
     if left[-1:] != _QUOTE:
         raise ValueError("a JSON text ends without its quote")
-    text += _decoded(memoryview(left)[:-1])
+    text += _decode(memoryview(left)[:-1])
     return text
 
 
@@ -57,7 +57,7 @@ def _is_plain(piece: Chunk, *, since: int = 0) -> bool:
     return isinstance(piece, bytes) and piece.isascii() and b"\\" not in piece and piece.find(_QUOTE, since) < 0
 
 
-def _decoded(inside: memoryview) -> str:
+def _decode(inside: memoryview) -> str:
     quoted = b"".join((_QUOTE, inside, _QUOTE))
     try:
         return msgspec.json.decode(quoted, type=str)
@@ -66,7 +66,7 @@ def _decoded(inside: memoryview) -> str:
         return text
 
 
-def _end(left: bytes) -> int:
+def _cut_position(left: bytes) -> int:
     """Return where `left` can be cut: no character, escape or surrogate pair spans this position."""
     for at in range(len(left) - _ESCAPE_BYTES, max(0, len(left) - _TAIL_BYTES), -1):
         before = left[max(0, at - _ESCAPE_BYTES) : at]

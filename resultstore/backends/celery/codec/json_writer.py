@@ -25,7 +25,7 @@ def json_pieces(value: object, *, deepest: int = _DEEPEST) -> Iterator[Chunk]:
     Raises kombu.exceptions.EncodeError.
     """
     if not _is_long(value) or not deepest:
-        yield _written(value)
+        yield _encode(value)
     elif isinstance(value, str):
         # With its quote the first piece of plain letters is a MiB like the others, so zstd frames need no copies.
         yield _text(value[: _PIECE_CHARS - 1], until=-1)
@@ -37,10 +37,10 @@ def json_pieces(value: object, *, deepest: int = _DEEPEST) -> Iterator[Chunk]:
         yield from _batches(items, around=b"{}", write=_pairs, long=lambda one: _is_long(one[1]), deepest=deepest)
     else:
         many: Sequence[object] = value  # type: ignore[assignment]  # a list or a tuple
-        yield from _batches(many, around=b"[]", write=_written, long=_is_long, deepest=deepest)
+        yield from _batches(many, around=b"[]", write=_encode, long=_is_long, deepest=deepest)
 
 
-def written_text(value: object) -> bytes | None:
+def encode_long_text(value: object) -> bytes | None:
     """Return a long text as JSON; None for other values, and for what only kombu writes (half a surrogate pair)."""
     if not isinstance(value, str) or not _is_long(value):
         return None
@@ -50,7 +50,7 @@ def written_text(value: object) -> bytes | None:
         return None
 
 
-def read_text(payload: Chunk) -> str | None:
+def decode_text(payload: Chunk) -> str | None:
     """Return a JSON text, fast; None for other values, and for what only kombu reads (half a surrogate pair)."""
     if not isinstance(payload, Chunk) or bytes(payload[:1]) != b'"':
         return None
@@ -107,7 +107,7 @@ def _one_by_one(
 
 
 def _pairs(batch: Sequence[tuple[Any, Any]]) -> bytes:
-    return _written(dict(batch))
+    return _encode(dict(batch))
 
 
 def _text(part: str, *, since: int = 0, until: int) -> Chunk:
@@ -115,9 +115,9 @@ def _text(part: str, *, since: int = 0, until: int) -> Chunk:
     try:
         return memoryview(msgspec.json.encode(part))[since:until]
     except UnicodeEncodeError:  # half a surrogate pair, which only kombu's JSON writes
-        return memoryview(_written(part))[since:until]
+        return memoryview(_encode(part))[since:until]
 
 
-def _written(value: object) -> bytes:
+def _encode(value: object) -> bytes:
     payload: str = dumps(value, "json")[2]  # type: ignore[no-untyped-call]  # kombu has types in part
     return payload.encode()

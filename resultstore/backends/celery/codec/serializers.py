@@ -7,7 +7,7 @@ from typing import Final, cast
 from kombu.exceptions import EncodeError
 from kombu.serialization import dumps, loads, registry
 
-from resultstore.backends.celery.codec.json_writer import json_pieces, read_text
+from resultstore.backends.celery.codec.json_writer import decode_text, json_pieces
 from resultstore.backends.celery.codec.kombu_types import read_references, write_references
 from resultstore.blobs.blobstore import Chunk
 from resultstore.model.errors import BadReference
@@ -52,15 +52,15 @@ def deserialize(payload: Chunk, media_type: str, *, readable: Container[str] = R
             f"a value of type {media_type} is not read: use json, yaml or msgpack as serializer, or register your own "
             "and name it in accept_content"
         )
-    if media_type == JSON and (text := read_text(payload)) is not None:
+    if media_type == JSON and (text := decode_text(payload)) is not None:
         return text
     if media_type not in READABLE:
-        return read_references(_read_by_own(payload, media_type))
+        return read_references(_read_by_registered(payload, media_type))
     value = loads(bytes(payload), media_type, "utf-8", accept=READABLE)  # type: ignore[no-untyped-call]  # the same
     return value if media_type == JSON else read_references(value)
 
 
-def _read_by_own(payload: Chunk, media_type: str) -> object:
+def _read_by_registered(payload: Chunk, media_type: str) -> object:
     """Decode `payload` with a serializer that the user has registered; it gets text if it writes text, as with AMQP."""
     encoding = str(registry._encoders[registry.type_to_name[media_type]][1]).lower()  # noqa: SLF001 - no public way
     content: str | bytes = str(payload, encoding) if encoding in _TEXTS else bytes(payload)
@@ -95,7 +95,7 @@ def serialize_if_larger(value: object, limit_bytes: int, serializer: str) -> tup
             left -= len(head[-1])
     except (EncodeError, StopIteration):
         return None
-    return chain(_drained(head), pieces), media_type
+    return chain(_drain(head), pieces), media_type
 
 
 def _in_pieces(value: object, serializer: str) -> tuple[str, Iterator[Chunk]]:
@@ -108,7 +108,7 @@ def _in_pieces(value: object, serializer: str) -> tuple[str, Iterator[Chunk]]:
     return media_type, iter((payload,))
 
 
-def _drained(head: list[Chunk]) -> Iterator[Chunk]:
+def _drain(head: list[Chunk]) -> Iterator[Chunk]:
     """Yield each piece and forget it: what was stored must not stay in memory."""
     head.reverse()
     while head:

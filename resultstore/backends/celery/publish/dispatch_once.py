@@ -21,7 +21,7 @@ _dispatch: ContextVar[str] = ContextVar("resultstore_dispatch", default="")
 
 
 @contextmanager
-def dispatching(group_id: str, token: str) -> Iterator[None]:
+def mark_dispatches(group_id: str, token: str) -> Iterator[None]:
     """Mark the messages that are sent inside of this block as the dispatch `token` of a chord's body."""
     mark = _dispatch.set(f"{group_id}:{token}")
     try:

@@ -31,7 +31,7 @@ def meta_to_result(
     now = time.time()
     return plain.moved(
         state,
-        artifacts=plain.artifacts or (_given(plain, request) if plain.failure else ()),
+        artifacts=plain.artifacts or (_find_upload(plain, request) if plain.failure else ()),
         task=getattr(request, "task", None) or plain.task,
         owner=plain.owner or owner,
         worker=getattr(request, "hostname", None) or started.get("hostname") or plain.worker,
@@ -44,7 +44,7 @@ def meta_to_result(
     )
 
 
-def _given(failed: Result, request: object) -> tuple[Artifact, ...]:
+def _find_upload(failed: Result, request: object) -> tuple[Artifact, ...]:
     """Return the upload that a failed task was given, so that users see which file it was, even if it was refused."""
     args = getattr(request, "args", None)
     if not isinstance(args, list | tuple):

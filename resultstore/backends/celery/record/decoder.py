@@ -68,7 +68,7 @@ class ResultDecoder:
         return self._timezone()
 
     def fetch_metas(self, task_ids: Iterable[str]) -> list[TaskMeta]:
-        """What is known of these ids, in one round trip; nothing for an unknown one."""
+        """Return a meta for each known id, in one round trip."""
         asked = list(dict.fromkeys(task_ids))
         return [TaskMeta(found, self) for found in self._store.load_many(asked) if found is not None]
 
@@ -79,7 +79,7 @@ class ResultDecoder:
 
     def read_announcements(self, events: Iterable[Announcement]) -> list[TaskMeta]:
         """Return a meta for each announcement that carries a readable record."""
-        return [TaskMeta(found, self) for found in map(_carried, events) if found is not None]
+        return [TaskMeta(found, self) for found in map(_read_record, events) if found is not None]
 
     def poll_until_ready(
         self, task_ids: Iterable[str], plan: PollPlan, *, ready_states: frozenset[str]
@@ -144,7 +144,7 @@ class ResultDecoder:
             return kept
 
 
-def _carried(event: Announcement) -> Result | None:
+def _read_record(event: Announcement) -> Result | None:
     try:
         return record.decode(event.id, event.record, event.beside or None) if event.record else None
     except RecordUnreadable:  # any client that can publish can send anything

@@ -105,26 +105,26 @@ class LegacyStore(Store):
 
     def load(self, result_id: str) -> Result | None:
         """Return the Result, from our record, our seal, or Celery's own key."""
-        return self._or_theirs([result_id], [super().load(result_id)])[0]
+        return self._with_legacy([result_id], [super().load(result_id)])[0]
 
     def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """Do the same for many ids, in two round trips."""
-        return self._or_theirs(result_ids, super().load_many(result_ids))
+        return self._with_legacy(result_ids, super().load_many(result_ids))
 
     def peek(self, result_id: str) -> Result | None:
         """Return state and progress; all of Celery's own record, which is one value."""
-        return self._or_theirs([result_id], [super().peek(result_id)])[0]
+        return self._with_legacy([result_id], [super().peek(result_id)])[0]
 
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """Do the same for many ids, in two round trips."""
-        return self._or_theirs(result_ids, super().peek_many(result_ids))
+        return self._with_legacy(result_ids, super().peek_many(result_ids))
 
     def delete(self, result_id: str) -> None:
         """Delete both records."""
         super().delete(result_id)
         self._legacy.forget(result_id)
 
-    def _or_theirs(self, result_ids: Sequence[str], ours: list[Result | None]) -> list[Result | None]:
+    def _with_legacy(self, result_ids: Sequence[str], ours: list[Result | None]) -> list[Result | None]:
         open_ids = [one for one, mine in zip(result_ids, ours, strict=True) if mine is None or not mine.terminal]
         theirs = dict(zip(open_ids, self._legacy.found(open_ids), strict=True)) if open_ids else {}
         return [theirs.get(one) or mine for one, mine in zip(result_ids, ours, strict=True)]

@@ -7,7 +7,7 @@ from celery.exceptions import BackendStoreError
 
 from resultstore.backends.celery.capture.resolver import PLAIN
 from resultstore.backends.celery.capture.return_value import returned_value
-from resultstore.backends.celery.capture.task_arguments import given_of
+from resultstore.backends.celery.capture.task_arguments import run_arguments_of
 from resultstore.backends.celery.owners import current_owner, owner_of
 from resultstore.backends.celery.record.conversion import failure_of, meta_to_result
 from resultstore.backends.celery.record.legacy import LegacyRecords
@@ -43,7 +43,7 @@ class ResultWriter:
         """Write one transition. A success is never overwritten, and no other record is read for it."""
         backend = self._backend
         meta = backend._get_result_meta(result, state, traceback, request, format_date=False)  # noqa: SLF001 - Celery's own form
-        if "args" in meta and (given := given_of(request)) is not None:  # with `result_extended`
+        if "args" in meta and (given := run_arguments_of(request)) is not None:  # with `result_extended`
             meta.update(args=given.references, kwargs=given.named_references)
         try:
             plain = getattr(request, "resultstore_sealed", None) or self._plain(

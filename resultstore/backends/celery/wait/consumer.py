@@ -42,7 +42,7 @@ class _ProcessState:
         self.turns = 0
         self.subscribed: set[str] = set()
         self.unsubscribed: set[str] = set()  # waited for, not yet subscribed to
-        self.delivering = False  # then waiters unsubscribe together, after the last of them
+        self.delivering = False  # while True, ids to unsubscribe from are collected
         self.unwanted: set[str] = set()
         self.expected: set[str] = set()  # subscribed to before they were sent: nothing can be missed
         self.failures = 0  # received so far
@@ -54,8 +54,8 @@ class ResultConsumer(PromptConsumer):
     """Subscribes, checks and waits; does all three again after the connection was lost.
 
     An announcement carries the record if it is small; otherwise the record is fetched, for ids that are waited for. An
-    id that this process sends is subscribed to before it is sent, so it need not be checked. A check after 50 ms (0.5 s
-    for ids that this process has sent), and then every 2 s (with jitter), finds what a lost announcement was about.
+    id that this process sends is subscribed to before it is sent, so it need not be checked. If an announcement is
+    lost, a check finds the outcome: after 50 ms (0.5 s for ids that this process has sent), then every 2 s with jitter.
 
     The waiting thread reads the connection itself; of several threads, one reads and wakes the others.
     """

@@ -9,7 +9,7 @@ from kombu.exceptions import EncodeError
 from kombu.serialization import dumps, loads
 
 from resultstore.backends.celery.codec import json_writer
-from resultstore.backends.celery.codec.json_writer import json_pieces, read_text, written_text
+from resultstore.backends.celery.codec.json_writer import decode_text, encode_long_text, json_pieces
 from resultstore.backends.celery.codec.serializers import JSON, deserialize, serialize_if_larger, surely_small
 from tests.backends.celery.capture.test_spill_types import exact
 
@@ -89,9 +89,9 @@ def test_outgrown_takes_all_or_nothing(serializer: str):
 
 @pytest.mark.parametrize("text", ["long enough", 'é\x00"\\\n', "\ud800 half a pair"])
 def test_long_text_is_read_as_written(text: str):
-    written = written_text(text)
+    written = encode_long_text(text)
 
-    assert read_text(written if written is not None else dumps(text, "json")[2].encode()) in {text, None}
+    assert decode_text(written if written is not None else dumps(text, "json")[2].encode()) in {text, None}
     assert (written is None) == ("\ud800" in text)
-    assert [written_text(other) for other in ("s", 5, ["long enough"], None)] == [None] * 4
-    assert [read_text(other) for other in (b"[1]", b"", b'"\\ud800"', None)] == [None] * 4
+    assert [encode_long_text(other) for other in ("s", 5, ["long enough"], None)] == [None] * 4
+    assert [decode_text(other) for other in (b"[1]", b"", b'"\\ud800"', None)] == [None] * 4
