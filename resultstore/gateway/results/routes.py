@@ -14,7 +14,7 @@ from resultstore.gateway.problems import Problem
 from resultstore.gateway.quotas import QuotaKind, Quotas
 from resultstore.gateway.results.batching import LookupBatcher
 from resultstore.gateway.results.cursors import Cursors
-from resultstore.gateway.results.listing import Filters, ResultPager
+from resultstore.gateway.results.pager import Filters, ResultPager
 from resultstore.gateway.results.rendering import ResultRenderer
 from resultstore.gateway.tasks.starter import TaskStarter
 from resultstore.gateway.views import NO_STORE, LinkView, PageView, ResultView

@@ -2,7 +2,7 @@
 
 import pytest
 
-from resultstore.gateway.results import listing
+from resultstore.gateway.results import pager
 from resultstore.model.result import Result, State
 
 
@@ -68,7 +68,7 @@ def test_admins_see_unowned_results_among_their_own(served):
 
 
 def test_long_search_returns_short_page_with_cursor(served, monkeypatch):
-    monkeypatch.setattr(listing, "READ_MAX", 5)
+    monkeypatch.setattr(pager, "READ_MAX", 5)
     made(served, 12)
     made(served, 1, task="shrink", start=100)
 

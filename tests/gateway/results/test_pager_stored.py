@@ -5,7 +5,7 @@ import pytest
 from resultstore.model.result import Result, State
 from resultstore.ops.owner_lists import rebuild, rebuild_in_background
 from resultstore.store.attempt import Attempt, running
-from tests.gateway.results.test_listing import pages, together
+from tests.gateway.results.test_pager import pages, together
 
 
 def seal(served, result_id: str, *, owner: str = "local") -> None:
