@@ -112,7 +112,7 @@ def place(settings) -> Iterator[Place]:
 def serving(settings: Settings) -> Iterator[Place]:
     """A gateway with uploads, and the bytes of a folder."""
     app = make_app(settings)
-    if settings.broker.queue == Settings().broker.queue:
+    if settings.broker.queue == "celery":  # the default, which every test would share
         app.conf.task_default_queue = f"queue-{uuid.uuid4().hex}"
     store, dispatcher = connect(settings), CeleryDispatcher(app)
     listeners = [(create_app(store, dispatcher=dispatcher, offers=offers), _listening(settings.gateway.port))]
