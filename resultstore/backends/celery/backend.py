@@ -30,6 +30,7 @@ from resultstore.backends.celery.wait.per_process import PerProcess
 from resultstore.backends.celery.worker.malloc import tune_malloc
 from resultstore.index.index import IdChecker, Subscription
 from resultstore.model.ids import id_of, state_of
+from resultstore.telemetry.redaction import secret_url
 
 
 class ResultStoreBackend(AsyncBackendMixin, StoreBackend):
@@ -47,6 +48,7 @@ class ResultStoreBackend(AsyncBackendMixin, StoreBackend):
     supports_native_join = True
 
     def __init__(self, app: Celery, url: str | None = None, **kwargs: object) -> None:
+        url = url and secret_url(url)  # a traceback may show local variables
         super().__init__(app=app, url=url, **kwargs)
         self.groups = Groups(self)
         self.writer = ResultWriter(self, legacy=self.legacy if self.servers.publish_legacy else None)
