@@ -92,7 +92,7 @@ class Reader:
         return section
 
     def content(self, found: dict, artifact: dict, *, start: int, size_bytes: int) -> bytes:
-        """The bytes that lie at `start`; only blocks that hold them are read."""
+        """Return the bytes that begin at `start`; only the blocks that hold them are read."""
         if artifact["encoding"] == "":
             return self.stored(found, artifact, start=start, end=min(start + size_bytes, artifact["size_bytes"]))
         count = -(-artifact["size_bytes"] // MIB)

@@ -50,6 +50,6 @@ def test_marker_that_was_replaced_is_named(document: bytes):
 
 
 def test_earlier_versions_read_a_new_marker():
-    """They decode `format` alone, and ignore what they do not know."""
+    """Earlier versions decode `format` only, and ignore other members."""
     assert layout_marker.encode(WEAK, KEY).startswith(b'{"format":1,')
     assert layout_marker.encode(LayoutMarker(format=1), Macs(b"")) == b'{"format":1}'

@@ -60,19 +60,19 @@ def measured() -> Callable[..., Measured]:
 
 @pytest.fixture(scope="session")
 def china() -> bytes:
-    """A photo of 640 x 427 pixels."""
+    """Return a photo of 640 x 427 pixels."""
     return samples.photos()[0].content
 
 
 @pytest.fixture(scope="session")
 def wine() -> bytes:
-    """A table of 178 rows and 14 columns, one of them text."""
+    """Return a table of 178 rows and 14 columns, one of them text."""
     return samples.wine().content
 
 
 @pytest.fixture(scope="session")
 def bomb() -> bytes:
-    """A PNG of 60,000 x 60,000 grey pixels in about 440 KB: 3.6 GB when decoded."""
+    """Return a PNG of 60,000 x 60,000 grey pixels in about 440 KB: 3.6 GB when decoded."""
     side = 60_000
     squeeze = zlib.compressobj(9)
     row = b"\0" + bytes(side // 8)

@@ -264,7 +264,7 @@ LARGE = {
 
 
 def bounds_mib() -> dict[str, int]:
-    """What each task may take above its process, as docs/security.md says it."""
+    """Return the memory limit of each task above its process, from docs/security.md."""
     rows = re.findall(r"(?m)^\| `([a-z.]+)` \|.*\| ([\d,]+) MiB \|$", SECURITY.read_text())
     return {task: int(most.replace(",", "")) for task, most in rows}
 

@@ -16,7 +16,7 @@ HEAVY = {"celery", "matplotlib", "numpy", "pyarrow", "pyvips", "reportlab", "saf
 
 @pytest.fixture(scope="module")
 def registered():
-    """Every task of the worker that is not Celery's own, by its name."""
+    """Return every task of the worker that is not Celery's own, by its name."""
     app.loader.import_default_modules()
     return {name: task for name, task in app.tasks.items() if not name.startswith("celery.")}
 

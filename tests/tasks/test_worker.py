@@ -31,7 +31,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def settings(redis_url, amqp_url, s3_server) -> Iterator[Settings]:
-    """The worker's variables, set in this process too, with a bucket of their own."""
+    """Set the worker's variables in this process too, with a bucket of its own."""
     credentials = {"aws_access_key_id": s3_server.access_key, "aws_secret_access_key": s3_server.secret_key}
     s3 = boto3.resource(
         "s3",
@@ -56,7 +56,7 @@ def settings(redis_url, amqp_url, s3_server) -> Iterator[Settings]:
 
 @pytest.fixture(scope="module")
 def app(settings) -> Celery:
-    """The app as a client sees it, on a queue of its own."""
+    """Return the app of a client, with a queue of its own."""
     made = make_app(settings)
     made.conf.task_default_queue = f"queue-{uuid.uuid4().hex}"
     return made
@@ -69,7 +69,7 @@ def store(app) -> Store:
 
 @pytest.fixture(scope="module", autouse=True)
 def worker(app, store) -> Iterator[subprocess.Popen[bytes]]:
-    """The worker as users start it."""
+    """Start the worker as users start it."""
     command = [sys.executable, "-m", "celery", "-A", "tasks.app", "worker", "--queues", app.conf.task_default_queue]
     options = ["--concurrency", "2", "--without-mingle", "--without-gossip", "--hostname", f"{uuid.uuid4().hex}@%h"]
     with tempfile.TemporaryFile() as log:
@@ -104,7 +104,7 @@ def test_a_photo_becomes_copies_that_a_url_fetches(app, store):
         image = Image.open(io.BytesIO(fetched(store, one)))
         assert image.size == (one.metadata["width"], one.metadata["height"])
     found = store.load(sent.id)
-    made = list(found.artifacts)  # in the order in which they were there to be seen
+    made = list(found.artifacts)  # in the order in which they became visible
     assert (found.state, found.sealed, made) == (State.SUCCESS, True, copies[::-1])
 
 
@@ -225,7 +225,7 @@ def test_libvips_is_loaded_in_children_only(app, store, worker):
     if os.geteuid() == 0:
         assert "libvips" not in Path(f"/proc/{worker.pid}/maps").read_text()
         assert any("libvips" in Path(f"/proc/{child}/maps").read_text() for child in children)
-    else:  # a worker hides itself from others of its user
+    else:  # a worker hides itself from its user's other processes
         with pytest.raises(PermissionError):
             Path(f"/proc/{worker.pid}/maps").read_text()
     seen = "from tasks.app import app; app.loader.import_default_modules(); print(open('/proc/self/maps').read())"

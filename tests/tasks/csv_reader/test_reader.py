@@ -30,7 +30,7 @@ def read(content: bytes, **options) -> tuple[list[str], list[list[str]]]:
 
 
 def some_table(dice: random.Random) -> tuple[bytes, str]:
-    """A table as a program may write it: delimiter, line ends and quoting by chance."""
+    """Return a table with a random delimiter, random line ends and random quoting."""
     delimiter = dice.choice(",;\t|")
     columns = dice.randint(2, 6)
     text = io.StringIO(newline="")
@@ -80,7 +80,7 @@ def test_typed_cells_lose_no_digit():
 
 
 def keeps(value: object, cell: str) -> bool:
-    """Whether a number says all that its cell says: as many digits as the cell has."""
+    """Return whether a number keeps all digits of its cell."""
     if cell in {"NaN", "inf"}:
         return str(value) == cell.lower()
     digits = len(Decimal(cell).as_tuple().digits)

@@ -16,7 +16,7 @@ TURNS = {0: (0, 1, 2, 3), 90: (2, 0, 3, 1), 180: (3, 2, 1, 0), 270: (1, 3, 0, 2)
 
 
 def quarters(path: Path, width: float, height: float, *, turned: int = 0, crop: tuple[float, ...] = ()) -> Path:
-    """A page of four colours, one in each corner."""
+    """Draw a page of four colours, one in each corner."""
     canvas = Canvas(str(path), pagesize=(width, height))
     for number, color in enumerate(CORNERS):
         canvas.setFillColorRGB(*(one / 255 for one in color))
@@ -26,7 +26,7 @@ def quarters(path: Path, width: float, height: float, *, turned: int = 0, crop: 
         canvas.setCropBox(crop)
     canvas.showPage()
     canvas.save()
-    # The table of objects is off by a few bytes then, which every reader mends.
+    # The cross-reference table is then off by a few bytes, which every viewer repairs.
     path.write_bytes(path.read_bytes().replace(b"/Rotate 0 ", b"/Rotate %d " % turned))
     return path
 
@@ -73,14 +73,14 @@ def filled_form(path: Path) -> Path:
 
 
 def darkness(picture: Path, box: tuple[int, int, int, int]) -> float:
-    """The part of the box that is ink."""
+    """Return the share of the box that is ink."""
     return float((np.asarray(Image.open(picture).convert("L").crop(box)) < 100).mean())
 
 
 @pytest.mark.parametrize("drawn", [True, False], ids=["drawn", "values only"])
 def test_what_was_filled_into_a_form_is_shown(tmp_path, drawn):
     path = filled_form(tmp_path / "document.pdf")
-    if not drawn:  # as programs fill forms in that leave the drawing to the reader
+    if not drawn:  # like programs that fill in forms and leave the drawing to the viewer
         content = path.read_bytes()
         path.write_bytes(re.sub(rb"/AP ", b"/XX ", content))
 

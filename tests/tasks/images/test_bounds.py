@@ -47,7 +47,7 @@ def test_large_photo_is_scaled_while_it_is_read(measured, tmp_path, china):
 
 
 def large_photo(china: bytes) -> bytes:
-    """China, enlarged to 6000 x 4003 pixels by libvips."""
+    """Enlarge the photo to 6000 x 4003 pixels with libvips."""
     from tasks.images.vips import pyvips  # noqa: PLC0415 - only here
 
     return pyvips.Image.thumbnail_buffer(china, 6000, size="up").jpegsave_buffer(Q=90)

@@ -136,7 +136,7 @@ def test_progressive_jpeg_without_last_scans_is_refused(china):
 
 
 def with_cicp(content: bytes, primaries: int, transfer: int) -> bytes:
-    """The same numbers, said to be meant by these code points of H.273."""
+    """Return the same pixels with these code points of H.273."""
     if content.startswith(b"\x89PNG"):
         body = b"cICP" + bytes([primaries, transfer, 0, 1])
         chunk = (4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")

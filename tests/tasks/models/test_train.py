@@ -14,7 +14,7 @@ from resultstore import BadInput
 from tasks import samples
 from tasks.models import task as models
 
-# What a forest's file may make beside plain scikit-learn: named here one by one, never taken from the file itself.
+# Trusted types of a forest's file besides plain scikit-learn: listed here, never taken from the file itself.
 TRUSTED = {"logistic": [], "forest": ["sklearn.tree._tree.Tree"]}
 
 
@@ -64,7 +64,7 @@ def test_no_file_of_a_model_holds_a_pickle(wine):
     assert skops.io.get_untrusted_types(data=models.as_skops(trained)) == TRUSTED["forest"]
     with zipfile.ZipFile(io.BytesIO(models.as_skops(trained))) as archive:
         assert {PurePath(name).suffix for name in archive.namelist()} <= {".json", ".npy"}
-        # numpy's own format has a pickle inside for arrays of objects (NEP 1): there is none.
+        # numpy's format holds a pickle for arrays of objects (NEP 1): there must be none.
         for name in archive.namelist():
             if name.endswith(".npy"):
                 np.load(io.BytesIO(archive.read(name)), allow_pickle=False)

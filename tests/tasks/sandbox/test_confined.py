@@ -18,7 +18,7 @@ WIDE = Bounds(memory_mib=2048, cpu_s=30, wall_s=60, written_mib=64)
 
 @pytest.fixture
 def python(tmp_path):
-    """Runs a line of Python, confined."""
+    """Run a line of Python in the sandbox."""
     return lambda code, bounds=BOUNDS: run([sys.executable, "-I", "-c", code], folder=tmp_path, bounds=bounds)
 
 
@@ -32,7 +32,7 @@ def test_it_has_none_of_our_environment(python, monkeypatch):
     assert "RESULTSTORE" not in seen
 
 
-# What needs more than one bound allows, and what its end says.
+# Code that exceeds one limit, and the message.
 NEEDS = {
     "memory_mib": ("x = bytearray(1 << 30)", BadInput, "MemoryError"),
     "cpu_s": ("import time\nwhile time.process_time() < 3: pass", BoundsExceeded, "more than 1 s of CPU time"),

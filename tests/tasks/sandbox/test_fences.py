@@ -22,7 +22,7 @@ STRANGER = 65532
 
 @pytest.fixture
 def tried(tmp_path):
-    """What became of a line of Python in a decoder's place: `done`, or the name of its error."""
+    """Run a line of Python like a decoder: return `done`, or the name of its error."""
 
     def attempt(code: str) -> str:
         body = f"try:\n    {code}\nexcept OSError as why:\n    print(type(why).__name__)\nelse:\n    print('done')"
@@ -103,7 +103,7 @@ def test_root_loses_capabilities_if_files_are_roots(tmp_path):
     assert sum(found) == 0 or os.geteuid() != 0
 
 
-# A filter of system calls in front of a worker: as on a kernel, or in a container, that does not have or allow them.
+# A system call filter around a worker, like a kernel or a container that lacks or forbids the calls.
 WITHOUT = """
 import ctypes, errno, os, platform, struct, sys
 x86 = platform.machine() == "x86_64"
@@ -145,7 +145,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 def probe_access(what: str, *, user: int = 0, python: str = sys.executable) -> list[str]:
-    """What a decoder of a worker reaches that runs without these, and makes its covers all the same."""
+    """Return what a decoder reaches if the kernel lacks `what`, after checking that it still makes covers."""
     program = WITHOUT.format(what=what) + WORKER.format(user=user, pages=python == sys.executable)
     program = program.replace("from tasks import app", f"sys.executable = {python!r}\nfrom tasks import app", 1)
     command = [sys.executable, "-c", program]
@@ -172,7 +172,7 @@ def test_a_worker_goes_on_without(what, left):
 
 
 def others_python() -> str:
-    """A Python that every user may run."""
+    """Return a Python that every user may run."""
     for path in (Path(sys.executable), Path("/usr/bin/python3")):
         above = (*path.parents, *path.resolve().parents)
         if path.exists() and all(one.stat().st_mode & 1 for one in above):
@@ -197,7 +197,7 @@ worker = os.getpid()
 {hidden}
 pipe, other = os.pipe()
 child = os.fork()
-if not child:  # another process of the same user; as it was made by fork, it says for the pool's processes too
+if not child:  # another process of the same user; made by fork, like the processes of the pool
     try:
         Path(f"/proc/{{worker}}/environ").read_bytes()
     except PermissionError:
@@ -213,7 +213,7 @@ print(os.read(pipe, 9).decode())
 @pytest.mark.parametrize(("sent", "found"), [(True, "closed"), (False, "open")])
 def test_a_worker_hides_its_environment(sent, found):
     user = STRANGER if os.geteuid() == 0 else os.getuid()
-    hidden = "import ctypes; ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)"  # a change of user hides too: shown again
+    hidden = "import ctypes; ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)"  # a change of user hides it too: undo that
     hidden += "\nworker_init.send(sender=None)" if sent else ""
     program = READS.format(before="from tasks import app", user=user, hidden=hidden)
     if os.geteuid() != 0:

@@ -21,7 +21,7 @@ FFMPEG = ["ffmpeg", "-v", "error", "-y"]
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> Path:
-    """Three seconds of a moving test picture with a tone: 320 x 240, H.264 and AAC."""
+    """Return three seconds of a moving test picture with a tone: 320 x 240, H.264 and AAC."""
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
     sources = ["-f", "lavfi", "-i", "testsrc=size=320x240:rate=25:duration=3", "-f", "lavfi", "-i", "sine=duration=3"]
     subprocess.run([*FFMPEG, *sources, "-pix_fmt", "yuv420p", "-metadata", "location=here", str(path)], check=True)
@@ -30,7 +30,7 @@ def clip(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def video(clip, tmp_path) -> Path:
-    """The clip in a folder of its own."""
+    """Return the path of the clip in a folder of its own."""
     path = tmp_path / "video"
     path.write_bytes(clip.read_bytes())
     return path

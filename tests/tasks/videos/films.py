@@ -32,13 +32,13 @@ CORNERS = (
 
 
 def bars(width: int, height: int) -> np.ndarray:
-    """The bars, side by side."""
+    """Return the bars, side by side."""
     columns = np.array(BARS, float)[np.arange(width) * len(BARS) // width]
     return np.broadcast_to(columns, (height, width, 3)) / 255
 
 
 def corners(width: int, height: int) -> np.ndarray:
-    """Four colours, one in each corner."""
+    """Return four colours, one in each corner."""
     picture = np.zeros((height, width, 3))
     for color, (down, right) in zip(CORNERS, product((0, 1), repeat=2), strict=True):
         rows, columns = (slice(at * size // 2, (at + 1) * size // 2) for at, size in ((down, height), (right, width)))
@@ -47,7 +47,7 @@ def corners(width: int, height: int) -> np.ndarray:
 
 
 def planes(picture: np.ndarray, *, matrix: str, full: bool = False, bits: int = 8) -> bytes:
-    """The picture (0 to 1) as Y'CbCr 4:2:0 by the formulas of ITU-T H.273, 8.3."""
+    """Return the picture (0 to 1) as Y'CbCr 4:2:0 by the formulas of ITU-T H.273, 8.3."""
     red, blue = WEIGHTS[matrix]
     r, g, b = picture[..., 0], picture[..., 1], picture[..., 2]
     y = red * r + (1 - red - blue) * g + blue * b
@@ -63,7 +63,7 @@ def planes(picture: np.ndarray, *, matrix: str, full: bool = False, bits: int = 
 
 
 def film(path: Path, picture: np.ndarray, *options: str, matrix: str, full: bool = False, bits: int = 8) -> Path:
-    """Ten frames of the picture; `options` say how it is coded and what it says of itself."""
+    """Encode ten frames of the picture; `options` set its codec and its metadata."""
     height, width, _ = picture.shape
     kind = "yuvj420p" if full else "yuv420p10le" if bits > 8 else "yuv420p"
     raw = ["-f", "rawvideo", "-pix_fmt", kind, "-s", f"{width}x{height}", "-r", "10", "-i", "-"]
@@ -92,13 +92,13 @@ def shown(path: Path) -> np.ndarray:
 
 
 def streams(path: Path) -> list[dict]:
-    """What ffprobe says of each stream."""
+    """Return what ffprobe reports of each stream."""
     asked = ["ffprobe", "-v", "error", "-show_streams", "-show_format", "-of", "json", str(path)]
     return json.loads(subprocess.run(asked, capture_output=True, check=True).stdout)["streams"]
 
 
 def turned(content: bytes, matrix: tuple[int, int, int, int], *, moved: tuple[int, int] = (0, 0)) -> bytes:
-    """An MP4 whose first track is shown through this display matrix (ISO/IEC 14496-12, 8.3.2)."""
+    """Return an MP4 whose first track has this display matrix (ISO/IEC 14496-12, 8.3.2)."""
     at = content.index(b"tkhd") + 4 + 40
     a, b, c, d = (one * 0x10000 for one in matrix)
     values = (a, b, 0, c, d, 0, moved[0] * 0x10000, moved[1] * 0x10000, 0x40000000)
@@ -106,7 +106,7 @@ def turned(content: bytes, matrix: tuple[int, int, int, int], *, moved: tuple[in
 
 
 def pieces(path: Path, *, width: int = 640) -> dict[str, np.ndarray]:
-    """What is made of the film at `path`, as red, green and blue."""
+    """Return poster and preview of the video at `path`, as red, green and blue."""
     video = probe(path)
     made = {"jpeg": np.asarray(Image.open(ffmpeg.poster(path, video, width=width)).convert("RGB"), float)}
     for kind in ("mp4", "webm"):
@@ -116,7 +116,7 @@ def pieces(path: Path, *, width: int = 640) -> dict[str, np.ndarray]:
 
 
 def colors(picture: np.ndarray) -> list[tuple[int, ...]]:
-    """The colour in the middle of each bar."""
+    """Return the colour in the middle of each bar."""
     height, width, _ = picture.shape
     middles = [int((number + 0.5) * width / len(BARS)) for number in range(len(BARS))]
     return [tuple(round(one) for one in picture[height // 2, at]) for at in middles]
@@ -127,13 +127,13 @@ def off(found: list[tuple[int, ...]], wanted=BARS) -> float:
 
 
 def pq(light: np.ndarray) -> np.ndarray:
-    """cd/m² as numbers (SMPTE ST 2084, equation 5)."""
+    """Encode cd/m² (SMPTE ST 2084, equation 5)."""
     part = np.power(light / 10_000, 2610 / 16384)
     return np.power((0.8359375 + 18.8515625 * part) / (1 + 18.6875 * part), 78.84375)
 
 
 def hlg(light: np.ndarray) -> np.ndarray:
-    """Scene light (0 to 1) as numbers (ARIB STD-B67)."""
+    """Encode scene light from 0 to 1 (ARIB STD-B67)."""
     high = 0.17883277 * np.log(np.maximum(12 * light - 0.28466892, 1e-9)) + 0.55991073
     return np.where(light <= 1 / 12, np.sqrt(3 * light), high)
 
@@ -143,5 +143,5 @@ TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164,
 
 
 def linear(picture: np.ndarray) -> np.ndarray:
-    """By the inverse of BT.709's curve."""
+    """Decode with the inverse of BT.709's curve."""
     return np.where(picture < 0.081, picture / 4.5, np.power((picture + 0.099) / 1.099, 1 / 0.45))

@@ -46,7 +46,7 @@ def test_sound_that_cannot_be_decoded_costs_no_picture(tmp_path):
     content = (tmp_path / "film.mkv").read_bytes()
     at = content.index(b"A_AAC")
     path = tmp_path / "video"
-    path.write_bytes(content[:at] + b"A_AC3" + content[at + 5 :])  # it says another codec than it has
+    path.write_bytes(content[:at] + b"A_AC3" + content[at + 5 :])  # it names another codec than it has
 
     assert probe(path).sound is not None
     assert off(colors(pieces(path)["mp4"])) <= NEAR
@@ -92,7 +92,7 @@ def test_a_reason_names_no_address_in_memory(tmp_path):
 def test_a_recording_without_length_gets_pieces(tmp_path):
     film(tmp_path / "plain.mp4", bars(320, 180), *X264, matrix="smpte170m")
     command = [*FFMPEG, "-stream_loop", "2", "-i", "plain.mp4", "-c:v", "libvpx", "-deadline", "realtime"]
-    # A pipe cannot be gone back on: the header stays without a length, as a browser's recording.
+    # A pipe cannot seek: the header has no length, like a browser's recording.
     recorded = subprocess.run([*command, "-f", "webm", "-"], cwd=tmp_path, capture_output=True, check=True).stdout
     path = tmp_path / "video"
     path.write_bytes(recorded)
