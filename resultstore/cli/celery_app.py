@@ -4,8 +4,8 @@ from celery import Celery
 from celery.app.utils import find_app
 
 from resultstore.backends.celery import store_of
+from resultstore.backends.celery.chord.chord_outbox import ChordStatus
 from resultstore.backends.celery.chord.header import ChordHeader, read_header
-from resultstore.backends.celery.chord.outbox import ChordStatus
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 

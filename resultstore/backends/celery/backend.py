@@ -9,10 +9,9 @@ from celery.result import AsyncResult
 from celery.signals import before_task_publish, task_prerun, worker_process_init
 
 from resultstore.backends.celery.capture.return_value import sent_form
+from resultstore.backends.celery.chord.celery_groups import CeleryGroups
 from resultstore.backends.celery.chord.failing import list_unrun
-from resultstore.backends.celery.chord.groups import Groups
 from resultstore.backends.celery.chord.timer import ChordTimer
-from resultstore.backends.celery.owners import current_owner, mark_owner, owner_of
 from resultstore.backends.celery.publish.announce import TaskAnnouncer
 from resultstore.backends.celery.publish.dispatch_once import mark_dispatch
 from resultstore.backends.celery.publish.steps import PublishSteps
@@ -23,9 +22,10 @@ from resultstore.backends.celery.record.meta import TaskMeta
 from resultstore.backends.celery.record.result_writer import ResultWriter
 from resultstore.backends.celery.signals import Signals
 from resultstore.backends.celery.store_backend import StoreBackend
+from resultstore.backends.celery.task_owner import current_owner, mark_owner, owner_of
 from resultstore.backends.celery.wait.consumer import ResultConsumer
 from resultstore.backends.celery.wait.coroutine_notifier import CoroutineNotifier
-from resultstore.backends.celery.wait.pending import PendingResults
+from resultstore.backends.celery.wait.pending_results import PendingResults
 from resultstore.backends.celery.wait.per_process import PerProcess
 from resultstore.backends.celery.worker.malloc import tune_malloc
 from resultstore.index.index import IdChecker, Subscription
@@ -50,7 +50,7 @@ class ResultStoreBackend(AsyncBackendMixin, StoreBackend):
     def __init__(self, app: Celery, url: str | None = None, **kwargs: object) -> None:
         url = url and secret_url(url)  # a traceback may show local variables
         super().__init__(app=app, url=url, **kwargs)
-        self.groups = Groups(self)
+        self.groups = CeleryGroups(self)
         self.writer = ResultWriter(self, legacy=self.legacy if self.servers.publish_legacy else None)
         self.result_decoder = ResultDecoder(
             self.store,

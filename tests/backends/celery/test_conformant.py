@@ -9,8 +9,8 @@ from celery.app.task import Context
 from celery.exceptions import ChordError
 
 from resultstore.model import layout
+from tests.backends.celery.chord.test_chord_outbox import wait_until
 from tests.backends.celery.chord.test_chords import Body, part_ended
-from tests.backends.celery.chord.test_outbox import wait_until
 from tests.backends.celery.conftest import Made
 
 

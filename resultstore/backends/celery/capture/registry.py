@@ -17,8 +17,8 @@ from resultstore.backends.celery.capture.resend import find_sealed
 from resultstore.backends.celery.capture.return_value import value_for_tracer
 from resultstore.backends.celery.capture.run_limit import counted_run
 from resultstore.backends.celery.capture.task_arguments import FORWARDING_TASKS, run_arguments_of
-from resultstore.backends.celery.owners import owner_of
 from resultstore.backends.celery.publish.dispatch_once import check_start
+from resultstore.backends.celery.task_owner import owner_of
 from resultstore.capture.outputs import capture
 from resultstore.capture.run import run_captured
 from resultstore.model.ids import id_of

@@ -8,7 +8,7 @@ from celery import Task
 from celery._state import get_current_worker_task
 
 from resultstore.backends.celery.capture.observers import watches_end
-from resultstore.backends.celery.owners import owner_of
+from resultstore.backends.celery.task_owner import owner_of
 from resultstore.model.errors import ResultStoreError
 from resultstore.model.spill import Spill
 from resultstore.telemetry.logs import Log

@@ -25,7 +25,7 @@ from resultstore.backends.celery.codec.serializers import (
     serialize_if_larger,
     surely_small,
 )
-from resultstore.backends.celery.owners import current_owner
+from resultstore.backends.celery.task_owner import current_owner
 from resultstore.blobs.blobstore import Chunk
 from resultstore.capture.spills import Spills
 from resultstore.index.index import EarlyAnnouncer

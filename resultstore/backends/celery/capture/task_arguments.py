@@ -9,7 +9,7 @@ from celery import Task
 from resultstore.backends.celery.capture.lazy_parts import lazy_parameters
 from resultstore.backends.celery.capture.observers import watches_start
 from resultstore.backends.celery.capture.resolver import PLAIN
-from resultstore.backends.celery.owners import owner_of
+from resultstore.backends.celery.task_owner import owner_of
 from resultstore.model.errors import ResultStoreError
 from resultstore.telemetry.logs import Log
 

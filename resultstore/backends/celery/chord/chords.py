@@ -13,8 +13,8 @@ from celery.exceptions import ChordError
 from celery.result import GroupResult, allow_join_result
 from kombu.exceptions import OperationalError
 
-from resultstore.backends.celery.chord.outbox import ChordOutbox, ChordStatus, encode_entry
-from resultstore.backends.celery.chord.sending import acting_as, send, senders_of
+from resultstore.backends.celery.chord.body_sender import acting_as, send, senders_of
+from resultstore.backends.celery.chord.chord_outbox import ChordOutbox, ChordStatus, encode_entry
 from resultstore.backends.celery.publish.dispatch_once import STARTED
 from resultstore.index.index import ScriptRunner
 from resultstore.model import layout

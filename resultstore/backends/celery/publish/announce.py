@@ -7,8 +7,8 @@ from typing import Final
 
 from celery._state import task_join_will_block
 
-from resultstore.backends.celery.owners import current_owner
 from resultstore.backends.celery.publish.steps import Headers
+from resultstore.backends.celery.task_owner import current_owner
 from resultstore.index.index import Index, Overwrite
 from resultstore.model.headers import owner_in
 from resultstore.model.ids import id_of

@@ -8,10 +8,10 @@ from celery.exceptions import BackendStoreError
 from resultstore.backends.celery.capture.resolver import PLAIN
 from resultstore.backends.celery.capture.return_value import returned_value
 from resultstore.backends.celery.capture.task_arguments import run_arguments_of
-from resultstore.backends.celery.owners import current_owner, owner_of
 from resultstore.backends.celery.record.conversion import failure_of, meta_to_result
 from resultstore.backends.celery.record.legacy import LegacyRecords
 from resultstore.backends.celery.retry import is_worker, with_retries
+from resultstore.backends.celery.task_owner import current_owner, owner_of
 from resultstore.capture.run import sealed_record
 from resultstore.model.errors import RecordUnreadable, ResultDeleted
 from resultstore.model.ids import id_of

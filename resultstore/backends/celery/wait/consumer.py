@@ -12,7 +12,7 @@ from celery import states
 from celery.backends.asynchronous import greenletDrainer
 
 from resultstore.backends.celery.wait.pacing import PacedCallback
-from resultstore.backends.celery.wait.pending import Meta
+from resultstore.backends.celery.wait.pending_results import Meta
 from resultstore.backends.celery.wait.per_process import PerProcess
 from resultstore.backends.celery.wait.prompt import PromptConsumer
 from resultstore.index.index import Subscription

@@ -9,7 +9,7 @@ from celery import states
 from celery.backends.asynchronous import BaseResultConsumer, greenletDrainer
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 
-from resultstore.backends.celery.wait.pending import Meta
+from resultstore.backends.celery.wait.pending_results import Meta
 
 
 class PromptConsumer(BaseResultConsumer):

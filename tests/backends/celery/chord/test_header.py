@@ -77,7 +77,7 @@ def test_a_body_is_sent_by_the_command(app: Celery, environment: dict[str, str],
     sent = run("--dispatch")
 
     assert early.returncode == 3
-    assert "1 of 2 parts are in" in early.stderr
+    assert "1 of 2 parts have finished" in early.stderr
     assert json.loads(stuck.stdout)["stage"] == "a worker is sending the body"
     assert "the body was sent" in sent.stdout, sent.stderr
     assert total.AsyncResult(total.id).get(timeout=30) == 42

@@ -1,4 +1,4 @@
-"""Groups: saved groups, and the native chords of one backend."""
+"""CeleryGroups: saved groups, and the native chords of one backend."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from celery.result import GroupResult, result_from_tuple
 from celery.utils.functional import _regen
 
+from resultstore.backends.celery.chord.chord_outbox import ChordStatus
 from resultstore.backends.celery.chord.chords import ChordCounter
-from resultstore.backends.celery.chord.outbox import ChordStatus
 from resultstore.index.index import ScriptRunner
 from resultstore.model import layout
 
 
-class Groups:
+class CeleryGroups:
     """Saves groups under keys of their own, and counts chords where the index runs scripts.
 
     Args:

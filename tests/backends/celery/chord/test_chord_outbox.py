@@ -15,10 +15,10 @@ from celery import Celery, chord
 from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 
-from resultstore.backends.celery.chord.outbox import ChordStatus
-from resultstore.backends.celery.chord.sending import senders_of
-from resultstore.backends.celery.owners import current_owner
+from resultstore.backends.celery.chord.body_sender import senders_of
+from resultstore.backends.celery.chord.chord_outbox import ChordStatus
 from resultstore.backends.celery.publish.dispatch_once import HEADER, check_start
+from resultstore.backends.celery.task_owner import current_owner
 from resultstore.model import layout
 from tests.backends.celery.chord.test_chords import Body, part_ended
 from tests.backends.celery.conftest import Made, start_worker
