@@ -17,6 +17,7 @@ from tests.backends.contract.jobs import RETRIED, make_jobs
 
 LACKS = {
     "large arguments by reference": "only the Celery backend spills arguments: return large values, or send Artifacts",
+    "adoption of an upload": "only Celery tasks are started on uploads by the gateway",
     "limit of lost runs": "taskiq does not pass the redelivered flag on to its middlewares",
 }
 EXPIRES_S = 900

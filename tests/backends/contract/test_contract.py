@@ -11,6 +11,7 @@ from resultstore.model import layout
 from resultstore.model.errors import ResultDeleted
 from resultstore.model.result import Result
 from tests.backends.contract.conftest import Backend, eventually
+from tests.backends.contract.uploads import uploaded
 
 OWNER = "ann"
 
@@ -77,6 +78,16 @@ def test_artifact_travels_as_an_argument(backend: Backend):
 
     assert isinstance(artifact, Artifact)
     assert backend.run("read", artifact) == "%PDF-1.7 report"
+
+
+@pytest.mark.promise("adoption of an upload")
+def test_upload_becomes_the_first_part(backend: Backend):
+    source = uploaded(backend.store, b"upload", owner=OWNER)
+
+    task_id = backend.send("read", source, id=source.id, owner=OWNER)
+
+    assert backend.value(task_id) == "upload"
+    assert [one.key for one in backend.store.load(task_id).artifacts] == [source.key]
 
 
 # Plain values
