@@ -10,7 +10,9 @@ from resultstore.model.event import Announcement, OwnerEvent
 _NO_EVENT_ID: Final = "0-0"
 _READ_MAX: Final = 2_000  # the stream keeps about 1,000
 
-_Entry = tuple[bytes, dict[bytes, bytes]]
+# The fields of an entry: redis-py returns a dict, but a flat list from a transaction on a cluster.
+_Fields = dict[bytes, bytes] | list[bytes]
+_Entry = tuple[bytes, _Fields]
 
 
 def read_event(result_id: str, message: bytes | None) -> Announcement:
@@ -41,4 +43,9 @@ def read_missed(client: redis.Redis, key: str, *, owner: str, after: str) -> lis
     found, entries = cast("tuple[list[_Entry], list[_Entry]]", asked.execute())
     if not found and (entries or after != _NO_EVENT_ID):
         return None
-    return [OwnerEvent(owner, at.decode(), record.decode_event(fields.get(b"e", b""))) for at, fields in entries]
+    return [OwnerEvent(owner, at.decode(), record.decode_event(_event_of(fields))) for at, fields in entries]
+
+
+def _event_of(fields: _Fields) -> bytes:
+    named = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+    return named.get(b"e", b"")
