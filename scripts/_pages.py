@@ -110,6 +110,7 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
             "resultstore.blobs.blobstore.OutcomeUnknown",
             "resultstore.blobs.blobstore.SignedUrl",
             "resultstore.testing.suites.check_blobs",
+            "resultstore.testing.suites.check_index",
             "resultstore.testing.suites.check_multipart",
             "resultstore.index.index.Index",
             "resultstore.index.index.Listing",

@@ -2,7 +2,9 @@
 
 import hashlib
 import threading
+import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
@@ -10,6 +12,7 @@ from typing import Final, Generic, TypeVar
 from resultstore.blobs.blobstore import BlobReader, BlobStore, Chunk, Stored
 
 MIB: Final = 1024 * 1024
+SOON_S: Final = 20.0  # far longer than anything here takes: a bound for what never comes
 KEY: Final = "blobs/30d/ab/id-1/0123.0"
 
 D = TypeVar("D")
@@ -105,3 +108,16 @@ def at_once(count: int, call: Callable[[int], T]) -> list[T]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(run, range(count)))
+
+
+def new_id() -> str:
+    """Return an id that no other test uses."""
+    return uuid.uuid4().hex
+
+
+def wait_until(question: Callable[[], object], *, limit_s: float = SOON_S) -> None:
+    """Wait until `question()` is true. Raises AssertionError after `limit_s`."""
+    end = time.monotonic() + limit_s
+    while not question():
+        assert time.monotonic() < end, f"not true within {limit_s} s"
+        time.sleep(0.02)

@@ -54,14 +54,15 @@ def cluster_url(tmp_path_factory):
         yield url
 
 
-@pytest.fixture(params=["memory", "redis", "redis-cluster"])
+@pytest.fixture(params=["memory", "redis", "redis-cluster", "redis-prefix"])
 def index(request):
     """An index of each kind; the Redis is shared with other tests."""
     if request.param == "memory":
         return MemoryIndex()
     if request.param == "redis-cluster":
         return RedisIndex(request.getfixturevalue("cluster_url"))
-    return RedisIndex(request.getfixturevalue("redis_url"))
+    prefix = f"{uuid.uuid4().hex}:" if request.param == "redis-prefix" else ""
+    return RedisIndex(request.getfixturevalue("redis_url"), prefix=prefix)
 
 
 @pytest.fixture
