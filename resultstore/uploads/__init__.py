@@ -1,1 +1,1 @@
-"""Uploads: bytes from strangers become the input of a task: ticket, arrival, inspection, adoption."""
+"""Uploads from untrusted clients: ticket, arrival, check, adoption as the input of a task. No HTTP routes."""

@@ -1,4 +1,4 @@
-"""Arrival: brings the bytes of an upload to rest under its key, and says whether they are all there."""
+"""Arrival: completes the bytes of an upload in the object store, or reports what is missing."""
 
 from typing import Final, Protocol
 
@@ -7,7 +7,7 @@ from resultstore.model import layout
 from resultstore.model.errors import BlobMissing, ChecksumMismatch, Misconfigured, UploadIncomplete
 from resultstore.uploads.ticket import Ticket
 
-# MinIO takes the date of an object from a header of its sender, and collects and lists by it. Clocks differ by less.
+# MinIO takes the date of an object from a header of its sender, and uses it to list and delete. Clocks differ by less.
 DATES_DIFFER_S: Final = layout.DAY_S
 
 
@@ -16,35 +16,37 @@ class UploadBlobs(BlobStore, MultipartStore, Protocol):
 
 
 def complete_upload(blobs: UploadBlobs, ticket: Ticket) -> Stored:
-    """What stands under the ticket's key, whole; a multipart upload is completed here, by the server alone.
+    """Complete the upload, joining its parts if it has any, and return the stored object.
 
-    Safe to repeat: who calls it again, also after a lost answer, hears the same.
-    Raises UploadIncomplete, saying what is missing.
+    Safe to repeat, also after a lost answer. An object of the wrong size is deleted.
+    Raises UploadIncomplete, which names what is missing.
     """
     stored = find_stored(blobs, ticket)
     if stored is None and ticket.upload_id:
         stored = _join_parts(blobs, ticket)
     if stored is None:
-        raise UploadIncomplete(f"the bytes of upload {ticket.id} have not arrived: send them, then complete it again")
+        raise UploadIncomplete(f"the bytes of upload {ticket.id} are missing: send them, then complete it again")
     if stored.size_bytes != ticket.asked.size_bytes:
-        # Some stores keep the torn bytes of a sender who went away. Nothing else may be sent over them.
+        # Some stores keep the bytes of an interrupted request, and the upload URL cannot overwrite them.
         blobs.delete([ticket.key])
         raise UploadIncomplete(
-            f"{stored.size_bytes} of the {ticket.asked.size_bytes} bytes of upload {ticket.id} arrived, and were "
-            "removed: send all of them again"
+            f"{stored.size_bytes} of the {ticket.asked.size_bytes} bytes of upload {ticket.id} arrived and were "
+            "deleted: send the whole file again"
         )
     return stored
 
 
 def complete_for_adoption(blobs: UploadBlobs, ticket: Ticket) -> Stored:
-    """Return what has arrived, where its sender cannot write any more: of a form, which can be sent again, a copy.
+    """Complete the upload and return an object that its sender cannot overwrite: for a form upload, a copy.
 
-    Safe to repeat; a copy that was made stays as it is. Raises UploadIncomplete.
+    Safe to repeat; an existing copy is never changed. Raises UploadIncomplete.
     """
     if not ticket.asked.form:
         return complete_upload(blobs, ticket)
     if not isinstance(blobs, ConditionalCopier):
-        raise Misconfigured(f"upload {ticket.id} came in a form, and this store copies nothing: send it by PUT")
+        raise Misconfigured(
+            f"upload {ticket.id} was sent by form, and this store has no conditional copy: send it by PUT"
+        )
     to = layout.copied_upload_key(ticket.key)
     try:
         return blobs.stat(to)
@@ -53,11 +55,13 @@ def complete_for_adoption(blobs: UploadBlobs, ticket: Ticket) -> Stored:
     try:
         return blobs.copy(ticket.key, to, etag=stored.etag)
     except (ChecksumMismatch, BlobMissing) as error:
-        raise UploadIncomplete(f"upload {ticket.id} was sent again meanwhile: complete it again") from error
+        raise UploadIncomplete(
+            f"upload {ticket.id} was sent again while it was completed: complete it again"
+        ) from error
 
 
 def received_parts(blobs: UploadBlobs, ticket: Ticket) -> tuple[Part, ...]:
-    """The parts that are whole; () for an upload that comes in one piece or is over."""
+    """Return the complete parts; () for an upload without parts, or one that has ended."""
     if not ticket.upload_id:
         return ()
     wanted = {one.number: one.size_bytes for one in ticket.plan.slices()}
@@ -69,7 +73,7 @@ def received_parts(blobs: UploadBlobs, ticket: Ticket) -> tuple[Part, ...]:
 
 
 def find_stored(blobs: UploadBlobs, ticket: Ticket) -> Stored | None:
-    """What stands under the ticket's key already; None while nothing does. Parts that came are not joined."""
+    """Return the object under the ticket's key, or None. Does not join parts."""
     try:
         return blobs.stat(ticket.key)
     except BlobMissing:
@@ -77,7 +81,7 @@ def find_stored(blobs: UploadBlobs, ticket: Ticket) -> Stored | None:
 
 
 def is_misdated(stored: Stored, *, since: float, now: float) -> bool:
-    """Whether the sender has chosen the date: the upload began at `since`, and it is `now` by the store's clock."""
+    """Return True if the sender forged the date: it is not between `since`, the start, and `now`, the store's time."""
     return not since - DATES_DIFFER_S <= stored.modified_at <= now + DATES_DIFFER_S
 
 
@@ -85,11 +89,11 @@ def _join_parts(blobs: UploadBlobs, ticket: Ticket) -> Stored | None:
     parts = received_parts(blobs, ticket)
     missing = ticket.plan.count - len(parts)
     if missing:
-        there = {one.number for one in parts}
-        first = next(one.number for one in ticket.plan.slices() if one.number not in there)
+        arrived = {one.number for one in parts}
+        first = next(one.number for one in ticket.plan.slices() if one.number not in arrived)
         raise UploadIncomplete(
-            f"{missing} of the {ticket.plan.count} parts of upload {ticket.id} have not arrived, the first of them "
-            f"number {first}: GET the upload for their URLs"
+            f"{missing} of the {ticket.plan.count} parts of upload {ticket.id} are missing, first number {first}: "
+            "GET the upload for their URLs"
         )
     try:
         return blobs.complete_parts(ticket.key, upload_id=ticket.upload_id, parts=parts)

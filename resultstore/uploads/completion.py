@@ -1,4 +1,4 @@
-"""Completion: what has arrived is looked at lightly, adopted as it stands, and its task is sent once."""
+"""UploadCompleter: checks an upload, adopts it in place, and sends its task once."""
 
 import time
 import uuid
@@ -27,15 +27,15 @@ from resultstore.uploads.ticket import INPUT, OPEN_STATES, RECORD_LIFE_S, VERIFY
 _log = Log(__name__)
 
 CLAIM_S: Final = 30
-_JOINED_BYTES_PER_S: Final = 50 * 1024 * 1024  # slower than any store that was measured joins parts
+_JOINED_BYTES_PER_S: Final = 50 * 1024 * 1024  # slower than any measured store joins parts
 _SENDABLE: Final = frozenset({*OPEN_STATES, State.PENDING})
 
 
 class UploadCompleter:
-    """Ends the uploads of one Store: each in a task that was sent, in a refusal, or abandoned.
+    """Completes, rejects or abandons the uploads of one Store.
 
     Args:
-        store: whose object store and index are used. Raises Misconfigured where one of them lacks a power.
+        store: the Store to use. Raises Misconfigured if its object store has no multipart uploads.
         dispatcher: sends the tasks.
     """
 
@@ -51,37 +51,37 @@ class UploadCompleter:
         self._late = LateByteTracker(store)
 
     def complete(self, ticket: Ticket) -> Result:
-        """Look at what has arrived and send the task, once, however often and from wherever this is called.
+        """Check the upload and send its task once (idempotent); return the Result.
 
-        Whoever comes while somebody else is at it gets the Result as it is. A crash at any step leaves what the next
-        call, or the reconciler, takes up when the claim has ended (30 s, more for very large files); one between the
-        broker's confirmation and our note of it sends the same order again, whose outcome is the first one's.
-        Raises UploadIncomplete, and Unavailable when a server is away; the next call may try.
+        While another process completes the upload, return its Result as it is. After a crash at any step, the next
+        call or the reconciler continues when the lease has ended (30 s, more for very large files). A crash after the
+        broker's confirmation sends the same order again, which has the outcome of the first one.
+        Raises UploadIncomplete, and Unavailable if a server is unavailable; then the call can be repeated.
         """
         if ticket.closed:
             return self._found(ticket)
-        with self._claimed(ticket) as is_ours:
-            # Somebody may have done it all between our reading of the ticket and our claim.
+        with self._claim(ticket) as is_ours:
+            # Another process may have completed it between our reading of the ticket and our claim.
             return self._finish(self._tickets.find_any(ticket.id) or ticket) if is_ours else self._found(ticket)
 
     def complete_bytes(self, ticket: Ticket) -> Stored:
-        """Bring the bytes to rest and start nothing: for a sender who has to hear of that alone.
+        """Complete the bytes without sending the task, for clients whose protocol has a separate step for that.
 
-        Safe to repeat, and from several places at once. Raises UploadIncomplete.
+        Safe to repeat and to call concurrently. Raises UploadIncomplete.
         """
         return complete_upload(self._blobs, ticket)
 
     def find_stored(self, ticket: Ticket) -> Stored | None:
-        """What has come to rest; None while nothing has."""
+        """Return the completed object, or None."""
         return find_stored(self._blobs, ticket)
 
     def abandon(self, ticket: Ticket) -> bool:
-        """Forget an upload that is still open, with all that arrived; False when it is being completed, or is over.
+        """Abandon an open upload and delete its bytes; return False if it is being completed or has ended.
 
-        What comes later by its URLs is counted, and deleted when they have ended. A crash at any step leaves an upload
-        that the reconciler gives up after a day.
+        Bytes that arrive later by its URLs are counted, and deleted after the URLs have expired. After a crash at any
+        step the reconciler abandons the upload within a day.
         """
-        with self._claimed(ticket) as is_ours:
+        with self._claim(ticket) as is_ours:
             known = self._tickets.find(ticket.id)
             if not is_ours or (known is not None and known.closed):
                 return False
@@ -92,11 +92,11 @@ class UploadCompleter:
         return True
 
     @contextmanager
-    def _claimed(self, ticket: Ticket) -> Iterator[bool]:
-        """Whether this upload is ours for the length of the block; the claim is given back however that ends."""
+    def _claim(self, ticket: Ticket) -> Iterator[bool]:
+        """Hold the lease of this upload for the block; yield False if another process holds it."""
         key, holder = layout.claim_key(ticket.id), uuid.uuid4().hex
         life_s = CLAIM_S + ticket.asked.size_bytes // _JOINED_BYTES_PER_S
-        is_ours = True  # for all that we know, when no answer comes
+        is_ours = True  # assumed if the answer is lost, so that the claim is released
         try:
             is_ours = self._store.index.keys.claim(key, holder, ttl_s=life_s)
             yield is_ours
@@ -121,7 +121,7 @@ class UploadCompleter:
         return self._found(ticket)
 
     def _inspect(self, ticket: Ticket) -> Artifact:
-        """The light look: all there, and of the declared type. Where the task runs, the rest is looked at."""
+        """Check size and sniffed media type, and return the Artifact; full validation runs in the task."""
         name = repr(ticket.asked.name)
         try:
             stored = complete_for_adoption(self._blobs, ticket)
@@ -130,21 +130,23 @@ class UploadCompleter:
             extras = self._blobs.unsigned_headers(stored.key) if isinstance(self._blobs, UnsignedHeaderReader) else ()
         except BlobUnreadable as error:
             raise UploadRejected(
-                f"{name} was stored so that only its sender can read it: send it with the headers of its ticket alone"
+                f"{name} was stored so that only its sender can read it: send it with only the headers of its ticket"
             ) from error
         if is_misdated(stored, since=ticket.created_at, now=self._blobs.now()):
-            raise UploadRejected(f"{name} was stored under a date that is not today's: send it without one")
+            raise UploadRejected(f"{name} was stored with a forged date: send it without a date header")
         if extras:
-            raise UploadRejected(f"{name} was sent with more headers than its ticket has ({', '.join(extras)})")
+            raise UploadRejected(
+                f"{name} was sent with more headers than its ticket has ({', '.join(extras)}): send it without them"
+            )
         declared, shown = ticket.asked.media_type, self._sniffer.sniff(head)
         if not agrees(declared=declared, shown=shown):
             raise UploadRejected(f"{name} was declared as {declared} and is {shown}: send a file of the declared type")
         return self._artifact(ticket, stored)
 
     def _artifact(self, ticket: Ticket, stored: Stored) -> Artifact:
-        """The upload as it travels: pinned by its entity tag, and by its digest where the store has checked that.
+        """Return the upload as an Artifact, pinned by its entity tag, and by its sha256 if the store has checked that.
 
-        Else the worker measures it, and compares it with what was declared.
+        Otherwise the worker computes the sha256 and compares it with the declared one.
         """
         asked, retention = ticket.asked, self._store.settings.results.retention
         checked = "" if ticket.upload_id else asked.sha256
@@ -167,9 +169,9 @@ class UploadCompleter:
         return self._store.signatures.sign(made)
 
     def _count(self, ticket: Ticket, source: Artifact) -> None:
-        """Count what has arrived as stored: before the task is sent, whose end counts what it has made as well."""
-        arrived_as = upload_result(ticket, VERIFYING).moved(VERIFYING, artifacts=(source,))
-        self._store.byte_counter.count(arrived_as)
+        """Count the stored bytes before the task is sent; the end of the task counts its outputs as well."""
+        verifying = upload_result(ticket, VERIFYING).moved(VERIFYING, artifacts=(source,))
+        self._store.byte_counter.count(verifying)
 
     def _send(self, ticket: Ticket, source: Artifact) -> None:
         asked = ticket.asked
@@ -177,7 +179,7 @@ class UploadCompleter:
         self._dispatcher.send(order)
 
     def _reject(self, ticket: Ticket, reason: UploadRejected) -> None:
-        """FAILURE with the reason, and the bytes deleted. A crash in between leaves bytes for the reconciler."""
+        """Save a FAILURE with the reason, then delete the bytes. A crash in between leaves bytes for the reconciler."""
         why = Failure(type(reason).__name__, str(reason), type(reason).__module__)
         failed = upload_result(ticket, State.FAILURE).moved(State.FAILURE, failure=why, ended_at=time.time())
         self._late.track(ticket)
@@ -185,7 +187,7 @@ class UploadCompleter:
         self._discard(ticket)
 
     def _discard(self, ticket: Ticket) -> None:
-        """Delete what arrived. Best effort: the reconciler does it again when no URL works any more."""
+        """Delete the received bytes. Best effort: the reconciler does it again after the URLs have expired."""
         try:
             delete_received(self._blobs, ticket)
             self._late.note_deleted(ticket)
@@ -193,7 +195,7 @@ class UploadCompleter:
             _log.warning("upload_not_discarded", id=ticket.id, error=str(error))
 
     def _delete_form(self, ticket: Ticket) -> None:
-        """Delete what came in a form, of which the task has a copy. Best effort, as in `_discard`."""
+        """Delete the bytes of a form upload, of which the task has a copy. Best effort, as in `_discard`."""
         try:
             self._blobs.delete([ticket.key])
         except ResultStoreError as error:
@@ -202,5 +204,5 @@ class UploadCompleter:
     def _found(self, ticket: Ticket) -> Result:
         found = self._store.load(ticket.id)
         if found is None:
-            raise ResultMissing(f"upload {ticket.id} was deleted, or has expired: begin another")
+            raise ResultMissing(f"upload {ticket.id} was deleted or has expired: start a new upload")
         return found

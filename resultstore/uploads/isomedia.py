@@ -3,31 +3,31 @@
 from typing import Final
 
 _FTYP: Final = b"ftyp"
-# QuickTime files of before brands begin with one of these, and another follows.
+# Old QuickTime files without brands begin with one of these boxes, followed by another box.
 _EMPTY: Final = frozenset({b"wide", b"free", b"skip"})
 _CONTENT: Final = frozenset({b"mdat", b"moov"})
 _TYPE_AT, _BRANDS_AT = 4, 8
 _BRAND_BYTES: Final = 4
 _AVIF: Final = frozenset({b"avif", b"avis"})
 _HEIC: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
-# Of the structure alone, which says nothing of the codec (ISO/IEC 23008-12).
+# Brands of the structure only, which do not name a codec (ISO/IEC 23008-12).
 _HEIF: Final = frozenset({b"mif1", b"msf1"})
-_SOUND: Final = frozenset({b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "})
+_AUDIO: Final = frozenset({b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "})
 _BY_START: Final = {
     b"qt  ": "video/quicktime",
     b"3g2": "video/3gpp2",
     b"KDDI": "video/3gpp2",
     b"3g": "video/3gpp",
 }
-# Brands of films that libmagic does not know, or takes for sound.
-_FILM: Final = tuple(b"iso mp4 avc hvc hev av01 M4V MSNV dash cmf F4V f4v XAVC".split())
+# Video brands that libmagic does not know, or reports as audio.
+_VIDEO: Final = tuple(b"iso mp4 avc hvc hev av01 M4V MSNV dash cmf F4V f4v XAVC".split())
 
 
 def media_type(head: bytes) -> str:
-    """Return the media type of the file that begins with `head`; "" where its brands name none that is known here.
+    """Return the media type of the file that begins with `head`, or "" if no brand is known.
 
-    The brands that a file is compatible with count as well: the first one may name its structure alone, as in an
-    AVIF picture of the brand `mif1`.
+    Compatible brands count as well, because the major brand may name only the structure: an AVIF image can have the
+    major brand `mif1`.
     """
     size_bytes = int.from_bytes(head[:_TYPE_AT], "big")
     if head[_TYPE_AT:_BRANDS_AT] in _EMPTY:
@@ -44,11 +44,11 @@ def _of_brands(brands: list[bytes]) -> str:
     first = brands[0]
     if first in _AVIF | _HEIC | _HEIF:
         return _picture(brands)
-    if first in _SOUND:
+    if first in _AUDIO:
         return "audio/mp4"
     if known := next((kind for start, kind in _BY_START.items() if first.startswith(start)), ""):
         return known
-    return "video/mp4" if any(one.startswith(_FILM) for one in brands) else ""
+    return "video/mp4" if any(one.startswith(_VIDEO) for one in brands) else ""
 
 
 def _picture(brands: list[bytes]) -> str:

@@ -1,4 +1,4 @@
-"""Issuing: gives out tickets, and the signed URLs by which their bytes are sent."""
+"""TicketIssuer: issues upload tickets, and the presigned URLs by which their bytes are sent."""
 
 import base64
 import re
@@ -48,24 +48,24 @@ from resultstore.uploads.ticket import (
 
 URLS_AT_ONCE: Final = 100
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
-NO_FORMS: Final = "this store takes no forms: leave `method` out and send the file by PUT"
+NO_FORMS: Final = "this store does not accept form uploads: leave `method` out and send the file by PUT"
 
 
 class PartUrl(msgspec.Struct, frozen=True):
-    """The signed URL of one part."""
+    """The presigned URL of one part."""
 
     part: Slice
     signed: SignedUrl
 
 
 class UploadUrls(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the bytes go now.
+    """The presigned URLs of an upload.
 
     Args:
-        whole: for an upload in one PUT.
-        form: for one in a form.
-        parts: for one in parts: the first 100 that have not arrived.
-        received: the parts that have.
+        whole: for an upload by one PUT.
+        form: for a form upload.
+        parts: for a multipart upload: the first 100 missing parts.
+        received: the complete parts.
     """
 
     whole: SignedUrl | None = None
@@ -75,7 +75,7 @@ class UploadUrls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _SinglePutArguments(TypedDict):
-    """What a signer is told of a file that comes in one piece."""
+    """The arguments of `sign_put` and `sign_form`."""
 
     expires_in_s: int
     size_bytes: int
@@ -87,8 +87,8 @@ class TicketIssuer:
     """TicketStore for the uploads of one Store.
 
     Args:
-        store: whose object store, signer and index are used. Raises Misconfigured where one of them lacks a power.
-        offers: the tasks that take uploads.
+        store: the Store to use. Raises Misconfigured if its object store or signer has no multipart uploads.
+        offers: the tasks that accept uploads.
     """
 
     def __init__(self, store: Store, *, offers: Offers) -> None:
@@ -102,23 +102,23 @@ class TicketIssuer:
         self._tickets = TicketStore(store)
 
     def validate(self, asked: UploadSpec) -> UploadSpec:
-        """What is asked for as a task takes it: canonical type, a name without folders, checked options.
+        """Validate a request; return it with a canonical media type, a name without folders, and checked options.
 
-        Raises TaskMissing, TooLarge, WrongType (of the file), BadInput (the rest), naming what is taken.
+        Raises TaskMissing, TooLarge, WrongType (the file's media type) or BadInput, which name the accepted values.
         """
         offer = self._offers.get(asked.task)
         if offer is None or not offer.takes:
-            raise TaskMissing(f"no task {asked.task[:100]!a} that takes an upload is offered; see GET /v1/session")
-        media_type = _taken(asked, offer)
+            raise TaskMissing(f"no task {asked.task[:100]!a} accepts uploads; see GET /v1/session for those that do")
+        media_type = _accepted_type(asked, offer)
         if asked.sha256 and not _SHA256.match(asked.sha256):
-            raise BadInput("sha256 is 64 lower-case hex digits")
+            raise BadInput("sha256 must have 64 lower-case hex digits")
         most = min(offer.max_bytes, self._store.settings.uploads.max_bytes, MAX_BYTES)
         if not 0 < asked.size_bytes <= most:
-            raise TooLarge(f"an upload for {asked.task} has 1 to {most:,} bytes, not {asked.size_bytes:,}")
+            raise TooLarge(f"an upload for {asked.task} must have 1 to {most:,} bytes, not {asked.size_bytes:,}")
         if asked.form and not (isinstance(self._signer, FormSigner) and isinstance(self._blobs, ConditionalCopier)):
             raise BadInput(NO_FORMS)
         if asked.form and Plan.of(asked.size_bytes).count:
-            raise TooLarge("a form takes a file of up to 16 MiB: leave `method` out and send it in parts")
+            raise TooLarge("a form upload may have up to 16 MiB: leave `method` out and send the file in parts")
         try:
             options = offer.checked(asked.options)
         except WrongType as error:
@@ -134,10 +134,10 @@ class TicketIssuer:
         part_size_bytes: int | None = None,
         client_may_not_confirm: bool = False,
     ) -> tuple[Ticket, Result]:
-        """A ticket for what was validated, and the Result in state UPLOADING that tells of it.
+        """Issue a ticket for a validated request; return it with its Result in state UPLOADING.
 
         `part_size_bytes` and `client_may_not_confirm` as in `Ticket`. Raises TooLarge for a part size that S3 refuses.
-        A crash in between leaves a ticket that nobody has, which the reconciler collects after a day.
+        A crash in between leaves an unused ticket, which the reconciler deletes after a day.
         """
         if part_size_bytes is not None:
             Plan.cut(asked.size_bytes, part_size_bytes)
@@ -159,25 +159,25 @@ class TicketIssuer:
         return ticket, self.save(ticket)
 
     def save(self, ticket: Ticket) -> Result:
-        """Keep a ticket, and the Result in state UPLOADING that shows it."""
+        """Save a ticket and its Result in state UPLOADING; return the Result."""
         self._tickets.save(ticket)
         result = upload_result(ticket, UPLOADING)
         self._store.save(result, over=Overwrite.IF_ABSENT, ttl_s=RECORD_LIFE_S)
         return result
 
     def sign(self, ticket: Ticket) -> str:
-        """See `TicketStore.sign`."""
+        """Sign a ticket: see `TicketStore.sign`."""
         return self._tickets.sign(ticket)
 
     def read_signed(self, upload_id: str, signed: str) -> Ticket:
-        """See `TicketStore.read_signed`. Raises BadReference, also for an expired ticket, and RecordUnreadable."""
+        """Read a signed ticket. Raises BadReference, also for an expired ticket, and RecordUnreadable."""
         ticket = self._tickets.read_signed(upload_id, signed)
         if time.time() - ticket.created_at >= OPEN_FOR_S:
-            raise BadReference(f"the ticket of {upload_id} is older than a day: begin the upload anew")
+            raise BadReference(f"the ticket of {upload_id} is older than a day: start a new upload")
         return ticket
 
     def withdraw(self, upload_id: str, *, owner: str) -> None:
-        """Undo `begin` of an upload of which nobody got a URL. A part of it that failed leaves what ends by itself."""
+        """Undo `begin` before any URL was returned. If a step fails, the rest expires."""
         ticket = self._tickets.find(upload_id)
         if ticket is None:
             return
@@ -188,39 +188,39 @@ class TicketIssuer:
         self._store.index.owners.remove_deleted(upload_id, owner=owner)
 
     def load(self, upload_id: str) -> Ticket:
-        """The ticket of an upload. Raises ResultMissing."""
+        """Return the ticket of an upload. Raises ResultMissing."""
         found = self._tickets.find(upload_id)
         if found is None:
-            raise ResultMissing(f"no upload is known under the id {upload_id[:100]!a}")
+            raise ResultMissing(f"there is no upload with the id {upload_id[:100]!a}")
         return found
 
     def sign_urls(self, ticket: Ticket) -> UploadUrls:
-        """Fresh URLs of what has not arrived yet."""
+        """Return new URLs for the missing bytes."""
         if ticket.asked.form:
             return UploadUrls(form=self._sign_form(ticket))
         if not ticket.upload_id:
             return UploadUrls(whole=self._sign_put(ticket))
         parts = received_parts(self._blobs, ticket)
-        there = {one.number for one in parts}
-        missing = [one for one in ticket.plan.slices() if one.number not in there][:URLS_AT_ONCE]
+        arrived = {one.number for one in parts}
+        missing = [one for one in ticket.plan.slices() if one.number not in arrived][:URLS_AT_ONCE]
         return UploadUrls(parts=tuple(self._sign_each(ticket, missing)), received=parts)
 
     def sign_parts(self, ticket: Ticket, numbers: Sequence[int]) -> tuple[PartUrl, ...]:
-        """Fresh URLs of these parts, whether they have arrived or not. Raises BadInput for one that there is not."""
+        """Return new URLs for these parts, arrived or not. Raises BadInput for a number out of range."""
         wanted, count = set(numbers), ticket.plan.count
         if not all(1 <= number <= count for number in wanted):
-            raise BadInput(f"upload {ticket.id} has the parts 1 to {count}: were they cut as its ticket says?")
+            raise BadInput(f"upload {ticket.id} has parts 1 to {count}: use the part size of its ticket")
         return tuple(self._sign_each(ticket, [one for one in ticket.plan.slices() if one.number in wanted]))
 
     def _sign_put(self, ticket: Ticket) -> SignedUrl:
-        return self._signer.sign_put(ticket.key, **self._whole(ticket.asked))
+        return self._signer.sign_put(ticket.key, **self._put_arguments(ticket.asked))
 
     def _sign_form(self, ticket: Ticket) -> SignedForm:
         if not isinstance(self._signer, FormSigner):
             raise BadInput(NO_FORMS)
-        return self._signer.sign_form(ticket.key, **self._whole(ticket.asked))
+        return self._signer.sign_form(ticket.key, **self._put_arguments(ticket.asked))
 
-    def _whole(self, asked: UploadSpec) -> "_SinglePutArguments":
+    def _put_arguments(self, asked: UploadSpec) -> "_SinglePutArguments":
         return {
             "expires_in_s": self._store.settings.uploads.url_expires_s,
             "size_bytes": asked.size_bytes,
@@ -241,21 +241,21 @@ class TicketIssuer:
 
 
 def new_upload_id() -> str:
-    """An id that nobody can guess: of the upload, its task and its Result."""
+    """Return a new random id for the upload, its task and its Result."""
     return str(uuid.uuid4())
 
 
 def file_name(name: str) -> str:
-    """An untrusted client's file name as people may see it: its last segment, at most 255 characters."""
+    """Return an untrusted file name in a safe form: its last path segment, at most 255 characters."""
     last = name.replace("\\", "/").rpartition("/")[2]
     shown = replace_harmful(last).strip()
     return shown[-NAME_MAX_CHARS:] if shown.strip(".") else "upload"
 
 
-def _taken(asked: UploadSpec, offer: Offer) -> str:
-    """The declared type, if the offer takes it."""
+def _accepted_type(asked: UploadSpec, offer: Offer) -> str:
+    """Return the declared media type if the offer accepts it. Raises WrongType."""
     declared = canonical(asked.media_type)
-    taken = {canonical(one) for one in offer.takes}
-    if declared not in taken:
-        raise WrongType(f"{asked.task} takes {', '.join(sorted(taken))}, not {declared[:100]!a}")
+    accepted = {canonical(one) for one in offer.takes}
+    if declared not in accepted:
+        raise WrongType(f"{asked.task} accepts {', '.join(sorted(accepted))}, not {declared[:100]!a}")
     return declared

@@ -1,4 +1,4 @@
-"""LateByteTracker: what may still be sent by the URL of an upload whose bytes were deleted."""
+"""LateByteTracker: counts and deletes bytes that arrive by a URL after the upload was deleted."""
 
 from typing import Final
 
@@ -17,13 +17,13 @@ _DELETED_AT_ONCE: Final = 1_000
 
 
 class LateByteTracker:
-    """Counts them until the URL has ended, and then deletes what came.
+    """Counts possible late bytes until the upload URL has expired, then deletes what arrived.
 
-    A URL for one PUT, or a form, writes where nothing is stored. So it could bring the same bytes again and again
-    after each deletion, and nobody would know of them. Parts of an upload that was joined or aborted are refused.
+    A URL for one PUT or a form can write again after each deletion, so that bytes would stay uncounted. The store
+    refuses parts of an upload that was joined or aborted.
 
     Args:
-        store: whose uploads.
+        store: the Store of the uploads.
     """
 
     def __init__(self, store: Store) -> None:
@@ -34,29 +34,29 @@ class LateByteTracker:
         self._tickets = TicketStore(store)
 
     def track(self, ticket: Ticket) -> None:
-        """Count what may come by the URLs of this upload, whose bytes are deleted next: none of them is newer than now.
+        """Count the bytes that may arrive by the URLs of this upload; call it before its bytes are deleted.
 
-        Before the deletion: a crash in between leaves bytes that are counted, and that are deleted when it is time.
+        A crash in between leaves bytes that are counted, and deleted when they are due. No newer URL may be issued.
         """
         size_bytes, settings = ticket.asked.size_bytes, self._store.settings
         self._due.add(ticket.id, after_s=settings.uploads.url_expires_s + GRACE_S)
         self._owner_bytes.reserve(ticket.owner, ticket.id, size_bytes=size_bytes, ttl_s=quota_life_s(settings))
 
     def track_form(self, ticket: Ticket) -> None:
-        """Count what a form may still bring, next to the copy that its task has."""
+        """Count the bytes that a form may send again, in addition to the copy for the task."""
         size_bytes, settings = ticket.asked.size_bytes, self._store.settings
         self._due.add(ticket.id, after_s=settings.uploads.url_expires_s + GRACE_S)
         self._owner_bytes.reserve(ticket.owner, _form(ticket), size_bytes=size_bytes, ttl_s=quota_life_s(settings))
 
     def note_deleted(self, ticket: Ticket) -> None:
-        """They were deleted. Of parts none can come any more; of another upload, whatever its URL brings."""
+        """Stop counting the stored bytes after their deletion; for a multipart upload also the late ones."""
         self._owner_bytes.forget_stored(ticket.owner, ticket.id)
         if ticket.upload_id:
             self._owner_bytes.drop_reservation(ticket.owner, ticket.id)
             self._due.remove(ticket.id)
 
     def track_result(self, result_id: str) -> None:
-        """The same for the upload that a Result was made from, if it was one; both may be deleted next."""
+        """Do `track` for the upload of a Result, if it has one; call it before the Result is deleted."""
         try:
             ticket = self._tickets.find(result_id)
         except (BadReference, Damaged) as error:
@@ -66,7 +66,7 @@ class LateByteTracker:
             self.track(ticket)
 
     def delete_due(self) -> int:
-        """Delete what came by URLs that have ended meanwhile; how many uploads that were."""
+        """Delete what arrived by URLs that have expired; return the number of uploads."""
         tolerance = FailureTolerance(_log, "late_bytes_not_deleted")
         ids = self._due.read_due(count=_DELETED_AT_ONCE)
         for one in ids:
@@ -89,7 +89,7 @@ class LateByteTracker:
 
 
 def delete_received(blobs: BlobStore | None, ticket: Ticket) -> None:
-    """Delete what has arrived of an upload, and the copy of a form."""
+    """Delete all received bytes of an upload, with the copy of a form upload."""
     if ticket.upload_id and isinstance(blobs, MultipartStore):
         blobs.abort_parts(ticket.key, upload_id=ticket.upload_id)
     if blobs is not None:
@@ -98,7 +98,7 @@ def delete_received(blobs: BlobStore | None, ticket: Ticket) -> None:
 
 
 def _form(ticket: Ticket) -> str:
-    """Under which name the bytes are counted that a form may bring."""
+    """Return the name under which possible bytes of a form are counted."""
     return f"{ticket.id}~form"
 
 

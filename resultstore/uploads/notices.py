@@ -1,4 +1,4 @@
-"""Notices: what an object store's own event says of uploads."""
+"""Notices: reads bucket notifications (S3 events) about uploads."""
 
 from typing import Final
 from urllib.parse import unquote_plus
@@ -38,23 +38,23 @@ _READ: Final = msgspec.json.Decoder(_Notice)
 
 
 def arrivals(body: bytes, *, bucket: str, root: str) -> list[str]:
-    """The ids of the uploads that the event in `body` says have arrived; others' buckets and keys are passed over.
+    """Return the ids of the uploads that the event reports as stored; other buckets and keys are ignored.
 
-    Whoever can publish can say this: it is a reason to look, and nothing more.
+    Anyone who can publish can forge an event, so it is only a reason to check the upload.
 
     Args:
         body: an S3 event as JSON (Amazon S3 User Guide, "Event message structure"); keys are encoded as in a form.
         bucket: the bucket's name.
-        root: the prefix below which our keys stand; "" for the bucket itself.
+        root: the prefix of our keys; "" for the whole bucket.
 
-    Raises BadInput for what is no such event.
+    Raises BadInput if `body` is not such an event.
     """
     if len(body) > _MAX_BYTES:
-        raise BadInput(f"an event of {len(body)} bytes is none of an object store: see who publishes to the exchange")
+        raise BadInput(f"an event of {len(body)} bytes is too long: check who publishes to the exchange")
     try:
         records = _READ.decode(body).records
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"a message is no store's event ({error}): see who publishes to the exchange") from error
+        raise BadInput(f"a message is not an S3 event ({error}): check who publishes to the exchange") from error
     keys = [
         unquote_plus(one.s3.object.key)
         for one in records

@@ -1,4 +1,4 @@
-"""Plan: whether an upload comes whole or in parts, and how long each part is."""
+"""Plan: whether an upload is one PUT or multipart, and the size of each part."""
 
 import math
 from collections.abc import Iterator
@@ -19,21 +19,21 @@ MOST_AT_ONCE_BYTES: Final = 5 * 1024 * MIB  # one PUT, or one part
 
 
 class Slice(msgspec.Struct, frozen=True):
-    """Which part, and its length."""
+    """The number and the size of one part."""
 
     number: int
     size_bytes: int
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """An upload of `size_bytes` in parts of `part_size_bytes`; 0 for one PUT."""
+    """An upload of `size_bytes` in parts of `part_size_bytes`, which is 0 for one PUT."""
 
     size_bytes: int
     part_size_bytes: int
 
     @classmethod
     def of(cls, size_bytes: int) -> "Plan":
-        """One PUT up to 16 MiB; then parts of 8 MiB, larger ones where more than 10,000 would be needed."""
+        """Choose one PUT up to 16 MiB, then parts of 8 MiB, or larger parts if more than 10,000 would be needed."""
         if size_bytes <= SINGLE_PUT_MAX_BYTES:
             return cls(size_bytes, 0)
         least = math.ceil(size_bytes / MAX_PARTS / MIB) * MIB
@@ -41,23 +41,23 @@ class Plan(msgspec.Struct, frozen=True):
 
     @classmethod
     def cut(cls, size_bytes: int, part_size_bytes: int) -> "Plan":
-        """As a sender cuts it who does so by himself; 0 for one PUT. Raises TooLarge for what S3 does not take."""
+        """Use the part size that the client chose; 0 for one PUT. Raises TooLarge if S3 would refuse it."""
         if part_size_bytes and part_size_bytes < LEAST_PART_BYTES:
-            raise TooLarge(f"parts have {LEAST_PART_BYTES:,} bytes or more, not {part_size_bytes:,}")
+            raise TooLarge(f"parts must have {LEAST_PART_BYTES:,} bytes or more, not {part_size_bytes:,}")
         plan = cls(size_bytes, part_size_bytes)
         if (part_size_bytes or size_bytes) > MOST_AT_ONCE_BYTES or plan.count > MAX_PARTS:
             raise TooLarge(
-                f"{size_bytes:,} bytes cannot be sent like this: cut them into at most {MAX_PARTS:,} parts of at most "
+                f"{size_bytes:,} bytes cannot be sent this way: split them into at most {MAX_PARTS:,} parts of at most "
                 f"{MOST_AT_ONCE_BYTES:,} bytes"
             )
         return plan
 
     @property
     def count(self) -> int:
-        """How many parts there are; 0 for one PUT."""
+        """The number of parts; 0 for one PUT."""
         return math.ceil(self.size_bytes / self.part_size_bytes) if self.part_size_bytes else 0
 
     def slices(self) -> Iterator[Slice]:
-        """Every part, in order."""
+        """Iterate over all parts in order."""
         for index in range(self.count):
             yield Slice(index + 1, min(self.part_size_bytes, self.size_bytes - index * self.part_size_bytes))

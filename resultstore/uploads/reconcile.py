@@ -1,4 +1,4 @@
-"""Reconcile: finishes the uploads that their clients did not, and collects what will never be finished."""
+"""Reconciler: completes uploads that their clients did not complete, and deletes abandoned ones."""
 
 import math
 import random
@@ -27,22 +27,22 @@ from resultstore.uploads.late_bytes import LateByteTracker
 from resultstore.uploads.ticket import OPEN_FOR_S, Ticket, TicketStore
 
 EVERY_S: Final = 60.0
-# Of an upload whose sender may never say that it is done: it is looked for this often while it is young, then ever more
-# seldom, so that it waits for at most a tenth of the time that it took, and costs about a hundred looks in a day.
+# Polling with back-off for uploads that clients may not confirm: this often at first, then at growing intervals. An
+# upload waits for at most a tenth of its own duration, and costs about a hundred polls a day.
 POLL_S: Final = 3.0
 _EACH_POLL_S: Final = 10 * POLL_S
-_PATIENCE: Final = 1.1
-YOUNG_S: Final = 15 * 60  # so long an upload is looked at in every round, later in one of fifteen
+_BACK_OFF: Final = 1.1
+YOUNG_S: Final = 15 * 60  # up to this age an upload is checked in every round, later in one of fifteen
 _ONE_OF: Final = 15
 _ORPHANS_EVERY_S: Final = layout.DAY_S
-# Bytes that no ticket, record or seal knows: as long as a message may wait in a queue when Redis was lost meanwhile.
+# Age of bytes without ticket, record and seal; a message may wait this long in a queue after Redis was lost.
 ORPHAN_AFTER_S: Final = 7 * layout.DAY_S
 
 _log = Log(__name__)
 
 
 class ReconcileOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done: uploads whose task was sent or that were refused, those given up, bytes that nobody knew."""
+    """How many uploads were completed (or rejected) and abandoned, and how many orphaned objects were deleted."""
 
     completed: int = 0
     given_up: int = 0
@@ -50,10 +50,10 @@ class ReconcileOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reconciler:
-    """The net below clients that vanish and events that are lost.
+    """Completes or abandons uploads of vanished clients and lost events, and deletes orphaned bytes.
 
     Args:
-        store: whose uploads.
+        store: the Store of the uploads.
         completion: sends the tasks.
     """
 
@@ -64,7 +64,7 @@ class Reconciler:
         self._late = LateByteTracker(store)
 
     def run(self) -> ReconcileOutcome:
-        """Look at every open upload, and at all bytes. May run beside clients, gateways and another run."""
+        """Check every open upload and all stored bytes. Safe to run concurrently with clients, gateways and itself."""
         found = self._finish_all(self._tickets.open_ids())
         self._late.delete_due()
         return ReconcileOutcome(
@@ -72,7 +72,7 @@ class Reconciler:
         )
 
     def round(self) -> ReconcileOutcome:
-        """What is due in this minute; one process of all that share the index does it."""
+        """Check what is due in this minute; only one of the processes that share the index does it."""
         if not self._claimed(layout.RECONCILING_KEY, EVERY_S - 5):
             return ReconcileOutcome()
         minute = int(time.time() // EVERY_S)
@@ -83,7 +83,7 @@ class Reconciler:
         )
 
     def poll_untracked(self) -> ReconcileOutcome:
-        """Look for what nobody may ever tell us of; one process of all that share the index does it at a time."""
+        """Poll uploads that their clients may not confirm; only one process at a time does it."""
         open_ids = self._tickets.unconfirmed_ids()
         if not open_ids or not self._claimed(layout.POLLING_KEY, POLL_S - 1):
             return ReconcileOutcome()
@@ -92,7 +92,7 @@ class Reconciler:
 
     @contextmanager
     def run_in_background(self) -> Iterator[None]:
-        """Rounds in a thread of their own, for as long as the block lasts."""
+        """Run rounds in a background thread until the block ends."""
         ended = threading.Event()
 
         def rounds() -> None:
@@ -103,7 +103,7 @@ class Reconciler:
                     if time.monotonic() >= rounds_at:
                         rounds_at = time.monotonic() + EVERY_S
                         self.round()
-                except Exception as error:  # noqa: BLE001 - whatever it is: the next round is soon
+                except Exception as error:  # noqa: BLE001 - any error: the next round follows soon
                     _log.warning("reconciliation_failed", reason=repr(error))
 
         thread = threading.Thread(target=rounds, name="resultstore-reconciler", daemon=True)
@@ -114,9 +114,9 @@ class Reconciler:
             ended.set()
 
     def _finish_all(self, upload_ids: Sequence[str], *, due: Callable[[Ticket], bool] | None = None) -> list[str]:
-        """Settle each; what was done, in words. One that fails is left for the next round.
+        """Finish each upload and return what was done with each. A failed one is left for the next round.
 
-        In another order each time: where a server is away the round ends early, and must not end at the same ones.
+        The order is random: if a server is unavailable the round ends early, and must not always reach the same ones.
         """
         tolerance = FailureTolerance(_log, "upload_not_reconciled")
         done: list[str] = []
@@ -126,13 +126,13 @@ class Reconciler:
         return done
 
     def _finish_one(self, upload_id: str, *, due: Callable[[Ticket], bool] | None) -> str:
-        """Complete the upload if all of it is there, give it up if its time is over; what was done, in a word."""
+        """Complete the upload if all bytes arrived, abandon it after a day; return what was done."""
         ticket = self._tickets.find_any(upload_id)
         if ticket is None:
             self._tickets.forget(upload_id)
             return "given up"
         if ticket.closed:
-            self._tickets.save(ticket)  # a crash has left it on the list of those that are open
+            self._tickets.save(ticket)  # a crash left it on the list of open uploads
             return "left"
         if due is not None and not due(ticket):
             return "left"
@@ -145,13 +145,13 @@ class Reconciler:
             if time.time() - ticket.created_at < OPEN_FOR_S:
                 return "left"
         except NotThere:
-            pass  # its record was deleted or has expired: nobody can ask for it any more
+            pass  # its record was deleted or has expired, so no client can complete it
         else:
             return "completed"
         return "given up" if self._completion.abandon(ticket) else "left"
 
     def _delete_orphans_daily(self) -> int:
-        """`_collected` once a day; again soon when it could not be done."""
+        """Do `_delete_orphans` once a day; repeat it soon after a failure."""
         key, holder = layout.COLLECTING_KEY, uuid.uuid4().hex
         if not self._store.index.keys.claim(key, holder, ttl_s=_ORPHANS_EVERY_S):
             return 0
@@ -162,7 +162,7 @@ class Reconciler:
             raise
 
     def _delete_orphans(self) -> int:
-        """Delete bytes of a week ago that no ticket, record or seal knows; how many there were."""
+        """Delete bytes older than a week without ticket, record and seal; return the number of objects."""
         blobs, count = self._store.blobs, 0
         assert blobs is not None  # a Completion was made for this store
         now = blobs.now()
@@ -171,13 +171,13 @@ class Reconciler:
             if not (layout.is_content_key(stored.key) and is_old(stored, now=now)):
                 continue
             with tolerance.each(key=stored.key):
-                if self._unknown(layout.id_of_upload_key(stored.key)):
+                if self._is_orphan(layout.id_of_upload_key(stored.key)):
                     blobs.delete([stored.key])
                     count += 1
         return count
 
-    def _unknown(self, upload_id: str) -> bool:
-        """Whether nothing knows the upload. What cannot be read might, so that its bytes stay."""
+    def _is_orphan(self, upload_id: str) -> bool:
+        """Return True if no ticket, record or seal exists. If one cannot be read, the bytes are kept."""
         try:
             if self._tickets.find(upload_id) is not None:
                 return False
@@ -191,18 +191,18 @@ class Reconciler:
 
 
 def is_old(stored: Stored, *, now: float) -> bool:
-    """Whether it was stored a week ago, or is dated so far ahead that its sender must have chosen the date."""
+    """Return True if it was stored more than a week ago, or has a forged date in the future."""
     return not now - ORPHAN_AFTER_S <= stored.modified_at <= now + DATES_DIFFER_S
 
 
 def is_poll_due(ticket: Ticket) -> bool:
-    """Whether it is young, or its age came past a power of 1.1 in the last two glances: one may come late."""
+    """Return True for a young upload, or if its age passed the next interval (factor 1.1) within two polls."""
     age_s = time.time() - ticket.created_at
     return age_s < _EACH_POLL_S or _steps(age_s) != _steps(age_s - 2 * POLL_S)
 
 
 def _steps(age_s: float) -> int:
-    return int(math.log(max(age_s, 1.0), _PATIENCE))
+    return int(math.log(max(age_s, 1.0), _BACK_OFF))
 
 
 def _due(ticket: Ticket, *, minute: int) -> bool:

@@ -1,4 +1,4 @@
-"""Rejecting: what a worker finds wrong with an upload ends it: its bytes are deleted, and its Result says why."""
+"""Rejection: checks the declared sha256 of an upload, and deletes an upload that its task cannot use."""
 
 from typing import Final
 
@@ -16,9 +16,9 @@ DECLARED_SHA256: Final = "declared_sha256"
 
 
 def check_digest(attempt: Attempt) -> None:
-    """Raise BadInput where an adopted upload is not what its sender said that it would send.
+    """Raise BadInput if an adopted upload does not have the declared sha256.
 
-    Of an upload in one PUT the store has checked it already; parts have no such header.
+    For one PUT the store has checked it already; a multipart upload has no such header.
     """
     for artifact in attempt.artifacts:
         declared = artifact.metadata.get(DECLARED_SHA256, artifact.sha256)
@@ -27,10 +27,10 @@ def check_digest(attempt: Attempt) -> None:
 
 
 def delete_rejected(store: Store, attempt: Attempt, reason: BadInput) -> BadInput | UploadRejected:
-    """What to raise when a task cannot use its input: UploadRejected, with the upload deleted, if it has adopted one.
+    """Delete the upload that `attempt` adopted, and return the UploadRejected to raise; without one, return `reason`.
 
-    A crash before the deletion leaves a task that runs again and comes here again. Where the store is away the
-    upload stays until its class has expired.
+    After a crash before the deletion the task runs again and repeats it. If the store is unavailable, the upload stays
+    until its retention class expires.
     """
     keys = [one.key for one in attempt.artifacts if one.key.startswith(tuple(layout.upload_prefixes(attempt.id)))]
     if not keys or store.blobs is None:
@@ -38,7 +38,7 @@ def delete_rejected(store: Store, attempt: Attempt, reason: BadInput) -> BadInpu
     try:
         LateByteTracker(store).track_result(attempt.id)
         store.blobs.delete(keys)
-        store.index.keys.drop(layout.order_key(attempt.id))  # nothing is left to do it again with
+        store.index.keys.drop(layout.order_key(attempt.id))  # without its input the task cannot be repeated
     except ResultStoreError as error:
         _log.warning("upload_not_discarded", id=attempt.id, error=str(error))
     return UploadRejected(text_of(reason))

@@ -1,10 +1,10 @@
-"""Sniff: which media type the first bytes of a file show; the declared one is never trusted."""
+"""Sniffer: detects the media type from the first bytes of a file; the declared type is never trusted."""
 
 import re
 from collections.abc import Mapping
 from typing import Final, Self
 
-import pylibmagic  # noqa: F401 - it tells python-magic where the library is: first, therefore
+import pylibmagic  # noqa: F401 - sets the library path for python-magic, so it comes first
 
 # isort: split
 import magic
@@ -18,7 +18,7 @@ _SAFETENSORS: Final = "application/vnd.safetensors"
 _ONNX: Final = "application/onnx"
 _OFFICE: Final = "application/vnd.openxmlformats-officedocument."
 
-# Names that libmagic gives, or that senders declare, for the type that IANA registered or that is customary here.
+# Aliases of libmagic and of clients for the registered (IANA) or customary media type.
 _SAME: Final[Mapping[str, str]] = {
     "image/jpg": "image/jpeg",
     "image/pjpeg": "image/jpeg",
@@ -34,34 +34,34 @@ _SAME: Final[Mapping[str, str]] = {
     "application/vnd.apache.parquet": _PARQUET,
     "application/x-parquet": _PARQUET,
 }
-# Types of one container: which of them a file is called depends on who wrote it, and is the same to whoever reads it.
+# Types with the same container format, which readers treat alike.
 _FAMILIES: Final = (
     frozenset({"video/mp4", "video/quicktime", "video/3gpp", "video/3gpp2", "audio/mp4"}),
     frozenset({"video/webm", "video/x-matroska"}),
 )
-# Names of libmagic for text of any kind; UTF-16, which `_is_plain_text` does not know, is among them.
+# Names of libmagic for plain text, including UTF-16, which `_is_plain_text` does not recognise.
 _PLAIN: Final = frozenset({"text/csv", "text/plain", "text/tab-separated-values"})
-# Text that is declared by another name than text/...
+# Text formats whose type does not begin with text/
 _TEXTUAL: Final = frozenset({"application/json", "application/x-ndjson", "application/yaml", "application/sql"})
-# A browser would run it: it is never taken for text, and text is never taken for it.
+# A browser would execute markup, so it is never accepted as text, nor text as markup.
 _MARKUP: Final = frozenset({"text/html", "text/xml", "application/xml", "application/xhtml+xml", "image/svg+xml"})
 _NO_TEXT: Final = _MARKUP | {"application/pdf"}
 _TAGS: Final = re.compile(rb"<\s*(?:!doctype\s+html|html|script|svg|iframe)\b|<\?xml\b", re.IGNORECASE)
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _DOS_END: Final = b"\x1a"
-# The folder of a ZIP archive that tells what kind of document it is (ECMA-376 part 2).
+# The folder in a ZIP archive that identifies the kind of document (ECMA-376 part 2).
 _INSIDE: Final[Mapping[bytes, str]] = {
     b"word/": _OFFICE + "wordprocessingml.document",
     b"xl/": _OFFICE + "spreadsheetml.sheet",
     b"ppt/": _OFFICE + "presentationml.presentation",
 }
 _ZIP_ENTRY: Final = b"PK\x03\x04"
-_ENTRY_HEAD_BYTES: Final = 30  # APPNOTE.TXT 4.3.7: the name's length stands at 26
+_ENTRY_HEAD_BYTES: Final = 30  # APPNOTE.TXT 4.3.7: the name length is at offset 26
 _LONGEST_SAFETENSORS_HEADER: Final = 100_000_000  # as their own reader (safetensors/src/tensor.rs)
 
 
 class SniffedType(str):
-    """The media type that a file shows, and whether it is plain text by all its characters, whatever its words are."""
+    """The detected media type of a file, with `is_text`: all its characters are plain text."""
 
     __slots__ = ("is_text",)
     is_text: bool
@@ -74,7 +74,7 @@ class SniffedType(str):
 
 
 class Sniffer:
-    """libmagic, and what it does not know. Threads may share it."""
+    """Detects media types by libmagic, and some that libmagic does not know. Threads may share it."""
 
     def __init__(self) -> None:
         self._magic = magic.Magic(mime=True)
@@ -87,16 +87,16 @@ class Sniffer:
 
 
 def canonical(media_type: str) -> str:
-    """A media type without parameters and in lower case, under the name that is used here."""
+    """Return a media type without parameters, in lower case, with aliases replaced."""
     bare = media_type.partition(";")[0].strip().lower()
     return _SAME.get(bare, bare)
 
 
 def agrees(*, declared: str, shown: SniffedType) -> bool:
-    """Return True when bytes that show themselves as `shown` may be of the type that was `declared`.
+    """Return True if bytes with the detected type `shown` may be of the `declared` type.
 
-    Plain text may be of any kind of text: libmagic judges by words, and takes a table with a column `From: ` for a
-    letter, and one of code for a program.
+    Plain text may be any declared text format, because libmagic guesses by words: a table with a column `From: ` is
+    reported as an email.
     """
     if declared not in _MARKUP and (declared.startswith("text/") or declared in _TEXTUAL):
         return shown.is_text or declared == shown
@@ -104,15 +104,15 @@ def agrees(*, declared: str, shown: SniffedType) -> bool:
 
 
 def _is_plain_text(head: bytes) -> bool:
-    """Return True for characters without controls. Bytes above 127 may be of any encoding."""
+    """Return True if there are no control characters. Bytes above 127 may be of any encoding."""
     head = head.removesuffix(_DOS_END)
     return bool(head) and not _CONTROLS.search(head)
 
 
 def _own(head: bytes) -> str:
-    """What libmagic has no name for."""
-    if film_or_picture := isomedia.media_type(head):
-        return film_or_picture
+    """Return a media type that libmagic does not know, or ""."""
+    if iso_media := isomedia.media_type(head):
+        return iso_media
     if head.startswith(b"PAR1"):
         return _PARQUET
     if _is_safetensors(head):
@@ -131,7 +131,7 @@ def _is_safetensors(head: bytes) -> bool:
 
 
 def _inside(head: bytes) -> str:
-    """The kind of a ZIP archive, by the names of its first entries."""
+    """Return the media type of a ZIP archive by the names of its first entries."""
     at = 0
     while (at := head.find(_ZIP_ENTRY, at)) >= 0:
         name_bytes = int.from_bytes(head[at + 26 : at + 28], "little")

@@ -1,4 +1,4 @@
-"""Ticket: what is remembered of an upload until its task has been sent."""
+"""Ticket: the state of an upload until its task is sent, and the store of tickets."""
 
 import base64
 import hashlib
@@ -20,10 +20,10 @@ VERIFYING: Final = "VERIFYING"
 OPEN_STATES: Final = frozenset({UPLOADING, VERIFYING})
 INPUT: Final = "input"  # the name of an upload among the Artifacts of its Result
 
-OPEN_FOR_S: Final = layout.DAY_S  # what has not arrived by then is given up
+OPEN_FOR_S: Final = layout.DAY_S  # an upload that is older is abandoned
 RECORD_LIFE_S: Final = 2 * layout.DAY_S
-_KEPT_FOR_S: Final = 3 * layout.DAY_S  # so that the reconciler meets a ticket that nobody completed
-# A store's clock may differ from ours by this much (S3 refuses more), and a request may take its time.
+_KEPT_FOR_S: Final = 3 * layout.DAY_S  # so that the reconciler finds a ticket that no client completed
+# Clock skew that S3 accepts, plus time for a running request.
 GRACE_S: Final = 15 * 60
 SIGNED_MAX_CHARS: Final = 6_000  # proxies take headers of 8 KiB
 _MOST_OPEN: Final = 1_000_000
@@ -32,16 +32,16 @@ _MAC_BYTES: Final = 32  # hex digits
 
 
 class UploadSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wants to upload.
+    """A request for an upload.
 
     Args:
-        name: the file's name, for people; never part of a key.
-        size_bytes: its exact length.
-        media_type: its declared type.
-        task: which task shall be started with it.
-        options: the task's other arguments.
-        sha256: hex digest of the content; "" when the sender does not know it.
-        form: it comes in a form (POST) instead of a PUT.
+        name: the file name for display; never part of a key.
+        size_bytes: the exact size.
+        media_type: the declared media type.
+        task: the task to start with it.
+        options: the other arguments of the task.
+        sha256: hex digest of the content; "" if the client does not send one.
+        form: the client sends an HTML form (POST) instead of a PUT.
     """
 
     name: str
@@ -54,19 +54,19 @@ class UploadSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
-    """One upload on its way.
+    """The state of one upload.
 
     Args:
-        id: of the upload, the task and the Result.
-        owner: whose Result it will be.
-        asked: what was asked for, checked.
-        key: where the bytes go; nobody else writes there.
+        id: the id of the upload, the task and the Result.
+        owner: the owner of the Result.
+        asked: the validated request.
+        key: the key of the bytes, which no other upload uses.
         created_at: seconds since the epoch.
-        upload_id: of the multipart upload; "" for one PUT.
-        closed: the task was sent, the upload refused or given up: nothing is left to do.
-        part_size_bytes: how its sender cuts it; 0 for one PUT whatever its size, None where we say how.
-        client_may_not_confirm: its sender may never say that all has been sent: the reconciler looks for it soon.
-        given_up: nobody can ask for it any more; it is remembered for as long as its URLs may bring bytes.
+        upload_id: the id of the multipart upload; "" for one PUT.
+        closed: the task was sent, or the upload was rejected or abandoned.
+        part_size_bytes: the part size that the client chose; 0 for one PUT, None for the size of `Plan.of`.
+        client_may_not_confirm: the client may not report the end of the upload, so the reconciler polls for it.
+        given_up: abandoned; the ticket is kept only while its URLs may still bring bytes.
     """
 
     id: str
@@ -82,13 +82,13 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def plan(self) -> Plan:
-        """In which pieces the bytes come."""
+        """The parts in which the bytes are sent."""
         size_bytes, cut = self.asked.size_bytes, self.part_size_bytes
         return Plan.of(size_bytes) if cut is None else Plan(size_bytes, cut)
 
 
 class UploadedFile(msgspec.Struct, frozen=True):
-    """What a Result says of the file that it is made from."""
+    """The uploaded file of a Result, for display."""
 
     name: str
     size_bytes: int
@@ -96,7 +96,7 @@ class UploadedFile(msgspec.Struct, frozen=True):
 
 
 class TicketStore:
-    """The tickets of one Store, each with a mac where there is a secret key: who writes to Redis cannot name bytes.
+    """Stores the tickets of one Store, each with a MAC if there is a secret key, so that Redis cannot forge keys.
 
     Args:
         store: in whose index they are kept.
@@ -109,7 +109,7 @@ class TicketStore:
         self._kept_for_s = max(_KEPT_FOR_S, quota_life_s(store.settings))
 
     def save(self, ticket: Ticket) -> None:
-        """Remember it, and list it as open for as long as it is."""
+        """Save a ticket; list its id as open until it is closed."""
         self._index.keys.keep(layout.ticket_key(ticket.id), self._encode(ticket), ttl_s=self._kept_for_s)
         if ticket.closed:
             self._unlist(ticket.id)
@@ -119,66 +119,64 @@ class TicketStore:
             self.list_unconfirmed(ticket.id)
 
     def list_unconfirmed(self, upload_id: str) -> None:
-        """Have it looked for soon: nobody may ever say that it is done."""
+        """List an id for polling, because its client may not confirm the upload."""
         self._open.take(layout.UNCONFIRMED_UPLOADS_KEY, upload_id, ttl_s=_KEPT_FOR_S, most=_MOST_OPEN)
 
     def find(self, upload_id: str) -> Ticket | None:
-        """The ticket of an upload, or None. Raises BadReference when it was not written by us, RecordUnreadable."""
+        """Return the ticket of an upload, or None. Raises BadReference if it is not authentic, RecordUnreadable."""
         found = self.find_any(upload_id)
         return None if found is None or found.given_up else found
 
     def find_any(self, upload_id: str) -> Ticket | None:
-        """The same, also of an upload that was given up."""
+        """Do `find`, and include abandoned uploads."""
         kept = self._index.keys.read(layout.ticket_key(upload_id))
         return None if kept is None else self._read(upload_id, kept)
 
     def sign(self, ticket: Ticket) -> str:
-        """Return the ticket for its sender to keep, who can give it back when the index has lost it.
+        """Return the signed ticket as text, which the client can send again after the index has lost it.
 
-        "" where no secret key is set, or where it would be too long for a header.
+        Return "" without a secret key, or if the text is too long for a header.
         """
         text = base64.urlsafe_b64encode(self._encode(ticket)).decode().rstrip("=") if self._macs else ""
         return text if len(text) <= SIGNED_MAX_CHARS else ""
 
     def read_signed(self, upload_id: str, signed: str) -> Ticket:
-        """Return the ticket that `signed` gave out for this upload. Raises BadReference, RecordUnreadable."""
+        """Return the ticket that `sign` wrote for this upload. Raises BadReference, RecordUnreadable."""
         if not self._macs:
-            raise BadReference(
-                "no ticket was signed here, for RESULTSTORE_SECRET_KEY is not set: begin the upload anew"
-            )
+            raise BadReference("tickets are not signed because RESULTSTORE_SECRET_KEY is not set: start a new upload")
         try:
             kept = base64.urlsafe_b64decode(signed + "=" * (-len(signed) % 4))
         except ValueError as error:
-            raise BadReference(f"the signed ticket of {upload_id} is none of ours: begin the upload anew") from error
+            raise BadReference(f"the signed ticket of {upload_id} is malformed: start a new upload") from error
         return self._read(upload_id, kept)
 
     def _read(self, upload_id: str, kept: bytes) -> Ticket:
         mac, document = kept[:_MAC_BYTES], kept[_MAC_BYTES:]
         digest = hashlib.sha256(document).hexdigest()
         if self._macs and not self._macs.agrees(mac.decode(errors="replace"), _PURPOSE, upload_id, digest):
-            raise BadReference(f"the ticket of {upload_id} was not written by us: begin the upload anew")
+            raise BadReference(f"the ticket of {upload_id} is not authentic: start a new upload")
         try:
             return msgspec.msgpack.decode(document, type=Ticket)
         except msgspec.MsgspecError as error:
             raise RecordUnreadable(
-                f"the ticket of {upload_id} is damaged, or of a newer resultstore ({error}): begin the upload anew"
+                f"the ticket of {upload_id} is damaged, or of a newer resultstore ({error}): start a new upload"
             ) from error
 
     def give_up(self, ticket: Ticket) -> None:
-        """Let nobody find it any more, and remember where its URLs lead."""
+        """Mark a ticket as abandoned; only `find_any` returns it, while its URLs may bring bytes."""
         self.save(msgspec.structs.replace(ticket, closed=True, given_up=True))
 
     def forget(self, upload_id: str) -> None:
-        """Remember nothing of it any more."""
+        """Delete a ticket."""
         self._index.keys.drop(layout.ticket_key(upload_id))
         self._unlist(upload_id)
 
     def open_ids(self) -> list[str]:
-        """Every upload that is not closed, in any order."""
+        """Return the ids of all open uploads, in any order."""
         return list(self._open.members(layout.OPEN_UPLOADS_KEY))
 
     def unconfirmed_ids(self) -> list[str]:
-        """Those of them whose senders may never say that they are done."""
+        """Return the ids of the open uploads that clients may not confirm."""
         return list(self._open.members(layout.UNCONFIRMED_UPLOADS_KEY))
 
     def _encode(self, ticket: Ticket) -> bytes:
@@ -196,12 +194,12 @@ class TicketStore:
 
 
 def quota_life_s(settings: Settings) -> int:
-    """For how long the bytes of an upload may come: it is open for a day, then its last URL ends, and is looked for."""
+    """Return how long bytes of an upload are counted: a day, the life of its last URL, and a margin."""
     return OPEN_FOR_S + settings.uploads.url_expires_s + GRACE_S + layout.DAY_S
 
 
 def upload_result(ticket: Ticket, state: str) -> Result:
-    """The Result of an upload that has not become an input; what is known of the file lies beside its record."""
+    """Return the Result of an upload that is not adopted yet, with the description of the file."""
     asked = ticket.asked
     return Result(
         id=ticket.id,
@@ -214,7 +212,7 @@ def upload_result(ticket: Ticket, state: str) -> Result:
 
 
 def uploaded_file_of(result: Result) -> UploadedFile | None:
-    """The file that this Result is made from, whether it has arrived or not; None when there is none."""
+    """Return the uploaded file of a Result, whether it has arrived or not; None if there is none."""
     source = input_of(result)
     if source is not None:
         return UploadedFile(source.file_name, source.size_bytes, source.media_type)
@@ -222,16 +220,16 @@ def uploaded_file_of(result: Result) -> UploadedFile | None:
         try:
             return msgspec.json.decode(result.extra, type=UploadedFile)
         except msgspec.DecodeError:
-            return None  # a custom state of somebody else's, who keeps other things there
+            return None  # a custom state of an application, with other content
     return None
 
 
 def is_refused(result: Result) -> bool:
-    """Whether its upload was not taken, and is gone."""
+    """Return True if its upload was rejected and deleted."""
     return result.failure is not None and result.failure.type == "UploadRejected"
 
 
 def input_of(result: Result) -> Artifact | None:
-    """The adopted upload among the Artifacts of a Result."""
+    """Return the adopted upload among the Artifacts of a Result, or None."""
     found = result.artifact(INPUT)
     return found if found is not None and found.metadata.get("role") == INPUT else None

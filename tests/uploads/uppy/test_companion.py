@@ -65,7 +65,7 @@ def test_options_in_metadata_are_checked_before_ticket(scene):
         ({"size_bytes": ""}, 422, "size_bytes"),
         ({"task": "shop.secret"}, 404, "shop.secret"),
         ({"size_bytes": str(1 << 50)}, 413, "bytes"),
-        ({"part_size_bytes": str(MIB)}, 413, "parts have"),
+        ({"part_size_bytes": str(MIB)}, 413, "parts must have"),
     ]
 
     assert TicketStore(scene.place.store).find(begun["key"]).asked.options == {"format": "parquet"}
