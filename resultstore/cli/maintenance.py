@@ -13,7 +13,16 @@ from resultstore.cli.extras import require_extra
 from resultstore.cli.output import err, marked, out, print_json
 from resultstore.connect import connect, connect_bucket, connect_probes
 from resultstore.model.errors import Misconfigured
-from resultstore.ops.doctor import Defect, Finding, Probe, Verdict, bucket_probes, examine, store_probes, trait_probes
+from resultstore.ops.doctor import (
+    Defect,
+    Finding,
+    Probe,
+    Verdict,
+    bucket_probes,
+    capability_probes,
+    examine,
+    store_probes,
+)
 from resultstore.ops.index_rights import index_probes
 from resultstore.ops.provision import provision
 from resultstore.ops.sweep import sweep
@@ -127,7 +136,7 @@ def _probes(settings: Settings) -> dict[str, Probe]:
     of_store = store_probes(store) | index_probes(store.index)
     probes, bucket = connect_probes(settings), connect_bucket(settings)
     accepted = {"refuses_unsigned_writes"} if settings.security.accept_forgeable_store else set()
-    of_bucket = {} if probes is None else trait_probes(probes, accepted=accepted)
+    of_bucket = {} if probes is None else capability_probes(probes, accepted=accepted)
     if bucket is not None:
         of_bucket |= bucket_probes(bucket, root=bucket.target.prefix)
     return of_store | of_bucket | {"broker": lambda: _broker(settings)}

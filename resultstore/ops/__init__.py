@@ -1,1 +1,1 @@
-"""What operators run: provisioning, checks, expiry, embedded servers. No request and no task runs through here."""
+"""Commands for operators: set-up, checks, expiry, embedded servers. No request and no task runs through here."""

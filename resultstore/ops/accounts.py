@@ -1,4 +1,4 @@
-"""Accounts: the identities of one store in a MinIO, one for each role, each with the least rights."""
+"""Accounts: the service accounts of one store in MinIO, one per role, each with least privilege."""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ _SECRET_BYTES: Final = 30  # 40 characters, the most that MinIO takes
 
 
 def account_name(role: str) -> str:
-    """Return the name of a role's account, as people see it, and of its AWS profile."""
+    """Return the display name of a role's account, which is also the name of its AWS profile."""
     return f"resultstore-{role}"
 
 
@@ -28,10 +28,10 @@ def new_secret() -> str:
 
 
 def given_accounts(settings: Settings) -> Mapping[str, Credentials]:
-    """Return the keys that `setup_accounts` names, by role. Raises Misconfigured, which shows no secret."""
+    """Return the keys of `setup_accounts` by role. Raises Misconfigured, without secrets in the message."""
     found = {}
-    for word in settings.s3.setup_accounts.split():
-        role, _, pair = word.partition("=")
+    for item in settings.s3.setup_accounts.split():
+        role, _, pair = item.partition("=")
         access_key, _, secret_key = pair.partition(":")
         if role not in ROLES or not access_key or not secret_key:
             raise Misconfigured(
@@ -43,15 +43,15 @@ def given_accounts(settings: Settings) -> Mapping[str, Credentials]:
 
 @contextmanager
 def temporary_accounts(settings: Settings, *, token: str) -> Iterator[Mapping[str, Credentials]]:
-    """Make an account for each role, and remove them when the block is left; gives their keys, by role.
+    """Create an account for each role, yield their keys by role, and delete the accounts after the block.
 
-    Needs an administrator's credentials. A crash leaves accounts that may do no more than their roles.
+    Needs administrator credentials. A crash leaves accounts with the rights of their roles.
 
     Args:
         settings: the bucket and the MinIO.
-        token: is part of their names, at most 8 characters.
+        token: part of the account names, at most 8 characters.
 
-    Raises Misconfigured where there is no MinIO, or where we are no administrator.
+    Raises Misconfigured if the store is not MinIO, or the credentials are not an administrator's.
     """
     minio, target = connect_minio(settings), S3Target.at(settings.blobs.url)
     made = {role: Credentials(f"rs-{role}-{token}", new_secret()) for role in ROLES}

@@ -1,4 +1,4 @@
-"""Doctor: probes store, index and clock, and says what is wrong and what to do."""
+"""Doctor: checks the store, the index and the clock, and reports problems with remedies."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,25 +20,38 @@ from resultstore.store import Store
 from resultstore.store.capabilities import read_marker
 
 PROBE_ID = "doctor-probe"
-PROBE_CLASS = "1d"  # what a doctor that is killed leaves behind, lifecycle collects
+PROBE_CLASS = "1d"  # a killed doctor leaves probe objects to the lifecycle rules
 RIVALS = 4
 SKEW_LIMIT_S = 60.0  # MinIO refuses URLs dated 15 minutes ahead, and readers obey the store's clock for expiry
 
 
-# Without these a store cannot be used; without the others it is used with care, as the remedy says.
+# A store must pass these checks; a failure of another one is a warning with a remedy.
 MUST_KEEP = frozenset({"creates_once", "agrees_on_the_time", "ends_urls", "refuses_unsigned_writes"})
+# What operators read for each probe method of a driver.
+PROBE_NAMES = {
+    "creates_once": "conditional create",
+    "checks_checksums": "upload checksums",
+    "drops_torn_uploads": "incomplete upload cleanup",
+    "knows_lifecycle": "lifecycle rules",
+    "keeps_tags": "object tags",
+    "agrees_on_the_time": "server clock",
+    "ends_urls": "presigned URL expiry",
+    "refuses_urls_from_the_future": "future-dated URL protection",
+    "refuses_smuggled_copies": "server-side-copy protection",
+    "refuses_unsigned_writes": "unsigned write protection",
+}
 
 
 class ProbeAnswer(Protocol):
-    """What one try of a store's traits answers."""
+    """The outcome of one probe of a driver."""
 
     @property
     def ok(self) -> bool:
-        """Whether the store keeps it."""
+        """True if the store passed."""
 
     @property
     def detail(self) -> str:
-        """What was seen."""
+        """What was found."""
 
     @property
     def remedy(self) -> str:
@@ -46,14 +59,14 @@ class ProbeAnswer(Protocol):
 
 
 class CapabilityProbes(Protocol):
-    """A driver that can try what its store keeps."""
+    """A driver that can probe the capabilities of its store."""
 
     def tries(self) -> Sequence[Callable[[], ProbeAnswer]]:
-        """Each try, to be called in turn."""
+        """Return the probes, to be called in turn."""
 
 
 class Verdict(StrEnum):
-    """How a probe ended."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -61,14 +74,14 @@ class Verdict(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One probe's answer.
+    """The report of one check.
 
     Args:
-        name: what was probed.
-        verdict: whether it is well; only `wrong` makes the whole fail.
+        name: what was checked.
+        verdict: the outcome; only `wrong` makes the command fail.
         text: what was found.
-        remedy: what to do about it; "" when nothing.
-        ms: how long the probe took.
+        remedy: what to do; "" if nothing.
+        ms: how long the check took, in milliseconds.
     """
 
     name: str
@@ -79,7 +92,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Defect(msgspec.Struct, frozen=True):
-    """What a probe found wrong, and what to do."""
+    """A problem that a check found, and its remedy."""
 
     text: str
     remedy: str
@@ -87,19 +100,19 @@ class Defect(msgspec.Struct, frozen=True):
 
 
 Probe = Callable[[], "str | Defect"]
-"""Looks at one thing: a short text when it is well. Raises ResultStoreError when it cannot look."""
+"""A check: returns a short text if all is well. Raises ResultStoreError if it cannot run."""
 
 
 def examine(probes: Mapping[str, Probe]) -> Iterator[Finding]:
-    """Run each probe and say how it went; one that fails never keeps the next from running."""
+    """Run each check and yield its report; an error in one check does not stop the next."""
     for name, probe in probes.items():
         began = time.monotonic()
         try:
             answer = probe()
         except ResultStoreError as error:
             answer = Defect(*_split(str(error)))
-        except Exception as error:  # noqa: BLE001 - whatever it is: a doctor that ends here says nothing of the rest
-            answer = Defect(f"the probe failed: {error!r}", "report it, with what `resultstore doctor --json` prints")
+        except Exception as error:  # noqa: BLE001 - any error must not hide the other checks
+            answer = Defect(f"the check failed: {error!r}", "report it with the output of `resultstore doctor --json`")
         ms = round(1000 * (time.monotonic() - began), 1)
         if isinstance(answer, Defect):
             yield Finding(name=name, verdict=answer.verdict, text=answer.text, remedy=answer.remedy, ms=ms)
@@ -108,7 +121,7 @@ def examine(probes: Mapping[str, Probe]) -> Iterator[Finding]:
 
 
 def store_probes(store: Store) -> dict[str, Probe]:
-    """What can be asked of a Store and its settings."""
+    """Return the checks of a Store and its settings."""
     found: dict[str, Probe] = {
         "secret key": lambda: secret_key(store.settings),
         "index": lambda: index_answers(store.index),
@@ -118,40 +131,44 @@ def store_probes(store: Store) -> dict[str, Probe]:
         return found | {"blobs": no_blobs}
     return found | {
         "blobs": lambda: blobs_keep(blobs),
-        "write once": lambda: first_wins(blobs),
+        "write once": lambda: check_write_once(blobs),
         "layout": lambda: layout_marker(blobs, store.signatures.macs),
         "clock": lambda: clock_agrees(blobs),
     }
 
 
 def bucket_probes(bucket: LifecycleBucket, *, root: str) -> dict[str, Probe]:
-    """What can be asked of a bucket's configuration."""
+    """Return the checks of a bucket's configuration."""
     return {"seal rules": lambda: seal_rules_choose(bucket, root=root)}
 
 
-def trait_probes(probes: CapabilityProbes, *, accepted: Collection[str] = ()) -> dict[str, Probe]:
-    """What the bucket's store really keeps, found out by trying (blobs/probe.py).
+def capability_probes(probes: CapabilityProbes, *, accepted: Collection[str] = ()) -> dict[str, Probe]:
+    """Return the checks of the store's capabilities (blobs/s3/probe.py).
 
     Args:
-        probes: the tries.
-        accepted: names of tries whose failure is a warning only, because the settings accept it.
+        probes: the driver's probes.
+        accepted: names of probes whose failure is only a warning, because the settings accept it.
     """
     must_keep = MUST_KEEP.difference(accepted)
     return {
-        f"store {look.__name__.replace('_', ' ')}": partial(_trait, look, must_keep=look.__name__ in must_keep)
-        for look in probes.tries()
+        _shown_name(probe.__name__): partial(_capability, probe, must_keep=probe.__name__ in must_keep)
+        for probe in probes.tries()
     }
 
 
-def _trait(look: Callable[[], ProbeAnswer], *, must_keep: bool) -> str | Defect:
-    found = look()
+def _shown_name(method: str) -> str:
+    return f"store: {PROBE_NAMES.get(method, method.replace('_', ' '))}"
+
+
+def _capability(probe: Callable[[], ProbeAnswer], *, must_keep: bool) -> str | Defect:
+    found = probe()
     if found.ok:
         return found.detail
     return Defect(found.detail, found.remedy, Verdict.WRONG if must_keep else Verdict.WARNING)
 
 
 def secret_key(settings: Settings) -> str | Defect:
-    """Whether references and local URLs can be signed so that other processes believe them."""
+    """Check that there is a key to sign references and local URLs."""
     if settings.security.secret_key:
         return "set"
     remedy = "set RESULTSTORE_SECRET_KEY to 32 random bytes in hex, the same for all processes"
@@ -159,7 +176,7 @@ def secret_key(settings: Settings) -> str | Defect:
 
 
 def index_answers(index: Index) -> str:
-    """Whether the index answers, and how fast."""
+    """Check that the index answers; return how fast."""
     index.peek(PROBE_ID)
     began = time.monotonic()
     index.peek(PROBE_ID)
@@ -167,21 +184,22 @@ def index_answers(index: Index) -> str:
 
 
 def no_blobs() -> Defect:
-    """There is no object store to ask."""
+    """Report that there is no object store."""
     remedy = "set RESULTSTORE_BLOBS_URL to s3://bucket/prefix or file:///folder"
-    return Defect("no object store: large outputs cannot be kept", remedy, Verdict.WARNING)
+    return Defect("no object store: large outputs cannot be stored", remedy, Verdict.WARNING)
 
 
 def blobs_keep(blobs: BlobStore) -> str | Defect:
-    """Whether the store gives back what was put into it, whole and in part, and forgets what was deleted."""
+    """Check that the store returns stored bytes, whole and in part, and deletes them."""
     key, body = _probe_key(), b"resultstore doctor " * 64
     try:
         stored = blobs.put(key, [body], media_type="application/octet-stream", size_hint_bytes=len(body))
         if b"".join(blobs.get(key)) != body or stored.size_bytes != len(body):
-            return Defect("the store gave back other bytes than were put", "do not use this store")
+            return Defect("the store returned other bytes than were stored", "do not use this store")
         if b"".join(blobs.get(key, start=5, size_bytes=7)) != body[5:12]:
             return Defect(
-                "the store ignores ranges", "look for a proxy that drops the Range header, or use another store"
+                "the store ignores range requests",
+                "check for a proxy that drops the Range header, or use another store",
             )
     finally:
         blobs.delete([key])
@@ -189,11 +207,11 @@ def blobs_keep(blobs: BlobStore) -> str | Defect:
         blobs.stat(key)
     except BlobMissing:
         return "put, get, ranged get and delete work"
-    return Defect("a deleted blob is still there", "allow s3:DeleteObject to these credentials")
+    return Defect("a deleted blob still exists", "allow s3:DeleteObject for these credentials")
 
 
-def first_wins(blobs: BlobStore) -> str | Defect:
-    """Whether a conditional write lets exactly one of several writers win: seals rest on it."""
+def check_write_once(blobs: BlobStore) -> str | Defect:
+    """Check that exactly one of several conditional writes succeeds: seals depend on it."""
     key = _probe_key()
     try:
         with ThreadPoolExecutor(RIVALS) as pool:
@@ -204,39 +222,41 @@ def first_wins(blobs: BlobStore) -> str | Defect:
     won = sum(isinstance(one, Created) for one in outcomes)
     lost = sum(isinstance(one, AlreadyExists) for one in outcomes)
     if won == 1 and lost == RIVALS - 1:
-        return f"one of {RIVALS} writers won, the others were told"
-    return Defect(f"of {RIVALS} writers {won} won and {lost} were told", "use a store that honours If-None-Match: *")
+        return f"one of {RIVALS} writers succeeded, the others were refused"
+    return Defect(
+        f"of {RIVALS} writers {won} succeeded and {lost} were refused", "use a store that honours If-None-Match: *"
+    )
 
 
 def layout_marker(blobs: BlobStore, macs: Macs) -> str | Defect:
-    """Whether this place was set up, in a format that this version reads, by somebody who has our key."""
+    """Check that the store was set up, in a format that this version reads, with our secret key."""
     try:
         marker = read_marker(blobs, macs)
     except BlobMissing:
-        return Defect(f"no {layout.LAYOUT_KEY}: this place was not set up", "run `resultstore setup`", Verdict.WARNING)
+        return Defect(f"no {layout.LAYOUT_KEY}: the store was not set up", "run `resultstore setup`", Verdict.WARNING)
     if marker.format != layout.OBJECT_FORMAT:
         text = f"the store holds format {marker.format}, this version reads {layout.OBJECT_FORMAT}"
         return Defect(text, "use the version of resultstore that set it up, or another prefix")
     if marker.traits is None:
-        text = f"format {marker.format}; what the store keeps is not noted, or by nobody who has our key"
+        text = f"format {marker.format}; the store's capabilities are not recorded, or not signed with our key"
         return Defect(text, "run `resultstore setup` again", Verdict.WARNING)
     return f"format {marker.format}"
 
 
 def seal_rules_choose(bucket: LifecycleBucket, *, root: str) -> str | Defect:
-    """Whether the lifecycle rules for seals choose by tag: without their tags they delete every seal after 4 days."""
+    """Check that lifecycle rules for seals filter by tag: without tags they delete every seal after 4 days."""
     if misses_tag(bucket, root=root):
-        text = "a lifecycle rule deletes seals whatever their tag: all results are lost after its days"
+        text = "a lifecycle rule deletes seals regardless of their tag: all results are lost after its days"
         return Defect(text, "run `resultstore setup`: it removes such rules")
     return "no rule deletes seals before their time"
 
 
 def clock_agrees(blobs: BlobStore) -> str | Defect:
-    """Whether this machine's clock and the store's agree well enough for URLs and expiry."""
+    """Check that the local clock and the store's differ little enough for URLs and expiry."""
     skew_s = blobs.now() - time.time()
     if abs(skew_s) > SKEW_LIMIT_S:
-        return Defect(f"the store's clock is {skew_s:+.0f} s from ours", "run NTP on both machines")
-    return f"{skew_s:+.1f} s from the store's"
+        return Defect(f"the store's clock differs by {skew_s:+.0f} s from this machine's", "run NTP on both machines")
+    return f"differs by {skew_s:+.1f} s from the store's"
 
 
 def _probe_key() -> str:
@@ -244,7 +264,7 @@ def _probe_key() -> str:
 
 
 def _split(message: str) -> tuple[str, str]:
-    """Our messages say what is wrong, a colon or semicolon, and the way out."""
+    """Split one of our error messages into the problem and the remedy, after the last semicolon or colon."""
     for sign in ("; ", ": "):
         text, found, remedy = message.rpartition(sign)
         if found:

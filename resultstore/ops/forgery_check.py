@@ -1,4 +1,4 @@
-"""Forgeable: refuses a store that carries out writes which nobody signed."""
+"""Forgery check: refuses a store that executes unsigned writes (CVE-2026-41145)."""
 
 from resultstore.blobs.s3.forgery import FORGERY_REMEDY
 from resultstore.connect import connect_forgers, connect_probes
@@ -8,11 +8,11 @@ from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 _ACCEPT = "RESULTSTORE_ACCEPT_FORGEABLE_STORE=true"
-_SIGN_WITH_LESS = "sign with a key that may write below uploads/ alone (`resultstore setup minio` makes it)"
+_SIGN_WITH_LESS = "sign with a key that may write only below uploads/ (`resultstore setup minio` creates it)"
 
 
 def refuse_forgeable(settings: Settings) -> None:
-    """Raise Misconfigured if the store carries out unsigned writes, unless `accept_forgeable_store` is set."""
+    """Raise Misconfigured if the store executes unsigned writes, unless `accept_forgeable_store` is set."""
     probes = connect_probes(settings)
     if probes is None:
         return
@@ -25,10 +25,10 @@ def refuse_forgeable(settings: Settings) -> None:
 
 
 def refuse_forgeable_signing(settings: Settings) -> None:
-    """Raise Misconfigured if whoever has seen a presigned URL can write more than uploads.
+    """Raise Misconfigured if anyone who has seen a presigned URL can write more than uploads.
 
-    The id of the access key that signs stands in each URL. On a store that carries out unsigned writes it is all that
-    a write needs. Does nothing with `accept_forgeable_store`.
+    Each URL contains the id of the signing access key, and a store that executes unsigned writes needs no more than
+    that id. Does nothing with `accept_forgeable_store`.
     """
     if settings.security.accept_forgeable_store:
         return
@@ -37,7 +37,7 @@ def refuse_forgeable_signing(settings: Settings) -> None:
         if not reach:
             continue
         text = (
-            f"the store carries out writes that nobody signed (CVE-2026-41145), and the access key {forger.key_id!r} "
-            f"that signs {signs} may write to {', '.join(reach)}: whoever has seen one URL can overwrite results"
+            f"the store executes unsigned writes (CVE-2026-41145), and the access key {forger.key_id!r} "
+            f"that signs {signs} may write to {', '.join(reach)}: anyone who has seen one URL can overwrite results"
         )
         raise Misconfigured(f"{text}; {_SIGN_WITH_LESS}, {FORGERY_REMEDY}, or set {_ACCEPT}")

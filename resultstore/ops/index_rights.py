@@ -1,4 +1,4 @@
-"""Index rights: tries what the user of the index must be allowed to do, beyond answering a question."""
+"""Index rights: checks that the Redis user may write, lock and publish, not only read."""
 
 import time
 
@@ -9,27 +9,27 @@ from resultstore.model.errors import IndexUnavailable
 from resultstore.model.result import Result, State
 from resultstore.ops.doctor import PROBE_ID, Defect, Probe, index_answers
 
-_HEARD_WITHIN_S = 5.0
+_ANNOUNCED_WITHIN_S = 5.0
 _LIFE_S = 60
 _CHANNELS = "add &rs:* to the ACL rule of this user (docs/how-to/deploy.md has the whole rule)"
 _KEYS = "allow this user the keys ~rs:* and the commands of docs/how-to/deploy.md"
 
 
 def index_probes(index: Index) -> dict[str, Probe]:
-    """Return the probe of the index, with the rights that processes of ours need."""
+    """Return the check of the index with the rights that resultstore needs."""
     return {"index": lambda: serves(index)}
 
 
 def serves(index: Index) -> str | Defect:
-    """Whether the index answers, tells what happens, and lets us write. Raises IndexUnavailable when it is away."""
-    answers, told = index_answers(index), may_announce(index)
-    if isinstance(told, Defect):
-        return told
-    return may_write(index) or f"{answers}, {told}"
+    """Check that the index answers, publishes announcements and accepts writes. Raises IndexUnavailable."""
+    answers, announced = index_answers(index), may_announce(index)
+    if isinstance(announced, Defect):
+        return announced
+    return may_write(index) or f"{answers}, {announced}"
 
 
 def may_write(index: Index) -> Defect | None:
-    """Try each kind of write that processes of ours make; all of it is removed, or expires in a minute."""
+    """Try each kind of write that resultstore makes; all test keys are deleted, or expire in a minute."""
     probe = _probe(owner=PROBE_ID)
     key, lease = layout.claim_key(probe.id), layout.quota_key(PROBE_ID, "probe")
     try:
@@ -51,19 +51,19 @@ def may_write(index: Index) -> Defect | None:
 
 
 def may_announce(index: Index) -> str | Defect:
-    """Announce a change, and wait for it: without channels every waiter is woken by its next look alone."""
+    """Announce a change and wait for it; without channels, waiters only find a change at their next poll."""
     probe = _probe()
     began = time.monotonic()
     try:
         with index.events.watch(probe.id) as watch:
             index.save(probe, ttl_s=_LIFE_S)
-            heard = watch.wait(_HEARD_WITHIN_S)
+            event = watch.wait(_ANNOUNCED_WITHIN_S)
         index.delete(probe.id)
     except IndexUnavailable as error:
         return _refused(error)
-    if heard is None:
+    if event is None:
         return Defect(
-            "what is announced is not heard: waiters are woken by their next look, up to 2 s later", _CHANNELS
+            "announcements do not arrive: waiters notice changes at their next poll, up to 2 s later", _CHANNELS
         )
     return f"announcements arrive in {1000 * (time.monotonic() - began):.1f} ms"
 
@@ -71,7 +71,7 @@ def may_announce(index: Index) -> str | Defect:
 def _refused(error: IndexUnavailable) -> Defect:
     text = str(error).rpartition(": ")[0] or str(error)
     if "channel" in text:
-        return Defect(f"what is announced is not heard: {text}", _CHANNELS)
+        return Defect(f"announcements do not arrive: {text}", _CHANNELS)
     return Defect(text, _KEYS)
 
 

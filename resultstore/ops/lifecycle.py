@@ -1,4 +1,4 @@
-"""Retention: the lifecycle rules that collect, later, what readers are already told has expired."""
+"""Lifecycle: the bucket rules that delete expired objects, some time after readers treat them as expired."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,8 +9,8 @@ from resultstore.model import layout
 
 RULE_PREFIX = "rs-"
 SEAL_TAG = "rs-class"
-# Readers obey expires_at; the store only collects after it. A seal outlives its blobs by two days, so that a late
-# reader hears "expired" and not "unknown", and a late attempt still meets the seal.
+# Readers obey expires_at; the store deletes later. A seal outlives its blobs by two days, so that a late reader gets
+# "expired" instead of "unknown", and a late attempt still finds the seal.
 BLOB_GRACE_DAYS = 1
 SEAL_GRACE_DAYS = 3
 ABORT_UPLOADS_AFTER_DAYS = 1
@@ -24,10 +24,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One lifecycle rule.
 
     Args:
-        id: begins with `rs-`; one rule of the same store per id.
-        prefix: of whole object keys in the bucket.
-        days: age at which the store may delete; stores round up to midnight UTC.
-        tag: name and value that an object must carry as well; None for every object.
+        id: begins with `rs-`; unique within one store.
+        prefix: the prefix of object keys in the bucket.
+        days: the age at which the store may delete; stores round up to midnight UTC.
+        tag: name and value that an object must have; None for every object.
     """
 
     id: str
@@ -36,20 +36,20 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     tag: tuple[str, str] | None = None
 
     def effect(self) -> "RuleEffect":
-        """What the rule does."""
+        """Return what the rule does."""
         return RuleEffect(
             prefix=self.prefix, tags=() if self.tag is None else (self.tag,), days=self.days, enabled=True
         )
 
 
 class RuleEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rule does: which objects it deletes, and when. Every store writes that in its own way.
+    """Which objects a rule deletes, and when; stores write the same rule differently.
 
     Args:
-        prefix: of whole object keys in the bucket.
-        tags: what an object must carry as well, sorted.
-        days: age at which it may be deleted; None for a rule that deletes by another measure.
-        enabled: whether it is in force.
+        prefix: the prefix of object keys in the bucket.
+        tags: the tags that an object must have, sorted.
+        days: the age at which it may be deleted; None for a rule with another condition.
+        enabled: True if the rule is active.
     """
 
     prefix: str
@@ -59,7 +59,7 @@ class RuleEffect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def effect_of(document: Mapping[str, object]) -> RuleEffect:
-    """What a rule of GetBucketLifecycleConfiguration does."""
+    """Return what a rule of GetBucketLifecycleConfiguration does."""
     chosen = _part(document, "Filter")
     both = _part(chosen, "And") or chosen
     listed = both.get("Tags") or ()
@@ -79,55 +79,55 @@ def _part(document: Mapping[str, object], name: str) -> Mapping[str, object]:
 
 
 def rules(root: str = "", *, seals: bool = True) -> tuple[Rule, ...]:
-    """The rules of one store: by prefix for blobs and uploads, by prefix and tag for seals.
+    """Return the rules of one store: by prefix for blobs and uploads, by prefix and tag for seals.
 
     Args:
         root: the prefix of all its keys within the bucket, with or without slashes around it.
-        seals: whether those for seals are among them.
+        seals: True to include the rules for seals.
     """
     return (*_content_rules(_normal(root)), *(seal_rules(root) if seals else ()))
 
 
 def seal_rules(root: str = "") -> tuple[Rule, ...]:
-    """Those for seals alone: all have one prefix, and only their tags tell the classes apart."""
+    """Return the rules for seals: all have one prefix and differ by tag."""
     return tuple(_seal_rules(_normal(root)))
 
 
 def probe_rule(root: str, *, name: str) -> Rule:
-    """A rule of the same kind that fits no object: `name` is nobody's key."""
+    """Return a test rule of the same kind that matches no object, because no key contains `name`."""
     prefix = f"{_normal(root)}seals/probe-{name}/"
     identity = f"{RULE_PREFIX}seals-probe{_suffix(_normal(root))}"
     return Rule(id=identity, prefix=prefix, days=_PROBE_DAYS, tag=(SEAL_TAG, "probe"))
 
 
 def merge_rules(
-    standing: Iterable[Mapping[str, object]],
+    current: Iterable[Mapping[str, object]],
     *,
     root: str = "",
     seals: bool = True,
     content: bool = True,
     more: Sequence[Rule] = (),
 ) -> list[Mapping[str, object]]:
-    """The rules that shall stand: everybody else's untouched, and ours of this root in place of our earlier ones.
+    """Return the new list of rules: foreign rules unchanged, ours of this root replaced.
 
     Args:
-        standing: `Rules` of GetBucketLifecycleConfiguration.
-        root: of this store; rules of another store in the same bucket are somebody else's.
-        seals: whether ours for seals shall be among them.
-        content: whether ours for blobs and uploads shall be among them.
-        more: further rules of ours.
+        current: `Rules` of GetBucketLifecycleConfiguration.
+        root: the prefix of this store; rules of another store in the same bucket are foreign.
+        seals: True to include the rules for seals.
+        content: True to include the rules for blobs and uploads.
+        more: further rules to include.
     """
-    before = list(standing)
+    before = list(current)
     others = [one for one in before if not is_ours(one, root=root)]
     wanted = (*(_content_rules(_normal(root)) if content else ()), *(seal_rules(root) if seals else ()), *more)
     return others + [_kept(before, rule) for rule in wanted]
 
 
 def as_s3(rule: Rule) -> dict[str, object]:
-    """A rule as PutBucketLifecycleConfiguration takes it."""
+    """Return a rule in the form of PutBucketLifecycleConfiguration."""
     document: dict[str, object] = {"ID": rule.id, "Status": "Enabled", "Expiration": {"Days": rule.days}}
     if rule.tag is None:
-        # S3 takes this action only where no tag is asked for.
+        # S3 accepts this action only in rules without a tag.
         abort = {"DaysAfterInitiation": ABORT_UPLOADS_AFTER_DAYS}
         return document | {"Filter": {"Prefix": rule.prefix}, _ABORT: abort}
     key, value = rule.tag
@@ -148,15 +148,16 @@ def _seal_rules(root: str) -> Iterator[Rule]:
 
 
 def _classes() -> Iterator[tuple[str, int]]:
-    """Each class that ends, with its days."""
+    """Yield each retention class that expires, with its days."""
     for name, length_s in layout.RETENTION_S.items():
         if length_s is not None:
             yield name, length_s // layout.DAY_S
 
 
 def _kept(before: Iterable[Mapping[str, object]], rule: Rule) -> Mapping[str, object]:
-    """The standing rule where it means the same: each store words a rule in its own way, and MinIO drops the abortion
-    of uploads, which it does by itself after a day.
+    """Return the current rule if it has the same effect, else ours.
+
+    Stores write rules differently, and MinIO drops the action that aborts uploads, which it does itself after a day.
     """
     same = (one for one in before if one.get("ID") == rule.id and effect_of(one) == rule.effect())
     return next(same, as_s3(rule))
@@ -168,12 +169,12 @@ def _normal(root: str) -> str:
 
 
 def _suffix(root: str) -> str:
-    """Tells the rules of several stores in one bucket apart; an id of 255 characters is too short for any root."""
+    """Return a suffix that separates the rules of several stores in one bucket; ids have at most 255 characters."""
     return "@" + hashlib.sha256(root.encode()).hexdigest()[:8] if root else ""
 
 
 def is_ours(document: Mapping[str, object], *, root: str = "") -> bool:
-    """Whether this version or an earlier one made the rule for the same root."""
+    """Return True if this or an earlier version wrote the rule for the same root."""
     name, at, marked = str(document.get("ID", "")).partition("@")
     is_one = name.startswith(tuple(f"{RULE_PREFIX}{area}-" for area in _AREAS))
     return is_one and at + marked == _suffix(_normal(root))

@@ -1,4 +1,4 @@
-"""Furnish: tells a MinIO what to publish, how long to keep what never ended, and who may do what below our root."""
+"""MinIO set-up: configures bucket notifications, expiry of incomplete uploads, and service accounts."""
 
 import hashlib
 import json
@@ -22,20 +22,20 @@ from resultstore.settings import Settings
 if TYPE_CHECKING:
     from resultstore.blobs.s3.minio_admin import MinioServer
 
-# A ticket is open for a day; MinIO looks every 6 hours. A lifecycle rule cannot say it: MinIO drops it without a word.
+# A ticket is open for a day; MinIO checks every 6 hours. It silently drops a lifecycle rule for this.
 _STALE: Final = {"stale_uploads_expiry": "24h"}
-_NOTHING: Final = "stands already"
+_NOTHING: Final = "up to date"
 
 
 class MinioPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What shall be.
+    """The wanted configuration.
 
     Args:
-        settings: the bucket, and the exchange for its events (none where that is empty).
-        credentials_file: where the secrets of new accounts are written, as AWS profiles; it must not exist then.
-        gateway_deletes: whether the gateway's callers may delete results.
-        queue_dir: folder of MinIO's machine where events wait while RabbitMQ is away; "" loses them.
-        renew: give standing accounts new secrets.
+        settings: the bucket, and the exchange for its events; no events if that is empty.
+        credentials_file: receives the secrets of new accounts as AWS profiles; it must not exist yet.
+        gateway_deletes: True if clients of the gateway may delete results.
+        queue_dir: folder on MinIO's machine that holds events while RabbitMQ is unavailable; "" loses them.
+        renew: True gives existing accounts new secrets.
     """
 
     settings: Settings
@@ -46,11 +46,11 @@ class MinioPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def set_up_minio(asked: MinioPlan) -> dict[str, str]:
-    """Do every step; gives what was done, step by step. Safe to run again: what stands is left alone.
+    """Apply every step and return what was done by step name. Idempotent: what is up to date is not changed.
 
-    A crash between two steps leaves what the next run completes; one between the file of secrets and their accounts
-    leaves a file that must be moved away first. Where the events of MinIO change, it is restarted.
-    Raises Misconfigured where there is no MinIO, or where it refuses, with the way out.
+    After a crash the next run completes the rest; after one between writing the secrets and creating their accounts,
+    the file must be moved away first. MinIO is restarted if its event configuration changes.
+    Raises Misconfigured if the store is not MinIO, or refuses a step.
     """
     _ask(asked.settings)
     done = provision(asked.settings)
@@ -62,21 +62,21 @@ def set_up_minio(asked: MinioPlan) -> dict[str, str]:
 
 
 def preview_minio(asked: MinioPlan) -> dict[str, str]:
-    """What `furnish` would do, step by step; changes nothing. Raises what `furnish` raises."""
+    """Return what `set_up_minio` would do by step name; changes nothing. Raises the same errors."""
     _ask(asked.settings)
     found = preview(asked.settings)
     if found["bucket"] != _NOTHING:
-        return found | {"rest": "can be looked at when the bucket is there"}
+        return found | {"rest": "can be checked after the bucket is created"}
     return found | {step.name: f"to do: {step.missing}" if step.missing else _NOTHING for step in _steps(asked)}
 
 
 def _ask(settings: Settings) -> None:
-    """Raise Misconfigured, before anything is done, where it is no MinIO or we are no administrator."""
+    """Raise Misconfigured, before any step, if it is not MinIO or the credentials are not an administrator's."""
     connect_minio(settings).config("api")
 
 
 class _Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step: what it would change ("" when that stands), and how."""
+    """One step: what it would change ("" if it is up to date), and how."""
 
     name: str
     missing: str
@@ -84,7 +84,7 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _steps(asked: MinioPlan) -> Iterator[_Step]:
-    """Each step as it is found when all before it have been done."""
+    """Yield each step, examined after the previous steps were applied."""
     settings = asked.settings
     minio, target = connect_minio(settings), S3Target.at(settings.blobs.url)
     stale = _differing(minio.config("api"), _STALE)
@@ -96,15 +96,15 @@ def _steps(asked: MinioPlan) -> Iterator[_Step]:
 
 
 def _events(asked: MinioPlan, minio: "MinioServer", target: S3Target) -> Iterator[_Step]:
-    """Where events go, and which: below uploads/ alone, for seals and blobs are our own doing."""
+    """Yield the steps for events, which cover only uploads/: resultstore itself writes seals and blobs."""
     exchange = asked.settings.bucket_events.exchange
-    place = f"rs-{hashlib.sha256(exchange.encode()).hexdigest()[:8]}"
-    arn = f"arn:minio:sqs::{place}:amqp"
+    target_id = f"rs-{hashlib.sha256(exchange.encode()).hexdigest()[:8]}"
+    arn = f"arn:minio:sqs::{target_id}:amqp"
     wanted = _publishing(asked)
-    changed = _differing(minio.config(f"notify_amqp:{place}"), wanted) or not minio.publishes_to(arn)
+    changed = _differing(minio.config(f"notify_amqp:{target_id}"), wanted) or not minio.publishes_to(arn)
 
     def publish() -> None:
-        minio.configure(f"notify_amqp:{place}", {**wanted, "enable": "on"})  # which MinIO does not show while it is on
+        minio.configure(f"notify_amqp:{target_id}", {**wanted, "enable": "on"})  # MinIO does not show it while it is on
         minio.restart()
         minio.wait_for(arn)
 
@@ -113,17 +113,17 @@ def _events(asked: MinioPlan, minio: "MinioServer", target: S3Target) -> Iterato
         missing=f"{arn} publishes to the exchange {exchange}; MinIO restarts" if changed else "",
         act=publish,
     )
-    rule, prefix = f"rs-uploads-{place}", target.object_key("uploads/")
-    stands = minio.has_event_rule(rule, arn=arn, prefix=prefix)
+    rule, prefix = f"rs-uploads-{target_id}", target.object_key("uploads/")
+    is_published = minio.has_event_rule(rule, arn=arn, prefix=prefix)
     yield _Step(
         name="notification",
-        missing="" if stands else f"what arrives below {prefix} goes to {arn}",
+        missing="" if is_published else f"what arrives below {prefix} goes to {arn}",
         act=partial(minio.put_event_rule, rule, arn=arn, prefix=prefix),
     )
 
 
 def _publishing(asked: MinioPlan) -> Mapping[str, str]:
-    """The exchange as `backends.celery.bucket_events` declares it; confirmed, so that none is lost in silence."""
+    """Return the AMQP target, as `backends.celery.worker.bucket_events` declares it, with publisher confirms."""
     return {
         "url": asked.settings.bucket_events.broker_url or asked.settings.broker.url,
         "exchange": asked.settings.bucket_events.exchange,
@@ -136,11 +136,11 @@ def _publishing(asked: MinioPlan) -> Mapping[str, str]:
 
 
 def _accounts(asked: MinioPlan, minio: "MinioServer", target: S3Target) -> Iterator[_Step]:
-    """One identity for each role; their names tell stores of one MinIO apart."""
+    """Yield the steps for one account per role; account names contain a hash of the bucket and prefix."""
     rights = policies(target, gateway_deletes=asked.gateway_deletes)
     given = given_accounts(asked.settings)
     accounts = [_RoleAccount(minio, role, policy, given.get(role), target) for role, policy in rights.items()]
-    made = {one.role: one for one in accounts if one.given is None and (one.standing is None or asked.renew)}
+    made = {one.role: one for one in accounts if one.given is None and (one.current_policy is None or asked.renew)}
 
     def write() -> None:
         pairs = {role: Credentials(one.key, one.secret) for role, one in made.items()}
@@ -152,14 +152,14 @@ def _accounts(asked: MinioPlan, minio: "MinioServer", target: S3Target) -> Itera
 
 
 class _RoleAccount:
-    """The account of one role: as it is on the server, and as it shall be.
+    """The account of one role: its current and its wanted state.
 
     Args:
         minio: the server.
-        role: whose account it is.
-        policy: what it may do.
-        given: the key that the settings name for it; None for one of ours.
-        target: the bucket and the root, which name an account of ours.
+        role: the role.
+        policy: the wanted policy.
+        given: the key from the settings; None to create one.
+        target: the bucket and the prefix, which name a created account.
     """
 
     def __init__(
@@ -170,36 +170,36 @@ class _RoleAccount:
         at = hashlib.sha256(f"{target.bucket}/{target.prefix}".encode()).hexdigest()[:8]
         self.key = f"rs-{role}-{at}" if given is None else given.access_key
         self.secret = new_secret() if given is None else given.secret_key
-        self.standing = minio.policy_of(self.key)
+        self.current_policy = minio.policy_of(self.key)
         self._minio = minio
         self._policy = policy
 
     def step(self, *, renewed: bool) -> _Step:
-        """What is to be done about it; `renewed` says whether it gets another secret."""
+        """Return the step for this account; with `renewed` it gets a new secret."""
         act: Callable[[], object]
-        if self.standing is None:
+        if self.current_policy is None:
             act = partial(
                 self._minio.add_account, self.key, self.secret, name=account_name(self.role), policy=self._policy
             )
-            return _Step(name=account_name(self.role), missing=f"{self.key} made", act=act)
-        # Nobody can read a secret back: one that is given is written again.
+            return _Step(name=account_name(self.role), missing=f"{self.key} created", act=act)
+        # A secret cannot be read back, so one from the settings is always written.
         secret = self.secret if renewed or self.given is not None else ""
-        changes = [] if _same(self.standing, self._policy) else ["gets our policy"]
-        changes += ["gets another secret"] if renewed else ["gets the secret that is given"] if secret else []
+        changes = [] if _same(self.current_policy, self._policy) else ["gets the policy of its role"]
+        changes += ["gets a new secret"] if renewed else ["gets the secret from the settings"] if secret else []
         act = partial(self._minio.change_account, self.key, policy=self._policy, secret_key=secret)
         missing = " and ".join([self.key, *changes]) if changes else ""
         return _Step(name=account_name(self.role), missing=missing, act=act)
 
 
 def _write_profiles(path: Path, made: Mapping[str, Credentials], target: S3Target) -> None:
-    """Write what no one can read again, for its owner alone. Raises Misconfigured rather than write over a file."""
+    """Write the secrets to a file that only its owner can read. Raises Misconfigured if the file exists."""
     try:
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise Misconfigured(f"{path} exists: move it away, or name another file by --credentials") from None
     with os.fdopen(opened, "w", encoding="utf-8") as file:
         file.write(
-            f"# For s3://{target.bucket}/{target.prefix}. Give each machine its own profile, and nobody the file.\n"
+            f"# For s3://{target.bucket}/{target.prefix}. Give each machine only its own profile, never this file.\n"
         )
         for role, pair in made.items():
             keys = f"aws_access_key_id = {pair.access_key}\naws_secret_access_key = {pair.secret_key}\n"
@@ -213,7 +213,7 @@ def _differing(found: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str,
 
 
 def _same(one: Policy, other: Policy) -> bool:
-    """Whether two documents say the same: MinIO gives lists back in an order of its own."""
+    """Return True if two policies are equal; MinIO returns lists in another order."""
     return _plain(one) == _plain(other)
 
 

@@ -1,4 +1,4 @@
-"""Owner lists: rebuilds them from the seals after the index was lost, and erases all that is stored of an owner."""
+"""Owner lists: rebuilds them from the seals after the index was lost, and erases all data of an owner."""
 
 import threading
 from collections.abc import Iterator
@@ -38,9 +38,9 @@ _log = Log(__name__)
 
 _READ_AT_ONCE: Final = 16
 _BATCH: Final = 512
-_CLAIM_S: Final = 3_600  # how long one process has to rebuild before another may begin as well
+_CLAIM_S: Final = 3_600  # after this time another process may start a rebuild
 _EVERY_S: Final = 60.0
-_ROUNDS_MAX: Final = 10  # an owner whose workers go on storing is told so, rather than followed for ever
+_ROUNDS_MAX: Final = 10  # stops if the owner's workers keep storing new results
 
 
 class RebuildOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,16 +52,16 @@ class RebuildOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EraseOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What was deleted of an owner: Results and uploads, and spilled arguments."""
+    """How many Results (with uploads) and spilled arguments of an owner were deleted."""
 
     results: int = 0
     arguments: int = 0
 
 
 def rebuild(store: Store) -> RebuildOutcome:
-    """List what every owner has, by reading all seals. May run beside writers, and again at any time.
+    """Rebuild the lists of all owners by reading all seals. Safe to run concurrently with writers, and to repeat.
 
-    When it ends, listings say that they are complete, unless the index was lost once more meanwhile.
+    Afterwards the lists are marked as complete, unless the index was lost again during the rebuild.
 
     Raises Misconfigured where nothing can be listed, IndexUnavailable, BlobStoreUnavailable.
     """
@@ -85,7 +85,7 @@ def rebuild(store: Store) -> RebuildOutcome:
                 unreadable=done.unreadable + seals.count(None),
             )
     if tolerance.last is not None:
-        raise tolerance.last  # when all that can be listed is
+        raise tolerance.last  # after everything else was listed
     if index.keys.read(layout.OWNERS_REBUILT_KEY) == token:
         store.owner_lister.mark_complete()
     _log.info("owner_lists_rebuilt", seals=done.seals, listed=done.listed, unreadable=done.unreadable)
@@ -93,17 +93,17 @@ def rebuild(store: Store) -> RebuildOutcome:
 
 
 def erase(store: Store, owner: str) -> EraseOutcome:
-    """Delete all that is stored of an owner: Results, uploads, spilled arguments, what is noted of them, and Events.
+    """Delete all data of an owner: Results, uploads, spilled arguments, their records, and events.
 
-    Lists that are not complete are rebuilt first. May be repeated after a failure; work of the owner that waits or runs
-    stores nothing any more.
+    Incomplete lists are rebuilt first. Safe to repeat after a failure. Waiting and running tasks of the owner cannot
+    store anything afterwards.
 
     Raises Misconfigured where nothing can be listed, IndexUnavailable, BlobStoreUnavailable, and BadReference without
     an owner, or when workers go on storing new things for this one.
     """
     blobs, index = _required(store), store.index
     if not owner:
-        raise BadReference("what nobody owns has no owner to be erased: name one")
+        raise BadReference("no owner was given: results without an owner cannot be erased this way; name one")
     if not store.owner_lister.is_complete():
         rebuild(store)
     results, arguments = 0, 0
@@ -123,7 +123,7 @@ def erase(store: Store, owner: str) -> EraseOutcome:
                     _delete_result(store, blobs, one)
                     results += 1
         if tolerance.last is not None:
-            raise tolerance.last  # when all that can be deleted is
+            raise tolerance.last  # after everything else was deleted
     raise BadReference(
         f"{owner!r} still gets new results after {_ROUNDS_MAX} rounds: stop their work, then erase again"
     )
@@ -131,14 +131,14 @@ def erase(store: Store, owner: str) -> EraseOutcome:
 
 @contextmanager
 def rebuild_in_background(store: Store) -> Iterator[None]:
-    """Rebuild the lists in a thread of its own when they are found incomplete, for as long as the block lasts."""
+    """Check the lists in a background thread until the block ends, and rebuild incomplete ones."""
     ended = threading.Event()
 
     def rounds() -> None:
         while True:
             try:
                 _rebuild_if_lost(store)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next round is soon
+            except Exception as error:  # noqa: BLE001 - any error: the next round follows soon
                 _log.warning("owner_lists_not_rebuilt", error=repr(error))
             if ended.wait(_EVERY_S):
                 return
@@ -177,7 +177,7 @@ def _answer(store: Store, blobs: BlobStore, key: str) -> Seal | ResultStoreError
 
 
 def _seal(answer: Seal | ResultStoreError) -> Seal | None:
-    """Return the seal; None where it can never be read. Raises Unavailable where that is not known."""
+    """Return the seal, or None if it is damaged. Raises Unavailable if the store cannot be asked."""
     if isinstance(answer, Seal):
         return answer
     if isinstance(answer, Unavailable):
@@ -187,7 +187,7 @@ def _seal(answer: Seal | ResultStoreError) -> Seal | None:
 
 
 def _enlist(store: Store, seal: Seal) -> None:
-    """List what a seal names, and count its bytes; what of it cannot be read any more is not counted."""
+    """List the Result of a seal and count its bytes; a Result that cannot be read is not counted."""
     result, made_at = seal.result(), seal.started_at or seal.sealed_at
     store.index.owners.enlist(seal.owner, seal.id, made_at=made_at, stored_until=result.stored_until)
     try:
@@ -200,7 +200,7 @@ def _enlist(store: Store, seal: Seal) -> None:
 
 
 def _is_listed(seal: Seal, *, now: float) -> bool:
-    """Whether somebody owns what is stored by it; a tombstone has no owner."""
+    """Return True if the seal has an owner and has not expired; a tombstone has no owner."""
     return bool(seal.owner) and (seal.expires_at is None or seal.expires_at > now)
 
 
@@ -210,15 +210,15 @@ def _delete_content(blobs: BlobStore, result_id: str) -> None:
 
 
 def _delete_result(store: Store, blobs: BlobStore, result_id: str) -> None:
-    """Delete a Result with what is noted around it: its upload, a webhook that waits."""
+    """Delete a Result with its upload and its pending webhook."""
     tickets = TicketStore(store)
     try:
         ticket = tickets.find_any(result_id)
-    except (BadReference, RecordUnreadable):  # somebody else wrote it there, or a newer version
+    except (BadReference, RecordUnreadable):  # not authentic, or of a newer version
         tickets.forget(result_id)
         ticket = None
     if ticket is not None:
-        # Its URLs may work for a while yet: where they lead stays known, and nothing else of it.
+        # Its URLs may still work, so only the keys of late bytes are kept.
         bare = msgspec.structs.replace(ticket.asked, name="", options={})
         ticket = msgspec.structs.replace(ticket, owner="", asked=bare)
         LateByteTracker(store).track(ticket)

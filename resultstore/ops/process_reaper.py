@@ -1,9 +1,9 @@
-"""Tether: a small process that ends its owner's process groups, whatever way the owner itself ends.
+"""Process reaper: a small process that ends its owner's process groups, however the owner itself ends.
 
-Run as a file, `python -I tether.py PIPE_FD`; standard library only, so that programs outside the package can use it.
-The owner holds the write end of the pipe and sends a line `+PGID` for each group that it starts and `-PGID` for each
-that it has ended. The kernel closes the pipe even when the owner is killed by SIGKILL: at that end of file the tether
-sends SIGTERM to every group that is left, and SIGKILL to what is still there after `GRACE_S`.
+Run as a file, `python -I process_reaper.py PIPE_FD`; standard library only, so that scripts can use it without the
+package. The owner writes a line `+PGID` to the pipe for each group that it starts, and `-PGID` for each that has ended.
+The kernel closes the pipe even after SIGKILL. At that end of file the reaper sends SIGTERM to every group that is
+left, and SIGKILL to those that still run after `GRACE_S`.
 """
 
 import os
@@ -19,20 +19,20 @@ POLL_S = 0.05
 
 
 def main(pipe_fd: int) -> None:
-    """Follow the pipe until its other end is gone, then end every group that is still listed."""
+    """Read the pipe until its other end is closed, then end every group that is still registered."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # it must outlive whatever ends its owner
+        signal.signal(number, signal.SIG_IGN)  # it must outlive its owner
     end(_listed(pipe_fd))
 
 
 def end(groups: Iterable[int], *, grace_s: float = GRACE_S) -> None:
-    """End these process groups with their sessions: SIGTERM, and SIGKILL for what is left after `grace_s`."""
+    """End these process groups with their sessions: SIGTERM, then SIGKILL after `grace_s`."""
     wanted = frozenset(groups)
     _signal_all(wanted, signal.SIGTERM)
     _wait_gone(wanted, timeout_s=grace_s)
     _signal_all(wanted, signal.SIGKILL)
     _wait_gone(wanted, timeout_s=1.0)
-    _signal_all(wanted, signal.SIGKILL)  # what a member forked between our look and its own end
+    _signal_all(wanted, signal.SIGKILL)  # a member may have forked in between
 
 
 def _listed(pipe_fd: int) -> set[int]:
@@ -58,9 +58,9 @@ def _signal_all(groups: frozenset[int], number: signal.Signals) -> None:
 
 
 def _alive(groups: frozenset[int]) -> list[int]:
-    """What still runs of these groups and of the sessions they lead: process ids, or -PGID where there is no /proc.
+    """Return what still runs of these groups and their sessions: process ids, or -PGID without /proc.
 
-    Sessions too, because some servers move a child to a group of its own (Erlang's erl_child_setup).
+    Sessions count because some servers move a child to its own group (Erlang's erl_child_setup).
     """
     if not Path("/proc/self/stat").exists():
         return [-group for group in groups if _group_exists(group)]

@@ -1,4 +1,4 @@
-"""Processes: started so that they end with this one, whatever way it ends (see process_reaper.py)."""
+"""Processes: child processes that end with this process, however it ends (see process_reaper.py)."""
 
 import os
 import signal
@@ -9,25 +9,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-TETHER = Path(__file__).parent / "process_reaper.py"
+from resultstore.ops import process_reaper
+
 POLL_S = 0.02
-# The child lists itself before it becomes the program, so there is no moment at which it runs and is not listed; it
-# lets go of the pipe in the same step. A shell and not `preexec_fn`, which may deadlock once threads run.
-_LISTED = 'echo "+$$" >&0 && exec "$@" </dev/null'
+# The child registers itself and closes the pipe before it executes the program, so it never runs unregistered. A shell
+# does it, because `preexec_fn` may deadlock in a process with threads.
+_REGISTERED = 'echo "+$$" >&0 && exec "$@" </dev/null'
 
 
 class Processes:
-    """Child processes, each leading a session of its own, all listed with one tether.
+    """Child processes, each in its own session, all registered with one reaper process.
 
     Args:
-        keep_fds: stay open in the tether, so that a lock among them is held until the last process is gone.
+        keep_fds: stay open in the reaper, so that a lock among them is held until the last process has ended.
     """
 
     def __init__(self, *, keep_fds: Iterable[int] = ()) -> None:
         reading, self._pipe = os.pipe()
         self._started: list[subprocess.Popen[bytes]] = []
-        self._tether = subprocess.Popen(  # noqa: S603  our own file
-            [sys.executable, "-I", str(TETHER), str(reading)],
+        self._reaper = subprocess.Popen(  # noqa: S603  a file of this package
+            [sys.executable, "-I", process_reaper.__file__, str(reading)],
             pass_fds=(reading, *keep_fds),
             start_new_session=True,
             stdin=subprocess.DEVNULL,
@@ -40,7 +41,7 @@ class Processes:
         """Start `argv` in `cwd` with `env`; its output is appended to `log`, its standard input is empty."""
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: S603  the caller's program
-                ["/bin/sh", "-c", _LISTED, "sh", *argv],
+                ["/bin/sh", "-c", _REGISTERED, "sh", *argv],
                 env=dict(env),
                 cwd=cwd,
                 stdin=self._pipe,
@@ -53,7 +54,7 @@ class Processes:
         return process
 
     def stop(self, *, grace_s: float) -> None:
-        """End all, newest first: SIGTERM to each leader, up to `grace_s` together; the tether ends what is left."""
+        """End all, newest first: SIGTERM to each, up to `grace_s` together; the reaper ends those that are left."""
         until = time.monotonic() + grace_s
         for process in reversed(self._started):
             with suppress(ProcessLookupError):
@@ -61,7 +62,7 @@ class Processes:
             while process.poll() is None and time.monotonic() < until:
                 time.sleep(POLL_S)
         os.close(self._pipe)
-        self._tether.wait()
+        self._reaper.wait()
         for process in self._started:
             process.wait()
         self._started.clear()

@@ -1,4 +1,4 @@
-"""Provision: makes the place for blobs: bucket, lifecycle rules, layout marker. Safe to run again."""
+"""Provisioning: creates the bucket, its lifecycle rules and the layout marker. Safe to run again."""
 
 from contextlib import suppress
 from typing import Protocol
@@ -31,37 +31,36 @@ from resultstore.store.capabilities import (
 
 
 class TagProbe(Protocol):
-    """What one try of the store answers."""
+    """The outcome of one probe."""
 
     @property
     def ok(self) -> bool:
-        """Whether the store keeps it."""
+        """True if the store passed."""
 
     @property
     def detail(self) -> str:
-        """What was seen."""
+        """What was found."""
 
 
 class TagProbes(Protocol):
-    """A driver that can try whether objects keep their tags."""
+    """A driver that can probe whether objects keep their tags."""
 
     def keeps_tags(self) -> TagProbe:
-        """Tag an object, and ask for its tags."""
+        """Store an object with a tag and read its tags."""
 
 
 def provision(settings: Settings, *, mend: bool = False) -> dict[str, str]:
-    """Do every step that `settings` ask for; gives what was done, step by step.
+    """Create everything that `settings` name; return what was done by step name. Idempotent.
 
-    What the object store keeps is found by trying, and noted in the layout marker for every process to read. A crash
-    between two steps leaves what the next run finds and completes.
+    The store's capabilities are probed and recorded in the layout marker, which every process reads. After a crash the
+    next run completes the rest.
 
     Args:
-        settings: where, and the secret key that signs the marker.
-        mend: write the marker anew where it is damaged, or was replaced by somebody who does not have our key.
+        settings: the location, and the secret key that signs the marker.
+        mend: replace a marker that is damaged or not signed with our key.
 
-    Raises Misconfigured when there is no object store, when it holds another format, when it carries out writes that
-    nobody signed, or when it has no conditional create: then nothing is written. LayoutUnreadable when its marker is
-    not ours, and is not to be mended.
+    Raises Misconfigured if there is no object store, if it has another format, executes unsigned writes, or has no
+    conditional create: then nothing is written. Raises LayoutUnreadable for such a marker without `mend`.
     """
     store, bucket = connect(settings), connect_bucket(settings)
     blobs, macs = store.blobs, store.signatures.macs
@@ -71,9 +70,9 @@ def provision(settings: Settings, *, mend: bool = False) -> dict[str, str]:
         )
     done: dict[str, str] = {}
     if bucket is not None:
-        done["bucket"] = "made" if bucket.ensure() else "stands already"
+        done["bucket"] = "created" if bucket.ensure() else "up to date"
         refuse_forgeable(settings)
-    standing = _standing(blobs, macs, mend=mend)
+    existing = _read_existing(blobs, macs, mend=mend)
     check_conditional_create(blobs)
     traits = StoreCapabilities()
     if bucket is not None:
@@ -81,34 +80,36 @@ def provision(settings: Settings, *, mend: bool = False) -> dict[str, str]:
         collected = write_rules(bucket, root=bucket.target.prefix, untagged=untagged)
         done["lifecycle"] = collected.text
         traits = StoreCapabilities(tags=tags, blob_rules=collected.blob_rules, seal_rules=collected.seal_rules)
-    return done | {"layout": _marked(blobs, macs, traits, standing=standing)}
+    return done | {"layout": _write_marker(blobs, macs, traits, existing=existing)}
 
 
 def preview(settings: Settings) -> dict[str, str]:
-    """What `provision` would do, step by step; changes nothing. Raises what `provision` raises."""
+    """Return what `provision` would do by step name; changes nothing. Raises the same errors."""
     store, bucket = connect(settings), connect_bucket(settings)
     blobs, macs = store.blobs, store.signatures.macs
     if blobs is None or bucket is None:
-        raise Misconfigured(
-            "only a bucket can be looked at beforehand: set RESULTSTORE_BLOBS_URL to s3://bucket/prefix"
-        )
+        raise Misconfigured("--dry-run needs a bucket: set RESULTSTORE_BLOBS_URL to s3://bucket/prefix")
     if not bucket.exists():
-        return {"bucket": "would be made", "lifecycle": "our rules would be written", "layout": "would be marked"}
+        return {
+            "bucket": "would be created",
+            "lifecycle": "rules would be written",
+            "layout": "marker would be written",
+        }
     root = bucket.target.prefix
-    stand = rules_in_force(bucket, rules(root), root=root)
+    in_force = rules_in_force(bucket, rules(root), root=root)
     try:
-        marked = f"format {read_marker(blobs, macs).format} stands already"
+        marker = f"format {read_marker(blobs, macs).format}, up to date"
     except BlobMissing:
-        marked = "would be marked"
+        marker = "marker would be written"
     return {
-        "bucket": "stands already",
-        "lifecycle": "our rules stand already" if stand else "our rules would be written",
-        "layout": marked,
+        "bucket": "up to date",
+        "lifecycle": "rules are up to date" if in_force else "rules would be written",
+        "layout": marker,
     }
 
 
 def _tags(blobs: BlobStore, probes: TagProbes | None) -> tuple[bool, str]:
-    """Whether objects may be given tags, and why they keep none; "" where they do."""
+    """Return whether objects can be stored with tags, and why they lose them ("" if they keep them)."""
     key = layout.blob_key(PROBE_ID, retention=PROBE_CLASS, nonce=layout.new_nonce(), n=0)
     try:
         blobs.create(key, b"tagged", tags={SEAL_TAG: PROBE_CLASS})
@@ -121,9 +122,10 @@ def _tags(blobs: BlobStore, probes: TagProbes | None) -> tuple[bool, str]:
     return True, "" if found is None or found.ok else f"objects keep no tags: {found.detail}"
 
 
-def _standing(blobs: BlobStore, macs: Macs, *, mend: bool) -> LayoutMarker | None:
-    """The marker that is stored, None where there is none or none that is kept. Raises Misconfigured for another
-    format, LayoutUnreadable when it is not ours.
+def _read_existing(blobs: BlobStore, macs: Macs, *, mend: bool) -> LayoutMarker | None:
+    """Return the stored marker, or None if there is none or it is to be replaced.
+
+    Raises Misconfigured for another format, LayoutUnreadable if it is damaged or not signed with our key.
     """
     try:
         found = read_marker(blobs, macs)
@@ -135,7 +137,7 @@ def _standing(blobs: BlobStore, macs: Macs, *, mend: bool) -> LayoutMarker | Non
         return None
     except Damaged as error:
         if not mend:
-            raise LayoutUnreadable(f"{error}; run `resultstore setup --mend` to write it anew") from error
+            raise LayoutUnreadable(f"{error}; run `resultstore setup --mend` to replace it") from error
         return None
     if found.format != layout.OBJECT_FORMAT:
         raise Misconfigured(
@@ -144,26 +146,26 @@ def _standing(blobs: BlobStore, macs: Macs, *, mend: bool) -> LayoutMarker | Non
     return found
 
 
-def _marked(blobs: BlobStore, macs: Macs, traits: StoreCapabilities, *, standing: LayoutMarker | None) -> str:
-    """Write the marker where it does not stand as it shall."""
+def _write_marker(blobs: BlobStore, macs: Macs, traits: StoreCapabilities, *, existing: LayoutMarker | None) -> str:
+    """Write the marker unless it is up to date; return what was done."""
     ours = LayoutMarker(format=layout.OBJECT_FORMAT, traits=traits)
     document = documents.encode(ours, macs)
     if isinstance(blobs.create(layout.LAYOUT_KEY, document, tags={}), Created):
         if isinstance(blobs.create(layout.LAYOUT_KEY, document, tags={}), Created):
             blobs.delete([layout.LAYOUT_KEY])
             raise no_conditional_create(blobs, f"it accepted a second creation of {layout.LAYOUT_KEY}")
-        return f"format {ours.format} marked"
-    # Taken, or not known: what stands there tells.
+        return f"format {ours.format}, marker written"
+    # The key exists, or the outcome is unknown: read the stored marker.
     if _reads_as(blobs, document):
-        return f"format {ours.format} stands already"
+        return f"format {ours.format}, up to date"
     blobs.replace(layout.LAYOUT_KEY, document, tags={})
-    if standing is None:
-        return f"format {ours.format} marked anew: what stood there was not ours"
-    return f"format {ours.format} stands, what the store keeps noted anew"
+    if existing is None:
+        return f"format {ours.format}, marker replaced: it was not signed with this key"
+    return f"format {ours.format}, capabilities of the store updated"
 
 
 def _reads_as(blobs: BlobStore, document: bytes) -> bool:
-    """Whether exactly this marker is stored; no more of it is read than it has bytes."""
+    """Return True if exactly this marker is stored; reads no more bytes than it has."""
     try:
         found = read_whole(blobs.get(layout.LAYOUT_KEY), max_bytes=len(document), error=lambda: LayoutUnreadable(""))
     except (BlobMissing, Damaged):

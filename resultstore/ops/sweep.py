@@ -1,4 +1,4 @@
-"""Sweep: collects what has expired where the store has no lifecycle rules of its own: a folder."""
+"""Sweep: deletes expired objects in stores without lifecycle rules, such as a folder."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -17,7 +17,7 @@ from resultstore.telemetry.tolerance import FailureTolerance
 _log = Log(__name__)
 
 BATCH_KEYS = 1_000  # what S3's DeleteObjects takes at once
-_OLD_TOMBSTONE_S = layout.DAY_S  # of those that name no end: earlier versions wrote them
+_OLD_TOMBSTONE_S = layout.DAY_S  # for tombstones without expiry, which earlier versions wrote
 
 
 class SweepOutcome(msgspec.Struct, frozen=True):
@@ -28,13 +28,13 @@ class SweepOutcome(msgspec.Struct, frozen=True):
 
 
 def sweep(blobs: BlobStore, macs: Macs) -> SweepOutcome:
-    """Delete blobs a day after their class has ended, seals three days after their Result has.
+    """Delete blobs a day after their retention class has expired, and seals three days after their Result.
 
-    The same graces as the lifecycle rules have (docs/format.md), so that a late reader hears "expired" and not
-    "unknown". May run beside readers, writers and another sweep; one that is killed is made up for by the next.
+    The grace periods are those of the lifecycle rules (docs/format.md), so that a late reader gets "expired" instead of
+    "unknown". Safe to run concurrently with readers, writers and itself; after a crash run it again.
     """
     now = blobs.now()
-    return SweepOutcome(_deleted(blobs, _old_blobs(blobs, now)), _deleted(blobs, _old_seals(blobs, macs, now)))
+    return SweepOutcome(_delete(blobs, _old_blobs(blobs, now)), _delete(blobs, _old_seals(blobs, macs, now)))
 
 
 def _old_blobs(blobs: BlobStore, now: float) -> Iterator[str]:
@@ -61,26 +61,26 @@ def _old_seals(blobs: BlobStore, macs: Macs, now: float) -> Iterator[str]:
 
 
 def _ended_at(blobs: BlobStore, macs: Macs, key: str) -> float | None:
-    """When the Result of this seal expired; None when it is kept, or when nobody can tell."""
+    """Return when the Result of this seal expires; None if it never does, or if the seal cannot be read."""
     try:
         seal = documents.parse(read_document(blobs, key, of=key), macs, of=key)
     except (BlobMissing, Damaged):
-        return None  # another sweep took it, or `resultstore show` will say what is wrong with it
+        return None  # another sweep deleted it, or it is damaged: `resultstore show` reports that
     if seal.state == documents.DELETED and seal.expires_at is None:
         return seal.sealed_at + _OLD_TOMBSTONE_S
     return seal.expires_at
 
 
-def _deleted(blobs: BlobStore, keys: Iterable[str]) -> int:
+def _delete(blobs: BlobStore, keys: Iterable[str]) -> int:
     rest, count = iter(keys), 0
     tolerance = FailureTolerance(_log, "blob_not_swept")
     while batch := list(islice(rest, BATCH_KEYS)):
-        count += _batch_deleted(blobs, batch, tolerance)
+        count += _delete_batch(blobs, batch, tolerance)
     return count
 
 
-def _batch_deleted(blobs: BlobStore, keys: Sequence[str], tolerance: FailureTolerance) -> int:
-    """Delete these keys; how many went. Where one of them cannot be deleted, each is tried by itself."""
+def _delete_batch(blobs: BlobStore, keys: Sequence[str], tolerance: FailureTolerance) -> int:
+    """Delete these keys and return the number of deleted ones. After an error, try each key alone."""
     try:
         blobs.delete(keys)
     except ResultStoreError:

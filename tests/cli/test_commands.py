@@ -215,7 +215,7 @@ def test_setup_marks_the_place_once(run):
     first, second = run("setup", "--json"), run("setup", "--json")
 
     assert first.told["layout"] == "format 1 marked"
-    assert second.told["layout"] == "format 1 stands already"
+    assert second.told["layout"] == "format 1, up to date"
 
 
 def test_setup_refuses_a_place_of_another_format(place, run):
@@ -250,8 +250,8 @@ def test_replaced_layout_is_named_and_mended(place, run, document):
     found = next(one for one in examined.told if one["name"] == "layout")
     assert (found["verdict"], "layout.json" in found["text"]) == ("wrong", True)
     assert put.code == 0, "results are stored all the same"
-    assert mended.told["layout"] == "format 1 marked anew: what stood there was not ours"
-    assert again.told["layout"] == "format 1 stands already"
+    assert mended.told["layout"] == "format 1, marker replaced: it was not signed with this key"
+    assert again.told["layout"] == "format 1, up to date"
 
 
 def test_layout_of_an_earlier_version_is_signed(place, run):
@@ -260,8 +260,8 @@ def test_layout_of_an_earlier_version_is_signed(place, run):
     examined, first, second = run("doctor", "--json"), run("setup", "--json"), run("setup", "--json")
 
     assert next(one["verdict"] for one in examined.told if one["name"] == "layout") == "warning"
-    assert first.told["layout"] == "format 1 stands, what the store keeps noted anew"
-    assert second.told["layout"] == "format 1 stands already"
+    assert first.told["layout"] == "format 1, capabilities of the store updated"
+    assert second.told["layout"] == "format 1, up to date"
 
 
 def test_too_long_layout_is_not_read(place, run):

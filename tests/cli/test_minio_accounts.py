@@ -49,7 +49,7 @@ def test_accounts_get_the_keys_that_are_given(set_up, server):
     damaged = set_up.run(**place | {"RESULTSTORE_SETUP_ACCOUNTS": "worker=key:hidden reader=hidden"})
 
     assert (first.code, again.code) == (0, 0), first.err + again.err
-    assert again.told["credentials"] == "stands already"
+    assert again.told["credentials"] == "up to date"
     assert not (set_up.folder / "none.ini").exists()
     key, secret = keys["uploader"]
     s3 = client(server, {"aws_access_key_id": key, "aws_secret_access_key": secret})

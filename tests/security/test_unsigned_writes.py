@@ -248,5 +248,5 @@ def test_overwritten_layout_is_reported(open_, attack):
                 provision(open_.root)
         # the layout of an earlier version has no signature and is written again
         assert open_.overwrite(layout.LAYOUT_KEY, b'{"format":1}') == 200
-        assert "noted anew" in provision(open_.root)["layout"]
+        assert "updated" in provision(open_.root)["layout"]
         seen.harmless()

@@ -205,7 +205,7 @@ def test_replaced_layout_stops_nobody(
     assert "layout.json" in told[0]
     with pytest.raises(LayoutUnreadable, match="setup --mend"):
         provision(settings)
-    assert "marked anew" in provision(settings, mend=True)["layout"]
+    assert "marker replaced" in provision(settings, mend=True)["layout"]
     assert noted(client, bucket, settings) == documents.StoreCapabilities()
 
 
@@ -225,7 +225,7 @@ def test_layout_that_nobody_can_read_is_mended(weak: Setting, monkeypatch: pytes
     assert connect(settings).put(b"content", id="job").size_bytes == 7
     with pytest.raises(LayoutUnreadable, match=r"layout\.json .*setup --mend"):
         provision(settings)
-    assert "marked anew" in provision(settings, mend=True)["layout"]
+    assert "marker replaced" in provision(settings, mend=True)["layout"]
 
 
 def test_newer_layout_of_ours_is_refused(weak: Setting, client, bucket: str):
