@@ -44,8 +44,8 @@ def _webhook(body: EndingView) -> None:
 
     Signed as in Standard Webhooks, in the headers `webhook-id`, `webhook-timestamp` and `webhook-signature`. Every
     attempt has the same id, so that the receiver can ignore repetitions. Answer with 2xx within 15 s to acknowledge, or
-    with 410 to refuse. Any other answer, also a redirect, is retried with back-off for one day: after 5 s, 20 s, 80 s
-    and so on, up to 4 h. The links in the body need the receiver's own token.
+    with 410 to refuse. Any other answer, also a redirect, is retried with back-off for one day. The pauses are 5 s,
+    20 s, 80 s and so on, up to 4 h. The links in the body need the receiver's own token.
     """
 
 

@@ -84,9 +84,9 @@ class ResultRoutes:
     ) -> Response:
         """List the caller's Results, newest first, as long as any of their data is stored.
 
-        `complete` is false if some of the caller's Results may be missing: while the lists are rebuilt after a loss of
-        Redis, beyond the newest 10,000, or if one could not be read. The scope `admin` also lists Results without an
-        owner until their record expires, a day by default.
+        `complete` is false if some of the caller's Results may be missing. This happens while the lists are rebuilt
+        after a loss of Redis, beyond the newest 10,000, and if a record could not be read. The scope `admin` also lists
+        Results without an owner until their record expires, a day by default.
         """
         filters = f"{state}\0{task}\0{q}"
         after = self._cursors.decode(cursor, owner=caller.owner, filters=filters) if cursor else None

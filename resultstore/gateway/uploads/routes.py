@@ -74,8 +74,8 @@ class UploadView(BaseModel):
 
     PUT: send the file to `url` with `headers` and its exact length. MULTIPART: send the `parts`. POST: send
     multipart/form-data to `url`, with all `fields` before the file in the field `file`. If `url` and `parts` are null,
-    nothing is left to send. Send `ticket` as the header `Upload-Ticket` with later requests to continue even after a
-    loss of the index; it is "" if the gateway has no secret key.
+    nothing is left to send. Send `ticket` as the header `Upload-Ticket` with later requests, to continue even after a
+    loss of the index. It is "" if the gateway has no secret key.
     """
 
     id: str

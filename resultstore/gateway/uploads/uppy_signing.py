@@ -1,7 +1,7 @@
 """SigningRoutes: signs each request of an S3 client in the browser (Uppy's `signRequest`).
 
-Bytes go to the store by presigned URL. The requests that create, list, complete and abort a multipart upload come back
-to the gateway: each has a URL signed for one action on one upload, with the lifetime of a presigned URL.
+Bytes go to the store by presigned URL. The requests that create, list, complete and abort a multipart upload go to the
+gateway. Each has a URL signed for one action on one upload, with the lifetime of a presigned URL.
 """
 
 import time
