@@ -15,7 +15,7 @@ from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
 
-_TAKEN_AT_ONCE: Final = 100
+_BATCH: Final = 100
 
 # By the server's clock: workers' clocks differ.
 _NOW: Final = "local now = tonumber(redis.call('TIME')[1])\n"
@@ -69,15 +69,7 @@ class OutboxEntry(msgspec.Struct, frozen=True):
     sender: dict[str, Any]
 
 
-_TAKEN_OVER: Final = (
-    "id",
-    "root_id",
-    "delivery_info",
-    "stamps",
-    "stamped_headers",
-    "replaced_task_nesting",
-    OWNER_HEADER,
-)
+_COPIED: Final = ("id", "root_id", "delivery_info", "stamps", "stamped_headers", "replaced_task_nesting", OWNER_HEADER)
 
 
 class ChordOutbox:
@@ -112,7 +104,7 @@ class ChordOutbox:
 
     def take_due(self) -> list[str]:
         """Return chords past their lease; of all workers that ask, one gets each."""
-        found = self._run(_TAKE, self.lease_s, _TAKEN_AT_ONCE)
+        found = self._run(_TAKE, self.lease_s, _BATCH)
         return [one.decode(errors="replace") for one in cast("list[bytes]", found)]
 
     def claim(
@@ -120,9 +112,9 @@ class ChordOutbox:
     ) -> tuple[ChordStatus, OutboxEntry | None]:
         """Become the finisher of a chord in the outbox; with `force`, even while another worker is."""
         keys = [layout.group_key(group_id, part) for part in (".c", ".b", ".s")]
-        said = self._scripts.run_script(_ADOPT, keys=keys, args=(token, claim_s, int(force)))
-        status = ChordStatus(cast("int", said[0]))
-        return status, _decode_entry(cast("bytes", said[1])) if status is ChordStatus.MINE else None
+        answer = self._scripts.run_script(_ADOPT, keys=keys, args=(token, claim_s, int(force)))
+        status = ChordStatus(cast("int", answer[0]))
+        return status, _decode_entry(cast("bytes", answer[1])) if status is ChordStatus.MINE else None
 
     def _run(self, script: str, *args: str | int) -> list[object]:
         return self._scripts.run_script(script, keys=[self.key], args=args)
@@ -130,7 +122,7 @@ class ChordOutbox:
 
 def encode_entry(request: Any) -> str:  # noqa: ANN401 - Celery's Context
     """Return the entry for the body of a header task; an empty one if JSON cannot represent the body's arguments."""
-    sender = {name: value for name in _TAKEN_OVER if (value := getattr(request, name, None))}
+    sender = {name: value for name in _COPIED if (value := getattr(request, name, None))}
     try:
         text: str = dumps({"body": request.chord, "sender": sender})  # type: ignore[no-untyped-call]
     except TypeError as error:  # what pickled messages may hold

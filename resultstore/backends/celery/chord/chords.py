@@ -175,9 +175,9 @@ class ChordCounter:
         index = "+inf" if request.group_index is None else request.group_index
         score = index if self._ordered else ""
         lives_s = (self._life_s, self._backend.groups.header_life_s, self._claim_s())
-        said = (f"{request.id}:{index}", part, score, *lives_s, token, body)
+        args = (f"{request.id}:{index}", part, score, *lives_s, token, body)
         keys = _keys(request.group, ".j .t .s .d  .c .b")
-        return cast("int", self._scripts.run_script(_PART, keys=keys, args=said)[0])
+        return cast("int", self._scripts.run_script(_PART, keys=keys, args=args)[0])
 
     def _part(self, request: Any, state: str, result: object) -> str | bytes:  # noqa: ANN401 - Celery's Context
         # What was just stored under the task's id need not be stored twice; a task that ignores its result has none.
