@@ -43,14 +43,14 @@ def app_probes(name: str) -> dict[str, Probe]:
 
 def check_capture(app: Celery) -> str | Defect:
     """Check that the outputs of every task are captured."""
-    theirs = sorted(name for name in app.tasks if not name.startswith("celery."))
-    missed = [name for name in theirs if not is_task_captured(app.tasks[name])]
+    names = sorted(name for name in app.tasks if not name.startswith("celery."))
+    missed = [name for name in names if not is_task_captured(app.tasks[name])]
     if missed:
         return Defect(
-            f"{_named(missed)} not captured ({len(missed)} of {len(theirs)} tasks): large outputs fail or travel whole",
+            f"{_named(missed)} not captured ({len(missed)} of {len(names)} tasks): large outputs fail or travel whole",
             "call setup(app) where the app is made, and register tasks by decorators or app.register_task",
         )
-    return f"{len(theirs)} tasks"
+    return f"{len(names)} tasks"
 
 
 def check_consumer_timeout(app: Celery) -> str | Defect:

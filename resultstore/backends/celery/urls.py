@@ -43,7 +43,7 @@ _CERT_REQS: Final = {"CERT_NONE": "none", "CERT_OPTIONAL": "optional", "CERT_REQ
 
 
 class BackendUrl(msgspec.Struct, frozen=True):
-    """The servers of a backend: our settings, and Redis options that no URL can hold."""
+    """The servers of a backend: its settings, and Redis options that no URL can hold."""
 
     settings: Settings
     redis_options: dict[str, object]
@@ -117,7 +117,7 @@ def _index_url(url: str) -> tuple[str, dict[str, str]]:
         )
     for other in others:
         query |= dict(parse_qsl(urlsplit(other).query))
-    ours = {"blobs": query.pop("blobs", "")}
+    own_query = {"blobs": query.pop("blobs", "")}
     if parts.scheme == "redis" and any(name.startswith("ssl_") for name in query):
         raise Misconfigured("a result backend URL that begins with redis:// has TLS options: write rediss://")
     if "ssl_cert_reqs" in query:
@@ -130,14 +130,14 @@ def _index_url(url: str) -> tuple[str, dict[str, str]]:
         first_host = first_host.rpartition("@")[2]
     hosts = [first_host, *(urlsplit(other).netloc.rpartition("@")[2] for other in others)]
     options = f"?{urlencode(query)}" if query else ""
-    return secret_url(f"{_SCHEMES[parts.scheme]}://{','.join(hosts)}{parts.path}{options}"), ours
+    return secret_url(f"{_SCHEMES[parts.scheme]}://{','.join(hosts)}{parts.path}{options}"), own_query
 
 
 def _redis_options(url: str, conf: _HiddenSettings, transport: _HiddenSettings) -> dict[str, object]:
     options: dict[str, object] = {}
     for setting, argument in _ARGUMENTS.items():
         value = conf.get(setting)
-        # Celery's default time-out is two minutes; ours is in resultstore.index.redis.pool.
+        # Celery's default time-out is two minutes; resultstore's is in resultstore.index.redis.pool.
         if value not in (None, "", False) and value != _DEFAULTS.get(setting):
             value = Secret(value) if argument == "password" and isinstance(value, str) else value
             options[argument] = float(value) if argument.endswith("timeout") else value

@@ -69,8 +69,8 @@ def _wrap_body(task: Task, body: Body) -> Body:
         if _is_tracers(request := task.request):
             return _run_captured(task, request, body, args, kwargs)
         returned = body(*args, **kwargs)
-        # Called by a captured `__call__` of the task: streams are stored here, inside autoretry, so that a failure of
-        # theirs is retried.
+        # Called by a captured `__call__` of the task: streams are stored here, inside autoretry, so that a stream that
+        # fails is retried.
         return capture(task.backend.store, returned) if _enters(task) else returned
 
     setattr(run, _MARK, True)

@@ -42,7 +42,7 @@ return {1}
 """
 _ORDERED: Final = "return redis.call('ZRANGE', KEYS[1], 0, -1)"
 _UNORDERED: Final = "return redis.call('LRANGE', KEYS[1], 0, -1)"
-# The claim is still ours, or it expired and no other worker took it while the chord exists.
+# This token still holds the claim, or it expired and no other worker took it while the chord exists.
 _EXTEND: Final = """
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] or (not holder and redis.call('EXISTS', KEYS[2]) == 1) then

@@ -1,4 +1,4 @@
-"""Legacy: the records of Celery's own Redis backend, read and written next to ours during a rolling upgrade."""
+"""Legacy: the records of Celery's own Redis backend, read and written as well during a rolling upgrade."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -32,9 +32,9 @@ class LegacyRecords:
         key: bytes = BaseKeyValueStoreBackend.get_key_for_task(self._backend, task_id)
         return key.decode()
 
-    def found(self, task_ids: Sequence[str]) -> list[Result | None]:
+    def fetch(self, task_ids: Sequence[str]) -> list[Result | None]:
         """Return what is stored of each id, in one round trip. Raises IndexUnavailable."""
-        contents = self._asked(lambda pipe: [pipe.get(self.key(one)) for one in task_ids])
+        contents = self._run_pipeline(lambda pipe: [pipe.get(self.key(one)) for one in task_ids])
         return [one and self._result(task_id, one) for task_id, one in zip(task_ids, contents, strict=True)]
 
     def publish(self, task_id: str, meta: Mapping[str, Any], request: object, *, ttl_s: int) -> None:
@@ -51,21 +51,21 @@ class LegacyRecords:
         if "args" in meta:
             whole.update(args=getattr(request, "args", None), kwargs=getattr(request, "kwargs", None))
         key, content = self.key(task_id), self._backend.encode(whole)
-        self._asked(lambda pipe: (pipe.set(key, content, ex=ttl_s or None), pipe.publish(key, content)))
+        self._run_pipeline(lambda pipe: (pipe.set(key, content, ex=ttl_s or None), pipe.publish(key, content)))
 
-    def forget(self, task_id: str) -> None:
+    def delete(self, task_id: str) -> None:
         """Delete it. Raises IndexUnavailable."""
-        self._asked(lambda pipe: pipe.delete(self.key(task_id)))
+        self._run_pipeline(lambda pipe: pipe.delete(self.key(task_id)))
 
     def open_subscription(self) -> Subscription:
         """Open a subscription that receives the announcements of both records of an id."""
         subscription: Subscription = self._backend.store.index.events.open_subscription(also=self.key)
         return subscription
 
-    def _asked(self, say: Callable[[Any], object]) -> list[Any]:
+    def _run_pipeline(self, fill: Callable[[Any], object]) -> list[Any]:
         try:
             with self._backend.store.index.client.pipeline(transaction=False) as pipe:
-                say(pipe)
+                fill(pipe)
                 answers: list[Any] = pipe.execute()
         except redis.RedisError as error:
             raise IndexUnavailable(
@@ -92,10 +92,10 @@ class LegacyRecords:
 
 
 class LegacyStore(Store):
-    """A Store that also reads the records of Celery's own backend, for ids without an outcome of ours.
+    """A Store that also reads the records of Celery's own backend, for ids without an outcome in resultstore.
 
     Args:
-        store: ours, whose parts it shares.
+        store: the Store whose parts it shares.
         legacy: reads the records of Celery's own backend.
     """
 
@@ -104,7 +104,7 @@ class LegacyStore(Store):
         self._legacy = legacy
 
     def load(self, result_id: str) -> Result | None:
-        """Return the Result, from our record, our seal, or Celery's own key."""
+        """Return the Result, from resultstore's record or seal, or from Celery's own key."""
         return self._with_legacy([result_id], [super().load(result_id)])[0]
 
     def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
@@ -122,12 +122,12 @@ class LegacyStore(Store):
     def delete(self, result_id: str) -> None:
         """Delete both records."""
         super().delete(result_id)
-        self._legacy.forget(result_id)
+        self._legacy.delete(result_id)
 
-    def _with_legacy(self, result_ids: Sequence[str], ours: list[Result | None]) -> list[Result | None]:
-        open_ids = [one for one, mine in zip(result_ids, ours, strict=True) if mine is None or not mine.terminal]
-        theirs = dict(zip(open_ids, self._legacy.found(open_ids), strict=True)) if open_ids else {}
-        return [theirs.get(one) or mine for one, mine in zip(result_ids, ours, strict=True)]
+    def _with_legacy(self, result_ids: Sequence[str], found: list[Result | None]) -> list[Result | None]:
+        open_ids = [one for one, own in zip(result_ids, found, strict=True) if own is None or not own.terminal]
+        legacy = dict(zip(open_ids, self._legacy.fetch(open_ids), strict=True)) if open_ids else {}
+        return [legacy.get(one) or own for one, own in zip(result_ids, found, strict=True)]
 
 
 def _epoch_s(date_done: object) -> float | None:
