@@ -1,15 +1,15 @@
-"""Access: how to reach the three servers, as variables for the programs that use them."""
+"""The addresses of the three servers, as environment variables for the programs that use them."""
 
 import secrets
 from dataclasses import dataclass
 
 USER = "resultstore"
-# MinIO is built from its last upstream source, which has CVE-2026-41145. It listens on loopback alone.
+# MinIO is built from its last upstream source, which has CVE-2026-41145. It listens on loopback only.
 FORGEABLE = {"RESULTSTORE_ACCEPT_FORGEABLE_STORE": "true"}
 
 
 class Failed(Exception):
-    """The servers cannot be had; the message says what to do."""
+    """The servers cannot be started; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Access:
     s3_secret_key: str
 
     def for_tests(self) -> dict[str, str]:
-        """What tests/conftest.py reads."""
+        """Return the variables that tests/conftest.py reads."""
         return {
             "RS_TEST_REDIS_URL": self.redis_url,
             "RS_TEST_AMQP_URL": self.amqp_url,
@@ -34,7 +34,7 @@ class Access:
         }
 
     def for_settings(self) -> dict[str, str]:
-        """What resultstore's settings and boto3's provider chain read: the same as docker-compose.yml gives."""
+        """Return the variables of resultstore's settings and boto3, as docker-compose.yml sets them."""
         return {
             "RESULTSTORE_INDEX_URL": self.redis_url,
             "RESULTSTORE_BROKER_URL": self.amqp_url,

@@ -1,4 +1,4 @@
-"""Compose: Redis, RabbitMQ and MinIO of docker-compose.yml, by the Docker engine of this machine."""
+"""Redis, RabbitMQ and MinIO of docker-compose.yml, by the Docker engine of this machine."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ UP_THEN_DOWN = (
 
 
 def engine_answers() -> bool:
-    """Whether `docker compose` can be used here, found out in a few seconds."""
+    """Return True if `docker compose` can be used here; takes at most a few seconds."""
     return bool(shutil.which("docker")) and all(_succeeds(*words) for words in (["info"], ["compose", "version"]))
 
 
@@ -44,7 +44,7 @@ def start_all(folder: Path, processes: ChildProcesses, *, keep: bool) -> Access:
 
 
 def variables(folder: Path, passwords: dict[str, str], ports: dict[str, int]) -> dict[str, str]:
-    """What docker-compose.yml asks for. The project is named for this folder, so that two checkouts do not meet."""
+    """Return the variables of docker-compose.yml. The project is named after the folder: checkouts do not collide."""
     return {
         "COMPOSE_PROJECT_NAME": f"resultstore-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}",
         "COMPOSE_FILE": os.pathsep.join(str(ROOT / name) for name in FILES),

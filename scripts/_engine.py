@@ -1,4 +1,4 @@
-"""Engine: by what the servers run here, Docker Compose or this machine's own processes."""
+"""The choice between Docker Compose and local processes for running the servers."""
 
 from pathlib import Path
 

@@ -23,7 +23,7 @@ RABBITMQ_FOLDERS = ("/usr/lib/rabbitmq/bin", *os.get_exec_path(), "/usr/local/sb
 
 
 def programs() -> Programs:
-    """The programs of all three servers; installs what is missing where it can, else raises Failed."""
+    """Return the programs of the three servers; install missing ones. Raises Failed if it cannot."""
     if missing := _missing_packages():
         _apt_install(missing)
     if missing := _missing_packages():
@@ -37,7 +37,7 @@ def programs() -> Programs:
 
 
 def test_programs() -> None:
-    """Bring what the tests run beside the servers: a browser, ffmpeg, nginx; raises Failed where it cannot."""
+    """Install the other programs of the tests: a browser, ffmpeg, nginx. Raises Failed if it cannot."""
     if missing := _absent(TEST_PROGRAMS, folders=TEST_FOLDERS):
         _apt_install(missing)
     if missing := _absent(TEST_PROGRAMS, folders=TEST_FOLDERS):
@@ -45,7 +45,7 @@ def test_programs() -> None:
 
 
 def go_program(package: str, *, version: str) -> Path:
-    """A Go program at exactly this version: from PATH, from the cache, or built into it (2 minutes for MinIO)."""
+    """Return a Go program at exactly this version: from PATH, from the cache, or built (2 minutes for MinIO)."""
     name = package.rpartition("/")[2]
     on_path = shutil.which(name)
     if on_path and _is_built_from(Path(on_path), version):
@@ -58,7 +58,7 @@ def go_program(package: str, *, version: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where built programs are kept between runs and shared between checkouts."""
+    """Return the folder in which built programs are kept, shared between checkouts."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resultstore"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -66,7 +66,7 @@ def cache_folder() -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[int]:
-    """Hold the lock on this file, waiting for it; yields its descriptor."""
+    """Wait for the lock on this file, hold it, and yield its descriptor."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -79,7 +79,7 @@ def _missing_packages() -> list[str]:
 
 
 def _absent(wanted: Mapping[str, str], *, folders: Sequence[str] | None = None) -> list[str]:
-    """The packages of the programs that are not found in `folders`, by default those of PATH."""
+    """Return the packages of the programs that are missing in `folders` (by default PATH)."""
     path = None if folders is None else os.pathsep.join(folders)
     return sorted({package for name, package in wanted.items() if not shutil.which(name, path=path)})
 
@@ -117,7 +117,7 @@ def _go_install(package: str, *, version: str, target: Path) -> None:
 
 
 def _is_built_from(program: Path, version: str) -> bool:
-    """Whether the module version that Go embeds in what it builds is this one."""
+    """Return True if the module version that Go embeds in its programs is this one."""
     with program.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(version.encode()) >= 0
 

@@ -68,7 +68,7 @@ def server_folder(folder: Path, processes: ChildProcesses) -> ServerFolder:
 
 
 def start_redis(server: ServerFolder, program: Path) -> Server:
-    """Redis with the settings of deploy/redis.conf, a password and a port of its own."""
+    """Start Redis with the settings of deploy/redis.conf, its own password and port."""
     [port] = free_ports(1)
     own = server.folder / "own.conf"
     lines = f"include {DEPLOY}/redis.conf\nbind {LOOPBACK}\nport {port}\ndir {server.folder}\n"
@@ -83,7 +83,7 @@ def start_redis(server: ServerFolder, program: Path) -> Server:
 
 
 def start_rabbitmq(server: ServerFolder, program: Path, *, epmd: Path) -> Server:
-    """RabbitMQ with the settings of deploy/, and a node, cookie, port mapper and ports of its own."""
+    """Start RabbitMQ with the settings of deploy/, its own node, cookie, port mapper and ports."""
     port, management_port, dist_port, epmd_port = free_ports(4)
     own = server.folder / "conf.d" / "own.conf"
     own.parent.mkdir(exist_ok=True)
@@ -117,7 +117,7 @@ def start_rabbitmq(server: ServerFolder, program: Path, *, epmd: Path) -> Server
 
 
 def start_minio(server: ServerFolder, program: Path) -> Server:
-    """MinIO with the settings of deploy/minio.env, on one folder."""
+    """Start MinIO with the settings of deploy/minio.env, on one folder."""
     [port] = free_ports(1)
     address = f"{LOOPBACK}:{port}"
     lines = (DEPLOY / "minio.env").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Map: the picture of the layers, drawn from the table that the layer test checks."""
+"""The picture of the layers, drawn from the table that the layer test checks."""
 
 import runpy
 from collections.abc import Iterator

@@ -58,7 +58,7 @@ def ending_by_signal() -> Iterator[None]:
 
 
 def ignore_endings() -> None:
-    """From here on only the end of the work ends us."""
+    """Ignore further signals: the clean-up must finish."""
     for number in ENDINGS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -71,7 +71,7 @@ def _started(processes: ChildProcesses, command: Sequence[str], variables: dict[
 
 
 def _follow(process: subprocess.Popen[bytes]) -> int:
-    """The command's exit code as a shell gives it. A signal that ends us goes to the command first."""
+    """Run the command and return its exit code as a shell reports it. Signals are passed on to the command first."""
     try:
         return _exit_code(process.wait())
     except Ended as end:

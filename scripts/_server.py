@@ -20,7 +20,7 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class Server:
-    """What was started: where it answers (one process may be several servers), its process, its log, its probe."""
+    """A started process: its addresses (one process may be several servers), its log and its check."""
 
     addresses: tuple[str, ...]
     process: subprocess.Popen[bytes]
@@ -29,7 +29,7 @@ class Server:
 
 
 def answering(start: Callable[[], Server], server: Server, *, timeout_s: float = START_TIMEOUT_S) -> Server:
-    """The server once it answers, started anew when it ended first: another process may have taken its port."""
+    """Return the server once it answers. Start it again if it ended first: another process may have taken its port."""
     until = time.monotonic() + timeout_s
     for tries_left in reversed(range(TRIES)):
         while server.process.poll() is None and time.monotonic() < until:
@@ -44,7 +44,7 @@ def answering(start: Callable[[], Server], server: Server, *, timeout_s: float =
 
 
 def free_ports(count: int) -> list[int]:
-    """That many different ports that are free now; another process may take one."""
+    """Return that many different free ports; another process may still take one."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -53,7 +53,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def kept_password(path: Path) -> str:
-    """The random password in this file, made at the first call: data that stays needs the password it was made with."""
+    """Return the password in this file, created at the first call: kept data needs its old password."""
     if not path.exists():
         write_secret(path, secrets.token_hex(16))
     return path.read_text()
@@ -66,13 +66,13 @@ def write_secret(path: Path, text: str) -> None:
 
 
 def redis_answers(port: int, password: str) -> bool:
-    """Whether a Redis that knows this password answers there."""
+    """Return True if a Redis with this password answers."""
     hello = f"AUTH {password}\r\nPING\r\n".encode()
     return b"+PONG" in _say(port, hello, enough=b"+PONG")
 
 
 def amqp_answers(port: int, user: str, password: str) -> bool:
-    """Whether an AMQP 0-9-1 server that knows this user answers there (specification, section 2.2.4)."""
+    """Return True if an AMQP 0-9-1 server with this user answers (specification, section 2.2.4)."""
     login = b"\x00" + user.encode() + b"\x00" + password.encode()
     arguments = bytes(4) + b"\x05PLAIN" + len(login).to_bytes(4) + login + b"\x05en_US"
     start_ok = b"\x00\x0a\x00\x0b" + arguments
@@ -82,7 +82,7 @@ def amqp_answers(port: int, user: str, password: str) -> bool:
 
 
 def http_answers(url: str) -> bool:
-    """Whether a GET is answered with success."""
+    """Return True if a GET succeeds."""
     try:
         with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - always http and loopback
             return True

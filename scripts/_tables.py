@@ -1,4 +1,4 @@
-"""Tables: the pages of the reference that no docstring holds: settings, commands, HTTP, errors, exit codes."""
+"""Pages of the reference that are made from code: settings, commands, HTTP, errors, exit codes."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ Schema = Mapping[str, Any]  # OpenAPI, as FastAPI writes it
 
 
 def tables() -> dict[str, tuple[str, str]]:
-    """Title and text of each page, by its file name."""
+    """Return title and text of each page, by its file name."""
     return {
         "settings.md": ("Settings", _settings()),
         "cli.md": ("Command line", "\n".join(_commands())),
@@ -53,7 +53,7 @@ def _commands() -> Iterator[str]:
 
 
 def _named(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401  click types no help
-    """Every command with its full name; a group stands for its commands."""
+    """Yield every command with its full name, and the commands of each group."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             if command.invoke_without_command:

@@ -1,4 +1,4 @@
-"""Mutants: puts one deliberate fault at a time into a copy of the source, and runs the tests that must notice it.
+"""Mutation tests: put one deliberate fault at a time into a copy of the source, and run the tests that must fail.
 
     scripts/services run -- .venv/bin/python scripts/mutants.py [NAME ...]
 
@@ -44,7 +44,7 @@ class Fault:
 
 
 def main(chosen: list[str]) -> int:
-    """Try the faults that are named, or all; the exit code."""
+    """Try the named faults, or all, and return the exit code."""
     faults = list(_faults(chosen))
     with _copy() as copy:
         unbroken, output = _run(copy, dict.fromkeys(test for fault in faults for test in fault.tests))
@@ -85,7 +85,7 @@ def _faults(chosen: list[str]) -> Iterator[Fault]:
 
 @contextmanager
 def _copy() -> Iterator[Path]:
-    """The tracked files in a folder of their own, so that an interrupted run leaves the checkout as it was."""
+    """Copy the tracked files to a temporary folder: an interrupted run does not change the checkout."""
     listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True).split("\0")
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         for name in filter(None, listed):

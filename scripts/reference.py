@@ -1,4 +1,4 @@
-"""Reference: writes docs/reference/ and the picture of the layers (`make docs`)."""
+"""Writes docs/reference/ and the picture of the layers (`make docs`)."""
 
 import sys
 
