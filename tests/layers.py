@@ -39,7 +39,7 @@ USES_DRIVERS = {
 }
 READS_ENVIRONMENT = {
     "resultstore/settings/settings.py",
-    # These two hand their environment on to the processes that they start or become.
+    # These two pass their environment to the processes that they start or become.
     "resultstore/cli/stack.py",
     "resultstore/cli/serve.py",
     # The variables are AWS's own, and boto3 would read the same ones.

@@ -1,4 +1,4 @@
-"""Dependencies: whatever the source imports is declared in pyproject.toml and pinned in the lists to install."""
+"""Everything that the source imports is declared in pyproject.toml and pinned with hashes."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Light: what every worker of our users carries, they pay for in each process."""
+"""Workers import no library that only the gateway or the command line needs: users pay for it in each process."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Reference: the pages that are committed are those that the code makes."""
+"""The committed reference is the one that `make docs` makes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Fixtures of the command line's tests: the program itself, in a process of its own; a MinIO that was set up."""
+"""Fixtures of the command line's tests: the program in its own process, and a MinIO after setup."""
 
 import configparser
 import json

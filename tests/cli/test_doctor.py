@@ -1,4 +1,4 @@
-"""Doctor, on a folder and a Redis: all well, or what is away by its name."""
+"""doctor on a folder and a Redis: no problems, or each unreachable server by name."""
 
 
 def test_the_doctor_finds_all_well(run):

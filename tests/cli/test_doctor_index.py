@@ -1,4 +1,4 @@
-"""Doctor, on a Redis whose ACL users may do too little, or exactly what the page says."""
+"""doctor on a Redis with ACL users of too few rights, or of those in docs/how-to/deploy.md."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""Doctor, on stores that keep less than S3 promises."""
+"""doctor on object stores that support less than S3."""
 
 from collections.abc import Callable
 from contextlib import contextmanager, suppress

@@ -1,4 +1,4 @@
-"""Accounts of `resultstore setup minio`: what signs URLs may do, and keys that are given."""
+"""Accounts of `resultstore setup minio`: rights of the signing accounts, and given keys."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""The command `reconcile`: uploads that their clients left are finished at once."""
+"""The command `reconcile` finishes abandoned uploads."""
 
 import pytest
 import redis

@@ -1,4 +1,4 @@
-"""Setup of a MinIO, on a real one of our own: events, expiry, and accounts that can do what they must and no more."""
+"""`setup minio` on a real server: bucket notifications, expiry, and least-privilege accounts."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Setup on a real object store: bucket, lifecycle, layout marker."""
+"""`setup` on a real object store: bucket, lifecycle rules, layout marker."""
 
 import uuid
 

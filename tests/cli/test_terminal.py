@@ -1,4 +1,4 @@
-"""Terminal: what others named reaches the terminal as text, in whatever encoding it has."""
+"""Names from clients are printed as text without control characters, in any terminal encoding."""
 
 import re
 import uuid

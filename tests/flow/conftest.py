@@ -1,4 +1,4 @@
-"""Pages: runs the code of a document, block by block, in an empty folder against the real servers.
+"""Runs the code of a document, block by block, in an empty folder against the real servers.
 
 A fence's info string says what a block is: `python` is a program, or the file that its first line names (`# jobs.py`);
 `sh` is run; `sh background` runs until the page ends; `sh elsewhere` (apt, make) is for other machines than a test's.

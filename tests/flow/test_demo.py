@@ -1,4 +1,4 @@
-"""The demo: the main job by one command, and nothing of it left however it ends."""
+"""The demo runs its tasks by one command, and leaves no process however it ends."""
 
 import json
 import os

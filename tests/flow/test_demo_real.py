@@ -1,4 +1,4 @@
-"""The demo on real servers: gateway, worker and what signs URLs have accounts with the least rights."""
+"""The demo on real servers: gateway, worker and URL signing have least-privilege accounts."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Examples: each folder runs as its README says."""
+"""Each example runs as its README says."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Guides: every block of the tutorial and of the how-tos runs as it is shown."""
+"""Every block of the tutorial and of the how-tos runs as shown."""
 
 from pathlib import Path
 

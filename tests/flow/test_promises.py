@@ -1,4 +1,4 @@
-"""The promises that take a whole store on real servers to keep."""
+"""Guarantees of the README that need a whole store on real servers."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The proxy rule of docs/how-to/minio.md, in a real nginx before a MinIO that carries out unsigned writes."""
+"""The proxy rule of docs/how-to/minio.md, in a real nginx in front of a MinIO that carries out unsigned writes."""
 
 import http.client
 import os

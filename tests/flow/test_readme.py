@@ -1,4 +1,4 @@
-"""Readme: what it shows works as it is shown."""
+"""The examples of the README run as shown, and every link of a document leads to a file."""
 
 import re
 import urllib.request

@@ -1,4 +1,4 @@
-"""Life: whatever way scripts/services ends, what it started ends with it, and two of them do not meet."""
+"""However scripts/services ends, its servers end with it, and two checkouts do not collide."""
 
 import json
 import os

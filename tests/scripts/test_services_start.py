@@ -1,4 +1,4 @@
-"""Start: scripts/services finds, installs or builds what it runs, and names what is missing."""
+"""scripts/services finds, installs or builds its programs, and names what is missing."""
 
 import os
 import socket
