@@ -30,6 +30,21 @@ from resultstore.settings import Settings
 
 MARKS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "bold red"}
 
+# What people read in place of a check's name in `--json`, where that name does not explain itself.
+CHECKS = {
+    "seal rules": "lifecycle rules of seals",
+    "store creates once": "conditional create (If-None-Match)",
+    "store checks checksums": "checksum verification",
+    "store drops torn uploads": "incomplete uploads discarded",
+    "store knows lifecycle": "lifecycle rules",
+    "store keeps tags": "object tags",
+    "store agrees on the time": "clock of the store",
+    "store ends urls": "presigned URL expiry",
+    "store refuses urls from the future": "future-dated URLs refused",
+    "store refuses smuggled copies": "server-side-copy protection",
+    "store refuses unsigned writes": "unsigned writes refused",
+}
+
 CREDENTIALS_FILE = Path("minio-credentials.ini")
 
 App = Annotated[str, typer.Option("--app", help="Also check this Celery app; named as for `celery -A`.")]
@@ -161,5 +176,7 @@ def _table(findings: list[Finding]) -> Table:
     table = Table("", "Check", "Found", "What to do", "ms", box=None, pad_edge=False, header_style="dim")
     table.columns[-1].justify = "right"
     for one in findings:
-        table.add_row(Text(one.verdict, MARKS[one.verdict]), one.name, one.text, one.remedy, f"{one.ms:.0f}")
+        table.add_row(
+            Text(one.verdict, MARKS[one.verdict]), CHECKS.get(one.name, one.name), one.text, one.remedy, f"{one.ms:.0f}"
+        )
     return table

@@ -1,5 +1,9 @@
 """doctor on a folder and a Redis: no problems, or each unreachable server by name."""
 
+from resultstore.blobs.s3.probe import S3Probes
+from resultstore.cli.maintenance import CHECKS
+from resultstore.ops.doctor import trait_probes
+
 
 def test_the_doctor_finds_all_well(run):
     run("setup")
@@ -32,3 +36,19 @@ def test_doctor_survives_an_unknown_broker_scheme(run):
 
     assert done.code == 1
     assert "pigeon" in next(one["text"] for one in done.told if one["name"] == "broker")
+
+
+def test_every_check_of_a_bucket_has_a_label():
+    names = trait_probes(S3Probes.__new__(S3Probes)).keys()  # no server is asked before a probe is called
+
+    assert len(names) > 8
+    assert names == {name for name in CHECKS if name.startswith("store ")}
+
+
+def test_doctor_prints_a_table_for_people(run):
+    run("setup")
+
+    done = run("doctor")
+
+    assert "Check" in done.out.decode().splitlines()[0]
+    assert "no problems found" in done.err
