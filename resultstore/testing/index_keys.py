@@ -26,6 +26,16 @@ def claims_for_one_holder(index: Index) -> None:
     assert not index.keys.claim(key, won[0], ttl_s=1)
 
 
+def sets_a_new_lease_at_each_claim(index: Index) -> None:
+    """claim: claiming again sets a new lease, also a shorter one."""
+    key = f"rs:claim:{new_id()}"
+    assert index.keys.claim(key, "me", ttl_s=600)
+
+    assert index.keys.claim(key, "me", ttl_s=1)
+
+    wait_until(lambda: index.keys.claim(key, "another", ttl_s=60))
+
+
 def keeps_a_key_until_dropped(index: Index) -> None:
     """keep, read and drop: a kept key is replaced by the next, and exists until it is dropped."""
     key = f"rs:test:{new_id()}"

@@ -107,6 +107,7 @@ RECORD_PROMISES: Final[tuple[Promise[Index], ...]] = tuple(
         index_tombstones.omits_deleted_results_of_an_owner,
         index_tombstones.takes_no_custom_state_for_a_tombstone,
         index_keys.claims_for_one_holder,
+        index_keys.sets_a_new_lease_at_each_claim,
         index_keys.keeps_a_key_until_dropped,
         index_keys.reads_many_keys_in_order,
         index_keys.expires_a_kept_key,

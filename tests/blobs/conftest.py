@@ -1,4 +1,4 @@
-"""Grounds of the drivers of blobs: a folder, and S3 behind a proxy that can be told to go wrong."""
+"""Fixtures of the tests of blobs: a folder, and S3 behind a proxy that fails on request."""
 
 import msgspec
 import pytest

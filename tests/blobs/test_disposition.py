@@ -1,4 +1,4 @@
-"""Disposition: what a download is called, whatever the name contains."""
+"""Content-Disposition: safe and exact for any file name."""
 
 from email.message import Message
 
@@ -18,7 +18,7 @@ def parsed(value):
     return message
 
 
-def test_a_plain_name_stands_once_and_is_an_attachment():
+def test_plain_name_appears_once_as_attachment():
     assert content_disposition("report.pdf", media_type=PDF, inline=False) == 'attachment; filename="report.pdf"'
 
 
@@ -26,7 +26,7 @@ def test_inline_is_said_only_when_asked_for():
     assert content_disposition("photo.jpg", media_type="image/jpeg", inline=True) == 'inline; filename="photo.jpg"'
 
 
-def test_another_alphabet_gets_a_fallback_and_the_exact_name():
+def test_other_alphabets_get_fallback_and_exact_name():
     value = content_disposition("Prüfbericht 報告.pdf", media_type=PDF, inline=False)
 
     assert value == (
@@ -54,7 +54,7 @@ def test_a_hostile_name_is_made_tame(hostile, tame):
     assert safe_file_name(hostile) == tame
 
 
-def test_a_percent_sign_is_exact_only_in_the_encoded_name():
+def test_percent_sign_is_only_in_the_encoded_name():
     value = content_disposition("100%41.txt", media_type="text/plain", inline=False)
 
     assert value == "attachment; filename=\"100_41.txt\"; filename*=UTF-8''100%2541.txt"
@@ -68,7 +68,7 @@ def test_a_long_name_keeps_its_extension():
 
 
 @given(st.text(st.characters(codec=None)))
-def test_no_name_leaves_its_quotes_or_its_header_line(name):
+def test_no_name_escapes_its_quotes_or_line(name):
     value = content_disposition(name, media_type=PDF, inline=False)
 
     plain = value.removeprefix('attachment; filename="').partition('"')

@@ -1,4 +1,4 @@
-"""Frames: packed streams that can be read anywhere, by us and by every zstd decoder."""
+"""Seekable zstd: compressed streams that can be read at any position, and by every zstd decoder."""
 
 import io
 import itertools
@@ -91,7 +91,7 @@ def test_the_cut_of_the_chunks_does_not_show():
     assert b"".join(compress(pieces)) == packed(TEXT).stored
 
 
-def test_a_view_of_wider_items_is_packed_byte_by_byte():
+def test_wide_view_is_compressed_bytewise():
     wide = memoryview(TEXT[:1_200_000]).cast("I")
 
     assert packed(wide).stored == packed(TEXT[:1_200_000]).stored
@@ -108,7 +108,7 @@ def test_any_range_is_the_range_of_the_content(start, size_bytes):
     assert unpacked(TEXT_BLOB, len(TEXT), start=start, size_bytes=size_bytes) == expected
 
 
-def test_more_frames_than_wait_at_once_come_out_in_order():
+def test_many_frames_come_out_in_order():
     content = random.Random(3).randbytes(12 * MIB + 5)
 
     assert unpacked(packed(content, threads=2), len(content)) == content
@@ -125,7 +125,7 @@ def test_a_small_range_reads_only_its_own_frame():
     assert blob.reads == [(table.ends[0], table.ends[1] - table.ends[0])]
 
 
-def test_the_whole_is_read_in_runs_of_bounded_size():
+def test_reads_are_of_bounded_size():
     content = random.Random(1).randbytes(MIB) * 20
     blob = packed(content)
 
@@ -139,7 +139,7 @@ def test_text_shrinks_and_noise_hardly_grows():
     assert len(packed(NOISE).stored) < len(NOISE) + 200
 
 
-def test_what_does_not_shrink_is_packed_at_the_cheapest_level(monkeypatch):
+def test_incompressible_frames_use_the_cheapest_level(monkeypatch):
     levels = []
     packer = zstd_frames._packer
     monkeypatch.setattr(zstd_frames, "_packer", lambda level: levels.append(level) or packer(level))
@@ -150,7 +150,7 @@ def test_what_does_not_shrink_is_packed_at_the_cheapest_level(monkeypatch):
     assert levels == [3, -7, 3, 3]
 
 
-def test_a_producer_that_fails_is_heard_and_the_threads_are_gone():
+def test_failing_producer_raises_and_ends_the_threads():
     before = threading.active_count()
     error = ValueError("broken")
 
@@ -166,7 +166,7 @@ def test_a_producer_that_fails_is_heard_and_the_threads_are_gone():
     assert threading.active_count() == before
 
 
-def test_threads_unpack_the_same_in_order_and_are_gone_behind_a_damaged_frame():
+def test_threads_decompress_in_order_and_end_after_damage():
     content = random.Random(4).randbytes(9 * MIB + 5)
     blob, before = packed(content, threads=2), threading.active_count()
 
@@ -216,7 +216,7 @@ def test_memory_stays_bounded_while_packing():
 
 @pytest.mark.parametrize("position", [0, 9, 500, -TABLE_BYTES, -TABLE_BYTES + 4, -TABLE_BYTES + 9, -9, -5, -1])
 @pytest.mark.parametrize("flip", [0x01, 0x80])
-def test_a_flipped_bit_is_an_error_and_never_a_value(position, flip):
+def test_flipped_bit_is_always_an_error(position, flip):
     stored = bytearray(packed(TEXT).stored)
     stored[position] ^= flip
 
@@ -230,14 +230,14 @@ def test_a_cut_blob_is_an_error(kept):
         unpacked(Blob(packed(TEXT).stored[:kept]), len(TEXT))
 
 
-def test_bytes_that_the_table_does_not_name_are_an_error():
+def test_bytes_outside_the_table_are_an_error():
     stored = packed(TEXT).stored
 
     with pytest.raises(ChecksumMismatch, match="add up"):
         Blob(stored[:-TABLE_BYTES] + b"junk" + stored[-TABLE_BYTES:]).table(len(TEXT))
 
 
-def test_a_store_that_answers_with_fewer_bytes_is_told_so():
+def test_short_answer_of_the_store_is_an_error():
     blob = packed(TEXT)
     table = blob.table(len(TEXT))
 
@@ -272,7 +272,7 @@ def bomb(claimed_bytes, content_bytes):
 
 
 @pytest.mark.parametrize("claimed_bytes", [None, MIB, 256 * MIB], ids=["says nothing", "lies", "says so"])
-def test_a_frame_that_unpacks_to_more_takes_no_memory(claimed_bytes):
+def test_frame_with_false_length_takes_no_memory(claimed_bytes):
     blob = bomb(claimed_bytes, 256 * MIB)
     table = blob.table(MIB)
     tracemalloc.start()
@@ -285,7 +285,7 @@ def test_a_frame_that_unpacks_to_more_takes_no_memory(claimed_bytes):
     assert peak_bytes < 3 * MIB
 
 
-def test_a_table_that_promises_gigabytes_in_one_frame_is_refused_before_they_are_read():
+def test_table_with_an_oversized_frame_is_refused_unread():
     table = zstd_frames._seek_table(zstd_frames._ENTRY.pack(3 << 30, MIB))
     reads = []
 

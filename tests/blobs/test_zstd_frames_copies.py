@@ -1,4 +1,4 @@
-"""Frames are cut without copying where nobody can change the bytes any more, and only there."""
+"""Seekable zstd: only immutable bytes are cut into frames without a copy."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_what_its_producer_changes_afterwards_was_copied_before(kind: type):
     assert unpacked(Blob(b"".join(compress(reused(), threads=2))), len(whole)) == whole
 
 
-def test_bytes_of_a_frame_s_length_are_handed_on_as_they_are():
+def test_whole_frames_are_not_copied():
     whole = TEXT[:MIB] * 3
 
     cut = list(zstd_frames._cut([whole]))

@@ -1,4 +1,4 @@
-"""Folder: what the tests of the local store share: a key, a write, a look at every file."""
+"""Steps of the tests of LocalBlobs: a key, a write, and the list of all files."""
 
 MIB = 1 << 20
 KEY = "blobs/30d/ab/id-1/0123.0"

@@ -1,4 +1,4 @@
-"""Local, in trouble: a blob is whole or not there, also when the disk is full or the writer is killed."""
+"""LocalBlobs: a blob is whole or missing, also when the disk is full or the writer is killed."""
 
 import errno
 import os
@@ -34,7 +34,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def test_a_full_disk_is_named_and_nothing_of_the_blob_stays(small_disk):
+def test_full_disk_is_named_and_leaves_nothing(small_disk):
     blobs = LocalBlobs(small_disk / "blobs")
     put(blobs, "a/first", b"x" * MIB)
 
@@ -84,7 +84,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         put(LocalBlobs(tmp_path / "file" / "blobs"), KEY, b"x")
 
 
-def test_a_limit_on_the_size_of_files_is_too_large_and_leaves_nothing(root):
+def test_file_size_limit_leaves_nothing(root):
     def limited():
         resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, MIB))
 
@@ -138,7 +138,7 @@ def writer(root):
     process.communicate()
 
 
-def test_what_a_killed_writer_left_is_never_seen_and_goes_with_the_next_write(root, writer):
+def test_next_write_removes_drafts_of_killed_writers(root, writer):
     blobs = LocalBlobs(root)
     writer.send_signal(signal.SIGKILL)
     writer.wait(30)
@@ -152,7 +152,7 @@ def test_what_a_killed_writer_left_is_never_seen_and_goes_with_the_next_write(ro
     assert files(root) == [KEY]
 
 
-def test_a_draft_that_is_being_written_is_left_alone(root, writer):
+def test_draft_in_use_is_not_removed(root, writer):
     put(LocalBlobs(root), KEY, b"x")
     assert len(files(root)) == 2
 
@@ -181,7 +181,7 @@ def test_a_put_leaves_neither_draft_nor_descriptor(root):
     assert files(root) == ["a/1", "a/2", "a/first"]
 
 
-def test_the_bytes_and_every_folder_of_the_name_are_synced_before_the_answer(root, monkeypatch):
+def test_bytes_and_folders_are_synced_before_the_answer(root, monkeypatch):
     synced, fsync = [], os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())), fsync(fd)))
 

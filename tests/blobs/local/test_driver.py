@@ -1,4 +1,4 @@
-"""Local, its files: each key is a file below the folder, written once, and no key leads elsewhere."""
+"""LocalBlobs: each key is a file below the folder, written once, and no key leads out of it."""
 
 import os
 import threading
@@ -13,14 +13,14 @@ from resultstore.model.errors import BadReference
 from tests.blobs.local.folder import KEY, MIB, files, put
 
 
-def test_a_blob_is_a_file_with_its_key_as_its_path(root):
+def test_blob_is_a_file_named_by_its_key(root):
     put(LocalBlobs(root), KEY, b"hello")
 
     assert files(root) == [KEY]
     assert (root / KEY).read_bytes() == b"hello"
 
 
-def test_the_folder_is_made_by_the_first_write_and_not_before(root):
+def test_first_write_makes_the_folder(root):
     blobs = LocalBlobs(root)
 
     assert list(blobs.list("")) == []
@@ -50,7 +50,7 @@ def test_a_key_is_written_once(root):
     assert files(root) == [KEY]
 
 
-def test_of_many_writers_of_one_key_one_wins_whole(root):
+def test_one_of_many_writers_wins_whole(root):
     blobs = LocalBlobs(root)
     gate = threading.Barrier(8)
 
@@ -95,7 +95,7 @@ def test_no_key_or_prefix_leaves_the_folder(root, tmp_path):
         assert list(blobs.list(way_out)) == []
 
 
-def test_a_key_that_begins_another_is_refused_and_leaves_nothing(root):
+def test_key_that_begins_another_is_refused(root):
     blobs = LocalBlobs(root)
     put(blobs, "a/b", b"x")
 
@@ -118,7 +118,7 @@ def test_deleting_leaves_no_empty_folder(root):
     assert sorted(path.name for path in root.iterdir()) == [".drafts"]
 
 
-def test_a_writer_is_not_disturbed_by_a_delete_that_takes_its_folder(root):
+def test_delete_of_its_folder_disturbs_no_writer(root):
     writer, over = LocalBlobs(root), threading.Event()
 
     def keep_deleting():
@@ -139,7 +139,7 @@ def test_a_writer_is_not_disturbed_by_a_delete_that_takes_its_folder(root):
         assert deleting.result(30) > 50
 
 
-def test_a_reader_keeps_its_bytes_while_the_blob_is_deleted(root):
+def test_reader_keeps_its_bytes_after_a_delete(root):
     blobs = LocalBlobs(root)
     body = os.urandom(3 * MIB)
     put(blobs, KEY, body)

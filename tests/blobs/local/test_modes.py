@@ -1,4 +1,4 @@
-"""Modes: what a folder of blobs holds is for its owner, or where a setting says so for its group."""
+"""LocalBlobs: files are for their owner, or by a setting for their group."""
 
 import os
 import stat
@@ -40,7 +40,7 @@ def test_blobs_in_a_folder_are_for_their_owner(tmp_path):
 
 
 @pytest.mark.usefixtures("_umask")
-def test_blobs_in_a_folder_may_be_for_a_group(tmp_path):
+def test_folder_blobs_may_be_for_a_group(tmp_path):
     root = filled(tmp_path / "blobs", blobs_for_group=True, secret_key="k" * 32)
 
     assert modes(root) == ({0o660}, {0o770})

@@ -1,4 +1,4 @@
-"""Unfinished uploads in a folder end after a while, and take no part afterwards."""
+"""LocalParts: unfinished uploads are collected after two days, and take no part afterwards."""
 
 import os
 import time

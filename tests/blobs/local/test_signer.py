@@ -1,4 +1,4 @@
-"""LocalUrls: a URL works for one method on one key with its own parameters and headers, for its time, not longer."""
+"""LocalSigner: a URL is valid for one method on one key with its parameters and headers, until it expires."""
 
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -60,7 +60,7 @@ def test_it_is_a_signer(signer):
     assert isinstance(signer, Signer)
 
 
-def test_a_url_that_reads_grants_its_key_type_and_name(signer):
+def test_read_url_grants_key_type_and_name(signer):
     signed = get_url(signer)
 
     assert (signed.method, dict(signed.headers), signed.expires_at) == ("GET", {}, int(NOW) + 60)
@@ -80,7 +80,7 @@ def test_inline_is_granted_only_when_it_was_signed(signer):
     assert checked(signer, get_url(signer, inline=True)).disposition == 'attachment; filename="a b.pdf"'
 
 
-def test_a_url_that_writes_grants_a_length_a_type_and_a_checksum(signer):
+def test_write_url_grants_length_type_and_checksum(signer):
     signed = put_url(signer)
 
     assert signed.headers == {
@@ -99,7 +99,7 @@ def test_a_url_that_writes_grants_a_length_a_type_and_a_checksum(signer):
     )
 
 
-def test_header_names_may_have_any_case_and_others_may_stand_beside_them(signer):
+def test_header_names_have_any_case_beside_others(signer):
     signed = put_url(signer)
     sent = {name.title(): value for name, value in signed.headers.items()} | {"Host": "x", "User-Agent": "y"}
 
@@ -108,7 +108,7 @@ def test_header_names_may_have_any_case_and_others_may_stand_beside_them(signer)
 
 @pytest.mark.parametrize("name", ["content-length", "content-type", "if-none-match", "x-amz-checksum-sha256"])
 @pytest.mark.parametrize("value", [None, "", "12", "image/svg+xml"])
-def test_a_signed_header_that_is_missing_or_other_is_refused(signer, name, value):
+def test_missing_or_changed_signed_header_is_refused(signer, name, value):
     signed = put_url(signer)
     sent = dict(signed.headers) | {name: value}
     sent = {key: value for key, value in sent.items() if value is not None}
@@ -119,7 +119,7 @@ def test_a_signed_header_that_is_missing_or_other_is_refused(signer, name, value
 
 @pytest.mark.parametrize("name", ["x-amz-checksum-sha256", "X-Amz-Tagging", "x-amz-meta-owner"])
 @pytest.mark.parametrize("sign", [get_url, lambda signer: put_url(signer, checksum_sha256=None), part_url])
-def test_a_header_to_the_store_that_was_not_signed_is_refused(signer, sign, name):
+def test_unsigned_store_header_is_refused(signer, sign, name):
     signed = sign(signer)
 
     with pytest.raises(BadReference, match="(?i)" + name):
@@ -127,7 +127,7 @@ def test_a_header_to_the_store_that_was_not_signed_is_refused(signer, sign, name
 
 
 @pytest.mark.parametrize("sign", EVERY)
-def test_a_url_works_until_its_time_is_over_and_not_longer(signer, clock, sign):
+def test_url_works_until_it_expires(signer, clock, sign):
     signed = sign(signer)
 
     clock.now = signed.expires_at - 0.01
@@ -191,7 +191,7 @@ def test_a_changed_or_missing_parameter_is_refused(signer, name, value):
         checked(signer, signed, url=f"{base}?{urlencode([pair for pair in pairs if pair[1] is not None])}")
 
 
-def test_a_url_without_the_checksum_is_not_made_of_one_with_it(signer):
+def test_checksum_cannot_be_removed_from_a_url(signer):
     signed = put_url(signer)
     url = signed.url.replace("%3Bx-amz-checksum-sha256", "")
     assert url != signed.url
@@ -235,7 +235,7 @@ def test_no_changed_character_passes_for_another_grant(data):
 
 
 @pytest.mark.parametrize("base_url", ["https://host/bytes", "https://host/bytes/", "https://host"])
-def test_a_path_before_the_key_belongs_to_the_listener(clock, base_url):
+def test_path_before_the_key_is_the_listeners(clock, base_url):
     signer = LocalSigner(b"s" * 32, base_url, clock)
     signed = get_url(signer)
 
@@ -245,7 +245,7 @@ def test_a_path_before_the_key_belongs_to_the_listener(clock, base_url):
 
 
 @pytest.mark.parametrize("name", ["Prüfbericht 報告.pdf", "😀" * 200 + ".png", '"\r\n;=&+%'])
-def test_any_file_name_survives_the_way_through_the_url(signer, name):
+def test_any_file_name_survives_the_url(signer, name):
     signed = get_url(signer, file_name=name)
 
     assert signed.url.isascii()
@@ -254,13 +254,13 @@ def test_any_file_name_survives_the_way_through_the_url(signer, name):
 
 @pytest.mark.parametrize("expires_in_s", [0, -1, 604_801])
 @pytest.mark.parametrize("sign", EVERY)
-def test_no_url_is_signed_for_no_time_or_for_ever(signer, expires_in_s, sign):
+def test_no_url_lives_zero_seconds_or_forever(signer, expires_in_s, sign):
     with pytest.raises(BadReference, match="RESULTSTORE_URL_EXPIRES_S"):
         sign(signer, expires_in_s=expires_in_s)
 
 
 @pytest.mark.parametrize("key", ["../x", ".secret", "/a", "a b"])
-def test_no_url_is_signed_for_what_is_no_key(signer, key):
+def test_no_url_is_signed_without_a_key(signer, key):
     with pytest.raises(BadReference):
         signer.sign_get(key, expires_in_s=60, file_name="x", media_type="x/y")
 

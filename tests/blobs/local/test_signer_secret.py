@@ -1,4 +1,4 @@
-"""Folder secret: one for all processes of a folder, read by its owner alone, too long to be guessed."""
+"""The secret of a folder: one for all processes, readable by its owner only, too long to guess."""
 
 import multiprocessing
 import stat
@@ -15,7 +15,7 @@ def test_a_short_secret_is_refused():
         LocalSigner(b"short", "http://x")
 
 
-def test_a_folder_has_one_secret_which_only_its_owner_reads(tmp_path):
+def test_folder_has_one_secret_for_its_owner(tmp_path):
     root = tmp_path / "new" / "folder"
 
     secret = folder_secret(root)

@@ -1,4 +1,4 @@
-"""Shaky: what the tests of S3 share: a line that breaks, a producer that fails, quick retries."""
+"""Steps of the tests of S3: a connection that breaks, a producer that fails, quick retries."""
 
 import os
 import socket

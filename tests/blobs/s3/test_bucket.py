@@ -1,4 +1,4 @@
-"""Bucket: made when missing, other people's lifecycle rules kept, unfinished uploads ended. Under moto and on MinIO."""
+"""S3Bucket: creation, foreign lifecycle rules, unfinished uploads; under moto and on MinIO."""
 
 from functools import partial
 
@@ -85,7 +85,7 @@ def test_setting_up_again_finds_nothing_to_write(control):
     assert not control.update_lifecycle(partial(merge_rules, root="some/root"))
 
 
-def test_no_rules_are_no_error_and_the_last_rule_can_go(control):
+def test_bucket_may_have_no_rules(control):
     assert list(control.lifecycle()) == []
 
     control.update_lifecycle(lambda _: THEIRS)
@@ -105,7 +105,7 @@ def test_uploads_of_exactly_this_key_are_ended(control):
     assert control.abort_uploads("a/b.10") == 1
 
 
-def test_an_upload_that_is_over_already_is_no_error(control):
+def test_finished_upload_is_no_error(control):
     key = control.target.object_key("a/b.1")
     upload = control.client().create_multipart_upload(Bucket=control.target.bucket, Key=key)["UploadId"]
 
@@ -115,7 +115,7 @@ def test_an_upload_that_is_over_already_is_no_error(control):
     assert control.abort_uploads("a/b.1") == 0
 
 
-def test_a_lost_answer_to_the_creation_is_no_error(s3_target, s3_credentials, proxy):
+def test_lost_answer_to_creation_is_no_error(s3_target, s3_credentials, proxy):
     name = s3_target.bucket[:40] + "-new"
     target = msgspec.structs.replace(s3_target, bucket=name, endpoint_url=proxy.url)
     bucket = S3Bucket(target, credentials=s3_credentials, retries=Retries(first_s=0.01))

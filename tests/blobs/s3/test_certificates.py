@@ -1,4 +1,4 @@
-"""Authorities: one variable is enough for every client of the object store, whichever of the two it is."""
+"""Certificates: either of the two variables is enough for every client of the object store."""
 
 import json
 import os
@@ -27,7 +27,7 @@ tries = {
     "boto3": bucket.ensure,
     "obstore": lambda: store.blobs.put("blobs/1d/ab/x/" + "0" * 32 + ".0", [b"content"], media_type="a/b"),
     "clock": store.blobs.now,
-    "MinIO's SDK": lambda: connect_minio(settings).policy_of("nobody"),
+    "MinIO's SDK": lambda: connect_minio(settings).policy_of("unknown"),
     "a URL": probes.ends_urls,
     "half a body": probes.drops_torn_uploads,
     "forgery": forger.reach,

@@ -1,4 +1,4 @@
-"""The store's clock: asked once, then again behind the caller's back."""
+"""StoreClock: the first measurement waits, later ones run on a thread."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ from resultstore.model.errors import BlobStoreUnavailable
 
 
 class Store(threading.Thread):
-    """Tells a time `ahead_s` of ours; while `hangs` it takes connections and never answers."""
+    """Answers with a time `ahead_s` in the future; while `hangs` it accepts connections and never answers."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -28,7 +28,7 @@ class Store(threading.Thread):
         while True:
             connection, _ = self.listener.accept()
             self.asked += 1
-            with connection, suppress(OSError):  # whoever asked may have gone
+            with connection, suppress(OSError):  # the client may have left
                 if self.hangs:
                     self.answers.wait(30)
                 else:
@@ -68,7 +68,7 @@ def test_the_first_waits_and_the_next_ask_nobody(store, told):
     assert store.asked == 1
 
 
-def test_a_later_one_is_asked_while_callers_go_on_with_what_was_said(store, told, monkeypatch):
+def test_later_measurements_do_not_block_callers(store, told, monkeypatch):
     told.now()
     monkeypatch.setattr(clock, "_KEPT_S", 0.0)
     monkeypatch.setattr(clock, "_AGAIN_S", 0.1)
@@ -83,7 +83,7 @@ def test_a_later_one_is_asked_while_callers_go_on_with_what_was_said(store, told
     until(lambda: told.now() - time.time() > 48)
 
 
-def test_a_store_that_was_never_reached_tells_no_time():
+def test_unreachable_store_has_no_time():
     with socket.create_server(("127.0.0.1", 0)) as closing:
         port = closing.getsockname()[1]
 
@@ -91,7 +91,7 @@ def test_a_store_that_was_never_reached_tells_no_time():
         clock_of(port).now()
 
 
-def test_a_store_that_went_away_leaves_what_it_said(told, store, monkeypatch):
+def test_last_measurement_outlives_the_store(told, store, monkeypatch):
     told.now()
     monkeypatch.setattr(clock, "_KEPT_S", 0.0)
     store.hangs = True

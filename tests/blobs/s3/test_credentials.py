@@ -1,4 +1,4 @@
-"""Credentials: a plain pair in the environment is found without boto3, everything else by boto3's chain."""
+"""Credentials: a plain pair in the environment needs no boto3; its chain finds everything else."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def _nothing_from_outside(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
 
 
-def test_a_store_with_a_pair_in_the_environment_never_imports_boto3():
+def test_keys_in_the_environment_need_no_boto3():
     done = subprocess.run([sys.executable, "-c", WITHOUT_BOTO], capture_output=True, text=True, check=True)
     assert done.stdout == "True []\n"
 
@@ -46,7 +46,7 @@ def test_it_is_the_same_pair_that_boto3_finds(monkeypatch, tmp_path, more):
     assert CredentialChain()() == Credentials(theirs.access_key, theirs.secret_key, theirs.token or "")
 
 
-def test_a_profile_that_is_named_wins_over_the_environment(tmp_path):
+def test_named_profile_wins_over_the_environment(tmp_path):
     (tmp_path / "credentials").write_text("[x]\naws_access_key_id = profiled\naws_secret_access_key = other\n")
     assert CredentialChain("x")() == Credentials("profiled", "other")
 

@@ -1,4 +1,4 @@
-"""S3 downloads: taken up again where they broke off, never mixed, never short."""
+"""Downloads: resumed after a lost connection, never mixed, never short."""
 
 import os
 import time
@@ -11,7 +11,7 @@ from resultstore.model.errors import BlobStoreUnavailable, ChecksumMismatch
 from tests.blobs.s3.shaky import KEY, MIB, QUICK, cutting_line, put
 
 
-def test_a_download_goes_on_where_the_line_was_cut(s3_blobs, s3_server, s3_target, s3_credentials):
+def test_download_resumes_after_a_lost_connection(s3_blobs, s3_server, s3_target, s3_credentials):
     body = os.urandom(24 * MIB)
     put(s3_blobs, [body])
     with cutting_line(s3_server.endpoint, after_bytes=5 * MIB, times=3) as (url, cuts):
@@ -26,9 +26,7 @@ def test_a_download_goes_on_where_the_line_was_cut(s3_blobs, s3_server, s3_targe
     assert len(cuts) == 3
 
 
-def test_a_download_that_is_cut_for_ever_is_an_error_and_never_a_short_blob(
-    s3_blobs, s3_server, s3_target, s3_credentials
-):
+def test_download_that_cannot_resume_is_an_error(s3_blobs, s3_server, s3_target, s3_credentials):
     put(s3_blobs, [os.urandom(8 * MIB)])
     with cutting_line(s3_server.endpoint, after_bytes=100_000, times=10**6) as (url, cuts):
         target = msgspec.structs.replace(s3_target, endpoint_url=url)
@@ -55,7 +53,7 @@ def test_a_download_never_mixes_two_versions(s3_blobs, s3_server, s3_target, s3_
     assert len(cuts) == 1
 
 
-def test_the_store_tells_its_time_and_is_not_asked_each_time(shaky, proxy):
+def test_stores_time_is_not_measured_each_time(shaky, proxy):
     shaky.now()
     asked = len(proxy.seen)
 

@@ -1,4 +1,4 @@
-"""S3: requests that are repeated, creations that are not, forks, and settings that are wrong."""
+"""S3Blobs: repeated requests, creations sent once, forks, and wrong settings."""
 
 import os
 import time
@@ -37,7 +37,7 @@ def forked(work):
     return child
 
 
-def test_a_child_forked_after_use_can_read_and_write(s3_blobs):
+def test_forked_child_can_read_and_write(s3_blobs):
     def work():
         assert b"".join(s3_blobs.get(KEY)) == b"parent"
         s3_blobs.put("from-child", [os.urandom(20 * MIB)], media_type="application/octet-stream")
@@ -48,7 +48,7 @@ def test_a_child_forked_after_use_can_read_and_write(s3_blobs):
     assert s3_blobs.stat("from-child").size_bytes == 20 * MIB
 
 
-def test_children_forked_while_their_parent_uses_the_store_do_not_hang(s3_blobs):
+def test_children_forked_during_use_do_not_hang(s3_blobs):
     """Without its cure one fork in thirty hung, so forty miss a return of it one time in four."""
 
     def work():
@@ -62,7 +62,7 @@ def test_children_forked_while_their_parent_uses_the_store_do_not_hang(s3_blobs)
 
 
 @pytest.mark.parametrize("fault", BEFORE + AFTER)
-def test_what_may_be_repeated_is_repeated_until_it_succeeds(shaky, proxy, fault):
+def test_idempotent_requests_are_repeated(shaky, proxy, fault):
     rules = [proxy.fault(fault, method, KEY, times=2) for method in ("PUT", "HEAD", "GET")]
     rules += [proxy.fault(fault, "GET", "list-type", times=2), proxy.fault(fault, "POST", "delete", times=2)]
 
@@ -85,7 +85,7 @@ def test_repeating_ends(shaky, proxy):
     assert rule.fired == QUICK.tries
 
 
-def test_a_store_that_is_silent_is_given_up_in_bounded_time(shaky, proxy):
+def test_silent_store_is_abandoned_in_time(shaky, proxy):
     rule = proxy.fault(Fault.HANG_AFTER, "GET", KEY, times=100)
     put(shaky, [b"hello"])
 
@@ -98,7 +98,7 @@ def test_a_store_that_is_silent_is_given_up_in_bounded_time(shaky, proxy):
 
 
 @pytest.mark.parametrize("fault", AFTER)
-def test_a_creation_whose_answer_was_lost_is_unknown_and_is_sent_once(shaky, s3_blobs, proxy, fault):
+def test_creation_with_lost_answer_is_unknown(shaky, s3_blobs, proxy, fault):
     rule = proxy.fault(fault, "PUT", "seals", times=100)
 
     answer = shaky.create("seals/1", b"ours", tags={"rs-class": "7d"})
@@ -119,7 +119,7 @@ def test_a_creation_that_never_arrived_is_unknown_too(shaky, s3_blobs, proxy, fa
         s3_blobs.stat("seals/1")
 
 
-def test_a_creation_tells_created_from_taken_and_carries_its_tags(s3_blobs, s3_target, s3_credentials):
+def test_creation_distinguishes_created_from_taken(s3_blobs, s3_target, s3_credentials):
     client = S3Bucket(s3_target, credentials=s3_credentials).client()
 
     first = s3_blobs.create("seals/1", b"ours", tags={"rs-class": "7d"})
@@ -156,7 +156,7 @@ CALLS = {
     ],
     ids=["key", "bucket", "down", "tls", "host"],
 )
-def test_a_wrong_setting_is_named_quickly_and_no_secret_with_it(s3_target, s3_credentials, call, changes, remedy):
+def test_wrong_setting_is_named_without_secrets(s3_target, s3_credentials, call, changes, remedy):
     credentials = s3_credentials if changes else lambda: NOBODY
     address = s3_target.endpoint_url.removeprefix("http://")
     changes = {name: value.format(address=address) for name, value in changes.items()}
@@ -172,7 +172,7 @@ def test_a_wrong_setting_is_named_quickly_and_no_secret_with_it(s3_target, s3_cr
     assert time.monotonic() - began < 15
 
 
-def test_a_store_that_is_down_is_told_within_seconds(s3_target, s3_credentials):
+def test_unreachable_store_is_reported_within_seconds(s3_target, s3_credentials):
     down = msgspec.structs.replace(s3_target, endpoint_url="http://127.0.0.1:9")
 
     began = time.monotonic()

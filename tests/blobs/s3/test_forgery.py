@@ -1,4 +1,4 @@
-"""Forgery: what MinIO's last upstream source carries out for whoever knows an access key's id, and how far it goes."""
+"""ForgedRequests: which unsigned writes MinIO's last upstream source carries out, and where."""
 
 import secrets
 import threading
@@ -101,7 +101,7 @@ def test_an_unknown_key_id_writes_nothing(s3_target, s3_blobs, forge):
         ([""], ("blobs/", "seals/", "the root")),
     ],
 )
-def test_the_reach_of_a_key_is_found_without_writing(s3_target, s3_blobs, account, areas, reach):
+def test_reach_is_found_without_writing(s3_target, s3_blobs, account, areas, reach):
     assert ForgedRequests(s3_target, credentials=account(*areas)).reach() == reach
     assert list(s3_blobs.list("")) == []
 

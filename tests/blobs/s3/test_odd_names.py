@@ -1,4 +1,4 @@
-"""Odd names: objects of somebody else's in the bucket or folder do not stop a listing."""
+"""Odd names: foreign objects in the bucket or folder do not stop a listing."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_objects_with_odd_names_are_left_out(s3_blobs, page_keys, monkeypatch):
 
 
 @pytest.mark.parametrize("page_keys", [1, 1000])
-def test_a_folder_made_by_a_console_ends_no_listing(filled, s3_blobs, s3_target, page_keys, monkeypatch):
+def test_console_folder_does_not_end_a_listing(filled, s3_blobs, s3_target, page_keys, monkeypatch):
     monkeypatch.setattr(listing, "PAGE_KEYS", page_keys)
     for name in ("blobs/zz/", "blobs/b/", "blobs/1d/"):
         filled.put_object(Bucket=s3_target.bucket, Key=s3_target.object_key(name), Body=b"")

@@ -1,4 +1,4 @@
-"""Probe: MinIO keeps what it promises; a store that does not is found out."""
+"""S3Probes: MinIO passes, and a store that keeps less is found out."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ def probes_of(target, credentials):
 
 
 class Lax(BaseHTTPRequestHandler):
-    """A store with every known vice: it believes everything, keeps torn bytes, knows neither rules nor tags."""
+    """A store with every known vice: it accepts everything, keeps torn bytes, has neither rules nor tags."""
 
     protocol_version = "HTTP/1.1"
 
@@ -91,7 +91,7 @@ def test_minio_passes_all_but_unsigned_writes_leaving_nothing(s3_target, s3_cred
     assert list(s3_blobs.list("")) == []
 
 
-def test_a_store_that_believes_everything_fails_every_probe_but_the_clock(lax):
+def test_careless_store_fails_every_probe_but_the_clock(lax):
     found = [probe() for probe in lax.tries()]
 
     assert [probe.name for probe in found if probe.ok] == ["clock"]

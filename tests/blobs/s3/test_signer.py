@@ -1,4 +1,4 @@
-"""Presign: the URLs are those of botocore and minio-py, byte for byte, made without asking a server."""
+"""S3Signer: the URLs equal those of botocore and minio-py, byte for byte, without a request."""
 
 import base64
 import hashlib
@@ -44,14 +44,14 @@ def disposition_of(url):
 
 @pytest.fixture
 def frozen(monkeypatch):
-    """Botocore's clock stands still at MOMENT."""
+    """Stop botocore's clock at MOMENT."""
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: MOMENT.replace(tzinfo=None))
 
 
 @pytest.mark.parametrize("credentials", [STATIC, TEMPORARY], ids=["static", "temporary"])
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 @pytest.mark.parametrize("inline", [False, True])
-def test_a_url_to_read_is_the_one_that_botocore_signs(frozen, target, credentials, inline):
+def test_read_url_equals_botocores(frozen, target, credentials, inline):
     client = boto3.session.Session(
         aws_access_key_id=credentials.access_key,
         aws_secret_access_key=credentials.secret_key,
@@ -80,7 +80,7 @@ def test_a_url_to_read_is_the_one_that_botocore_signs(frozen, target, credential
 
 
 @pytest.mark.parametrize("target", [TARGETS["path"], TARGETS["port"]], ids=["path", "port"])
-def test_a_url_to_read_is_the_one_that_minio_signs(target):
+def test_read_url_equals_minios(target):
     origin = urlsplit(target.public_origin)
     client = minio.Minio(
         origin.netloc,
@@ -109,7 +109,7 @@ def test_a_url_to_read_is_the_one_that_minio_signs(target):
 @pytest.mark.parametrize("checksum", [None, base64.b64encode(hashlib.sha256(b"x").digest()).decode()])
 @pytest.mark.parametrize("credentials", [STATIC, TEMPORARY], ids=["static", "temporary"])
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
-def test_a_url_to_write_is_the_one_that_botocore_signs(frozen, target, credentials, checksum):
+def test_write_url_equals_botocores(frozen, target, credentials, checksum):
     ours = signer(target, credentials).sign_put(
         KEY, expires_in_s=900, size_bytes=5, media_type="image/png", checksum_sha256=checksum
     )
@@ -139,7 +139,7 @@ def test_the_url_names_the_public_endpoint():
     assert signer(target).sign_get(KEY, expires_in_s=5, **PDF).url.startswith("https://files.example.com/results/")
 
 
-def test_new_credentials_and_a_new_day_are_signed_with_at_once():
+def test_new_credentials_and_days_apply_at_once():
     now, credentials = [MOMENT.timestamp()], [STATIC]
     one = S3Signer(TARGETS["path"], credentials=lambda: credentials[0], now=lambda: now[0])
     first = one.sign_get(KEY, expires_in_s=900, **PDF).url
@@ -154,7 +154,7 @@ def test_new_credentials_and_a_new_day_are_signed_with_at_once():
     assert "%2F20261122%2F" in third
 
 
-def test_within_a_window_a_url_stays_the_same_and_never_outlives_what_was_asked():
+def test_url_is_stable_within_its_window():
     now = [MOMENT.timestamp()]
     one = S3Signer(TARGETS["path"], credentials=lambda: STATIC, now=lambda: now[0], window_s=300)
     early = one.sign_get(KEY, expires_in_s=900, **PDF)
@@ -175,7 +175,7 @@ def test_a_life_that_no_store_grants_is_refused(expires_in_s):
 
 
 @pytest.mark.parametrize("key", ["", "../secret", "blobs//x", "a b", "a?b", "/x", ".minio.sys/x"])
-def test_a_key_that_names_no_blob_is_never_signed(key):
+def test_invalid_key_is_never_signed(key):
     with pytest.raises(BadReference):
         signer(TARGETS["path"]).sign_get(key, expires_in_s=5, **PDF)
     with pytest.raises(BadReference):

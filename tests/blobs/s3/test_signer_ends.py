@@ -1,4 +1,4 @@
-"""Presign, with temporary credentials: no URL promises to work longer than what signed it."""
+"""S3Signer with temporary credentials: no URL outlives the credentials that signed it."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Presign, on MinIO: the real server holds a URL to its word: its blob, its headers, its time."""
+"""S3Signer on MinIO: the server enforces key, headers and expiry of each URL."""
 
 import base64
 import hashlib
@@ -34,7 +34,7 @@ def on_minio(s3_target, s3_credentials):
 
 @pytest.fixture
 def send():
-    """Sends a signed request as a stranger would, and answers with the status."""
+    """Send a signed request as an untrusted client does, and return the status."""
     http = urllib3.PoolManager(retries=False, timeout=10)
 
     def send(signed, body=None, *, method=None, url=None, headers=None):
@@ -64,7 +64,7 @@ def writing(signer, kind, upload_id, *, key=KEY):
 
 
 @pytest.mark.parametrize(("asked", "media_type"), [(False, "image/png"), (True, "image/png"), (True, "text/html")])
-def test_minio_serves_the_blob_under_the_name_and_type_that_were_signed(s3_blobs, on_minio, send, asked, media_type):
+def test_minio_serves_the_signed_name_and_type(s3_blobs, on_minio, send, asked, media_type):
     s3_blobs.put(KEY, [b"<html>"], media_type="text/html")
 
     answer = send(on_minio().sign_get(KEY, expires_in_s=60, inline=asked, **PDF | {"media_type": media_type}))
@@ -76,7 +76,7 @@ def test_minio_serves_the_blob_under_the_name_and_type_that_were_signed(s3_blobs
     assert "filename*=UTF-8''Bericht%20%C3%BCber%20M%C3%A4rz%20100%25.pdf" in named
 
 
-def test_a_root_of_odd_characters_is_signed_as_it_is_written(s3_target, s3_credentials, send):
+def test_prefix_of_odd_characters_is_signed_as_written(s3_target, s3_credentials, send):
     from_odd = msgspec.structs.replace(s3_target, prefix="team a/ü+~(1)")
     blobs = S3Blobs(from_odd, credentials=s3_credentials)
     blobs.put(KEY, [b"odd"], media_type="text/plain")
@@ -86,7 +86,7 @@ def test_a_root_of_odd_characters_is_signed_as_it_is_written(s3_target, s3_crede
     assert (answer.status, answer.data) == (200, b"odd")
 
 
-def test_minio_refuses_a_url_to_read_that_is_expired_or_changed(s3_blobs, on_minio, send):
+def test_minio_refuses_expired_or_changed_read_urls(s3_blobs, on_minio, send):
     s3_blobs.put(KEY, [b"one"], media_type="text/plain")
     s3_blobs.put(KEY + "1", [b"two"], media_type="text/plain")
     good = on_minio().sign_get(KEY, expires_in_s=60, **PDF)
@@ -105,7 +105,7 @@ def test_minio_refuses_a_url_to_read_that_is_expired_or_changed(s3_blobs, on_min
     assert b"".join(s3_blobs.get(KEY)) == b"one"
 
 
-def test_minio_takes_a_signed_upload_once_and_exactly_as_signed(s3_blobs, on_minio, send):
+def test_minio_accepts_a_signed_upload_once(s3_blobs, on_minio, send):
     signed = on_minio().sign_put(KEY, expires_in_s=60, size_bytes=5, media_type="image/png")
 
     first = send(signed, b"12345")
@@ -116,7 +116,7 @@ def test_minio_takes_a_signed_upload_once_and_exactly_as_signed(s3_blobs, on_min
 
 
 @pytest.mark.parametrize("left_out", ["if-none-match", "content-type", "x-amz-copy-source-if-match"])
-def test_minio_refuses_an_upload_that_leaves_a_signed_header_out(s3_blobs, on_minio, send, left_out):
+def test_minio_refuses_an_upload_without_signed_header(s3_blobs, on_minio, send, left_out):
     signed = on_minio().sign_put(KEY, expires_in_s=60, size_bytes=5, media_type="image/png")
     rest = {name: value for name, value in signed.headers.items() if name != left_out}
 
@@ -134,7 +134,7 @@ def test_minio_refuses_an_upload_that_leaves_a_signed_header_out(s3_blobs, on_mi
         ({"x-amz-meta-other": "1"}, b"12345"),
     ],
 )
-def test_minio_refuses_an_upload_of_another_size_or_kind(s3_blobs, on_minio, send, changed, body):
+def test_minio_refuses_another_size_or_type(s3_blobs, on_minio, send, changed, body):
     signed = on_minio().sign_put(KEY, expires_in_s=60, size_bytes=5, media_type="image/png")
 
     assert send(signed, body, headers={**signed.headers, **changed}).status in REFUSED
@@ -153,7 +153,7 @@ def test_minio_refuses_an_upload_elsewhere_or_too_late(s3_blobs, on_minio, send)
 
 @pytest.mark.parametrize("kind", ["put", "part"])
 def test_no_url_to_write_becomes_a_copy(s3_target, s3_blobs, on_minio, send, kind):
-    s3_blobs.put(KEY + "1", [b"somebody else's"], media_type="text/plain")
+    s3_blobs.put(KEY + "1", [b"another client's"], media_type="text/plain")
     source = f"/{s3_target.bucket}/{s3_target.object_key(KEY)}1"
     upload = s3_blobs.begin_parts(KEY, media_type="a/b")
     signed = writing(on_minio(), kind, upload)
@@ -169,7 +169,7 @@ def test_no_url_to_write_becomes_a_copy(s3_target, s3_blobs, on_minio, send, kin
 
 @pytest.mark.parametrize("kind", ["put", "part"])
 def test_an_uploader_learns_nothing_of_other_objects(s3_target, s3_blobs, s3_server, send, kind):
-    s3_blobs.put(KEY + "1", [b"somebody else's"], media_type="text/plain")
+    s3_blobs.put(KEY + "1", [b"another client's"], media_type="text/plain")
     upload_key = "uploads/1d/ab/x/" + "0" * 32
     upload = s3_blobs.begin_parts(upload_key, media_type="a/b")
     with account(s3_server, uploader_policy(s3_target)) as uploader:
@@ -189,7 +189,7 @@ def test_an_uploader_learns_nothing_of_other_objects(s3_target, s3_blobs, s3_ser
 
 @pytest.mark.parametrize("kind", ["put", "part"])
 @pytest.mark.parametrize("changed", ["key", "length", "time", "signature"])
-def test_every_url_to_write_is_held_to_its_word(s3_blobs, on_minio, send, kind, changed):
+def test_every_write_url_is_enforced(s3_blobs, on_minio, send, kind, changed):
     upload = s3_blobs.begin_parts(KEY, media_type="a/b")
     late = {"now": lambda: time.time() - 61} if changed == "time" else {}
     signed = writing(on_minio(**late), kind, upload)
@@ -224,7 +224,7 @@ def test_minio_verifies_the_checksum_that_was_signed(s3_blobs, on_minio, send):
     assert b"".join(s3_blobs.get(KEY)) == b"12345"
 
 
-def test_a_url_of_a_window_is_kept_by_browsers_and_works_to_its_end(s3_blobs, on_minio, send):
+def test_browsers_cache_a_windowed_url(s3_blobs, on_minio, send):
     s3_blobs.put(KEY, [b"content"], media_type="text/plain")
     begun = 300 * (int(time.time()) // 300)
 
@@ -237,9 +237,7 @@ def test_a_url_of_a_window_is_kept_by_browsers_and_works_to_its_end(s3_blobs, on
     assert signed.expires_at == begun + 900
 
 
-def test_urls_to_read_are_signed_by_an_identity_that_can_do_nothing_else(
-    s3_blobs, s3_target, s3_credentials, s3_server, send
-):
+def test_read_urls_are_signed_by_a_reader(s3_blobs, s3_target, s3_credentials, s3_server, send):
     # given: the account of the real server that may read blobs below the root
     s3_blobs.put(KEY, [b"content"], media_type="text/plain")
     with account(s3_server, reader_policy(s3_target)) as reader:

@@ -1,4 +1,4 @@
-"""A store that keeps less of a multipart upload than was sent is found out, whoever sends the parts."""
+"""A store that keeps less of a multipart upload than was sent is found out."""
 
 import urllib.request
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""S3 uploads: whole or not at all, and nothing stays behind."""
+"""Uploads: whole or not at all, and nothing is left over."""
 
 import os
 import threading
@@ -20,7 +20,7 @@ def threads():
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("boo"), KeyboardInterrupt(), OSError(5, "the producer's disk")])
 @pytest.mark.parametrize("size_bytes", [MIB, 40 * MIB])
-def test_a_producer_that_fails_leaves_neither_upload_nor_blob_nor_thread(s3_blobs, unfinished, error, size_bytes):
+def test_failing_producer_leaves_nothing(s3_blobs, unfinished, error, size_bytes):
     put(s3_blobs, [os.urandom(40 * MIB)])
     s3_blobs.delete([KEY])
     before = threads()
@@ -37,7 +37,7 @@ def test_a_producer_that_fails_leaves_neither_upload_nor_blob_nor_thread(s3_blob
     assert threads() <= before
 
 
-def test_an_upload_is_open_on_the_server_while_it_runs(s3_blobs, unfinished):
+def test_running_upload_is_open_on_the_server(s3_blobs, unfinished):
     seen = []
 
     def watched():
@@ -50,7 +50,7 @@ def test_an_upload_is_open_on_the_server_while_it_runs(s3_blobs, unfinished):
     assert unfinished() == 0
 
 
-def test_a_producer_may_read_from_the_store_that_it_writes_to(s3_blobs):
+def test_producer_may_read_from_its_store(s3_blobs):
     body = os.urandom(20 * MIB)
     s3_blobs.put("source", [body], media_type="application/octet-stream")
 
@@ -59,7 +59,7 @@ def test_a_producer_may_read_from_the_store_that_it_writes_to(s3_blobs):
     assert b"".join(s3_blobs.get(KEY)) == body
 
 
-def test_a_buffer_that_the_producer_uses_again_is_stored_as_it_was_handed_over(s3_blobs):
+def test_reused_buffer_is_stored_as_yielded(s3_blobs):
     buffer = bytearray(MIB)
 
     def reused():
@@ -81,7 +81,7 @@ def test_the_media_type_is_kept(s3_blobs, s3_target, s3_credentials):
         assert (head["ContentType"], head["ContentLength"]) == ("image/png", size_bytes)
 
 
-def test_a_stream_beyond_ten_thousand_parts_asks_for_a_hint(s3_blobs, unfinished, monkeypatch):
+def test_too_many_parts_ask_for_a_hint(s3_blobs, unfinished, monkeypatch):
     monkeypatch.setattr("resultstore.blobs.part_plan.MAX_PARTS", 3)
 
     with pytest.raises(TooLarge, match="size_hint_bytes"):
@@ -93,7 +93,7 @@ def test_a_stream_beyond_ten_thousand_parts_asks_for_a_hint(s3_blobs, unfinished
 
 
 @pytest.mark.parametrize("fault", AFTER)
-def test_a_completion_whose_answer_was_lost_is_settled_by_looking(shaky, proxy, unfinished, fault):
+def test_lost_completion_answer_is_resolved_by_size(shaky, proxy, unfinished, fault):
     rule = proxy.fault(fault, "POST", "uploadId=")
 
     stored = put(shaky, some(20 * MIB))
@@ -107,7 +107,7 @@ FOR_GOOD = 1_000
 
 
 @pytest.mark.parametrize("fault", BEFORE)
-def test_a_completion_that_never_arrives_fails_and_leaves_nothing(shaky, proxy, unfinished, fault):
+def test_completion_that_never_arrives_leaves_nothing(shaky, proxy, unfinished, fault):
     rule = proxy.fault(fault, "POST", "uploadId=", times=FOR_GOOD)
 
     with pytest.raises(BlobStoreUnavailable):
@@ -132,7 +132,7 @@ def test_a_part_that_fails_once_is_sent_again(shaky, proxy, unfinished, fault, p
 
 @pytest.mark.parametrize("part", [1, 5])
 @pytest.mark.parametrize("fault", BEFORE)
-def test_a_part_that_fails_for_good_fails_the_upload_and_leaves_nothing(shaky, proxy, unfinished, fault, part):
+def test_failed_part_fails_the_upload(shaky, proxy, unfinished, fault, part):
     rule = proxy.fault(fault, "PUT", f"partNumber={part}&", times=FOR_GOOD)
 
     with pytest.raises(BlobStoreUnavailable):
@@ -143,7 +143,7 @@ def test_a_part_that_fails_for_good_fails_the_upload_and_leaves_nothing(shaky, p
     assert list(shaky.list("")) == []
 
 
-def test_an_upload_whose_beginning_was_lost_is_begun_again(shaky, proxy, unfinished):
+def test_lost_beginning_is_begun_again(shaky, proxy, unfinished):
     """The lost one has no parts and costs nothing; the store's own sweep takes it."""
     rule = proxy.fault(Fault.CUT_AFTER, "POST", "uploads")
 
@@ -154,7 +154,7 @@ def test_an_upload_whose_beginning_was_lost_is_begun_again(shaky, proxy, unfinis
     assert unfinished() == 1
 
 
-def test_a_completion_that_is_lost_together_with_the_abort_leaves_nothing(shaky, proxy, unfinished):
+def test_lost_completion_and_abort_leave_nothing(shaky, proxy, unfinished):
     complete = proxy.fault(Fault.CUT_BEFORE, "POST", "uploadId=.*$", times=FOR_GOOD)
     abort = proxy.fault(Fault.CUT_BEFORE, "DELETE", "uploadId=.*$")
 
@@ -166,7 +166,7 @@ def test_a_completion_that_is_lost_together_with_the_abort_leaves_nothing(shaky,
     assert unfinished() == 0
 
 
-def test_an_abort_that_is_lost_is_made_up_for(shaky, proxy, unfinished):
+def test_lost_abort_is_repeated(shaky, proxy, unfinished):
     rule = proxy.fault(Fault.ANSWER_503_BEFORE, "DELETE", "uploadId=")
 
     with pytest.raises(ZeroDivisionError):
@@ -180,7 +180,7 @@ def test_an_abort_that_is_lost_is_made_up_for(shaky, proxy, unfinished):
     ("length", "hint", "parts"),
     [(7 * MIB, None, 0), (7 * MIB, 7 * MIB, 0), (7 * MIB, 16 * MIB, 2), (16 * MIB, 16 * MIB, 4), (16 * MIB, None, 2)],
 )
-def test_what_is_known_to_need_parts_is_sent_in_small_ones(s3_blobs, length, hint, parts):
+def test_hinted_multipart_upload_begins_with_small_parts(s3_blobs, length, hint, parts):
     stored = put(s3_blobs, some(length), size_hint_bytes=hint)
 
     assert stored.size_bytes == length
