@@ -1,4 +1,4 @@
-"""Embedded: a Valkey of our own, with a password that nobody else can read."""
+"""Embedded stack: a private Valkey server, with a password that other users cannot read."""
 
 import os
 from pathlib import Path

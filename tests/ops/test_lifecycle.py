@@ -1,4 +1,4 @@
-"""Retention: what the store is told to collect, and whose rules are left alone."""
+"""Lifecycle rules: which objects the store deletes; foreign rules are never changed."""
 
 import pytest
 

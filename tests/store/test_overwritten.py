@@ -1,4 +1,4 @@
-"""Objects that somebody without our key overwrote: the error names them, and none of them takes the memory."""
+"""Overwritten objects, without our key: the error names them, and none of them is read into memory."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Times: what counts from the attempt's start, how long things live, and how often anything is asked or told."""
+"""Times: expiry counts from the attempt's start; lifetimes, polling intervals, rates of announcements."""
 
 import time
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Telling: a MinIO that tells RabbitMQ what arrives, and workers that hear it."""
+"""Helpers: a MinIO that publishes bucket events to RabbitMQ, and workers that consume them."""
 
 import os
 import signal

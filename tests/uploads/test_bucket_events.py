@@ -1,4 +1,4 @@
-"""Bucket events: a real MinIO tells RabbitMQ what has arrived, and a real worker finishes it, once."""
+"""Bucket events: a real MinIO publishes to RabbitMQ, and a real worker completes each upload once."""
 
 import os
 import signal
@@ -65,7 +65,7 @@ def test_what_is_no_event_is_refused(body):
 @pytest.mark.parametrize("wrong", [{"broker_url": "redis://127.0.0.1/0"}, {"blobs_url": "file:///tmp/blobs"}])
 def test_without_rabbitmq_or_a_bucket_there_are_no_events_to_hear(wrong):
     asked = {"broker_url": "amqp://127.0.0.1//", "blobs_url": "s3://uploads", "bucket_events_exchange": "e", **wrong}
-    with pytest.raises(Misconfigured, match="the reconciler finds"):
+    with pytest.raises(Misconfigured, match="the reconciler completes"):
         make_app(Settings(**asked))
 
 

@@ -1,4 +1,4 @@
-"""Erasing an owner: results, uploads, spilled arguments and all that is noted of them; nothing of anybody else's."""
+"""Erasing an owner: deletes their results, uploads, spilled arguments and records, and nothing of other owners."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Extras: what a sender adds to an upload that nobody signed is found when the upload is verified."""
+"""Extra headers: unsigned additions of a client to an upload are found when the upload is verified."""
 
 import base64
 import hashlib

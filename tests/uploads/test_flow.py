@@ -1,4 +1,4 @@
-"""The flow of an upload: what a stranger sends becomes, by a real worker, Artifacts of the same Result."""
+"""The flow of an upload: a real worker turns the file of an untrusted client into Artifacts of the same Result."""
 
 import hashlib
 import io

@@ -14,7 +14,7 @@ from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.ticket import TicketStore
 from tasks.app import make_app
 from tests.uploads.conftest import once
-from tests.uploads.test_room import counted, stored, urls_end
+from tests.uploads.test_bytes_quota import counted, stored, urls_end
 
 in_a_bucket = pytest.mark.parametrize("blobs_url", ["s3"], indirect=True)
 

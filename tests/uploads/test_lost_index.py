@@ -1,4 +1,4 @@
-"""A lost index: an upload goes on from what its sender kept, and nobody else's does."""
+"""A lost index: an upload continues with its signed ticket, and only with its own."""
 
 import time
 
@@ -9,7 +9,7 @@ import pytest
 from resultstore.testing.promises import MIB
 from resultstore.uploads.ticket import OPEN_FOR_S, TicketStore
 from tests.uploads.conftest import once, send, send_parts
-from tests.uploads.test_room import OWNER, begun, counted, narrow  # noqa: F401 - a fixture
+from tests.uploads.test_bytes_quota import OWNER, begun, counted, narrow  # noqa: F401 - a fixture
 
 WAYS = [("POST", "/complete"), ("GET", ""), ("DELETE", "")]
 

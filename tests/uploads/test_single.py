@@ -1,4 +1,4 @@
-"""Uploads in one PUT: a ticket lets a stranger send exactly what was asked for, and starts one task."""
+"""Uploads by one PUT: a ticket accepts exactly the declared file, and starts one task."""
 
 import base64
 import hashlib

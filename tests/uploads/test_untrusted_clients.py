@@ -1,4 +1,4 @@
-"""Strangers: what somebody else's upload, a forged ticket or a torn file comes to."""
+"""Untrusted clients: another owner's upload, a forged ticket and a torn file have no effect."""
 
 import msgspec
 

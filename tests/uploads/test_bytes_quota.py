@@ -1,4 +1,4 @@
-"""Room: what an owner may store bounds what is stored, whatever is begun, deleted, refused or sent again."""
+"""Stored-bytes quota: limits what an owner stores, whatever is started, deleted, rejected or sent again."""
 
 import dataclasses
 from typing import Final
