@@ -28,7 +28,7 @@ def read(app: Celery, artifact: Artifact) -> bytes:
 
 
 @pytest.mark.parametrize(("task", "content"), [("with_a_base", b"base"), ("registered", b"registered")])
-def test_task_with_a_class_of_its_own_is_captured(app: Celery, task: str, content: bytes):
+def test_task_with_its_own_class_is_captured(app: Celery, task: str, content: bytes):
     assert read(app, send(app, task).get(timeout=20)) == content
 
 
