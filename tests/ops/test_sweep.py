@@ -55,7 +55,7 @@ def test_a_reader_after_the_sweep_hears_that_it_has_expired(store):
 
 def test_the_blobs_of_an_attempt_that_was_killed_go_too(store):
     key = layout.blob_key("job", retention="7d", nonce=layout.new_nonce(), n=0)
-    store.blobs.put(key, [b"left behind"], media_type="a/b")
+    store.blobs.put(key, [b"left over"], media_type="a/b")
 
     assert after(store, 8.1) == SweepOutcome(1, 0)
 

@@ -40,7 +40,7 @@ class Text:
 
 
 def facts(result: Result | None) -> tuple[object, ...]:
-    """What each reader is told of a Result, but for what only the index knows."""
+    """What each reader returns of a Result, but for what only the index knows."""
     assert result is not None
     return result.state, result.sealed, result.nonce, result.expires_at, result.artifacts
 

@@ -99,7 +99,7 @@ def test_a_lost_announcement_costs_one_slow_check(store: Store, monkeypatch: pyt
     monkeypatch.setattr(waiting, "RECHECK_S", 0.3)
     monkeypatch.setattr(miss_cache, "MISS_FIRST_S", 0.1)
     attempt = Attempt("job")
-    threading.Timer(0.1, lambda: store.seal(attempt, value=b"1")).start()  # sealed, and nobody announces it
+    threading.Timer(0.1, lambda: store.seal(attempt, value=b"1")).start()  # sealed, and not announced
 
     began = time.monotonic()
     assert store.wait("job", timeout_s=10).state == State.SUCCESS

@@ -129,7 +129,7 @@ def test_what_is_sealed_while_the_index_is_away_is_owned_up_to(store: Store, mon
 
 
 def test_an_id_is_listed_before_it_is_sealed(store: Store, monkeypatch):
-    """So a worker that is killed right behind its seal leaves nothing unlisted."""
+    """So a worker that is killed right after its seal leaves nothing unlisted."""
     create, seen = store.blobs.create, []
 
     def creates(*args: object, **kwargs: object) -> object:

@@ -53,7 +53,7 @@ def test_a_result_that_lost_its_list_of_artifacts_says_so_and_can_be_deleted(sto
 
 
 def test_behind_its_blobs_an_expired_result_says_expired(store: Store, monkeypatch: pytest.MonkeyPatch):
-    """Lifecycle collects blobs two days before the seal: until then a reader hears why."""
+    """Lifecycle collects blobs two days before the seal: until then a reader gets the reason."""
     many_parts(store, attempt := Attempt("job"))
     store.seal(attempt)
     lose(store, attempt.nonce)

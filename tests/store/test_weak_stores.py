@@ -210,7 +210,7 @@ def test_replaced_layout_stops_nobody(
 
 
 def test_layout_that_nobody_can_read_is_mended(weak: Setting, monkeypatch: pytest.MonkeyPatch):
-    """Encrypted with a key that its writer kept, as whoever can write one object may do."""
+    """Encrypted with a key that its writer kept, as a client that can write one object may do."""
     settings, _ = weak()
     provision(settings)
     get = S3Blobs.get
