@@ -50,7 +50,7 @@ def test_a_user_without_channels_is_found(user, finding, rule):
     found = finding(user(rule))
 
     assert found["verdict"] == "wrong"
-    assert "not heard" in found["text"]
+    assert "announcements do not arrive" in found["text"]
     assert "&rs:*" in found["remedy"]
 
 

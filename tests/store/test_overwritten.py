@@ -59,7 +59,7 @@ def store(blobs: Endless) -> Store:
 
 
 def overwritten(store: Store, result_id: str) -> bytes:
-    """Overwrite the seal, and lose the record; gives what stood there."""
+    """Overwrite the seal, and lose the record; return the old content."""
     key = layout.seal_key(result_id)
     before = b"".join(store.blobs.get(key))
     store.blobs.replace(key, b'{"format":1,"id":"job","state":"SUCCESS"}', tags={})

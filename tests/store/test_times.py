@@ -238,7 +238,7 @@ def test_waiting_for_no_time_gives_what_is_there(store: Store):
 
 
 def test_progress_is_shown_ten_times_a_second_and_at_the_end(store: Store, monkeypatch: pytest.MonkeyPatch):
-    clock = [time.monotonic()]  # what is kept meanwhile must not have expired behind it
+    clock = [time.monotonic()]  # entries that are cached in between must not expire early
     lives = saved_lives(store)
     with running(Attempt("job")), monkeypatch.context() as patch:
         patch.setattr(time, "monotonic", lambda: clock[0])
