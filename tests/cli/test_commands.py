@@ -214,7 +214,7 @@ def test_a_wrong_setting_is_named(run, variable):
 def test_setup_marks_the_place_once(run):
     first, second = run("setup", "--json"), run("setup", "--json")
 
-    assert first.told["layout"] == "format 1 marked"
+    assert first.told["layout"] == "format 1, marker written"
     assert second.told["layout"] == "format 1, up to date"
 
 

@@ -116,7 +116,7 @@ def test_no_seal_rule_where_tags_are_dropped(weak: Setting, client, bucket: str)
     assert "resultstore sweep" in done["lifecycle"]
     assert standing(client, bucket) == {rule.id for rule in rules(ROOT, seals=False)}
     assert noted(client, bucket, settings) == documents.StoreCapabilities(seal_rules=False)
-    assert provision(settings)["layout"].endswith("already")
+    assert provision(settings)["layout"].endswith("up to date")
 
 
 def test_seal_rules_of_an_earlier_setup_are_removed(weak: Setting, client, bucket: str):
@@ -142,7 +142,7 @@ def test_setup_completes_where_lifecycle_is_refused(weak: Setting, client, bucke
     assert proxy.fired[lack] > 0
     assert answer in done["lifecycle"]
     assert "resultstore sweep" in done["lifecycle"]
-    assert done["layout"] == "format 1 marked"
+    assert done["layout"] == "format 1, marker written"
     assert noted(client, bucket, settings) == documents.StoreCapabilities(blob_rules=False, seal_rules=False)
 
 
