@@ -4,7 +4,7 @@ from resultstore.model.errors import IndexUnavailable
 from resultstore.ops.doctor import Defect, Verdict, examine
 
 
-def test_a_probe_that_fails_never_keeps_the_next_from_running():
+def test_failing_probe_does_not_stop_the_next():
     def away() -> str:
         raise IndexUnavailable("Redis is away: start it")
 

@@ -22,7 +22,7 @@ def embedded(tmp_path):
         os.close(lock)
 
 
-def test_it_asks_for_a_password_that_no_command_line_shows(embedded):
+def test_password_is_asked_for_and_never_shown(embedded):
     with pytest.raises(redis.AuthenticationError):
         redis.Redis(port=embedded.port).ping()
 
@@ -31,7 +31,7 @@ def test_it_asks_for_a_password_that_no_command_line_shows(embedded):
     assert (embedded.folder / "valkey.conf").stat().st_mode & 0o077 == 0
 
 
-def test_it_keeps_what_is_written_and_listens_on_loopback_only(embedded):
+def test_embedded_server_persists_and_listens_on_loopback(embedded):
     client = redis.Redis(port=embedded.port, password=embedded.password)
 
     assert client.config_get("appendonly")["appendonly"] == "yes"
@@ -70,7 +70,7 @@ def test_a_folder_has_one_stack_at_a_time(tmp_path):
     os.close(claim(tmp_path))
 
 
-def test_a_server_that_cannot_start_is_told_with_its_log(tmp_path):
+def test_failed_server_start_shows_its_log(tmp_path):
     (tmp_path / "valkey").mkdir()
     (tmp_path / "valkey" / "appendonlydir").write_text("a file where a folder should be")
     processes = Processes()
@@ -81,7 +81,7 @@ def test_a_server_that_cannot_start_is_told_with_its_log(tmp_path):
         processes.stop(grace_s=5)
 
 
-def test_the_secret_is_made_once_for_its_owner_alone(tmp_path):
+def test_secret_is_made_once_and_private(tmp_path):
     path = tmp_path / "secret"
 
     assert kept_secret(path) == kept_secret(path)

@@ -12,7 +12,7 @@ FOREIGN = [
 ]
 
 
-def test_each_class_that_ends_is_collected_after_its_readers_were_told():
+def test_each_class_is_collected_after_its_expiry():
     found = {(rule.prefix, rule.tag): rule.days for rule in rules("/some/place/")}
 
     for name, length_s in layout.RETENTION_S.items():
@@ -46,7 +46,7 @@ def test_merging_twice_is_merging_once(root):
     assert merge_rules(once, root=root) == once
 
 
-def test_two_stores_in_one_bucket_keep_their_rules_apart():
+def test_two_stores_keep_their_rules_apart():
     both = merge_rules(merge_rules([], root="one"), root="two")
 
     assert len(both) == len(rules("one")) + len(rules("two"))
@@ -64,7 +64,7 @@ def test_our_earlier_rules_of_this_root_are_replaced():
     assert len(now) == len(rules("one"))
 
 
-def test_a_rule_as_minio_keeps_it_is_not_written_again():
+def test_rule_in_minios_form_is_not_rewritten():
     kept = [
         {name: value for name, value in rule.items() if name != "AbortIncompleteMultipartUpload"}
         for rule in merge_rules([])

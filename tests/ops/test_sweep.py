@@ -28,7 +28,7 @@ def after(store: Store, days: float) -> SweepOutcome:
 
 
 @pytest.mark.parametrize(("retention", "days"), [("1d", 1), ("7d", 7), ("30d", 30), ("365d", 365)])
-def test_a_blob_goes_a_day_after_its_class_and_its_seal_two_days_later(store, retention, days):
+def test_blobs_expire_a_day_late_seals_three(store, retention, days):
     store.put(b"content", retention=retention)
 
     assert after(store, days + 0.9) == SweepOutcome(0, 0)
@@ -45,7 +45,7 @@ def test_what_is_kept_stays(store):
     assert store.open(artifact).read() == b"content"
 
 
-def test_a_reader_after_the_sweep_hears_that_it_has_expired(store):
+def test_swept_artifact_is_reported_as_expired(store):
     artifact = store.put(b"content", retention="1d")
     after(store, 2.5)
     store.index.delete(artifact.id)
@@ -53,21 +53,21 @@ def test_a_reader_after_the_sweep_hears_that_it_has_expired(store):
     assert store.load(artifact.id).artifacts == (artifact,)
 
 
-def test_the_blobs_of_an_attempt_that_was_killed_go_too(store):
+def test_blobs_of_a_killed_attempt_are_deleted(store):
     key = layout.blob_key("job", retention="7d", nonce=layout.new_nonce(), n=0)
     store.blobs.put(key, [b"left over"], media_type="a/b")
 
     assert after(store, 8.1) == SweepOutcome(1, 0)
 
 
-def test_a_tombstone_goes_when_no_attempt_can_meet_it_any_more(store):
+def test_tombstone_goes_when_no_attempt_remains(store):
     store.delete(store.put(b"content").id)
 
     assert after(store, 32.9) == SweepOutcome(0, 0)
     assert after(store, 33.1) == SweepOutcome(0, 1)
 
 
-def test_a_tombstone_without_an_end_goes_after_four_days(store):
+def test_tombstone_without_expiry_goes_after_four_days(store):
     """As earlier versions wrote them."""
     stone = documents.tombstone("job", nonce=layout.new_nonce(), now=store.blobs.now())
     stone = msgspec.structs.replace(stone, expires_at=None)
@@ -77,7 +77,7 @@ def test_a_tombstone_without_an_end_goes_after_four_days(store):
     assert after(store, 4.1) == SweepOutcome(0, 1)
 
 
-def test_a_seal_that_cannot_be_read_is_left_for_a_person(store):
+def test_unreadable_seal_is_left_alone(store):
     store.blobs.replace("seals/00/broken", b"junk", tags={})
 
     assert after(store, 1_000) == SweepOutcome(0, 0)

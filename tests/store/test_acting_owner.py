@@ -88,7 +88,7 @@ def test_a_thread_of_unknown_task_reads_nothing_owned(store: Store, anns: Artifa
 
 @pytest.mark.parametrize("task", ["nightly", "reports.monthly"])
 @pytest.mark.parametrize("where", [lambda call: call(), in_thread])
-def test_a_system_task_reads_on_behalf_of_an_owner(store: Store, anns: Artifact, task: str, where: Callable):
+def test_system_task_reads_for_an_owner(store: Store, anns: Artifact, task: str, where: Callable):
     with running(Attempt("job", task=task)):
         assert where(lambda: store.open(anns, on_behalf_of="ann").read()) == b"private"
         with pytest.raises(NotYours, match="another owner"):

@@ -47,7 +47,7 @@ def uploaded(store: Store, content: bytes, *, digest: bool = True, owner: str = 
 
 @pytest.mark.parametrize("digest", [True, False])
 @pytest.mark.parametrize("content", [b"one", b"ab" * MIB + b"c"])
-def test_an_upload_is_bound_by_the_tasks_seal_where_it_stands(store, digest, content):
+def test_upload_is_sealed_in_place(store, digest, content):
     source = uploaded(store, content, digest=digest)
 
     def body() -> str:
@@ -66,13 +66,13 @@ def test_an_upload_is_bound_by_the_tasks_seal_where_it_stands(store, digest, con
     assert store.open(adopted).read() == content
 
 
-def test_a_task_that_returns_nothing_large_is_sealed_with_its_input(store):
+def test_small_task_is_sealed_with_its_input(store):
     source = uploaded(store, b"one")
     captured = run_captured(store, Attempt("up", owner="alice"), lambda: 1, codec=Text(), given=[source])
     assert [one.name for one in captured.sealed.artifacts] == ["input"]
 
 
-def test_a_big_upload_is_measured_once_and_its_table_is_sealed(store):
+def test_big_upload_is_measured_once_and_sealed(store):
     content = b"ab" * MIB + b"c"
     source = uploaded(store, content)
     reads, get = [], store.blobs.get
@@ -91,7 +91,7 @@ def test_a_big_upload_is_measured_once_and_its_table_is_sealed(store):
     assert len(reads) == 5
 
 
-def test_a_failed_task_leaves_the_upload_for_the_next_attempt(store):
+def test_failed_task_leaves_upload_for_next_attempt(store):
     source = uploaded(store, b"one")
 
     def fails() -> None:
@@ -106,7 +106,7 @@ def test_a_failed_task_leaves_the_upload_for_the_next_attempt(store):
     assert again.sealed.state == State.SUCCESS
 
 
-def test_bytes_that_were_replaced_after_they_were_verified_are_refused(store):
+def test_bytes_replaced_after_verification_are_refused(store):
     source = uploaded(store, b"one")
     store.blobs.replace(source.key, b"two", tags={})
     with pytest.raises(ChecksumMismatch, match="replaced after it was verified"):
@@ -114,7 +114,7 @@ def test_bytes_that_were_replaced_after_they_were_verified_are_refused(store):
 
 
 @pytest.mark.parametrize("change", ["another owner", "nobody's", "another id's blob", "a blob", "unsigned"])
-def test_what_is_no_upload_of_this_very_task_is_refused(store, change):
+def test_foreign_upload_cannot_be_adopted(store, change):
     source = uploaded(store, b"one")
     attempt = Attempt("up", owner="" if change == "nobody's" else "bob" if change == "another owner" else "alice")
     nonce = layout.new_nonce()
@@ -130,7 +130,7 @@ def test_what_is_no_upload_of_this_very_task_is_refused(store, change):
     assert store.load("up") is None
 
 
-def test_another_results_artifact_is_an_argument_like_any_other(store):
+def test_other_results_artifact_is_a_plain_argument(store):
     source = uploaded(store, b"one")
     captured = run_captured(store, Attempt("job", owner="alice"), lambda: 1, codec=Text(), given=[source])
     assert captured.sealed is None

@@ -82,7 +82,7 @@ def deleted_and_lost(store: Store) -> Work:
     return work
 
 
-def test_after_the_loss_of_redis_no_seal_brings_it_back(store: Store, deleted_and_lost: Work):
+def test_late_seal_revives_nothing_after_redis_loss(store: Store, deleted_and_lost: Work):
     with pytest.raises(ResultDeleted):
         store.seal(deleted_and_lost.attempt)
 
@@ -90,14 +90,14 @@ def test_after_the_loss_of_redis_no_seal_brings_it_back(store: Store, deleted_an
     assert store.was_deleted("job")
 
 
-def test_after_the_loss_of_redis_no_failure_brings_it_back(store: Store, deleted_and_lost: Work):
+def test_late_failure_revives_nothing_after_redis_loss(store: Store, deleted_and_lost: Work):
     assert not store.save(Result(id="job", owner=OWNER, state=State.FAILURE, failure=WHY))
 
     assert store.load("job") is None
     assert list(store.ids(owner=OWNER)) == []
 
 
-def test_without_an_object_store_a_deletion_stands_in_the_index():
+def test_deletion_without_object_store_is_recorded():
     store = connect(Settings(index_url="memory://", blobs_url="", secret_key="k" * 32))
     store.save(Result(id="job", owner=OWNER, state=State.REVOKED))
 
@@ -183,7 +183,7 @@ def test_cancelled_work_is_deleted_without_rights_to_seals(store: Store, seals_a
     assert nothing_is_left(store, "job")
 
 
-def test_a_sealed_result_is_kept_without_rights_to_seals(store: Store, seals_are_refused):
+def test_sealed_result_survives_missing_rights(store: Store, seals_are_refused):
     artifact = store.put(b"one", id="job")
 
     with pytest.raises(BlobStoreUnavailable):
@@ -194,7 +194,7 @@ def test_a_sealed_result_is_kept_without_rights_to_seals(store: Store, seals_are
 
 
 @pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "cancelled"])
-def test_work_that_nobody_wants_is_told_from_other_work(store: Store, deleted: bool):
+def test_cancelled_work_is_distinguished(store: Store, deleted: bool):
     for name in ("wanted", "unwanted"):
         store.save(Result(id=name, owner=OWNER))
     if deleted:

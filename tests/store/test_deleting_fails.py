@@ -53,7 +53,7 @@ def test_a_deletion_that_fails_leaves_all_or_nothing(store: Store, monkeypatch, 
 
 
 @pytest.mark.parametrize("place", ["the tombstone of the seal", "the tombstone of the record"])
-def test_what_could_not_be_deleted_can_be_ordered_again(store: Store, monkeypatch, place: str):
+def test_failed_deletion_can_be_repeated(store: Store, monkeypatch, place: str):
     order = Order(id="job", task="t", owner=OWNER)
     announce(store, order)
     kept = store.index.keys.read(layout.order_key("job"))

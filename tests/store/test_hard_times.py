@@ -67,7 +67,7 @@ def test_a_waiter_outlasts_an_object_store_that_blinks(store: Store, monkeypatch
     assert len(fired) == 3
 
 
-def test_a_server_that_stays_away_is_told_to_the_waiter_in_the_end(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_waiter_learns_of_a_lasting_outage(store: Store, monkeypatch: pytest.MonkeyPatch):
     def away(*_: object, **__: object) -> None:
         raise BlobStoreUnavailable("503")
 
@@ -82,7 +82,7 @@ class TimeIsUpError(Exception):
     """What Celery's soft time limit raises, from a signal."""
 
 
-def test_a_time_limit_while_the_rest_is_sent_leaves_no_thread(store: Store):
+def test_time_limit_during_upload_leaves_no_thread(store: Store):
     # given
     put, sending = store.blobs.put, threading.Event()
 
@@ -111,14 +111,14 @@ def test_a_time_limit_while_the_rest_is_sent_leaves_no_thread(store: Store):
 
 
 @pytest.mark.parametrize("metadata", [{"a": [1]}, {"a": {}}, {"a": object()}, {"a": "\ud800"}])
-def test_metadata_that_no_seal_could_give_back_is_refused_before_a_byte_is_sent(store: Store, metadata):
+def test_unsealable_metadata_is_refused_first(store: Store, metadata):
     with pytest.raises(WrongType, match="metadata"):
         store.put(b"x", id="job", metadata=metadata)
 
     assert list(store.blobs.list("")) == []
 
 
-def test_metadata_that_is_filled_in_late_is_looked_at_when_the_block_ends(store: Store):
+def test_metadata_is_read_when_the_block_ends(store: Store):
     facts: dict[str, object] = {}
 
     with pytest.raises(WrongType, match="metadata"), store.writer(name="rows", id="job", metadata=facts) as out:
@@ -128,7 +128,7 @@ def test_metadata_that_is_filled_in_late_is_looked_at_when_the_block_ends(store:
     assert store.load("job") is None
 
 
-def test_a_file_whose_name_is_no_text_is_stored_under_a_name_that_is(store: Store, tmp_path: Path):
+def test_undecodable_file_name_is_replaced(store: Store, tmp_path: Path):
     path = tmp_path / "caf\udce9.txt"
     path.write_bytes(b"coffee")
 
@@ -145,7 +145,7 @@ def test_an_empty_id_is_refused(store: Store):
         store.put(b"x", id="")
 
 
-def test_threads_of_a_task_make_its_parts_when_they_run_in_its_context(store: Store):
+def test_task_threads_in_context_make_parts(store: Store):
     attempt = Attempt("job")
 
     with running(attempt), ThreadPoolExecutor(4) as pool:
@@ -163,7 +163,7 @@ def test_threads_of_a_task_make_its_parts_when_they_run_in_its_context(store: St
 @pytest.mark.parametrize(
     "media_type", ["text/plain\r\nx-other: 1", "t\u00e4xt/plain", "text", "text/", "x/" + "y" * 300]
 )
-def test_a_media_type_that_no_header_can_hold_is_refused(store: Store, media_type: str):
+def test_impossible_media_type_is_refused(store: Store, media_type: str):
     """obstore's signer panics over it, with an exception that no `except Exception` sees."""
     with pytest.raises(WrongType, match="media type"):
         store.put(b"x", media_type=media_type)

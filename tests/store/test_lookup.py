@@ -24,7 +24,7 @@ def count_reads(store: Store) -> list[str]:
     return reads
 
 
-def test_a_poll_of_dispatched_work_never_asks_the_object_store(store: Store):
+def test_polling_dispatched_work_skips_the_object_store(store: Store):
     store.save(Result(id="job", state=State.PENDING))
     reads = count_reads(store)
 
@@ -34,7 +34,7 @@ def test_a_poll_of_dispatched_work_never_asks_the_object_store(store: Store):
     assert reads == []
 
 
-def test_an_unknown_id_costs_one_read_and_is_then_remembered(store: Store):
+def test_unknown_id_costs_one_read(store: Store):
     reads = count_reads(store)
 
     for _ in range(50):
@@ -73,7 +73,7 @@ def test_success_is_never_overwritten(store: Store):
     assert store.load("job").state == State.SUCCESS
 
 
-def test_without_the_index_what_is_sealed_is_still_found(store: Store):
+def test_sealed_result_is_found_without_index(store: Store):
     def down(*_: object, **__: object):
         raise IndexUnavailable("down")
 
@@ -113,7 +113,7 @@ def test_progress_does_not_end_the_waiting(store: Store):
         store.wait("job", timeout_s=0.1)
 
 
-def test_a_result_that_was_deleted_elsewhere_is_unknown_whatever_an_old_record_says(store: Store, monkeypatch):
+def test_remote_deletion_wins_over_an_old_record(store: Store, monkeypatch):
     monkeypatch.setattr(rules, "STALE_AFTER_S", 0.0)
     artifact = store.put(b"content")
     monkeypatch.setattr(store.index, "write_tombstone", lambda *_, **__: None)  # of an index that another process lost
@@ -131,7 +131,7 @@ def test_waiting_ends_when_its_time_is_over(store: Store):
         store.wait("job", timeout_s=0.2)
 
 
-def test_progress_outside_a_task_is_nothing_and_inside_it_is_seen(store: Store):
+def test_progress_is_visible_only_inside_tasks(store: Store):
     from resultstore.store.attempt import running  # noqa: PLC0415
 
     store.progress(1, 2)

@@ -179,7 +179,7 @@ def test_late_failure_does_not_hide_an_overwritten_seal(store: Store, state: Sta
     assert store.load("job").state == State.SUCCESS
 
 
-def test_late_failure_is_kept_where_nothing_can_be_told(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_late_failure_is_kept_without_evidence(store: Store, monkeypatch: pytest.MonkeyPatch):
     def away(*_: object, **__: object) -> Iterator[bytes]:
         raise BlobStoreUnavailable("away")
 

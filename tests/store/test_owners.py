@@ -52,7 +52,7 @@ def test_results_stay_listed_when_their_records_expire(store: Store):
     assert store.owner_lister.is_complete()
 
 
-def test_a_lost_index_is_incomplete_until_it_is_rebuilt(store: Store):
+def test_lost_index_is_incomplete_until_rebuilt(store: Store):
     for number in range(3):
         seal(store, f"job-{number}")
     seal(store, "bobs", owner="bob")
@@ -82,7 +82,7 @@ def test_rebuilding_counts_seals_that_cannot_be_read(store: Store):
     assert rebuild(store) == RebuildOutcome(seals=2, listed=1, unreadable=1)
 
 
-def test_an_index_that_is_lost_meanwhile_is_not_called_complete(store: Store, monkeypatch):
+def test_index_lost_during_listing_is_incomplete(store: Store, monkeypatch):
     seal(store, "job")
     lose_index(store)
     enlist = store.index.owners.enlist
@@ -97,7 +97,7 @@ def test_an_index_that_is_lost_meanwhile_is_not_called_complete(store: Store, mo
     assert not store.owner_lister.is_complete()
 
 
-def test_a_store_that_goes_away_leaves_the_lists_incomplete(store: Store, monkeypatch):
+def test_store_outage_leaves_lists_incomplete(store: Store, monkeypatch):
     seal(store, "job")
     lose_index(store)
 
@@ -112,7 +112,7 @@ def test_a_store_that_goes_away_leaves_the_lists_incomplete(store: Store, monkey
     assert not store.owner_lister.is_complete()
 
 
-def test_what_is_sealed_while_the_index_is_away_is_owned_up_to(store: Store, monkeypatch):
+def test_seal_during_index_outage_marks_lists_incomplete(store: Store, monkeypatch):
     assert store.owner_lister.is_complete()
 
     def away(*_: object, **__: object) -> None:
@@ -143,7 +143,7 @@ def test_an_id_is_listed_before_it_is_sealed(store: Store, monkeypatch):
     assert listed(store) == ["job"]
 
 
-def test_a_line_with_neither_record_nor_seal_is_dropped(store: Store):
+def test_list_entry_without_record_or_seal_is_dropped(store: Store):
     store.owner_lister.add(OWNER, "crashed", made_at=1.0, retention="30d")
     seal(store, "job")
     assert [one.id for one in store.owner_lister.newest(OWNER, limit=9)] == ["job", "crashed"]
@@ -175,7 +175,7 @@ def test_lines_whose_seals_cannot_be_read_now_stay(store: Store, monkeypatch):
     assert len(store.owner_lister.newest(OWNER, limit=99)) == 20
 
 
-def test_a_foreign_id_on_the_list_is_not_loaded(store: Store):
+def test_foreign_id_on_the_list_is_skipped(store: Store):
     seal(store, "bobs", owner="bob")
     store.index.owners.enlist(OWNER, "bobs", made_at=1.0, stored_until=float("inf"))
 
@@ -196,7 +196,7 @@ def test_a_line_lives_as_long_as_its_class(store: Store, monkeypatch, retention:
     assert until[-1] == pytest.approx(wanted, abs=60)
 
 
-def test_one_seal_that_cannot_be_read_stops_no_list(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_unreadable_seal_does_not_stop_the_list(store: Store, monkeypatch: pytest.MonkeyPatch):
     # given one seal of which the store says each time that it is away, which no store of ours can be made to do
     sealed = [seal(store, f"job-{number}") for number in range(4)]
     lose_index(store)
@@ -218,7 +218,7 @@ def test_one_seal_that_cannot_be_read_stops_no_list(store: Store, monkeypatch: p
     assert store.owner_lister.is_complete()
 
 
-def test_one_result_that_cannot_be_deleted_keeps_no_other(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_undeletable_result_does_not_stop_the_others(store: Store, monkeypatch: pytest.MonkeyPatch):
     sealed = [seal(store, f"job-{number}") for number in range(4)]
     whole, held = store.blobs.delete, {one.key for one in sealed[0].artifacts}
 

@@ -23,7 +23,7 @@ from resultstore.store.writing import media_type_of
 MIB = 1 << 20
 
 
-def test_each_part_of_a_running_task_is_verified_against_its_own_table(store: Store):
+def test_running_parts_are_verified_by_their_tables(store: Store):
     contents = {"one": os.urandom(2 * MIB), "two": os.urandom(2 * MIB)}
     with running(Attempt("job")):
         made = [store.put(content, name=name) for name, content in contents.items()]
@@ -31,7 +31,7 @@ def test_each_part_of_a_running_task_is_verified_against_its_own_table(store: St
         assert [store.open(artifact).read() for artifact in made] == list(contents.values())
 
 
-def test_a_part_of_another_attempt_is_not_verified_against_the_seals_table(store: Store):
+def test_part_is_verified_by_its_own_table(store: Store):
     first, second = Attempt("job"), Attempt("job")
     with running(first):
         store.put(os.urandom(2 * MIB), name="same")
@@ -43,7 +43,7 @@ def test_a_part_of_another_attempt_is_not_verified_against_the_seals_table(store
     assert store.open(late).read() == content
 
 
-def test_inside_a_task_an_id_makes_a_result_of_its_own(store: Store):
+def test_id_inside_a_task_makes_own_result(store: Store):
     attempt = Attempt("job")
     with running(attempt):
         own = store.put(b"to send on", id="own")
@@ -53,7 +53,7 @@ def test_inside_a_task_an_id_makes_a_result_of_its_own(store: Store):
     assert store.load("own").artifacts == (own,)
 
 
-def test_what_is_written_inside_a_task_is_a_part_of_it(store: Store):
+def test_writes_inside_a_task_become_its_parts(store: Store):
     attempt = Attempt("job")
     with running(attempt):
         with store.writer(name="rows.csv") as out:
@@ -94,7 +94,7 @@ def test_a_slow_store_holds_the_producer_back(store: Store):
     assert taken_bytes == writers.CHUNKS_WAITING * writers.CHUNK_BYTES
 
 
-def test_a_name_is_free_again_when_its_bytes_could_not_be_stored(store: Store):
+def test_name_is_free_after_a_failed_write(store: Store):
     def failing():
         yield b"x"
         raise ZeroDivisionError
@@ -106,7 +106,7 @@ def test_a_name_is_free_again_when_its_bytes_could_not_be_stored(store: Store):
         assert store.put(b"second try", name="same").size_bytes == 10
 
 
-def test_a_store_that_keeps_fewer_bytes_than_it_was_sent_is_found_out(store: Store):
+def test_store_keeping_fewer_bytes_is_detected(store: Store):
     put = store.blobs.put
 
     def losing(key: str, chunks, **options: object):
@@ -120,7 +120,7 @@ def test_a_store_that_keeps_fewer_bytes_than_it_was_sent_is_found_out(store: Sto
     assert store.load("job") is None
 
 
-def test_a_file_is_stored_from_where_it_stands_and_stays_open(store: Store):
+def test_file_is_stored_from_its_position(store: Store):
     hints: list[int | None] = []
     put = store.blobs.put
 
@@ -175,7 +175,7 @@ def test_a_closed_reader_lets_its_stream_go(store: Store, compress: bool):
     assert file.closed
 
 
-def test_a_file_without_a_name_and_one_of_a_new_kind_get_the_right_types(store: Store):
+def test_nameless_and_unknown_files_get_right_types(store: Store):
     with tempfile.TemporaryFile() as file:
         file.write(b"x")
         file.seek(0)
@@ -195,7 +195,7 @@ def test_a_plain_result_is_deleted_without_a_tombstone(store: Store):
 
 
 @pytest.mark.parametrize("strange", ["a\n", "{a}", "}a{", "a}b", "\n", "a b", "x" * 65, "x" * 300, ".", ".."])
-def test_no_id_stands_in_a_key_that_another_id_has(store: Store, strange: str):
+def test_keys_of_two_ids_never_collide(store: Store, strange: str):
     artifact = store.put(b"content", id=strange)
     store.put(b"other", id="a")
 
@@ -213,7 +213,7 @@ def test_a_nonce_that_is_none_makes_no_key():
     "key",
     ["blobs/2d/00/a/{n}.0", "blobs/1d/00/a/{n}.0/b", "blobs/1d/0/a/{n}.0", "seals/1d/00/a/{n}.0", "blobs/1d/00/a/b"],
 )
-def test_a_key_that_only_looks_like_content_is_none(key: str):
+def test_key_resembling_content_is_ignored(key: str):
     nonce = "0" * 32
 
     assert layout.is_content_key(f"blobs/1d/00/a/{nonce}.0")
@@ -222,7 +222,7 @@ def test_a_key_that_only_looks_like_content_is_none(key: str):
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, MIB - 1, MIB, MIB + 1, 2 * MIB, 3 * MIB - 7])
-def test_a_digest_table_has_one_entry_for_each_mib_that_was_begun(size_bytes: int):
+def test_digest_table_has_an_entry_per_mib(size_bytes: int):
     content = os.urandom(size_bytes)
     meter = Meter([content[:1_000], content[1_000:]])
     pieces = list(meter)

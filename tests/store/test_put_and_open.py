@@ -110,7 +110,7 @@ def test_flipped_bit_is_always_an_error(tmp_path: Path, compress: bool, at: int)
     assert artifact.id in str(told.value)
 
 
-def test_a_range_of_a_damaged_blob_is_refused_before_the_seal_binds_it(tmp_path: Path):
+def test_damaged_range_is_refused_before_the_seal(tmp_path: Path):
     """A part of a running attempt has no seal yet: the whole is verified once, then the range is served."""
     store = connect(Settings(index_url="memory://", blobs_url=f"file://{tmp_path}", secret_key="k" * 32))
     artifact = store.put(CONTENT)
@@ -148,30 +148,30 @@ def test_text_is_refused_with_the_way_out(store: Store):
         store.put(["text"])  # type: ignore[list-item]
 
 
-def test_a_path_that_is_not_there_is_bad_input(store: Store, tmp_path: Path):
+def test_missing_path_is_bad_input(store: Store, tmp_path: Path):
     with pytest.raises(BadInput, match=r"missing\.bin"):
         store.put(tmp_path / "missing.bin")
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "x" * 256, "a\nb", "back\\slash", "\x00"])
-def test_a_name_that_cannot_stand_in_a_url_is_refused(store: Store, name: str):
+def test_name_unfit_for_urls_is_refused(store: Store, name: str):
     with pytest.raises(BadReference):
         store.put(b"x", name=name)
 
 
-def test_an_unknown_retention_class_is_refused_with_those_there_are(store: Store):
+def test_unknown_retention_lists_the_known_ones(store: Store):
     with pytest.raises(BadReference, match="30d"):
         store.put(b"x", retention="2w")
 
 
-def test_without_an_object_store_a_put_names_the_setting():
+def test_put_without_object_store_names_the_setting():
     store = connect(Settings(index_url="memory://", blobs_url=""))
 
     with pytest.raises(Misconfigured, match="RESULTSTORE_BLOBS_URL"):
         store.put(b"x")
 
 
-def test_a_producer_that_fails_leaves_nothing_and_its_error_passes(store: Store):
+def test_failing_producer_leaves_nothing_and_raises(store: Store):
     def failing():
         yield CONTENT
         raise ZeroDivisionError("the producer's own")

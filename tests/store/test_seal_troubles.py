@@ -28,7 +28,7 @@ def lose(store: Store, key_part: str) -> None:
     store.blobs.delete([stored.key for stored in store.blobs.list("blobs/") if key_part in stored.key])
 
 
-def test_a_damaged_seal_without_a_record_can_be_deleted(store: Store):
+def test_damaged_seal_without_record_can_be_deleted(store: Store):
     artifact = store.put(b"one")
     store.blobs.replace(layout.seal_key(artifact.id), b"junk", tags={})
     store.index.delete(artifact.id)
@@ -39,7 +39,7 @@ def test_a_damaged_seal_without_a_record_can_be_deleted(store: Store):
     assert list(store.blobs.list("blobs/")) == []
 
 
-def test_a_result_that_lost_its_list_of_artifacts_says_so_and_can_be_deleted(store: Store):
+def test_result_without_its_list_can_be_deleted(store: Store):
     many_parts(store, attempt := Attempt("job"))
     store.seal(attempt)
     lose(store, attempt.nonce)
@@ -65,7 +65,7 @@ def test_behind_its_blobs_an_expired_result_says_expired(store: Store, monkeypat
         store.load("job")
 
 
-def test_a_value_whose_blob_was_changed_is_an_error(tmp_path: Path):
+def test_changed_value_blob_is_an_error(tmp_path: Path):
     store = connect(Settings(index_url="memory://", blobs_url=f"file://{tmp_path}", secret_key="k" * 32))
     store.seal(Attempt("job"), value=b"v" * 60_000)
     [stored] = store.blobs.list("blobs/")
@@ -76,7 +76,7 @@ def test_a_value_whose_blob_was_changed_is_an_error(tmp_path: Path):
         store.value(store.load("job"))
 
 
-def test_a_value_whose_seal_is_gone_is_missing_and_not_none(store: Store):
+def test_value_without_seal_is_missing_not_none(store: Store):
     store.save(store.seal(Attempt("job"), value=b"v" * 60_000).moved(State.SUCCESS, value=None))
     found = store.load("job")
     assert store.value(found) == b"v" * 60_000
@@ -90,7 +90,7 @@ def test_a_value_whose_seal_is_gone_is_missing_and_not_none(store: Store):
         store.value(found)
 
 
-def test_a_refusal_behind_an_unclear_answer_leaves_the_outcome_unknown(store: Store):
+def test_refusal_after_unclear_answer_is_unknown(store: Store):
     """The first PUT was carried out and its answer lost; then the credentials ended: nothing is known to be refused."""
     answers = iter([OutcomeUnknown("cut"), None])
 
@@ -166,7 +166,7 @@ def test_seal_that_stays_damaged_leaves_outcome_unknown():
     assert store.open(store.load("job").artifacts[0]).read() == b"content"
 
 
-def test_a_failure_in_doubt_is_no_answer_once_the_seal_can_be_read(store: Store):
+def test_readable_seal_replaces_an_unclear_failure(store: Store):
     store.seal(Attempt("job"), value=b"1")
     doubt = Result(id="job", state=State.FAILURE, failure=Failure("CommitUnknown", "x" * 400), changed_at=time.time())
     store.index.save(doubt, ttl_s=60)
@@ -175,7 +175,7 @@ def test_a_failure_in_doubt_is_no_answer_once_the_seal_can_be_read(store: Store)
     assert store.index.load("job").value == b"1"
 
 
-def test_a_failure_in_doubt_stands_where_nothing_was_sealed(store: Store):
+def test_unclear_failure_remains_without_a_seal(store: Store):
     store.save(Result(id="job", state=State.FAILURE, failure=Failure("CommitUnknown", "may or may not be stored")))
 
     assert store.load("job").state == State.FAILURE
@@ -194,7 +194,7 @@ def test_a_poll_without_the_index_reads_the_seal(store: Store):
         store.peek("unknown")
 
 
-def test_a_sealed_value_is_unreadable_behind_its_end_wherever_it_stands(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_expired_value_is_unreadable_everywhere(store: Store, monkeypatch: pytest.MonkeyPatch):
     for name, value in [("inline", b"1"), ("moved", b"v" * 60_000)]:
         store.seal(Attempt(name), value=value, retention="1d")
     later = time.time() + layout.DAY_S
@@ -206,7 +206,7 @@ def test_a_sealed_value_is_unreadable_behind_its_end_wherever_it_stands(store: S
         assert store.index.peek(name) is None, "what has expired is not put back"
 
 
-def test_a_record_is_put_back_for_no_longer_than_its_result_lives(store: Store):
+def test_restored_record_expires_with_its_result(store: Store):
     lives: list[int] = []
     save = store.index.save
 
@@ -224,7 +224,7 @@ def test_a_record_is_put_back_for_no_longer_than_its_result_lives(store: Store):
     assert 90 <= lives[0] <= 100
 
 
-def test_a_value_too_large_for_the_index_is_not_put_back_there(store: Store):
+def test_oversized_value_is_not_restored_to_index(store: Store):
     store.seal(Attempt("job"), value=b"v" * 20_000)
 
     assert store.value(store.load("job")) == b"v" * 20_000
@@ -233,7 +233,7 @@ def test_a_value_too_large_for_the_index_is_not_put_back_there(store: Store):
     assert store.value(store.load("job")) == b"v" * 20_000
 
 
-def test_polls_of_a_deleted_id_do_not_ask_the_object_store_each_time(store: Store):
+def test_polling_a_deleted_id_is_cached(store: Store):
     artifact = store.put(b"one")
     store.delete(artifact.id)
     reads: list[str] = []
@@ -247,7 +247,7 @@ def test_polls_of_a_deleted_id_do_not_ask_the_object_store_each_time(store: Stor
     assert store.index.peek(artifact.id).deleted
 
 
-def test_a_folder_without_an_index_of_redis_serves_what_another_process_sealed(tmp_path):
+def test_folder_serves_seals_of_other_processes(tmp_path):
     settings = Settings(index_url="memory://", blobs_url=f"file://{tmp_path}", secret_key="k" * 32)
     content = os.urandom(100)
 

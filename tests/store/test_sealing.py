@@ -18,7 +18,7 @@ def made_by(store: Store, attempt: Attempt, content: bytes, name: str = "out"):
         return store.put(content, name=name)
 
 
-def test_a_put_outside_a_task_is_sealed_before_it_returns(store: Store):
+def test_put_outside_a_task_is_sealed(store: Store):
     artifact = store.put(b"content", name="a.txt", metadata={"width": 3})
 
     store.index.delete(artifact.id)
@@ -39,7 +39,7 @@ def test_a_look_up_puts_the_record_back(store: Store):
     assert store.index.load(artifact.id).artifacts == (artifact,)
 
 
-def test_a_part_of_a_running_task_is_visible_at_once_and_not_sealed(store: Store):
+def test_part_of_running_task_is_visible_unsealed(store: Store):
     attempt = Attempt("job-1", task="images.resize")
 
     artifact = made_by(store, attempt, b"thumb")
@@ -51,7 +51,7 @@ def test_a_part_of_a_running_task_is_visible_at_once_and_not_sealed(store: Store
     assert store.open(artifact).read() == b"thumb"
 
 
-def test_of_sixteen_attempts_one_outcome_stands_and_the_others_blobs_go(store: Store):
+def test_one_of_sixteen_attempts_wins(store: Store):
     # given
     attempts = [Attempt("job-2") for _ in range(16)]
     for number, attempt in enumerate(attempts):
@@ -152,14 +152,14 @@ def test_what_has_expired_is_unreadable_at_once(store: Store):
         store.url(expired)
 
 
-def test_an_artifact_that_points_outside_the_content_is_refused(store: Store):
+def test_artifact_outside_the_content_is_refused(store: Store):
     artifact = store.put(b"one")
     for key in ["layout.json", layout.seal_key(artifact.id), "../secret", "blobs/1d/00/x/../../../secret"]:
         with pytest.raises(BadReference):
             store.open(store.signatures.sign(msgspec.structs.replace(artifact, key=key)))
 
 
-def test_a_deleted_result_is_unknown_and_leaves_no_blob(store: Store):
+def test_deleted_result_is_unknown_without_blobs(store: Store):
     artifact = store.put(b"one")
 
     store.delete(artifact.id)
@@ -179,7 +179,7 @@ def test_a_late_attempt_meets_the_tombstone(store: Store):
     assert list(store.blobs.list("blobs/")) == []
 
 
-def test_a_result_whose_seal_is_damaged_can_be_deleted(store: Store):
+def test_result_with_damaged_seal_can_be_deleted(store: Store):
     artifact = store.put(b"one")
     store.blobs.replace(layout.seal_key(artifact.id), b"junk", tags={})
     store.index.delete(artifact.id)
@@ -190,7 +190,7 @@ def test_a_result_whose_seal_is_damaged_can_be_deleted(store: Store):
     assert list(store.blobs.list("blobs/")) == []
 
 
-def test_a_foreign_id_is_hashed_into_its_key_and_comes_back(store: Store):
+def test_foreign_id_is_hashed_and_comes_back(store: Store):
     for strange in ["a/b/../c", "x" * 300, "name with spaces", "ünïcode", "~tilde"]:
         artifact = store.put(b"content", id=strange)
         store.index.delete(strange)
@@ -210,7 +210,7 @@ def test_a_store_that_refuses_leaves_a_definite_failure(store: Store):
         store.seal(attempt)
 
 
-def test_a_second_put_under_an_id_gives_what_stands_or_refuses_other_content(store: Store):
+def test_second_put_returns_or_refuses(store: Store):
     first = store.put(b"one", name="n", id="7f3a")
 
     assert store.put(b"one", name="n", id="7f3a") == first
@@ -220,7 +220,7 @@ def test_a_second_put_under_an_id_gives_what_stands_or_refuses_other_content(sto
         assert content.read() == b"one"
 
 
-def test_a_failure_never_hides_what_an_earlier_attempt_sealed(store: Store):
+def test_failure_never_hides_an_earlier_seal(store: Store):
     store.put(b"one", name="n", id="7f3a")
     store.index.delete("7f3a")
 
@@ -230,7 +230,7 @@ def test_a_failure_never_hides_what_an_earlier_attempt_sealed(store: Store):
 
 
 @pytest.mark.parametrize("value", [b"\xff" * 49_152, b"\0" * 49_152, b"v" * 49_152])
-def test_no_value_makes_a_seal_larger_than_64_kib(store: Store, value: bytes):
+def test_seal_never_exceeds_64_kib(store: Store, value: bytes):
     sealed = store.seal(Attempt("7f3a"), value=value)
 
     assert store.blobs.stat(layout.seal_key("7f3a")).size_bytes <= documents.SEAL_MAX_BYTES

@@ -47,7 +47,7 @@ def saved_lives(store: Store) -> list[int | None]:
     return lives
 
 
-def test_expiry_counts_from_the_attempts_start_by_the_stores_clock(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_expiry_counts_from_start_by_store_clock(store: Store, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setattr(store.blobs, "now", lambda: time.time() + AHEAD_S)
     attempt = Attempt("job")
@@ -66,7 +66,7 @@ def test_expiry_counts_from_the_attempts_start_by_the_stores_clock(store: Store,
 
 
 @pytest.mark.parametrize("classes", [["1d", "365d", "7d"], ["7d", "30d"], ["1d", "7d"]])
-def test_a_seal_lives_as_long_as_the_longest_of_its_parts(store: Store, tags, classes: list[str]):
+def test_seal_lives_as_long_as_its_longest_part(store: Store, tags, classes: list[str]):
     attempt = Attempt("job")
     with running(attempt):
         made = [store.put(b"x", name=one, retention=one) for one in classes]
@@ -96,7 +96,7 @@ def test_a_tombstone_outlives_every_waiting_message(store: Store, tags):
     assert tags[layout.seal_key("job")] == {"rs-class": store.settings.results.spill_keep}
 
 
-def test_a_url_works_for_as_long_as_was_asked_and_never_longer_than_its_artifact(tmp_path):
+def test_url_never_outlives_its_artifact(tmp_path):
     store = connect(Settings(index_url="memory://", blobs_url=f"file://{tmp_path}", url_expires_s=900))
     attempt = Attempt("job")
     attempt.started_at -= layout.DAY_S - 300
@@ -114,7 +114,7 @@ def test_a_url_works_for_as_long_as_was_asked_and_never_longer_than_its_artifact
     assert store.link(short).expires_at == short.expires_at
 
 
-def test_a_record_lives_for_its_time_and_not_beyond_its_result(store: Store):
+def test_record_expires_no_later_than_its_result(store: Store):
     lives = saved_lives(store)
 
     store.save(Result(id="plain", state=State.SUCCESS))
@@ -128,7 +128,7 @@ def test_a_record_lives_for_its_time_and_not_beyond_its_result(store: Store):
     assert time.time() - store.load("plain").changed_at < 60
 
 
-def test_an_unknown_id_is_asked_for_again_ever_later_but_within_a_minute(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_unknown_id_is_retried_with_capped_backoff(store: Store, monkeypatch: pytest.MonkeyPatch):
     # given
     clock = [1_000.0]
     monkeypatch.setattr(rules.time, "monotonic", lambda: clock[0])
@@ -158,7 +158,7 @@ def test_the_memory_of_unknown_ids_is_bounded(store: Store, monkeypatch: pytest.
     assert len(store._lookup._misses._until) == 5
 
 
-def test_a_failure_that_comes_while_the_seal_is_read_is_not_written_over(store: Store):
+def test_failure_during_seal_read_is_kept(store: Store):
     """Only SUCCESS is safe by itself: what is put back yields to every terminal state."""
     store.seal(Attempt("job"), value=b"1")
     get = store.blobs.get
@@ -173,7 +173,7 @@ def test_a_failure_that_comes_while_the_seal_is_read_is_not_written_over(store: 
     assert store.index.load("job").state == State.FAILURE
 
 
-def test_what_is_sealed_is_found_though_its_record_cannot_be_put_back(store: Store):
+def test_sealed_result_is_found_without_restoring(store: Store):
     def down(*_: object, **__: object) -> None:
         raise IndexUnavailable("down")
 
@@ -193,7 +193,7 @@ def test_a_poll_reads_the_small_record_alone(store: Store):
     assert store.peek("job").state == State.SUCCESS
 
 
-def test_a_result_that_comes_between_the_check_and_the_wait_is_not_missed(store: Store, monkeypatch):
+def test_result_between_check_and_wait_is_seen(store: Store, monkeypatch):
     """A waiter subscribes before it checks: what is announced in between would else cost a slow re-check."""
     monkeypatch.setattr(waiting, "RECHECK_S", 30.0)
     watch = store.index.events.watch
@@ -207,7 +207,7 @@ def test_a_result_that_comes_between_the_check_and_the_wait_is_not_missed(store:
     assert store.wait("job", timeout_s=5).state == State.SUCCESS
 
 
-def test_a_waiter_is_patient_with_an_index_that_is_away_and_then_tells(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_waiter_retries_an_absent_index_then_raises(store: Store, monkeypatch: pytest.MonkeyPatch):
     watch, away = store.index.events.watch, [IndexUnavailable("1"), IndexUnavailable("2")]
 
     def blinking(result_id: str):
@@ -237,7 +237,7 @@ def test_waiting_for_no_time_gives_what_is_there(store: Store):
         store.wait("other", timeout_s=0)
 
 
-def test_progress_is_shown_ten_times_a_second_and_at_the_end(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_progress_is_throttled_but_ends_exact(store: Store, monkeypatch: pytest.MonkeyPatch):
     clock = [time.monotonic()]  # entries that are cached in between must not expire early
     lives = saved_lives(store)
     with running(Attempt("job")), monkeypatch.context() as patch:

@@ -69,7 +69,7 @@ def test_the_changes_name_every_field():
 
 
 @pytest.mark.parametrize("field", CHANGES)
-def test_an_artifact_that_was_changed_leads_to_no_bytes(kept, field):
+def test_changed_artifact_yields_no_bytes(kept, field):
     _, artifact = made(kept)
     forged = msgspec.structs.replace(artifact, **{field: CHANGES[field]})
     for use in (kept.open, kept.url):
@@ -91,7 +91,7 @@ def test_a_mac_survives_the_journey(kept, travel):
 
 
 @pytest.mark.parametrize("field", CHANGES)
-def test_a_poisoned_record_is_no_record_the_seal_tells_the_truth(kept, field):
+def test_seal_wins_over_a_poisoned_record(kept, field):
     result, artifact = made(kept)
     poisoned = msgspec.structs.replace(artifact, **{field: CHANGES[field]})
     kept.index.delete("7f3a")
@@ -102,7 +102,7 @@ def test_a_poisoned_record_is_no_record_the_seal_tells_the_truth(kept, field):
 
 
 @pytest.mark.parametrize("stolen", ["foreign", "renamed", "unsigned", "another owner's"])
-def test_a_poisoned_record_without_a_seal_is_a_bad_reference(kept, stolen):
+def test_poisoned_record_without_seal_is_bad_reference(kept, stolen):
     _, foreign = made(kept, owner="bob", result_id="bobs")
     poison = {
         "foreign": foreign,  # genuine, but of another Result
@@ -117,7 +117,7 @@ def test_a_poisoned_record_without_a_seal_is_a_bad_reference(kept, stolen):
     assert kept.load_many(["made-up"]) == [None]
 
 
-def test_inside_a_task_only_its_owners_artifacts_are_opened(kept):
+def test_task_opens_only_its_owners_artifacts(kept):
     _, artifact = made(kept)
     shared = kept.put(b"a logo")
     with running(Attempt("next", owner="bob")):
@@ -141,7 +141,7 @@ def test_a_seal_of_another_key_is_refused(kept, folder, other):
         stranger.load("7f3a")
 
 
-def test_a_forged_seal_is_refused_and_can_be_deleted(kept):
+def test_forged_seal_is_refused_and_deletable(kept):
     _, artifact = made(kept, owner="bob")
     forged = documents.Seal(
         format=1, id="mine", state=State.SUCCESS, nonce=layout.new_nonce(), sealed_at=1.0, artifacts=(artifact,)
@@ -163,7 +163,7 @@ def test_a_forged_tombstone_hides_nothing(kept):
         kept.load("7f3a")
 
 
-def test_what_an_older_key_signed_is_believed_while_it_is_named(folder):
+def test_signatures_of_named_old_keys_are_accepted(folder):
     before = connect(Settings(index_url="memory://", blobs_url=folder, secret_key=OLD))
     _, artifact = made(before)
 
@@ -180,7 +180,7 @@ def test_what_an_older_key_signed_is_believed_while_it_is_named(folder):
     assert done.load("new").artifacts
 
 
-def test_a_store_without_a_key_is_changed_over_by_accepting_what_is_unsigned(folder):
+def test_unsigned_store_is_migrated_to_a_key(folder):
     before = connect(Settings(index_url="memory://", blobs_url=folder, secret_key=""))
     _, artifact = made(before)
     assert artifact.mac == ""
@@ -198,7 +198,7 @@ def test_a_store_without_a_key_is_changed_over_by_accepting_what_is_unsigned(fol
         changed.open(artifact)
 
 
-def test_a_key_that_could_be_guessed_is_refused_by_name_and_not_shown():
+def test_weak_secret_key_is_refused_unshown():
     with pytest.raises(Misconfigured, match="RESULTSTORE_SECRET_KEY is shorter than 16 bytes") as refused:
         connect(Settings(index_url="memory://", secret_key="hunter2"))
     assert "hunter2" not in str(refused.value)

@@ -41,7 +41,7 @@ def without_its_part_beside(index):
     return lambda one: None if index._records.entries[one].beside is None else plain(one)
 
 
-def test_without_a_seal_one_record_is_an_error_and_many_go_on(store: Store, main: bytes):
+def test_unreadable_record_fails_alone_not_in_lists(store: Store, main: bytes):
     for name in ("one", "two"):
         store.save(Result(id=name, state=State.FAILURE, failure=Failure("E", "no")))
     spoil(store.index, "one", main)
@@ -62,7 +62,7 @@ def test_an_outcome_is_written_over_an_unreadable_record(store: Store, main: byt
     assert store.load("job").state == state
 
 
-def test_a_success_that_can_be_read_is_not_healed_away():
+def test_readable_success_is_never_replaced():
     store = connect(Settings(index_url="memory://", blobs_url="memory://", secret_key="k" * 32))
     store.save(Result(id="job", state=State.SUCCESS, value=b"first"))
 

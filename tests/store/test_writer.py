@@ -14,7 +14,7 @@ def threads() -> set[str]:
     return {thread.name for thread in threading.enumerate() if thread.name.startswith("resultstore-writer")}
 
 
-def test_what_is_written_in_any_pieces_comes_back_whole(store: Store):
+def test_any_pieces_come_back_whole(store: Store):
     pieces = [b"", b"a", b"b" * 3_000_000, memoryview(b"c" * 700_000), bytearray(b"d")]
 
     with store.writer(name="pieces.bin") as out:
@@ -34,7 +34,7 @@ def test_a_zip_is_written_straight_into_the_store(store: Store):
         assert archive.read("inside.txt") == b"x" * 2_000_000
 
 
-def test_a_library_that_closes_the_file_does_not_end_the_upload(store: Store):
+def test_closing_the_file_does_not_end_the_upload(store: Store):
     with store.writer(name="rows.csv") as out:
         text = io.TextIOWrapper(out, encoding="utf-8")  # type: ignore[type-var]
         csv.writer(text).writerow(["a", "b"])
@@ -53,7 +53,7 @@ def test_an_exception_in_the_block_leaves_nothing_behind(store: Store):
     assert threads() == set()
 
 
-def test_an_upload_that_fails_is_told_to_the_one_who_writes(store: Store):
+def test_failed_upload_raises_in_the_writer(store: Store):
     def refuse(*_: object, **__: object):
         raise BlobStoreUnavailable("refused")
 
@@ -66,7 +66,7 @@ def test_an_upload_that_fails_is_told_to_the_one_who_writes(store: Store):
     assert threads() == set()
 
 
-def test_the_artifact_is_there_only_when_the_block_has_ended(store: Store):
+def test_artifact_exists_only_after_the_block(store: Store):
     with store.writer(name="x.bin") as out, pytest.raises(Refused, match="with"):
         _ = out.artifact
 

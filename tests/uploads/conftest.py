@@ -126,7 +126,7 @@ def serving(settings: Settings) -> Iterator[Place]:
 
 
 def _reserved_ports() -> list[int]:
-    """Two ports that nobody else gets until the next call."""
+    """Return two ports, reserved until the next call."""
     while _RESERVED:
         _RESERVED.popitem()[1].close()
     for _ in range(2):

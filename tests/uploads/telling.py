@@ -153,7 +153,7 @@ def events_waiting(settings: Settings) -> int:
 
 
 def publish(settings: Settings, *bodies: bytes) -> None:
-    """What anybody can say who reaches the exchange."""
+    """Publish `bodies`, as any client of the exchange can."""
     with Connection(settings.broker.url) as connection:
         for body in bodies:
             connection.Producer().publish(

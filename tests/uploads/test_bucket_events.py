@@ -63,7 +63,7 @@ def test_what_is_no_event_is_refused(body):
 
 
 @pytest.mark.parametrize("wrong", [{"broker_url": "redis://127.0.0.1/0"}, {"blobs_url": "file:///tmp/blobs"}])
-def test_without_rabbitmq_or_a_bucket_there_are_no_events_to_hear(wrong):
+def test_events_need_rabbitmq_and_a_bucket(wrong):
     asked = {"broker_url": "amqp://127.0.0.1//", "blobs_url": "s3://uploads", "bucket_events_exchange": "e", **wrong}
     with pytest.raises(Misconfigured, match="the reconciler completes"):
         make_app(Settings(**asked))
@@ -71,7 +71,7 @@ def test_without_rabbitmq_or_a_bucket_there_are_no_events_to_hear(wrong):
 
 @contextmanager
 def place_that_is_told(redis_url: str, amqp_url: str, folder: Path) -> Iterator[tuple[Place, Settings]]:
-    """A gateway over a MinIO of its own that tells this RabbitMQ what arrives; no worker, and no reconciler."""
+    """Yield a gateway over a MinIO that notifies this RabbitMQ of uploads; without worker and reconciler."""
     name = uuid.uuid4().hex
     own = {"RESULTSTORE_BROKER_QUEUE": f"queue-{name}", "RESULTSTORE_BUCKET_EVENTS_EXCHANGE": f"events-{name}"}
     asked = Settings(broker_url=amqp_url, broker_queue=f"queue-{name}", bucket_events_exchange=f"events-{name}")
@@ -85,7 +85,7 @@ def place_that_is_told(redis_url: str, amqp_url: str, folder: Path) -> Iterator[
 
 @pytest.fixture(scope="module")
 def told(redis_url, amqp_url, tmp_path_factory) -> Iterator[tuple[Place, Settings, Worker]]:
-    """With a worker that hears it."""
+    """Yield the same with a worker that consumes the notifications."""
     folder = tmp_path_factory.mktemp("told")
     with (
         place_that_is_told(redis_url, amqp_url, folder) as (place, settings),
@@ -111,19 +111,19 @@ def key_of(place: Place, ticket: dict) -> str:
     return f"root/{TicketStore(place.store).find(ticket['id']).key}"
 
 
-def test_an_upload_whose_client_vanished_is_finished_by_the_stores_own_event(told, photo):
+def test_store_event_finishes_a_vanished_clients_upload(told, photo):
     place, _, worker = told
 
     ticket = finished(place, photo)
 
     done = place.store.load(ticket["id"])
     assert [one.name for one in done.artifacts] == ["input", "china-80.webp"]
-    assert place.complete(ticket).status_code == 202  # who comes back after all is told the same
+    assert place.complete(ticket).status_code == 202  # a client that returns gets the same answer
     assert place.store.load(ticket["id"]).nonce == done.nonce
     assert worker.starts_of(ticket["id"]) == 1
 
 
-def test_the_same_event_again_and_older_ones_start_nothing(told, photo):
+def test_repeated_and_older_events_start_nothing(told, photo):
     place, settings, worker = told
     ticket = place.ticket(size_bytes=len(photo), options={"widths": [80]})
     key = key_of(place, ticket)
@@ -132,7 +132,7 @@ def test_the_same_event_again_and_older_ones_start_nothing(told, photo):
     publish(settings, *(event(key, sequencer=f"{n:x}") for n in range(5, 0, -1)))
     place.store.wait(ticket["id"], timeout_s=90)
     publish(settings, *(event(key, sequencer=f"{n:x}") for n in range(3)))
-    finished(place, photo)  # whatever was published before it has been heard
+    finished(place, photo)  # all that was published before it has been consumed
 
     assert worker.starts_of(ticket["id"]) == 1
     assert worker.log.read_text().count(f"{TASK}[") >= 8, "each event was handed on"
@@ -151,7 +151,7 @@ def test_events_that_somebody_made_up_are_harmless(told, photo):
         event(key, size=len(photo)),  # nothing has arrived
         event(key, bucket="another"),
         event(key.replace("root/uploads/", "root/seals/")),
-        event(f"root/{KEY}"),  # an id that nobody knows
+        event(f"root/{KEY}"),  # an unknown id
         event("root/uploads/../layout.json"),
     )
     finished(place, photo)
@@ -165,11 +165,11 @@ def test_events_that_somebody_made_up_are_harmless(told, photo):
         assert place.store.wait(one["id"], timeout_s=90).state == "SUCCESS"
 
 
-def test_an_event_is_kept_until_its_task_is_in_the_broker_whenever_a_worker_dies(redis_url, amqp_url, tmp_path, photo):
+def test_event_is_kept_until_its_task_is_sent(redis_url, amqp_url, tmp_path, photo):
     with place_that_is_told(redis_url, amqp_url, tmp_path) as (place, settings):
         ticket = place.ticket(size_bytes=len(photo), options={"widths": [80]})
         send(ticket, photo).raise_for_status()
-        until(lambda: events_waiting(settings) == 1, "MinIO has told")
+        until(lambda: events_waiting(settings) == 1, "MinIO has notified")
 
         tasks_after = {}
         for step in ("publish", "acknowledge"):
@@ -188,9 +188,7 @@ def test_an_event_is_kept_until_its_task_is_in_the_broker_whenever_a_worker_dies
 
 
 @pytest.mark.timeout(400)  # RabbitMQ begins twice, and its two clients come back at a pace of their own
-def test_what_arrives_before_and_while_rabbitmq_is_away_is_finished_when_it_is_back(
-    redis_url, tmp_path, photo, monkeypatch
-):
+def test_uploads_finish_after_a_rabbitmq_outage(redis_url, tmp_path, photo, monkeypatch):
     ports = _server.free_ports(4)
     monkeypatch.setattr(_local, "free_ports", lambda _: ports)  # the same again after its restart
     found, started = programs(), ChildProcesses()
@@ -207,9 +205,9 @@ def test_what_arrives_before_and_while_rabbitmq_is_away_is_finished_when_it_is_b
         ):
             finished(place, photo)  # all of it works
             before, during = (place.ticket(size_bytes=len(photo), options={"widths": [80]}) for _ in range(2))
-            os.kill(worker.process.pid, signal.SIGSTOP)  # so that an event stands in the queue
+            os.kill(worker.process.pid, signal.SIGSTOP)  # so that an event waits in the queue
             send(before, photo).raise_for_status()
-            until(lambda: not list((tmp_path / "queue").rglob("*.event*")), "MinIO has told")
+            until(lambda: not list((tmp_path / "queue").rglob("*.event*")), "MinIO has notified")
             os.killpg(first.process.pid, signal.SIGKILL)
             first.process.wait()
             os.kill(worker.process.pid, signal.SIGCONT)

@@ -110,7 +110,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_url_that_still_works_brings_no_more_than_the_quota(narrow, photo, way):
+def test_live_url_cannot_exceed_the_quota(narrow, photo, way):
     given = [way(narrow, photo) for _ in range(4)]
 
     assert given == [True, True, False, False]
@@ -150,7 +150,7 @@ def test_bytes_whose_deletion_failed_count_and_go_later(narrow, photo, monkeypat
 
 
 @once
-def test_parts_that_were_given_up_make_room_at_once(settings):
+def test_abandoned_parts_free_their_quota(settings):
     size = 17 << 20
     with serving(dataclasses.replace(settings, quota_stored_bytes=size)) as place:
         asked = {"name": "t.csv", "media_type": "text/csv", "task": "tables.convert", "size_bytes": size}
@@ -162,7 +162,7 @@ def test_parts_that_were_given_up_make_room_at_once(settings):
 
 
 @once
-def test_an_upload_that_is_being_completed_cannot_be_given_up(place, photo):
+def test_upload_under_completion_cannot_be_abandoned(place, photo):
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo)
     place.store.index.keys.claim(layout.claim_key(ticket["id"]), "another gateway", ttl_s=60)
@@ -175,7 +175,7 @@ def test_an_upload_that_is_being_completed_cannot_be_given_up(place, photo):
 
 
 @once
-def test_a_claim_that_is_another_ones_by_now_is_left_to_them(place):
+def test_claim_taken_by_another_is_left_alone(place):
     index, key = place.store.index, layout.claim_key("x")
     index.keys.claim(key, "another", ttl_s=60)
 
@@ -215,7 +215,7 @@ class Failing:
 
 @once
 @pytest.mark.parametrize("after", [False, True])
-def test_a_ticket_that_was_not_given_takes_no_place(place, photo, monkeypatch, after):
+def test_refused_ticket_takes_no_quota(place, photo, monkeypatch, after):
     asked = {"name": "a.jpg", "media_type": "image/jpeg", "task": "images.resize", "size_bytes": len(photo)}
     quotas = Quotas(place.store.index, place.store.settings, counting=place.store.byte_counter)
     quotas.stored_bytes(OWNER)

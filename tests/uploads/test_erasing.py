@@ -96,7 +96,7 @@ def contents(store: Store) -> dict[str, bytes]:
     return {one.key: b"".join(store.blobs.get(one.key)) for one in store.blobs.list("") if "seals/" not in one.key}
 
 
-def test_nothing_of_an_owner_is_left_and_all_of_others_is(store: Store, ann: Person, bob: Person):
+def test_erasure_leaves_only_other_owners(store: Store, ann: Person, bob: Person):
     before = {key: content for key, content in contents(store).items() if "/ann-" not in key}
     [argument] = ann.arguments()
     bob.traces()  # which reads what has expired from its seal
@@ -125,7 +125,7 @@ def test_nothing_comes_back_of_work_that_runs(store: Store, ann: Person):
     assert ann.traces() == []
 
 
-def test_a_lost_index_keeps_nothing_sealed_from_being_erased(store: Store, ann: Person, bob: Person):
+def test_sealed_results_are_erased_without_the_index(store: Store, ann: Person, bob: Person):
     store.index.__init__()
 
     done = erase(store, "ann")
@@ -136,7 +136,7 @@ def test_a_lost_index_keeps_nothing_sealed_from_being_erased(store: Store, ann: 
 
 
 @pytest.mark.parametrize("step", range(1, 12))
-def test_erasing_that_fails_goes_on_when_it_is_repeated(store: Store, ann: Person, monkeypatch, step: int):
+def test_failed_erasure_resumes_when_repeated(store: Store, ann: Person, monkeypatch, step: int):
     delete, calls = store.blobs.delete, []
 
     def fails_at_a_step(keys: list[str]) -> None:
@@ -154,12 +154,12 @@ def test_erasing_that_fails_goes_on_when_it_is_repeated(store: Store, ann: Perso
     assert ann.traces() == []
 
 
-def test_what_nobody_owns_cannot_be_erased_as_an_owners(store: Store):
+def test_unowned_results_cannot_be_erased_by_owner(store: Store):
     with pytest.raises(BadReference):
         erase(store, "")
 
 
-def test_an_owner_who_goes_on_storing_is_told_so(store: Store, ann: Person, monkeypatch):
+def test_owner_still_storing_is_reported(store: Store, ann: Person, monkeypatch):
     everything, numbers = store.index.listing.everything, iter(range(10_000))
 
     def grows(owner: str) -> list[str]:

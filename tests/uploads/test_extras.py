@@ -28,7 +28,7 @@ def failure_of(place: Place, ticket: dict) -> str:
     until = time.monotonic() + 60
     while not (told := place.gateway.get(f"/v1/results/{ticket['id']}").json())["failure"]:
         assert time.monotonic() < until, told["state"]
-        place.complete(ticket)  # whoever came first may be at it still
+        place.complete(ticket)  # another completion may still be running
         time.sleep(0.1)
     assert (told["state"], told["failure"]["type"]) == ("FAILURE", "UploadRejected")
     return told["failure"]["message"]
@@ -72,7 +72,7 @@ def test_a_date_that_a_sender_chose_is_rejected(place, photo):
     assert list(place.store.blobs.list("uploads/")) == []
 
 
-def test_a_date_that_came_with_a_form_does_not_stay(place, photo):
+def test_date_of_a_form_is_removed(place, photo):
     ticket = place.ticket(size_bytes=len(photo), method="POST")
 
     assert post_with_headers(ticket, photo, **DATED) == 204
@@ -120,7 +120,7 @@ def test_caching_that_a_sender_chose_is_set_anew(place, photo, caching):
         assert said in {"private, no-store", "private, max-age=300"}
 
 
-def test_what_the_store_gives_every_object_is_no_extra(place, photo, s3_server):
+def test_default_headers_are_no_extra(place, photo, s3_server):
     # given a marker that carries what this store gives to all that is written
     client = boto3.client(
         "s3",
@@ -137,7 +137,7 @@ def test_what_the_store_gives_every_object_is_no_extra(place, photo, s3_server):
     assert place.complete(ticket).status_code == 202
 
 
-def test_a_chosen_entity_tag_does_not_replace_the_digest(place, photo):
+def test_chosen_entity_tag_never_replaces_the_digest(place, photo):
     digest = hashlib.sha256(photo).hexdigest()
     ticket = place.ticket(size_bytes=len(photo), sha256=digest)
     wrong = send(ticket, photo[:-1] + b"x", **{"x-minio-source-etag": hashlib.md5(photo).hexdigest()})

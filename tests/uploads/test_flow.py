@@ -48,7 +48,7 @@ def place(request, redis_url, amqp_url, s3_server, tmp_path_factory) -> Iterator
     bucket.delete()
 
 
-class working:  # noqa: N801 - it reads as a word of the line that uses it
+class working:  # noqa: N801 - used as `with working(...)`
     """A worker on the place's queue for the length of the block; shows the end of its log."""
 
     def __init__(self, place: Place, log: Path) -> None:
@@ -89,7 +89,7 @@ def table() -> bytes:
     return (b"a,b,c\n" + b"1,2,3\n" * (SIZE // 6))[: SIZE // 6 * 6]
 
 
-def test_a_photo_becomes_previews_under_the_uploads_own_id(place, photo):
+def test_photo_becomes_previews_under_its_upload_id(place, photo):
     ticket = place.ticket(size_bytes=len(photo), options={"widths": [320, 80], "format": "jpeg"})
     send(ticket, photo).raise_for_status()
 
@@ -103,12 +103,12 @@ def test_a_photo_becomes_previews_under_the_uploads_own_id(place, photo):
     assert shown["upload"] == {"name": "china.jpg", "size_bytes": len(photo), "media_type": "image/jpeg"}
     assert shown["input"]["sha256"] == hashlib.sha256(photo).hexdigest()
     source = done.artifacts[0]
-    assert (source.name, [source.key]) == ("input", uploaded_keys(place, ticket)), "adopted as it stands: no copy"
+    assert (source.name, [source.key]) == ("input", uploaded_keys(place, ticket)), "adopted without a copy"
     with place.store.open(source) as file:
         assert file.read() == photo
 
 
-def test_a_table_in_parts_becomes_a_preview_and_a_file(place, table):
+def test_multipart_table_becomes_preview_and_file(place, table):
     digest = hashlib.sha256(table).hexdigest()
     ticket = place.ticket(
         name="t.csv", media_type="text/csv", task="tables.preview", size_bytes=len(table), sha256=digest
@@ -125,7 +125,7 @@ def test_a_table_in_parts_becomes_a_preview_and_a_file(place, table):
 
 
 @once
-def test_parts_that_are_not_what_their_sender_declared_are_refused_and_deleted(place, table):
+def test_undeclared_parts_are_refused_and_deleted(place, table):
     ticket = place.ticket(
         name="t.csv", media_type="text/csv", task="tables.convert", size_bytes=len(table), sha256="0" * 64
     )
@@ -166,7 +166,7 @@ def test_a_video_becomes_a_poster_and_a_preview(place, tmp_path):
 
 
 @once
-def test_a_photo_that_was_cut_short_is_refused_by_the_worker_and_deleted(place, photo):
+def test_truncated_photo_is_refused_and_deleted(place, photo):
     cut = photo[: len(photo) // 2]
     ticket = place.ticket(size_bytes=len(cut))
     send(ticket, cut).raise_for_status()
@@ -184,7 +184,7 @@ def test_a_photo_that_was_cut_short_is_refused_by_the_worker_and_deleted(place, 
     assert "upload the file again" in retried.json()["detail"]
 
 
-def test_what_is_put_in_the_place_of_verified_bytes_is_noticed(place, photo):
+def test_replacement_of_verified_bytes_is_detected(place, photo):
     # given a sender with a way around the signed URL, after the look and before the worker's
     swapped = photo[::-1]
     ticket = place.ticket(size_bytes=len(photo))

@@ -24,7 +24,7 @@ def posted(ticket: dict, body: bytes, **changed: str) -> httpx.Response:
 
 
 @in_a_bucket
-def test_a_form_brings_a_photo_and_its_task_is_started(place, photo):
+def test_form_upload_starts_its_task(place, photo):
     digest = hashlib.sha256(photo).hexdigest()
     ticket = place.ticket(size_bytes=len(photo), method="POST", sha256=digest)
 
@@ -37,7 +37,7 @@ def test_a_form_brings_a_photo_and_its_task_is_started(place, photo):
 
 
 @in_a_bucket
-def test_minio_refuses_what_is_not_as_the_form_says(place, photo):
+def test_minio_enforces_the_form(place, photo):
     wrong = base64.b64encode(b"0" * 32).decode()
     ticket = place.ticket(size_bytes=len(photo), method="POST", sha256=hashlib.sha256(photo).hexdigest())
 
@@ -131,7 +131,7 @@ def test_a_refused_form_leaves_nothing(place):
 
 
 @in_a_bucket
-def test_a_form_sent_while_it_is_completed_is_not_adopted_unseen(place, photo, monkeypatch):
+def test_form_changed_during_completion_is_not_adopted(place, photo, monkeypatch):
     # given another file that arrives between the look at the first one and its copy
     ticket = place.ticket(size_bytes=len(photo), method="POST")
     posted(ticket, photo).raise_for_status()

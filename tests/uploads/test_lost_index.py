@@ -40,7 +40,7 @@ def test_an_upload_is_completed_although_redis_was_lost(place, photo):
     assert counted(place) == len(photo)
 
 
-def test_parts_go_on_where_they_were_although_redis_was_lost(place):
+def test_parts_resume_after_redis_loss(place):
     body = (b"a,b\n" + b"1,2\n" * (5 * MIB))[: 17 * MIB]
     ticket = place.ticket(name="t.csv", media_type="text/csv", task="tables.convert", size_bytes=len(body))
     send_parts(ticket, body, {1, 3})
@@ -90,7 +90,7 @@ def test_a_ticket_whose_upload_was_deleted_restores_nothing(place, photo):
 
 
 @once
-def test_an_upload_that_has_ended_is_not_started_again(place, photo):
+def test_ended_upload_is_not_restarted(place, photo):
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo).raise_for_status()
     place.complete(ticket).raise_for_status()

@@ -39,7 +39,7 @@ def key_of(place, ticket: dict) -> str:
 
 @pytest.fixture
 def tls_place(redis_url, amqp_url, tmp_path, monkeypatch):
-    """A gateway over a MinIO that speaks TLS, without which nobody may encrypt with a key of their own."""
+    """A gateway over a MinIO that speaks TLS, without which a client may not encrypt with its own key."""
     certificates = tmp_path / "certificates"
     certificates.mkdir()
     key, certificate = self_signed(tmp_path)
@@ -144,7 +144,7 @@ def test_a_ticket_that_cannot_be_read_stops_nobody(place, harm, photo):
 
 
 @once
-def test_a_file_that_is_no_upload_does_not_stop_the_collection(place, settings, photo):
+def test_foreign_file_does_not_stop_the_collection(place, settings, photo):
     orphan = layout.upload_key("nobody-knows-it", retention="1d", nonce=layout.new_nonce())
     place.store.blobs.put(orphan, [photo], media_type="image/jpeg")
     place.store.blobs.put("uploads/readme.txt", [b"?"], media_type="text/plain")
@@ -163,7 +163,7 @@ def test_reconciling_goes_on_after_any_error(place, monkeypatch, photo):
     monkeypatch.setattr(reconciler, "poll_untracked", lambda: calls.append(1) or 1 / 0)
 
     with reconciler.run_in_background():
-        until(lambda: len(calls) > 2, "more than one glance")
+        until(lambda: len(calls) > 2, "more than one poll")
 
 
 def test_an_event_that_fails_ends_no_worker(amqp_url):

@@ -21,7 +21,7 @@ def ticket(place) -> dict:
     return place.ticket(name="t.csv", media_type="text/csv", task="tables.convert", size_bytes=SIZE)
 
 
-def test_a_large_file_comes_in_parts_of_eight_mebibytes(place, ticket, table):
+def test_large_file_comes_in_eight_mib_parts(place, ticket, table):
     send_parts(ticket, table)
     done = place.complete(ticket)
 
@@ -39,7 +39,7 @@ def test_a_large_file_comes_in_parts_of_eight_mebibytes(place, ticket, table):
     assert place.waiting() == 1
 
 
-def test_a_paused_upload_goes_on_with_what_is_missing(place, ticket, table):
+def test_paused_upload_resumes_with_missing_parts(place, ticket, table):
     send_parts(ticket, table, {1, 3})
 
     early = place.complete(ticket)
@@ -63,7 +63,7 @@ def test_a_part_has_exactly_the_signed_length(place, ticket, table):
     assert (longer.status_code, shorter.status_code) == (403, 403)
 
 
-def test_a_joined_file_whose_answer_was_lost_is_believed(place, ticket, table):
+def test_lost_answer_to_a_join_is_recovered(place, ticket, table):
     # given a server that died after the store had joined the parts
     send_parts(ticket, table)
     blobs = place.store.blobs

@@ -17,7 +17,7 @@ from resultstore.uploads.plan import MAX_BYTES, MIB, Plan
         (MAX_BYTES, 525 * MIB, 9_987),
     ],
 )
-def test_a_file_is_cut_into_at_most_ten_thousand_parts(size_bytes, part_size_bytes, count):
+def test_file_has_at_most_ten_thousand_parts(size_bytes, part_size_bytes, count):
     plan = Plan.of(size_bytes)
     slices = list(plan.slices())
 

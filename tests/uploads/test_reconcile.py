@@ -42,7 +42,7 @@ def aged(place, ticket: dict, seconds: float) -> None:
     tickets.save(msgspec.structs.replace(kept, created_at=kept.created_at - seconds))
 
 
-def test_a_client_that_vanished_after_its_bytes_had_arrived_gets_its_task(place, reconciler, photo):
+def test_vanished_client_still_gets_its_task(place, reconciler, photo):
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo)
 
@@ -53,7 +53,7 @@ def test_a_client_that_vanished_after_its_bytes_had_arrived_gets_its_task(place,
     assert place.waiting() == 1
 
 
-def test_all_parts_are_joined_for_a_client_that_vanished(place, reconciler):
+def test_parts_are_joined_for_a_vanished_client(place, reconciler):
     body = (b"a,b\n" + b"1,2\n" * (5 * MIB))[: 17 * MIB]
     ticket = place.ticket(name="t.csv", media_type="text/csv", task="tables.convert", size_bytes=len(body))
     send_parts(ticket, body)
@@ -63,7 +63,7 @@ def test_all_parts_are_joined_for_a_client_that_vanished(place, reconciler):
 
 
 @once
-def test_a_client_an_event_and_reconcilers_at_once_start_one_task(place, completion, photo):
+def test_concurrent_completions_start_one_task(place, completion, photo):
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo)
     event = bucket_events._UploadFinisher(place.app)
@@ -84,7 +84,7 @@ def test_a_client_an_event_and_reconcilers_at_once_start_one_task(place, complet
     assert TicketStore(place.store).open_ids() == []
 
 
-def test_what_has_not_arrived_is_waited_for_and_given_up_after_a_day(place, reconciler, photo):
+def test_missing_upload_is_abandoned_after_a_day(place, reconciler, photo):
     single = place.ticket(size_bytes=len(photo))
     size = 17 * MIB
     parts = place.ticket(name="t.csv", media_type="text/csv", task="tables.convert", size_bytes=size)
@@ -111,7 +111,7 @@ def _is_over(place, kept) -> bool:
 
 
 @once
-def test_a_gateway_that_died_between_claim_and_dispatch_is_made_up_for(place, reconciler, photo):
+def test_gateway_death_before_dispatch_is_recovered(place, reconciler, photo):
     # given a claim whose holder is gone
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo)
@@ -129,7 +129,7 @@ def test_a_gateway_that_died_between_claim_and_dispatch_is_made_up_for(place, re
 
 
 @once
-def test_a_broker_that_was_away_costs_nothing_but_time(place, settings, completion, photo):
+def test_broker_outage_only_delays(place, settings, completion, photo):
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo)
     away = make_app(dataclasses.replace(settings, broker_url="amqp://guest:guest@127.0.0.1:1//"))
@@ -155,7 +155,7 @@ def test_one_gateway_of_many_looks_in_a_minute(place, completion, photo):
     assert place.waiting() == 0
 
 
-def test_a_refusal_that_a_crash_cut_short_ends_with_the_bytes_gone(place, reconciler):
+def test_interrupted_rejection_still_deletes_the_bytes(place, reconciler):
     page = b"<!doctype html><script>alert(1)</script>".ljust(200)
     ticket = place.ticket(size_bytes=len(page))
     send(ticket, page)
@@ -167,7 +167,7 @@ def test_a_refusal_that_a_crash_cut_short_ends_with_the_bytes_gone(place, reconc
 
 
 @once
-def test_bytes_that_nobody_knows_are_collected_after_a_week(place, reconciler, settings, photo):
+def test_orphaned_bytes_are_collected_after_a_week(place, reconciler, settings, photo):
     # given one blob that came by the URL of an upload that was given up, and one whose task waits
     root = Path(urlsplit(settings.blobs.url).path)
     given_up, waiting = place.ticket(size_bytes=len(photo)), place.ticket(size_bytes=len(photo))

@@ -9,7 +9,7 @@ import httpx
 from tests.uploads.conftest import once, send
 
 
-def test_a_photo_is_sent_by_a_signed_url_and_its_task_is_started(place, photo):
+def test_single_put_starts_its_task(place, photo):
     ticket = place.ticket(size_bytes=len(photo), options={"widths": [100]})
     put = send(ticket, photo)
     done = place.complete(ticket)
@@ -45,7 +45,7 @@ def test_completing_at_once_starts_one_task(place, photo):
     assert place.waiting() == 1
 
 
-def test_what_has_not_arrived_cannot_be_completed_and_can_be_sent_later(place, photo):
+def test_missing_upload_cannot_be_completed_yet(place, photo):
     ticket = place.ticket(size_bytes=len(photo))
 
     early = place.complete(ticket)
@@ -58,7 +58,7 @@ def test_what_has_not_arrived_cannot_be_completed_and_can_be_sent_later(place, p
     assert place.waiting() == 1
 
 
-def test_a_url_takes_the_signed_bytes_once_and_nothing_else(place, photo):
+def test_url_takes_only_the_signed_bytes_once(place, photo):
     ticket = place.ticket(size_bytes=len(photo))
     longer = httpx.put(ticket["url"], content=photo + b"x", headers=ticket["headers"])
     typed = send(ticket, photo, **{"content-type": "text/html"})
@@ -71,7 +71,7 @@ def test_a_url_takes_the_signed_bytes_once_and_nothing_else(place, photo):
     assert (first.status_code, second.status_code) == (200, 412)
 
 
-def test_the_store_checks_the_digest_that_the_sender_knew(place, photo):
+def test_store_checks_the_senders_digest(place, photo):
     ticket = place.ticket(size_bytes=len(photo), sha256=hashlib.sha256(photo).hexdigest())
     swapped = send(ticket, photo[::-1])
     lying = send(ticket, photo[::-1], **{"x-amz-checksum-sha256": _digest(photo[::-1])})
@@ -107,7 +107,7 @@ def test_what_no_offer_takes_gets_no_ticket(place):
     assert list(place.store.ids(owner="local")) == []
 
 
-def test_bytes_that_are_not_what_they_were_declared_are_refused_and_deleted(place):
+def test_undeclared_bytes_are_refused_and_deleted(place):
     page = b"<!doctype html><script>alert(1)</script>".ljust(200)
     ticket = place.ticket(size_bytes=len(page))
     send(ticket, page)
@@ -123,7 +123,7 @@ def test_bytes_that_are_not_what_they_were_declared_are_refused_and_deleted(plac
 
 
 @once
-def test_files_of_one_family_are_taken_under_any_of_its_types(place):
+def test_related_media_types_are_interchangeable(place):
     families = [
         ("video/mp4", b"3gp6", b"isom", "video.preview"),
         ("video/quicktime", b"isom", b"mp42", "video.preview"),
@@ -152,7 +152,7 @@ def test_an_upload_that_is_given_up_leaves_nothing(place, photo):
     assert place.waiting() == 0
 
 
-def test_an_upload_whose_task_was_sent_cannot_be_given_up_any_more(place, photo):
+def test_started_upload_cannot_be_abandoned(place, photo):
     ticket = place.ticket(size_bytes=len(photo))
     send(ticket, photo)
     place.complete(ticket)

@@ -10,7 +10,7 @@ from tests.uploads.conftest import once, send
 
 
 @once
-def test_another_owners_upload_answers_as_one_that_does_not_exist(place, photo):
+def test_other_owners_upload_answers_as_missing(place, photo):
     issuer = TicketIssuer(place.store, offers=offers)
     asked = UploadSpec(name="a.jpg", size_bytes=len(photo), media_type="image/jpeg", task="images.resize", options={})
     ticket, _ = issuer.begin(issuer.validate(asked), owner="ann")
@@ -26,8 +26,8 @@ def test_another_owners_upload_answers_as_one_that_does_not_exist(place, photo):
 
 
 @once
-def test_a_ticket_that_somebody_wrote_into_redis_names_no_bytes(place, photo):
-    # given a neighbour who points a ticket of his at somebody else's bytes
+def test_forged_ticket_in_redis_names_no_bytes(place, photo):
+    # given a client who points its ticket at another client's bytes
     theirs, mine = place.ticket(size_bytes=len(photo)), place.ticket(size_bytes=len(photo))
     send(theirs, photo)
     tickets = TicketStore(place.store)
@@ -43,7 +43,7 @@ def test_a_ticket_that_somebody_wrote_into_redis_names_no_bytes(place, photo):
     assert place.waiting() == 0
 
 
-def test_a_torn_file_is_not_believed_and_can_be_sent_again(place, photo):
+def test_torn_file_is_refused_and_resent(place, photo):
     # given a store that kept half of what a sender who went away had sent
     ticket = place.ticket(size_bytes=len(photo))
     key = TicketStore(place.store).find(ticket["id"]).key
@@ -60,7 +60,7 @@ def test_a_torn_file_is_not_believed_and_can_be_sent_again(place, photo):
 
 
 @once
-def test_a_key_gives_the_same_ticket_and_another_request_none(place, photo):
+def test_idempotency_key_returns_the_same_ticket(place, photo):
     asked = {"name": "a.jpg", "media_type": "image/jpeg", "size_bytes": len(photo), "task": "images.resize"}
     headers = {"Idempotency-Key": "one"}
 
@@ -73,7 +73,7 @@ def test_a_key_gives_the_same_ticket_and_another_request_none(place, photo):
 
 
 @once
-def test_a_webhook_that_may_not_be_called_gets_no_ticket(place, photo):
+def test_forbidden_webhook_gets_no_ticket(place, photo):
     asked = {"name": "a.jpg", "media_type": "image/jpeg", "size_bytes": len(photo), "task": "images.resize"}
     refused = place.gateway.post("/v1/uploads", json={**asked, "webhook_url": "http://169.254.169.254/latest"})
 

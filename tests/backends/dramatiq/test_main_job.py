@@ -54,7 +54,7 @@ def test_record_knows_when_its_message_was_run(jobs: ModuleType, store: Store):
 
 
 @pytest.mark.parametrize("size_bytes", [10, 60_000])
-def test_type_of_a_value_does_not_depend_on_its_size(jobs: ModuleType, size_bytes: int):
+def test_value_type_is_independent_of_size(jobs: ModuleType, size_bytes: int):
     message = jobs.large_value.send(size_bytes)
 
     assert result_of(message) == {"text": "v" * size_bytes, "pair": [1, 2]}

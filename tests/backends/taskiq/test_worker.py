@@ -43,7 +43,7 @@ def test_parts_belong_to_the_task_that_stored_them(client, task: str):
 
 
 @pytest.mark.parametrize("size_bytes", [10, 60_000])
-def test_type_of_a_value_does_not_depend_on_its_size(client, size_bytes: int):
+def test_value_type_is_independent_of_size(client, size_bytes: int):
     mixed = client.value("mixed_value", size_bytes)
     assert mixed == {"text": "t" * size_bytes, "numbers": [1, 2.5, None, True], "nested": {"an": {"id": "x"}}}
 
