@@ -19,7 +19,7 @@ from kombu import Connection
 
 from resultstore.backends.celery.worker.bucket_events import events_queue
 from resultstore.connect import connect
-from resultstore.settings import Settings
+from resultstore.settings import Settings, attributes
 from resultstore.store import Store
 from tests.uploads.telling import own_minio
 
@@ -119,6 +119,11 @@ class Set:
         return {name: dict(read[name]) for name in read.sections()}
 
 
+def _value(settings: Settings, name: str) -> str:
+    group, attribute = attributes()[name]
+    return getattr(getattr(settings, group), attribute)
+
+
 @pytest.fixture(scope="package")
 def set_up(server, redis_url, amqp_url, tmp_path_factory) -> Iterator[Set]:
     """A dry run, then a true one, on a bucket and an exchange of our own."""
@@ -135,7 +140,7 @@ def set_up(server, redis_url, amqp_url, tmp_path_factory) -> Iterator[Set]:
 
     def run(*args: str, **more: str) -> Done:
         asked = ("blobs_url", "s3_endpoint", "broker_url", "broker_queue", "bucket_events_exchange")
-        variables = {f"RESULTSTORE_{one.upper()}": getattr(settings, one) for one in asked} | {
+        variables = {f"RESULTSTORE_{one.upper()}": _value(settings, one) for one in asked} | {
             "AWS_ACCESS_KEY_ID": server.access_key,
             "AWS_SECRET_ACCESS_KEY": server.secret_key,
         }

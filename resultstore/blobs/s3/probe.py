@@ -95,7 +95,7 @@ class S3Probes:
         return Trait(
             name="conditional PUT",
             ok=won == 1,
-            detail=f"of {_CREATORS} creators of one key {won} won and {lost} received that they lost",
+            detail=f"{_CREATORS} clients created one key: {won} succeeded, {lost} were refused",
             remedy="" if won == 1 else "use a store that honours If-None-Match: two attempts could both seal a Result",
         )
 
