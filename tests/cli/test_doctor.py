@@ -2,7 +2,7 @@
 
 from resultstore.blobs.s3.probe import S3Probes
 from resultstore.cli.maintenance import CHECKS
-from resultstore.ops.doctor import trait_probes
+from resultstore.ops.doctor import capability_probes
 
 
 def test_the_doctor_finds_all_well(run):
@@ -39,7 +39,7 @@ def test_doctor_survives_an_unknown_broker_scheme(run):
 
 
 def test_every_check_of_a_bucket_has_a_label():
-    names = trait_probes(S3Probes.__new__(S3Probes)).keys()  # no server is asked before a probe is called
+    names = capability_probes(S3Probes.__new__(S3Probes)).keys()  # no server is asked before a probe is called
 
     assert len(names) > 8
     assert names == {name for name in CHECKS if name.startswith("store ")}

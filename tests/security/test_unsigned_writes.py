@@ -86,10 +86,10 @@ class Ground:
         return self._put(f"{self._path(key)}.tar", file.getvalue(), claims)
 
     def _path(self, key: str) -> str:
-        return f"/{self.root.blobs_url.removeprefix('s3://')}/{key}"
+        return f"/{self.root.blobs.url.removeprefix('s3://')}/{key}"
 
     def _put(self, path: str, body: bytes, headers: dict[str, str]) -> int:
-        place = urlsplit(self.root.s3_endpoint)
+        place = urlsplit(self.root.s3.endpoint)
         connection = http.client.HTTPConnection(place.netloc, timeout=10)
         connection.request("PUT", path, body=body, headers=headers)
         status = connection.getresponse().status
@@ -154,7 +154,7 @@ def test_a_scoped_key_id_writes_no_results(scoped, attack, kind):
         key = targets(scoped)[kind]
         if kind == "beside the root":
             key = key.removeprefix("../")
-            scoped.root = Settings(blobs_url=scoped.root.blobs_url.removesuffix("/root"))
+            scoped.root = Settings(blobs_url=scoped.root.blobs.url.removesuffix("/root"))
         link = httpx.get(
             f"{scoped.place.gateway.base_url}/v1/results/{scoped.artifact.id}/artifacts/report.txt"
         ).headers["location"]
