@@ -1,6 +1,6 @@
 """The addresses of the three servers, as environment variables for the programs that use them."""
 
-import secrets
+import hashlib
 from dataclasses import dataclass
 
 USER = "resultstore"
@@ -39,7 +39,8 @@ class Access:
             "RESULTSTORE_INDEX_URL": self.redis_url,
             "RESULTSTORE_BROKER_URL": self.amqp_url,
             "RESULTSTORE_BLOBS_URL": "s3://resultstore",
-            "RESULTSTORE_SECRET_KEY": secrets.token_hex(24),
+            # The same in every terminal and after a restart: kept results are signed with it.
+            "RESULTSTORE_SECRET_KEY": hashlib.sha256(f"resultstore {self.s3_secret_key}".encode()).hexdigest(),
             "RESULTSTORE_S3_ENDPOINT": self.s3_endpoint,
             "RESULTSTORE_S3_PUBLIC_ENDPOINT": self.s3_endpoint,
             "RESULTSTORE_RETENTION": "30d",

@@ -14,7 +14,7 @@ import _compose
 import _install
 import _local
 import _server
-from _access import Failed
+from _access import Access, Failed
 from _child_processes import ChildProcesses
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -205,3 +205,13 @@ def test_compose_starts_three_servers_and_removes_them(fake, processes, tmp_path
     )
     files = {Path(name) for line in (tmp_path / "files").read_text().split() for name in line.split(os.pathsep)}
     assert {path.name for path in files if path.is_file()} == {"docker-compose.yml", "compose.services.yml"}
+
+
+def test_secret_key_is_the_same_in_each_terminal():
+    first, second, other = (
+        Access("redis", "amqp", "s3", "user", password).for_settings()["RESULTSTORE_SECRET_KEY"]
+        for password in ("password", "password", "another")
+    )
+
+    assert first == second != other
+    assert len(first) == 64
