@@ -59,7 +59,7 @@ def run_captured(
         given: the task's arguments. An upload among them (an Artifact of the task's own id) becomes its first part.
         plain_max_bytes: a plain value whose encoded form is longer is sealed too, if there is an object store; None
             for none.
-        retention: the class of what is sealed without an Artifact; by default `Settings.retention`.
+        retention: the class of what is sealed without an Artifact; by default `settings.results.retention`.
         spilled: returns what is sent on for the captured value: the backend's reference to one that is too large.
 
     Raises what `body`, `capture`, the codec and `Store.seal` raise. Unless sealing failed, what was stored is deleted.

@@ -87,7 +87,7 @@ class Spills:
     def keep_value(self, content: Iterable[Chunk], *, attempt: Attempt, media_type: str) -> Spill:
         """Store a return value of `attempt` as one of its blobs: it is discarded and deleted with them.
 
-        It is kept for `Settings.spill_keep`, or for the class of the Result if that is longer.
+        It is kept for `settings.results.spill_keep`, or for the class of the Result if that is longer.
 
         Args:
             content: the value as its serializer writes it; streamed, never held as a whole.

@@ -11,7 +11,7 @@ class OutputPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How the outputs of a task are kept, unless an output sets its own value.
 
     Args:
-        retention: a retention class; None for `Settings.retention`.
+        retention: a retention class; None for `settings.results.retention`.
         max_bytes: the limit of what one attempt may store, before compression; None for no limit.
         compress: None compresses large values and leaves Artifacts raw; True compresses both (zstd), False neither.
         durable: True seals small plain values as well.

@@ -94,7 +94,7 @@ class Store:
             media_type: the media type (RFC 6838); by default guessed from the file name extension.
             id: stores the data as its own Result under this id.
             metadata: small values that are stored with the Artifact.
-            retention: a retention class; by default `Settings.retention`.
+            retention: a retention class; by default `settings.results.retention`.
             compress: stores the data as zstd (see docs/format.md); for text-like content.
             size_hint_bytes: the expected length of an iterator beyond 78 GiB.
 
@@ -195,7 +195,7 @@ class Store:
     def open(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> BinaryIO:
         """Open a seekable file that streams the Artifact's content; every byte is verified before it is returned.
 
-        `on_behalf_of` names the owner to act for, inside a task that `Settings.system_tasks` names.
+        `on_behalf_of` names the owner to act for, inside a task that `settings.security.system_tasks` names.
 
         Raises:
             ArtifactExpired: its retention time has ended.
@@ -227,8 +227,8 @@ class Store:
     ) -> SignedUrl:
         """Return a presigned URL of the Artifact with its expiry.
 
-        The URL works for `expires_in_s`, by default `Settings.url_expires_s` (2 h for audio and video shown inline),
-        and never longer than the Artifact. Within `Settings.url_window_s` the same URL is returned, so that up to this
+        The URL works for `expires_in_s`, by default `settings.urls.expires_s` (2 h for audio and video shown inline),
+        and never longer than the Artifact. Within `settings.urls.window_s` the same URL is returned, so that up to this
         much of its time may have passed. `inline` lets the browser show PNG, JPEG, GIF, WebP, AVIF, audio, MP4, WebM.
 
         `on_behalf_of` as in `open`. Raises ArtifactExpired, also if less than 30 s are left, BadReference, NotYours.
@@ -295,7 +295,7 @@ class Store:
 
         A SUCCESS or a deletion is never overwritten. For a failure the seal is read first: if there is one, an earlier
         attempt succeeded, and its outcome is written instead. The record lives for `ttl_s` (0: no expiry), by default
-        `Settings.result_expires_s`, and never longer than the Result.
+        `settings.results.expires_s`, and never longer than the Result.
         """
         return self._records.save(result, over=over, ttl_s=ttl_s)
 

@@ -19,8 +19,8 @@ def setup(app: Celery, *, spill: bool = True, delivery: Literal["at-least-once"]
     """Store large outputs and arguments of the tasks of `app`, and keep them out of the broker.
 
     An `Output`, a generator of bytes, an open binary file or a `Path` is streamed into the store, and its Artifact
-    travels in its place. A plain value over `Settings.inline_max_bytes`, returned or passed as an argument, travels as
-    a reference (claim check). The next task, a chord's body and `AsyncResult.get()` get the value.
+    travels in its place. A plain value over `settings.results.inline_max_bytes`, returned or passed as an argument,
+    travels as a reference (claim check). The next task, a chord's body and `AsyncResult.get()` get the value.
 
     Call it once, where the app is made, in clients and workers. Task classes and decorators need no change.
 

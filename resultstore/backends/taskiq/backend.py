@@ -32,7 +32,7 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
     Args:
         store: where results are kept; by default `resultstore.connect()`.
         serializer: writes plain values; by default taskiq's JSON. Raises Misconfigured for pickle.
-        result_expires_s: seconds that a record is kept; by default `Settings.result_expires_s`.
+        result_expires_s: seconds that a record is kept; by default `settings.results.expires_s`.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ def keeps(
     ```
 
     Args:
-        retention: a retention class; by default `Settings.retention`.
+        retention: a retention class; by default `settings.results.retention`.
         max_bytes: the limit of what one run stores, uncompressed; above it the task fails with TooLarge.
         compress: True compresses Artifacts with zstd too, False stores large values uncompressed.
         durable: whether a small value is sealed too, so that it survives the loss of Redis.
