@@ -35,7 +35,7 @@ class ArtifactLinks:
                 f"artifact {artifact.name} of {artifact.id} expires in less than {SHORTEST_S} s: run the task again"
             )
         if self._signer is None:
-            raise Misconfigured("an in-memory store has no URLs: set RESULTSTORE_BLOBS_URL to s3:// or file://")
+            raise Misconfigured("this object store has no URLs: set RESULTSTORE_BLOBS_URL to s3:// or file://")
         encoded = bool(artifact.encoding)
         shown = inline and not encoded and may_be_inline(artifact.media_type)
         return self._signer.sign_get(
