@@ -12,7 +12,7 @@ LAYERS = (
     {"capture"},
     {"ops"},
     {"backends", "gateway"},
-    {"cli", "pytest_plugin", "testing"},
+    {"cli", "owner_lists", "pytest_plugin", "testing"},
 )
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 
