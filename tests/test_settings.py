@@ -88,7 +88,7 @@ def test_flat_name_still_reads_with_a_warning():
     settings = Settings(s3_endpoint="http://127.0.0.1:9000")
 
     with pytest.warns(DeprecationWarning, match=r"settings\.s3\.endpoint"):
-        flat = settings.s3.endpoint
+        flat = settings.s3_endpoint  # read by its flat name on purpose
 
     assert flat == settings.s3.endpoint
     with pytest.raises(AttributeError, match="no setting 's3_colour'"):

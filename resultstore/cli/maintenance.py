@@ -35,14 +35,14 @@ CHECKS = {
     "seal rules": "lifecycle rules of seals",
     "store creates once": "conditional create (If-None-Match)",
     "store checks checksums": "checksum verification",
-    "store drops torn uploads": "incomplete uploads discarded",
+    "store drops torn uploads": "incomplete upload cleanup",
     "store knows lifecycle": "lifecycle rules",
     "store keeps tags": "object tags",
     "store agrees on the time": "clock of the store",
     "store ends urls": "presigned URL expiry",
-    "store refuses urls from the future": "future-dated URLs refused",
+    "store refuses urls from the future": "future-dated URL protection",
     "store refuses smuggled copies": "server-side-copy protection",
-    "store refuses unsigned writes": "unsigned writes refused",
+    "store refuses unsigned writes": "unsigned write protection",
 }
 
 CREDENTIALS_FILE = Path("minio-credentials.ini")

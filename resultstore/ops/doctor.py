@@ -27,19 +27,6 @@ SKEW_LIMIT_S = 60.0  # MinIO refuses URLs dated 15 minutes ahead, and readers ob
 
 # A store must pass these checks; a failure of another one is a warning with a remedy.
 MUST_KEEP = frozenset({"creates_once", "agrees_on_the_time", "ends_urls", "refuses_unsigned_writes"})
-# What operators read for each probe method of a driver.
-PROBE_NAMES = {
-    "creates_once": "conditional create",
-    "checks_checksums": "upload checksums",
-    "drops_torn_uploads": "incomplete upload cleanup",
-    "knows_lifecycle": "lifecycle rules",
-    "keeps_tags": "object tags",
-    "agrees_on_the_time": "server clock",
-    "ends_urls": "presigned URL expiry",
-    "refuses_urls_from_the_future": "future-dated URL protection",
-    "refuses_smuggled_copies": "server-side-copy protection",
-    "refuses_unsigned_writes": "unsigned write protection",
-}
 
 
 class ProbeAnswer(Protocol):
@@ -151,13 +138,9 @@ def capability_probes(probes: CapabilityProbes, *, accepted: Collection[str] = (
     """
     must_keep = MUST_KEEP.difference(accepted)
     return {
-        _shown_name(probe.__name__): partial(_capability, probe, must_keep=probe.__name__ in must_keep)
+        f"store {probe.__name__.replace('_', ' ')}": partial(_capability, probe, must_keep=probe.__name__ in must_keep)
         for probe in probes.tries()
     }
-
-
-def _shown_name(method: str) -> str:
-    return f"store: {PROBE_NAMES.get(method, method.replace('_', ' '))}"
 
 
 def _capability(probe: Callable[[], ProbeAnswer], *, must_keep: bool) -> str | Defect:

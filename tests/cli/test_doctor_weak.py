@@ -58,7 +58,7 @@ def test_a_store_that_ignores_ranges_is_named(findings):
 
 @pytest.mark.parametrize("lack", [Lack.RULE_CONFLICT, Lack.LIFECYCLE_WRITING, Lack.LIFECYCLE])
 def test_rules_that_cannot_be_written_are_unsupported(findings, lack):
-    found = findings(lack)["store: lifecycle rules"]
+    found = findings(lack)["store knows lifecycle"]
 
     assert found["verdict"] == "warning"
     assert "rules cannot be written" in found["text"]
@@ -70,7 +70,7 @@ def test_the_doctor_leaves_rules_as_they_are(findings, client, bucket, standing)
     if standing:
         client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": standing})
 
-    found, left = findings()["store: lifecycle rules"], []
+    found, left = findings()["store knows lifecycle"], []
 
     assert (found["verdict"], found["text"]) == ("ok", "rules can be written")
     with suppress(client.exceptions.ClientError):  # NoSuchLifecycleConfiguration

@@ -76,9 +76,9 @@ def test_doctor_reports_a_missing_bucket(on_s3):
 def test_the_doctor_tries_what_the_store_really_keeps(on_s3, bucket):
     done = on_s3("doctor", "--json", bucket=bucket)
 
-    tried = {one["name"]: one["verdict"] for one in done.told if one["name"].startswith("store: ")}
+    tried = {one["name"]: one["verdict"] for one in done.told if one["name"].startswith("store ")}
     assert len(tried) == 10
-    assert tried["store: conditional create"] == tried["store: presigned URL expiry"] == "ok"
+    assert tried["store creates once"] == tried["store ends urls"] == "ok"
 
 
 def test_setup_refuses_a_store_that_writes_unsigned(on_s3, client, bucket):
@@ -101,11 +101,11 @@ def test_doctor_ends_nonzero_on_unsigned_writes(on_s3, bucket):
     accepted = on_s3("doctor", "--json", bucket=bucket)
 
     [wrong] = [one for one in unaccepted.told if one["verdict"] == "wrong"]
-    assert (unaccepted.code, wrong["name"]) == (1, "store: unsigned write protection")
+    assert (unaccepted.code, wrong["name"]) == (1, "store refuses unsigned writes")
     assert "CVE-2026-41145" in wrong["text"]
     assert "docs/how-to/minio.md" in wrong["remedy"]
     assert accepted.code == 0
-    assert "store: unsigned write protection" in {one["name"] for one in accepted.told if one["verdict"] == "warning"}
+    assert "store refuses unsigned writes" in {one["name"] for one in accepted.told if one["verdict"] == "warning"}
 
 
 def test_a_sweep_says_what_it_deleted(on_s3, bucket):
