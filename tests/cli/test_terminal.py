@@ -17,7 +17,7 @@ def hostile(place) -> str:
     """The id of a failed Result whose every word is hostile."""
     made = f"cli-{uuid.uuid4().hex}"
     failure = Failure(f"Bad{HOSTILE}", f"column {HOSTILE} is not there")
-    place.store().save(Result(id=made, state=State.FAILURE, task=f"task {HOSTILE}", failure=failure, owner="ann"))
+    place.store().save(Result(id=made, state=State.FAILURE, task=f"task {HOSTILE}", failure=failure, owner=made))
     return made
 
 
@@ -33,7 +33,7 @@ def test_words_of_others_control_no_terminal(hostile, run, args):
 
 
 def test_a_list_of_hostile_words_is_printed(hostile, run):
-    for args in (("ls", "--owner", "ann"), ("ls", "--owner", "ann", "--json")):
+    for args in (("ls", "--owner", hostile), ("ls", "--owner", hostile, "--json")):
         done = run(*args)
 
         assert (done.code, done.err) == (0, "")

@@ -23,7 +23,7 @@ def redis_index(index):
 def test_foreign_entry_hides_no_listed_result(redis_index, entry):
     owner, mine = uuid.uuid4().hex, uuid.uuid4().hex
     redis_index.save(Result(id=mine, owner=owner, value=b"1"), ttl_s=60)
-    key = layout.owner_key(owner)
+    key = redis_index._names.own(layout.owner_key(owner))
     redis_index.client.zadd(key, {entry: 1e12})
 
     found = list(redis_index.listing.ids(owner=owner))
@@ -38,7 +38,8 @@ def test_foreign_member_hides_no_other(redis_index, member, weight):
     key = layout.quota_key(uuid.uuid4().hex, "tickets")
     leases = Leases(redis_index)
     leases.take(key, "mine", ttl_s=60, most=5, weight=1)
-    redis_index.client.zadd(key, {member: 9e15})
-    redis_index.client.hset(key + ":weights", member, weight)
+    written = redis_index._names.own(key)
+    redis_index.client.zadd(written, {member: 9e15})
+    redis_index.client.hset(written + ":weights", member, weight)
 
     assert leases.members(key) == {"mine": 1}

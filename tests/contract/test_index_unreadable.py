@@ -27,7 +27,7 @@ def spoil(index, result_id: str, main: bytes) -> None:
         entry = index._records.entries[result_id]
         index._records.entries[result_id] = msgspec.structs.replace(entry, main=main)
     else:
-        index.client.set(layout.record_key(result_id), main, ex=60)
+        index.client.set(index._names.record(result_id), main, ex=60)
 
 
 @pytest.fixture(params=SPOILED)
