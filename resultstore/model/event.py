@@ -27,7 +27,7 @@ class Announcement(Event, frozen=True, array_like=True):
 
     Args:
         record: the record itself if it is small, which saves a look-up; otherwise b"".
-        beside: the part that is stored beside that record; b"" if there is none.
+        beside: the part that is stored under the second key; b"" if there is none.
         early: reference to the value that the attempt is about to seal. It is valid once a record names it.
     """
 

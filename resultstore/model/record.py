@@ -37,7 +37,7 @@ _BESIDE, _DELETED = _FLAG_OF_UNREAD["rest"], _FLAG_OF_FIELD["deleted"]
 _EVENT_MIN_FIELDS: Final = 3  # id, state and progress are always written
 _STATE_AT, _FLAGS_AT, _HEAD_BYTES, _NONCE_BYTES = 2, 3, 4, 16
 
-# Larger ones lie beside the record, under `layout.beside_key`, and so do all other fields of `_Beside`.
+# Larger ones are stored under a second key, `layout.beside_key`, and so are all other fields of `_Beside`.
 # A second key costs Redis about 150 bytes, so small ones are cheaper inside; a state poll should stay a small read.
 _INSIDE_MAX_BYTES: Final = {"value": 128, "failure": 256, "extra": 64}
 
@@ -76,7 +76,7 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Beside(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Fields of a Result that lie beside the record if they are large. Add a new one with a default."""
+    """Fields of a Result that are stored under a second key if they are large. Add a new one with a default."""
 
     value: bytes | None = None
     failure: Failure | None = None
@@ -111,7 +111,7 @@ _READ_ANNOUNCEMENT: Final = msgspec.msgpack.Decoder(Announcement)
 
 
 def encode(result: Result) -> tuple[bytes, bytes | None]:
-    """Return the record of `result`, and the bytes to store beside it, or None if all fits into the record.
+    """Return the record of `result`, and the bytes of the second key, or None if all fits into the record.
 
     Raises BadReference if the nonce is not 32 hex digits.
     """
@@ -130,7 +130,7 @@ def encode(result: Result) -> tuple[bytes, bytes | None]:
 
 
 def decode(result_id: str, record: bytes, beside: bytes | None) -> Result:
-    """Return the Result that was written. If `beside` is None, the fields that lie there have their defaults.
+    """Return the Result that was written. Without `beside`, the second key, its fields have their defaults.
 
     Raises RecordUnreadable if the bytes are damaged or of a newer format.
     """
@@ -222,7 +222,7 @@ def _flags(result: Result, moved: Mapping[str, object]) -> int:
 
 
 def _unread(flags: int) -> frozenset[str]:
-    """Return the parts that lie beside the record: a reader may decide not to fetch a large value."""
+    """Return the parts that are under the second key: a reader may decide not to fetch a large value."""
     return frozenset(name for name, bit in _FLAG_OF_UNREAD.items() if flags & bit)
 
 

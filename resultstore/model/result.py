@@ -109,7 +109,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         extra: further data of the backend (children, arguments ...), encoded by that backend.
         deleted: whether this is a tombstone: the Result was deleted and its id is not used again. Look-ups never
             return one.
-        unread: parts that are stored beside the record and were not read: "value", "extra" and "rest".
+        unread: parts that are stored under a second key and were not read: "value", "extra" and "rest".
     """
 
     id: str
