@@ -15,7 +15,7 @@ RUN /opt/venv/bin/pip install --no-deps --no-build-isolation .
 FROM python:3.13.15-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 # The worker's libvips: one thread a task, and no heap per thread, halve its memory.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 VIPS_CONCURRENCY=1 MALLOC_ARENA_MAX=2
-# The worker decodes untrusted videos with it, each in its own process (tasks/sandbox/confined.py).
+# The worker decodes untrusted videos with it, each in its own process (tasks/resultstore_tasks/sandbox/confined.py).
 RUN apt-get -qq update && apt-get -qq install --yes --no-install-recommends ffmpeg && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --no-create-home resultstore
 COPY --from=build /opt/venv /opt/venv

@@ -25,7 +25,7 @@ from resultstore import Settings
 from resultstore.cli.serve import WORKER_ENVIRONMENT, worker_argv
 from resultstore.gateway.identity.token_file import TokenEntry, append_entry, new_token, token_hash
 from resultstore.ops.provision import provision
-from tasks.samples import photos
+from resultstore_tasks.samples import photos
 
 WIDTH, HEIGHT = 6000, 4000
 WARM, PHOTOS = 3, 20

@@ -152,10 +152,11 @@ def pages() -> dict[str, str]:
     """Return the text of every page by its file name."""
     logging.getLogger("griffe").setLevel(logging.ERROR)  # fields of a struct are arguments that no signature shows
     code = {
-        name: griffe.load(name, search_paths=[ROOT], docstring_parser="google") for name in ("resultstore", "tasks")
+        name: griffe.load(name, search_paths=[ROOT, ROOT / "tasks"], docstring_parser="google")
+        for name in ("resultstore", "resultstore_tasks")
     }
     made = {file: _page(title, lead, [_found(code, path) for path in paths]) for file, title, lead, paths in PAGES}
-    made["tasks.md"] = f"# {_tasks.TITLE}\n\n{_tasks.tasks_page(code['tasks'])}"
+    made["tasks.md"] = f"# {_tasks.TITLE}\n\n{_tasks.tasks_page(code['resultstore_tasks'])}"
     made |= {file: f"# {title}\n\n{text}" for file, (title, text) in _tables.tables().items()}
     titles = {file: text.partition("\n")[0].removeprefix("# ") for file, text in made.items()}
     made["index.md"] = "# Reference\n\n" + "".join(f"* [{title}]({file})\n" for file, title in titles.items())

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import griffe
 
-from tasks.declaration import MIB, ShippedOffer
-from tasks.offers import TASK_MODULES, offers
+from resultstore_tasks.declaration import MIB, ShippedOffer
+from resultstore_tasks.offers import TASK_MODULES, offers
 
 TITLE = "Shipped tasks"
 _LEAD = """Tasks that `resultstore worker` runs. Send them by name, with the source and the options by position or name:
@@ -26,14 +26,14 @@ def _functions(package: griffe.Object | griffe.Alias) -> Iterator[tuple[ShippedO
     """Yield each function that is decorated with `@offered(...)`, and its offer."""
     for module in TASK_MODULES:
         declared = importlib.import_module(module.removesuffix(".task") + ".offer")
-        for function in package[module.removeprefix("tasks.")].functions.values():
+        for function in package[module.removeprefix("resultstore_tasks.")].functions.values():
             for decorator in function.decorators:
                 if found := re.match(r"offered\((\w+)", str(decorator.value)):
                     yield getattr(declared, found[1]), function
 
 
 def _entry(package: griffe.Object | griffe.Alias, offer: ShippedOffer, function: griffe.Function) -> Iterator[str]:
-    options = package[offer.arguments.__module__.removeprefix("tasks.")][offer.arguments.__name__]
+    options = package[offer.arguments.__module__.removeprefix("resultstore_tasks.")][offer.arguments.__name__]
     described = {name: _flat(one.docstring.value) for name, one in options.attributes.items() if one.docstring}
     lead, _, rest = (function.docstring.value if function.docstring else "").partition("\n\nReturns ")
     lead, _, source = lead.partition("\n\nArgs:\n")

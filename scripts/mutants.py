@@ -100,7 +100,7 @@ def _run(copy: Path, tests: Iterable[str]) -> tuple[int, str]:
     """Run tests over the copy; pytest's exit code and what it printed."""
     options = ["-q", "-x", "--color=no", "-p", "no:cacheprovider"]
     # The copy comes before the installed checkout. No bytecode: Python compares its age in whole seconds.
-    environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {"PYTHONPATH": f"{copy}{os.pathsep}{copy / 'tasks'}", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", *options, *tests]
     try:
         done = subprocess.run(

@@ -54,7 +54,7 @@ def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """Pytest's own, also after a test whose server or worker has set up logging in this process."""
     logging.disable(logging.NOTSET)
     for name, logger in logging.root.manager.loggerDict.items():
-        if name.startswith(("resultstore", "tasks")) and isinstance(logger, logging.Logger):
+        if name.startswith("resultstore") and isinstance(logger, logging.Logger):
             logger.disabled, logger.propagate = False, True
             logger.setLevel(logging.NOTSET)
     caplog.set_level(logging.INFO)

@@ -75,7 +75,7 @@ THIRD_PARTY = {
     # The demo and the worker's own commands: `cli.extras.require_extra` imports them, or names the missing extra.
     "resultstore.cli.broker": {"kombu"},
     "resultstore.cli.celery_app": {"celery"},
-    "resultstore.cli.demo": CORE | {"tasks"},
-    "resultstore.cli.jobs": CORE | {"httpx", "tasks"},
+    "resultstore.cli.demo": CORE | {"resultstore_tasks"},
+    "resultstore.cli.jobs": CORE | {"httpx", "resultstore_tasks"},
 }
 TYPES_ONLY = {"mypy_boto3_s3"}

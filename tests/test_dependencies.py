@@ -12,7 +12,14 @@ import pytest
 HERE = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text())
 # `t` is the suite in Celery's source distribution, which `make conformance` fetches.
-OURS = {"resultstore", "tasks", "tests", "benchmarks", "t", *(path.stem for path in (HERE / "scripts").glob("*.py"))}
+OURS = {
+    "resultstore",
+    "resultstore_tasks",
+    "tests",
+    "benchmarks",
+    "t",
+    *(path.stem for path in (HERE / "scripts").glob("*.py")),
+}
 # What always comes with a declared distribution, since its documentation imports it.
 COMES_WITH = {
     "amqp": "celery",

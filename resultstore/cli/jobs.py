@@ -7,7 +7,7 @@ import httpx
 import msgspec
 
 from resultstore.model.errors import Unavailable
-from tasks.samples import Sample, digits, photos, wine
+from resultstore_tasks.samples import Sample, digits, photos, wine
 
 WIDTHS = (1280, 640, 320)
 SEND_LIMIT_S = 30.0

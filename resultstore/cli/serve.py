@@ -52,7 +52,7 @@ def worker(
     loglevel: Annotated[str, typer.Option(help="Log level of Celery.")] = "info",
 ) -> None:
     """Run the Celery worker that comes with resultstore (images, PDF, video, models, tables)."""
-    require_extra("tasks.app", extra="celery,tasks")
+    require_extra("resultstore_tasks.app", extra="celery,tasks")
     argv = worker_argv(concurrency=concurrency, queues=queues, loglevel=loglevel)
     os.execve(argv[0], argv, WORKER_ENVIRONMENT | os.environ)  # noqa: S606  Celery takes this process over, signals included
 
@@ -80,12 +80,14 @@ def _offers_of(store: Store) -> object:
     if store.settings.gateway.offers:
         return offering.configured_offers(store.settings.gateway.offers)
     registrations = Registrations(store.index, store.settings.broker.queue)
-    return offering.RegisteredOffers(require_extra("tasks.offers", extra="celery,tasks").offers, registrations)
+    return offering.RegisteredOffers(
+        require_extra("resultstore_tasks.offers", extra="celery,tasks").offers, registrations
+    )
 
 
 def _dispatcher_of(store: Store) -> Dispatcher:
     """Return what sends the shipped tasks. Raises Misconfigured if Celery is not installed."""
-    app = require_extra("tasks.app", extra="celery,tasks").make_app(store.settings)
+    app = require_extra("resultstore_tasks.app", extra="celery,tasks").make_app(store.settings)
     dispatching = require_extra("resultstore.backends.celery.dispatching", extra="celery")
     dispatcher: Dispatcher = dispatching.CeleryDispatcher(app)
     return dispatcher
@@ -110,7 +112,7 @@ def reconcile(
 
 
 def worker_argv(*, concurrency: int, queues: str | None = None, loglevel: str = "info") -> list[str]:
-    """Return the command line of the shipped worker. `-P` keeps `tasks` in the current folder from being imported.
+    """Return the command line of the shipped worker. `-P` keeps the current folder's modules from being imported.
 
     Each worker gets its own node name: RabbitMQ locks a node's queue for one worker (RESOURCE_LOCKED).
     """
@@ -118,4 +120,4 @@ def worker_argv(*, concurrency: int, queues: str | None = None, loglevel: str = 
     options = ["--pool", "prefork", "--concurrency", str(concurrency), "--loglevel", loglevel, "--without-mingle"]
     options += ["--hostname", node]
     chosen = ["--queues", queues] if queues else []
-    return [sys.executable, "-P", "-m", "celery", "--app", "tasks.app:app", "worker", *options, *chosen]
+    return [sys.executable, "-P", "-m", "celery", "--app", "resultstore_tasks.app:app", "worker", *options, *chosen]

@@ -94,7 +94,7 @@ def _started(
         variables = _real_variables()
         variables[f"{PREFIX}BROKER_QUEUE"] = f"resultstore-demo-{token}"  # RabbitMQ may be shared with others
     variables |= _listener_variables(sockets)
-    variables[f"{PREFIX}OFFERS"] = "tasks.offers:offers"  # the worker may be ready later than the gateway
+    variables[f"{PREFIX}OFFERS"] = "resultstore_tasks.offers:offers"  # the worker may be ready later than the gateway
     environment = _child_environment(variables)
     fds = [one.fileno() for one in sockets]
     watched[folder / "gateway.log"] = processes.start(

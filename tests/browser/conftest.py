@@ -125,7 +125,7 @@ def _gateway(embedded: EmbeddedStack, folder: Path, processes: Processes) -> Gat
         "RESULTSTORE_GATEWAY_URL": f"http://localhost:{page}",
         "RESULTSTORE_BYTES_PORT": str(blobs),
         "RESULTSTORE_BYTES_URL": f"http://127.0.0.1:{blobs}",
-        "RESULTSTORE_OFFERS": "tasks.offers:offers",  # the page may be loaded before the worker has started
+        "RESULTSTORE_OFFERS": "resultstore_tasks.offers:offers",  # the page may be loaded before the worker has started
     }
     return Gateway(variables, folder, processes)
 

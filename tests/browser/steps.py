@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from resultstore import Result, State
 from resultstore.model.artifact import Artifact
-from tasks.samples import photos, wine
+from resultstore_tasks.samples import photos, wine
 from tests.browser.conftest import Stage, shot
 
 CARD_WORDS = ".card-title"

@@ -5,8 +5,8 @@ import redis
 
 from resultstore.uploads.issuing import TicketIssuer
 from resultstore.uploads.ticket import UploadSpec
-from tasks.offers import offers
-from tasks.samples import photos
+from resultstore_tasks.offers import offers
+from resultstore_tasks.samples import photos
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from resultstore.backends.celery.worker.bucket_events import events_queue
 from resultstore.ops.embedded import free_port
 from resultstore.ops.lifecycle import is_ours, rules
 from resultstore.testing.promises import MIB
-from tasks.samples import photos
+from resultstore_tasks.samples import photos
 from tests.cli.conftest import ROOT, client, refused
 from tests.uploads.conftest import send, send_parts, serving
 from tests.uploads.telling import Worker, until

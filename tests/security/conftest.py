@@ -136,7 +136,7 @@ def weigh(seen: Attack, done: threading.Event) -> None:
 def family(pid: int) -> Iterator[int]:
     with contextlib.suppress(OSError):
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            if "resultstore" in (command := Path(f"/proc/{child}/cmdline").read_text()) or "tasks" in command:
+            if "resultstore" in Path(f"/proc/{child}/cmdline").read_text():
                 yield int(child)
             yield from family(int(child))
 

@@ -10,7 +10,7 @@ import zstandard
 
 from resultstore import BadInput
 from resultstore.model.errors import Damaged
-from tasks.sandbox.confined import Bounds, run
+from resultstore_tasks.sandbox.confined import Bounds, run
 from tests.security import hostile
 from tests.security.conftest import family
 from tests.security.hostile import MIB

@@ -156,7 +156,7 @@ def test_worker_blocks_untrusted_libvips_loaders(target, attack):
             target.outcome(target.uploaded(body, name="a.jpg", media_type=JPEG, task="images.resize")).state
             == "SUCCESS"
         )
-        from tasks.images import vips  # noqa: PLC0415 - libvips must not be loaded before a fork
+        from resultstore_tasks.images import vips  # noqa: PLC0415 - libvips must not be loaded before a fork
 
         assert vips is not None
         seen.harmless()

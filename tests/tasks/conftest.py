@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tasks import samples
+from resultstore_tasks import samples
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -9,11 +9,11 @@ SECURITY = Path(__file__).parents[2] / "docs/security.md"
 TABLES = """
 import io
 from resultstore import BadInput
-from tasks.models import task as models
-from tasks.report import task as pdf
-from tasks.tables import convert as tables
-from tasks.csv_reader.reader import Table
-from tasks.tables.preview import head_of
+from resultstore_tasks.models import task as models
+from resultstore_tasks.report import task as pdf
+from resultstore_tasks.tables import convert as tables
+from resultstore_tasks.csv_reader.reader import Table
+from resultstore_tasks.tables.preview import head_of
 class Nowhere:
     def write(self, data):
         return len(data)
@@ -43,8 +43,8 @@ convert(WARM), report(WARM), train(WARM, "logistic"), train(WARM, "forest")  # w
 
 PICTURES = """
 import io; from resultstore import BadInput
-from tasks.images import vips
-from tasks.images.vips import pyvips
+from resultstore_tasks.images import vips
+from resultstore_tasks.images.vips import pyvips
 def made(width, height, suffix, bands=3, format="uchar", **options):
     grain = pyvips.Image.gaussnoise(width, height, mean=128, sigma=20)
     return io.BytesIO(grain.bandjoin([grain] * (bands - 1)).cast(format).write_to_buffer(suffix, **options))
@@ -59,7 +59,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from reportlab.pdfgen.canvas import Canvas
 from resultstore import BadInput
-from tasks.documents.task import draw_cover
+from resultstore_tasks.documents.task import draw_cover
 def cover(content, width):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "document.pdf"
@@ -79,8 +79,8 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from resultstore import BadInput
-from tasks.videos import ffmpeg
-from tasks.videos.ffprobe import probe
+from resultstore_tasks.videos import ffmpeg
+from resultstore_tasks.videos.ffprobe import probe
 def preview(size, codec):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "video"

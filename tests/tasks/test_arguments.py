@@ -5,12 +5,12 @@ from unittest.mock import MagicMock
 import pytest
 
 from resultstore import Artifact, BadInput
-from tasks.arguments import check_size, naming
-from tasks.images.offer import RESIZE, Resize
-from tasks.images.task import resize
-from tasks.models.task import train
-from tasks.report.task import report
-from tasks.tables.task import convert
+from resultstore_tasks.arguments import check_size, naming
+from resultstore_tasks.images.offer import RESIZE, Resize
+from resultstore_tasks.images.task import resize
+from resultstore_tasks.models.task import train
+from resultstore_tasks.report.task import report
+from resultstore_tasks.tables.task import convert
 
 SOURCE = Artifact(
     id="7f3a",
@@ -63,9 +63,9 @@ def test_wrong_positional_argument_is_refused(given, message):
 
 def test_task_receives_options_by_position_and_name(monkeypatch):
     received = []
-    monkeypatch.setattr("tasks.images.task.check_size", lambda *_: None)
-    monkeypatch.setattr("tasks.images.task.store_of", lambda _: MagicMock())
-    monkeypatch.setattr("tasks.images.task._keep_copies", lambda *given: received.append(given[-1]))
+    monkeypatch.setattr("resultstore_tasks.images.task.check_size", lambda *_: None)
+    monkeypatch.setattr("resultstore_tasks.images.task.store_of", lambda _: MagicMock())
+    monkeypatch.setattr("resultstore_tasks.images.task._keep_copies", lambda *given: received.append(given[-1]))
     resize(SOURCE, [800], format="avif")
     resize(SOURCE)
     assert received == [Resize(widths=[800], format="avif"), Resize(widths=[1600, 800, 200], format="webp")]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from resultstore import Artifact, WrongType
-from tasks.app import app
-from tasks.offers import TASK_MODULES, offers
+from resultstore_tasks.app import app
+from resultstore_tasks.offers import TASK_MODULES, offers
 
 HEAVY = {"celery", "matplotlib", "numpy", "pyarrow", "pyvips", "reportlab", "safetensors", "sklearn", "skops"}
 
@@ -18,7 +18,7 @@ HEAVY = {"celery", "matplotlib", "numpy", "pyarrow", "pyvips", "reportlab", "saf
 def registered():
     """Return every task of the worker that the package declares, by its name; other tests share tasks with all apps."""
     app.loader.import_default_modules()
-    return {name: task for name, task in app.tasks.items() if task.__module__.startswith("tasks.")}
+    return {name: task for name, task in app.tasks.items() if task.__module__.startswith("resultstore_tasks.")}
 
 
 def test_worker_registers_exactly_the_offered_tasks(registered):
@@ -26,8 +26,8 @@ def test_worker_registers_exactly_the_offered_tasks(registered):
 
 
 def test_every_task_module_of_the_package_is_included():
-    package = Path(sys.modules["tasks"].__file__).parent
-    assert {f"tasks.{path.parent.name}.task" for path in package.glob("*/task.py")} == set(TASK_MODULES)
+    package = Path(sys.modules["resultstore_tasks"].__file__).parent
+    assert {f"resultstore_tasks.{path.parent.name}.task" for path in package.glob("*/task.py")} == set(TASK_MODULES)
 
 
 @pytest.mark.parametrize("name", sorted(offers))
@@ -46,7 +46,7 @@ def test_offers_are_listed_in_their_declared_order():
 
 
 def test_offers_load_no_library_of_the_work():
-    code = f"import sys, tasks.offers; print(sorted({HEAVY} & sys.modules.keys()))"
+    code = f"import sys, resultstore_tasks.offers; print(sorted({HEAVY} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n", done.stderr
 

@@ -22,8 +22,8 @@ from PIL import Image
 from resultstore import Artifact, BadInput, Settings, State, Store
 from resultstore.backends.celery import store_of
 from resultstore.model import layout
-from tasks import samples
-from tasks.app import make_app
+from resultstore_tasks import samples
+from resultstore_tasks.app import make_app
 from tests.tasks.videos.films import BT709, X264, bars, film, turned
 
 REPOSITORY = Path(__file__).parents[2]
@@ -70,7 +70,16 @@ def store(app) -> Store:
 @pytest.fixture(scope="module", autouse=True)
 def worker(app, store) -> Iterator[subprocess.Popen[bytes]]:
     """Start the worker as users start it."""
-    command = [sys.executable, "-m", "celery", "-A", "tasks.app", "worker", "--queues", app.conf.task_default_queue]
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "resultstore_tasks.app",
+        "worker",
+        "--queues",
+        app.conf.task_default_queue,
+    ]
     options = ["--concurrency", "2", "--without-mingle", "--without-gossip", "--hostname", f"{uuid.uuid4().hex}@%h"]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
@@ -228,6 +237,7 @@ def test_libvips_is_loaded_in_children_only(app, store, worker):
     else:  # a worker hides itself from its user's other processes
         with pytest.raises(PermissionError):
             Path(f"/proc/{worker.pid}/maps").read_text()
-    seen = "from tasks.app import app; app.loader.import_default_modules(); print(open('/proc/self/maps').read())"
+    load = "from resultstore_tasks.app import app; app.loader.import_default_modules()"
+    seen = f"{load}; print(open('/proc/self/maps').read())"
     loaded = subprocess.run([sys.executable, "-c", seen], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert "libvips" not in loaded.stdout

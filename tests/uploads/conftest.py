@@ -14,9 +14,9 @@ from resultstore import Settings, Store, connect
 from resultstore.backends.celery.dispatching import CeleryDispatcher
 from resultstore.gateway.app import create_app
 from resultstore.gateway.local_bytes.app import create_bytes_app
-from tasks.app import make_app
-from tasks.offers import offers
-from tasks.samples import photos
+from resultstore_tasks.app import make_app
+from resultstore_tasks.offers import offers
+from resultstore_tasks.samples import photos
 from tests.gateway.conftest import running
 
 _RESERVED: dict[int, socket.socket] = {}

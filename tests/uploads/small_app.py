@@ -5,14 +5,14 @@ import signal
 
 from kombu.message import Message
 
-from tasks.app import app
+from resultstore_tasks.app import app
 
 
 def die(*_: object, **__: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-app.conf.include = ["tasks.images.task"]  # it starts in half the time
+app.conf.include = ["resultstore_tasks.images.task"]  # it starts in half the time
 match os.environ.get("RS_TEST_DIES_AT"):
     case "publish":
         app.send_task = die

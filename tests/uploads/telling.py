@@ -113,7 +113,9 @@ def telling(folder: Path, settings: Settings) -> Iterator[OwnMinio]:
 class Worker:
     """A worker for the length of the block; shows the end of its log."""
 
-    def __init__(self, settings: Settings, log: Path, *, app: str = "tasks.app", pool: str = "prefork", **more: str):
+    def __init__(
+        self, settings: Settings, log: Path, *, app: str = "resultstore_tasks.app", pool: str = "prefork", **more: str
+    ):
         self.log = log
         self._settings = settings
         self._command = [sys.executable, "-m", "celery", "-A", app, "worker", "--pool", pool, "--concurrency", "1"]

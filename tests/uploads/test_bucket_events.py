@@ -18,7 +18,7 @@ from resultstore.backends.celery.worker.bucket_events import TASK
 from resultstore.model.errors import BadInput, Misconfigured
 from resultstore.uploads.notices import arrivals
 from resultstore.uploads.ticket import TicketStore
-from tasks.app import make_app
+from resultstore_tasks.app import make_app
 from tests.uploads.conftest import Place, environment, send, serving
 from tests.uploads.telling import Worker, events_waiting, publish, telling, until
 

@@ -56,7 +56,7 @@ class working:  # noqa: N801 - used as `with working(...)`
         self._log = log
 
     def __enter__(self) -> None:
-        command = [sys.executable, "-m", "celery", "-A", "tasks.app", "worker", "--queues", self._queue]
+        command = [sys.executable, "-m", "celery", "-A", "resultstore_tasks.app", "worker", "--queues", self._queue]
         options = ["--concurrency", "1", "--without-mingle", "--without-gossip", "--hostname", f"{uuid.uuid4().hex}@%h"]
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(

@@ -12,7 +12,7 @@ from resultstore.model.errors import BrokerUnavailable
 from resultstore.store.attempt import Attempt
 from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.ticket import TicketStore
-from tasks.app import make_app
+from resultstore_tasks.app import make_app
 from tests.uploads.conftest import once
 from tests.uploads.test_bytes_quota import counted, stored, urls_end
 

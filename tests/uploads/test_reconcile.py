@@ -19,7 +19,7 @@ from resultstore.testing.promises import MIB
 from resultstore.uploads.completion import UploadCompleter
 from resultstore.uploads.reconcile import Reconciler
 from resultstore.uploads.ticket import TicketStore
-from tasks.app import make_app
+from resultstore_tasks.app import make_app
 from tests.uploads.conftest import once, send, send_parts
 
 DAY_S = 86_400

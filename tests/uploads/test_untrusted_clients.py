@@ -5,7 +5,7 @@ import msgspec
 from resultstore.model import layout
 from resultstore.uploads.issuing import TicketIssuer
 from resultstore.uploads.ticket import Ticket, TicketStore, UploadSpec
-from tasks.offers import offers
+from resultstore_tasks.offers import offers
 from tests.uploads.conftest import once, send
 
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from tasks.csv_reader import chunks
-from tasks.csv_reader.reader import Caps, Table
+from resultstore_tasks.csv_reader import chunks
+from resultstore_tasks.csv_reader.reader import Caps, Table
 
 FILES = 300
 WORDS = (

@@ -5,8 +5,8 @@ import io
 import pytest
 
 from resultstore import BadInput
-from tasks.csv_reader import chunks
-from tasks.csv_reader.reader import Caps, Table
+from resultstore_tasks.csv_reader import chunks
+from resultstore_tasks.csv_reader.reader import Caps, Table
 
 
 def read(content: str | bytes, **options) -> dict[str, list]:

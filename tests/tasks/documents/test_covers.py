@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-from tasks.documents.task import draw_cover
+from resultstore_tasks.documents.task import draw_cover
 from tests.tasks.videos.films import CORNERS, NEAR, off
 
 # Where each corner of the page is shown once it is turned by so many degrees (ISO 32000-2, 7.7.3.3).

@@ -4,7 +4,7 @@ IMPORTS = """
 import io
 from pathlib import Path
 from resultstore import BadInput
-from tasks.images import vips
+from resultstore_tasks.images import vips
 for _ in vips.copies(io.BytesIO(Path({warm!r}).read_bytes()), [64], format="webp"):
     pass  # what libvips loads once is not counted
 """
@@ -48,6 +48,6 @@ def test_large_photo_is_scaled_while_it_is_read(measured, tmp_path, china):
 
 def large_photo(china: bytes) -> bytes:
     """Enlarge the photo to 6000 x 4003 pixels with libvips."""
-    from tasks.images.vips import pyvips  # noqa: PLC0415 - only here
+    from resultstore_tasks.images.vips import pyvips  # noqa: PLC0415 - only here
 
     return pyvips.Image.thumbnail_buffer(china, 6000, size="up").jpegsave_buffer(Q=90)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from resultstore import BadInput
-from tasks.images import formats, vips
+from resultstore_tasks.images import formats, vips
 from tests.tasks.videos.films import BARS, CORNERS, NEAR, TO_2020, bars, colors, corners, hlg, linear, off, pq
 
 FORMATS = ("webp", "jpeg", "avif")

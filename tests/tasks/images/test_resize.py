@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from resultstore import BadInput, BlobStoreUnavailable
-from tasks.images import formats, vips
+from resultstore_tasks.images import formats, vips
 
 FORMATS = ("webp", "jpeg", "avif")
 

@@ -11,8 +11,8 @@ import safetensors.numpy
 import skops.io
 
 from resultstore import BadInput
-from tasks import samples
-from tasks.models import task as models
+from resultstore_tasks import samples
+from resultstore_tasks.models import task as models
 
 # Trusted types of a forest's file besides plain scikit-learn: listed here, never taken from the file itself.
 TRUSTED = {"logistic": [], "forest": ["sklearn.tree._tree.Tree"]}

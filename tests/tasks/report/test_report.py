@@ -6,9 +6,9 @@ import pypdfium2
 import pytest
 
 from resultstore import BadInput
-from tasks.csv_reader.reader import Caps
-from tasks.report import task as pdf
-from tasks.report.sheet import printable
+from resultstore_tasks.csv_reader.reader import Caps
+from resultstore_tasks.report import task as pdf
+from resultstore_tasks.report.sheet import printable
 
 
 class Pipe:
@@ -165,7 +165,7 @@ def test_invalid_table_is_refused_with_the_reason(content, reason):
 def test_largest_table_costs_bounded_time_and_memory(measured):
     imports = """
 import io
-from tasks.report import task as pdf
+from resultstore_tasks.report import task as pdf
 class Nowhere:
     def write(self, data):
         return len(data)

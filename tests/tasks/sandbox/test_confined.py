@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from resultstore import BadInput
-from tasks.sandbox.confined import Bounds, BoundsExceeded, check_made, run, workplace
+from resultstore_tasks.sandbox.confined import Bounds, BoundsExceeded, check_made, run, workplace
 
 BOUNDS = Bounds(memory_mib=256, cpu_s=1, wall_s=3, written_mib=1)
 WIDE = Bounds(memory_mib=2048, cpu_s=30, wall_s=60, written_mib=64)
@@ -74,7 +74,7 @@ def test_all_that_it_prints_is_bounded(python, code):
 FLOOD = """
 from pathlib import Path
 from resultstore import BadInput
-from tasks.sandbox import confined
+from resultstore_tasks.sandbox import confined
 bounds = confined.Bounds(memory_mib=512, cpu_s=60, wall_s=90)
 lines = []
 """

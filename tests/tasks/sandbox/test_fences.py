@@ -11,9 +11,9 @@ import pytest
 from celery.signals import worker_init, worker_ready
 
 from resultstore import BadInput
-from tasks import app
-from tasks.sandbox import fences
-from tasks.sandbox.confined import Bounds, run
+from resultstore_tasks import app
+from resultstore_tasks.sandbox import fences
+from resultstore_tasks.sandbox.confined import Bounds, run
 
 BOUNDS = Bounds(memory_mib=256, cpu_s=5, wall_s=30, written_mib=1)
 REPOSITORY = Path(__file__).parents[3]
@@ -129,9 +129,9 @@ import json, logging, os, sys, tempfile
 from pathlib import Path
 from celery.signals import worker_init
 from reportlab.pdfgen.canvas import Canvas
-from tasks import app
-from tasks.documents.task import draw_cover
-from tasks.sandbox import fences
+from resultstore_tasks import app
+from resultstore_tasks.documents.task import draw_cover
+from resultstore_tasks.sandbox import fences
 from resultstore import Settings
 if {user}:
     os.setgroups([]); os.setresgid({user}, {user}, {user}); os.setresuid({user}, {user}, {user})
@@ -147,7 +147,9 @@ with tempfile.TemporaryDirectory() as folder:
 def probe_access(what: str, *, user: int = 0, python: str = sys.executable) -> list[str]:
     """Return what a decoder reaches if the kernel lacks `what`, after checking that it still makes covers."""
     program = WITHOUT.format(what=what) + WORKER.format(user=user, pages=python == sys.executable)
-    program = program.replace("from tasks import app", f"sys.executable = {python!r}\nfrom tasks import app", 1)
+    program = program.replace(
+        "from resultstore_tasks import app", f"sys.executable = {python!r}\nfrom resultstore_tasks import app", 1
+    )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
@@ -215,7 +217,7 @@ def test_a_worker_hides_its_environment(sent, found):
     user = STRANGER if os.geteuid() == 0 else os.getuid()
     hidden = "import ctypes; ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)"  # a change of user hides it too: undo that
     hidden += "\nworker_init.send(sender=None)" if sent else ""
-    program = READS.format(before="from tasks import app", user=user, hidden=hidden)
+    program = READS.format(before="from resultstore_tasks import app", user=user, hidden=hidden)
     if os.geteuid() != 0:
         program = program.replace("os.setgroups([]); ", "")
 
@@ -231,7 +233,7 @@ def test_worker_logs_what_decoders_reach(monkeypatch, caplog, name):
 
     worker_ready.send(sender=None)
 
-    (told,) = [one.getMessage() for one in caplog.records if one.name == "tasks.sandbox.fences"]
+    (told,) = [one.getMessage() for one in caplog.records if one.name == "resultstore_tasks.sandbox.fences"]
     assert told.startswith("decoders_")
     assert "docs/security.md" in told
 
@@ -241,7 +243,7 @@ def test_a_worker_says_nothing_where_they_reach_nothing(caplog):
 
     worker_ready.send(sender=None)
 
-    assert not [one for one in caplog.records if one.name == "tasks.sandbox.fences"]
+    assert not [one for one in caplog.records if one.name == "resultstore_tasks.sandbox.fences"]
 
 
 def test_worker_starts_if_no_decoder_runs(monkeypatch, caplog):

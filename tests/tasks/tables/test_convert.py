@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from resultstore import BadInput, BlobStoreUnavailable
-from tasks.csv_reader import chunks, dialect
-from tasks.tables import convert as tables
+from resultstore_tasks.csv_reader import chunks, dialect
+from resultstore_tasks.tables import convert as tables
 
 
 class Pipe:
@@ -160,7 +160,7 @@ def test_large_table_needs_memory_of_few_blocks(measured, tmp_path):
     imports = """
 import io
 from pathlib import Path
-from tasks.tables import convert as tables
+from resultstore_tasks.tables import convert as tables
 class Nowhere:
     def write(self, data):
         return len(data)

@@ -9,12 +9,12 @@ from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
 from resultstore import BadInput
-from tasks.csv_reader.reader import Table
-from tasks.documents.task import draw_cover
-from tasks.tables.convert import CAPS
-from tasks.tables.preview import draw, head_of
-from tasks.videos import ffmpeg, ffprobe
-from tasks.videos.ffprobe import probe
+from resultstore_tasks.csv_reader.reader import Table
+from resultstore_tasks.documents.task import draw_cover
+from resultstore_tasks.tables.convert import CAPS
+from resultstore_tasks.tables.preview import draw, head_of
+from resultstore_tasks.videos import ffmpeg, ffprobe
+from resultstore_tasks.videos.ffprobe import probe
 
 FFMPEG = ["ffmpeg", "-v", "error", "-y"]
 
@@ -91,7 +91,7 @@ def test_encrypted_and_truncated_pdfs_are_refused(tmp_path):
 
 
 def test_pdf_of_too_many_pages_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.documents.task.MAX_PAGES", 2)
+    monkeypatch.setattr("resultstore_tasks.documents.task.MAX_PAGES", 2)
 
     with pytest.raises(BadInput, match="3 pages; the cap is 2"):
         draw_cover(pdf(tmp_path / "document.pdf"), width=600)

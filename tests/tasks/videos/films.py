@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tasks.videos import ffmpeg
-from tasks.videos.ffprobe import probe
+from resultstore_tasks.videos import ffmpeg
+from resultstore_tasks.videos.ffprobe import probe
 
 FFMPEG = ["ffmpeg", "-v", "error", "-nostdin", "-y"]
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "4")

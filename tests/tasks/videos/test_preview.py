@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.videos import ffmpeg
-from tasks.videos.ffprobe import probe
+from resultstore_tasks.videos import ffmpeg
+from resultstore_tasks.videos.ffprobe import probe
 from tests.tasks.videos.films import (
     BARS,
     BT601,

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from resultstore import BadInput
-from tasks.videos.ffprobe import probe
+from resultstore_tasks.videos.ffprobe import probe
 from tests.tasks.videos.films import BT601, BT709, FFMPEG, NEAR, X264, bars, colors, film, off, pieces, streams
 
 TONE = ("-f", "lavfi", "-i", "sine=duration=1")
