@@ -5,6 +5,7 @@
 # make mutants [ONLY="NAME ..."]   mutation tests: tests/mutants.toml
 # make attacks                     attacks by untrusted clients: docs/security.md
 # make faults                      failures of servers, connections and processes
+# make site                        the documentation site, built strictly: build/site
 # make uppy                         docs/how-to/uppy.md in Chromium, with the published Uppy 5 and 6 (needs npm)
 # make bench [ONLY="NAME ..."]     benchmarks against similar libraries: build/bench.json
 # make conformance [RUNS=...] [MODULES=...] [SELECTION=ci]   Celery's own integration suite: docs/conformance.md
@@ -21,7 +22,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --n
 PROGRAMS := scripts/services
 
 .DELETE_ON_ERROR:
-.PHONY: demo test quick coverage mutants attacks faults conformance uppy lint format typecheck bench docs constraints clean
+.PHONY: demo test quick coverage mutants attacks faults conformance uppy lint format typecheck bench docs site constraints clean
 
 ifeq ($(STACK),real)
 demo: .venv/demo.stamp
@@ -85,6 +86,9 @@ bench: .venv/dev.stamp
 
 docs: .venv/dev.stamp
 	$(BIN)/python scripts/reference.py
+
+site: .venv/dev.stamp
+	$(BIN)/python scripts/build_site.py
 
 # The settings of docker-compose.yml, with random passwords; never overwritten.
 .env:
