@@ -56,6 +56,7 @@ class Attempt:
         self.started_at = time.time()
         self.progress: Progress | None = None
         self.wanted = True  # False: cancelled or deleted before it began; it stores nothing
+        self.value: bytes | None = None  # what the task has reported as its value so far, encoded by its backend
         self.extra = b""  # what its backend stores next to the record while it runs
         self._artifacts: dict[str, Artifact] = {}
         self._tables: dict[str, bytes] = {}
@@ -135,7 +136,7 @@ class Attempt:
 
     def report(self, progress: Progress) -> bool:
         """Store `progress`; return True if it is due to be published (the first, the last, ten a second between)."""
-        self.progress = progress
+        self.progress, self.value = progress, None
         now = time.monotonic()
         finished = progress.total > 0 and progress.done >= progress.total
         if not finished and now - self._reported_at < PROGRESS_EVERY_S:
@@ -150,6 +151,7 @@ class Attempt:
             state=state,
             task=self.task,
             owner=self.owner,
+            value=self.value,
             progress=self.progress,
             artifacts=self.artifacts,
             nonce=self.nonce,

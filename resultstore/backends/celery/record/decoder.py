@@ -12,6 +12,7 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 
 from resultstore.backends.celery.record.conversion import encode_failure
 from resultstore.backends.celery.record.meta import TaskMeta
+from resultstore.backends.celery.record.progress_meta import progress_meta
 from resultstore.model import record
 from resultstore.model.errors import RecordUnreadable, ResultMissing, ResultStoreError
 from resultstore.model.event import Announcement
@@ -114,9 +115,11 @@ class ResultDecoder:
         return found
 
     def decode_outcome(self, found: Result) -> object:
-        """Return the decoded value, or the exception."""
+        """Return the decoded value, the exception, or the progress of a running task that has reported no value."""
         if found.value is None and found.failure is not None:
             return self._exception_of(encode_failure(found.failure))
+        if found.value is None and found.progress is not None and not found.terminal:
+            return progress_meta(found.progress)
         payload = self._store.value(found)
         value = None if payload is None else self._decode(payload)
         return self._exception_of(value) if found.state in states.EXCEPTION_STATES else self._resolved(value)

@@ -9,6 +9,7 @@ from celery import states
 from celery.backends.base import BaseKeyValueStoreBackend
 
 from resultstore.backends.celery.record.conversion import failure_of
+from resultstore.backends.celery.record.progress_meta import read_progress
 from resultstore.index.index import Subscription
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.result import Result
@@ -82,6 +83,7 @@ class LegacyRecords:
             state=state,
             value=self._backend.encoded(meta.get("result")),
             failure=failure_of(meta.get("result")) if state in states.EXCEPTION_STATES else None,
+            progress=None if state in states.READY_STATES else read_progress(meta.get("result")),
             traceback=meta.get("traceback") or "",
             ended_at=_epoch_s(done) if state in states.READY_STATES else None,
             task=meta.get("name") or "",

@@ -10,13 +10,14 @@ from resultstore.backends.celery.capture.return_value import returned_value
 from resultstore.backends.celery.capture.task_arguments import run_arguments_of
 from resultstore.backends.celery.record.conversion import failure_of, meta_to_result
 from resultstore.backends.celery.record.legacy import LegacyRecords
+from resultstore.backends.celery.record.progress_meta import read_progress
 from resultstore.backends.celery.retry import is_worker, with_retries
 from resultstore.backends.celery.task_owner import current_owner, owner_of
 from resultstore.capture.run import sealed_record
 from resultstore.model.errors import RecordUnreadable, ResultDeleted
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result
-from resultstore.store.attempt import Attempt
+from resultstore.store.attempt import Attempt, possible_attempts
 
 _REDIS_VALUE_MAX_BYTES: Final = 512 << 20
 
@@ -82,7 +83,13 @@ class ResultWriter:
             raise BackendStoreError(
                 f"the value of {task_id} is over 512 MB: set RESULTSTORE_BLOBS_URL to store it in an object store"
             )
-        return Result(id=task_id, value=value, failure=failure_of(result) if state in states.EXCEPTION_STATES else None)
+        if state in states.EXCEPTION_STATES:
+            return Result(id=task_id, value=value, failure=failure_of(result))
+        return (
+            _unfinished(task_id, result, state=state, value=value)
+            if state != states.SUCCESS
+            else Result(id=task_id, value=value)
+        )
 
     def _owner(self, task_id: str, request: object) -> str:
         if _is_own(task_id, request):
@@ -99,6 +106,16 @@ class ResultWriter:
         # The body of a chord reads its header's results: they live as long as the chord does.
         in_header = bool(getattr(request, "chord", None))
         return int(self._backend.groups.header_life_s if in_header and life_s else life_s or 0)
+
+
+def _unfinished(task_id: str, meta: object, *, state: str, value: bytes) -> Result:
+    """Return the record of `Task.update_state`, with the progress in its meta and the parts of the running attempt."""
+    progress = read_progress(meta)
+    attempt = next((one for one in possible_attempts() if one.id == task_id), None)
+    if attempt is None:
+        return Result(id=task_id, value=value, progress=progress)
+    attempt.value, attempt.progress = value, progress or attempt.progress
+    return attempt.result(state)
 
 
 def _is_own(task_id: str, request: Any) -> bool:  # noqa: ANN401 - Celery's Context
