@@ -20,11 +20,12 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         data: bytes, a Path, an open binary file, or an iterable of bytes; streamed after the task has returned.
-        name, media_type, metadata, retention, compress: as in `Store.put`.
+        name, file_name, media_type, metadata, retention, compress: as in `Store.put`.
     """
 
     data: Source
     name: str | None = None
+    file_name: str | None = None
     media_type: str | None = None
     metadata: Mapping[str, Scalar] | None = None
     retention: str | None = None
@@ -45,6 +46,7 @@ def capture(store: Store, returned: object) -> object:
         return store.put(
             returned.data,
             name=returned.name,
+            file_name=returned.file_name,
             media_type=returned.media_type,
             metadata=returned.metadata,
             retention=returned.retention,

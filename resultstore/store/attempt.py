@@ -14,6 +14,7 @@ from resultstore.model.errors import BadReference
 from resultstore.model.ids import id_of
 from resultstore.model.names import is_artifact_name
 from resultstore.model.result import Progress, Result, State
+from resultstore.store.naming import numbered
 from resultstore.store.policy import DEFAULT, ByteBudget, OutputPolicy
 
 PROGRESS_EVERY_S = 0.1  # at most ten reports a second
@@ -62,6 +63,7 @@ class Attempt:
         self._tables: dict[str, bytes] = {}
         self._keys: list[str] = []
         self._names: set[str] = set()
+        self._numbers: dict[str, int] = {}  # the last number that was given to each name without one
         self._reported_at = 0.0
         self._lock = threading.Lock()
 
@@ -96,13 +98,25 @@ class Attempt:
             self._keys.append(key)
             return key
 
-    def reserve(self, name: str) -> None:
-        """Reserve an Artifact name. Raises BadReference if it is taken or cannot be part of a URL."""
+    def reserve(self, name: str, *, may_number: bool = False) -> str:
+        """Reserve an Artifact name and return it. Raises BadReference if it cannot be part of a URL, or is taken.
+
+        `may_number` chooses a free name instead of a taken one: `part-2.csv` after `part.csv`.
+        """
         checked_name(name, id=self.id)
         with self._lock:
-            if name in self._names:
+            free = self._free_name(name) if may_number else name
+            if free in self._names:
                 raise BadReference(f"result {self.id} already has an artifact named {name!r}: choose another name")
-            self._names.add(name)
+            self._names.add(free)
+            return free
+
+    def _free_name(self, name: str) -> str:
+        free = name
+        while free in self._names:
+            self._numbers[name] = self._numbers.get(name, 1) + 1
+            free = numbered(name, self._numbers[name])
+        return free
 
     def release(self, name: str) -> None:
         """Release a reserved name after its bytes could not be stored."""

@@ -22,6 +22,7 @@ from resultstore.store.byte_count import ByteCounter
 from resultstore.store.deleting import ResultDeleter
 from resultstore.store.links import ArtifactLinks
 from resultstore.store.lookup import Lookup
+from resultstore.store.naming import GivenNames
 from resultstore.store.owner_lister import OwnerLister
 from resultstore.store.policy import DEFAULT
 from resultstore.store.reading import ArtifactReader
@@ -31,7 +32,7 @@ from resultstore.store.seals import Seals
 from resultstore.store.signatures import Signatures
 from resultstore.store.waiting import wait_for
 from resultstore.store.writer import Writer
-from resultstore.store.writing import ArtifactWriter, Label, earlier_artifact
+from resultstore.store.writing import ArtifactWriter, Label, Report, earlier_artifact
 from resultstore.telemetry.logs import Log
 
 _log = Log(__name__)
@@ -76,12 +77,14 @@ class Store:
         data: Source,
         *,
         name: str | None = None,
+        file_name: str | None = None,
         media_type: str | None = None,
         id: str | None = None,
         metadata: Mapping[str, Scalar] | None = None,
         retention: str | None = None,
         compress: bool = False,
         size_hint_bytes: int | None = None,
+        progress: bool | Report = False,
     ) -> Artifact:
         """Store all of `data`, or nothing (atomic), and return the Artifact.
 
@@ -90,36 +93,41 @@ class Store:
 
         Args:
             data: bytes, a Path, an open binary file, or an iterable of bytes; it is streamed, never read into memory.
-            name: the Artifact's name within the Result; by default the file's name, else "output".
-            media_type: the media type (RFC 6838); by default guessed from the file name extension.
+            name: the Artifact's name within the Result; by default the file's name, else "output", numbered if taken.
+            file_name: the name of a download; by default the name, with an extension (docs/how-to/names.md).
+            media_type: the media type (RFC 6838); by default guessed from the names, then from the first bytes.
             id: stores the data as its own Result under this id.
             metadata: small values that are stored with the Artifact.
             retention: a retention class; by default `settings.results.retention`.
             compress: stores the data as zstd (see docs/format.md); for text-like content.
             size_hint_bytes: the expected length of an iterator beyond 78 GiB.
+            progress: True reports the bytes sent as the task's progress; a function gets the bytes sent and their total
+                (0 if unknown).
 
         Raises:
             BlobStoreUnavailable, BlobStoreFull: the data was not stored; nothing of it can be read.
             CommitUnknown: the data was stored, but the store did not confirm the seal; look the id up later.
             BadReference: the name or the id is taken or malformed.
+            WrongType: the data holds no bytes; the message says how to store it.
             Misconfigured: there is no object store, or it has no conditional create.
         """
         running = attempts.current() if id is None else None
         policy = DEFAULT if running is None else running.policy
         label = Label(
-            name=name or "",
-            media_type=media_type or "",
+            given=GivenNames(name=name or "", file_name=file_name or "", media_type=media_type or ""),
             metadata={} if metadata is None else metadata,
             retention=layout.first_class(retention, policy.retention, self.settings.results.retention),
             compress=compress or bool(policy.compress),
         )
+        report = self.progress if progress is True else progress or None
+        write = partial(require_blobs(self._writer).write, size_hint_bytes=size_hint_bytes, report=report)
         if running is not None:
-            artifact = require_blobs(self._writer).write(running, data, label, size_hint_bytes=size_hint_bytes)
+            artifact = write(running, data, label)
             self._records.show(running.result())
             return artifact
         require_blobs(self._seals).check_sealing()  # before any byte is sent
         own = Attempt(str(uuid.uuid4()) if id is None else id, owner=attempts.inherited_owner())
-        artifact = require_blobs(self._writer).write(own, data, label, size_hint_bytes=size_hint_bytes)
+        artifact = write(own, data, label)
         sealed = self.seal(own)
         self._records.show(sealed)
         return artifact if sealed.nonce == own.nonce else earlier_artifact(sealed, artifact)
@@ -128,7 +136,8 @@ class Store:
     def writer(
         self,
         *,
-        name: str,
+        name: str | None = None,
+        file_name: str | None = None,
         media_type: str | None = None,
         id: str | None = None,
         metadata: Mapping[str, Scalar] | None = None,
@@ -140,8 +149,8 @@ class Store:
         After the block the Artifact is in `.artifact`. Arguments and errors are those of `put`; `metadata` is read at
         the end.
         """
-        kept = partial(self.put, name=name, media_type=media_type, id=id, metadata=metadata, retention=retention)
-        writer = Writer(partial(kept, compress=compress))
+        named = partial(self.put, name=name, file_name=file_name, media_type=media_type, id=id)
+        writer = Writer(partial(named, metadata=metadata, retention=retention, compress=compress))
         try:
             yield writer
             writer.finish()

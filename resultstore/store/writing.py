@@ -1,47 +1,35 @@
 """ArtifactWriter: stores data as one Artifact of an attempt."""
 
-import mimetypes
 import re
-from collections.abc import Mapping
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 
 import msgspec
 
 from resultstore.blobs import zstd_frames
-from resultstore.blobs.blobstore import BlobStore
+from resultstore.blobs.blobstore import BlobStore, Chunk
 from resultstore.blobs.stream import Meter, OpenedSource, Source, open_source
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import BadReference, BlobStoreUnavailable, WrongType
-from resultstore.model.names import NAME_MAX_CHARS, artifact_name_of
 from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt
 from resultstore.store.metadata import checked_metadata
+from resultstore.store.naming import DEFAULT_MEDIA_TYPE, HEAD_BYTES, GivenNames
 from resultstore.store.signatures import Signatures
-
-DEFAULT_NAME = "output"
-DEFAULT_MEDIA_TYPE = "application/octet-stream"
-
-# Types that Python's table lacks (IANA media types; safetensors and skops as their projects define them).
-MEDIA_TYPES: Mapping[str, str] = {
-    ".avif": "image/avif",
-    ".onnx": "application/onnx",
-    ".parquet": "application/vnd.apache.parquet",
-    ".safetensors": "application/vnd.safetensors",
-    ".skops": "application/vnd.skops",
-    ".webp": "image/webp",
-}
 
 # Type and subtype are restricted names (RFC 6838 section 4.2); of parameters only printable ASCII is required.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(;[ -~]{{0,200}})?\Z")
 
 
-class Label(msgspec.Struct, frozen=True, kw_only=True):
-    """The name and the options of a new Artifact; an empty name or media type is derived from the source."""
+Report = Callable[[int, int], None]  # bytes sent, bytes in total (0: unknown)
 
-    name: str
-    media_type: str
+
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """The names and the options of a new Artifact; what the caller did not name is derived from the source."""
+
+    given: GivenNames
     metadata: Mapping[str, Scalar]
     retention: str
     compress: bool
@@ -54,35 +42,53 @@ class ArtifactWriter:
         self._blobs = blobs
         self._signatures = signatures
 
-    def write(self, attempt: Attempt, source: Source, label: Label, *, size_hint_bytes: int | None = None) -> Artifact:
-        """Store all of `source` as an Artifact of `attempt`, or nothing. Errors are those of `Store.put`."""
+    def write(
+        self,
+        attempt: Attempt,
+        source: Source,
+        label: Label,
+        *,
+        size_hint_bytes: int | None = None,
+        report: Report | None = None,
+    ) -> Artifact:
+        """Store all of `source` as an Artifact of `attempt`, or nothing. Errors are those of `Store.put`.
+
+        `report` receives how many bytes were sent, and how many there are (0 if that is unknown), after each MiB.
+        """
         # Check before any byte is sent; metadata may change during the upload and is checked again.
-        checked_media_type(label.media_type or DEFAULT_MEDIA_TYPE, id=attempt.id)
+        checked_media_type(label.given.media_type or DEFAULT_MEDIA_TYPE, id=attempt.id)
         checked_metadata(label.metadata, id=attempt.id)
         with open_source(source) as ready:
             attempt.byte_budget.check(ready.size_hint_bytes or 0)
-            # An unusable file name must not fail a task whose work is done.
-            name = label.name or artifact_name_of(ready.file_name) or DEFAULT_NAME
-            attempt.reserve(name)
+            base = label.given.base_name(ready.file_name)
+            name = attempt.reserve(base, may_number=not label.given.name)
             try:
-                return self._store(attempt, name, ready, label=label, size_hint_bytes=size_hint_bytes)
+                return self._store(attempt, name, ready, label=label, size_hint_bytes=size_hint_bytes, report=report)
             except BaseException:
                 attempt.release(name)
                 raise
 
     def _store(
-        self, attempt: Attempt, name: str, ready: OpenedSource, *, label: Label, size_hint_bytes: int | None
+        self,
+        attempt: Attempt,
+        name: str,
+        ready: OpenedSource,
+        *,
+        label: Label,
+        size_hint_bytes: int | None,
+        report: Report | None,
     ) -> Artifact:
         key = attempt.new_key(label.retention)
-        file_name = shown_name(label.name, artifact_name_of(ready.file_name)) or name
-        media_type = label.media_type or media_type_of(file_name, ready.file_name)
-        content = Meter(ready.chunks, with_table=not label.compress)
+        head, chunks = _head_of(ready.chunks) if label.given.needs_head(ready.file_name) else (b"", ready.chunks)
+        names = label.given.names(name, ready.file_name, head=head)
+        expected_bytes = _hint_of(size_hint_bytes, ready)
+        content = Meter(chunks, with_table=not label.compress)
         allowed = attempt.byte_budget.limit(content)
+        if report is not None:
+            allowed = _reported(allowed, report, total_bytes=expected_bytes or 0)
         packed = Meter(zstd_frames.compress(allowed)) if label.compress else None
         written = content if packed is None else packed
-        stored = self._blobs.put(
-            key, packed or allowed, media_type=media_type, size_hint_bytes=_hint_of(size_hint_bytes, ready)
-        )
+        stored = self._blobs.put(key, packed or allowed, media_type=names.media_type, size_hint_bytes=expected_bytes)
         if stored.size_bytes != written.size_bytes:
             raise BlobStoreUnavailable(
                 f"the store has {stored.size_bytes} of {written.size_bytes} bytes of {name} of {attempt.id}: "
@@ -91,11 +97,11 @@ class ArtifactWriter:
         artifact = Artifact(
             id=attempt.id,
             name=name,
-            file_name=file_name,
+            file_name=names.file_name,
             key=key,
             etag=stored.etag,
             size_bytes=content.size_bytes,
-            media_type=media_type,
+            media_type=names.media_type,
             sha256=content.sha256,
             stored_bytes=stored.size_bytes,
             encoding="zstd" if label.compress else "",
@@ -113,16 +119,22 @@ def _hint_of(given: int | None, ready: OpenedSource) -> int | None:
     return ready.size_hint_bytes if given is None else given
 
 
-def shown_name(given: str, file_name: str) -> str:
-    """Return the file name of a download: the caller's name, with the extension of the file if it has none.
+def _head_of(chunks: Iterable[Chunk]) -> tuple[bytes, Iterable[Chunk]]:
+    """Return the first bytes of `chunks`, and all of them."""
+    ahead = iter(chunks)
+    first = next(ahead, b"")
+    # What is no chunk of bytes is refused where it is measured.
+    head = bytes(memoryview(first).cast("B")[:HEAD_BYTES]) if isinstance(first, Chunk) and len(first) else b""
+    return head, chain([first], ahead)
 
-    The file may be a temporary one, of whose name only the extension is useful.
-    """
-    if not given:
-        return file_name
-    ending = PurePosixPath(file_name).suffix
-    is_complete = bool(PurePosixPath(given).suffix) or len(given + ending) > NAME_MAX_CHARS
-    return given if is_complete else given + ending
+
+def _reported(chunks: Iterable[memoryview], report: Report, *, total_bytes: int) -> Iterator[memoryview]:
+    """Yield `chunks`, and report what was taken of them."""
+    sent_bytes = 0
+    for chunk in chunks:
+        yield chunk
+        sent_bytes += chunk.nbytes
+        report(sent_bytes, total_bytes)
 
 
 def checked_media_type(media_type: str, *, id: str) -> str:
@@ -130,16 +142,6 @@ def checked_media_type(media_type: str, *, id: str) -> str:
     if not _MEDIA_TYPE.match(media_type):
         raise WrongType(f"{media_type[:40]!r} is not a media type (artifact of {id}): write type/subtype (RFC 6838)")
     return media_type
-
-
-def media_type_of(*file_names: str) -> str:
-    """Return the media type of the first file name with a known extension, or `application/octet-stream`."""
-    for file_name in file_names:
-        ending = PurePosixPath(file_name.lower()).suffix
-        found = MEDIA_TYPES.get(ending) or mimetypes.guess_type("name" + ending)[0]
-        if found:
-            return found
-    return DEFAULT_MEDIA_TYPE
 
 
 def earlier_artifact(sealed: Result, made: Artifact) -> Artifact:

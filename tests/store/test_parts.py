@@ -18,7 +18,7 @@ from resultstore.model.errors import BlobStoreUnavailable
 from resultstore.model.result import Result
 from resultstore.store import writer as writers
 from resultstore.store.attempt import Attempt, current, running
-from resultstore.store.writing import media_type_of
+from resultstore.store.naming import media_type_of
 
 MIB = 1 << 20
 
@@ -73,7 +73,7 @@ def test_a_slow_store_holds_the_producer_back(store: Store):
         raise BlobStoreUnavailable("enough")
 
     def produce() -> None:
-        with pytest.raises(BlobStoreUnavailable), store.writer(name="x") as out:
+        with pytest.raises(BlobStoreUnavailable), store.writer(name="x.bin") as out:
             for _ in range(100):
                 written[0] += out.write(b"x" * writers.CHUNK_BYTES)
 
@@ -182,7 +182,7 @@ def test_nameless_and_unknown_files_get_right_types(store: Store):
         assert store.put(file).name == "output"
     expected = {"a.avif": "image/avif", "a.ONNX": "application/onnx", "a.skops": "application/vnd.skops"}
     assert {name: media_type_of(name) for name in expected} == expected
-    assert media_type_of("unknown.zzz") == media_type_of("noending") == "application/octet-stream"
+    assert media_type_of("unknown.zzz") == media_type_of("noending") == ""
 
 
 def test_a_plain_result_is_deleted_without_a_tombstone(store: Store):

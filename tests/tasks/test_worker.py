@@ -143,6 +143,7 @@ def test_training_gives_a_model_and_reports_folds(app, store):
 
     assert any(note.startswith("fold") for note in notes)
     assert (model.name, metrics.name) == ("wine-forest.skops", "metrics.json")
+    assert (model.file_name, metrics.file_name) == ("wine-forest.skops", "wine-forest-metrics.json")
     assert model.metadata["accuracy"] > 0.9
     loaded = skops.io.loads(fetched(store, model), trusted=["sklearn.tree._tree.Tree"])
     assert set(loaded.classes_) == {"class_0", "class_1", "class_2"}

@@ -100,7 +100,10 @@ def store_model(store: Store, trained: Trained, *, stem: str, target: str, kind:
         tensors = as_safetensors(trained)
         files.append(store.put(tensors, name=f"{stem}.safetensors", media_type=SAFETENSORS_TYPE, metadata=facts))
     metrics = json.dumps({**facts, "feature_names": trained.features}, indent=2).encode()
-    return [*files, store.put(metrics, name="metrics.json", media_type="application/json")]
+    return [
+        *files,
+        store.put(metrics, name="metrics.json", file_name=f"{stem}-metrics.json", media_type="application/json"),
+    ]
 
 
 def read_examples(stream: BinaryIO, *, target: str, header: Header = "auto", encoding: Encoding = "auto") -> Examples:
