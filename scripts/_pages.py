@@ -43,6 +43,8 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         (
             "resultstore.backends.celery.setup.setup",
             "resultstore.backends.celery.setup.store_of",
+            "resultstore.backends.celery.offering.offered",
+            "resultstore.backends.celery.offering.offers_of",
             "resultstore.backends.celery.workflows.forget_workflow",
             "resultstore.backends.celery.workflows.Forgotten",
             "resultstore.backends.celery.backend.ResultStoreBackend",

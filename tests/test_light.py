@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -29,3 +30,26 @@ def test_offers_are_importable_from_the_package():
     assert [resultstore.Offer, resultstore.Offers, resultstore.Options] == [offers.Offer, offers.Offers, offers.Options]
     with pytest.raises(AttributeError, match="Nothing"):
         _ = resultstore.Nothing
+
+
+PUBLIC = """
+import sys
+import resultstore.dispatch, resultstore.gateway
+print(sorted({"fastapi", "pydantic", "uvicorn"} & sys.modules.keys()))
+from resultstore.backends.celery import CeleryDispatcher, offered, offers_of
+from resultstore.dispatch import Dispatcher, Offer, Offers, Options, Order, announce, withdraw
+from resultstore.gateway import Caller, create_app, create_bytes_app, serve
+functions = (CeleryDispatcher, offered, offers_of, announce, withdraw, create_app, create_bytes_app, serve)
+print(all(map(callable, functions)))
+"""
+
+
+def test_public_names_load_only_when_asked():
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", PUBLIC], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\nTrue\n", done.stderr
+
+
+@pytest.mark.parametrize("package", ["resultstore.gateway", "resultstore.dispatch", "resultstore.backends.celery"])
+def test_unknown_names_of_packages_are_errors(package):
+    with pytest.raises(AttributeError, match="Nothing"):
+        _ = import_module(package).Nothing

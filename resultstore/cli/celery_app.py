@@ -4,6 +4,7 @@ from celery import Celery
 from celery.app.utils import find_app
 
 from resultstore.backends.celery import store_of
+from resultstore.backends.celery.capture.registry import is_installed
 from resultstore.backends.celery.chord.chord_outbox import ChordStatus
 from resultstore.backends.celery.chord.header import ChordHeader, read_header
 from resultstore.model.errors import Misconfigured
@@ -41,3 +42,17 @@ def dispatch_body(app: Celery, group_id: str) -> bool:
     Takes over the lease of a worker that is about to send it.
     """
     return app.backend.groups.dispatch_chord(group_id) is ChordStatus.MINE
+
+
+def load_own_app(name: str) -> Celery:
+    """Return the app of `name`, as `load_app` does, in which the tasks of a gateway can run.
+
+    Raises Misconfigured also when `setup(app)` was not called: its workers would not check uploads.
+    """
+    app = load_app(name)
+    if not is_installed(app):
+        raise Misconfigured(
+            f"the Celery app {name!r} does not capture outputs: call resultstore.backends.celery.setup(app) where it "
+            "is made"
+        )
+    return app

@@ -256,6 +256,13 @@ def _accepted_type(asked: UploadSpec, offer: Offer) -> str:
     """Return the declared media type if the offer accepts it. Raises WrongType."""
     declared = canonical(asked.media_type)
     accepted = {canonical(one) for one in offer.takes}
-    if declared not in accepted:
+    if not any(_fits(declared, one) for one in accepted):
         raise WrongType(f"{asked.task} accepts {', '.join(sorted(accepted))}, not {declared[:100]!a}")
     return declared
+
+
+def _fits(declared: str, accepted: str) -> bool:
+    """Return True if a media type is the accepted one, or within an accepted range (RFC 9110, section 12.5.1)."""
+    if accepted == "*/*":
+        return True
+    return declared.startswith(accepted[:-1]) if accepted.endswith("/*") else declared == accepted

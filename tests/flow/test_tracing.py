@@ -147,7 +147,7 @@ def test_spans_hold_no_signature_and_no_token():
 def test_without_tracing_nothing_of_it_is_imported():
     program = (
         "OURS = 'resultstore.telemetry.tracing', 'opentelemetry.instrumentation', 'opentelemetry.exporter'\n"
-        "import sys, resultstore_tasks.app, resultstore.gateway.serve, resultstore.backends.celery.dispatching\n"
+        "import sys, resultstore_tasks.app, resultstore.gateway.listeners, resultstore.backends.celery.dispatching\n"
         "from resultstore.cli.serve import _gateway_of; from resultstore import connect\n"
         "_gateway_of(connect()); print([one for one in sys.modules if one.startswith(OURS)])"
     )

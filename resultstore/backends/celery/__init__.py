@@ -4,7 +4,7 @@ What Dramatiq and taskiq share with it is in lower packages.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from resultstore.backends.celery.capture.keeps import keeps
 from resultstore.backends.celery.capture.lazy_parts import LazyParts
@@ -14,15 +14,20 @@ from resultstore.backends.celery.worker.tracing import trace_worker
 from resultstore.backends.celery.workflows import Forgotten, forget_workflow
 
 if TYPE_CHECKING:
+    from resultstore.backends.celery.dispatching import CeleryDispatcher
+    from resultstore.backends.celery.offering import offered, offers_of
     from resultstore.backends.celery.worker import bucket_events
 
 __all__ = [
+    "CeleryDispatcher",
     "Forgotten",
     "LazyParts",
     "bucket_events",
     "escape_worker_logs",
     "forget_workflow",
     "keeps",
+    "offered",
+    "offers_of",
     "resolve",
     "setup",
     "store_of",
@@ -30,8 +35,17 @@ __all__ = [
 ]
 
 
+# What only some processes need: the gateway, workers with offers, and workers that receive MinIO's notifications.
+_LATER: Final = {
+    "CeleryDispatcher": "resultstore.backends.celery.dispatching",
+    "offered": "resultstore.backends.celery.offering",
+    "offers_of": "resultstore.backends.celery.offering",
+}
+
+
 def __getattr__(name: str) -> object:
-    # Only workers that receive MinIO's notifications load the code that completes uploads.
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     if name == "bucket_events":
         return import_module("resultstore.backends.celery.worker.bucket_events")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -62,7 +62,7 @@ class RegisteredOffers(Mapping[str, Offer]):
 
 
 def configured_offers(named: str) -> Offers:
-    """Return the offers that `RESULTSTORE_OFFERS` names: `module:name` of a mapping or a list of Offers.
+    """Return the offers that `RESULTSTORE_OFFERS` or `--offers` names: `module:name` of a mapping or a list of Offers.
 
     Modules in the current folder are found after all others. Raises Misconfigured.
     """
@@ -72,8 +72,10 @@ def configured_offers(named: str) -> Offers:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise Misconfigured(f"RESULTSTORE_OFFERS must be `module:name` of Offers; {named!r}: {error}") from error
+        raise Misconfigured(
+            f"--offers or RESULTSTORE_OFFERS must be `module:name` of Offers; {named!r}: {error}"
+        ) from error
     offers = list(found.values() if isinstance(found, Mapping) else found)
     if not all(isinstance(one, Offer) for one in offers):
-        raise Misconfigured(f"RESULTSTORE_OFFERS: {named!r} contains an object that is not an Offer")
+        raise Misconfigured(f"--offers or RESULTSTORE_OFFERS: {named!r} contains an object that is not an Offer")
     return {one.task: one for one in offers}

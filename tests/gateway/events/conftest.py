@@ -14,8 +14,8 @@ import pytest
 from resultstore.gateway.app import create_app
 from resultstore.gateway.events.hub import Hub
 from resultstore.gateway.identity.caller import Caller
+from resultstore.gateway.listeners import limit_send_buffers
 from resultstore.gateway.problems import Problem
-from resultstore.gateway.serve import limit_send_buffers
 from resultstore.index.redis.driver import RedisIndex
 from resultstore.settings import Settings
 from resultstore.store import Store

@@ -170,9 +170,14 @@ def _has_own_call(task: Task) -> bool:
 
 def install(app: Celery) -> None:
     """Replace the registry of `app` by a capturing one with the same tasks; a second call changes nothing."""
-    if isinstance(app._tasks, CapturingTasks):  # noqa: SLF001 - `app.tasks` would finalize the app too early
+    if is_installed(app):
         return
     tasks = CapturingTasks()
     for name, task in app._tasks.items():  # noqa: SLF001 - the same
         tasks[name] = task
     app._tasks = tasks  # noqa: SLF001 - the same
+
+
+def is_installed(app: Celery) -> bool:
+    """Return whether `install` was called for this app."""
+    return isinstance(app._tasks, CapturingTasks)  # noqa: SLF001 - `app.tasks` would finalize the app too early

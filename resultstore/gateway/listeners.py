@@ -37,15 +37,22 @@ STALLED_MS = 30_000
 _log = Log(__name__)
 
 
-def serve(settings: Settings, compose: Callable[[Store], FastAPI], *, fds: Sequence[int] = ()) -> None:
+def serve(
+    settings: Settings,
+    compose: Callable[[Store], FastAPI],
+    *,
+    store: Store | None = None,
+    fds: Sequence[int] = (),
+) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
         settings: the addresses to listen on, and the servers to use.
-        compose: returns the gateway's application over the Store.
+        compose: returns the gateway's application over the Store, such as `create_app`.
+        store: the Store, made from `settings`; None connects a new one.
         fds: listening sockets to use instead of the settings' ports: the gateway's, then the bytes listener's.
     """
-    store = connect(settings)
+    store = connect(settings) if store is None else store
     gateway = compose(store)
     apps = _apps(store, gateway)
     addresses = [(settings.gateway.host, settings.gateway.port), (settings.local_bytes.host, settings.local_bytes.port)]
