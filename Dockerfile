@@ -7,7 +7,7 @@ WORKDIR /src
 # The dependencies first: this layer is cached while only the project's code changes.
 COPY constraints-demo.txt .
 RUN /opt/venv/bin/pip install --no-deps --require-hashes -r constraints-demo.txt
-COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE NOTICE ./
 COPY resultstore resultstore
 COPY tasks tasks
 RUN /opt/venv/bin/pip install --no-deps --no-build-isolation .

@@ -95,12 +95,15 @@ site: .venv/dev.stamp
 	@umask 077; $(PYTHON) -c 'import re, secrets; \
 	print(re.sub(r"(?m)^\w+=$$", lambda m: m[0] + secrets.token_hex(20), open(".env.example").read()), end="")' > $@
 
-# The two lists of pinned packages, with hashes: run it after a change of pyproject.toml.
+# The lists of pinned packages: run it after a change of pyproject.toml. The last one, without hashes and for every
+# extra, is for `pip install -c` in projects that use resultstore.
 constraints: $(UV)
 	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --output-file constraints.txt
 	$(UV) pip compile --quiet pyproject.toml --extra demo --group build --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --constraint constraints.txt --output-file constraints-demo.txt
+	$(UV) pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 \
+		--no-header --no-annotate --constraint constraints.txt --output-file constraints-pip.txt
 
 clean:
 	-$(PYTHON) scripts/services stop

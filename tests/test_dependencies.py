@@ -17,6 +17,7 @@ OURS = {
     "resultstore_tasks",
     "tests",
     "benchmarks",
+    "hatch_build",
     "t",
     *(path.stem for path in (HERE / "scripts").glob("*.py")),
 }
@@ -28,6 +29,7 @@ COMES_WITH = {
     "botocore": "boto3",
     "cryptography": "moto",
     "kombu": "celery",
+    "packaging": "build",
     "pillow": "reportlab",
     "pydantic-core": "pydantic",
     "starlette": "fastapi",
@@ -100,4 +102,12 @@ def test_dependencies_are_pinned_with_equal_versions():
         for requirement in re.split(r"\n(?=\S)", (HERE / file).read_text().strip()):
             assert "--hash=sha256:" in requirement, requirement.partition("\n")[0]
     versions = set(re.findall(r"(?m)^[\w.-]+==\S+", (HERE / "constraints.txt").read_text()))
-    assert set(re.findall(r"(?m)^[\w.-]+==\S+", (HERE / "constraints-demo.txt").read_text())) <= versions
+    for file in ("constraints-demo.txt", "constraints-pip.txt"):
+        assert set(re.findall(r"(?m)^[\w.-]+==\S+", (HERE / file).read_text())) <= versions
+
+
+def test_constraints_for_pip_have_neither_hashes_nor_extras():
+    lines = (HERE / "constraints-pip.txt").read_text().splitlines()
+
+    assert declared(for_development=False) - {"resultstore"} <= pinned("constraints-pip.txt")
+    assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.!+-]+( ; .+)?", line)] == []
