@@ -6,6 +6,7 @@ What Dramatiq and taskiq share with it is in lower packages.
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from resultstore.backends.celery import compat  # noqa: F401 - first: it refuses a version that is too old
 from resultstore.backends.celery.capture.keeps import keeps
 from resultstore.backends.celery.capture.lazy_parts import LazyParts
 from resultstore.backends.celery.setup import resolve, setup, store_of

@@ -1,11 +1,14 @@
 """Signals: connections to Celery's signals that end together with the object that made them."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from celery.utils.dispatch import Signal
 
 Receiver = Callable[..., object]
+
+_numbers = count(1)  # unlike an id, never used again
 
 
 class Signals:
@@ -23,20 +26,25 @@ class Signals:
         """Call `receiver` for each `signal` from now on; two owners may connect the same function."""
         connection = _Receiver(receiver)
         self._connections.append((signal, connection))
-        signal.connect(connection.receive, weak=True)
+        signal.connect(connection.receive, weak=True, dispatch_uid=connection.uid)
 
     def disconnect(self) -> None:
         """Call no receiver of this object any more."""
         while self._connections:
             signal, connection = self._connections.pop()
-            signal.disconnect(connection.receive)
+            signal.disconnect(dispatch_uid=connection.uid)
 
 
 class _Receiver:
-    """One connection, which Celery identifies by this object."""
+    """One connection, which Celery identifies by its `uid`.
+
+    Without one, Celery before 5.7 takes the same method of two objects for one receiver, and does not connect the
+    second: the second app of a process would announce none of its tasks.
+    """
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
+        self.uid = f"resultstore-{next(_numbers)}"
 
     def receive(self, *args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - what each signal sends
         return self._receiver(*args, **kwargs)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import redis
 from celery import Celery
-from celery.backends.base import Backend, BaseKeyValueStoreBackend, compress_payload
+from celery.backends.base import Backend
 
 from resultstore.backends.celery import urls
 from resultstore.backends.celery.capture.prefetch import Prefetcher
@@ -17,6 +17,7 @@ from resultstore.backends.celery.codec.content_types import ContentTypes
 from resultstore.backends.celery.codec.json_writer import decode_text, encode_long_text
 from resultstore.backends.celery.codec.kombu_types import read_references, write_references
 from resultstore.backends.celery.codec.serializers import JSON, NO_PICKLE, PICKLED
+from resultstore.backends.celery.compat import KeyValueBackend, compress_payload
 from resultstore.backends.celery.record.legacy import LegacyRecords, LegacyStore
 from resultstore.backends.celery.retry import MAX_RETRIES
 from resultstore.capture.spills import Spills
@@ -34,7 +35,7 @@ NO_BLOBS: Final = (
 )
 
 
-class StoreBackend(BaseKeyValueStoreBackend):
+class StoreBackend(KeyValueBackend):
     """Celery's key-value backend over a Store; neither waits nor sends.
 
     Args:

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from celery import Celery, Task
-from celery.app.task import get_actual_ignore_result
 from celery.utils.time import maybe_make_aware
 from kombu.exceptions import EncodeError
 
@@ -25,6 +24,7 @@ from resultstore.backends.celery.codec.serializers import (
     serialize_if_larger,
     surely_small,
 )
+from resultstore.backends.celery.compat import get_actual_ignore_result
 from resultstore.backends.celery.task_owner import current_owner
 from resultstore.blobs.blobstore import Chunk
 from resultstore.capture.spills import Spills

@@ -6,6 +6,7 @@ from queue import Empty
 from typing import Any
 from weakref import WeakValueDictionary
 
+from resultstore.backends.celery.compat import renew_pending_results
 from resultstore.model.errors import BadReference
 from resultstore.model.ids import id_of
 
@@ -15,8 +16,8 @@ Meta = dict[str, Any]  # Celery's own word and shape for what a backend stores o
 class PendingResults:
     """Knows how Celery stores who waits; no other module does.
 
-    Since Celery 5.7 `Backend._pending_results` is two dicts, one with weak references to the waiters: under each id the
-    waiting results by their identity. `Backend._pending_messages` buffers metas that arrived before their waiter.
+    `Backend._pending_results` is two dicts, one with weak references to the waiters: under each id the waiting results
+    by their identity. `Backend._pending_messages` buffers metas that arrived before their waiter.
 
     Ids may be of any type: `AsyncResult(uuid.UUID(...))` waits for what was stored under the UUID's text.
 
@@ -27,7 +28,8 @@ class PendingResults:
     """
 
     def __init__(self, backend: Any, *, check_id: Callable[[str], object]) -> None:  # noqa: ANN401 - Celery's backends have no types
-        self._waiting, self._messages = backend._pending_results, backend._pending_messages  # noqa: SLF001 - see above
+        self._waiting = renew_pending_results(backend)
+        self._messages = backend._pending_messages  # noqa: SLF001 - see above
         self.check_id = check_id
 
     def __iter__(self) -> Iterator[str]:
