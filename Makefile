@@ -8,7 +8,7 @@
 # make site                        the documentation site, built strictly: build/site
 # make uppy                         docs/how-to/uppy.md in Chromium, with the published Uppy 5 and 6 (needs npm)
 # make bench [ONLY="NAME ..."]     benchmarks against similar libraries: build/bench.json
-# make conformance [RUNS=...] [MODULES=...] [SELECTION=ci]   Celery's own integration suite: docs/conformance.md
+# make conformance [CELERY=5.4.0] [RUNS=...] [MODULES=...] [SELECTION=ci]   Celery's own integration suite: docs/conformance.md
 #
 # Each creates .venv first. Needs Python >= 3.11 and make, and Go once, to build the object store.
 
@@ -61,8 +61,10 @@ faults: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python -m pytest tests/faults $(ARGS)
 
 conformance: .venv/dev.stamp
-	$(SERVICES) run -- $(BIN)/python tests/conformance/conformance.py $(if $(RUNS),--runs $(RUNS)) \
-		$(if $(MODULES),--modules $(MODULES)) $(if $(SELECTION),--selection $(SELECTION))
+	$(BIN)/python scripts/overlay.py $(CELERY:%=celery-%)
+	$(SERVICES) run -- $(BIN)/python scripts/overlay.py $(CELERY:%=celery-%) -- tests/conformance/conformance.py \
+		$(if $(RUNS),--runs $(RUNS)) $(if $(MODULES),--modules $(MODULES)) $(if $(SELECTION),--selection $(SELECTION)) \
+		$(if $(RECORD),--record)
 
 # The published Uppy 5 and 6 in Chromium, against a real gateway: needs npm and the network, and is not part of `test`.
 uppy: .venv/dev.stamp
@@ -95,15 +97,16 @@ site: .venv/dev.stamp
 	@umask 077; $(PYTHON) -c 'import re, secrets; \
 	print(re.sub(r"(?m)^\w+=$$", lambda m: m[0] + secrets.token_hex(20), open(".env.example").read()), end="")' > $@
 
-# The lists of pinned packages: run it after a change of pyproject.toml. The last one, without hashes and for every
-# extra, is for `pip install -c` in projects that use resultstore.
-constraints: $(UV)
+# The lists of pinned packages: run it after a change of pyproject.toml. The third one, without hashes and for every
+# extra, is for `pip install -c` in projects that use resultstore. The lists in constraints/ are of other versions.
+constraints: $(UV) .venv/bin/python
 	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --output-file constraints.txt
 	$(UV) pip compile --quiet pyproject.toml --extra demo --group build --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --constraint constraints.txt --output-file constraints-demo.txt
 	$(UV) pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 \
 		--no-header --no-annotate --constraint constraints.txt --output-file constraints-pip.txt
+	$(BIN)/python scripts/variants.py
 
 clean:
 	-$(PYTHON) scripts/services stop

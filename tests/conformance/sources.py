@@ -8,9 +8,8 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-CELERY_VERSION = "5.7.0"
 FETCH_LIMIT_S = 120
-PINS = Path(__file__).resolve().parents[2] / "constraints.txt"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Unavailable(Exception):
@@ -18,11 +17,12 @@ class Unavailable(Exception):
 
 
 def celery_suite(cache: Path) -> Path:
-    """The folder that holds Celery's `t/`: fetched once, then kept below `cache`. Raises Unavailable."""
-    if (installed := version("celery")) != CELERY_VERSION:
-        raise Unavailable(f"the suite is of Celery {CELERY_VERSION}, installed is {installed}: change both together")
+    """Return the folder that holds `t/` of the installed Celery: fetched once, then kept below `cache`.
+
+    Raises Unavailable.
+    """
     # Not the `celery` package beside them: the installed one is under test.
-    return _kept(f"celery-{CELERY_VERSION}", ("t", "pyproject.toml"), cache=cache)
+    return _kept(f"celery-{version('celery')}", ("t", "pyproject.toml"), cache=cache)
 
 
 def dramatiq_tests(cache: Path) -> Path:
@@ -36,23 +36,36 @@ def _kept(release: str, wanted: tuple[str, ...], *, cache: Path) -> Path:
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as draft:
-            _unpacked(_downloaded(release, Path(draft)), release, wanted).rename(folder)
+            unpacked = _unpacked(_downloaded(release, Path(draft)), release, wanted)
+            try:
+                unpacked.rename(folder)
+            except OSError:
+                if not folder.exists():  # another run was quicker
+                    raise
     return folder
 
 
 def pinned(release: str, pins: str) -> str:
-    """The line of `pins` for this release, with its hashes: what is fetched here is run. Raises Unavailable."""
+    """Return the line of `pins` for this release, with its hashes: what is fetched here is run. Raises Unavailable."""
     project, _, number = release.rpartition("-")
-    found = re.search(rf"(?m)^{re.escape(project)}==(?P<number>[^ ]+)(?: \\\n *--hash=\S+)+", pins)
-    if found is None or found["number"] != number:
-        raise Unavailable(f"{release} is installed and not in constraints.txt: make conformance installs what is")
+    found = re.search(rf"(?m)^{re.escape(project)}=={re.escape(number)}(?: \\\n *--hash=\S+)+", pins)
+    if found is None:
+        raise Unavailable(
+            f"{release} is installed and not in constraints.txt or constraints/: make conformance installs what is"
+        )
     return found[0] + "\n"
+
+
+def all_pins() -> str:
+    """Return the text of constraints.txt and of the lists of other versions."""
+    files = [ROOT / "constraints.txt", *sorted((ROOT / "constraints").glob("*.txt"))]
+    return "".join(file.read_text() for file in files)
 
 
 def _downloaded(release: str, folder: Path) -> Path:
     project = release.rpartition("-")[0]
     wanted = folder / "wanted.txt"
-    wanted.write_text(pinned(release, PINS.read_text()))
+    wanted.write_text(pinned(release, all_pins()))
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
     source = ["--no-deps", f"--no-binary={project}", "--require-hashes", f"--dest={folder}", f"--requirement={wanted}"]
     if subprocess.run([*pip, *source], check=False, timeout=FETCH_LIMIT_S).returncode:

@@ -14,8 +14,6 @@ from celery.contrib.testing.manager import ManagerMixin
 from matrix import BACKENDS
 from verdict import racy_tests
 
-from resultstore.backends.celery.setup import setup
-
 BACKEND_CLASS = "resultstore.backends.celery.backend:ResultStoreBackend"
 
 
@@ -80,6 +78,8 @@ def outcome_of(report: pytest.TestReport) -> str:
 
 
 def _set_up_every_app() -> None:
+    from resultstore.backends.celery.setup import setup  # noqa: PLC0415 - the control run loads nothing of ours
+
     make = Celery.__init__
 
     @wraps(make)

@@ -46,3 +46,14 @@ def test_every_entry_of_the_list_needs_a_reason(tmp_path, kind, read):
         read(listed)
     listed.write_text(f'[[{kind}]]\ntest = "x"\nruns = ["*"]\nreason = "so it is"\n')
     assert len(read(listed)) == 1
+
+
+def test_failure_with_stock_software_is_no_difference():
+    found = complaints("resultstore-default-url", {"a": "failed", "b": "failed"}, [], stock={"a"})
+    assert found == ["resultstore-default-url: b failed"]
+
+
+def test_entry_covers_the_named_versions_only(tmp_path):
+    listed = tmp_path / "exceptions.toml"
+    listed.write_text('[[exception]]\ntest = "x"\nruns = ["*"]\nreason = "so it is"\ncelery = ["5.4.*"]\n')
+    assert [len(exempt_tests(listed, celery=celery)) for celery in ("5.4.0", "5.5.3", "")] == [1, 0, 1]

@@ -1,7 +1,7 @@
 """Verdict: what the outcomes of a run mean beside the list of known exceptions."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,21 +13,29 @@ PASSES = frozenset({"passed", "xpassed"})
 
 @dataclass(frozen=True)
 class Exempt:
-    """A test that fails in these runs (patterns of their names), and why that is right."""
+    """A test that fails in these runs (patterns of their names), and why that is right.
+
+    `celery` has patterns of the versions of Celery whose suites it is about; all, if the entry names none.
+    """
 
     test: str
     runs: tuple[str, ...]
     reason: str
+    celery: tuple[str, ...] = ("*",)
 
     def covers(self, run: str) -> bool:
-        """Whether it is about this run."""
+        """Return True if it is about this run."""
         return any(fnmatchcase(run, pattern) for pattern in self.runs)
 
 
-def exempt_tests(path: Path) -> tuple[Exempt, ...]:
-    """The list at `path`. Raises ValueError for an entry without a test, runs and a reason, or named twice."""
+def exempt_tests(path: Path, *, celery: str = "") -> tuple[Exempt, ...]:
+    """Return the list at `path`: the entries about this version of Celery, or all.
+
+    Raises ValueError for an entry without a test, runs and a reason.
+    """
     entries = _entries(path, "exception", needed=("test", "runs", "reason"))
-    return tuple(Exempt(one["test"], tuple(one["runs"]), one["reason"]) for one in entries)
+    found = (Exempt(one["test"], tuple(one["runs"]), one["reason"], tuple(one.get("celery", ["*"]))) for one in entries)
+    return tuple(one for one in found if not celery or any(fnmatchcase(celery, pattern) for pattern in one.celery))
 
 
 def racy_tests(path: Path) -> frozenset[str]:
@@ -44,7 +52,12 @@ def _entries(path: Path, kind: str, *, needed: tuple[str, ...]) -> list[dict[str
 
 
 def complaints(
-    run: str, tests: Mapping[str, str], exempt: Iterable[Exempt], *, why: Mapping[str, str] | None = None
+    run: str,
+    tests: Mapping[str, str],
+    exempt: Iterable[Exempt],
+    *,
+    why: Mapping[str, str] | None = None,
+    stock: Collection[str] = (),
 ) -> list[str]:
     """What is wrong with these outcomes: unlisted failures, and listed tests that pass; empty when all is well.
 
@@ -53,12 +66,13 @@ def complaints(
         tests: the outcome of each test.
         exempt: the list.
         why: what a test said when it failed, where that is known.
+        stock: the tests that fail over Celery's own Redis backend: a failure of one is no difference.
     """
     listed = {one.test: one for one in exempt if one.covers(run)}
     found = []
     for test, outcome in tests.items():
         is_listed = test in listed or test.partition("[")[0] in listed
-        if outcome == "failed" and not is_listed:
+        if outcome == "failed" and not is_listed and test not in stock:
             said = (why or {}).get(test, "")
             found.append(f"{run}: {test} failed" + (f"\n{indent(said, '    ')}" if said else ""))
         if outcome in PASSES and is_listed:
