@@ -9,30 +9,16 @@ import msgspec
 from pydantic import BaseModel
 
 from resultstore.blobs.disposition import may_be_inline
+from resultstore.gateway.failures import FailureView, failure_view
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.result import Result
-from resultstore.uploads.ticket import OPEN_STATES, input_of, is_refused, uploaded_file_of
+from resultstore.uploads.ticket import OPEN_STATES, UploadedFile, input_of, is_refused, uploaded_file_of
 
 # Sent with every response: not cached, no guessing of types, no Referer to the pages that links lead to.
 NO_STORE: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-}
-
-# What a user can do about a failure, by its type.
-_HINTS: Final[Mapping[str, str]] = {
-    "UploadRejected": "Upload a complete file of the declared type, within the limits of the task.",
-    "BadInput": "The file is damaged, or too large for the task. Check it, or upload another one.",
-    "WrongType": "Upload a file of a type that the task accepts.",
-    "TooLarge": "Upload a smaller file.",
-    "ArtifactExpired": "The input file has expired. Upload it again.",
-    "TimeLimitExceeded": "The task took too long. Try a smaller file.",
-    "SoftTimeLimitExceeded": "The task took too long. Try a smaller file.",
-    "WorkerLostError": "The worker crashed, possibly because it ran out of memory. Try again.",
-    "CommitUnknown": "The outcome is not known yet. Check again in a minute.",
-    "BlobStoreUnavailable": "The object store was unavailable. Try again.",
-    "BlobStoreFull": "The object store is full. Contact the operator.",
 }
 
 
@@ -43,14 +29,6 @@ class ProgressView(BaseModel):
     total: float
     percent: float | None
     note: str
-
-
-class FailureView(BaseModel):
-    """Why a Result failed; `hint` says what a user can do, "" if there is nothing to advise."""
-
-    type: str
-    message: str
-    hint: str
 
 
 class ArtifactView(BaseModel):
@@ -115,25 +93,33 @@ class LinkView(BaseModel):
 
 
 def result_view(
-    result: Result, *, retry_of: str | None = None, prefix: str = "", retryable: bool = False
+    result: Result,
+    *,
+    retry_of: str | None = None,
+    prefix: str = "",
+    retryable: bool = False,
+    source: Artifact | None = None,
 ) -> ResultView:
     """Return the public view of a Result.
 
     Args:
         result: the Result.
-        retry_of: the id of the Result that this one retries; set only in the response to the retry.
+        retry_of: the id of the Result that this one retries.
         prefix: the gateway's path prefix.
         retryable: the Result can be retried.
+        source: the input file, if it belongs to another Result: that of the first try.
     """
-    source, upload = input_of(result), uploaded_file_of(result)
+    adopted, upload = input_of(result), uploaded_file_of(result)
+    if upload is None and source is not None:
+        upload = UploadedFile(source.file_name, source.size_bytes, source.media_type)
     return ResultView(
         id=result.id,
         state=str(result.state),
         task=result.task,
         progress=_progress_view(result),
-        failure=_failure_view(result),
-        artifacts=[artifact_view(one, prefix=prefix) for one in result.artifacts if one is not source],
-        input=None if source is None or is_refused(result) else artifact_view(source, prefix=prefix),
+        failure=failure_view(result),
+        artifacts=[artifact_view(one, prefix=prefix) for one in result.artifacts if one is not adopted],
+        input=None if adopted is None or is_refused(result) else artifact_view(adopted, prefix=prefix),
         upload=None if upload is None else FileView(**msgspec.structs.asdict(upload)),
         retries=result.retries,
         worker=result.worker,
@@ -182,11 +168,6 @@ def _quoted(text: str) -> str:
 def _progress_view(result: Result) -> ProgressView | None:
     at = result.progress
     return None if at is None else ProgressView(done=at.done, total=at.total, percent=at.percent, note=at.note)
-
-
-def _failure_view(result: Result) -> FailureView | None:
-    why = result.failure
-    return None if why is None else FailureView(type=why.type, message=why.message, hint=_HINTS.get(why.type, ""))
 
 
 def _actions(result: Result, *, retryable: bool) -> list[str]:

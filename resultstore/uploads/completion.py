@@ -21,7 +21,7 @@ from resultstore.telemetry.logs import Log
 from resultstore.uploads.arrival import UploadBlobs, complete_for_adoption, complete_upload, find_stored, is_misdated
 from resultstore.uploads.late_bytes import LateByteTracker, delete_received
 from resultstore.uploads.rejection import DECLARED_SHA256
-from resultstore.uploads.sniff import HEAD_BYTES, Sniffer, agrees
+from resultstore.uploads.sniff import HEAD_BYTES, UNDECLARED, Sniffer, agrees, found_type
 from resultstore.uploads.ticket import INPUT, OPEN_STATES, RECORD_LIFE_S, VERIFYING, Ticket, TicketStore, upload_result
 
 _log = Log(__name__)
@@ -139,11 +139,13 @@ class UploadCompleter:
                 f"{name} was sent with more headers than its ticket has ({', '.join(extras)}): send it without them"
             )
         declared, shown = ticket.asked.media_type, self._sniffer.sniff(head)
+        if declared == UNDECLARED:
+            return self._artifact(ticket, stored, media_type=found_type(ticket.asked.name, shown))
         if not agrees(declared=declared, shown=shown):
             raise UploadRejected(f"{name} was declared as {declared} and is {shown}: send a file of the declared type")
-        return self._artifact(ticket, stored)
+        return self._artifact(ticket, stored, media_type=declared)
 
-    def _artifact(self, ticket: Ticket, stored: Stored) -> Artifact:
+    def _artifact(self, ticket: Ticket, stored: Stored, *, media_type: str) -> Artifact:
         """Return the upload as an Artifact, pinned by its entity tag, and by its sha256 if the store has checked that.
 
         Otherwise the worker computes the sha256 and compares it with the declared one.
@@ -158,7 +160,7 @@ class UploadCompleter:
             key=stored.key,
             etag=stored.etag,
             size_bytes=asked.size_bytes,
-            media_type=asked.media_type,
+            media_type=media_type,
             sha256=checked,
             stored_bytes=asked.size_bytes,
             retention=retention,

@@ -9,9 +9,11 @@ import pylibmagic  # noqa: F401 - sets the library path for python-magic, so it 
 # isort: split
 import magic
 
+from resultstore.store.writing import media_type_of
 from resultstore.uploads import isomedia
 
 HEAD_BYTES: Final = 4096
+UNDECLARED: Final = "application/octet-stream"  # any bytes (RFC 2046, section 4.5.1): the type is found by the gateway
 
 _PARQUET: Final = "application/vnd.apache.parquet"
 _SAFETENSORS: Final = "application/vnd.safetensors"
@@ -101,6 +103,12 @@ def agrees(*, declared: str, shown: SniffedType) -> bool:
     if declared not in _MARKUP and (declared.startswith("text/") or declared in _TEXTUAL):
         return shown.is_text or declared == shown
     return declared == shown or any({declared, shown} <= family for family in _FAMILIES)
+
+
+def found_type(file_name: str, shown: SniffedType) -> str:
+    """Return the media type of a file declared as `UNDECLARED`: by its name if its bytes agree, else `shown`."""
+    named = canonical(media_type_of(file_name))
+    return named if agrees(declared=named, shown=shown) else str(shown)
 
 
 def _is_plain_text(head: bytes) -> bool:

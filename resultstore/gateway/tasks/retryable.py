@@ -1,16 +1,17 @@
 """RetryFinder: finds the Results that can be retried."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from resultstore.dispatch.offers import Offers
 from resultstore.dispatch.orders import Order, read_orders
 from resultstore.model.result import Result
 from resultstore.store import Store
+from resultstore.uploads.ticket import uploaded_file_of
 
 
 class RetryFinder:
-    """A Result can be retried while its order is stored, its task is offered and its input has not expired.
+    """A Result can be retried while its order is stored, its task is offered and its input is stored.
 
     Args:
         store: holds the Results.
@@ -21,21 +22,25 @@ class RetryFinder:
         self._store = store
         self._offers = offers
 
-    def may_be_retryable(self, result: Result) -> bool:
-        """Return False if the Result is known not to be retryable without a lookup."""
-        return result.terminal and bool(result.owner) and result.task in self._offers
+    def needs_order(self, result: Result) -> bool:
+        """Return True if the view of a Result depends on its order: whether it can be retried, and its input's name.
+
+        A retry has the input of another Result, which only its order names.
+        """
+        offer = self._offers.get(result.task) if result.owner else None
+        if offer is None:
+            return False
+        return result.terminal or (bool(offer.takes) and uploaded_file_of(result) is None)
 
     def order(self, result: Result) -> Order | None:
-        """Return the order of a Result, or None if it cannot be retried. Its input may have expired."""
-        return self._orders([result]).get(result.id)
+        """Return the order of a Result, or None if it cannot be retried. Its input may be gone."""
+        return self._read([result]).get(result.id)
 
-    def ids(self, results: Iterable[Result]) -> frozenset[str]:
-        """Return the ids of those Results that have ended and can be retried."""
-        now = time.time()
-        found = self._orders([one for one in results if self.may_be_retryable(one)])
-        return frozenset(one for one, order in found.items() if not _is_expired(order, now))
+    def orders(self, results: Iterable[Result]) -> dict[str, Order]:
+        """Return the orders of those Results that need one, by id, with one look-up."""
+        return self._read([one for one in results if self.needs_order(one)])
 
-    def _orders(self, results: list[Result]) -> dict[str, Order]:
+    def _read(self, results: Iterable[Result]) -> dict[str, Order]:
         candidates = [one for one in results if one.owner and one.task in self._offers]
         orders = zip(candidates, read_orders(self._store, [one.id for one in candidates]), strict=True)
         return {
@@ -44,6 +49,24 @@ class RetryFinder:
             # An attacker who can write to Redis can store any order under any id.
             if order is not None and order.owner == result.owner and order.task in self._offers
         }
+
+    def retryable_ids(self, results: Iterable[Result], orders: Mapping[str, Order]) -> frozenset[str]:
+        """Return the ids of those Results that have ended and can be retried; `orders` as `orders()` returned them."""
+        now = time.time()
+        ended = [orders[one.id] for one in results if one.terminal and one.id in orders]
+        fresh = [one for one in ended if not _is_expired(one, now)]
+        gone = self._deleted_sources(fresh)
+        return frozenset(one.id for one in fresh if one.source is None or one.source.id not in gone)
+
+    def is_input_stored(self, order: Order) -> bool:
+        """Return False if the input of `order` was deleted with the Result that it belongs to."""
+        return not self._deleted_sources([order])
+
+    def _deleted_sources(self, orders: Iterable[Order]) -> frozenset[str]:
+        """Return the ids of other Results whose upload is the input of an order, and which are not stored any more."""
+        borrowed = sorted({one.source.id for one in orders if one.source is not None and one.source.id != one.id})
+        found = self._store.load_many(borrowed) if borrowed else []
+        return frozenset(one for one, result in zip(borrowed, found, strict=True) if result is None)
 
 
 def _is_expired(order: Order, now: float) -> bool:

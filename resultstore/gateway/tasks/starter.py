@@ -82,6 +82,9 @@ class TaskStarter:
             again = "upload the file again" if is_refused(found) else "start a new task"
             detail = f"result {shorten(result_id)} cannot be retried, {why}: {again}"
             raise Problem(HTTPStatus.CONFLICT, "not-repeatable", detail)
+        if not self._retry_finder.is_input_stored(order):
+            detail = f"result {shorten(result_id)} cannot be retried, its input was deleted: upload the file again"
+            raise Problem(HTTPStatus.CONFLICT, "not-repeatable", detail)
         if order.source is not None:
             self._store.url(order.source)  # raises ArtifactExpired now instead of in the worker
         retry_order = msgspec.structs.replace(order, id=_new_id(), owner=caller.owner, retry_of=found.id)

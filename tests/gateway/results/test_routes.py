@@ -41,6 +41,7 @@ def test_view_reveals_nothing_internal(served):
     assert served.gateway.get("/v1/results/job-2").json()["failure"] == {
         "type": "ValueError",
         "message": "no",
+        "summary": "The task stopped because of an error in its program.",
         "hint": "",
     }
 

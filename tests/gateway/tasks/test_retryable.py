@@ -31,6 +31,13 @@ def upload(served: Served, *, expires_in_s: float) -> Artifact:
     return served.store.signatures.sign(msgspec.structs.replace(made, expires_at=int(time.time() + expires_in_s)))
 
 
+def deleted_upload(served: Served) -> Artifact:
+    """Store an input file of another Result, and delete that Result."""
+    made = upload(served, expires_in_s=60)
+    served.store.delete(made.id)
+    return made
+
+
 def without_order(served: Served) -> str:
     made = ordered(served)
     served.store.index.keys.drop(layout.order_key(made))
@@ -61,6 +68,7 @@ KINDS = {
         lambda one: ordered(one, task="shrink", source=upload(one, expires_in_s=-60)),
         False,
     ),
+    "with an upload that was deleted": (lambda one: ordered(one, task="shrink", source=deleted_upload(one)), False),
     "of a task that is not offered any more": (lambda one: ordered(one, task="gone"), False),
     "whose order is gone": (without_order, False),
     "whose order is damaged": (damaged_order, False),
@@ -125,3 +133,17 @@ def test_a_list_asks_for_all_orders_at_once(served, monkeypatch):
 
     assert {one["id"] for one in items if "retry" in one["actions"]} == set(made)
     assert asked == [20]
+
+
+def test_retry_keeps_name_of_its_upload(served):
+    source = served.store.put(b"picture", name="holiday.png", id="first")
+    order = Order(id="again", task="shrink", owner="local", source=source, retry_of="first")
+    announce(served.store, order)
+
+    waiting = served.gateway.get("/v1/results/again").json()
+    served.store.save(Result(id="again", task="shrink", owner="local", state=State.SUCCESS))
+    shown = served.gateway.get("/v1/results/again").json()
+    [listed] = [one for one in served.gateway.get("/v1/results").json()["items"] if one["id"] == "again"]
+
+    for view in (waiting, shown, listed):
+        assert (view["upload"]["name"], view["retry_of"], view["input"]) == ("holiday.png", "first", None)

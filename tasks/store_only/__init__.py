@@ -1,0 +1,1 @@
+"""Files of any type, stored as they are."""
