@@ -24,7 +24,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         task: registered name of the task.
         title, description: texts for the page.
         takes: media types of its upload, also as ranges (`image/*`, `*/*`); () if it takes no upload and is started
-            with its arguments alone. Every upload's bytes must be of the type that the client declares.
+            with its arguments alone. The bytes must be of the type that the client
+            declares; `application/octet-stream` declares none.
         max_bytes: size of the largest upload.
         arguments: model that checks the arguments and gives their JSON Schema.
         webhook_url: receives a webhook when the task has ended, unless the client names another URL. Uploads from

@@ -9,7 +9,7 @@ import pylibmagic  # noqa: F401 - sets the library path for python-magic, so it 
 # isort: split
 import magic
 
-from resultstore.store.writing import media_type_of
+from resultstore.store.naming import media_type_of
 from resultstore.uploads import isomedia
 
 HEAD_BYTES: Final = 4096

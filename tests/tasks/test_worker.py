@@ -242,3 +242,24 @@ def test_libvips_is_loaded_in_children_only(app, store, worker):
     seen = f"{load}; print(open('/proc/self/maps').read())"
     loaded = subprocess.run([sys.executable, "-c", seen], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert "libvips" not in loaded.stdout
+
+
+def test_any_file_is_stored_as_it_is(app, store):
+    photo = samples.photos()[0]
+    files = {"a.bin": b"\0\1\2" * 1000, "broken.jpg": photo.content[:9_000], photo.file_name: photo.content}
+
+    kept = {}
+    for name, content in files.items():
+        source = store.put(content, name=name)
+        kept[name] = app.send_task("files.store_only", (source,)).get(timeout=60)
+
+    assert [[one.name for one in made] for made in kept.values()] == [
+        ["a.bin"],
+        ["broken.jpg"],
+        ["china.jpg", "china-preview.webp"],
+    ]
+    for name, (copy, *_) in kept.items():
+        assert fetched(store, copy) == files[name]
+    preview = kept["china.jpg"][1]
+    assert preview.metadata == {"role": "preview", "width": 640, "height": 427}
+    assert Image.open(io.BytesIO(fetched(store, preview))).size == (640, 427)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from resultstore import Options
-from tasks.declaration import MIB, ShippedOffer
+from resultstore_tasks.declaration import MIB, ShippedOffer
 
 
 class StoreOnly(Options):

@@ -7,15 +7,15 @@ import msgspec
 
 from resultstore import Artifact, BadInput, Store
 from resultstore.backends.celery import store_of
-from tasks.app import app
-from tasks.arguments import check_size, file_stem, naming, offered
-from tasks.documents.offer import COVER
-from tasks.documents.task import draw_cover
-from tasks.images.formats import MEDIA_TYPES, SUFFIXES
-from tasks.images.offer import RESIZE
-from tasks.images.task import engine
-from tasks.sandbox.confined import workplace
-from tasks.store_only.offer import STORE_ONLY, StoreOnly
+from resultstore_tasks.app import app
+from resultstore_tasks.arguments import check_size, file_stem, naming, offered
+from resultstore_tasks.documents.offer import COVER
+from resultstore_tasks.documents.task import draw_cover
+from resultstore_tasks.images.formats import MEDIA_TYPES, SUFFIXES
+from resultstore_tasks.images.offer import RESIZE
+from resultstore_tasks.images.task import engine
+from resultstore_tasks.sandbox.confined import workplace
+from resultstore_tasks.store_only.offer import STORE_ONLY, StoreOnly
 
 PREVIEW_WIDTH_PX: Final = 800
 
