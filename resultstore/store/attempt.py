@@ -10,7 +10,7 @@ from contextvars import ContextVar
 
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import BadReference
+from resultstore.model.errors import BadReference, NotYours
 from resultstore.model.ids import id_of
 from resultstore.model.names import is_artifact_name
 from resultstore.model.result import Progress, Result, State
@@ -148,6 +148,15 @@ class Attempt:
         mine = self._artifacts.get(artifact.name)
         return mine is not None and (mine.key, mine.etag) == (artifact.key, artifact.etag)
 
+    def check_owner(self, owner: str | None) -> str:
+        """Return the owner of this run. Raises NotYours if `owner` is another one."""
+        if owner is not None and owner != self.owner:
+            raise NotYours(
+                f"task {self.id} belongs to {self.owner or 'no owner'!r} and cannot store an Artifact for {owner!r}:"
+                " send a task with the header resultstore_owner"
+            )
+        return self.owner
+
     def report(self, progress: Progress) -> bool:
         """Store `progress`; return True if it is due to be published (the first, the last, ten a second between)."""
         self.progress, self.value = progress, None
@@ -211,6 +220,19 @@ def inherited_owner() -> str:
     """Return the running task's owner, who also owns Results that the task or its threads store under other ids."""
     owners = {run.owner for run in possible_attempts()}
     return owners.pop() if len(owners) == 1 else ""
+
+
+def owner_of_new(owner: str | None) -> str:
+    """Return the owner of a new Result: the named one, else that of the running task.
+
+    Raises NotYours where a task names another owner than its own. A task without an owner may name any.
+    """
+    if owner is None:
+        return inherited_owner()
+    for run in possible_attempts():
+        if run.owner:
+            run.check_owner(owner)
+    return owner
 
 
 def checked_name(name: str, *, id: str) -> str:

@@ -80,6 +80,7 @@ class Store:
         file_name: str | None = None,
         media_type: str | None = None,
         id: str | None = None,
+        owner: str | None = None,
         metadata: Mapping[str, Scalar] | None = None,
         retention: str | None = None,
         compress: bool = False,
@@ -97,6 +98,7 @@ class Store:
             file_name: the name of a download; by default the name, with an extension (docs/how-to/names.md).
             media_type: the media type (RFC 6838); by default guessed from the names, then from the first bytes.
             id: stores the data as its own Result under this id.
+            owner: who owns that Result; by default the owner of the running task, if any.
             metadata: small values that are stored with the Artifact.
             retention: a retention class; by default `settings.results.retention`.
             compress: stores the data as zstd (see docs/format.md); for text-like content.
@@ -109,9 +111,11 @@ class Store:
             CommitUnknown: the data was stored, but the store did not confirm the seal; look the id up later.
             BadReference: the name or the id is taken or malformed.
             WrongType: the data holds no bytes; the message says how to store it.
+            NotYours: the running task belongs to another owner.
             Misconfigured: there is no object store, or it has no conditional create.
         """
         running = attempts.current() if id is None else None
+        owner = attempts.owner_of_new(owner) if running is None else running.check_owner(owner)
         policy = DEFAULT if running is None else running.policy
         label = Label(
             given=GivenNames(name=name or "", file_name=file_name or "", media_type=media_type or ""),
@@ -126,7 +130,7 @@ class Store:
             self._records.show(running.result())
             return artifact
         require_blobs(self._seals).check_sealing()  # before any byte is sent
-        own = Attempt(str(uuid.uuid4()) if id is None else id, owner=attempts.inherited_owner())
+        own = Attempt(str(uuid.uuid4()) if id is None else id, owner=owner)
         artifact = write(own, data, label)
         sealed = self.seal(own)
         self._records.show(sealed)
@@ -140,6 +144,7 @@ class Store:
         file_name: str | None = None,
         media_type: str | None = None,
         id: str | None = None,
+        owner: str | None = None,
         metadata: Mapping[str, Scalar] | None = None,
         retention: str | None = None,
         compress: bool = False,
@@ -149,7 +154,7 @@ class Store:
         After the block the Artifact is in `.artifact`. Arguments and errors are those of `put`; `metadata` is read at
         the end.
         """
-        named = partial(self.put, name=name, file_name=file_name, media_type=media_type, id=id)
+        named = partial(self.put, name=name, file_name=file_name, media_type=media_type, id=id, owner=owner)
         writer = Writer(partial(named, metadata=metadata, retention=retention, compress=compress))
         try:
             yield writer
