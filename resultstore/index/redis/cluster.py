@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import redis
 from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisClusterException
 
 from resultstore.index.redis.client import RedisClient, open_connection
 from resultstore.index.redis.no_reply import NoReplyConnection
@@ -60,7 +61,7 @@ class RedisClusterClient(RedisClient):
         """Send one command on one key to its node, without waiting for an answer."""
         try:
             node = self._cluster().get_node_from_key(key)  # type: ignore[no-untyped-call]
-        except (redis.RedisError, redis.RedisClusterException):
+        except (redis.RedisError, RedisClusterException):
             return
         if node is not None:
             # A node that no longer owns the slot refuses the command, which is lost then.
@@ -86,7 +87,7 @@ class RedisClusterClient(RedisClient):
             if self._opened is None:
                 try:
                     self._opened = _opened(self._url, self._options)
-                except redis.RedisClusterException as error:
+                except RedisClusterException as error:
                     raise redis.ConnectionError(str(error)) from error
             return self._opened
 

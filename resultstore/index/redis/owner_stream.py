@@ -10,9 +10,7 @@ from resultstore.model.event import Announcement, OwnerEvent
 _NO_EVENT_ID: Final = "0-0"
 _READ_MAX: Final = 2_000  # the stream keeps about 1,000
 
-# The fields of an entry: redis-py returns a dict, but a flat list from a transaction on a cluster.
-_Fields = dict[bytes, bytes] | list[bytes]
-_Entry = tuple[bytes, _Fields]
+_Entry = tuple[bytes, dict[bytes, bytes]]
 
 
 def read_event(result_id: str, message: bytes | None) -> Announcement:
@@ -35,17 +33,13 @@ def last_event_id(client: redis.Redis, key: str) -> str:
 def read_missed(client: redis.Redis, key: str, *, owner: str, after: str) -> list[OwnerEvent] | None:
     """Return the entries of a stream after `after`; None if `after` is not one of them any more.
 
-    Only an existing entry proves that nothing after it was trimmed: XTRIM begins with the oldest.
+    Only an existing entry proves that nothing after it was trimmed: XTRIM begins with the oldest. So it is looked up
+    after the others were read. A transaction would do too, but redis-py before 6 has none on a cluster.
     """
-    asked = client.pipeline(transaction=True)
-    asked.xrange(key, after, after)
+    asked = client.pipeline(transaction=False)
     asked.xrange(key, f"({after}", count=_READ_MAX)
-    found, entries = cast("tuple[list[_Entry], list[_Entry]]", asked.execute())
+    asked.xrange(key, after, after)
+    entries, found = cast("tuple[list[_Entry], list[_Entry]]", asked.execute())
     if not found and (entries or after != _NO_EVENT_ID):
         return None
-    return [OwnerEvent(owner, at.decode(), record.decode_event(_event_of(fields))) for at, fields in entries]
-
-
-def _event_of(fields: _Fields) -> bytes:
-    named = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
-    return named.get(b"e", b"")
+    return [OwnerEvent(owner, at.decode(), record.decode_event(fields.get(b"e", b""))) for at, fields in entries]

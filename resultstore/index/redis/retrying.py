@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 import redis
+from redis.exceptions import RedisClusterException
 
 from resultstore.index.redis.client import RedisClient
 from resultstore.index.redis.cluster import RedisClusterClient, is_cluster
@@ -52,7 +53,7 @@ class RetryingClient:
         while True:
             try:
                 return request(client)
-            except (redis.ConnectionError, redis.TimeoutError, redis.RedisClusterException) as error:
+            except (redis.ConnectionError, redis.TimeoutError, RedisClusterException) as error:
                 pause_s *= random.uniform(1.5, 2.5)  # noqa: S311  jitter
                 if time.monotonic() + pause_s > last_try_at or isinstance(error, redis.AuthenticationError):
                     raise self._unavailable(error) from error
