@@ -3,7 +3,7 @@
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import GEN_CLOSED, getgeneratorstate
 from itertools import chain
@@ -22,6 +22,17 @@ DIGEST_BYTES = 16  # of sha256, for each block: enough against chance and agains
 Piece = TypeVar("Piece", bound=Chunk)
 Source = bytes | bytearray | memoryview | Path | BinaryIO | Iterable[Chunk]
 
+# How to store an object of a library, by an attribute that its type has; the first that fits.
+_WAYS = (
+    ("to_parquet", "with store.writer(name='table.parquet') as file: value.to_parquet(file)"),
+    ("write_parquet", "with store.writer(name='table.parquet') as file: value.write_parquet(file)"),
+    ("savefig", "with store.writer(name='figure.png') as file: value.savefig(file, format='png')"),
+    ("getbands", "with store.writer(name='image.png') as file: value.save(file, format='PNG')"),
+    ("dtype", "with store.writer(name='array.npy') as file: numpy.save(file, value)"),
+)
+GENERAL_WAY = "give bytes, a Path, a binary file or an iterable of bytes, or write it into `store.writer(name=...)`"
+_SHOWN_CHARS = 40
+
 
 class OpenedSource(msgspec.Struct, frozen=True):
     """An opened source: its chunks, its length in bytes if that is known ahead, its file name or ""."""
@@ -36,27 +47,43 @@ def open_source(source: Source) -> Iterator[OpenedSource]:
     """Yield the chunks of `source`. A Path is opened and closed here; a file or an iterator stays open.
 
     A file is read from its position on. A file at its end, as after it was written, is read from its beginning.
-    Raises WrongType for text, a generator that has ended, and everything else that holds no bytes; BadInput when a
-    Path cannot be read.
+    Raises WrongType for text, a generator that has ended, and everything else that holds no bytes: the message says
+    how to store it. Raises BadInput when a Path cannot be read.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         view = memoryview(source).cast("B")
         yield OpenedSource([view] if view.nbytes else [], view.nbytes)
-    elif isinstance(source, Path):
-        with _file(source) as file:
-            yield OpenedSource(_reads(file), os.fstat(file.fileno()).st_size, _shown(source.name))
+    elif isinstance(source, os.PathLike):
+        path = Path(source)
+        with _file(path) as file:
+            yield OpenedSource(_reads(file), os.fstat(file.fileno()).st_size, _shown(path.name))
     elif isinstance(source, io.TextIOBase):
         raise WrongType("cannot store a text file: open it in binary mode")
     elif hasattr(source, "read"):
         yield OpenedSource(_reads(cast("BinaryIO", source)), _size_ahead(cast("BinaryIO", source)), _name_of(source))
     elif isinstance(source, GeneratorType) and getgeneratorstate(source) == GEN_CLOSED:
         raise WrongType("cannot store a generator that has ended: its bytes were read already; make another")
-    elif isinstance(source, Iterable) and not isinstance(source, str):
+    elif isinstance(source, Iterable) and _way_to_store(source) == GENERAL_WAY:
         yield OpenedSource(source)
     else:
-        raise WrongType(
-            f"cannot store a {type(source).__name__}: give bytes, a Path, a binary file or an iterable of bytes"
-        )
+        raise WrongType(f"cannot store a {type_name(source)} as bytes: {_way_to_store(source)}")
+
+
+def type_name(value: object) -> str:
+    """Return the type of `value` as people write it: `pandas.DataFrame`, and `str` for a builtin type."""
+    kind = type(value)
+    package = kind.__module__.partition(".")[0]
+    return kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
+
+
+def _way_to_store(source: object) -> str:
+    if isinstance(source, str):
+        shown = f"{source[:40]}..." if len(source) > _SHOWN_CHARS else source
+        return f"for a file write Path({shown!r}), for the text itself text.encode()"
+    if isinstance(source, Mapping | set | frozenset):
+        return "return it from a task as it is, or store json.dumps(value).encode()"
+    found = next((way for attribute, way in _WAYS if hasattr(source, attribute)), "")
+    return f"write `{found}`, or return it from a task by an adapter" if found else GENERAL_WAY
 
 
 class Meter:
@@ -171,7 +198,7 @@ def _checked(block: bytes, *, table: bytes, number: int, what: str) -> bytes:
 
 def _bytes_of(chunk: Chunk) -> memoryview:
     if not isinstance(chunk, bytes | bytearray | memoryview):
-        raise WrongType(f"a stream must yield bytes, not {type(chunk).__name__}: encode text before it is stored")
+        raise WrongType(f"a stream must yield bytes, not {type_name(chunk)}: encode text before it is stored")
     return memoryview(chunk).cast("B")
 
 

@@ -129,6 +129,9 @@ class ResultSettings(Group):
     max_runs: int = _setting(
         3, "runs of one task (Celery; Dramatiq over RabbitMQ) that may lose their worker process; 0: no limit", ge=0
     )
+    temp_file_max_bytes: int = _setting(
+        16 * GIB, "the largest temporary file of `Store.writer(seekable=True)`, in TMPDIR", gt=0
+    )
     commit_budget_s: float = _setting(30.0, "how long to retry a seal whose outcome is unknown", gt=0)
 
 

@@ -96,7 +96,7 @@ class GivenNames(msgspec.Struct, frozen=True, kw_only=True):
         return Names(name=name, file_name=own or _with_ending(name, ending), media_type=media_type)
 
     def needs_head(self, source_name: str) -> bool:
-        """Return whether only the content can tell the media type."""
+        """Return whether only the content shows the media type."""
         return not (self.media_type or media_type_of(self.file_name, self.name, source_name))
 
 
@@ -111,7 +111,7 @@ def media_type_of(*file_names: str) -> str:
 
 
 def content_type(head: bytes) -> str:
-    """Return the media type of content that begins with `head` (16 bytes), or "" if its first bytes do not tell."""
+    """Return the media type of content that begins with `head` (16 bytes), or "" if its first bytes do not say."""
     if head[:4] == b"RIFF":
         return _RIFF_TYPES.get(head[8:12], "")
     return next((media_type for signature, media_type in _SIGNATURES if head.startswith(signature)), "")

@@ -3,7 +3,7 @@
 import io
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import BinaryIO, cast
 
@@ -30,8 +30,9 @@ from resultstore.store.record_writer import RecordWriter
 from resultstore.store.required import require_blobs
 from resultstore.store.seals import Seals
 from resultstore.store.signatures import Signatures
+from resultstore.store.temp_file_writer import TempFileWriter
 from resultstore.store.waiting import wait_for
-from resultstore.store.writer import Writer
+from resultstore.store.writer import Writer, open_writer
 from resultstore.store.writing import ArtifactWriter, Label, Report, earlier_artifact
 from resultstore.telemetry.logs import Log
 
@@ -136,7 +137,6 @@ class Store:
         self._records.show(sealed)
         return artifact if sealed.nonce == own.nonce else earlier_artifact(sealed, artifact)
 
-    @contextmanager
     def writer(
         self,
         *,
@@ -148,20 +148,18 @@ class Store:
         metadata: Mapping[str, Scalar] | None = None,
         retention: str | None = None,
         compress: bool = False,
-    ) -> Iterator[Writer]:
-        """Open a write-only, non-seekable file that streams into the store; nothing is kept if the block raises.
+        seekable: bool = False,
+    ) -> AbstractContextManager[Writer | TempFileWriter]:
+        """Open a write-only file that streams into the store; nothing is kept if the block raises.
 
         After the block the Artifact is in `.artifact`. Arguments and errors are those of `put`; `metadata` is read at
-        the end.
+        the end. `seekable` is for libraries that seek while they write: the content goes through a temporary file of at
+        most `settings.results.temp_file_max_bytes`, or TooLarge is raised.
         """
         named = partial(self.put, name=name, file_name=file_name, media_type=media_type, id=id, owner=owner)
-        writer = Writer(partial(named, metadata=metadata, retention=retention, compress=compress))
-        try:
-            yield writer
-            writer.finish()
-        except BaseException:  # also a time limit's signal while the rest is sent: the thread must end
-            writer.abort()
-            raise
+        upload = partial(named, metadata=metadata, retention=retention, compress=compress)
+        limit_bytes = self.settings.results.temp_file_max_bytes if seekable else None
+        return open_writer(upload, temp_file_max_bytes=limit_bytes)
 
     def progress(self, done: float, total: float = 0, note: str = "") -> None:
         """Publish the progress of the running task, at most ten times a second. Outside a task, do nothing.

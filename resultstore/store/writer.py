@@ -5,9 +5,12 @@ import io
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import Refused
+from resultstore.store.temp_file_writer import TempFileWriter
 
 CHUNK_BYTES = 1 << 20  # small writes are collected into chunks of this size
 CHUNKS_WAITING = 4  # back-pressure: `write` blocks while this many chunks wait
@@ -140,3 +143,21 @@ class Writer(io.RawIOBase):
                 self._waiting.get_nowait()
             else:
                 return
+
+
+@contextmanager
+def open_writer(
+    upload: Callable[[Iterator[bytes] | BinaryIO], Artifact], *, temp_file_max_bytes: int | None = None
+) -> Iterator[Writer | TempFileWriter]:
+    """Open a file for the block, whose content `upload` stores; nothing is stored if the block raises.
+
+    With `temp_file_max_bytes` it is a temporary file of at most this size, in which the block may seek; with None a
+    stream.
+    """
+    writer = Writer(upload) if temp_file_max_bytes is None else TempFileWriter(upload, max_bytes=temp_file_max_bytes)
+    try:
+        yield writer
+        writer.finish()
+    except BaseException:  # also a time limit's signal while the rest is sent: the thread must end
+        writer.abort()
+        raise

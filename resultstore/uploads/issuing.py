@@ -113,6 +113,8 @@ class TicketIssuer:
         if asked.sha256 and not _SHA256.match(asked.sha256):
             raise BadInput("sha256 must have 64 lower-case hex digits")
         most = min(offer.max_bytes, self._store.settings.uploads.max_bytes, MAX_BYTES)
+        if asked.size_bytes == 0:
+            raise BadInput(f"{file_name(asked.name)[:100]!r} is empty (0 bytes): choose a file with content")
         if not 0 < asked.size_bytes <= most:
             raise TooLarge(f"an upload for {asked.task} must have 1 to {most:,} bytes, not {asked.size_bytes:,}")
         if asked.form and not (isinstance(self._signer, FormSigner) and isinstance(self._blobs, ConditionalCopier)):

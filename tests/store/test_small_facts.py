@@ -80,14 +80,6 @@ def test_metadata_comes_back_as_it_was_given(tmp_path: Path, value: object):
         store.signatures.check(found)
 
 
-def test_numbers_of_numpy_are_numbers(store: Store):
-    numpy = pytest.importorskip("numpy")
-
-    assert store.put(b"x", metadata={"a": numpy.float64(0.5)}).metadata == {"a": 0.5}
-    with pytest.raises(WrongType, match="int64"):
-        store.put(b"x", metadata={"a": numpy.int64(5)})
-
-
 @pytest.mark.parametrize(
     ("reported", "shown"),
     [

@@ -86,7 +86,7 @@ WRONG = [
     ({"task": "tasks.unknown" * 10}, 404, "task-missing"),
     ({"media_type": "text/html"}, 415, "wrong-type"),
     ({"media_type": "image/svg+xml"}, 415, "wrong-type"),
-    ({"size_bytes": 0}, 413, "too-large"),
+    ({"size_bytes": 0}, 422, "invalid-request"),
     ({"size_bytes": -1}, 413, "too-large"),
     ({"size_bytes": 300 * 1024 * 1024}, 413, "too-large"),
     ({"size_bytes": "12"}, 422, "invalid-request"),
