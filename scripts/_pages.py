@@ -20,7 +20,13 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         "store.md",
         "Store",
         "`from resultstore import connect, Store`. All that a program without a framework needs.",
-        ("resultstore.connect.connect", "resultstore.store.store.Store", "resultstore.store.writer.Writer"),
+        (
+            "resultstore.connect.connect",
+            "resultstore.store.store.Store",
+            "resultstore.store.writer.Writer",
+            "resultstore.store.ranges.RangeReader",
+            "resultstore.filesystem.filesystem.ResultStoreFileSystem",
+        ),
     ),
     (
         "nouns.md",

@@ -12,7 +12,7 @@ LAYERS = (
     {"capture"},
     {"ops"},
     {"backends", "gateway"},
-    {"cli", "owner_lists", "pytest_plugin", "testing"},
+    {"cli", "filesystem", "owner_lists", "pytest_plugin", "testing"},
 )
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 
@@ -71,6 +71,8 @@ THIRD_PARTY = {
     "resultstore.webhooks": CORE | {"httpx", "anyio"},
     "resultstore.gateway": CORE
     | {"fastapi", "pydantic", "starlette", "anyio", "uvicorn", "httpx", "jwt", "prometheus_client", "structlog"},
+    "resultstore.filesystem": {"fsspec"},
+    "resultstore.filesystem.upath": {"upath"},
     "resultstore.pytest_plugin": {"pytest", "celery"},
     "resultstore.cli": CORE | {"typer", "rich", "httpx", "structlog"},
     # The demo and the worker's own commands: `cli.extras.require_extra` imports them, or names the missing extra.

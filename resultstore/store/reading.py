@@ -17,6 +17,7 @@ from resultstore.model.errors import ArtifactExpired, BadReference, ChecksumMism
 from resultstore.model.result import Result
 from resultstore.model.seal import DELETED
 from resultstore.store.attempt import Attempt, current
+from resultstore.store.ranges import RangeReader
 from resultstore.store.reader import BlockReader
 from resultstore.store.seals import Seals
 from resultstore.store.signatures import Signatures
@@ -38,6 +39,15 @@ class ArtifactReader:
         self.seconds_left(artifact, on_behalf_of=on_behalf_of)
         stored = self._stored_reader(artifact)
         return stored if not artifact.encoding else _decoded(stored, artifact)
+
+    def ranges(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> RangeReader:
+        """Return a reader of byte ranges; its first read makes the first request. Raises what `seconds_left` raises."""
+        self.seconds_left(artifact, on_behalf_of=on_behalf_of)
+
+        def fetch(start: int, size_bytes: int) -> Iterator[bytes]:
+            return self._blobs.get(artifact.key, start=start, size_bytes=size_bytes)
+
+        return RangeReader(artifact, fetch=fetch, table=lambda: self._table(artifact), what=_called(artifact))
 
     def seconds_left(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> float:
         """Return for how many seconds the Artifact may still be read, by the store's clock.

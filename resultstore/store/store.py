@@ -25,6 +25,7 @@ from resultstore.store.lookup import Lookup
 from resultstore.store.naming import GivenNames
 from resultstore.store.owner_lister import OwnerLister
 from resultstore.store.policy import DEFAULT
+from resultstore.store.ranges import RangeReader
 from resultstore.store.reading import ArtifactReader
 from resultstore.store.record_writer import RecordWriter
 from resultstore.store.required import require_blobs
@@ -217,6 +218,13 @@ class Store:
         """
         reader = require_blobs(self._reader).reader(artifact, on_behalf_of=on_behalf_of)
         return cast("BinaryIO", io.BufferedReader(reader, buffer_size=1 << 20))
+
+    def ranges(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> RangeReader:
+        """Return a reader of byte ranges, which fetches and verifies only the blocks (1 MiB) that a range touches.
+
+        Its `read(start, size_bytes)` may be called by several threads. `on_behalf_of` and errors as in `open`.
+        """
+        return require_blobs(self._reader).ranges(artifact, on_behalf_of=on_behalf_of)
 
     def adopt(self, artifact: Artifact, attempt: Attempt) -> None:
         """Make a verified upload of the attempt's id its first Artifact; the bytes stay in place (`uploads/...`).
