@@ -36,8 +36,8 @@ COMES_WITH = {
     "urllib3": "boto3",
 }
 TYPES_ONLY = {"mypy_boto3_s3"}
-# What only pytest loads, as its plugin, is there whenever that module is.
-LOADED_BY = {"resultstore": {"pytest"}}
+# What only pytest or universal-pathlib loads, as its plugin, is there whenever that module is.
+LOADED_BY = {"resultstore": {"pytest", "upath"}}
 
 
 def name(requirement: str) -> str:
