@@ -71,7 +71,7 @@ THIRD_PARTY = {
     "resultstore.webhooks": CORE | {"httpx", "anyio"},
     "resultstore.gateway": CORE
     | {"fastapi", "pydantic", "starlette", "anyio", "uvicorn", "httpx", "jwt", "prometheus_client", "structlog"},
-    "resultstore.filesystem": {"fsspec"},
+    "resultstore.filesystem": {"fsspec", "msgspec"},
     "resultstore.filesystem.upath": {"upath"},
     "resultstore.pytest_plugin": {"pytest", "celery"},
     "resultstore.cli": CORE | {"typer", "rich", "httpx", "structlog"},
