@@ -188,9 +188,16 @@ def _entry(shown: griffe.Object | griffe.Alias, *, level: int) -> Iterator[str]:
     yield from _described(shown)
     if isinstance(shown, griffe.Class):
         yield from _values(shown)
-        for member in shown.members.values():
+        for member in _members(shown):
             if _is_public(member):
                 yield from _entry(member, level=level + 1)
+
+
+def _members(shown: griffe.Class | griffe.Alias) -> Iterator[griffe.Object | griffe.Alias]:
+    """Yield the members of a class; those of the Store with what it inherits, which has no entry of its own."""
+    yield from shown.members.values()
+    if shown.canonical_path == "resultstore.store.store.Store":
+        yield from shown.inherited_members.values()
 
 
 def _is_public(member: griffe.Object | griffe.Alias) -> bool:

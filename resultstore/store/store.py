@@ -2,14 +2,14 @@
 
 import io
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import BinaryIO, cast
 
 from resultstore.blobs.blobstore import BlobStore, SignedUrl, Signer
 from resultstore.blobs.stream import Source
-from resultstore.index.index import Index, Overwrite, Watch
+from resultstore.index.index import Index, Overwrite
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import BlobStoreUnavailable, Misconfigured, ResultDeleted, ResultStoreError, TooLarge
@@ -20,6 +20,7 @@ from resultstore.store import attempt as attempts
 from resultstore.store.attempt import Attempt
 from resultstore.store.byte_count import ByteCounter
 from resultstore.store.deleting import ResultDeleter
+from resultstore.store.finder import ResultFinder
 from resultstore.store.links import ArtifactLinks
 from resultstore.store.lookup import Lookup
 from resultstore.store.naming import GivenNames
@@ -32,7 +33,6 @@ from resultstore.store.required import require_blobs
 from resultstore.store.seals import Seals
 from resultstore.store.signatures import Signatures
 from resultstore.store.temp_file_writer import TempFileWriter
-from resultstore.store.waiting import wait_for
 from resultstore.store.writer import Writer, open_writer
 from resultstore.store.writing import ArtifactWriter, Label, Report, earlier_artifact
 from resultstore.telemetry.logs import Log
@@ -40,7 +40,7 @@ from resultstore.telemetry.logs import Log
 _log = Log(__name__)
 
 
-class Store:
+class Store(ResultFinder):
     """Stores large outputs in an object store, and a small record of each Result in an index.
 
     Create one with `resultstore.connect()`. Threads may share it, and it may be used before and after a fork.
@@ -56,7 +56,6 @@ class Store:
         self, *, index: Index, blobs: BlobStore | None, signer: Signer | None, settings: Settings | None = None
     ) -> None:
         self.settings = settings or Settings()
-        self.index = index
         self.blobs = blobs
         self.signer = signer
         self.signatures = Signatures.from_settings(self.settings)
@@ -67,7 +66,7 @@ class Store:
             self._reader = ArtifactReader(blobs, self._seals, self.signatures)
             self._links = ArtifactLinks(self._reader, signer, length_s=self.settings.urls.expires_s)
         self.byte_counter = ByteCounter(index)
-        self._lookup = Lookup(index, self._seals, self.signatures, settings=self.settings)
+        super().__init__(index, Lookup(index, self._seals, self.signatures, settings=self.settings))
         self.owner_lister = OwnerLister(index, blobs=blobs, lookup=self._lookup)
         self._records = RecordWriter(index, self._lookup, settings=self.settings, byte_counter=self.byte_counter)
         self.deleter = ResultDeleter(
@@ -261,54 +260,6 @@ class Store:
         if not result.sealed or (self._reader is None and result.value is not None):
             return result.value
         return require_blobs(self._reader).value(result)
-
-    def load(self, result_id: str) -> Result | None:
-        """Return the Result from its record or its seal, or None if the id is unknown."""
-        return self._lookup.find(id_of(result_id))
-
-    def outcome(self, result_id: str) -> Result | None:
-        """Read the seal, restore the record from it, and return the Result; None if no seal can be read."""
-        return self.load(result_id) if self._lookup.restore(id_of(result_id)) else None
-
-    def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """Return many Results in one round trip, in the order of their ids; None for an unknown id."""
-        return self._lookup.find_many(list(map(id_of, result_ids)))
-
-    def known_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """Return the Results that the index alone knows, in the order of their ids; None for the others."""
-        return self._lookup.known_many(list(map(id_of, result_ids)))
-
-    def peek(self, result_id: str) -> Result | None:
-        """Return the state and progress only: never reads a value or a list of Artifacts."""
-        return self._lookup.poll(id_of(result_id))
-
-    def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
-        """Do `peek` for many ids in one round trip, in the order of their ids."""
-        return self._lookup.poll_many(list(map(id_of, result_ids)))
-
-    def wait(self, result_id: str, *, timeout_s: float | None = None) -> Result:
-        """Wait until the Result is terminal and return it. Raises TimeoutError after `timeout_s`, or ResultDeleted."""
-        return wait_for(self.index, self.load, id_of(result_id), timeout_s=timeout_s, deleted=self.was_deleted)
-
-    def was_deleted(self, result_id: str) -> bool:
-        """Return True if this id was deleted; for a month no worker can store anything under it."""
-        return self._lookup.was_deleted(id_of(result_id))
-
-    def deleted_many(self, result_ids: Sequence[str]) -> list[str]:
-        """Return the ids that the index knows to be deleted, in one round trip."""
-        return self._lookup.deleted_many(list(map(id_of, result_ids)))
-
-    def is_wanted(self, result_id: str) -> bool:
-        """Return True if work of this id was neither cancelled nor deleted. Reads no value."""
-        return self._lookup.is_wanted(id_of(result_id))
-
-    def watch(self, result_id: str) -> AbstractContextManager[Watch]:
-        """Subscribe to the changes of an id."""
-        return self.index.events.watch(id_of(result_id))
-
-    def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
-        """Iterate over up to `limit` ids that the index knows, newest first if an owner is given."""
-        return self.index.listing.ids(owner=owner, limit=limit)
 
     def save(self, result: Result, *, over: Overwrite = Overwrite.UNLESS_SUCCESS, ttl_s: int | None = None) -> bool:
         """Write the record and publish the change; return True if it was written.

@@ -1,0 +1,71 @@
+"""ResultFinder: the half of a Store that finds Results by their ids, waits for them and lists them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from resultstore.index.index import Index, Watch
+from resultstore.model.ids import id_of
+from resultstore.model.result import Result
+from resultstore.store.lookup import Lookup
+from resultstore.store.waiting import wait_for
+
+
+class ResultFinder:
+    """Base class of Store: finds Results by the rules of docs/format.md.
+
+    Args:
+        index: stores the records, and announces their changes.
+        lookup: reads the record, or the seal if that is needed.
+    """
+
+    def __init__(self, index: Index, lookup: Lookup) -> None:
+        self.index = index
+        self._lookup = lookup
+
+    def load(self, result_id: str) -> Result | None:
+        """Return the Result from its record or its seal, or None if the id is unknown."""
+        return self._lookup.find(id_of(result_id))
+
+    def outcome(self, result_id: str) -> Result | None:
+        """Read the seal, restore the record from it, and return the Result; None if no seal can be read."""
+        return self.load(result_id) if self._lookup.restore(id_of(result_id)) else None
+
+    def load_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """Return many Results in one round trip, in the order of their ids; None for an unknown id."""
+        return self._lookup.find_many(list(map(id_of, result_ids)))
+
+    def known_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """Return the Results that the index alone knows, in the order of their ids; None for the others."""
+        return self._lookup.known_many(list(map(id_of, result_ids)))
+
+    def peek(self, result_id: str) -> Result | None:
+        """Return the state and progress only: never reads a value or a list of Artifacts."""
+        return self._lookup.poll(id_of(result_id))
+
+    def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
+        """Do `peek` for many ids in one round trip, in the order of their ids."""
+        return self._lookup.poll_many(list(map(id_of, result_ids)))
+
+    def wait(self, result_id: str, *, timeout_s: float | None = None) -> Result:
+        """Wait until the Result is terminal and return it. Raises TimeoutError after `timeout_s`, or ResultDeleted."""
+        return wait_for(self.index, self.load, id_of(result_id), timeout_s=timeout_s, deleted=self.was_deleted)
+
+    def was_deleted(self, result_id: str) -> bool:
+        """Return True if this id was deleted; for a month no worker can store anything under it."""
+        return self._lookup.was_deleted(id_of(result_id))
+
+    def deleted_many(self, result_ids: Sequence[str]) -> list[str]:
+        """Return the ids that the index knows to be deleted, in one round trip."""
+        return self._lookup.deleted_many(list(map(id_of, result_ids)))
+
+    def is_wanted(self, result_id: str) -> bool:
+        """Return True if work of this id was neither cancelled nor deleted. Reads no value."""
+        return self._lookup.is_wanted(id_of(result_id))
+
+    def watch(self, result_id: str) -> AbstractContextManager[Watch]:
+        """Subscribe to the changes of an id."""
+        return self.index.events.watch(id_of(result_id))
+
+    def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
+        """Iterate over up to `limit` ids that the index knows, newest first if an owner is given."""
+        return self.index.listing.ids(owner=owner, limit=limit)
