@@ -12,6 +12,7 @@ from resultstore.gateway.background import BackgroundStarter, BackgroundThreads
 from resultstore.gateway.events.hub import Hub
 from resultstore.gateway.events.routes import EventRoutes
 from resultstore.gateway.health import HealthRoutes
+from resultstore.gateway.identity.application import APPLICATION_MODE, Identify, by_application, by_header
 from resultstore.gateway.identity.identities import check_key, identities_of
 from resultstore.gateway.metrics import Metrics
 from resultstore.gateway.middleware.access_log import AccessLog
@@ -44,7 +45,13 @@ from resultstore.webhooks.hooks import Webhooks
 API_VERSION = "1"
 
 
-def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Offers = NO_OFFERS) -> FastAPI:
+def create_app(
+    store: Store,
+    *,
+    dispatcher: Dispatcher | None = None,
+    offers: Offers = NO_OFFERS,
+    identify: Identify | None = None,
+) -> FastAPI:
     """Return the ASGI application that serves the Results of `store`, the page and the health checks.
 
     It accepts only loopback names and the host of `gateway_url` as `Host`. With `RESULTSTORE_AUTH=open` it answers only
@@ -56,11 +63,15 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
         store: holds the Results.
         dispatcher: starts and cancels tasks; None makes the gateway read-only.
         offers: the tasks that callers may start.
+        identify: authenticates callers in place of `RESULTSTORE_AUTH`: receives the Request, returns a Caller, or None
+            for a client that has not signed in. It may be a coroutine function. It may read cookies: requests of
+            pages of other sites are refused before it is called.
 
     Raises Misconfigured when the settings of `RESULTSTORE_AUTH` are incomplete, or without the secret key that
     authenticated callers need.
     """
-    check_key(store.settings)
+    mode = store.settings.identity.auth if identify is None else APPLICATION_MODE
+    check_key(store.settings, mode=mode)
     app = FastAPI(
         title="resultstore gateway",
         version=API_VERSION,
@@ -79,15 +90,16 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     retry_finder = RetryFinder(store, offers)
     app.state.views = views = ResultRenderer(retry_finder, prefix)
     app.state.hub = hub = Hub(store, views)  # closed when the server stops, so that streams end
-    identities = identities_of(store.settings)
-    app.state.identities = identities  # read by the dependency `needs`
+    app.state.mode = mode  # read by `serve`
+    # Read by the dependency `needs`.
+    app.state.authenticate = by_header(identities_of(store.settings)) if identify is None else by_application(identify)
     quotas = Quotas(store.index, store.settings, counting=store.byte_counter)
     starter = TaskStarter(
         store, dispatcher=dispatcher, offers=offers, quotas=quotas, webhooks=webhooks, retry_finder=retry_finder
     )
     results = ResultRoutes(store, starter=starter, quotas=quotas, views=views, prefix=prefix)
     app.include_router(results.router())
-    app.include_router(SessionRoutes(store, identities, offers).router())
+    app.include_router(SessionRoutes(store, mode, offers).router())
     app.include_router(TaskRoutes(starter, offers, views=views, prefix=prefix).router())
     app.include_router(EventRoutes(store, hub, views, quotas=quotas).router())
     app.state.reconciler = None
@@ -96,7 +108,7 @@ def create_app(store: Store, *, dispatcher: Dispatcher | None = None, offers: Of
     app.state.background = BackgroundThreads(store, reconciler=app.state.reconciler, webhooks=webhooks, view=views.json)
     metrics.watch(hub, app.state.background, store.index)
     app.include_router(HealthRoutes(store, dispatcher).router())
-    app.include_router(PageRoutes(bytes_origin(store)).router())
+    app.include_router(PageRoutes(bytes_origin(store), store.settings.identity).router())
     describe_webhooks(app)
     describe_problems(app)
     install_problems(app)
@@ -138,7 +150,7 @@ def _add_middleware(app: FastAPI, store: Store, results: ResultRoutes, *, metric
     app.add_middleware(FastPath, result=results.result, artifact=results.artifact)
     app.add_middleware(WriteGuard, origins=page_origins(store.settings), unread=SIGNED_PATH)
     app.add_middleware(HostGuard, hosts=allowed_hosts(store.settings))
-    if store.settings.identity.auth == "open":
+    if app.state.mode == "open":
         app.add_middleware(LoopbackOnly, behind_proxy=store.settings.identity.open_behind_proxy)
     app.add_middleware(PathPrefixDetector, prefix=app.state.prefix)
     app.add_middleware(BackgroundStarter, background=app.state.background)

@@ -61,7 +61,7 @@ def serve(
     limit_send_buffers(sockets[0])
     for one in sockets:
         limit_stalls(one)
-    check_exposure(settings, host=_host_of(sockets[0]))
+    check_exposure(settings, host=_host_of(sockets[0]), mode=gateway.state.mode)
     named = list(zip(("gateway", "bytes"), apps, sockets, strict=False))
     if (metrics_socket := metrics_listener(settings)) is not None:
         named.append(("metrics", make_asgi_app(gateway.state.metrics.registry), metrics_socket))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
+from html import escape
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Annotated
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
 from resultstore.gateway.problems import Problem
+from resultstore.settings.groups import IdentitySettings
 
 _MEDIA_TYPES = {
     "html": "text/html; charset=utf-8",
@@ -28,10 +30,15 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class PageRoutes:
-    """`/` and `/page/{name}`. `bytes_origin` is the origin of presigned URLs; None without an object store."""
+    """`/` and `/page/{name}`.
 
-    def __init__(self, bytes_origin: str | None) -> None:
-        self._files = _load_files()
+    Args:
+        bytes_origin: the origin of presigned URLs; None without an object store.
+        identity: how users of the page sign in.
+    """
+
+    def __init__(self, bytes_origin: str | None, identity: IdentitySettings) -> None:
+        self._files = _load_files({"sign-in": identity.sign_in_url, "token-origins": identity.token_origins})
         self._headers = {
             "Content-Security-Policy": content_security_policy(bytes_origin),
             "Cache-Control": "no-cache",  # revalidated each time (304), so that a new version is used at once
@@ -87,11 +94,17 @@ def content_security_policy(bytes_origin: str | None) -> str:
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-def _load_files() -> Mapping[str, _File]:
+def _load_files(settings: Mapping[str, str]) -> Mapping[str, _File]:
+    """Return the files of the page; the page itself has the settings that are not empty, as `meta` elements."""
+    metas = "".join(
+        f'  <meta name="resultstore-{name}" content="{escape(value)}">\n' for name, value in settings.items() if value
+    )
     loaded = {}
     for one in files("resultstore.gateway").joinpath("page").iterdir():
         suffix = one.name.rpartition(".")[2]
         if suffix in _MEDIA_TYPES:
             content = one.read_bytes()
+            if one.name == _INDEX:
+                content = content.replace(b"</head>", f"{metas}</head>".encode(), 1)
             loaded[one.name] = _File(content, _MEDIA_TYPES[suffix], f'"{sha256(content).hexdigest()[:32]}"')
     return loaded

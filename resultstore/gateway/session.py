@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from resultstore.dispatch.offers import Offers
-from resultstore.gateway.identity.caller import Caller, Identities, identify
+from resultstore.gateway.identity.caller import Caller, identify
 from resultstore.gateway.tasks.routes import OfferView, offers_view
 from resultstore.gateway.views import NO_STORE
 from resultstore.store import Store
@@ -36,9 +36,9 @@ class SessionView(BaseModel):
 class SessionRoutes:
     """`/v1/session`."""
 
-    def __init__(self, store: Store, identities: Identities, offers: Offers) -> None:
+    def __init__(self, store: Store, mode: str, offers: Offers) -> None:
         self._store = store
-        self._mode = identities.mode
+        self._mode = mode
         self._offers = offers
         self._limits = LimitsView(
             upload_max_bytes=store.settings.uploads.max_bytes,

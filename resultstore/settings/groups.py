@@ -196,6 +196,14 @@ class IdentitySettings(Group):
     """How the gateway authenticates its callers."""
 
     auth: Literal["open", "tokens", "jwt"] = _setting("open", "authentication; open: none, on loopback only")
+    sign_in_url: str = _setting(
+        "", "where the page sends a user without a session; empty: it asks for a token", name="sign_in_url"
+    )
+    token_origins: str = _setting(
+        "",
+        "origins whose pages may pass a token to the page, in a link with `#token=`, by spaces; its own always may",
+        name="token_origins",
+    )
     open_behind_proxy: bool = _setting(
         default=False, about="for open: accept requests from a proxy on this machine, which alone checks the callers"
     )

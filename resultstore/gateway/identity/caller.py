@@ -1,7 +1,7 @@
 """Caller: the authenticated client of a request, its scopes, and the Results that it may see."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set as AbstractSet
 from http import HTTPStatus
 from typing import Final, Literal, NoReturn, Protocol
 
@@ -25,11 +25,11 @@ class Caller(msgspec.Struct, frozen=True):
 
     Args:
         owner: the owner of the Results that the caller starts; the caller sees the Results of this owner.
-        scopes: what the caller may do; `admin` also shows Results without an owner.
+        scopes: what the caller may do: read, upload, run, delete, admin. `admin` also shows Results without an owner.
     """
 
     owner: str
-    scopes: frozenset[str]
+    scopes: AbstractSet[str]
 
 
 class Identities(Protocol):
@@ -43,10 +43,14 @@ class Identities(Protocol):
         """Return the caller that sent this header ("" if missing). Raises Problem 401 `unauthenticated`."""
 
 
+Authenticator = Callable[[Request], Awaitable[Caller]]
+"""Returns the caller of a request. Raises Problem 401 `unauthenticated`."""
+
+
 async def identify(request: Request) -> Caller:
     """FastAPI dependency: return the authenticated caller, with any scopes."""
-    identities: Identities = request.app.state.identities
-    caller = await identities.caller(request.headers.get("authorization", ""))
+    authenticate: Authenticator = request.app.state.authenticate
+    caller = await authenticate(request)
     request.state.caller = caller
     return caller
 
@@ -57,7 +61,7 @@ def needs(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
     async def allowed(request: Request) -> Caller:
         caller = await identify(request)
         if scope not in caller.scopes:
-            raise Problem(HTTPStatus.FORBIDDEN, "scope-missing", f"this request needs a token with the scope {scope}")
+            raise Problem(HTTPStatus.FORBIDDEN, "scope-missing", f"this request needs the scope {scope}")
         return caller
 
     return allowed

@@ -24,20 +24,23 @@ def identities_of(settings: Settings) -> Identities:
             return OpenMode()
 
 
-def check_key(settings: Settings) -> None:
+def check_key(settings: Settings, *, mode: str) -> None:
     """Raise Misconfigured if callers authenticate but no secret key protects references against forgery."""
-    if settings.identity.auth != "open" and not settings.security.secret_key:
-        raise Misconfigured("RESULTSTORE_AUTH other than open needs RESULTSTORE_SECRET_KEY, the same as in the workers")
+    if mode != "open" and not settings.security.secret_key:
+        raise Misconfigured(
+            "callers who authenticate (RESULTSTORE_AUTH other than open, or create_app(identify=...)) need "
+            "RESULTSTORE_SECRET_KEY, the same as in the workers"
+        )
 
 
-def check_exposure(settings: Settings, *, host: str) -> None:
-    """Check that the gateway may listen on `host`.
+def check_exposure(settings: Settings, *, host: str, mode: str) -> None:
+    """Check that a gateway that authenticates by `mode` may listen on `host`.
 
     Raises Misconfigured if other machines could reach a gateway in open mode, and as `check_key` does.
     """
-    if settings.identity.auth == "open" and not is_loopback(host):
+    if mode == "open" and not is_loopback(host):
         raise Misconfigured(
             f"RESULTSTORE_AUTH=open would let anyone who reaches {host} in: set RESULTSTORE_AUTH to tokens or jwt, "
             "or RESULTSTORE_GATEWAY_HOST to 127.0.0.1"
         )
-    check_key(settings)
+    check_key(settings, mode=mode)

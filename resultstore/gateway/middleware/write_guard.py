@@ -18,6 +18,7 @@ BODY_LIMIT_S: Final = 10.0
 MAX_DEPTH: Final = 32
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1  # the range of MessagePack, in which an order is stored
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_CHANGING_GETS: Final = "/s3/"  # Uppy begins an upload by a GET, which a link with a user's cookie must not do
 _OWN_SITE: Final = frozenset({"", "same-origin", "none"})  # "none": typed into the address bar; "": not a browser
 
 
@@ -28,7 +29,7 @@ class WriteGuard:
 
     Args:
         app: the next ASGI application.
-        origins: the origins whose pages may write: the gateway's own.
+        origins: the origins whose pages may write, besides that of the request: the gateway's own.
         unread: path prefix of routes that take no body: a body sent there is limited and discarded.
     """
 
@@ -44,9 +45,9 @@ class WriteGuard:
             return
         headers = Headers(scope=scope)
         try:
-            _check_site(scope["method"], headers)
+            _check_site(scope, headers)
             if scope["method"] not in _READS:
-                self._check_origin(headers)
+                self._check_origin(scope, headers)
                 is_unread = bool(self._unread) and route_path(scope).startswith(self._unread)
                 receive = await (_discard_body if is_unread else _check_body)(headers, receive)
         except Problem as why:
@@ -56,19 +57,24 @@ class WriteGuard:
             return
         await self._app(scope, receive, send)
 
-    def _check_origin(self, headers: Headers) -> None:
-        """Refuse a foreign Origin. Browsers send Origin with every write; other clients send none."""
+    def _check_origin(self, scope: Scope, headers: Headers) -> None:
+        """Refuse a foreign Origin. Browsers send Origin with every write; other clients send none.
+
+        The origin that the request itself was sent to is not foreign: a gateway inside another server does not know
+        that server's port. `HostGuard` has checked the Host before.
+        """
         origin = headers.get("origin")
-        if origin is not None and origin.lower() not in self._origins:
+        own = f"{scope['scheme']}://{headers.get('host', '')}".lower()
+        if origin is not None and origin.lower() not in self._origins and origin.lower() != own:
             raise _cross_site()
 
 
-def _check_site(method: str, headers: Headers) -> None:
+def _check_site(scope: Scope, headers: Headers) -> None:
     """Refuse requests from pages of other sites, except following a link to here (Fetch Metadata)."""
     if headers.get("sec-fetch-site", "") in _OWN_SITE:
         return
     linked = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-    if not (linked and method == "GET"):
+    if not (linked and scope["method"] == "GET" and not route_path(scope).startswith(_CHANGING_GETS)):
         raise _cross_site()
 
 

@@ -56,7 +56,7 @@ export class Api extends EventTarget {
     const authorized = this.token ? { ...headers, authorization: `Bearer ${this.token}` } : headers;
     let response;
     try {
-      response = await fetch(new URL(path, ROOT), { ...init, headers: authorized, credentials: "omit", cache: "no-store" });
+      response = await fetch(new URL(path, ROOT), { ...init, headers: authorized, credentials: "same-origin", cache: "no-store" });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new Problem(0, "unreachable", "the gateway cannot be reached");

@@ -2,13 +2,14 @@
 
 import { Actions, sentence } from "./actions.js";
 import { Api, Problem, backoff, idempotencyKey, pause } from "./api.js";
-import { askToken } from "./sign_in.js";
+import { askToken, linkSignIn } from "./sign_in.js";
 import { chooseFile, watchFiles } from "./file_picker.js";
 import { Drawer } from "./drawer.js";
 import { ended, nameOf } from "./describe.js";
 import { Feed } from "./feed.js";
 import { count, size } from "./format.js";
 import { Gallery } from "./gallery.js";
+import { pageSetting, takeHandedToken } from "./handed_token.js";
 import { Health } from "./health.js";
 import { Links } from "./links.js";
 import { Offers } from "./offers.js";
@@ -105,7 +106,8 @@ async function begin() {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       if (error.status === 401) {
-        await askToken(at("entry"), api, { refused: Boolean(api.token) });
+        const url = pageSetting("sign-in");
+        await (url ? linkSignIn(at("entry"), url) : askToken(at("entry"), api, { refused: Boolean(api.token) }));
         continue;
       }
       at("banner").hidden = false;
@@ -178,6 +180,7 @@ at("leave").addEventListener("click", () => {
   begin();
 });
 
+takeHandedToken(api);
 watchFiles({ veil: at("veil"), choose: at("choose"), input: at("files") }, take);
 health.start();
 begin();

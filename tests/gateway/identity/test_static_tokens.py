@@ -107,19 +107,19 @@ def test_a_line_reads_back_as_it_was_written():
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "127.0.0.1.example.org"])
 def test_an_open_gateway_starts_on_loopback_only(host):
     with pytest.raises(Misconfigured, match="RESULTSTORE_AUTH"):
-        check_exposure(Settings(auth="open"), host=host)
+        check_exposure(Settings(), host=host, mode="open")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_on_loopback_an_open_gateway_starts(host):
-    check_exposure(Settings(auth="open"), host=host)
+    check_exposure(Settings(), host=host, mode="open")
 
 
 @pytest.mark.parametrize("auth", ["tokens", "jwt"])
 def test_authentication_needs_a_secret_key(auth):
     with pytest.raises(Misconfigured, match="RESULTSTORE_SECRET_KEY"):
-        check_exposure(Settings(auth=auth), host="0.0.0.0")
-    check_exposure(Settings(auth=auth, secret_key="k" * 32), host="0.0.0.0")
+        check_exposure(Settings(auth=auth), host="0.0.0.0", mode=auth)
+    check_exposure(Settings(auth=auth, secret_key="k" * 32), host="0.0.0.0", mode=auth)
 
 
 def test_401_reveals_nothing_and_403_names_missing_scope(served_with_tokens):
