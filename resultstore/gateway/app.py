@@ -72,16 +72,7 @@ def create_app(
     """
     mode = store.settings.identity.auth if identify is None else APPLICATION_MODE
     check_key(store.settings, mode=mode)
-    app = FastAPI(
-        title="resultstore gateway",
-        version=API_VERSION,
-        docs_url=None,  # the interactive pages load scripts from a third party
-        redoc_url=None,
-        openapi_url="/v1/openapi.json",
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # `tracing.py` and `metrics.py` do this
-        redirect_slashes=False,  # its Location would contain the Host that the client sent
-        lifespan=_lifespan,
-    )
+    app = _new_app()
     app.state.store, app.state.dispatcher, app.state.offers = store, dispatcher, offers
     app.state.metrics = metrics = Metrics()
     app.state.tracing = nullcontext()  # `serve` enters it; the CLI may replace it
@@ -114,6 +105,19 @@ def create_app(
     install_problems(app)
     _add_middleware(app, store, results, metrics=metrics)
     return app
+
+
+def _new_app() -> FastAPI:
+    return FastAPI(
+        title="resultstore gateway",
+        version=API_VERSION,
+        docs_url=None,  # the interactive pages load scripts from a third party
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # `tracing.py` and `metrics.py` do this
+        redirect_slashes=False,  # its Location would contain the Host that the client sent
+        lifespan=_lifespan,
+    )
 
 
 def _webhooks(store: Store, offers: Offers) -> Webhooks:
