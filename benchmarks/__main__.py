@@ -9,12 +9,12 @@ import sys
 import traceback
 from pathlib import Path
 
-from benchmarks import celery_results, first_preview, gateway, presign, records, sse, stream_up, uploads
+from benchmarks import canvas_bytes, celery_results, first_preview, gateway, presign, records, sse, stream_up, uploads
 from benchmarks.measuring import Row
 
 BENCHMARKS = {
     module.__name__.rpartition(".")[2]: module
-    for module in (presign, records, stream_up, uploads, first_preview, gateway, sse, celery_results)
+    for module in (presign, records, canvas_bytes, stream_up, uploads, first_preview, gateway, sse, celery_results)
 }
 OUT = Path("build/bench.json")
 

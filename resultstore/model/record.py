@@ -38,8 +38,9 @@ _EVENT_MIN_FIELDS: Final = 3  # id, state and progress are always written
 _STATE_AT, _FLAGS_AT, _HEAD_BYTES, _NONCE_BYTES = 2, 3, 4, 16
 
 # Larger ones are stored under a second key, `layout.beside_key`, and so are all other fields of `_Beside`.
-# A second key costs Redis about 150 bytes, so small ones are cheaper inside; a state poll should stay a small read.
-_INSIDE_MAX_BYTES: Final = {"value": 128, "failure": 256, "extra": 64}
+# A second key costs Redis about 190 bytes, so small ones are cheaper inside: the ids of parent and child of a task in a
+# chain are 104 bytes. A state poll reads them too; up to 1 KiB it stays one small read.
+_INSIDE_MAX_BYTES: Final = {"value": 512, "failure": 256, "extra": 512}
 
 
 class _Times(msgspec.Struct, frozen=True, array_like=True):

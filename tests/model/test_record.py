@@ -114,7 +114,7 @@ def test_small_result_has_the_specified_bytes():
 
 def test_large_fields_lie_beside_the_record():
     failure = Failure("E", "m" * 300)
-    big = Result(id="a", state="FAILURE", value=b"v" * 129, traceback="t", failure=failure, extra=b"x" * 65)
+    big = Result(id="a", state="FAILURE", value=b"v" * 513, traceback="t", failure=failure, extra=b"x" * 513)
     main, beside = record.encode(big)
     assert len(main) < 16
     assert record.decode("a", main, None) == Result(
@@ -124,9 +124,28 @@ def test_large_fields_lie_beside_the_record():
     assert record.decode("a", main, beside) == big
 
 
+def test_small_value_and_ids_of_a_workflow_stay_inside():
+    small = Result(id="a", state="SUCCESS", value=b"v" * 512, extra=b"x" * 512)
+
+    main, beside = record.encode(small)
+
+    assert beside is None
+    assert record.decode("a", main, None) == small
+
+
+def test_earlier_writers_limits_are_read():
+    """Earlier versions moved values over 128 bytes and extras over 64: a reader takes them from where they are."""
+    value, extra = b"v" * 129, b"x" * 65
+    main = bytes([0x93, record.RECORD_FORMAT, 127, 4 | 8 | 16])
+
+    assert record.decode("a", main, msgspec.msgpack.encode({"value": value, "extra": extra})) == Result(
+        id="a", state="SUCCESS", value=value, extra=extra
+    )
+
+
 def test_stale_beside_part_is_not_read():
     main, _ = record.encode(Result(id="a", state="SUCCESS", value=b"new"))
-    _, stale = record.encode(Result(id="a", state="SUCCESS", value=b"o" * 200, traceback="old"))
+    _, stale = record.encode(Result(id="a", state="SUCCESS", value=b"o" * 600, traceback="old"))
     assert record.decode("a", main, stale) == Result(id="a", state="SUCCESS", value=b"new")
 
 

@@ -55,7 +55,7 @@ def test_pickle_is_refused_with_the_reason(made: Made):
 )
 def test_results_live_as_long_as_result_expires_says(made: Made, task_id: str, raw: redis.Redis, expires, life_s):
     app = made() if expires == "default" else made(result_expires=expires)
-    app.backend.store_result(task_id, "v" * 500, states.SUCCESS)
+    app.backend.store_result(task_id, "v" * 1000, states.SUCCESS)
     app.GroupResult(task_id, [app.AsyncResult(task_id)]).save()
     for key in (layout.record_key(task_id), layout.beside_key(task_id), layout.group_key(task_id)):
         assert raw.ttl(key) == -1 if life_s is None else life_s - 5 <= raw.ttl(key) <= life_s

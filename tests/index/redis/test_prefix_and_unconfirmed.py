@@ -28,7 +28,7 @@ def soon(question) -> object:
 
 def test_prefixes_separate_two_indexes(redis_url, ids):
     first, second = RedisIndex(redis_url, prefix="first:"), RedisIndex(redis_url, prefix="second:")
-    one = Result(id=ids[0], state=State.SUCCESS, value=b"v" * 500, owner=f"ann-{ids[0]}")
+    one = Result(id=ids[0], state=State.SUCCESS, value=b"v" * 600, owner=f"ann-{ids[0]}")
 
     assert first.save(one, ttl_s=60)
     assert second.save(one.moved("STARTED"), ttl_s=60, over=Overwrite.IF_ABSENT)

@@ -34,25 +34,25 @@ def test_a_small_result_takes_at_most_260_bytes(index, raw, record_property):
 
 
 def test_a_record_expires_with_its_larger_parts(index, raw):
-    index.save(Result(id="a", value=b"v" * 500), ttl_s=60)
+    index.save(Result(id="a", value=b"v" * 1000), ttl_s=60)
     assert 59_000 < raw.pttl("rs:{a}") <= 60_000
     assert 59_000 < raw.pttl("rs:{a}:+") <= 60_000
 
 
 def test_larger_parts_of_a_replaced_record_are_removed(index, raw):
-    index.save(Result(id="a", value=b"v" * 500), ttl_s=60)
+    index.save(Result(id="a", value=b"v" * 1000), ttl_s=60)
     index.save(Result(id="a", value=b"v"), ttl_s=60)
     assert raw.keys() == [b"rs:{a}"]
 
 
 def test_a_deleted_result_leaves_no_key(index, raw):
-    index.save(Result(id="a", value=b"v" * 500), ttl_s=60)
+    index.save(Result(id="a", value=b"v" * 1000), ttl_s=60)
     index.delete("a")
     assert raw.keys() == []
 
 
 def test_a_partly_evicted_result_is_unknown(index, raw):
-    index.save(Result(id="a", state=State.SUCCESS, value=b"v" * 500), ttl_s=60)
+    index.save(Result(id="a", state=State.SUCCESS, value=b"v" * 1000), ttl_s=60)
     raw.delete("rs:{a}:+")
     assert index.load("a") is None
     assert index.peek("a").state == State.SUCCESS

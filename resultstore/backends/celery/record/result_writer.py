@@ -58,7 +58,7 @@ class ResultWriter:
             owner = self._owner(task_id, request)
             return bool(
                 self._store.save(
-                    meta_to_result(plain, meta, request, owner=owner, encoded=backend.encoded), ttl_s=ttl_s
+                    meta_to_result(plain, meta, request, owner=owner, encoded=backend.encoded_extra), ttl_s=ttl_s
                 )
             )
 

@@ -168,7 +168,7 @@ def test_an_early_word_calls_no_on_message(client: Celery, raw: redis.Redis, tas
 
 
 def test_small_record_is_announced_whole(client: Celery, raw: redis.Redis, task_id: str):
-    value = "beside" * 100  # over the 128 bytes that fit in the record
+    value = "beside" * 100  # over the 512 bytes that fit in the record
     kept_alive = send(client, task_id)
     listening(raw, task_id)
     waiter = Waiter(client, task_id)
