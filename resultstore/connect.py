@@ -7,9 +7,11 @@ from urllib.parse import urlsplit
 
 from resultstore.blobs.blobstore import BlobStore, Signer
 from resultstore.index.index import Index
+from resultstore.model.artifact_html import use_previews
 from resultstore.model.errors import Misconfigured
 from resultstore.settings import Settings
 from resultstore.store import Store
+from resultstore.store.previews import NotebookPreviews
 
 if TYPE_CHECKING:
     from resultstore.blobs.s3.bucket import S3Bucket
@@ -50,7 +52,9 @@ def connect(settings: Settings | None = None, *, redis_options: Mapping[str, obj
     """
     chosen = settings or Settings()
     blobs, signer = _connect_blobs(chosen)
-    return Store(index=_connect_index(chosen, redis_options), blobs=blobs, signer=signer, settings=chosen)
+    store = Store(index=_connect_index(chosen, redis_options), blobs=blobs, signer=signer, settings=chosen)
+    use_previews(NotebookPreviews(store.ranges, gateway_url=chosen.gateway.url))
+    return store
 
 
 def connect_bucket(settings: Settings) -> "S3Bucket | None":

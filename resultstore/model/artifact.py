@@ -6,6 +6,9 @@ from types import MappingProxyType
 
 import msgspec
 
+from resultstore.model.artifact_html import html_of, preview_of
+from resultstore.model.errors import BadReference
+
 Scalar = str | int | float | bool | None
 
 NO_METADATA: Mapping[str, Scalar] = MappingProxyType({})
@@ -62,6 +65,32 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether the Artifact has expired at `now` (seconds since the epoch by the store's clock)."""
         return self.expires_at is not None and now >= self.expires_at
 
+    def as_dict(self) -> dict[str, object]:
+        """Return all fields as plain values for `json.dumps`; `from_dict` makes an equal Artifact of them."""
+        plain: dict[str, object] = msgspec.to_builtins(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, given: object) -> "Artifact":
+        """Return the Artifact that `as_dict` described. Whether this store made it is checked when it is used.
+
+        Raises BadReference, naming the field that does not fit.
+        """
+        try:
+            return msgspec.convert(given, cls)
+        except msgspec.ValidationError as error:
+            raise BadReference(f"this is no Artifact ({error}): pass what Artifact.as_dict() returned") from error
+
+    def __repr__(self) -> str:
+        """Return what identifies it, without the key of its blob and its MAC."""
+        shown = (f"{name}={getattr(self, name)!r}" for name in ("id", "name", "size_bytes", "media_type"))
+        return f"Artifact({', '.join(shown)})"
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: facts, and a preview and link by the store that this process has connected."""
+        facts = {"id": self.id, "size": f"{self.size_bytes:,} bytes", "type": self.media_type, **self.metadata}
+        return html_of(self.file_name or self.name, facts, media_type=self.media_type, preview=preview_of(self))
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, object]:
         """Return the schema by which pydantic accepts an Artifact or its JSON, in a model or as an argument.
@@ -73,6 +102,13 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
             "function": {"type": "no-info", "function": cls._validated},
             "serialization": {"type": "function-plain", "function": msgspec.to_builtins, "when_used": "json"},
         }
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, object]:
+        """Return the JSON schema of the form in which pydantic writes an Artifact; FastAPI's documents show it."""
+        _, components = msgspec.json.schema_components([cls])
+        described: dict[str, object] = components[cls.__name__]
+        return {**described, "description": "Reference to one large output of a Result."}
 
     @classmethod
     def _validated(cls, given: object) -> "Artifact":
