@@ -24,6 +24,7 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
             "resultstore.connect.connect",
             "resultstore.store.store.Store",
             "resultstore.store.writer.Writer",
+            "resultstore.store.new_result.NewResult",
             "resultstore.store.ranges.RangeReader",
             "resultstore.filesystem.filesystem.ResultStoreFileSystem",
         ),

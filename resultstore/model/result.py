@@ -1,11 +1,13 @@
 """Result: the state and the outcome of one task."""
 
 import math
+from collections.abc import Mapping
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 import msgspec
 
-from resultstore.model.artifact import Artifact
+from resultstore.model.artifact import Artifact, Scalar
 
 
 class State(StrEnum):
@@ -162,3 +164,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     def artifact(self, name: str) -> Artifact | None:
         """Return the Artifact of that name, or None."""
         return next((one for one in self.artifacts if one.name == name), None)
+
+    def find(self, *, name: str | None = None, metadata: Mapping[str, Scalar] | None = None) -> tuple[Artifact, ...]:
+        """Return the Artifacts whose name fits the pattern `name` (`*.pdf`) and that have these metadata values."""
+        wanted = {} if metadata is None else metadata
+        return tuple(
+            one
+            for one in self.artifacts
+            if (name is None or fnmatchcase(one.name, name))
+            and all(key in one.metadata and one.metadata[key] == value for key, value in wanted.items())
+        )

@@ -1,13 +1,19 @@
 """ResultFinder: the half of a Store that finds Results by their ids, waits for them and lists them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
+from typing import Final
 
 from resultstore.index.index import Index, Watch
+from resultstore.model.artifact import Artifact, Scalar
+from resultstore.model.errors import ArtifactMissing, ResultMissing
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result
 from resultstore.store.lookup import Lookup
 from resultstore.store.waiting import wait_for
+
+_FOUND_AT_ONCE: Final = 100
 
 
 class ResultFinder:
@@ -25,6 +31,41 @@ class ResultFinder:
     def load(self, result_id: str) -> Result | None:
         """Return the Result from its record or its seal, or None if the id is unknown."""
         return self._lookup.find(id_of(result_id))
+
+    def artifact(self, result_id: str, name: str) -> Artifact:
+        """Return one Artifact of a Result. Raises ResultMissing, or ArtifactMissing, which lists the names."""
+        result = self.load(result_id)
+        if result is None:
+            raise ResultMissing(f"no result has the id {result_id!r}: it is unknown, was deleted or has expired")
+        found = result.artifact(name)
+        if found is None:
+            names = ", ".join(repr(one.name) for one in result.artifacts[:20]) or "none"
+            raise ArtifactMissing(f"result {result_id} has no artifact {name!r}; it has {names}")
+        return found
+
+    def find(
+        self,
+        *,
+        name: str | None = None,
+        metadata: Mapping[str, Scalar] | None = None,
+        owner: str | None = None,
+        limit: int = 1_000,
+    ) -> Iterator[Artifact]:
+        """Iterate over Artifacts by name and metadata; of an owner the newest Results first, else in any order.
+
+        Each Result is read: this is for some thousand Results, not a search index.
+
+        Args:
+            name: a pattern for the Artifact's name, such as `*.pdf` (`fnmatch`); upper and lower case differ.
+            metadata: values that the Artifact's metadata must have.
+            owner: whose Results; by default all that the index knows.
+            limit: how many Results are looked through.
+        """
+        ids = self.ids(owner=owner, limit=limit)
+        while batch := list(islice(ids, _FOUND_AT_ONCE)):
+            for result_id, known in zip(batch, self.load_many(batch), strict=True):
+                result = known if known is not None or owner is None else self.load(result_id)
+                yield from () if result is None else result.find(name=name, metadata=metadata)
 
     def outcome(self, result_id: str) -> Result | None:
         """Read the seal, restore the record from it, and return the Result; None if no seal can be read."""

@@ -1,13 +1,13 @@
 """Store: the main client object, made of an object store, an index and a URL signer."""
 
-import io
+import os
 import uuid
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import BinaryIO, cast
+from pathlib import Path
 
-from resultstore.blobs.blobstore import BlobStore, SignedUrl, Signer
+from resultstore.blobs.blobstore import BlobStore, Signer
 from resultstore.blobs.stream import Source
 from resultstore.index.index import Index, Overwrite
 from resultstore.model import layout
@@ -19,14 +19,15 @@ from resultstore.settings import Settings
 from resultstore.store import attempt as attempts
 from resultstore.store.attempt import Attempt
 from resultstore.store.byte_count import ByteCounter
+from resultstore.store.content import ContentReader
 from resultstore.store.deleting import ResultDeleter
-from resultstore.store.finder import ResultFinder
+from resultstore.store.downloading import Download
 from resultstore.store.links import ArtifactLinks
 from resultstore.store.lookup import Lookup
 from resultstore.store.naming import GivenNames
+from resultstore.store.new_result import NewResult
 from resultstore.store.owner_lister import OwnerLister
 from resultstore.store.policy import DEFAULT
-from resultstore.store.ranges import RangeReader
 from resultstore.store.reading import ArtifactReader
 from resultstore.store.record_writer import RecordWriter
 from resultstore.store.required import require_blobs
@@ -40,7 +41,7 @@ from resultstore.telemetry.logs import Log
 _log = Log(__name__)
 
 
-class Store(ResultFinder):
+class Store(ContentReader):
     """Stores large outputs in an object store, and a small record of each Result in an index.
 
     Create one with `resultstore.connect()`. Threads may share it, and it may be used before and after a fork.
@@ -59,14 +60,15 @@ class Store(ResultFinder):
         self.blobs = blobs
         self.signer = signer
         self.signatures = Signatures.from_settings(self.settings)
-        self._seals = self._writer = self._reader = self._links = None
+        self._seals = self._writer = reader = links = None
         if blobs is not None:
             self._seals = Seals(blobs, self.signatures.macs, budget_s=self.settings.results.commit_budget_s)
             self._writer = ArtifactWriter(blobs, self.signatures)
-            self._reader = ArtifactReader(blobs, self._seals, self.signatures)
-            self._links = ArtifactLinks(self._reader, signer, length_s=self.settings.urls.expires_s)
+            reader = ArtifactReader(blobs, self._seals, self.signatures)
+            links = ArtifactLinks(reader, signer, length_s=self.settings.urls.expires_s)
         self.byte_counter = ByteCounter(index)
-        super().__init__(index, Lookup(index, self._seals, self.signatures, settings=self.settings))
+        lookup = Lookup(index, self._seals, self.signatures, settings=self.settings)
+        super().__init__(index, lookup, reader=reader, links=links)
         self.owner_lister = OwnerLister(index, blobs=blobs, lookup=self._lookup)
         self._records = RecordWriter(index, self._lookup, settings=self.settings, byte_counter=self.byte_counter)
         self.deleter = ResultDeleter(
@@ -161,6 +163,42 @@ class Store(ResultFinder):
         limit_bytes = self.settings.results.temp_file_max_bytes if seekable else None
         return open_writer(upload, temp_file_max_bytes=limit_bytes)
 
+    @contextmanager
+    def result(
+        self, id: str | None = None, *, owner: str | None = None, retention: str | None = None
+    ) -> Iterator[NewResult]:
+        """Make a Result of several files: seal them together at the end of the block; keep nothing if it raises.
+
+        Use `put` and `writer` of what it yields; its `result` is there after the block. A Result is made once: the same
+        files under the same id give the Result that is sealed already.
+
+        Args:
+            id: of the new Result; by default a random UUID.
+            owner: who owns it; by default the owner of the running task, if any.
+            retention: a retention class; by default `settings.results.retention`.
+
+        Raises what `put` raises; BadReference if the id is sealed with other content.
+        """
+        require_blobs(self._seals).check_sealing()
+        attempt = Attempt(str(uuid.uuid4()) if id is None else id, owner=attempts.owner_of_new(owner))
+        limits = self.settings.results
+        new = NewResult(
+            attempt,
+            require_blobs(self._writer).write,
+            retention=layout.first_class(retention, limits.retention),
+            temp_file_max_bytes=limits.temp_file_max_bytes,
+        )
+        try:
+            yield new
+        except BaseException:
+            self.discard(attempt)
+            raise
+        finally:
+            new.end()
+        sealed = self.seal(attempt, retention=retention)
+        self._records.show(sealed)
+        new.complete(sealed)
+
     def progress(self, done: float, total: float = 0, note: str = "") -> None:
         """Publish the progress of the running task, at most ten times a second. Outside a task, do nothing.
 
@@ -204,26 +242,32 @@ class Store(ResultFinder):
         except ResultStoreError as error:
             _log.warning("attempt_not_discarded", id=attempt.id, error=str(error))
 
-    def open(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> BinaryIO:
-        """Open a seekable file that streams the Artifact's content; every byte is verified before it is returned.
+    def download(
+        self,
+        artifact: Artifact | tuple[str, str],
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        progress: bool | Report = False,
+        on_behalf_of: str | None = None,
+    ) -> Path:
+        """Write the content to a local file, and return its path. The file appears when it is complete and verified.
 
-        `on_behalf_of` names the owner to act for, inside a task that `settings.security.system_tasks` names.
+        An interrupted download is resumed by the next one to the same path (a hidden `.part` file next to it).
 
-        Raises:
-            ArtifactExpired: its retention time has ended.
-            BadReference: this store did not create it.
-            NotYours: the running task has another owner.
-            BlobMissing, ChecksumMismatch: raised by a read if the store lost or damaged the blob.
+        Args:
+            artifact: the Artifact, or the id of its Result and its name.
+            path: the file to create, or an existing folder for a file of the Artifact's file name.
+            overwrite: replace a file that exists.
+            progress: True reports the bytes as the task's progress; a function gets the bytes written and their total.
+            on_behalf_of: as in `open`.
+
+        Raises what `open` and its reads raise, FileExistsError, ResultMissing and ArtifactMissing.
         """
-        reader = require_blobs(self._reader).reader(artifact, on_behalf_of=on_behalf_of)
-        return cast("BinaryIO", io.BufferedReader(reader, buffer_size=1 << 20))
-
-    def ranges(self, artifact: Artifact, *, on_behalf_of: str | None = None) -> RangeReader:
-        """Return a reader of byte ranges, which fetches and verifies only the blocks (1 MiB) that a range touches.
-
-        Its `read(start, size_bytes)` may be called by several threads. `on_behalf_of` and errors as in `open`.
-        """
-        return require_blobs(self._reader).ranges(artifact, on_behalf_of=on_behalf_of)
+        one = artifact if isinstance(artifact, Artifact) else self.artifact(*artifact)
+        report = self.progress if progress is True else progress or None
+        opened = partial(self.open, one, on_behalf_of=on_behalf_of)
+        return Download(one, opened, report=report).save(path, overwrite=overwrite)
 
     def adopt(self, artifact: Artifact, attempt: Attempt) -> None:
         """Make a verified upload of the attempt's id its first Artifact; the bytes stay in place (`uploads/...`).
@@ -231,35 +275,6 @@ class Store(ResultFinder):
         Raises BadReference if it is not an upload of this id and owner, ChecksumMismatch if its bytes were replaced.
         """
         require_blobs(self._reader).adopt(artifact, attempt)
-
-    def url(self, artifact: Artifact, *, expires_in_s: int | None = None, inline: bool = False) -> str:
-        """Return a presigned URL of the Artifact: see `link`."""
-        return self.link(artifact, expires_in_s=expires_in_s, inline=inline).url
-
-    def link(
-        self,
-        artifact: Artifact,
-        *,
-        expires_in_s: int | None = None,
-        inline: bool = False,
-        on_behalf_of: str | None = None,
-    ) -> SignedUrl:
-        """Return a presigned URL of the Artifact with its expiry.
-
-        The URL works for `expires_in_s`, by default `settings.urls.expires_s` (2 h for audio and video shown inline),
-        and never longer than the Artifact. Within `settings.urls.window_s` the same URL is returned, so that up to this
-        much of its time may have passed. `inline` lets the browser show PNG, JPEG, GIF, WebP, AVIF, audio, MP4, WebM.
-
-        `on_behalf_of` as in `open`. Raises ArtifactExpired, also if less than 30 s are left, BadReference, NotYours.
-        """
-        links = require_blobs(self._links)
-        return links.link(artifact, expires_in_s=expires_in_s, inline=inline, on_behalf_of=on_behalf_of)
-
-    def value(self, result: Result) -> bytes | None:
-        """Return the plain value as its backend encoded it, or None. Raises ArtifactExpired, ResultMissing."""
-        if not result.sealed or (self._reader is None and result.value is not None):
-            return result.value
-        return require_blobs(self._reader).value(result)
 
     def save(self, result: Result, *, over: Overwrite = Overwrite.UNLESS_SUCCESS, ttl_s: int | None = None) -> bool:
         """Write the record and publish the change; return True if it was written.
