@@ -1,7 +1,6 @@
 """Downloads: complete and verified or not there, resumed, and never over a file by accident."""
 
 import errno
-import os
 import random
 import threading
 from pathlib import Path
@@ -149,7 +148,7 @@ def test_second_name_of_a_published_file_is_removed(store, artifact, tmp_path, m
         with pytest.raises(KeyboardInterrupt):
             store.download(artifact, tmp_path / "b.bin")
     assert len(leftovers(tmp_path)) == 1
-    os.chmod(tmp_path / "b.bin", 0o400)
+    (tmp_path / "b.bin").chmod(0o400)
     assert store.download(artifact, tmp_path / "b.bin", overwrite=True).read_bytes() == CONTENT
     assert leftovers(tmp_path) == []
 

@@ -47,7 +47,8 @@ def test_exception_keeps_nothing(store, error):
             new.put(b"1", name="a")
             raise error
 
-    pytest.raises(error, fail)
+    with pytest.raises(error):
+        fail()
     assert store.load("invoice-7") is None
     assert blobs_of(store) == []
     assert [one.key for one in store.blobs.list("seals/")] == []
@@ -69,7 +70,8 @@ def test_other_files_under_a_sealed_id_are_refused(store, files):
             for name, content in files.items():
                 new.put(content, name=name)
 
-    pytest.raises(BadReference, again).match("already sealed")
+    with pytest.raises(BadReference, match="already sealed"):
+        again()
     assert store.load("invoice-7").nonce == first.nonce
 
 
