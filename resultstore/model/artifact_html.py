@@ -10,7 +10,7 @@ import msgspec
 IMAGE_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"})
 
 
-class Preview(msgspec.Struct, frozen=True, kw_only=True):
+class NotebookPreview(msgspec.Struct, frozen=True, kw_only=True):
     """What a store adds to the facts of an Artifact.
 
     Args:
@@ -24,7 +24,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     image: str = ""
 
 
-PreviewSource = Callable[[object], Preview]
+PreviewSource = Callable[[object], NotebookPreview]
 _sources: list[PreviewSource] = []
 
 
@@ -33,17 +33,17 @@ def use_previews(source: PreviewSource) -> None:
     _sources[:] = [source]
 
 
-def preview_of(artifact: object) -> Preview:
+def preview_of(artifact: object) -> NotebookPreview:
     """Return the preview of an Artifact; an empty one if its content cannot be read. Never raises."""
     for source in _sources:
         try:
             return source(artifact)
         except Exception:  # noqa: BLE001 - a notebook shows the facts at least
-            return Preview()
-    return Preview()
+            return NotebookPreview()
+    return NotebookPreview()
 
 
-def html_of(title: str, facts: Mapping[str, object], *, media_type: str, preview: Preview) -> str:
+def html_of(title: str, facts: Mapping[str, object], *, media_type: str, preview: NotebookPreview) -> str:
     """Return a small document fragment. Everything is escaped; only http and https links become links."""
     shown = escape(title)
     if preview.link.startswith(("https://", "http://")):
@@ -54,7 +54,7 @@ def html_of(title: str, facts: Mapping[str, object], *, media_type: str, preview
     return f"<div><strong>{shown}</strong><table>{rows}</table>{_content(media_type, preview)}</div>"
 
 
-def _content(media_type: str, preview: Preview) -> str:
+def _content(media_type: str, preview: NotebookPreview) -> str:
     if preview.image and media_type in IMAGE_TYPES:
         return f'<img alt="" style="max-width:320px" src="data:{media_type};base64,{escape(preview.image)}">'
     return f"<pre>{escape(preview.text)}</pre>" if preview.text else ""

@@ -1,4 +1,4 @@
-"""Download: writes one Artifact to a local file, atomically, and resumes a download that was interrupted."""
+"""FileDownload: writes one Artifact to a local file, atomically, and resumes a download that was interrupted."""
 
 import errno
 import fcntl
@@ -18,7 +18,7 @@ Report = Callable[[int, int], None]
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
-class Download:
+class FileDownload:
     """One Artifact on its way to a local file.
 
     The bytes are collected in a hidden file in the target's folder, whose name depends on target and content. It stays

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from resultstore.model.artifact import Artifact
-from resultstore.model.artifact_html import IMAGE_TYPES, Preview
+from resultstore.model.artifact_html import IMAGE_TYPES, NotebookPreview
 from resultstore.store.ranges import RangeReader
 
 _IMAGE_MAX_BYTES: Final = 1 << 20
@@ -27,18 +27,18 @@ class NotebookPreviews:
         self._ranges = weakref.WeakMethod(ranges)
         self._gateway_url = gateway_url.rstrip("/")
 
-    def __call__(self, artifact: object) -> Preview:
+    def __call__(self, artifact: object) -> NotebookPreview:
         """Return link and preview. The link has no signature: the gateway asks who the reader is."""
         if not isinstance(artifact, Artifact):
-            return Preview()
+            return NotebookPreview()
         path = f"/v1/results/{quote(artifact.id, safe='')}/artifacts/{quote(artifact.name, safe='')}"
         link = self._gateway_url + path if self._gateway_url else ""
         open_ranges = self._ranges()
         if open_ranges is None:
-            return Preview(link=link)
+            return NotebookPreview(link=link)
         if artifact.media_type in IMAGE_TYPES and artifact.size_bytes <= _IMAGE_MAX_BYTES:
             content = open_ranges(artifact).read(0, artifact.size_bytes)
-            return Preview(link=link, image=base64.b64encode(content).decode())
+            return NotebookPreview(link=link, image=base64.b64encode(content).decode())
         if artifact.media_type.startswith(_TEXT_TYPES):
-            return Preview(link=link, text=open_ranges(artifact).read(0, _TEXT_BYTES).decode(errors="replace"))
-        return Preview(link=link)
+            return NotebookPreview(link=link, text=open_ranges(artifact).read(0, _TEXT_BYTES).decode(errors="replace"))
+        return NotebookPreview(link=link)

@@ -21,7 +21,7 @@ from resultstore.store.attempt import Attempt
 from resultstore.store.byte_count import ByteCounter
 from resultstore.store.content import ContentReader
 from resultstore.store.deleting import ResultDeleter
-from resultstore.store.downloading import Download
+from resultstore.store.downloading import FileDownload
 from resultstore.store.links import ArtifactLinks
 from resultstore.store.lookup import Lookup
 from resultstore.store.naming import GivenNames
@@ -267,7 +267,7 @@ class Store(ContentReader):
         one = artifact if isinstance(artifact, Artifact) else self.artifact(*artifact)
         report = self.progress if progress is True else progress or None
         opened = partial(self.open, one, on_behalf_of=on_behalf_of)
-        return Download(one, opened, report=report).save(path, overwrite=overwrite)
+        return FileDownload(one, opened, report=report).save(path, overwrite=overwrite)
 
     def adopt(self, artifact: Artifact, attempt: Attempt) -> None:
         """Make a verified upload of the attempt's id its first Artifact; the bytes stay in place (`uploads/...`).
