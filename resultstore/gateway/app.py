@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from resultstore.dispatch.offers import NO_OFFERS, Offers
 from resultstore.dispatch.orders import Dispatcher
+from resultstore.gateway.archives.routes import ArchiveRoutes
 from resultstore.gateway.background import BackgroundStarter, BackgroundThreads
 from resultstore.gateway.events.hub import Hub
 from resultstore.gateway.events.routes import EventRoutes
@@ -90,6 +91,7 @@ def create_app(
     )
     results = ResultRoutes(store, starter=starter, quotas=quotas, views=views, prefix=prefix)
     app.include_router(results.router())
+    app.include_router(ArchiveRoutes(store, prefix).router())
     app.include_router(SessionRoutes(store, mode, offers).router())
     app.include_router(TaskRoutes(starter, offers, views=views, prefix=prefix).router())
     app.include_router(EventRoutes(store, hub, views, quotas=quotas).router())

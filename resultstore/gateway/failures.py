@@ -36,6 +36,7 @@ _INPUT_ERRORS: Final = frozenset({"BadInput", "UploadRejected", "WrongType", "To
 _ID: Final = r"~?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 # `image 'cat.jpg' of 7f3a...: `, which the shipped tasks put before their messages.
 _SUBJECT: Final = re.compile(r"\A[a-z ]{2,20} (['\"]).{0,255}?\1(?: of \S{1,255}?)?: (?=\S)")
+_DECODER_WORDS: Final = re.compile(r" \([^()]*(?:: |exit code)[^()]*\)")  # `(VipsJpeg: premature end of JPEG image)`
 _OF_ID: Final = re.compile(rf"(?: of| with the id| for)? {_ID}")
 _SENTENCE: Final = re.compile(r"\w[^\n]* [^\n]*\w")
 _MAX_CHARS: Final = 300
@@ -68,7 +69,7 @@ def _explained(why: Failure, result: Result) -> tuple[str, str]:
     """Return a failure as a sentence, and the remedy that its message names, "" if it names none."""
     if why.type in _SUMMARIES:
         return _SUMMARIES[why.type], ""
-    text = _without_ids(why.message, result)
+    text = _plain(why.message, result)
     if len(text) > _MAX_CHARS or not _SENTENCE.search(text):
         return _UNEXPLAINED, ""
     if why.type not in _INPUT_ERRORS:
@@ -80,8 +81,9 @@ def _explained(why: Failure, result: Result) -> tuple[str, str]:
     return _sentence(text), ""
 
 
-def _without_ids(message: str, result: Result) -> str:
-    text = _SUBJECT.sub("", message.strip())
+def _plain(message: str, result: Result) -> str:
+    """Return a message without ids, the subject that names the file, and what a decoder wrote."""
+    text = _DECODER_WORDS.sub("", _SUBJECT.sub("", message.strip()))
     if len(result.id) > 1:
         text = text.replace(f" of {result.id}", "")
     return _OF_ID.sub("", text).strip()

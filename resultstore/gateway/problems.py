@@ -80,6 +80,7 @@ _GATEWAY_SLUGS: Mapping[str, HTTPStatus] = {
     "local-only": HTTPStatus.FORBIDDEN,
     "store-forgeable": HTTPStatus.SERVICE_UNAVAILABLE,
     "no-such-path": HTTPStatus.NOT_FOUND,
+    "archive-missing": HTTPStatus.NOT_FOUND,
     "method-not-allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "too-slow": HTTPStatus.REQUEST_TIMEOUT,
     "in-flight": HTTPStatus.CONFLICT,

@@ -225,6 +225,11 @@ def registered_key(queue: str) -> str:
     return f"rs:{{tasks}}:{hashlib.sha256(queue.encode()).hexdigest()[:32]}"
 
 
+def archive_key(secret: str) -> str:
+    """Return the Redis key of what a link to an archive contains. The key does not show the link's secret."""
+    return f"rs:archive:{{{hashlib.sha256(secret.encode(errors='replace')).hexdigest()[:32]}}}"
+
+
 def idempotency_key(owner: str, digest: str) -> str:
     """Return the Redis key of the id that belongs to an owner's Idempotency-Key, by the key's digest."""
     return f"rs:once:{{{owner}}}:{digest}"

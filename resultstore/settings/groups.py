@@ -179,6 +179,10 @@ class GatewaySettings(Group):
         gt=0,
         name="connections_per_address",
     )
+    archive_max_bytes: int = _setting(
+        10 * GIB, "bytes of one ZIP of results, which the gateway sends itself", gt=0, name="archive_max_bytes"
+    )
+    archives_at_once: int = _setting(8, "ZIPs that one gateway sends at the same time", gt=0, name="archives_at_once")
 
 
 @dataclass(frozen=True, kw_only=True)

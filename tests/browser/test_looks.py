@@ -71,11 +71,13 @@ def test_each_kind_of_result_shows_what_came_out(visit, filled):
         expect(wait_done(page, name).locator(".frame img.loaded").last).to_be_visible()
     expect(card(page, "clip.mp4").locator(".plays")).to_be_visible()
     expect(card(page, "table.csv").locator(".table-head th").first).to_have_text("alcohol")
-    expect(card(page, "model.csv").locator(".model-card .figure")).to_contain_text("%")
+    expect(card(page, "model.csv").locator(".model-card .figure")).to_have_text(re.compile(r"^\d+\.\d % accuracy$"))
 
     facts = card(page, "photo.jpg").locator(".card-facts")
     expect(facts).to_have_text(re.compile(r"^143 KB → \d+ KB · [\d.]+ m?s$"))
-    expect(card(page, "photo.jpg").locator(".card-expiry")).to_have_text("Expires in 30 days")
+    when = card(page, "photo.jpg").locator(".card-when")
+    expect(when).to_have_text(re.compile(r"^\d\d:\d\d:\d\d( [AP]M)? · expires in 30 days$"))
+    expect(when.locator("time")).to_have_attribute("title", re.compile(r"^Started \w+ \d+, \d{4}.*, ended "))
     card(page, "clip.mp4").locator(".card-title").click()
     expect(page.locator("#drawer video")).to_be_visible()
 
@@ -90,7 +92,11 @@ def test_failure_names_file_reason_and_advice(visit, filled):
     failed.locator(".card-title").click()
 
     expect(page.locator("#drawer-title")).to_have_text("broken.jpg")
-    expect(page.locator("#drawer .failure")).to_contain_text("What to do: Upload a complete file")
+    expect(page.locator("#drawer .failure h3")).to_have_text("It cannot be decoded: it is damaged or cut short.")
+    expect(page.locator("#drawer .failure")).to_contain_text("What to do: Send the whole file.")
+    expect(page.locator("#drawer .failure code")).to_be_hidden()
+    page.locator("#drawer .failure summary").press("Enter")
+    expect(page.locator("#drawer .failure code")).to_contain_text("UploadRejected: image 'broken.jpg' of ")
 
 
 def test_filters_and_the_search_narrow_what_is_shown(visit, filled):
@@ -138,7 +144,7 @@ def test_everything_works_by_keyboard_alone(visit, filled):
     page.keyboard.type("picture 00")
     expect(page.locator("#results-sum")).to_contain_text("12 matches")
 
-    page.locator("#tasks").focus()
+    page.locator("#sort").focus()
     page.keyboard.press("Tab")
     first = focused(page)
     page.keyboard.press("ArrowRight")
@@ -185,6 +191,8 @@ def test_task_can_be_restarted(visit, filled):
     wait_done(page, "photo.jpg")
     expect(page.locator(".card-title").get_by_text("photo.jpg", exact=True)).to_have_count(2)
     expect(page.locator("#announcer[aria-live=polite]")).to_contain_text("photo.jpg: done")
+    page.reload()
+    expect(page.locator(".card-title").get_by_text("photo.jpg", exact=True)).to_have_count(2)
 
 
 def test_drawer_shows_timeline_digests_and_code(visit, filled):

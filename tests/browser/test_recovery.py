@@ -39,6 +39,31 @@ def test_upload_resumes_after_reload_with_missing_parts(visit, tmp_path):
     assert 0 < len(asked) <= 3, "five parts in all, of which some were there"
 
 
+def test_interrupted_upload_can_be_discarded_after_reload(visit, stage, tmp_path):
+    page = visit()
+    slow = slowed(page, 1_000_000)
+    send(page, large_table(tmp_path, "thrown away.csv"))
+    choose_task(page, "Convert a table")
+    expect(page.locator(".row-facts")).to_contain_text("MB/s")
+    page.reload()
+    slow.detach()
+    broken = card(page, "thrown away.csv")
+    expect(broken.locator(".pill")).to_have_text("Upload interrupted")
+    upload_id = broken.get_attribute("data-id")
+
+    broken.get_by_role("button", name="Discard").click()
+    expect(page.locator(".toast")).to_contain_text("thrown away.csv discarded.")
+    page.get_by_role("button", name="Dismiss").click()
+
+    expect(broken).to_have_count(0)
+    with stage.http() as client:
+        for _ in range(200):
+            if client.get(f"/v1/uploads/{upload_id}").status_code == 404:
+                break
+            page.wait_for_timeout(50)
+        assert client.get(f"/v1/uploads/{upload_id}").status_code == 404
+
+
 def test_upload_waits_while_offline_and_resumes(visit, tmp_path):
     page = visit()
     slow = slowed(page, 4_000_000)

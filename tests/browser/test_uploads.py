@@ -154,13 +154,51 @@ def test_running_task_can_be_cancelled(visit, tmp_path):
     expect(running.locator(".pill")).to_have_text("Cancelled")
 
 
-def test_unsupported_file_is_refused_at_once(visit):
+def test_file_without_a_task_is_stored_as_it_is(visit, stage):
     page = visit()
     wait_live(page)
+    expect(page.locator("#hero-text")).to_have_text(
+        "Pictures, tables, PDFs and videos are processed. Any other file can be stored as it is."
+    )
 
-    send(page, {"name": "song.xyz", "mimeType": "application/x-nothing", "buffer": b"12345"})
+    send(page, {"name": "song.xyz", "mimeType": "application/x-nothing", "buffer": b"\0 12345"})
+    expect(page.locator(".toast")).to_have_text("song.xyz: no task processes this type. It is stored as it is.")
+    done = wait_done(page, "song.xyz")
 
-    expect(page.locator(".toast")).to_contain_text("song.xyz: no task accepts this file type.")
+    with page.expect_download() as fetched:
+        done.get_by_role("button", name="Download").click()
+    assert fetched.value.path().read_bytes() == b"\0 12345"
+    assert fetched.value.suggested_filename == "song.xyz"
+    result = stage.store.load(done.get_attribute("data-id"))
+    assert [one.key.split("/")[0] for one in result.artifacts] == ["uploads"], "in place, without a copy"
+
+
+def test_store_only_keeps_a_picture_with_a_preview(visit, stage):
+    page = visit()
+    page.locator("#ask").check()
+    kept = photo("kept as it is.jpg")
+
+    send(page, kept)
+    choose_task(page, "Store only")
+    done = wait_done(page, "kept as it is.jpg")
+
+    expect(done.locator(".frame img.loaded").last).to_be_visible()
+    with page.expect_download() as fetched:
+        done.get_by_role("button", name="Download").click()
+    assert fetched.value.path().read_bytes() == kept["buffer"]
+    with stage.http() as client:
+        view = client.get(f"/v1/results/{done.get_attribute('data-id')}").json()
+    assert view["input"]["media_type"] == "image/jpeg"
+    assert [one["metadata"]["role"] for one in view["artifacts"]] == ["preview"]
+
+
+def test_accepted_types_are_listed_by_task(visit):
+    page = visit()
+
+    page.locator("#accepted summary").click()
+
+    expect(page.locator("#accepted-types")).to_contain_text("Resize a pictureJPEG, PNG, WebP, AVIF, GIF, up to 268 MB")
+    expect(page.locator("#accepted-types")).to_contain_text("Store onlyany file, up to 17 GB")
 
 
 def test_disguised_file_fails_with_its_reason(visit):

@@ -18,6 +18,12 @@ PROGRAM_ERROR = "The task stopped because of an error in its program."
             "It is damaged or cut short.",
             "Send the whole file.",
         ),
+        (
+            "UploadRejected",
+            f"image 'a.jpg' of {ID}: it cannot be decoded (VipsJpeg: early end): it is cut short; send the whole file",
+            "It cannot be decoded: it is cut short.",
+            "Send the whole file.",
+        ),
         ("BadInput", f"""table "it's.csv" of {ID}: row 2 has 3 cells; mend it""", "Row 2 has 3 cells.", "Mend it."),
         (
             "UploadRejected",

@@ -1,7 +1,7 @@
-// Actions: download a Result, copy its link, restart, cancel and delete it.
+// Actions: download Results, copy a link, restart, cancel and delete it.
 
-import { idempotencyKey, resultPath } from "./api.js";
-import { inputOf, mainOf, nameOf } from "./describe.js";
+import { ROOT, idempotencyKey, resultPath } from "./api.js";
+import { mainOf, nameOf } from "./describe.js";
 import { h } from "./dom.js";
 import { moment } from "./format.js";
 
@@ -24,10 +24,7 @@ export class Actions {
   /** Download the main Artifact, or the given one, with a new link. */
   download = (view, artifact = mainOf(view)) => this.#showErrors(async () => {
     const { url } = await this.#links.fresh(artifact);
-    const anchor = h("a", { href: url, download: "", rel: "noreferrer", hidden: true });
-    document.body.append(anchor);
-    anchor.click();
-    anchor.remove();
+    save(url);
   });
 
   copy = (view, artifact = mainOf(view)) => this.#showErrors(async () => {
@@ -42,11 +39,14 @@ export class Actions {
     this.#toasts.show(`${what} copied.`);
   });
 
+  /** Download the files of several Results as one ZIP. */
+  archive = (ids) => this.#showErrors(async () => {
+    const { url } = await this.#api.post("v1/archives", { results: ids });
+    save(new URL(url, ROOT).href);
+  });
+
   retry = (view) => this.#showErrors(async () => {
-    const restarted = await this.#api.post(resultPath(view.id, "retry"), {}, { key: idempotencyKey() });
-    // The gateway knows no upload for a restarted task: keep the name of the original.
-    const source = view.upload ?? inputOf(view);
-    this.#results.put({ ...restarted, upload: restarted.upload ?? (source && { ...source, name: nameOf(view) }) });
+    this.#results.put(await this.#api.post(resultPath(view.id, "retry"), {}, { key: idempotencyKey() }));
     this.#toasts.show(`${nameOf(view)} restarted.`);
   });
 
@@ -61,7 +61,7 @@ export class Actions {
     const path = unfinished ? `v1/uploads/${encodeURIComponent(view.id)}` : resultPath(view.id);
     this.#results.hide(view.id);
     this.#pending.set(view.id, path);
-    const undone = await this.#toasts.show(`${nameOf(view)} deleted.`, { undo: "Undo" });
+    const undone = await this.#toasts.show(`${nameOf(view)} ${unfinished ? "discarded" : "deleted"}.`, { undo: "Undo" });
     this.#pending.delete(view.id);
     if (undone) {
       this.#results.show(view.id);
@@ -86,8 +86,18 @@ export class Actions {
   }
 }
 
-/** An error message as a sentence, with a capital and a full stop. */
+/** Save what a URL leads to, as a file. */
+function save(url) {
+  const anchor = h("a", { href: url, download: "", rel: "noreferrer", hidden: true });
+  document.body.append(anchor);
+  anchor.click();
+  anchor.remove();
+}
+
+const ID = /(?: under the id| of)? ['"]?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}['"]?/gi;
+
+/** An error message as a sentence, with a capital and a full stop, without ids: users cannot do anything with them. */
 export function sentence(message) {
-  const text = String(message || "something went wrong").trim();
+  const text = String(message || "something went wrong").replace(ID, "").trim();
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 }

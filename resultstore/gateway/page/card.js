@@ -1,10 +1,10 @@
 // Card: one Result in the gallery, created once and then updated.
 
 import { h, iconButton, say } from "./dom.js";
-import { ended, inputOf, nameOf, outputs, percentOf, sizesOf, stateText, tone } from "./describe.js";
-import { count, expiry, fullMoment, size, span } from "./format.js";
+import { ended, filesOf, inputOf, mainOf, nameOf, outputs, percentOf, sizesOf, stateText, tone } from "./describe.js";
+import { count, expiry, fullMoment, isoMoment, moment, size, span } from "./format.js";
 
-/** A card and how to update it. `tools` are {previews, actions, titles, open}. */
+/** A card and how to update it. `tools` are {previews, actions, titles, open, allows, selection}. */
 export class Card {
   #tools;
   #view = null;
@@ -19,15 +19,17 @@ export class Card {
       title,
       task: h("p", { class: "card-task" }),
       facts: h("p", { class: "card-facts digits" }),
-      expires: h("p", { class: "card-expiry" }),
+      when: h("time", { class: "digits" }),
+      expires: h("span"),
+      pick: h("input", { type: "checkbox", tabindex: "-1", on: { change: (event) => tools.selection.set(this.#view.id, event.target.checked) } }),
       pill: h("span", { class: "pill" }),
       buttons: h("div", { class: "card-buttons" }),
     };
-    const { frame, bar, task, facts, expires, pill, buttons } = this.#parts;
+    const { frame, bar, task, facts, when, expires, pick, pill, buttons } = this.#parts;
     this.element = h("li", { class: "card", "data-id": view.id },
       h("div", { class: "card-top" }, frame, bar),
-      h("div", { class: "card-words" }, h("h3", {}, title), task, facts, expires),
-      h("div", { class: "card-foot" }, pill, buttons));
+      h("div", { class: "card-words" }, h("h3", {}, title), task, facts, h("p", { class: "card-when" }, when, expires)),
+      h("div", { class: "card-foot" }, pill, buttons), h("label", { class: "pick" }, pick));
     this.update(view);
   }
 
@@ -53,7 +55,18 @@ export class Card {
     this.#tools.previews.draw(frame, view);
     this.tick();
     this.#showButtons(view);
-    facts.title = view.ended_at ? `Ended ${fullMoment(view.ended_at)}` : "";
+    this.#showTime(view);
+    this.select(this.#tools.selection.has(view.id));
+  }
+
+  /** Show whether the Result is selected, and whether it can be. */
+  select(selected) {
+    const { pick } = this.#parts;
+    const can = filesOf(this.#view).length > 0;
+    pick.parentElement.hidden = !can;
+    pick.checked = selected && can;
+    pick.setAttribute("aria-label", `Select ${nameOf(this.#view, this.#tools.titles)}`);
+    this.element.toggleAttribute("data-selected", pick.checked);
   }
 
   /** Update what depends on the current time. */
@@ -61,16 +74,24 @@ export class Card {
     say(this.#parts.facts, factsText(this.#view));
     const { expires } = this.#parts;
     say(expires, expiryText(this.#view));
-    expires.hidden = !expires.textContent;
+  }
+
+  #showTime(view) {
+    const { when } = this.#parts;
+    when.hidden = !view.created_at;
+    if (!view.created_at) return;
+    say(when, moment(view.created_at));
+    when.dateTime = isoMoment(view.created_at);
+    when.title = view.ended_at ? `Started ${fullMoment(view.created_at)}, ended ${fullMoment(view.ended_at)}` : `Started ${fullMoment(view.created_at)}`;
   }
 
   /** Include this card's controls in the tab order, or exclude them. */
   reach(within) {
-    for (const one of this.element.querySelectorAll("button")) one.tabIndex = within ? 0 : -1;
+    for (const one of this.element.querySelectorAll("button, input")) one.tabIndex = within ? 0 : -1;
   }
 
   #taskText(view) {
-    if (view.state === "FAILURE" && view.failure) return view.failure.message || view.failure.type;
+    if (view.state === "FAILURE" && view.failure) return view.failure.summary || view.failure.message || view.failure.type;
     const name = this.#tools.titles(view.task) || view.task;
     const made = outputs(view);
     if (!ended(view) && view.progress?.note) return `${name} · ${view.progress.note}`;
@@ -85,7 +106,7 @@ export class Card {
   }
 
   #showButtons(view) {
-    const wanted = buttonsOf(view);
+    const wanted = buttonsOf(view, this.#tools.allows);
     const key = wanted.map(([name]) => name).join();
     const { buttons } = this.#parts;
     if (buttons.dataset.key === key) return;
@@ -93,24 +114,25 @@ export class Card {
     buttons.dataset.key = key;
     const { actions } = this.#tools;
     buttons.replaceChildren(...wanted.map(([name, sign, label]) =>
-      iconButton(sign, `${label} ${nameOf(view)}`, () => actions[name](this.#view), { "data-action": name, title: label })));
+      iconButton(sign, `${label} ${nameOf(view)}`, () => actions[name](this.#view), { "data-action": name, title: label, shown: label.replace(" to", "") })));
     this.reach(this.#parts.title.tabIndex === 0);
     if (within) this.#parts.title.focus(); // the focused button was removed
   }
 }
 
-/** The possible actions: [action, icon, label]. */
-export function buttonsOf(view) {
-  const allowed = new Set(view.actions ?? []);
-  const made = outputs(view);
-  const interrupted = view.state === "UPLOADING" && !view.sending;
+/** The possible actions: [action, icon, label]. `allows(scope)` tells what the caller's token permits. */
+export function buttonsOf(view, allows) {
+  const offered = new Set(view.actions ?? []);
+  const main = mainOf(view);
+  const interrupted = view.state === "UPLOADING" && !view.sending && allows("upload");
   return [
     interrupted && ["resume", "play", "Resume"],
-    made.length && ["download", "download", "Download"],
-    made.length && ["copy", "link", "Copy link to"],
-    allowed.has("retry") && ["retry", "retry", "Restart"],
-    allowed.has("cancel") && ["cancel", "stop", "Cancel"],
-    allowed.has("delete") && ["remove", "remove", "Delete"],
+    interrupted && ["remove", "remove", "Discard"],
+    main && ["download", "download", "Download"],
+    main && ["copy", "link", "Copy link to"],
+    offered.has("retry") && allows("run") && ["retry", "retry", "Restart"],
+    offered.has("cancel") && allows("run") && ["cancel", "stop", "Cancel"],
+    offered.has("delete") && allows("delete") && ["remove", "remove", "Delete"],
   ].filter(Boolean);
 }
 
@@ -123,7 +145,7 @@ function factsText(view) {
 function expiryText(view) {
   if (view.state !== "SUCCESS") return "";
   const when = expiry(expiryOf(view));
-  return { never: "Never expires", expired: "Expired" }[when] ?? `Expires ${when}`;
+  return ` · ${{ never: "never expires", expired: "expired" }[when] ?? `expires ${when}`}`;
 }
 
 function expiryOf(view) {

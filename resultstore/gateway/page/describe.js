@@ -1,6 +1,7 @@
 // Describe: the name, the state and the preview of a Result, derived from its view.
 
 const ENDED = new Set(["SUCCESS", "FAILURE", "REVOKED"]);
+const PREVIEW_ROLES = new Set(["cover", "poster", "preview", "thumbnail"]);
 
 const STATE_TEXTS = {
   UPLOADING: "Uploading",
@@ -59,10 +60,12 @@ export function outputs(view) {
  * The main Artifact, or undefined.
  *
  * The first that is neither an image nor JSON, since those accompany the main output (a poster, the head of a table).
- * If there are only images, the widest one.
+ * If there are only images, the widest one. If there is nothing but previews, the uploaded file, which was stored as it is.
  */
 export function mainOf(view) {
   const made = outputs(view);
+  const source = view.state === "SUCCESS" ? inputOf(view) : null;
+  if (source && made.every((one) => PREVIEW_ROLES.has(one.metadata?.role))) return source;
   const things = made.filter((one) => !/^image\/|^application\/json/.test(one.media_type));
   const widest = made.reduce((best, one) => ((one.metadata?.width ?? 0) > (best?.metadata?.width ?? 0) ? one : best), made[0]);
   return things[0] ?? widest;
@@ -75,6 +78,13 @@ export function inputOf(view) {
 
 function isInput(artifact) {
   return artifact.metadata?.role === "input";
+}
+
+/** The files that a download of the whole Result contains: the outputs, or the uploaded file if that is the main one. */
+export function filesOf(view) {
+  if (view.state !== "SUCCESS") return [];
+  const main = mainOf(view);
+  return main && isInput(main) ? [main] : outputs(view);
 }
 
 /** The display name: the uploaded file, else the main output, else the task (`titles` maps task names to titles). */
@@ -103,7 +113,6 @@ export function shapeOf(artifact) {
   return parts.join(", ");
 }
 
-const PREVIEW_ROLES = new Set(["cover", "poster", "preview", "thumbnail"]);
 const ENOUGH_PX = 480;
 
 /**

@@ -62,7 +62,8 @@ export function icon(name) {
   return svg;
 }
 
-/** A button with an icon, and a label for screen readers that is also its tooltip. */
-export function iconButton(name, label, pressed, more = {}) {
-  return h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, on: { click: pressed }, ...more }, icon(name));
+/** A button with an icon, and a label for screen readers that is also its tooltip; wide screens show `shown` next to it. */
+export function iconButton(name, label, pressed, { shown = "", ...more } = {}) {
+  const text = shown && h("span", { class: "icon-label" }, shown);
+  return h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, on: { click: pressed }, ...more }, icon(name), text);
 }

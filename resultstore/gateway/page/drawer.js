@@ -13,7 +13,7 @@ import { timelineOf } from "./timeline.js";
 const CLOSING_MS = 200;
 const SHOWN_ALREADY = new Set(["width", "height", "pages", "rows", "columns", "duration_s", "role"]);
 
-/** Shows one Result of `results` in `dialog` and updates it. `tools` {actions, links, previews, titles, api}. */
+/** Shows one Result of `results` in `dialog` and updates it. `tools` {actions, links, previews, titles, api, allows}. */
 export class Drawer {
   #dialog;
   #tools;
@@ -69,8 +69,8 @@ export class Drawer {
     this.#section("head", [nameOf(view), view.task], () => this.#head(view));
     this.#section("look", [previewOf(view).kind, closeUpOf(view)?.name, made.length], () => this.#look(view));
     this.#section("state", [stateText(view), view.progress?.note, view.run_time_s], () => this.#state(view));
-    this.#section("buttons", [buttonsOf(view).join(), view.state], () => this.#buttons(view));
-    this.#section("failure", [view.failure?.message, view.failure?.hint], () => failureOf(view));
+    this.#section("buttons", [buttonsOf(view, this.#tools.allows).join(), view.state], () => this.#buttons(view));
+    this.#section("failure", [view.failure?.message], () => failureOf(view));
     this.#section("files", [made.map((one) => one.name), inputOf(view)?.sha256, ended(view)], () => this.#files(view));
     this.#section("timeline", [view.state, view.started_at, view.ended_at, view.retries, view.progress?.note, view.expires_at], () => h("section", {}, h("h3", {}, "Timeline"), timelineOf(view)));
     this.#section("program", [mainOf(view)?.name], () => this.#program(view));
@@ -161,7 +161,7 @@ export class Drawer {
   }
 
   #buttons(view) {
-    const buttons = buttonsOf(view).map(([name, sign, label], n) => h("button", {
+    const buttons = buttonsOf(view, this.#tools.allows).map(([name, sign, label], n) => h("button", {
       type: "button", class: n === 0 && name === "download" ? "button primary" : "button", "data-action": name,
       on: { click: () => { if (name === "remove") this.close(); this.#tools.actions[name](this.#results.get(view.id)); } },
     }, icon(sign), label.replace(" to", "")));
@@ -186,8 +186,8 @@ export class Drawer {
         more.length > 0 && h("p", { class: "soft" }, more.slice(0, 12).map(([name, value]) => `${name.replaceAll("_", " ")} ${fact(value)}`).join(" · ")),
         artifact.sha256 && h("button", { type: "button", class: "digest", title: "Copy SHA-256", "aria-label": `Copy the SHA-256 of ${artifact.file_name}`, on: { click: () => actions.copyText(artifact.sha256, "SHA-256") } }, h("span", {}, "SHA-256"), h("code", {}, artifact.sha256))),
       h("div", { class: "file-buttons" },
-        iconButton("download", `Download ${artifact.file_name}`, () => actions.download(view, artifact)),
-        iconButton("link", `Copy link to ${artifact.file_name}`, () => actions.copy(view, artifact))));
+        iconButton("download", `Download ${artifact.file_name}`, () => actions.download(view, artifact), { shown: "Download" }),
+        iconButton("link", `Copy link to ${artifact.file_name}`, () => actions.copy(view, artifact), { shown: "Copy link" })));
   }
 
   #program(view) {
@@ -211,6 +211,8 @@ export class Drawer {
 
 function failureOf(view) {
   if (!view.failure) return h("section", { hidden: true });
-  const { type, message, hint } = view.failure;
-  return h("section", { class: "failure", role: "note" }, h("h3", {}, type), h("p", {}, message), hint && h("p", { class: "hint-line" }, h("strong", {}, "What to do: "), sentence(hint)));
+  const { type, message, summary, hint } = view.failure;
+  return h("section", { class: "failure", role: "note" }, h("h3", {}, summary || sentence(message)),
+    hint && h("p", { class: "hint-line" }, h("strong", {}, "What to do: "), sentence(hint)),
+    h("details", {}, h("summary", {}, "Details"), h("p", {}, h("code", {}, `${type}: ${message}`))));
 }

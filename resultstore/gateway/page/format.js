@@ -50,6 +50,11 @@ export function fullMoment(epochSeconds) {
   return long.format(new Date(epochSeconds * 1000));
 }
 
+/** A time in the form of an HTML `datetime` attribute. */
+export function isoMoment(epochSeconds) {
+  return new Date(epochSeconds * 1000).toISOString();
+}
+
 /** One value of an Artifact's metadata. */
 export function fact(value) {
   if (typeof value === "number") return number.format(value);

@@ -1,6 +1,7 @@
 // Gallery: the cards of the filtered Results, in order; one tab stop, with arrow keys between cards.
 
 import { GROUPS, nameOf, outputs } from "./describe.js";
+import { ORDERS, sorted } from "./orders.js";
 import { h, icon, say } from "./dom.js";
 import { count } from "./format.js";
 import { Card } from "./card.js";
@@ -12,7 +13,7 @@ const SPARE_MS = 8; // idle time that another batch needs
 // Safari has no requestIdleCallback.
 const whenIdle = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 20));
 
-/** Shows `results` in `places` {gallery, empty, sum, chips, search, tasks}. */
+/** Shows `results` in `places` {gallery, empty, sum, chips, search, tasks, sort}. */
 export class Gallery {
   #results;
   #places;
@@ -20,7 +21,7 @@ export class Gallery {
   #cards = new Map();
   #shown = [];
   #current = null;
-  #filter = { text: "", group: "all", task: "" };
+  #filter = { text: "", group: "all", task: "", order: ORDERS[0].key };
   #turn = 0;
   #chips = new Map();
 
@@ -31,8 +32,14 @@ export class Gallery {
     results.addEventListener("change", ({ detail }) => this.#changed(detail));
     places.gallery.addEventListener("keydown", (event) => this.#keyed(event));
     places.gallery.addEventListener("focusin", (event) => this.#entered(event));
+    tools.selection.addEventListener("change", ({ detail }) => detail.ids.forEach((id) => this.#cards.get(id)?.select(tools.selection.has(id))));
     setInterval(() => this.#shown.forEach((id) => this.#cards.get(id)?.tick()), 60_000);
     this.#buildFilters();
+  }
+
+  /** The ids of the Results that match the filters, in order. */
+  get shown() {
+    return this.#shown;
   }
 
   /** Focus the card of a Result. */
@@ -46,7 +53,9 @@ export class Gallery {
   }
 
   #buildFilters() {
-    const { chips, search, tasks } = this.#places;
+    const { chips, search, tasks, sort } = this.#places;
+    sort.append(...ORDERS.map(({ key, label }) => h("option", { value: key }, label)));
+    sort.addEventListener("change", () => this.#choose({ order: sort.value }));
     for (const group of GROUPS) {
       const number = h("span", { class: "number" });
       const chip = h("button", { type: "button", class: "chip", "aria-pressed": String(group.key === "all"), on: { click: () => this.#choose({ group: group.key }) } }, group.label, number);
@@ -80,10 +89,10 @@ export class Gallery {
 
   #arrange() {
     const all = this.#results.all();
-    const { text, task, group } = this.#filter;
+    const { text, task, group, order } = this.#filter;
     const matching = all.filter((view) => (!task || view.task === task) && (!text || searched(view).includes(text)));
     const holds = GROUPS.find((one) => one.key === group).holds;
-    const shown = matching.filter(holds).map((view) => view.id);
+    const shown = sorted(matching.filter(holds), order).map((view) => view.id);
     for (const one of GROUPS) say(this.#chips.get(one.key).number, String(matching.filter(one.holds).length));
     this.#fillTasks(all);
     if (shown.join() !== this.#shown.join()) {

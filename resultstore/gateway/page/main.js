@@ -12,13 +12,14 @@ import { Gallery } from "./gallery.js";
 import { pageSetting, takeHandedToken } from "./handed_token.js";
 import { Health } from "./health.js";
 import { Links } from "./links.js";
-import { Offers } from "./offers.js";
+import { Offers, takesAny } from "./offers.js";
 import { Previews } from "./previews.js";
 import { Results } from "./results.js";
+import { Selection } from "./selection.js";
 import { Sheet } from "./sheet.js";
 import { Toasts } from "./toasts.js";
 import { Transfers } from "./transfers.js";
-import { say } from "./dom.js";
+import { h, say } from "./dom.js";
 
 const RENEW_SECONDS = 15; // until a worker has registered a task
 
@@ -38,13 +39,15 @@ const searchServer = debounced(async (text) => {
   const found = await api.get("v1/results", { q: text, limit: 100 });
   found.items.forEach((view) => results.put(view));
 }, 300);
-const gallery = new Gallery(results,
-  { gallery: at("gallery"), empty: at("empty"), sum: at("results-sum"), chips: at("chips"), search: at("search"), tasks: at("tasks") },
-  { previews, actions, titles: offers.title, open: (id) => drawer.open(id), searchServer });
-const drawer = new Drawer(at("drawer"), results, { actions, links, previews, api, titles: offers.title, closed: (id) => gallery.focus(id) });
-
 let feed = null;
 let scopes = new Set();
+const allows = (scope) => scopes.has(scope);
+const selection = new Selection(at("selection"), results, { archive: actions.archive, shown: () => gallery.shown });
+const gallery = new Gallery(results,
+  { gallery: at("gallery"), empty: at("empty"), sum: at("results-sum"), chips: at("chips"), search: at("search"), tasks: at("tasks"), sort: at("sort") },
+  { previews, actions, titles: offers.title, open: (id) => drawer.open(id), searchServer, allows, selection });
+const drawer = new Drawer(at("drawer"), results, { actions, links, previews, api, titles: offers.title, closed: (id) => gallery.focus(id), allows });
+
 let allowed = promised(); // resolved when the scopes are known
 
 /** Upload files; ask first if there is a choice of tasks. Files that come before the session is known wait. */
@@ -62,14 +65,20 @@ async function take(files) {
   }
   if (refused.length) toasts.show(refusalOf(refused), { bad: true });
   for (const { takers, files: some } of groups.values()) {
-    const asks = at("ask").checked || offers.open(takers);
-    const order = asks ? await sheet.forFiles(some, takers) : { task: takers[0].task, options: {} };
-    if (order) some.forEach((file) => transfers.add(file, order));
+    const plain = at("ask").checked ? null : offers.plain(takers);
+    const order = plain ? { task: plain.task, options: {} } : await sheet.forFiles(some, takers);
+    if (!order) continue;
+    some.forEach((file) => transfers.add(file, { ...order, media_type: offers.declared(order.task, file) }));
+    if (plain && takesAny(plain) && offers.types.length > 1) toasts.show(`${namesOf(some)}: no task processes this type. It is stored as it is.`);
   }
 }
 
+function namesOf(files) {
+  return files.length === 1 ? files[0].name : count(files.length, "file");
+}
+
 function refusalOf(files) {
-  const names = files.length === 1 ? files[0].name : count(files.length, "file");
+  const names = namesOf(files);
   if (!scopes.has("upload")) return "Your token does not allow uploads.";
   if (files.every((file) => !file.size)) return files.length === 1 ? `${names} is empty.` : `${names} are empty.`;
   const fits = files.some((file) => offers.for(file).length > 0);
@@ -127,7 +136,9 @@ function settle(session) {
   scopes = new Set(session.scopes);
   offers.take(session.offers);
   transfers.limits = session.limits ?? {};
-  say(at("hero-text"), offers.takesFiles ? `Accepted: ${offers.kinds}. Results appear below.` : "No task that accepts files is available.");
+  say(at("hero-text"), offers.takesFiles ? offers.accepted : "No task that accepts files is available.");
+  at("accepted").hidden = !offers.takesFiles;
+  at("accepted-types").replaceChildren(...offers.types.flatMap(({ title, types, most }) => [h("dt", {}, title), h("dd", {}, `${types}, up to ${size(most)}`)]));
   at("start").hidden = !scopes.has("run") || !offers.free.length;
   at("leave").hidden = !api.token;
   at("choose").disabled = !scopes.has("upload") || !offers.takesFiles;

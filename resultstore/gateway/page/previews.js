@@ -102,6 +102,10 @@ export class Previews {
       return load(true);
     });
     this.#later(frame, () => load(false));
+    // A portrait is shown whole: cut to the card's shape, it would lose the head or the feet.
+    const { width, height } = artifact.metadata ?? {};
+    shown.addEventListener("load", () => shown.classList.toggle("tall", shown.naturalHeight > shown.naturalWidth));
+    if (height > width) shown.classList.add("tall");
     const box = h("div", { class: "picture-box" }, shown);
     if (plays) box.append(h("span", { class: "plays" }, icon("play")));
     return box;
@@ -161,7 +165,7 @@ function modelCard(facts) {
     .map(([name, value]) => h("li", {}, h("span", {}, name), h("b", { vars: { "--part": `${value * 100}%` } }), h("span", { class: "digits" }, value.toFixed(3))));
   const words = [facts.kind, facts.classes && `${facts.classes} classes`, facts.rows && `${fact(facts.rows)} rows`].filter(Boolean).join(" · ");
   return h("div", { class: "model-card" },
-    h("p", { class: "figure" }, percent, h("small", {}, " %")),
+    h("p", { class: "figure" }, percent, h("small", {}, " % accuracy")),
     h("ul", {}, bars.slice(1)),
     h("p", { class: "soft" }, words));
 }

@@ -64,6 +64,11 @@ export class Results extends EventTarget {
     this.#touch(id, true);
   }
 
+  /** Whether a Result is known and not hidden. */
+  shows(id) {
+    return this.#byId.has(id) && !this.#hidden.has(id);
+  }
+
   show(id) {
     if (this.#hidden.delete(id)) this.#touch(id, true);
   }

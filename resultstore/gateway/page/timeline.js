@@ -2,13 +2,13 @@
 
 import { ended } from "./describe.js";
 import { h } from "./dom.js";
-import { count, expiry, fullMoment, moment, span } from "./format.js";
+import { count, expiry, fullMoment, isoMoment, moment, span } from "./format.js";
 
 /** A list of steps. */
 export function timelineOf(view) {
   const steps = stepsOf(view).map(({ name, at, after, tone, note }) => h("li", { "data-tone": tone },
     h("div", {}, h("strong", {}, name), note && h("p", { class: "soft" }, note)),
-    h("div", { class: "when digits" }, at && h("time", { datetime: new Date(at * 1000).toISOString(), title: fullMoment(at) }, moment(at)), after && h("span", { class: "soft" }, after))));
+    h("div", { class: "when digits" }, at && h("time", { datetime: isoMoment(at), title: fullMoment(at) }, moment(at)), after && h("span", { class: "soft" }, after))));
   return h("ol", { class: "timeline" }, steps);
 }
 

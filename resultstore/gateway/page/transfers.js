@@ -91,8 +91,8 @@ export class Transfers {
     const name = h("p", { class: "row-name", title: transfer.file.name }, transfer.file.name);
     const facts = h("p", { class: "row-facts digits" });
     const bar = h("div", { class: "bar wide", role: "progressbar", "aria-label": `Upload of ${transfer.file.name}`, "aria-valuemin": "0", "aria-valuemax": "100" });
-    const go = iconButton("pause", "Pause", () => (transfer.state === "paused" || transfer.state === "failed" ? transfer.start() : transfer.pause()));
-    const end = iconButton("close", `Cancel the upload of ${transfer.file.name}`, () => transfer.cancel().then(() => this.#drop(transfer)));
+    const go = iconButton("pause", `Pause ${transfer.file.name}`, () => (transfer.state === "paused" || transfer.state === "failed" ? transfer.start() : transfer.pause()), { shown: "Pause" });
+    const end = iconButton("close", `Cancel the upload of ${transfer.file.name}`, () => transfer.cancel().then(() => this.#drop(transfer)), { shown: "Cancel" });
     const element = h("li", { class: "row" }, h("div", { class: "row-words" }, name, facts), bar, h("div", { class: "row-buttons" }, go, end));
     this.#rows.set(transfer, { element, facts, bar, go, shown: "pause" });
     this.#places.list.append(element);
@@ -116,8 +116,9 @@ export class Transfers {
     row.go.hidden = transfer.state === "finishing" || transfer.state === "done";
     if (row.shown === wanted) return;
     row.shown = wanted;
-    const label = `${transfer.state === "failed" ? "Retry" : stopped ? "Resume" : "Pause"} ${transfer.file.name}`;
-    row.go.replaceChildren(...iconButton(wanted, label, () => {}).childNodes);
+    const verb = transfer.state === "failed" ? "Retry" : stopped ? "Resume" : "Pause";
+    const label = `${verb} ${transfer.file.name}`;
+    row.go.replaceChildren(...iconButton(wanted, label, () => {}, { shown: verb }).childNodes);
     row.go.setAttribute("aria-label", label);
     row.go.title = label;
   }

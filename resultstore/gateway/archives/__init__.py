@@ -1,0 +1,1 @@
+"""Downloads of several Results as one ZIP, streamed by the gateway."""
