@@ -254,6 +254,28 @@ class EarlyAnnouncer(Protocol):
         """Announce where the value of the id is stored, without waiting for the server. Raises nothing."""
 
 
+class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
+    """The memory of one server of an index.
+
+    Args:
+        used_bytes: what its data takes.
+        limit_bytes: what it may take (`maxmemory`); 0: no limit.
+        policy: what it does at the limit (`maxmemory-policy`); "" if it does not say.
+    """
+
+    used_bytes: int
+    limit_bytes: int
+    policy: str
+
+
+@runtime_checkable
+class MemoryReporter(Protocol):
+    """Optional for `Index`: reports the memory of its servers. The memory driver has none."""
+
+    def memory(self) -> list[MemoryUse]:
+        """Return one entry for each server that holds data."""
+
+
 @runtime_checkable
 class IdChecker(Protocol):
     """Optional for `Index`: refuses ids that a Redis Cluster cannot store. The memory driver stores any id."""

@@ -18,6 +18,7 @@ from resultstore.ops.lifecycle_setup import LifecycleBucket, misses_tag
 from resultstore.settings import Settings
 from resultstore.store import Store
 from resultstore.store.capabilities import read_marker
+from resultstore.telemetry.redaction import cut_secrets
 
 PROBE_ID = "doctor-probe"
 PROBE_CLASS = "1d"  # a killed doctor leaves probe objects to the lifecycle rules
@@ -69,6 +70,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         text: what was found.
         remedy: what to do; "" if nothing.
         ms: how long the check took, in milliseconds.
+        skipped: names of the checks that were not made, because this one could not run.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     remedy: str = ""
     ms: float = 0.0
+    skipped: tuple[str, ...] = ()
 
 
 class Defect(msgspec.Struct, frozen=True):
@@ -90,21 +93,44 @@ Probe = Callable[[], "str | Defect"]
 """A check: returns a short text if all is well. Raises ResultStoreError if it cannot run."""
 
 
-def examine(probes: Mapping[str, Probe]) -> Iterator[Finding]:
-    """Run each check and yield its report; an error in one check does not stop the next."""
+def examine(probes: Mapping[str, Probe], *, requires: Mapping[str, str] | None = None) -> Iterator[Finding]:
+    """Run each check and yield its report when it is done; an error in one check does not stop the next.
+
+    Args:
+        probes: the checks by name, in order.
+        requires: for some checks, the name of an earlier one. They are skipped if that one could not run: they would
+            report the same cause again.
+    """
+    required, skipped = requires or {}, set[str]()
     for name, probe in probes.items():
+        if name in skipped:
+            continue
         began = time.monotonic()
-        try:
-            answer = probe()
-        except ResultStoreError as error:
-            answer = Defect(*_split(str(error)))
-        except Exception as error:  # noqa: BLE001 - any error must not hide the other checks
-            answer = Defect(f"the check failed: {error!r}", "report it with the output of `resultstore doctor --json`")
+        could_run, answer = _run(probe)
         ms = round(1000 * (time.monotonic() - began), 1)
-        if isinstance(answer, Defect):
-            yield Finding(name=name, verdict=answer.verdict, text=answer.text, remedy=answer.remedy, ms=ms)
+        if could_run:
+            yield _finding(name, answer, ms=ms)
         else:
-            yield Finding(name=name, verdict=Verdict.OK, text=answer, ms=ms)
+            waiting = tuple(one for one in probes if required.get(one) == name)
+            skipped.update(waiting)
+            yield msgspec.structs.replace(_finding(name, answer, ms=ms), skipped=waiting)
+
+
+def _run(probe: Probe) -> tuple[bool, str | Defect]:
+    """Return whether the check could run, and its answer."""
+    try:
+        return True, probe()
+    except ResultStoreError as error:
+        return False, Defect(*_split(str(error)))
+    except Exception as error:  # noqa: BLE001 - any error must not hide the other checks
+        remedy = "report it with the output of `resultstore doctor --json`"
+        return False, Defect(f"the check failed: {error!r}", remedy)
+
+
+def _finding(name: str, answer: str | Defect, *, ms: float) -> Finding:
+    if isinstance(answer, str):
+        return Finding(name=name, verdict=Verdict.OK, text=answer, ms=ms)
+    return Finding(name=name, verdict=answer.verdict, text=cut_secrets(answer.text), remedy=answer.remedy, ms=ms)
 
 
 def store_probes(store: Store) -> dict[str, Probe]:
@@ -175,8 +201,8 @@ def no_blobs() -> Defect:
 def blobs_keep(blobs: BlobStore) -> str | Defect:
     """Check that the store returns stored bytes, whole and in part, and deletes them."""
     key, body = _probe_key(), b"resultstore doctor " * 64
+    stored = blobs.put(key, [body], media_type="application/octet-stream", size_hint_bytes=len(body))
     try:
-        stored = blobs.put(key, [body], media_type="application/octet-stream", size_hint_bytes=len(body))
         if b"".join(blobs.get(key)) != body or stored.size_bytes != len(body):
             return Defect("the store returned other bytes than were stored", "do not use this store")
         if b"".join(blobs.get(key, start=5, size_bytes=7)) != body[5:12]:

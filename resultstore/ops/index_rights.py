@@ -8,11 +8,15 @@ from resultstore.model import layout
 from resultstore.model.errors import IndexUnavailable
 from resultstore.model.result import Result, State
 from resultstore.ops.doctor import PROBE_ID, Defect, Probe, index_answers
+from resultstore.ops.index_memory import find_full
 
 _ANNOUNCED_WITHIN_S = 5.0
 _LIFE_S = 60
-_CHANNELS = "add &rs:* to the ACL rule of this user (docs/how-to/deploy.md has the whole rule)"
-_KEYS = "allow this user the keys ~rs:* and the commands of docs/how-to/deploy.md"
+# The rights of a user in Redis's ACL, as `ACL SETUSER` takes them; docs/how-to/deploy.md explains them.
+RIGHTS = "~rs:* &rs:* +@read +@write +@pubsub +@connection +@scripting +time -@dangerous +info"
+_CHANNELS = f"add &rs:* to the ACL rule of this user; it needs {RIGHTS} (docs/how-to/deploy.md)"
+_KEYS = f"give this user the rights {RIGHTS} (docs/how-to/deploy.md)"
+_NO_RIGHTS_HELP = ("maxmemory", "read only replica")  # what Redis refuses to any user
 
 
 def index_probes(index: Index) -> dict[str, Probe]:
@@ -22,7 +26,10 @@ def index_probes(index: Index) -> dict[str, Probe]:
 
 def serves(index: Index) -> str | Defect:
     """Check that the index answers, publishes announcements and accepts writes. Raises IndexUnavailable."""
-    answers, announced = index_answers(index), may_announce(index)
+    answers, full = index_answers(index), find_full(index)
+    if full is not None:
+        return full
+    announced = may_announce(index)
     if isinstance(announced, Defect):
         return announced
     return may_write(index) or f"{answers}, {announced}"
@@ -69,10 +76,10 @@ def may_announce(index: Index) -> str | Defect:
 
 
 def _refused(error: IndexUnavailable) -> Defect:
-    text = str(error).rpartition(": ")[0] or str(error)
+    text, _, remedy = str(error).rpartition(": ")
     if "channel" in text:
         return Defect(f"announcements do not arrive: {text}", _CHANNELS)
-    return Defect(text, _KEYS)
+    return Defect(text, remedy if any(sign in text for sign in _NO_RIGHTS_HELP) else _KEYS)
 
 
 def _probe(*, owner: str = "") -> Result:

@@ -1,6 +1,7 @@
 """Settings, read from RESULTSTORE_* variables. The only module that reads the environment."""
 
 import dataclasses
+import difflib
 import os
 import warnings
 from collections.abc import Mapping
@@ -130,6 +131,13 @@ def settings_known() -> dict[str, tuple[Any, Setting]]:
             setting: Setting = one.metadata["setting"]
             found[_name(kind, one)] = (Annotated[types[one.name], Meta(**setting.bounds)], setting)
     return found
+
+
+def find_unknown_variables() -> dict[str, str]:
+    """Return each RESULTSTORE_* variable of the environment that is no setting, with the most similar name or ""."""
+    known = [_VARIABLE_PREFIX + name.upper() for name in settings_known()]
+    unknown = sorted(name for name in os.environ if name.startswith(_VARIABLE_PREFIX) and name not in known)
+    return {name: next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.75)), "") for name in unknown}
 
 
 @cache

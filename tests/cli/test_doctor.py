@@ -1,7 +1,7 @@
 """doctor on a folder and a Redis: no problems, or each unreachable server by name."""
 
 from resultstore.blobs.s3.probe import S3Probes
-from resultstore.cli.maintenance import CHECKS
+from resultstore.cli.doctor import CHECKS
 from resultstore.ops.doctor import capability_probes
 
 
@@ -11,7 +11,11 @@ def test_the_doctor_finds_all_well(run):
     done = run("doctor", "--json")
 
     assert {one["name"]: one["verdict"] for one in done.told} == dict.fromkeys(
-        ("secret key", "index", "blobs", "write once", "layout", "clock", "broker"), "ok"
+        (
+            *("settings", "certificates", "secret key", "index", "blobs", "write once", "layout", "clock"),
+            *("index memory", "broker"),
+        ),
+        "ok",
     )
     assert done.code == 0
 

@@ -11,6 +11,7 @@ import pytest
 import redis
 from celery import Celery
 
+from resultstore.ops.index_rights import RIGHTS
 from tests.uploads.telling import until
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/deploy.md"
@@ -63,6 +64,10 @@ def test_a_user_with_too_few_rights_is_found(user, finding, missing):
     assert found["verdict"] == "wrong"
     assert "~rs:*" in found["remedy"]
     assert "docs/how-to/deploy.md" in found["remedy"]
+
+
+def test_page_and_doctor_name_the_same_rights():
+    assert RULE == RIGHTS
 
 
 def test_the_rights_of_the_page_suffice(user, finding):

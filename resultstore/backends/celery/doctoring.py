@@ -1,7 +1,7 @@
 """App checks: finds tasks of a Celery app that are not captured, and time limits that do not fit the broker's."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from celery import Celery, Task
@@ -18,7 +18,7 @@ _SHOWN: Final = 5
 
 
 def find_app_named(name: str) -> Celery:
-    """Return the app at `name` (`module` or `module:attribute`). Raises Misconfigured."""
+    """Return the app at `name` (`module` or `module:attribute`). Raises Misconfigured, also if its module fails."""
     try:
         with cwd_in_path():
             app: Celery = find_app(name)
@@ -26,7 +26,17 @@ def find_app_named(name: str) -> Celery:
             app.loader.import_default_modules()
     except (ImportError, AttributeError, ValueError) as error:
         raise Misconfigured(f"no Celery app is found at {name} ({error}): write its name as for `celery -A`") from error
+    except Exception as error:
+        text = f"the module of {name} fails at its import ({type(error).__name__} {error})"
+        raise Misconfigured(f"{text}: see what `python -c 'import {name.partition(':')[0]}'` prints") from error
     return app
+
+
+def broker_of(name: str) -> tuple[str, Callable[..., Any]]:
+    """Return the URL of the app's broker, and what makes a connection to it. Raises Misconfigured."""
+    app = find_app_named(name)
+    urls = app.conf.broker_write_url or app.conf.broker_url or "amqp://"
+    return (urls if isinstance(urls, str) else ";".join(urls)), app.connection_for_write
 
 
 def app_probes(name: str) -> dict[str, Probe]:

@@ -37,14 +37,33 @@ def for_obstore() -> bytes | None:
 def tls_context() -> ssl.SSLContext:
     """Return a context for the standard library's clients. Raises Misconfigured when a file cannot be read."""
     context = ssl.create_default_context()  # the system's list, or SSL_CERT_FILE
-    for name in (_AWS, _OPENSSL):
-        if os.environ.get(name):
-            text = _content(name).decode("ascii", errors="replace")
-            try:
-                context.load_verify_locations(cadata=text)
-            except ssl.SSLError as error:
-                raise Misconfigured(f"{name} names {os.environ[name]!r}, which holds no certificates (PEM)") from error
+    for name in _variables():
+        _load(context, name)
     return context
+
+
+def count_authorities() -> dict[str, int]:
+    """Return how many certificates each variable's file holds, for the variables that are set.
+
+    Raises Misconfigured when a file cannot be read.
+    """
+    counts = {}
+    for name in _variables():
+        _load(context := ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), name)
+        counts[name] = context.cert_store_stats()["x509"]
+    return counts
+
+
+def _variables() -> list[str]:
+    return [name for name in (_AWS, _OPENSSL) if os.environ.get(name)]
+
+
+def _load(context: ssl.SSLContext, name: str) -> None:
+    text = _content(name).decode("ascii", errors="replace")
+    try:
+        context.load_verify_locations(cadata=text)
+    except ssl.SSLError as error:
+        raise Misconfigured(f"{name} names {os.environ[name]!r}, which holds no certificates (PEM)") from error
 
 
 def _content(name: str) -> bytes:

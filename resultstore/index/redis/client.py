@@ -115,6 +115,10 @@ class RedisClient:
             pipeline.zscore(key, one)
         return cast("list[float | None]", pipeline.execute())
 
+    def read_memory(self) -> list[dict[str, str | int]]:
+        """Return the section `memory` of INFO, of each server that holds data."""
+        return [cast("dict[str, str | int]", self.redis_py.info("memory"))]
+
     def unlink_like(self, pattern: str) -> None:
         """Delete every key that matches `pattern`. Scans all keys of the database."""
         cursor, keys = self.scan(pattern=pattern, cursor=0)

@@ -79,6 +79,12 @@ class RedisClusterClient(RedisClient):
         found = self._cluster().scan_iter(match=pattern, count=_SCAN_BATCH)
         return 0, list(islice(found, _SCANNED_MAX))
 
+    def read_memory(self) -> list[dict[str, str | int]]:
+        """Return the section `memory` of INFO, of each primary."""
+        answer = self._cluster().info("memory", target_nodes=RedisCluster.PRIMARIES)
+        answers = [answer] if "used_memory" in answer else answer.values()  # the answer of a single node
+        return cast("list[dict[str, str | int]]", list(answers))
+
     def _connect_to(self, node: ClusterNode) -> PubSubConnection:
         return open_connection(self._cluster().get_redis_connection(node).connection_pool)
 

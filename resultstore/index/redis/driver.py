@@ -5,7 +5,7 @@ from typing import Final
 
 import redis
 
-from resultstore.index.index import Overwrite
+from resultstore.index.index import MemoryUse, Overwrite
 from resultstore.index.record_decoder import RecordDecoder
 from resultstore.index.redis.client import Argument
 from resultstore.index.redis.events import RedisEvents
@@ -89,6 +89,17 @@ class RedisIndex:
     def check_id(self, result_id: str) -> None:
         """Raise BadReference for an id that has no slot in a Redis Cluster."""
         self._names.record(result_id)
+
+    def memory(self) -> list[MemoryUse]:
+        """Return what INFO says of each server that holds data."""
+        return [
+            MemoryUse(
+                used_bytes=int(section.get("used_memory", 0)),
+                limit_bytes=int(section.get("maxmemory", 0)),
+                policy=str(section.get("maxmemory_policy", "")),
+            )
+            for section in self._client.ask(lambda client: client.read_memory())
+        ]
 
     @property
     def client(self) -> redis.Redis:

@@ -21,6 +21,16 @@ _G = TypeVar("_G")
 _FIRST_PAUSE_S: Final = 0.02
 _RETRY_BUDGET_S: Final = 3.0  # no retry begins later; rides out a restart, not an outage
 _KEYS_PER_READ: Final = 2_000  # even: a record and its larger parts are read together
+# By what the messages of redis-py, OpenSSL and Redis have in common.
+_REMEDIES: Final = {
+    "certificate verify failed": "name a file with the certificate of its authority in SSL_CERT_FILE",
+    "wrong version number": "write redis:// in RESULTSTORE_INDEX_URL, since it does not speak TLS",
+    "record layer failure": "write redis:// in RESULTSTORE_INDEX_URL, since it does not speak TLS",
+    "maxmemory": "raise maxmemory in redis.conf, or delete what other programs keep there",
+    "read only replica": "name the primary, not its replica, in RESULTSTORE_INDEX_URL",
+    "Connection refused": "see that Redis runs, or correct RESULTSTORE_INDEX_URL",
+    "not known": "correct the host name in RESULTSTORE_INDEX_URL",
+}
 
 
 class RetryingClient:
@@ -69,10 +79,20 @@ class RetryingClient:
         return found
 
     def _unavailable(self, error: Exception) -> IndexUnavailable:
-        return IndexUnavailable(
-            f"the index at {self._where} cannot be used ({error}): see that Redis runs, has memory left and can be "
-            f"reached from here, and that RESULTSTORE_INDEX_URL names it with the right password"
-        )
+        return IndexUnavailable(f"the index at {self._where} cannot be used ({error}): {_remedy(error)}")
+
+
+def _remedy(error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, redis.AuthenticationError):
+        return "correct the user and the password in RESULTSTORE_INDEX_URL"
+    for sign, remedy in _REMEDIES.items():
+        if sign in text:
+            return remedy
+    return (
+        "see that Redis runs, has memory left and can be reached from here, "
+        "and that RESULTSTORE_INDEX_URL names it with the right password"
+    )
 
 
 def bound(given: _G, request: Callable[[RedisClient, _G], _T]) -> Callable[[RedisClient], _T]:
