@@ -17,10 +17,11 @@ from _install import locked
 
 FOLDER = ROOT / "build" / "servers"
 LOADER = '#!/bin/sh\nexec {loader} --library-path {libraries} {program} "$@"\n'
-# A shell script needs the root of its release: in a mount namespace of its own, in which this checkout is visible too.
+# A shell script needs the root of its release: in a mount namespace of its own, where /tmp and this checkout are too.
 CHROOT = """#!/bin/sh
 exec unshare --mount sh -c '
     mount --rbind /proc {root}/proc && mount --rbind /dev {root}/dev &&
+    mount --bind /tmp {root}/tmp &&
     mkdir -p {root}{checkout} && mount --bind {checkout} {root}{checkout} && exec chroot {root} {inside} "$@"
 ' sh "$@"
 """

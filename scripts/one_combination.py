@@ -49,13 +49,16 @@ def main(name: str, path: str) -> int:
 
 
 def read_report(path: Path) -> dict[str, str]:
-    """Return how each test of a JUnit report ended: passed, failed or skipped."""
-    return {
-        f"{case.get('classname')}::{case.get('name')}": next(
-            (WORDS[part.tag] for part in case if part.tag in WORDS), "passed"
-        )
-        for case in ET.parse(path).iter("testcase")  # noqa: S314 - pytest wrote it a moment ago
-    }
+    """Return how each test of a JUnit report ended: passed, failed, skipped or xfailed."""
+    cases = ET.parse(path).iter("testcase")  # noqa: S314 - pytest wrote it a moment ago
+    return {f"{case.get('classname')}::{case.get('name')}": _word(case) for case in cases}
+
+
+def _word(case: ET.Element) -> str:
+    found = next((part for part in case if part.tag in WORDS), None)
+    if found is None:
+        return "passed"
+    return "xfailed" if found.get("type") == "pytest.xfail" else WORDS[found.tag]
 
 
 def versions_found() -> dict[str, str]:

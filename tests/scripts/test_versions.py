@@ -62,7 +62,7 @@ def test_page_says_what_was_not_tested(kept):
 
 def test_failed_tests_are_counted_and_named(tmp_path):
     report = tmp_path / "report.xml"
-    cases = {"a": "", "b": "<failure/>", "c": "<error/>", "d": "<skipped/>"}
+    cases = {"a": "", "b": "<failure/>", "c": "<error/>", "d": "<skipped/>", "e": "<skipped type='pytest.xfail'/>"}
     listed = "".join(f'<testcase classname="m" name="{name}">{inside}</testcase>' for name, inside in cases.items())
     report.write_text(f"<testsuites><testsuite>{listed}</testsuite></testsuites>")
     assert one_combination.read_report(report) == {
@@ -70,6 +70,7 @@ def test_failed_tests_are_counted_and_named(tmp_path):
         "m::b": "failed",
         "m::c": "failed",
         "m::d": "skipped",
+        "m::e": "xfailed",
     }
 
 
