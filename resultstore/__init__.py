@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from resultstore.capture.adapters import Adapter, FileAdapter
+from resultstore.capture.library_adapters import LIBRARY_ADAPTERS
 from resultstore.capture.outputs import Output
 from resultstore.connect import connect
 from resultstore.model.artifact import Artifact
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from resultstore.dispatch.offers import Offer, Offers, Options
 
 __all__ = [
+    "LIBRARY_ADAPTERS",
+    "Adapter",
     "AddressRefused",
     "Artifact",
     "ArtifactExpired",
@@ -63,6 +67,7 @@ __all__ = [
     "ChecksumMismatch",
     "CommitUnknown",
     "Damaged",
+    "FileAdapter",
     "IndexUnavailable",
     "LayoutUnreadable",
     "Misconfigured",

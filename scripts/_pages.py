@@ -28,11 +28,12 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
             "resultstore.store.new_result.NewResult",
             "resultstore.store.ranges.RangeReader",
             "resultstore.filesystem.filesystem.ResultStoreFileSystem",
+            "resultstore.store.temp_file_writer.TempFileWriter",
         ),
     ),
     (
         "nouns.md",
-        "Artifact, Result, Output",
+        "Artifact, Result, Output, Adapter",
         "Frozen values, from `resultstore` as well.",
         (
             "resultstore.model.artifact.Artifact",
@@ -42,6 +43,8 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
             "resultstore.model.result.Failure",
             "resultstore.capture.outputs.Output",
             "resultstore.capture.outputs.capture",
+            "resultstore.capture.adapters.Adapter",
+            "resultstore.capture.adapters.FileAdapter",
         ),
     ),
     (

@@ -4,13 +4,17 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 from types import GeneratorType
+from typing import BinaryIO, cast
 
 import msgspec
 
 from resultstore.blobs.stream import Source
-from resultstore.model.artifact import Scalar
+from resultstore.capture.adapters import NO_ADAPTERS, Adapter, Adapters, choose_suffix, media_type_for
+from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import WrongType
 from resultstore.store import Store
+from resultstore.store.attempt import current
+from resultstore.store.numpy_scalars import plain_scalar
 
 _PLAIN = frozenset({bool, float, int, str, type(None)})  # most return values: recognized by one look-up
 
@@ -19,11 +23,12 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     """A large output that a task returns: its bytes, its name and how it is kept.
 
     Args:
-        data: bytes, a Path, an open binary file, or an iterable of bytes; streamed after the task has returned.
+        data: bytes, a Path, an open binary file, an iterable of bytes, or an object for which the app has an Adapter;
+            streamed after the task has returned.
         name, file_name, media_type, metadata, retention, compress: as in `Store.put`.
     """
 
-    data: Source
+    data: object
     name: str | None = None
     file_name: str | None = None
     media_type: str | None = None
@@ -32,42 +37,73 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     compress: bool = False
 
 
-def capture(store: Store, returned: object) -> object:
+def capture(store: Store, returned: object, *, adapters: Adapters = NO_ADAPTERS) -> object:
     """Store every large output in `returned` as a part of the running attempt, and return its Artifact instead.
 
-    An `Output`, a generator of bytes, an open binary file and a `Path` are large outputs, also inside lists, tuples
-    and dicts. Everything else, including an Artifact, is returned as it is.
+    An `Output`, a generator of bytes, an open binary file, a `Path` and what one of the `adapters` writes are large
+    outputs, also inside lists, tuples and dicts. A scalar of numpy becomes the value that it holds. Everything else,
+    including an Artifact, is returned as it is.
 
-    Raises what `Store.put` raises, and what a generator raises.
+    Raises what `Store.put` raises, and what a generator or an adapter raises.
     """
     if type(returned) in _PLAIN:
         return returned
     if isinstance(returned, Output):
-        return store.put(
-            returned.data,
-            name=returned.name,
-            file_name=returned.file_name,
-            media_type=returned.media_type,
-            metadata=returned.metadata,
-            retention=returned.retention,
-            compress=returned.compress,
-        )
+        adapter = adapters.find(returned.data)
+        return _put_output(store, returned) if adapter is None else _write_output(store, returned, adapter)
     if isinstance(returned, GeneratorType | Path):
         return store.put(returned)
     if isinstance(returned, io.IOBase):
         return _captured_file(store, returned)
-    return _captured_items(store, returned)
+    adapter = adapters.find(returned)
+    if adapter is not None:
+        return _write_output(store, Output(data=returned), adapter)
+    return _captured_items(store, returned, adapters)
 
 
-def _captured_items(store: Store, returned: object) -> object:
+def _put_output(store: Store, output: Output) -> Artifact:
+    return store.put(
+        cast("Source", output.data),  # anything else is refused there
+        name=output.name,
+        file_name=output.file_name,
+        media_type=output.media_type,
+        metadata=output.metadata,
+        retention=output.retention,
+        compress=output.compress,
+    )
+
+
+def _write_output(store: Store, output: Output, adapter: Adapter) -> Artifact:
+    """Store what `adapter` writes of the output's object, in the format of its name or media type."""
+    given = [name for name in (output.file_name, output.name) if name]
+    suffix = choose_suffix(adapter, output.data, file_names=given, media_type=output.media_type or "")
+    with store.writer(
+        name=output.name if given else _free_name(adapter.stem + suffix),
+        file_name=output.file_name,
+        media_type=output.media_type or media_type_for(suffix),
+        metadata=output.metadata,
+        retention=output.retention,
+        compress=output.compress,
+        seekable=suffix in adapter.seekable,
+    ) as file:
+        adapter.write(output.data, cast("BinaryIO", file), suffix=suffix)
+    return file.artifact
+
+
+def _free_name(name: str) -> str:
+    attempt = current()
+    return name if attempt is None else attempt.free_name(name)
+
+
+def _captured_items(store: Store, returned: object, adapters: Adapters) -> object:
     # Exactly these types: a subclass (a named tuple, a defaultdict) may need other arguments to be made.
     if type(returned) is dict:
-        return {key: capture(store, value) for key, value in returned.items()}
+        return {plain_scalar(key): capture(store, value, adapters=adapters) for key, value in returned.items()}
     if type(returned) is list:
-        return [capture(store, value) for value in returned]
+        return [capture(store, value, adapters=adapters) for value in returned]
     if type(returned) is tuple:
-        return tuple(capture(store, value) for value in returned)
-    return returned
+        return tuple(capture(store, value, adapters=adapters) for value in returned)
+    return plain_scalar(returned)
 
 
 def _captured_file(store: Store, file: io.IOBase) -> object:

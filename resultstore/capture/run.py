@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from resultstore.capture.adapters import NO_ADAPTERS, Adapters
 from resultstore.capture.outputs import capture
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import BadInput, Damaged, Unavailable
@@ -44,6 +45,7 @@ def run_captured(
     plain_max_bytes: int | None = None,
     retention: str | None = None,
     spilled: Callable[[object], object] = lambda value: value,
+    adapters: Adapters = NO_ADAPTERS,
 ) -> CaptureResult:
     """Run `body` as `attempt`, store its large outputs, seal them with its plain value, and return what is sent on.
 
@@ -61,6 +63,7 @@ def run_captured(
             for none.
         retention: the class of what is sealed without an Artifact; by default `settings.results.retention`.
         spilled: returns what is sent on for the captured value: the backend's reference to one that is too large.
+        adapters: write the objects of libraries that `body` returns.
 
     Raises what `body`, `capture`, the codec and `Store.seal` raise. Unless sealing failed, what was stored is deleted.
     When `body` rejects its adopted upload (BadInput), the upload is deleted too, and UploadRejected is raised.
@@ -68,7 +71,7 @@ def run_captured(
     with running(attempt):
         try:
             _adopt(store, attempt, given)
-            value = spilled(capture(store, body()))
+            value = spilled(capture(store, body(), adapters=adapters))
             payload = _to_seal(store, attempt, value, codec=codec, plain_max_bytes=plain_max_bytes)
         except BaseException as error:
             # Nothing of this attempt was sealed, so no reader can know its blobs.

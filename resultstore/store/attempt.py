@@ -105,13 +105,14 @@ class Attempt:
         """
         checked_name(name, id=self.id)
         with self._lock:
-            free = self._free_name(name) if may_number else name
+            free = self.free_name(name) if may_number else name
             if free in self._names:
                 raise BadReference(f"result {self.id} already has an artifact named {name!r}: choose another name")
             self._names.add(free)
             return free
 
-    def _free_name(self, name: str) -> str:
+    def free_name(self, name: str) -> str:
+        """Return `name`, or the next name with a number that is not taken."""
         free = name
         while free in self._names:
             self._numbers[name] = self._numbers.get(name, 1) + 1

@@ -1,5 +1,6 @@
 """Setup: one call that lets an app's tasks receive and return large values."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Literal
 
@@ -10,12 +11,19 @@ from resultstore.backends.celery.capture import amqp, registry, resend
 from resultstore.backends.celery.codec import kombu_types
 from resultstore.backends.celery.wait import async_result
 from resultstore.backends.celery.worker import registration
+from resultstore.capture.adapters import Adapter
 from resultstore.model.errors import Misconfigured
 from resultstore.store import Store
 from resultstore.store.attempt import current
 
 
-def setup(app: Celery, *, spill: bool = True, delivery: Literal["at-least-once"] | None = None) -> None:
+def setup(
+    app: Celery,
+    *,
+    spill: bool = True,
+    delivery: Literal["at-least-once"] | None = None,
+    adapters: Iterable[Adapter] = (),
+) -> None:
     """Store large outputs and arguments of the tasks of `app`, and keep them out of the broker.
 
     An `Output`, a generator of bytes, an open binary file or a `Path` is streamed into the store, and its Artifact
@@ -30,10 +38,12 @@ def setup(app: Celery, *, spill: bool = True, delivery: Literal["at-least-once"]
             that workers without this package can read every message.
         delivery: "at-least-once" sets late acknowledgement, redelivery after the loss of a worker, no prefetching and
             publisher confirms. A task may then run twice; the first outcome counts. None changes no setting.
+        adapters: write other objects that tasks return as files; `resultstore.LIBRARY_ADAPTERS` has those for pandas,
+            polars, pyarrow, numpy, Pillow and matplotlib. The first that fits is used.
     """
     kombu_types.register()
     amqp.install(app, produces=spill)
-    registry.install(app)
+    registry.install(app, adapters=adapters)
     async_result.install(app)
     resend.install(app)
     registration.install(app, partial(store_of, app))

@@ -9,6 +9,7 @@ import msgspec
 import redis
 from celery import Celery
 from celery.backends.base import Backend
+from kombu.exceptions import EncodeError
 
 from resultstore.backends.celery import urls
 from resultstore.backends.celery.capture.prefetch import Prefetcher
@@ -21,6 +22,7 @@ from resultstore.backends.celery.codec.serializers import JSON, NO_PICKLE, PICKL
 from resultstore.backends.celery.compat import KeyValueBackend, compress_payload
 from resultstore.backends.celery.record.legacy import LegacyRecords, LegacyStore
 from resultstore.backends.celery.retry import MAX_RETRIES
+from resultstore.capture.adapters import explain_unwritable
 from resultstore.capture.spills import Spills
 from resultstore.connect import connect
 from resultstore.model import layout
@@ -101,9 +103,15 @@ class StoreBackend(KeyValueBackend):
     def _encode(self, data: object) -> tuple[str, str, str | bytes]:
         if self.content_type == JSON and isinstance(data, str) and (text := encode_long_text(data)) is not None:
             return self.content_type, self.content_encoding, text
-        encoded: tuple[str, str, str | bytes] = super()._encode(
-            data if self.content_type == JSON else write_references(data)
-        )
+        try:
+            encoded: tuple[str, str, str | bytes] = super()._encode(
+                data if self.content_type == JSON else write_references(data)
+            )
+        except EncodeError as error:
+            explained = explain_unwritable(data)
+            if not explained:
+                raise
+            raise EncodeError(f"{explained} ({error})") from error
         return encoded
 
     def decode(self, payload: bytes) -> Any:  # noqa: ANN401 - as Celery declares it

@@ -11,9 +11,10 @@ from dramatiq.results import ResultBackend, ResultFailure, ResultMissing, Result
 from dramatiq.results.backend import DEFAULT_TIMEOUT
 
 from resultstore.backends.dramatiq.encoder import wrap_encoder
+from resultstore.capture.adapters import explain_unwritable
 from resultstore.capture.run import sealed_record
 from resultstore.connect import connect
-from resultstore.model.errors import Misconfigured, ResultDeleted
+from resultstore.model.errors import Misconfigured, ResultDeleted, WrongType
 from resultstore.model.headers import owner_in
 from resultstore.model.ids import id_of
 from resultstore.model.layout import shortest_class
@@ -48,8 +49,14 @@ class ResultStoreBackend(ResultBackend):
         self.store = connect() if store is None else store
 
     def encoded(self, value: object) -> bytes:
-        """Return a plain value as the encoder writes it."""
-        return self.encoder.encode(value)  # type: ignore[arg-type]  # declared for messages, and used for any value
+        """Return a plain value as the encoder writes it. Raises what it raises; WrongType for a library's object."""
+        try:
+            return self.encoder.encode(value)  # type: ignore[arg-type]  # declared for messages, and used for any value
+        except (TypeError, ValueError) as error:
+            explained = explain_unwritable(value)
+            if not explained:
+                raise
+            raise WrongType(f"{explained} ({error})") from error
 
     def decoded(self, payload: bytes | None) -> object:
         """Return what `encoded` was given; None for None."""

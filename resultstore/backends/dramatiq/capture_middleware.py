@@ -3,7 +3,7 @@
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dramatiq import Actor, Broker, Message, Middleware, Worker, get_encoder
 from dramatiq.broker import MessageProxy
@@ -12,6 +12,7 @@ from dramatiq.middleware import MiddlewareError, SkipMessage
 from dramatiq.results import Results
 
 from resultstore.backends.dramatiq.backend import ResultStoreBackend, Sent
+from resultstore.capture.adapters import Adapter, Adapters
 from resultstore.capture.run import run_captured, still_wanted, unwanted_message
 from resultstore.capture.run_counts import counted_run, lost_message
 from resultstore.dispatch.pending import save_pending
@@ -50,10 +51,12 @@ class CaptureMiddleware(Middleware):
 
     Args:
         backend: writes the values, and knows the store.
+        adapters: write other objects that actors return as files.
     """
 
-    def __init__(self, backend: ResultStoreBackend) -> None:
+    def __init__(self, backend: ResultStoreBackend, *, adapters: Iterable[Adapter] = ()) -> None:
         self._backend = backend
+        self.adapters = Adapters(adapters)
         self._store = backend.store
         self._here = threading.local()  # the message that this worker thread is about to run
 
@@ -172,6 +175,7 @@ class CaptureMiddleware(Middleware):
             given=(*message.args, *message.kwargs.values()),
             plain_max_bytes=None if ttl_ms is None else self._store.settings.results.inline_max_bytes,
             retention=None if ttl_ms is None else shortest_class(ttl_ms / 1000),
+            adapters=self.adapters,
         )
         message.resultstore_sealed = captured.sealed  # type: ignore[attr-defined]  # this delivery's own object
         return captured.value

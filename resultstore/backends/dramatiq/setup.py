@@ -1,16 +1,19 @@
 """setup: prepares a Dramatiq broker, so that its actors can store results and return large outputs."""
 
+from collections.abc import Iterable
+
 from dramatiq import Broker, get_encoder, set_encoder
 from dramatiq.results import Results
 
 from resultstore.backends.dramatiq.backend import ResultStoreBackend
 from resultstore.backends.dramatiq.capture_middleware import CaptureMiddleware
 from resultstore.backends.dramatiq.encoder import wrap_encoder
+from resultstore.capture.adapters import Adapter, Adapters
 from resultstore.model.errors import Misconfigured
 from resultstore.store import Store
 
 
-def setup(broker: Broker, *, store: Store | None = None) -> None:
+def setup(broker: Broker, *, store: Store | None = None, adapters: Iterable[Adapter] = ()) -> None:
     """Store the results of the broker's actors, and capture their large outputs.
 
     An actor may return an `Output`, a generator of bytes, an open binary file or a `Path`. It is streamed into the
@@ -26,14 +29,19 @@ def setup(broker: Broker, *, store: Store | None = None) -> None:
     Args:
         broker: whose actors are captured, including those that are declared already.
         store: where results are kept; by default `resultstore.connect()`.
+        adapters: write other objects that actors return as files, such as `resultstore.LIBRARY_ADAPTERS`. A second call
+            replaces those of the first.
 
     Raises Misconfigured when the broker's results go to another backend, or the encoder is Dramatiq's PickleEncoder.
     """
     if not any(isinstance(one, Results) for one in broker.middleware):
         broker.add_middleware(Results(backend=ResultStoreBackend(store)))
     backend = _backend_of(broker)
-    if not any(isinstance(one, CaptureMiddleware) for one in broker.middleware):
-        broker.add_middleware(CaptureMiddleware(backend))
+    capturing = next((one for one in broker.middleware if isinstance(one, CaptureMiddleware)), None)
+    if capturing is None:
+        broker.add_middleware(CaptureMiddleware(backend, adapters=adapters))
+    else:
+        capturing.adapters = Adapters(adapters)
     set_encoder(wrap_encoder(get_encoder()))
 
 

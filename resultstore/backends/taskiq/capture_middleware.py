@@ -5,7 +5,7 @@ import functools
 import inspect
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context, copy_context
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from resultstore.backends.taskiq.captured_call import CapturedCall, calling, cur
 from resultstore.backends.taskiq.return_types import is_captured
 from resultstore.backends.taskiq.stream_drain import is_stream
 from resultstore.backends.taskiq.thread_limit import ThreadLimit
+from resultstore.capture.adapters import Adapter, Adapters
 from resultstore.capture.run import still_wanted, unwanted_message
 from resultstore.dispatch.pending import save_pending
 from resultstore.index.index import Overwrite
@@ -44,11 +45,13 @@ class CaptureMiddleware(TaskiqMiddleware):
 
     Args:
         backend: the broker's result backend.
+        adapters: write other objects that tasks return as files.
     """
 
-    def __init__(self, backend: ResultStoreBackend[Any]) -> None:
+    def __init__(self, backend: ResultStoreBackend[Any], *, adapters: Iterable[Adapter] = ()) -> None:
         super().__init__()
         self._backend = backend
+        self.adapters = Adapters(adapters)
         # Not the loop's own threads: an async generator may need one of them while its own upload occupies another.
         self._threads = ThreadLimit(UPLOADS, name="resultstore")
 
@@ -80,7 +83,7 @@ class CaptureMiddleware(TaskiqMiddleware):
             message.task_id, task=message.task_name, owner=owner_in(message.labels), retries=_resends(message)
         )
         attempt.wanted = await asyncio.to_thread(still_wanted, self._backend.store, message.task_id)
-        call = CapturedCall(attempt, self._backend)
+        call = CapturedCall(attempt, self._backend, adapters=self.adapters)
         call.until_ended.enter_context(calling(call))
         return message
 
@@ -135,7 +138,7 @@ class CaptureMiddleware(TaskiqMiddleware):
         body = task.original_func
         if getattr(body, _MARK, False):
             return
-        if is_captured(task.return_type):
+        if is_captured(task.return_type, adapters=self.adapters):
             task.return_type = None
         wrapped = _wrapped(body, task.task_name, self.finish)
         setattr(wrapped, _MARK, True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from resultstore.backends.taskiq.backend import ResultStoreBackend
 from resultstore.backends.taskiq.stream_drain import StreamDrain
+from resultstore.capture.adapters import NO_ADAPTERS, Adapters
 from resultstore.capture.outputs import capture
 from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt, running
@@ -27,10 +28,12 @@ class CapturedCall:
     Args:
         attempt: collects the parts.
         backend: encodes the value and seals it.
+        adapters: write the objects of libraries that the task returns.
     """
 
-    def __init__(self, attempt: Attempt, backend: ResultStoreBackend[Any]) -> None:
+    def __init__(self, attempt: Attempt, backend: ResultStoreBackend[Any], *, adapters: Adapters = NO_ADAPTERS) -> None:
         self.attempt = attempt
+        self._adapters = adapters
         self.record: Result | None = None
         self.until_ended = ExitStack()  # keeps this call the current one
         self._backend = backend
@@ -60,7 +63,7 @@ class CapturedCall:
         store, codec = self._backend.store, self._backend.codec
         try:
             with StreamDrain(self._loop, self._check) as reading:
-                value = capture(store, reading.readable(returned))
+                value = capture(store, reading.readable(returned), adapters=self._adapters)
             record = self._commit(codec.encoded(value))
         except BaseException:
             self.discard()

@@ -5,12 +5,13 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Genera
 from pathlib import PurePath
 from typing import IO, BinaryIO, Final, get_args, get_origin
 
+from resultstore.capture.adapters import NO_ADAPTERS, Adapters
 from resultstore.capture.outputs import Output
 
 _STREAMS: Final = {Iterable, Iterator, Generator, AsyncIterable, AsyncIterator, AsyncGenerator, IO, BinaryIO}
 
 
-def is_captured(annotation: object) -> bool:
+def is_captured(annotation: object, *, adapters: Adapters = NO_ADAPTERS) -> bool:
     """Return whether the caller of a task with this return annotation gets something else: an Artifact.
 
     taskiq converts a result to its annotation; for these it would warn, or fail.
@@ -19,4 +20,6 @@ def is_captured(annotation: object) -> bool:
         return True
     if isinstance(annotation, type) and issubclass(annotation, Output | PurePath | io.IOBase):
         return True
-    return any(map(is_captured, get_args(annotation)))
+    if isinstance(annotation, type) and adapters.find_by_type(annotation) is not None:
+        return True
+    return any(is_captured(one, adapters=adapters) for one in get_args(annotation))

@@ -5,6 +5,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from taskiq.abc.serializer import TaskiqSerializer
 from taskiq.serializers import JSONSerializer, PickleSerializer
 
+from resultstore.capture.adapters import explain_unwritable
 from resultstore.model.errors import Misconfigured, WrongType
 from resultstore.model.markers import TYPE_KEY, is_envelope, is_reference, read_envelope, replace_items, write_envelope
 
@@ -29,10 +30,11 @@ class ValueCodec:
         try:
             return self._serializer.dumpb(to_jsonable_python(value, fallback=_envelope_or_refuse))
         except (PydanticSerializationError, TypeError, ValueError) as error:
-            raise WrongType(
-                f"a {type(value).__name__} that is not JSON cannot be kept as a plain value ({error}): "
-                "return plain values, or the bytes as an Output"
-            ) from error
+            explained = explain_unwritable(value) or (
+                f"a {type(value).__name__} that is not JSON cannot be kept as a plain value: return plain values, or "
+                "the bytes as an Output"
+            )
+            raise WrongType(f"{explained} ({error})") from error
 
     def decoded(self, payload: bytes | None) -> object:
         """Return what `encoded` was given, as plain JSON values and Artifacts; None for None."""

@@ -7,6 +7,7 @@ import uuid
 import redis
 from celery import Celery
 
+from resultstore import LIBRARY_ADAPTERS
 from resultstore.backends.celery import setup, store_of
 from resultstore.model.headers import OWNER_HEADER
 from tests.backends.contract.jobs import RETRIED, make_jobs
@@ -29,7 +30,7 @@ app.conf.update(
     result_expires=EXPIRES_S,
     broker_connection_retry_on_startup=True,
 )
-setup(app)
+setup(app, adapters=LIBRARY_ADAPTERS)
 store = store_of(app)
 
 

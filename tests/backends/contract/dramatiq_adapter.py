@@ -8,6 +8,7 @@ import redis
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.results import Results
 
+from resultstore import LIBRARY_ADAPTERS
 from resultstore.backends.dramatiq import ResultStoreBackend, setup, store_of
 from resultstore.model.headers import OWNER_HEADER
 from tests.backends.contract.jobs import RETRIED, make_jobs
@@ -26,7 +27,7 @@ QUEUE = os.environ["RS_TEST_QUEUE"]
 broker = RabbitmqBroker(url=os.environ["RS_TEST_AMQP_URL"].removesuffix("//") + "/%2F")
 broker.add_middleware(Results(backend=ResultStoreBackend(), store_results=True, result_ttl=EXPIRES_S * 1000))
 _encoder = dramatiq.get_encoder()
-setup(broker)
+setup(broker, adapters=LIBRARY_ADAPTERS)
 store = store_of(broker)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+import pandas as pd
 import redis
 
 from resultstore import Artifact, BadInput, NotYours, Output, Store
@@ -18,7 +20,7 @@ Job = Callable[..., object]
 
 def make_jobs(store: Store, *, notes: redis.Redis, send: Callable[..., str]) -> list[Job]:
     """Return the jobs, which store with `store` and start others with `send`."""
-    return [*_outputs(store), *_values(), *_events(store, notes, send)]
+    return [*_outputs(store), *_objects(), *_values(), *_events(store, notes, send)]
 
 
 def _outputs(store: Store) -> list[Job]:
@@ -54,6 +56,26 @@ def _outputs(store: Store) -> list[Job]:
         raise BadInput("image cat.jpg of 7f3a is truncated: upload it again")
 
     return [output, generator, path, file, container, parts, different, fails]
+
+
+def _objects() -> list[Job]:
+    def frame() -> pd.DataFrame:
+        return pd.DataFrame({"n": [1, 2, 3]})
+
+    def objects() -> dict[str, object]:
+        array = np.arange(6)
+        return {
+            "arrays": [array, array],
+            "table": Output(data=pd.DataFrame({"n": [1]}), name="sales.csv"),
+            "mean": array.mean(),
+            "longest": array.max(),
+            "ok": np.bool_(True),
+        }
+
+    def unwritable() -> object:
+        return {"found": pd.Timestamp.now().to_period("D")}
+
+    return [frame, objects, unwritable]
 
 
 def _values() -> list[Job]:

@@ -10,6 +10,7 @@ import redis
 from taskiq import SimpleRetryMiddleware, TaskiqEvents, TaskiqState
 from taskiq_aio_pika import AioPikaBroker, Exchange, Queue, QueueType
 
+from resultstore import LIBRARY_ADAPTERS
 from resultstore.backends.taskiq import ResultStoreBackend, setup, store_of
 from resultstore.backends.taskiq.woken_tasks import WokenTask
 from resultstore.model.headers import OWNER_HEADER
@@ -36,7 +37,7 @@ broker = AioPikaBroker(
     dead_letter_queue=Queue(name=f"{QUEUE}-dead", type=QueueType.CLASSIC, arguments=GONE_SOON),
 ).with_result_backend(ResultStoreBackend(result_expires_s=EXPIRES_S))
 broker.add_middlewares(SimpleRetryMiddleware(default_retry_count=2))
-setup(broker)
+setup(broker, adapters=LIBRARY_ADAPTERS)
 store = store_of(broker)
 _loops: list[asyncio.AbstractEventLoop] = []
 

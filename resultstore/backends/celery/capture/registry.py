@@ -1,7 +1,7 @@
 """CapturingTasks: a task registry that stores large outputs inside the task call, whatever the task's base class."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from celery import Celery, Task
@@ -19,6 +19,7 @@ from resultstore.backends.celery.capture.run_limit import counted_run
 from resultstore.backends.celery.capture.task_arguments import FORWARDING_TASKS, run_arguments_of
 from resultstore.backends.celery.publish.dispatch_once import check_start
 from resultstore.backends.celery.task_owner import owner_of
+from resultstore.capture.adapters import Adapter, Adapters
 from resultstore.capture.outputs import capture
 from resultstore.capture.run import run_captured
 from resultstore.model.ids import id_of
@@ -71,7 +72,7 @@ def _wrap_body(task: Task, body: Body) -> Body:
         returned = body(*args, **kwargs)
         # Called by a captured `__call__` of the task: streams are stored here, inside autoretry, so that a stream that
         # fails is retried.
-        return capture(task.backend.store, returned) if _enters(task) else returned
+        return capture(task.backend.store, returned, adapters=_adapters_of(task)) if _enters(task) else returned
 
     setattr(run, _MARK, True)
     return run
@@ -128,6 +129,7 @@ def _run_captured(
             plain_max_bytes=-1 if keeping.durable and not request.is_eager else None,
             retention=keeping.retention,
             spilled=spilled,
+            adapters=_adapters_of(task),
         )
     request.resultstore_sealed = captured.sealed
     return value_for_tracer(task, request, captured.value)
@@ -168,8 +170,14 @@ def _has_own_call(task: Task) -> bool:
     return next(kind for kind in type(task).__mro__ if "__call__" in vars(kind)) is not Task
 
 
-def install(app: Celery) -> None:
-    """Replace the registry of `app` by a capturing one with the same tasks; a second call changes nothing."""
+def _adapters_of(task: Task) -> Adapters:
+    found: Adapters = task.app.resultstore_adapters
+    return found
+
+
+def install(app: Celery, *, adapters: Iterable[Adapter] = ()) -> None:
+    """Replace the registry of `app` by a capturing one with the same tasks; a second call only changes `adapters`."""
+    app.resultstore_adapters = Adapters(adapters)
     if is_installed(app):
         return
     tasks = CapturingTasks()
