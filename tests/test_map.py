@@ -100,11 +100,8 @@ def test_picture_shows_every_layer():
 
 
 def public_nouns() -> set[str]:
-    exported = {
-        name
-        for name in resultstore.__all__
-        if name[0].isupper() and not issubclass(getattr(resultstore, name), ResultStoreError)
-    }
+    found = {name: getattr(resultstore, name) for name in resultstore.__all__}
+    exported = {name for name, one in found.items() if isinstance(one, type) and not issubclass(one, ResultStoreError)}
     modules = [path for path in (PACKAGE / "model").glob("*.py") if path.stem != "errors"]
     defined = {name for path in modules for name, one in members(path).items() if isinstance(one, ast.ClassDef)}
     return exported | {name for name in defined if not name.startswith("_")}
