@@ -15,6 +15,7 @@ from resultstore.backends.celery.worker.tracing import trace_worker
 from resultstore.backends.celery.workflows import Forgotten, forget_workflow
 
 if TYPE_CHECKING:
+    from resultstore.backends.celery.aio import GroupProgress, as_completed, completion, completion_of, get, state
     from resultstore.backends.celery.dispatching import CeleryDispatcher
     from resultstore.backends.celery.offering import offered, offers_of
     from resultstore.backends.celery.worker import bucket_events
@@ -22,15 +23,21 @@ if TYPE_CHECKING:
 __all__ = [
     "CeleryDispatcher",
     "Forgotten",
+    "GroupProgress",
     "LazyParts",
+    "as_completed",
     "bucket_events",
+    "completion",
+    "completion_of",
     "escape_worker_logs",
     "forget_workflow",
+    "get",
     "keeps",
     "offered",
     "offers_of",
     "resolve",
     "setup",
+    "state",
     "store_of",
     "trace_worker",
 ]
@@ -41,6 +48,12 @@ _LATER: Final = {
     "CeleryDispatcher": "resultstore.backends.celery.dispatching",
     "offered": "resultstore.backends.celery.offering",
     "offers_of": "resultstore.backends.celery.offering",
+    "GroupProgress": "resultstore.backends.celery.aio",
+    "as_completed": "resultstore.backends.celery.aio",
+    "completion": "resultstore.backends.celery.aio",
+    "completion_of": "resultstore.backends.celery.aio",
+    "get": "resultstore.backends.celery.aio",
+    "state": "resultstore.backends.celery.aio",
 }
 
 

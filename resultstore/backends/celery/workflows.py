@@ -5,9 +5,12 @@ from typing import Any
 
 import msgspec
 from celery import Celery
+from celery.result import GroupResult, ResultSet
 
+from resultstore.backends.celery.chord.header import read_header
 from resultstore.backends.celery.setup import store_of
 from resultstore.model import layout
+from resultstore.model.errors import Misconfigured, ResultMissing
 from resultstore.model.ids import id_of
 from resultstore.model.result import Result
 
@@ -32,43 +35,72 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     artifact_bytes: int
 
 
-def forget_workflow(app: Celery, root_id: str) -> Forgotten:
+def forget_workflow(app: Celery, root_id: str | GroupResult) -> Forgotten:
     """Remove every result of a workflow, with its Artifacts and all other blobs, and its groups.
 
     Spilled arguments are left to their retention: another workflow may use them.
 
     Args:
         app: its result backend is resultstore.
-        root_id: the id of its first task (`AsyncResult.root_id`, `task.request.root_id`).
+        root_id: the id of its first task (`AsyncResult.root_id`, `task.request.root_id`); or a GroupResult, or the id
+            of a group that was saved (`GroupResult.save()`) or is the header of a running chord.
 
-    Raises IndexUnavailable and BlobStoreUnavailable: call it again then. The root and the notes are removed last.
+    Raises:
+        ResultMissing: nothing is known under this id.
+        IndexUnavailable, BlobStoreUnavailable: call it again. The root and the notes are removed last.
     """
-    store, backend, root_id = store_of(app), app.backend, id_of(root_id)
+    store, backend = store_of(app), app.backend
+    group_ids, roots = _roots(backend, root_id)
+    notes = {root: store.index.unconfirmed.read_notes(layout.workflow_key(root)) for root in roots}
     found: dict[str, Result | None] = {}
-    groups: set[str] = set()
-    noted = layout.workflow_key(root_id)
-    ahead = {root_id, *store.index.unconfirmed.read_notes(noted)}
+    groups = set(group_ids)
+    ahead = {*roots, *(one for noted in notes.values() for one in noted)}
     while ahead:
         asked = list(ahead)
         found |= dict(zip(asked, store.load_many(asked), strict=True))
         named = [one for result_id in asked for one in _children(backend, found[result_id])]
         groups |= {one for one, is_group in named if is_group}
         ahead = {one for one, is_group in named if not is_group} - found.keys()
-    for result_id in sorted(found, key=lambda one: one == root_id):
+    known = [one for one in found.values() if one is not None]
+    if not known and not groups and not any(notes.values()):
+        raise ResultMissing(
+            f"no workflow is known under {_id(root_id)!r}: it was forgotten, it expired, or this is the id of a group "
+            "that was not saved; pass the GroupResult then"
+        )
+    for result_id in sorted(found, key=lambda one: one in roots):
         backend.forget(result_id)
-    store.index.keys.drop(noted)
+    for root in roots:
+        store.index.keys.drop(layout.workflow_key(root))
     for group_id in groups:
         backend.groups.forget(group_id)
-    known = [one for one in found.values() if one is not None]
     artifacts = [artifact for one in known for artifact in one.artifacts]
     return Forgotten(
-        root_id=root_id,
+        root_id=_id(root_id),
         results=tuple(one.id for one in known),
         unfinished=tuple(one.id for one in known if not one.terminal),
         groups=tuple(sorted(groups)),
         artifacts=len(artifacts),
         artifact_bytes=sum(artifact.size_bytes for artifact in artifacts),
     )
+
+
+def _id(given: str | GroupResult) -> str:
+    return id_of(given.id if isinstance(given, ResultSet) else given)
+
+
+def _roots(backend: Any, given: str | GroupResult) -> tuple[set[str], set[str]]:  # noqa: ANN401 - Celery's backends have no types
+    """Return the ids of groups that the caller named, and of the tasks from which to follow the children."""
+    own_id = _id(given)
+    saved = None if isinstance(given, ResultSet) else backend.groups.restore(own_id)
+    group = given if isinstance(given, ResultSet) else saved and saved["result"]
+    if group:
+        named = [each for one in group.results for each in _ids(one.as_tuple())]
+        return {own_id, *(one for one, is_group in named if is_group)}, {one for one, is_group in named if not is_group}
+    try:
+        header = read_header(backend, own_id)
+    except (ResultMissing, Misconfigured):
+        return set(), {own_id}
+    return {own_id}, {one.id for one in (*header.present, *header.missing)}
 
 
 def _children(backend: Any, result: Result | None) -> Iterator[tuple[str, bool]]:  # noqa: ANN401 - Celery's backends have no types

@@ -12,6 +12,7 @@ from celery.app.task import Context
 
 from resultstore.backends.celery import forget_workflow
 from resultstore.model import layout
+from resultstore.model.errors import ResultMissing
 from tests.backends.celery.conftest import Made
 
 
@@ -86,7 +87,55 @@ def test_children_are_followed_where_notes_were_lost(client: Celery):
     assert set(report.results) == {root, child, member}
     assert (report.unfinished, report.groups) == ((member,), (group_id,))
     assert {client.AsyncResult(one).state for one in (root, child, member)} == {states.PENDING}
-    assert forget_workflow(client, root).results == ()
+    with pytest.raises(ResultMissing, match="no workflow is known under"):
+        forget_workflow(client, root)
+
+
+def members_of(client: Celery, *children: str) -> tuple[str, str]:
+    """Two tasks that have ended; the first one has sent these children."""
+    ids = uuid.uuid4().hex, uuid.uuid4().hex
+    sent = [client.AsyncResult(one) for one in children]
+    client.backend.mark_as_done(ids[0], 1, request=Context(id=ids[0], _children=sent))
+    client.backend.mark_as_done(ids[1], 1, request=Context(id=ids[1]))
+    return ids
+
+
+@pytest.mark.parametrize("by", ["object", "saved id"])
+def test_group_is_forgotten_by_object_or_id(client: Celery, by: str):
+    other, group_id = members_of(client), uuid.uuid4().hex
+    grandchild, _ = members_of(client)
+    ids = members_of(client, grandchild)
+    found = client.GroupResult(group_id, [client.AsyncResult(one) for one in ids])
+    if by == "saved id":
+        found.save()
+
+    report = forget_workflow(client, found if by == "object" else group_id)
+
+    assert set(report.results) == {*ids, grandchild}
+    assert (report.root_id, report.groups) == (group_id, (group_id,))
+    assert {client.AsyncResult(one).state for one in (*ids, grandchild)} == {states.PENDING}
+    assert {client.AsyncResult(one).state for one in other} == {states.SUCCESS}
+    assert client.GroupResult.restore(group_id) is None
+
+
+def test_running_chord_is_forgotten_by_its_group_id(client: Celery):
+    ids, group_id = members_of(client), uuid.uuid4().hex
+    header = client.GroupResult(group_id, [client.AsyncResult(one) for one in ids])
+    client.backend.groups.chords.reset(group_id, list(ids))
+    client.backend.set_chord_size(group_id, 3)
+
+    report = forget_workflow(client, group_id)
+
+    assert set(report.results) == set(ids)
+    assert report.groups == (header.id,)
+    with pytest.raises(ResultMissing):
+        forget_workflow(client, group_id)
+
+
+@pytest.mark.parametrize("given", ["unknown", uuid.uuid4()])
+def test_unknown_workflow_is_an_error(client: Celery, given: object):
+    with pytest.raises(ResultMissing, match="pass the GroupResult"):
+        forget_workflow(client, given)
 
 
 def test_single_task_notes_nothing_and_notes_expire(made: Made, raw: redis.Redis):
