@@ -7,7 +7,7 @@ LAYERS = (
     {"settings"},
     {"blobs", "index"},
     {"store"},
-    {"connect", "dispatch", "webhooks"},
+    {"aio", "connect", "dispatch", "webhooks"},
     {"uploads"},
     {"capture"},
     {"ops"},
