@@ -24,6 +24,7 @@ def levels_of(text: str) -> list[int]:
     algorithm.get_embedding_levels(text, storage)
     for n, one in enumerate(storage["chars"]):
         one["index"] = n
+        one["type"] = one["type"] or "L"  # a code point that is not assigned
     algorithm.explicit_embed_and_overrides(storage)
     algorithm.resolve_weak_types(storage)
     _resolve_brackets(storage["chars"])

@@ -6,25 +6,16 @@ import msgspec
 import numpy as np
 
 from resultstore_tasks.report.facts import Column, Facts, Numbers, printed, shares, unit
-from resultstore_tasks.report.sheet import (
-    ACCENT,
-    BODY,
-    FAINT,
-    GREY,
-    HAIR,
-    INK,
-    PAPER,
-    STRONG,
-    TINT,
-    Sheet,
-    faded,
-    mixed,
-)
+from resultstore_tasks.report.lettering import BODY, STRONG
+from resultstore_tasks.report.sheet import ACCENT, FAINT, GREY, HAIR, INK, PAPER, TINT, Sheet, faded, mixed
 
 BINS = 18
 MAX_DOTS = 1_500
 MAX_TICKS = 260
 MAX_CELL = 27.0
+MAX_CELL_OF_FEW = 54.0
+FEW = 6
+MAX_BAR_PITCH = 64.0
 
 
 class ChartArea(msgspec.Struct, frozen=True):
@@ -68,14 +59,16 @@ def bars(sheet: Sheet, frame: ChartArea, column: Column) -> None:
     """Draw the number of rows of each value of a text column."""
     found = shares(column)
     rows = sum(count for _, count in found)
-    pitch = min(26.0, frame.height / len(found))
+    pitch = min(MAX_BAR_PITCH, frame.height / len(found))
+    thick = min(24.0, pitch * 0.42)
     for n, (value, count) in enumerate(found):
         y = frame.y + frame.height - (n + 1) * pitch
         wide = (frame.width - 210) * count / found[0][1]
-        sheet.text(frame.x, y + 4, value, size=9, max_width=112)
-        sheet.box(frame.x + 120, y + 1, wide, 10, colour=ACCENT if n == 0 else mixed(PAPER, ACCENT, 0.45))
+        middle = y + thick / 2
+        sheet.text(frame.x, middle - 3, value, size=9, max_width=112)
+        sheet.box(frame.x + 120, y, wide, thick, colour=ACCENT if n == 0 else mixed(PAPER, ACCENT, 0.45))
         note = f"{count:,}  ({100 * count / rows:.0f} %)"
-        sheet.text(frame.x + 120 + wide + 8, y + 3.4, note, size=8.5, colour=GREY)
+        sheet.text(frame.x + 120 + wide + 8, middle - 3, note, size=8.5, colour=GREY)
 
 
 def scatter(sheet: Sheet, frame: ChartArea, x: Column, y: Column) -> None:
@@ -99,7 +92,8 @@ def matrix(sheet: Sheet, frame: ChartArea, facts: Facts, *, most: int) -> None:
     """Draw Pearson's r of each pair of numeric columns: darker if stronger, outlined if negative."""
     shown = facts.numeric[:most]
     label_width = 120.0
-    cell = min(MAX_CELL, (frame.width - label_width) / len(shown), frame.height / len(shown))
+    largest = MAX_CELL_OF_FEW if len(shown) <= FEW else MAX_CELL
+    cell = min(largest, (frame.width - label_width) / len(shown), frame.height / len(shown))
     for row, column in enumerate(shown):
         y = frame.y + frame.height - (row + 1) * cell
         for other in range(row):

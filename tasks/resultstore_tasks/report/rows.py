@@ -7,6 +7,7 @@ import msgspec
 
 from resultstore_tasks.report.charts import spoken
 from resultstore_tasks.report.facts import Column
+from resultstore_tasks.report.lettering import STRONG, Lettering, printable
 from resultstore_tasks.report.sheet import (
     ACCENT,
     BOTTOM,
@@ -15,12 +16,9 @@ from resultstore_tasks.report.sheet import (
     LEFT,
     MEASURE,
     RIGHT,
-    STRONG,
     TOP,
     ZEBRA,
     Sheet,
-    printable,
-    width_of,
 )
 
 SIZE = 7.4
@@ -55,9 +53,9 @@ class TablePanel(msgspec.Struct, frozen=True):
     part: str
 
 
-def panels(columns: Sequence[Column], rows: int) -> Iterator[TablePanel]:
+def panels(columns: Sequence[Column], rows: int, *, lettering: Lettering) -> Iterator[TablePanel]:
     """Yield the pages of the table: all rows of the first columns that fit side by side, then of the next."""
-    groups = list(_groups(columns))
+    groups = list(_groups(columns, lettering))
     for n, group in enumerate(groups, start=1):
         slots = _placed(group)
         part = f"columns {n} of {len(groups)}" if len(groups) > 1 else ""
@@ -83,7 +81,7 @@ def _head(sheet: Sheet, panel: TablePanel) -> None:
     sheet.text(RIGHT, TOP + 14, shown, size=7.5, colour=GREY, align="right")
     base = FIRST_Y + 7
     for slot in panel.slots:
-        lines = _wrapped(spoken(slot.column.name), slot.width)
+        lines = _heading(spoken(slot.column.name), slot.width, sheet.lettering)
         for n, line in enumerate(reversed(lines)):
             _cell(sheet, slot, line, base + n * HEAD_PITCH, face=STRONG, size=HEAD_SIZE)
     sheet.rule(LEFT, FIRST_Y, RIGHT, colour=ACCENT, weight=1.2)
@@ -96,12 +94,12 @@ def _cell(sheet: Sheet, slot: Slot, line: str, base: float, *, face: str = "Sour
         sheet.text(slot.x + slot.width, base, line, face=face, size=size, align="right", max_width=slot.width)
 
 
-def _groups(columns: Sequence[Column]) -> Iterator[list[tuple[Column, float]]]:
+def _groups(columns: Sequence[Column], lettering: Lettering) -> Iterator[list[tuple[Column, float]]]:
     free_width = MEASURE - NUMBER_WIDTH
     group: list[tuple[Column, float]] = []
     used = 0.0
     for column in columns:
-        width = _natural_width(column)
+        width = _natural_width(column, lettering)
         if group and used + width + GAP > free_width:
             yield group
             group, used = [], 0.0
@@ -124,26 +122,27 @@ def _placed(group: list[tuple[Column, float]]) -> list[Slot]:
     return slots
 
 
-def _natural_width(column: Column) -> float:
+def _natural_width(column: Column, lettering: Lettering) -> float:
     step = max(1, len(column.cells) // WIDEST_OF)
-    cells = max(width_of(printable(cell[:80]), size=SIZE) for cell in itertools.islice(column.cells, 0, None, step))
+    cells = max(lettering.width(cell[:80], size=SIZE) for cell in itertools.islice(column.cells, 0, None, step))
     width = max(cells, 12.0)
     name = spoken(column.name)
-    while width < MAX_CELL_WIDTH and not _holds(name, width):
+    while width < MAX_CELL_WIDTH and not _holds(name, width, lettering):
         width += 2
     return min(MAX_CELL_WIDTH, width + 0.5)
 
 
-def _holds(name: str, width: float) -> bool:
-    lines = _wrapped(name, width)
-    return all(width_of(line, face=STRONG, size=HEAD_SIZE) <= width for line in lines)
+def _holds(name: str, width: float, lettering: Lettering) -> bool:
+    lines = _heading(name, width, lettering)
+    return all(lettering.width(line, face=STRONG, size=HEAD_SIZE) <= width for line in lines)
 
 
-def _wrapped(name: str, width: float) -> list[str]:
+def _heading(name: str, width: float, lettering: Lettering) -> list[str]:
+    """Return the lines of a column's heading, broken between words."""
     lines: list[str] = []
     for word in printable(name).split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and width_of(longer, face=STRONG, size=HEAD_SIZE) <= width:
+        if lines and lettering.width(longer, face=STRONG, size=HEAD_SIZE) <= width:
             lines[-1] = longer
         else:
             lines.append(word)

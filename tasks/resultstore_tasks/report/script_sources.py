@@ -1,7 +1,6 @@
 """ScriptSource: a Noto font that has the characters of a script which the report's own typeface lacks."""
 
 import functools
-import importlib.util
 from collections.abc import Iterable, Iterator
 from importlib.resources import as_file, files
 from typing import Final
@@ -38,11 +37,6 @@ class ScriptSource(msgspec.Struct, frozen=True, eq=False):
     def units(self) -> int:
         """Units of the font's design in the font size."""
         return int(self.font.face.upem)
-
-
-def are_installed() -> bool:
-    """Return True if the packages of the extra `fonts` are installed."""
-    return all(importlib.util.find_spec(one) for one in (_PACKAGE, _CJK_PACKAGE))
 
 
 def sources_for(characters: Iterable[str]) -> Iterator[ScriptSource]:

@@ -6,28 +6,18 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final
 
-import msgspec
 import uharfbuzz
 from reportlab.pdfbase import pdfmetrics
 
 from resultstore_tasks.report import script_font
 from resultstore_tasks.report.bidi_order import in_visual_order, levels_of, mirrored
+from resultstore_tasks.report.lettering import JOINERS, Run
 from resultstore_tasks.report.script_font import Cluster, ScriptFont
 from resultstore_tasks.report.script_sources import ScriptSource, sources_for
 
-# They choose or join the glyphs of their neighbours, so they are drawn in the font of the character before.
-JOINERS: Final = frozenset("\u200c\u200d\ufe0e\ufe0f")
 _MARKS: Final = frozenset({"Mn", "Me", "Mc"})
 _SKIN_TONES: Final = range(0x1F3FB, 0x1F400)
 _CACHED_LINES: Final = 8192
-
-
-class Run(msgspec.Struct, frozen=True):
-    """Characters of one of the fonts that reportlab knows. `width` is in thousandths of the font size."""
-
-    face: str
-    characters: str
-    width: float
 
 
 class Shaper:
@@ -64,12 +54,16 @@ class Shaper:
         return tuple(in_visual_order(runs))
 
     def _sources_of(self, text: str) -> Iterator[ScriptSource | None]:
-        """Yield the font of each character; None for the report's own typeface."""
+        """Yield the font of each character; None for the report's own typeface.
+
+        Marks and joiners are in the font of the letter before them. If our own typeface has that letter, it is drawn
+        in the font of the mark, because ours cannot place marks.
+        """
         before: ScriptSource | None = None
-        for one in text:
-            joins = one in JOINERS or ord(one) in _SKIN_TONES or unicodedata.category(one) in _MARKS
-            if not joins or before is None:
-                before = None if ord(one) in self._own else self._sources.get(one)
+        for one, following in zip(text, [*text[1:], ""], strict=True):
+            if not _joins(one) or before is None:
+                own = ord(one) in self._own
+                before = self._sources.get(following if own and _joins(following) else one)
             yield before
 
     def _shaped(self, text: str, source: ScriptSource, level: int) -> Run:
@@ -88,6 +82,11 @@ class Shaper:
             characters += chr(self._font.code_of(cluster, text[start : ends[start]]))
             width += script_font.UNITS * cluster.advance / source.units
         return Run(script_font.NAME, characters, width)
+
+
+def _joins(one: str) -> bool:
+    """Return True for a character that belongs to the one before it."""
+    return bool(one) and (one in JOINERS or ord(one) in _SKIN_TONES or unicodedata.category(one) in _MARKS)
 
 
 def _cluster(source: ScriptSource, glyphs: list[tuple[Any, Any]]) -> Cluster:

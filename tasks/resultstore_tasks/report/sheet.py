@@ -1,17 +1,13 @@
 """Sheet: the pages of a report, with its grid, fonts and colours."""
 
-import unicodedata
-from collections.abc import Iterable
-from importlib.resources import as_file, files
 from typing import Literal
 
 from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.pagesizes import A4
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
 from resultstore_tasks.contracts import Sink
+from resultstore_tasks.report.lettering import BODY, LIGHT, STRONG, UNITS, Lettering, draw_runs, printable
 
 WIDTH: float
 HEIGHT: float
@@ -31,10 +27,6 @@ PAPER = HexColor("#FFFFFF")
 ACCENT = HexColor("#0F6B66")
 TINT = HexColor("#D3E6E3")
 
-# Source Sans (Adobe, SIL OFL 1.1): Latin, Greek and Cyrillic. All its digits have the same width, so numbers align.
-LIGHT, BODY, STRONG = "SourceSans-Light", "SourceSans", "SourceSans-Semibold"
-_FACES = {LIGHT: "Light", BODY: "Regular", STRONG: "Semibold"}
-
 Align = Literal["left", "right", "centre"]
 
 
@@ -45,12 +37,13 @@ class Sheet:
         out: receives the PDF when `finish` is called; it is only written to.
         title: title of the document, for the viewer's window and the footer of each page.
         pages: number of pages that will be drawn.
+        lettering: the fonts of all text that will be drawn.
 
     Coordinates are points from the lower left corner (ISO 32000).
     """
 
-    def __init__(self, out: Sink, *, title: str, pages: int) -> None:
-        register_faces()
+    def __init__(self, out: Sink, *, title: str, pages: int, lettering: Lettering) -> None:
+        self.lettering = lettering
         # Invariant: the same table gives the same bytes, so that a task that runs twice gives the same report.
         self.canvas = Canvas(out, pagesize=A4, invariant=1, lang="en", pageCompression=1)
         self.canvas.setTitle(printable(title))
@@ -92,18 +85,12 @@ class Sheet:
     ) -> None:
         """Draw a line of text on the baseline `y`, cut with an ellipsis if it is wider than `max_width` points."""
         if max_width is not None:
-            line = line[: _most_characters(max_width, size)]
-        line = printable(line)
-        if max_width is not None:
-            line = fitted(line, max_width, face=face, size=size)
+            line = self.lettering.fitted(line, max_width, face=face, size=size)
+        runs = self.lettering.runs(line, face)
+        width = sum(run.width for run in runs) * size / UNITS + spacing * max(0, len(line) - 1)
+        x -= {"left": 0.0, "right": width, "centre": width / 2}[align]
         self.canvas.setFillColor(colour)
-        self.canvas.setFont(face, size)
-        draw = {
-            "left": self.canvas.drawString,
-            "right": self.canvas.drawRightString,
-            "centre": self.canvas.drawCentredString,
-        }[align]
-        draw(x, y, line, charSpace=spacing)
+        draw_runs(self.canvas, x, y, runs, size=size, spacing=spacing)
 
     def box(self, x: float, y: float, width: float, height: float, *, colour: Color) -> None:
         """Draw a filled rectangle."""
@@ -140,35 +127,6 @@ class Sheet:
         self.text(RIGHT, BOTTOM - 31, page, size=7.5, colour=GREY, align="right")
 
 
-def width_of(line: str, *, face: str = BODY, size: float = 9.0) -> float:
-    """Return the width of a line of text, in points."""
-    register_faces()
-    return float(pdfmetrics.stringWidth(line, face, size))
-
-
-def fitted(line: str, max_width: float, *, face: str = BODY, size: float = 9.0) -> str:
-    """Return `line`, cut with an ellipsis if it is wider than `max_width` points."""
-    line = line[: _most_characters(max_width, size)]
-    if width_of(line, face=face, size=size) <= max_width:
-        return line
-    while line and width_of(line + "…", face=face, size=size) > max_width:
-        line = line[:-1]
-    return line.rstrip() + "…"
-
-
-def printable(line: str) -> str:
-    """Return `line` with spaces for control characters, line breaks and direction marks."""
-    return "".join(" " if _is_space_in_print(one) else one for one in line)
-
-
-def unprinted(text: Iterable[str]) -> list[str]:
-    """Return the characters of `text` without a glyph in the fonts, sorted by code point."""
-    register_faces()
-    glyphs = pdfmetrics.getFont(BODY).face.charToGlyph
-    found = {one for line in text for one in line}
-    return sorted(one for one in found if ord(one) not in glyphs and not _is_space_in_print(one))
-
-
 def mixed(start: Color, end: Color, share: float) -> Color:
     """Return the colour between `start` and `end` at `share` (0 to 1)."""
     return Color(*(a + (b - a) * share for a, b in zip(start.rgb(), end.rgb(), strict=True)))
@@ -177,21 +135,3 @@ def mixed(start: Color, end: Color, share: float) -> Color:
 def faded(colour: Color, alpha: float) -> Color:
     """Return `colour` with transparency."""
     return Color(*colour.rgb(), alpha=alpha)
-
-
-def _is_space_in_print(one: str) -> bool:
-    return unicodedata.category(one) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
-
-
-def _most_characters(max_width: float, size: float) -> int:
-    # No relevant glyph is narrower than a fifth of the font size: characters beyond need not be measured.
-    return int(max_width / size * 5) + 2
-
-
-def register_faces() -> None:
-    """Register the fonts, once in each process."""
-    known = set(pdfmetrics.getRegisteredFontNames())
-    for face, weight in _FACES.items():
-        if face not in known:
-            with as_file(files("font_source_sans_pro").joinpath("files", f"SourceSansPro-{weight}.ttf")) as path:
-                pdfmetrics.registerFont(TTFont(face, str(path)))

@@ -1,6 +1,8 @@
 """Task `pdf.report`: a designed PDF report on a table."""
 
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from typing import BinaryIO
 
@@ -16,10 +18,12 @@ from resultstore_tasks.csv_reader.dialect import Encoding, Header
 from resultstore_tasks.csv_reader.reader import Caps, Table
 from resultstore_tasks.documents.task import draw_cover
 from resultstore_tasks.report import pages, rows
+from resultstore_tasks.report.cover import ContentsEntry, CoverLabels, cover
 from resultstore_tasks.report.facts import Facts, gather_facts
+from resultstore_tasks.report.finding import finding
+from resultstore_tasks.report.lettering import Lettering, has_fonts_extra
 from resultstore_tasks.report.offer import REPORT, Report as ReportOptions
-from resultstore_tasks.report.pages import ContentsEntry
-from resultstore_tasks.report.sheet import Sheet, unprinted
+from resultstore_tasks.report.sheet import Sheet
 from resultstore_tasks.sandbox.confined import workplace
 
 CAPS = Caps(bytes=REPORT.max_bytes, rows=10_000, columns=40)
@@ -48,7 +52,7 @@ def report(source: Artifact, options: ReportOptions) -> Artifact:
         options: see `resultstore_tasks.report.offer.Report`.
 
     Returns the PDF, with `pages`, `rows` and `columns` in its metadata. `unprinted` counts the characters for which
-    the typeface has no glyph. The cover is also stored as a JPEG. It names those characters, and what was read
+    no font has a glyph. The cover is also stored as a JPEG. It names those characters, and what was read
     differently from how it is written.
 
     Raises BadInput for what is no table, or over a cap.
@@ -67,11 +71,13 @@ def store_report(store: Store, facts: Facts, *, stem: str, title: str, source: s
     """
     metadata: dict[str, str | int | float | bool | None] = {"rows": facts.rows, "columns": len(facts.columns)}
     metadata |= facts.notes
-    if missing := unprinted(_printed_texts(facts, title or stem, source)):
-        metadata["unprinted"] = len(missing)
+    lettering = Lettering(_printed_texts(facts, title or stem, source))
+    if lettering.missing:
+        metadata["unprinted"] = len(lettering.missing)
+    labels = CoverLabels(title=title or stem, source=source, date=_date(store), finding=finding(facts))
     with store.writer(name=f"{stem}.pdf", media_type="application/pdf", metadata=metadata) as out:
         # The Artifact reads its metadata at the end of the block: the count is known only now.
-        metadata["pages"] = write(facts, out, title=title or stem, source=source, report=store.progress)
+        metadata["pages"] = write(facts, out, labels=labels, lettering=lettering, report=store.progress)
     with store.open(out.artifact) as made, workplace(made, name="report.pdf") as path:
         picture, cover = draw_cover(path, width=COVER_WIDTH_PX)
         shown = {"role": "cover", **msgspec.structs.asdict(cover)}
@@ -86,28 +92,25 @@ def facts_of(stream: BinaryIO, *, header: Header = "auto", encoding: Encoding = 
         return gather_facts(table)
 
 
-def write(facts: Facts, out: Sink, *, title: str, source: str, report: ReportProgress = silent) -> int:
+def write(
+    facts: Facts, out: Sink, *, labels: CoverLabels, lettering: Lettering | None = None, report: ReportProgress = silent
+) -> int:
     """Write the report to `out`, which is only written to, and return the number of pages.
 
-    The same facts give the same bytes. `report` receives each page.
+    The same facts and labels give the same bytes. `report` receives each page. `lettering` is made if it is not given.
     """
+    if lettering is None:
+        lettering = Lettering(_printed_texts(facts, labels.title, labels.source))
     with np.errstate(over="ignore", invalid="ignore"):
-        return _draw_all(facts, out, title=title, source=source, report=report)
+        return _draw_all(facts, out, labels=labels, lettering=lettering, report=report)
 
 
-def _draw_all(facts: Facts, out: Sink, *, title: str, source: str, report: ReportProgress) -> int:
-    sections = _sections(facts)
+def _draw_all(facts: Facts, out: Sink, *, labels: CoverLabels, lettering: Lettering, report: ReportProgress) -> int:
+    sections = _sections(facts, lettering)
     total = 1 + sum(len(section.drawn) for section in sections)
-    sheet = Sheet(out, title=title, pages=total)
+    sheet = Sheet(out, title=labels.title, pages=total, lettering=lettering)
     sheet.begin("Overview", mark="overview")
-    pages.cover(
-        sheet,
-        facts,
-        title=title,
-        source=source,
-        contents=_contents(sections),
-        notes=_notes(facts, unprinted(_printed_texts(facts, title, source))),
-    )
+    cover(sheet, facts, labels=labels, contents=_contents(sections), notes=_notes(facts, lettering.missing))
     sheet.end()
     for section in sections:
         for n, draw in enumerate(section.drawn):
@@ -138,14 +141,24 @@ def _notes(facts: Facts, missing: list[str]) -> list[str]:
     if missing:
         codes = " ".join(f"U+{ord(one):04X}" for one in missing[:MOST_CODES])
         more = f" and {len(missing) - MOST_CODES} more" if len(missing) > MOST_CODES else ""
-        notes.append(f"Characters that this typeface cannot print, shown as boxes: {codes}{more}.")
+        remedy = "" if has_fonts_extra() else " Install resultstore[fonts] on the worker to print them."
+        notes.append(f"Characters that no font of this worker has, shown as boxes: {codes}{more}.{remedy}")
     return notes
 
 
-def _sections(facts: Facts) -> list[Section]:
+def _sections(facts: Facts, lettering: Lettering) -> list[Section]:
+    made = _separate_sections(facts)
+    if pages.fit_on_one(facts):
+        drawn: list[Callable[[Sheet], None]] = [partial(pages.distributions_and_statistics, facts=facts)]
+        made = [Section("Distributions and statistics", "distributions", drawn), made[1]]
+    listed = [partial(rows.draw, panel=one) for one in rows.panels(facts.columns, facts.rows, lettering=lettering)]
+    return [*(section for section in made if section.drawn), Section("All rows", "rows", [*listed])]
+
+
+def _separate_sections(facts: Facts) -> list[Section]:
     histograms = list(pages.batched(facts.numeric, pages.HISTOGRAMS_A_PAGE))
     figures = list(pages.batched(facts.columns, pages.STATISTICS_A_PAGE))
-    made = [
+    return [
         Section("Distributions", "distributions", [partial(pages.distributions, columns=some) for some in histograms]),
         Section("Relations", "relations", [partial(pages.relations, facts=facts)] if facts.strongest else []),
         Section(
@@ -156,9 +169,16 @@ def _sections(facts: Facts) -> list[Section]:
                 for some in figures
             ],
         ),
-        Section("All rows", "rows", [partial(rows.draw, panel=one) for one in rows.panels(facts.columns, facts.rows)]),
     ]
-    return [section for section in made if section.drawn]
+
+
+def _date(store: Store) -> str:
+    """Return the day on which the running task was ordered, so that a task that runs twice makes the same report."""
+    request = app.current_task.request if app.current_task else None
+    found = store.load(request.id) if request is not None and request.id else None
+    ordered_at = found.created_at if found is not None else None
+    day = datetime.fromtimestamp(time.time() if ordered_at is None else ordered_at, tz=UTC)
+    return f"{day.day} {day:%B %Y}"
 
 
 def _contents(sections: list[Section]) -> list[ContentsEntry]:

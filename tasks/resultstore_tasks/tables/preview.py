@@ -11,7 +11,8 @@ from reportlab.pdfgen.canvas import Canvas
 from resultstore import Artifact, Store
 from resultstore_tasks.csv_reader.reader import Table
 from resultstore_tasks.documents.task import draw_cover
-from resultstore_tasks.report.sheet import BODY, GREY, HAIR, INK, PAPER, STRONG, ZEBRA, fitted, register_faces
+from resultstore_tasks.report.lettering import BODY, STRONG, Lettering, draw_runs
+from resultstore_tasks.report.sheet import GREY, HAIR, INK, PAPER, ZEBRA
 
 ROWS: Final = 20
 CELL_MAX_CHARS: Final = 200
@@ -43,14 +44,14 @@ def head_of(table: Table) -> TableHead:
 
 def draw(head: TableHead, out: Path) -> None:
     """Draw the first columns and rows on one page, into a PDF at `out`."""
-    register_faces()
     columns, rows = head.columns[:_DRAWN_COLUMNS], [row[:_DRAWN_COLUMNS] for row in head.rows[:_DRAWN_ROWS]]
+    lettering = Lettering([*columns, *(cell for row in rows for cell in row if cell is not None)])
     height = (len(rows) + 1) * _PITCH + 2 * _EDGE
     canvas = Canvas(str(out), pagesize=(_WIDTH, height), invariant=1)
     canvas.setFillColor(PAPER)
     canvas.rect(0, 0, _WIDTH, height, stroke=0, fill=1)
     top = height - _EDGE - _PITCH
-    _line(canvas, columns, top, face=STRONG)
+    _line(canvas, columns, top, face=STRONG, lettering=lettering)
     canvas.setStrokeColor(HAIR)
     canvas.line(_EDGE, top, _WIDTH - _EDGE, top)
     for number, row in enumerate(rows):
@@ -58,17 +59,16 @@ def draw(head: TableHead, out: Path) -> None:
         if number % 2:
             canvas.setFillColor(ZEBRA)
             canvas.rect(_EDGE, y, _WIDTH - 2 * _EDGE, _PITCH, stroke=0, fill=1)
-        _line(canvas, row, y, face=BODY)
+        _line(canvas, row, y, face=BODY, lettering=lettering)
     canvas.save()
 
 
-def _line(canvas: Canvas, cells: Sequence[str | None], y: float, *, face: str) -> None:
+def _line(canvas: Canvas, cells: Sequence[str | None], y: float, *, face: str, lettering: Lettering) -> None:
     width = (_WIDTH - 2 * _EDGE) / max(1, len(cells))
     for number, cell in enumerate(cells):
         canvas.setFillColor(GREY if cell is None else INK)
-        canvas.setFont(face, _SIZE)
-        text = fitted("\u2013" if cell is None else cell, width - 8, face=face, size=_SIZE)
-        canvas.drawString(_EDGE + number * width + 4, y + 6, text)
+        text = lettering.fitted("\u2013" if cell is None else cell, width - 8, face=face, size=_SIZE)
+        draw_runs(canvas, _EDGE + number * width + 4, y + 6, lettering.runs(text, face), size=_SIZE)
 
 
 def store_picture(store: Store, head: TableHead, *, name: str, facts: dict[str, str | int]) -> Artifact:

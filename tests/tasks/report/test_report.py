@@ -2,13 +2,16 @@
 
 import io
 
+import numpy as np
 import pypdfium2
 import pytest
 
 from resultstore import BadInput
 from resultstore_tasks.csv_reader.reader import Caps
 from resultstore_tasks.report import task as pdf
-from resultstore_tasks.report.sheet import printable
+from resultstore_tasks.report.cover import CoverLabels
+from resultstore_tasks.report.finding import finding
+from resultstore_tasks.report.lettering import printable
 
 
 class Pipe:
@@ -24,7 +27,9 @@ class Pipe:
 
 def written(content: bytes, title: str = "Wines", report=lambda *_: None) -> bytes:
     pipe = Pipe()
-    pdf.write(pdf.facts_of(io.BytesIO(content)), pipe, title=title, source="wine.csv", report=report)
+    facts = pdf.facts_of(io.BytesIO(content))
+    labels = CoverLabels(title=title, source="wine.csv", date="1 December 2026", finding=finding(facts))
+    pdf.write(facts, pipe, labels=labels, report=report)
     return b"".join(pipe.pieces)
 
 
@@ -44,6 +49,37 @@ def test_wine_table_gives_eight_pages(wine):
     for figure, label in (("178", "rows"), ("14", "columns"), ("13", "numeric columns"), ("100 %", "of cells filled")):
         assert figure in pages[0]
         assert label in pages[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (None, "Total phenols and flavanoids rise together (correlation 0.86)."),
+        (b"x,y\n1,9\n2,7\n3,1\n", "X and y move in opposite directions (correlation \N{MINUS SIGN}0.96)."),
+        (b"who,n\nann,1\nann,1\nbob,1\n", "The most frequent who is ann: 2 of 3 rows (67 %)."),
+        (b"who,n\n,1\n,1\nbob,1\n", "Who is empty in 2 of 3 rows (67 %)."),
+        (b"n\n1\n2\n9\n", "N ranges from 1 to 9, with a median of 2."),
+        (b"a,b\nx,y\nz,w\n", "2 rows of text in 2 columns; none of them holds numbers that differ."),
+    ],
+)
+def test_cover_names_source_date_and_finding(wine, table, sentence):
+    cover = " ".join(pages_of(written(table or wine))[0].split())
+
+    assert "Source: wine.csv" in cover
+    assert "1 December 2026" in cover
+    assert sentence in cover
+
+
+@pytest.mark.parametrize("table", ["wine", b"x,y\n1,9\n2,7\n3,1\n", b"n\n" + b"".join(b"%d\n" % n for n in range(90))])
+def test_no_page_before_the_rows_is_half_empty(wine, table):
+    with pypdfium2.PdfDocument(written(wine if table == "wine" else table)) as opened:
+        pictures = [np.asarray(page.render(scale=0.5, grayscale=True).to_pil()) for page in opened]
+        texts = [page.get_textpage().get_text_bounded() for page in opened]
+
+    for picture, text in zip(pictures, texts, strict=True):
+        inked = np.flatnonzero((picture < 250).any(axis=1))
+        drawn = inked[inked < 0.92 * len(picture)]  # without the footer
+        assert "ALL ROWS" in text or drawn[-1] > 0.6 * len(picture), text
 
 
 def test_every_row_is_printed_under_repeated_headers(wine):
@@ -166,6 +202,7 @@ def test_largest_table_costs_bounded_time_and_memory(measured):
     imports = """
 import io
 from resultstore_tasks.report import task as pdf
+from resultstore_tasks.report.cover import CoverLabels
 class Nowhere:
     def write(self, data):
         return len(data)
@@ -173,7 +210,7 @@ def report(rows):
     names = ",".join(f"c{n}" for n in range(14))
     body = "".join(",".join(f"{(n * 7919 + m) % 1000 / 10}" for m in range(14)) + chr(10) for n in range(rows))
     content = io.BytesIO((names + chr(10) + body).encode())
-    return pdf.write(pdf.facts_of(content), Nowhere(), title="Long", source="long.csv")
+    return pdf.write(pdf.facts_of(content), Nowhere(), labels=CoverLabels(title="Long", source="long.csv"))
 report(50)
 """
     spent = measured(imports, "said = report(10_000)")
@@ -204,13 +241,13 @@ def test_identifiers_longer_than_int64_make_a_report():
 
 
 def test_cover_lists_guessed_encoding_and_missing_characters():
-    table = "city,n,m\n東京,1,2\n\u0627\u0644,2\n"
+    table = "city,n,m\n東\U000e1234,1,2\n\U00012000,2\n"
     western = "name,n\nMüller,1\nMeier,2\n".encode("latin-1")
 
     cover = " ".join(pages_of(written(table.encode()))[0].split())
 
-    assert "cannot print, shown as boxes: U+0627" in cover
-    assert "U+6771" in cover
+    assert "shown as boxes: U+12000 U+E1234." in cover
+    assert "東" in cover
     assert "fewer cells than row 1, filled up with empty ones: 1." in cover
     assert "Read as windows-1252" in pages_of(written(western))[0]
     assert "boxes" not in pages_of(written(western))[0]
