@@ -18,23 +18,29 @@ _INLINE_TYPES = frozenset(
 )
 
 
-def may_be_inline(media_type: str) -> bool:
-    """Return True if a browser may show content of this type inline; anything else is saved as a file."""
+_PDF = "application/pdf"
+
+
+def may_be_inline(media_type: str, *, pdf: bool = False) -> bool:
+    """Return True if a browser may show content of this type inline; anything else is saved as a file.
+
+    `pdf` allows PDF too: browsers open it in a viewer of their own, which runs its scripts without access to the site.
+    """
     plain = media_type.partition(";")[0].strip().lower()
-    return plain in _INLINE_TYPES or plain.startswith("audio/")
+    return plain in _INLINE_TYPES or plain.startswith("audio/") or (pdf and plain == _PDF)
 
 
 def content_disposition(file_name: str, *, media_type: str, inline: bool) -> str:
     """Return the header's value (RFC 6266): ASCII only, safe in a header and in a signed query.
 
-    `inline` has an effect only for the media types that `may_be_inline`.
+    `inline` has an effect only for the media types that `may_be_inline`, and PDF, which the caller may have allowed.
     Names that are not plain ASCII get both an ASCII `filename` and the exact `filename*` (RFC 8187).
     Control characters, quotes and path separators become `_`; a name without any other character becomes `download`.
     """
     name = safe_file_name(file_name)
     plain = _ascii(name)
     exact = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe=_ATTR_CHARS)}"
-    return f'{"inline" if inline and may_be_inline(media_type) else "attachment"}; filename="{plain}"{exact}'
+    return f'{"inline" if inline and may_be_inline(media_type, pdf=True) else "attachment"}; filename="{plain}"{exact}'
 
 
 def safe_file_name(file_name: str) -> str:

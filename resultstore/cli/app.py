@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from resultstore.cli import chord, doctor, maintenance, owners, read, run, serve, tokens, write
+from resultstore.cli import chord, doctor, maintenance, owners, read, run, serve, share, tokens, write
 from resultstore.cli.exits import EPILOG, Exit, exit_of
 from resultstore.cli.output import say_error
 from resultstore.model.errors import ResultStoreError
@@ -26,7 +26,7 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
-    for group in (run, read, chord, write, serve, maintenance, doctor, owners, tokens):
+    for group in (run, read, chord, write, share, serve, maintenance, doctor, owners, tokens):
         group.add_to(app)
     app.callback()(_about)
     return app

@@ -28,6 +28,7 @@ from resultstore.gateway.quotas import Quotas
 from resultstore.gateway.results.fast_path import FastPath
 from resultstore.gateway.results.rendering import ResultRenderer
 from resultstore.gateway.results.routes import ResultRoutes
+from resultstore.gateway.results.share_routes import ShareRoutes
 from resultstore.gateway.session import SessionRoutes, bytes_origin
 from resultstore.gateway.tasks.registered_offers import RegisteredOffers
 from resultstore.gateway.tasks.retryable import RetryFinder
@@ -95,6 +96,8 @@ def create_app(
     app.include_router(SessionRoutes(store, mode, offers).router())
     app.include_router(TaskRoutes(starter, offers, views=views, prefix=prefix).router())
     app.include_router(EventRoutes(store, hub, views, quotas=quotas).router())
+    if store.blobs is not None:
+        app.include_router(ShareRoutes(store, prefix).router())
     app.state.reconciler = None
     if dispatcher is not None and store.blobs is not None:
         _add_uploads(app, store, dispatcher, offers=offers, quotas=quotas)

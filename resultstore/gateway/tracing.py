@@ -7,8 +7,9 @@ from fastapi import FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 
-# Health checks are noise, and the span of an event stream would last as long as its page is open.
-_EXCLUDED_PATHS = "/livez,/readyz,/v1/events"
+# Health checks are noise, and the span of an event stream would last as long as its page is open. The path of a share
+# link is a secret.
+_EXCLUDED_PATHS = "/livez,/readyz,/v1/events,/share/"
 
 
 @contextmanager

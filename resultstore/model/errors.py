@@ -40,6 +40,14 @@ class ArtifactExpired(NotThere):
     """The Artifact has expired: its retention period has ended."""
 
 
+class ShareMissing(NotThere):
+    """There is no share link of this token, or the token is malformed or forged."""
+
+
+class ShareEnded(NotThere):
+    """The share link has expired, was revoked or used up, or its file is not stored any more."""
+
+
 class BlobMissing(NotThere):
     """There is no blob under this key."""
 

@@ -37,6 +37,7 @@ COLLECTING_KEY = "rs:{uploads}:collecting"  # Redis: lease of the gateway that c
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _NONCE = re.compile(r"[0-9a-f]{32}\Z")
 _KEY = re.compile(r"(blobs|uploads)/(1d|7d|30d|365d|keep)/[0-9a-f]{2}/~?[A-Za-z0-9_-]{1,64}/[0-9a-f]{32}(\.\d{1,9})?\Z")
+_SHARE = re.compile(r"shares/[0-9a-f]{2}/~?[A-Za-z0-9_-]{1,64}/([0-9a-f]{32})\.(1d|7d|30d|365d|keep)(\.\d{1,9})?\Z")
 
 
 def new_nonce() -> str:
@@ -93,6 +94,27 @@ def id_of_upload_key(key: str) -> str:
 def seal_key(result_id: str) -> str:
     """Return the key of the seal of a Result."""
     return f"seals/{shard(result_id)}/{id_segment(result_id)}"
+
+
+def share_prefix(result_id: str) -> str:
+    """Return the prefix of the keys of all share links of a Result."""
+    return f"shares/{shard(result_id)}/{id_segment(result_id)}/"
+
+
+def share_key(result_id: str, *, share_id: str, retention: str) -> str:
+    """Return the key of a share link's document."""
+    return f"{share_prefix(result_id)}{_checked_nonce(share_id)}.{require_class(retention)}"
+
+
+def share_use_key(result_id: str, *, share_id: str, retention: str, number: int) -> str:
+    """Return the key that says that a share link was used `number` times or more."""
+    return f"{share_key(result_id, share_id=share_id, retention=retention)}.{number}"
+
+
+def parse_share_key(key: str) -> tuple[str, str, bool] | None:
+    """Return share id, retention class, and True for a use, of a key below `shares/`; None for another key."""
+    found = _SHARE.match(key)
+    return None if found is None else (found[1], found[2], found[3] is not None)
 
 
 def is_content_key(key: str) -> bool:

@@ -16,7 +16,7 @@ SEAL_GRACE_DAYS = 3
 ABORT_UPLOADS_AFTER_DAYS = 1
 
 _PROBE_DAYS = 3_650
-_AREAS = ("blobs", "uploads", "seals")
+_AREAS = ("blobs", "uploads", "seals", "shares")
 _ABORT = "AbortIncompleteMultipartUpload"
 
 
@@ -89,8 +89,8 @@ def rules(root: str = "", *, seals: bool = True) -> tuple[Rule, ...]:
 
 
 def seal_rules(root: str = "") -> tuple[Rule, ...]:
-    """Return the rules for seals: all have one prefix and differ by tag."""
-    return tuple(_seal_rules(_normal(root)))
+    """Return the rules by tag: those for seals, and those for share links. All rules of one kind have one prefix."""
+    return tuple(_tag_rules(_normal(root)))
 
 
 def probe_rule(root: str, *, name: str) -> Rule:
@@ -141,10 +141,11 @@ def _content_rules(root: str) -> Iterator[Rule]:
             yield Rule(id=identity, prefix=f"{root}{area}/{name}/", days=days + BLOB_GRACE_DAYS)
 
 
-def _seal_rules(root: str) -> Iterator[Rule]:
-    for name, days in _classes():
-        identity = f"{RULE_PREFIX}seals-{name}{_suffix(root)}"
-        yield Rule(id=identity, prefix=f"{root}seals/", days=days + SEAL_GRACE_DAYS, tag=(SEAL_TAG, name))
+def _tag_rules(root: str) -> Iterator[Rule]:
+    for area, grace_days in (("seals", SEAL_GRACE_DAYS), ("shares", BLOB_GRACE_DAYS)):
+        for name, days in _classes():
+            identity = f"{RULE_PREFIX}{area}-{name}{_suffix(root)}"
+            yield Rule(id=identity, prefix=f"{root}{area}/", days=days + grace_days, tag=(SEAL_TAG, name))
 
 
 def _classes() -> Iterator[tuple[str, int]]:

@@ -1,7 +1,7 @@
 """Sweep: deletes expired objects in stores without lifecycle rules, such as a folder."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 import msgspec
 
@@ -21,20 +21,21 @@ _OLD_TOMBSTONE_S = layout.DAY_S  # for tombstones without expiry, which earlier 
 
 
 class SweepOutcome(msgspec.Struct, frozen=True):
-    """How many blobs and seals were deleted."""
+    """How many blobs (with share links and their uses) and seals were deleted."""
 
     blobs: int
     seals: int
 
 
 def sweep(blobs: BlobStore, macs: Macs) -> SweepOutcome:
-    """Delete blobs a day after their retention class has expired, and seals three days after their Result.
+    """Delete blobs and share links a day after their class has expired, and seals three days after their Result.
 
     The grace periods are those of the lifecycle rules (docs/format.md), so that a late reader gets "expired" instead of
     "unknown". Safe to run concurrently with readers, writers and itself; after a crash run it again.
     """
     now = blobs.now()
-    return SweepOutcome(_delete(blobs, _old_blobs(blobs, now)), _delete(blobs, _old_seals(blobs, macs, now)))
+    old_content = chain(_old_blobs(blobs, now), _old_shares(blobs, now))
+    return SweepOutcome(_delete(blobs, old_content), _delete(blobs, _old_seals(blobs, macs, now)))
 
 
 def _old_blobs(blobs: BlobStore, now: float) -> Iterator[str]:
@@ -44,6 +45,14 @@ def _old_blobs(blobs: BlobStore, now: float) -> Iterator[str]:
         before = now - length_s - BLOB_GRACE_DAYS * layout.DAY_S
         for area in ("blobs", "uploads"):
             yield from (one.key for one in blobs.list(f"{area}/{retention}/") if one.modified_at < before)
+
+
+def _old_shares(blobs: BlobStore, now: float) -> Iterator[str]:
+    for one in blobs.list("shares/"):
+        parts = layout.parse_share_key(one.key)
+        length_s = None if parts is None else layout.RETENTION_S[parts[1]]
+        if length_s is not None and one.modified_at < now - length_s - BLOB_GRACE_DAYS * layout.DAY_S:
+            yield one.key
 
 
 def _old_seals(blobs: BlobStore, macs: Macs, now: float) -> Iterator[str]:

@@ -141,6 +141,9 @@ class UrlSettings(Group):
 
     prefix: ClassVar[str] = "url_"
     expires_s: int = _setting(900, "time to live of a presigned URL", gt=0, le=604_800)
+    inline_pdf: bool = _setting(
+        default=False, about="let browsers show PDF inline where a link asks for it", name="inline_pdf"
+    )
     window_s: int = _setting(300, "how long a URL stays the same, so that browsers cache; 0: never", ge=0, le=600)
 
 

@@ -69,7 +69,8 @@ class ContentReader(ResultFinder):
 
         The URL works for `expires_in_s`, by default `settings.urls.expires_s` (2 h for audio and video shown inline),
         and never longer than the Artifact. Within `settings.urls.window_s` the same URL is returned, so that up to this
-        much of its time may have passed. `inline` lets the browser show PNG, JPEG, GIF, WebP, AVIF, audio, MP4, WebM.
+        much of its time may have passed. `inline` lets the browser show PNG, JPEG, GIF, WebP, AVIF, audio, MP4, WebM,
+        and with `settings.urls.inline_pdf` also PDF.
 
         `on_behalf_of` as in `open`. Raises ArtifactExpired, also if less than 30 s are left, BadReference, NotYours.
         """

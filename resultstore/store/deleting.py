@@ -63,7 +63,7 @@ class ResultDeleter:
         self._write_record_tombstone(result_id, owner=owner, ttl_s=ttl_s)
         self._index.keys.drop(layout.order_key(result_id))
         if self._blobs is not None and not spent:
-            for prefix in layout.content_prefixes(result_id):
+            for prefix in (*layout.content_prefixes(result_id), layout.share_prefix(result_id)):
                 self._blobs.delete([stored.key for stored in self._blobs.list(prefix)])
         self._uncount(owner, result_id)
         if known is not None or owner:

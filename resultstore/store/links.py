@@ -19,17 +19,27 @@ class ArtifactLinks:
         reader: checks Artifacts, and knows how long they live.
         signer: creates the URLs; None for a store that cannot serve URLs.
         length_s: how long a URL works by default.
+        inline_pdf: also let a browser show PDF inline.
     """
 
-    def __init__(self, reader: ArtifactReader, signer: Signer | None, *, length_s: int) -> None:
+    def __init__(
+        self, reader: ArtifactReader, signer: Signer | None, *, length_s: int, inline_pdf: bool = False
+    ) -> None:
         self._reader = reader
         self._signer = signer
         self._length_s = length_s
+        self._inline_pdf = inline_pdf
 
     def link(
-        self, artifact: Artifact, *, expires_in_s: int | None, inline: bool, on_behalf_of: str | None = None
+        self,
+        artifact: Artifact,
+        *,
+        expires_in_s: int | None,
+        inline: bool,
+        on_behalf_of: str | None = None,
+        not_after: int | None = None,
     ) -> SignedUrl:
-        """Create a presigned URL: see `Store.link`."""
+        """Create a presigned URL: see `Store.link`. It expires no later than `not_after` (epoch seconds)."""
         if self._reader.seconds_left(artifact, on_behalf_of=on_behalf_of) < SHORTEST_S:
             raise ArtifactExpired(
                 f"artifact {artifact.name} of {artifact.id} expires in less than {SHORTEST_S} s: run the task again"
@@ -37,11 +47,11 @@ class ArtifactLinks:
         if self._signer is None:
             raise Misconfigured("this object store has no URLs: set RESULTSTORE_BLOBS_URL to s3:// or file://")
         encoded = bool(artifact.encoding)
-        shown = inline and not encoded and may_be_inline(artifact.media_type)
+        shown = inline and not encoded and may_be_inline(artifact.media_type, pdf=self._inline_pdf)
         return self._signer.sign_get(
             artifact.key,
             expires_in_s=self._usual_s(artifact, shown=shown) if expires_in_s is None else int(expires_in_s),
-            not_after=artifact.expires_at,
+            not_after=min((one for one in (artifact.expires_at, not_after) if one is not None), default=None),
             file_name=artifact.file_name + (".zst" if encoded else ""),
             media_type="application/zstd" if encoded else artifact.media_type,
             inline=shown,

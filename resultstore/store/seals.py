@@ -96,6 +96,11 @@ class Seals:
             f"look {attempt.id} up later, or run the task again under the same id"
         )
 
+    @property
+    def capabilities(self) -> CapabilityFinder:
+        """What the object store supports."""
+        return self._capabilities
+
     def check_sealing(self) -> None:
         """Raise Misconfigured if the store cannot hold seals; it is probed once per process."""
         self._capabilities.check_sealing()

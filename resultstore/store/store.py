@@ -32,6 +32,7 @@ from resultstore.store.reading import ArtifactReader
 from resultstore.store.record_writer import RecordWriter
 from resultstore.store.required import require_blobs
 from resultstore.store.seals import Seals
+from resultstore.store.shares import Shares
 from resultstore.store.signatures import Signatures
 from resultstore.store.temp_file_writer import TempFileWriter
 from resultstore.store.writer import Writer, open_writer
@@ -60,12 +61,16 @@ class Store(ContentReader):
         self.blobs = blobs
         self.signer = signer
         self.signatures = Signatures.from_settings(self.settings)
-        self._seals = self._writer = reader = links = None
+        self._seals = self._writer = self._shares = reader = links = None
         if blobs is not None:
             self._seals = Seals(blobs, self.signatures.macs, budget_s=self.settings.results.commit_budget_s)
             self._writer = ArtifactWriter(blobs, self.signatures)
             reader = ArtifactReader(blobs, self._seals, self.signatures)
-            links = ArtifactLinks(reader, signer, length_s=self.settings.urls.expires_s)
+            urls = self.settings.urls
+            links = ArtifactLinks(reader, signer, length_s=urls.expires_s, inline_pdf=urls.inline_pdf)
+            self._shares = Shares(
+                blobs, self.signatures.macs, links=links, load=self.load, capabilities=self._seals.capabilities
+            )
         self.byte_counter = ByteCounter(index)
         lookup = Lookup(index, self._seals, self.signatures, settings=self.settings)
         super().__init__(index, lookup, reader=reader, links=links)
@@ -74,6 +79,11 @@ class Store(ContentReader):
         self.deleter = ResultDeleter(
             index, blobs=blobs, seals=self._seals, find=self.load, uncount=self.byte_counter.forget
         )
+
+    @property
+    def shares(self) -> Shares:
+        """Share links: downloads of one Artifact for people without an account (docs/how-to/share-links.md)."""
+        return require_blobs(self._shares)
 
     def put(
         self,

@@ -16,10 +16,10 @@ _SIGNED = re.compile(
 _AUTHORIZATION = re.compile(r"(?i)\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]+|\b(AWS4-HMAC-SHA256)\s[^\"']+")
 _PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]+@")
 # Secrets with a known prefix: of webhooks, and gateway tokens.
-_MARKED = re.compile(r"\b(whsec_|rst_)[A-Za-z0-9+/=_-]+")
+_MARKED = re.compile(r"\b(whsec_|rst_|rss_)[A-Za-z0-9+/=_-]+")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 # Every match of the other patterns contains one of these: a single search clears most texts.
-_PERHAPS = re.compile(r"(?i)signature|credential|token|bearer|basic|aws4|://|whsec_|rst_|eyj")
+_PERHAPS = re.compile(r"(?i)signature|credential|token|bearer|basic|aws4|://|whsec_|rst_|rss_|eyj")
 _SECRET_NAMES = re.compile(r"(?i)(?:^|_|-)(authorization|cookie|password|secret|secret_key|token|signature)$")
 # Everything before the last "@" of a URL's authority, because a password may contain unencoded characters.
 _USER = re.compile(r"(?<=://).*@|^[^/@]*@", re.DOTALL)

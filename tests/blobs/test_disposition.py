@@ -5,11 +5,11 @@ from email.message import Message
 import pytest
 from hypothesis import given, strategies as st
 
-from resultstore.blobs.disposition import content_disposition, safe_file_name
+from resultstore.blobs.disposition import content_disposition, may_be_inline, safe_file_name
 
 PDF = "application/pdf"
 HARMLESS = ["image/png", "IMAGE/JPEG", "image/avif", "audio/flac", "video/mp4; codecs=avc1"]
-RUNS = ["text/html", "image/svg+xml", "application/pdf", "text/plain", "video/x-flv", "", "image/*"]
+RUNS = ["text/html", "image/svg+xml", "application/xhtml+xml", "text/plain", "video/x-flv", "", "image/*"]
 
 
 def parsed(value):
@@ -81,3 +81,9 @@ def test_no_name_escapes_its_quotes_or_line(name):
 @pytest.mark.parametrize("media_type", RUNS)
 def test_what_runs_is_never_inline_whoever_asks(media_type):
     assert content_disposition("x", media_type=media_type, inline=True).startswith("attachment; ")
+
+
+def test_pdf_is_inline_only_where_it_is_allowed():
+    assert not may_be_inline(PDF)
+    assert may_be_inline(f"{PDF}; version=1.7", pdf=True)
+    assert not any(may_be_inline(one, pdf=True) for one in RUNS)

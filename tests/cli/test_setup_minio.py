@@ -199,6 +199,8 @@ def test_gateway_and_worker_run_with_these_accounts(set_up, monkeypatch, tmp_pat
         assert done.state == "SUCCESS", done.failure
         link = place.gateway.get(f"/v1/results/{done.id}/artifacts/china-80.webp").headers["location"]
         assert httpx.get(link).status_code == 200
+        shares = place.gateway.post(f"/v1/results/{done.id}/artifacts/china-80.webp/shares", json={"max_uses": 1})
+        assert [httpx.get(shares.json()["url"]).status_code for _ in range(2)] == [302, 410]
         large = place.ticket(name="t.csv", media_type="text/csv", task="tables.convert", size_bytes=17 * MIB)
         send_parts(large, bytes(17 * MIB), {1, 2})
         assert len(place.gateway.get(f"/v1/uploads/{large['id']}").json()["received"]) == 2

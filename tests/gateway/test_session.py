@@ -10,7 +10,7 @@ def test_open_mode_gives_local_owner_every_scope(served):
     assert told.headers["cache-control"] == "no-store"
     assert told.json()["mode"] == "open"
     assert told.json()["owner"] == "local"
-    assert told.json()["scopes"] == ["admin", "delete", "read", "run", "upload"]
+    assert told.json()["scopes"] == ["admin", "delete", "read", "run", "share", "upload"]
 
 
 def test_session_names_the_origin_of_bytes(served):

@@ -22,6 +22,7 @@ def test_each_class_is_collected_after_its_expiry():
         assert found.pop((f"some/place/blobs/{name}/", None)) == days + 1
         assert found.pop((f"some/place/uploads/{name}/", None)) == days + 1
         assert found.pop(("some/place/seals/", ("rs-class", name))) == days + 3
+        assert found.pop(("some/place/shares/", ("rs-class", name))) == days + 1
     assert found == {}
 
 

@@ -11,7 +11,7 @@ from resultstore.blobs.s3.target import S3Target
 
 Policy = Mapping[str, object]
 
-_AREAS: Final = ("blobs", "seals", "uploads")
+_AREAS: Final = ("blobs", "seals", "shares", "uploads")
 _WRITES: Final = ("s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 
 
@@ -22,17 +22,18 @@ def worker_policy(target: S3Target) -> Policy:
         _marker(target),
         _objects(target, "WriteOurs", _WRITES, _AREAS),
         # A seal is never deleted: a tombstone replaces it.
-        _objects(target, "DeleteContent", ["s3:DeleteObject"], ("blobs", "uploads")),
+        _objects(target, "DeleteContent", ["s3:DeleteObject"], ("blobs", "shares", "uploads")),
         *_listing(target),
     )
 
 
 def gateway_policy(target: S3Target) -> Policy:
-    """Return the policy of a gateway: reads everything, takes and deletes uploads, changes no result."""
+    """Return the policy of a gateway: reads everything, takes and deletes uploads, shares; changes no result."""
     return _policy(
         _objects(target, "ReadOurs", ["s3:GetObject"], _AREAS),
         _marker(target),
         _objects(target, "TakeUploads", [*_WRITES, "s3:DeleteObject"], ("uploads",)),
+        _objects(target, "Share", ["s3:PutObject", "s3:PutObjectTagging"], ("shares",)),
         *_listing(target),
     )
 
@@ -42,7 +43,7 @@ def deleting_gateway_policy(target: S3Target) -> Policy:
     return _policy(
         *gateway_policy(target)["Statement"],  # type: ignore[misc]  # made above: a list of statements
         _objects(target, "WriteTombstones", ["s3:PutObject", "s3:PutObjectTagging"], ("seals",)),
-        _objects(target, "DeleteContent", ["s3:DeleteObject"], ("blobs",)),
+        _objects(target, "DeleteContent", ["s3:DeleteObject"], ("blobs", "shares")),
     )
 
 

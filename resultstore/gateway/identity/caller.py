@@ -14,7 +14,7 @@ from resultstore.model.errors import BadReference, ResultMissing
 from resultstore.model.result import Result
 from resultstore.store import Store
 
-Scope = Literal["read", "upload", "run", "delete", "admin"]
+Scope = Literal["read", "upload", "run", "delete", "share", "admin"]
 SCOPES: Final[frozenset[str]] = frozenset(token_file.SCOPES)
 MAX_ID_CHARS: Final = 1024
 _SHOWN_CHARS: Final = 100
@@ -25,7 +25,8 @@ class Caller(msgspec.Struct, frozen=True):
 
     Args:
         owner: the owner of the Results that the caller starts; the caller sees the Results of this owner.
-        scopes: what the caller may do: read, upload, run, delete, admin. `admin` also shows Results without an owner.
+        scopes: what the caller may do: read, upload, run, delete, share, admin. `admin` also shows Results without an
+            owner.
     """
 
     owner: str

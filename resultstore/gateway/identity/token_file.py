@@ -12,7 +12,7 @@ import msgspec
 from resultstore.model.errors import Misconfigured
 
 TOKEN_PREFIX: Final = "rst_"  # noqa: S105  so that secret scanners recognise a leaked token
-SCOPES: Final[tuple[str, ...]] = ("read", "upload", "run", "delete", "admin")
+SCOPES: Final[tuple[str, ...]] = ("read", "upload", "run", "delete", "share", "admin")
 # No white space, so that it never equals the owner of a JWT, which contains a space.
 _OWNER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]{0,127}")
 _HASH: Final = re.compile(r"sha256:([0-9a-f]{64})")

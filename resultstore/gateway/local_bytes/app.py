@@ -54,6 +54,9 @@ def create_bytes_app(
     return AccessLog(with_cors, listener="bytes", observe=observe)
 
 
+PDF_POLICY = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'"
+
+
 class _BytesApp:
     def __init__(self, blobs: BlobStore, signer: LocalSigner) -> None:
         self._blobs = blobs
@@ -143,6 +146,9 @@ class _ReadHeaders:
             # As long as the URL is valid, which is never longer than the Artifact's lifetime.
             "Cache-Control": f"private, max-age={max(0, int(claims.expires_at - time.time()))}",
         }
+        if claims.media_type == "application/pdf" and (claims.disposition or "").startswith("inline"):
+            # In a sandbox, browsers do not start their PDF viewer, which is one itself.
+            self.headers["Content-Security-Policy"] = PDF_POLICY
 
     def status(self, byte_range: Whole | ByteRange) -> int:
         return int(HTTPStatus.PARTIAL_CONTENT if isinstance(byte_range, ByteRange) else HTTPStatus.OK)

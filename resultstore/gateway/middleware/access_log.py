@@ -16,7 +16,6 @@ _log = Log(__name__)
 REQUEST_ID: Final = b"x-request-id"
 # Ids of clients that may be written to logs and headers: a newline or a quote could forge a line of either.
 _SAFE_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{7,127}\Z")
-
 Observe = Callable[[Scope, int, float], None]
 
 

@@ -15,12 +15,16 @@ class PathPrefix:
 
     It is remembered because links are also built outside of requests (event streams, background threads).
 
+    `origin` is scheme, host and port of `gateway_url`; "" without it.
+
     Args:
         settings: `gateway_url` is the public URL.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._configured = urlsplit(settings.gateway.url).path.rstrip("/")
+        public = urlsplit(settings.gateway.url)
+        self.origin = f"{public.scheme}://{public.netloc}" if public.netloc else ""
+        self._configured = public.path.rstrip("/")
         self.path = self._configured
 
     def learn(self, scope: Scope) -> None:
