@@ -3,13 +3,14 @@
 import re
 import warnings
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import celery
 from celery import states
 from celery.app import trace
-from celery.app.task import Context
+from celery.app.task import Context, Task
 from celery.backends.base import BaseKeyValueStoreBackend, pending_results_t
 from celery.exceptions import ImproperlyConfigured
 from kombu import compression as kombu_compression
@@ -61,6 +62,22 @@ def decompress_payload(payload: Any) -> Any:  # noqa: ANN401 - what Celery decod
         return payload
     media_type, _, body = payload.removeprefix(_MAGIC).partition(b"\x00")
     return kombu_compression.decompress(body, media_type.decode())  # type: ignore[no-untyped-call]  # the same
+
+
+@contextmanager
+def whole_requests() -> Iterator[None]:
+    """Let tasks see their request below a `__call__` of their own class, in a worker on a thread of this process.
+
+    Before 5.5, `Task.__call__` begins an empty request. Other workers are protected from that. Drop it with 5.4.
+    """
+    plain = Task.__call__
+    if celery.VERSION[:2] < (5, 5):
+        trace._install_stack_protection()  # noqa: SLF001 - what other workers call
+    try:
+        yield
+    finally:
+        if Task.__call__ is not plain:
+            Task.__call__, Task._stackprotected = plain, False  # noqa: SLF001 - the same
 
 
 def renew_pending_results(backend: Any) -> Any:  # noqa: ANN401 - Celery's backends and its named tuple have no types

@@ -7,6 +7,7 @@ from typing import Any, Final
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
+from resultstore.backends.celery.compat import whole_requests
 from resultstore.backends.celery.setup import store_of
 from resultstore.store import Store
 
@@ -46,7 +47,7 @@ def working(app: Celery) -> Iterator[Store]:
     """
     with _changed(app, _IN_MEMORY):
         store = store_of(app)  # before the worker's thread makes a backend of its own, with another memory
-        with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=_STOP_LIMIT_S):
+        with whole_requests(), start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=_STOP_LIMIT_S):
             yield store
 
 

@@ -10,6 +10,7 @@ from kombu.serialization import dumps
 from resultstore import ArtifactExpired, Store
 from resultstore.backends.celery.testing import working
 from resultstore.model.layout import DAY_S
+from tests.backends.celery.celery_versions import since
 from tests.backends.celery.spill_jobs import (
     app,
     blocks,
@@ -87,6 +88,7 @@ def test_failed_generator_is_retried_with_its_large_argument(store: Store, task:
         assert content.read() == BIG.encode()
 
 
+@since("5.5", "the option `pydantic` of a task")
 def test_pydantic_models_are_made_of_large_arguments():
     assert typed.delay({"text": BIG}).get(timeout=10) == {"text": BIG * 2}
 
