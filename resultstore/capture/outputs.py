@@ -98,11 +98,16 @@ def _free_name(name: str) -> str:
 def _captured_items(store: Store, returned: object, adapters: Adapters) -> object:
     # Exactly these types: a subclass (a named tuple, a defaultdict) may need other arguments to be made.
     if type(returned) is dict:
-        return {plain_scalar(key): capture(store, value, adapters=adapters) for key, value in returned.items()}
+        return {
+            key if type(key) in _PLAIN else plain_scalar(key): value
+            if type(value) in _PLAIN
+            else capture(store, value, adapters=adapters)
+            for key, value in returned.items()
+        }
     if type(returned) is list:
-        return [capture(store, value, adapters=adapters) for value in returned]
+        return [value if type(value) in _PLAIN else capture(store, value, adapters=adapters) for value in returned]
     if type(returned) is tuple:
-        return tuple(capture(store, value, adapters=adapters) for value in returned)
+        return tuple(value if type(value) in _PLAIN else capture(store, value, adapters=adapters) for value in returned)
     return plain_scalar(returned)
 
 

@@ -37,6 +37,25 @@ def test_a_pipe_is_stored_and_read_back(run):
     assert (put.told["name"], got.out) == ("piped.txt", b"from a pipe")
 
 
+def test_names_given_to_put_win(place, run):
+    (place.folder / "draft.csv").write_bytes(b"a,b\n")
+
+    made = [
+        run("put", "draft.csv", "--json"),
+        run("put", "draft.csv", "--name", "sales", "--json"),
+        run("put", "draft.csv", "--name", "sales", "--file-name", "Sales 2026.txt", "--json"),
+        run("put", "-", "--json", stdin=b"%PDF-1.7"),
+    ]
+
+    said = [(one.told["name"], one.told["file_name"], one.told["media_type"]) for one in made]
+    assert said == [
+        ("draft.csv", "draft.csv", "text/csv"),
+        ("sales", "sales.csv", "text/csv"),
+        ("sales", "Sales 2026.txt", "text/plain"),
+        ("stdin", "stdin.pdf", "application/pdf"),
+    ]
+
+
 def test_a_result_is_shown_and_listed(place, run):
     made = fresh()
     place.store().put(b"hello", name="a.txt", id=made)

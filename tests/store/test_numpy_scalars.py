@@ -39,3 +39,8 @@ def test_numpy_is_never_imported():
     program = "import sys, resultstore; resultstore.connect; assert 'numpy' not in sys.modules"
 
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_complex_number_is_not_cut():
+    assert plain_scalar(np.complex64(1 + 2j)) == 1 + 2j
+    assert plain_scalar(np.clongdouble(1 + 2j)) == 1 + 2j

@@ -8,6 +8,7 @@ from taskiq.serializers import JSONSerializer, PickleSerializer
 from resultstore.capture.adapters import explain_unwritable
 from resultstore.model.errors import Misconfigured, WrongType
 from resultstore.model.markers import TYPE_KEY, is_envelope, is_reference, read_envelope, replace_items, write_envelope
+from resultstore.store.numpy_scalars import is_numpy_scalar, plain_scalar
 
 
 class ValueCodec:
@@ -61,4 +62,6 @@ def restore(value: object) -> object:
 def _envelope_or_refuse(value: object) -> object:
     if is_reference(value):
         return write_envelope(value)
+    if is_numpy_scalar(value):  # inside a model or a dataclass, which `capture` does not look into
+        return plain_scalar(value)
     raise TypeError(f"resultstore cannot write a {type(value).__name__} as JSON")

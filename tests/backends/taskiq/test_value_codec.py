@@ -1,11 +1,13 @@
 """Values that the taskiq backend stores and returns, without a broker."""
 
 import asyncio
+from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from taskiq import TaskiqResult
 from taskiq.depends.progress_tracker import TaskProgress
 from taskiq.serializers import PickleSerializer
@@ -88,3 +90,12 @@ def test_pydantic_validates_artifacts(store: Store):
 def test_pickle_is_refused(store: Store):
     with pytest.raises(Misconfigured, match="unpickles no stored byte"):
         ResultStoreBackend(store, serializer=PickleSerializer())
+
+
+def test_scalars_of_numpy_in_models_are_plain(store: Store):
+    class Score(BaseModel):
+        mean: Any
+
+    backend = ResultStoreBackend(store)
+
+    assert backend.codec.decoded(backend.codec.encoded(Score(mean=np.float32(0.5)))) == {"mean": 0.5}

@@ -8,10 +8,15 @@ from kombu.utils.json import register_type
 
 from resultstore.model import markers
 from resultstore.model.spill import Spill
+from resultstore.store.numpy_scalars import NumpyScalar, plain_scalar
 
 
 def register() -> None:
-    """Teach kombu's JSON about them. Decoding makes no request: it runs in the consumer process too."""
+    """Teach kombu's JSON about them, and about numpy's scalars, which it writes as plain values.
+
+    Decoding makes no request: it runs in the consumer process too.
+    """
+    register_type(NumpyScalar, None, plain_scalar)
     for marker, kind in markers.KINDS.items():
         register_type(kind, marker, msgspec.to_builtins, partial(msgspec.convert, type=kind))
 
