@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from _install import locked
+
 ROOT = Path(__file__).resolve().parent.parent
 COMBINATIONS = ROOT / "tests" / "versions.toml"
 KEPT = ROOT / "tests" / "versions.json"
@@ -59,12 +61,13 @@ def kept_results() -> dict[str, Result]:
 
 def keep_result(name: str, result: Result) -> None:
     """Write the newest result of a combination. One that could not be had does not replace what was measured."""
-    kept = kept_results()
-    if result["outcome"] == "not tested" and kept.get(name, result)["outcome"] != "not tested":
-        return
-    known = combinations()
-    kept = {one: found for one, found in {**kept, name: result}.items() if one in known and not known[one].apart}
-    KEPT.write_text(json.dumps(dict(sorted(kept.items())), indent=2) + "\n")
+    with locked(ROOT / "build" / "versions.lock"):
+        kept = kept_results()
+        if result["outcome"] == "not tested" and kept.get(name, result)["outcome"] != "not tested":
+            return
+        known = combinations()
+        kept = {one: found for one, found in {**kept, name: result}.items() if one in known and not known[one].apart}
+        KEPT.write_text(json.dumps(dict(sorted(kept.items())), indent=2) + "\n")
 
 
 def _combination(name: str, entry: Mapping[str, Any], listed: Mapping[str, Any]) -> Combination:
