@@ -301,7 +301,7 @@ def test_nothing_else_needs_taskiq():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_exception_without_a_text_reaches_its_waiter(store: Store):
+def test_exception_without_a_text_reaches_its_waiter(store: Store, quiet_receiver: None):
     class Wordless(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no words")
