@@ -1,11 +1,12 @@
 """BlobStore and Signer: the contracts of an object store, their optional interfaces, and the values they return."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
 Chunk = bytes | bytearray | memoryview
+ReadMethod = Literal["GET", "HEAD"]
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,11 +168,12 @@ class Signer(Protocol):
         media_type: str,
         inline: bool = False,
         not_after: int | None = None,
+        method: ReadMethod = "GET",
     ) -> SignedUrl:
         """Return a URL that downloads `key` with this media type and file name.
 
         With `inline` the browser shows the blob instead, if its type is one that browsers show without running code.
-        The URL expires no later than `not_after` (epoch seconds).
+        The URL expires no later than `not_after` (epoch seconds). With `method` "HEAD" it returns the headers only.
         """
 
     def sign_put(

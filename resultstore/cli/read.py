@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -45,6 +46,16 @@ Name = Annotated[str | None, typer.Argument(help="The artifact's name; optional 
 Output = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE", help="File or folder to write to; '-' for stdout.")
 ]
+
+
+class UrlMethod(StrEnum):
+    """What a presigned URL may be used for."""
+
+    GET = "GET"
+    HEAD = "HEAD"
+
+
+Method = Annotated[UrlMethod, typer.Option(case_sensitive=False, help="The HTTP method that the URL is valid for.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -115,17 +126,20 @@ def get(
         out().print(marked("[green]saved[/] {}  {}  sha256 {}", path, size, artifact.sha256), soft_wrap=True)
 
 
-def url(
+def url(  # noqa: PLR0917 - typer passes them by name
     id: Id,
     name: Name = None,
     expires: Annotated[int | None, typer.Option(min=1, max=604_800, help="Lifetime of the URL in seconds.")] = None,
     inline: Annotated[bool, typer.Option("--inline", help="Let the browser show it instead of saving it.")] = False,  # noqa: FBT002
+    method: Annotated[
+        UrlMethod, typer.Option(case_sensitive=False, help="The HTTP method that the URL is valid for.")
+    ] = UrlMethod.GET,
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """Print a presigned URL of an artifact."""
     store = connect()
     artifact = _chosen(_loaded(store, id), name)
-    signed = store.url(artifact, expires_in_s=expires, inline=inline)
+    signed = store.url(artifact, expires_in_s=expires, inline=inline, method=method.value)
     if json:
         print_json({"id": id, "name": artifact.name, "url": signed})
     else:

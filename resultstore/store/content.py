@@ -3,7 +3,7 @@
 import io
 from typing import BinaryIO, cast
 
-from resultstore.blobs.blobstore import SignedUrl
+from resultstore.blobs.blobstore import ReadMethod, SignedUrl
 from resultstore.index.index import Index
 from resultstore.model.artifact import Artifact
 from resultstore.model.result import Result
@@ -53,9 +53,16 @@ class ContentReader(ResultFinder):
         """
         return require_blobs(self._reader).ranges(artifact, on_behalf_of=on_behalf_of)
 
-    def url(self, artifact: Artifact, *, expires_in_s: int | None = None, inline: bool = False) -> str:
+    def url(
+        self,
+        artifact: Artifact,
+        *,
+        expires_in_s: int | None = None,
+        inline: bool = False,
+        method: ReadMethod = "GET",
+    ) -> str:
         """Return a presigned URL of the Artifact: see `link`."""
-        return self.link(artifact, expires_in_s=expires_in_s, inline=inline).url
+        return self.link(artifact, expires_in_s=expires_in_s, inline=inline, method=method).url
 
     def link(
         self,
@@ -64,6 +71,7 @@ class ContentReader(ResultFinder):
         expires_in_s: int | None = None,
         inline: bool = False,
         on_behalf_of: str | None = None,
+        method: ReadMethod = "GET",
     ) -> SignedUrl:
         """Return a presigned URL of the Artifact with its expiry.
 
@@ -72,10 +80,12 @@ class ContentReader(ResultFinder):
         much of its time may have passed. `inline` lets the browser show PNG, JPEG, GIF, WebP, AVIF, audio, MP4, WebM,
         and with `settings.urls.inline_pdf` also PDF.
 
+        A URL is valid for one method: with `method` "HEAD" a client asks for size, type and ETag without the content.
+
         `on_behalf_of` as in `open`. Raises ArtifactExpired, also if less than 30 s are left, BadReference, NotYours.
         """
         links = require_blobs(self._links)
-        return links.link(artifact, expires_in_s=expires_in_s, inline=inline, on_behalf_of=on_behalf_of)
+        return links.link(artifact, expires_in_s=expires_in_s, inline=inline, on_behalf_of=on_behalf_of, method=method)
 
     def value(self, result: Result) -> bytes | None:
         """Return the plain value as its backend encoded it, or None. Raises ArtifactExpired, ResultMissing."""

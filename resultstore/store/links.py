@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from resultstore.blobs.blobstore import SignedUrl, Signer
+from resultstore.blobs.blobstore import ReadMethod, SignedUrl, Signer
 from resultstore.blobs.disposition import may_be_inline
 from resultstore.model.artifact import Artifact
-from resultstore.model.errors import ArtifactExpired, Misconfigured
+from resultstore.model.errors import ArtifactExpired, BadReference, Misconfigured
 from resultstore.store.reading import ArtifactReader
 
+_METHODS: Final = frozenset({"GET", "HEAD"})
 SHORTEST_S: Final = 30  # less is too short to start a download
 PLAYED_S: Final = 7_200  # a player requests ranges while it plays
 
@@ -38,6 +39,7 @@ class ArtifactLinks:
         inline: bool,
         on_behalf_of: str | None = None,
         not_after: int | None = None,
+        method: ReadMethod = "GET",
     ) -> SignedUrl:
         """Create a presigned URL: see `Store.link`. It expires no later than `not_after` (epoch seconds)."""
         if self._reader.seconds_left(artifact, on_behalf_of=on_behalf_of) < SHORTEST_S:
@@ -48,6 +50,10 @@ class ArtifactLinks:
             raise Misconfigured("this object store has no URLs: set RESULTSTORE_BLOBS_URL to s3:// or file://")
         encoded = bool(artifact.encoding)
         shown = inline and not encoded and may_be_inline(artifact.media_type, pdf=self._inline_pdf)
+        if method not in _METHODS:
+            raise BadReference(f"a URL of an artifact is for GET or HEAD, not {method!r}")
+        # A driver of before this argument signs downloads as ever.
+        other: dict[str, ReadMethod] = {} if method == "GET" else {"method": method}
         return self._signer.sign_get(
             artifact.key,
             expires_in_s=self._usual_s(artifact, shown=shown) if expires_in_s is None else int(expires_in_s),
@@ -55,6 +61,7 @@ class ArtifactLinks:
             file_name=artifact.file_name + (".zst" if encoded else ""),
             media_type="application/zstd" if encoded else artifact.media_type,
             inline=shown,
+            **other,
         )
 
     def _usual_s(self, artifact: Artifact, *, shown: bool) -> int:

@@ -86,6 +86,17 @@ def test_a_url_is_printed_alone(place, run):
     assert done.out.count(b"\n") == 1
 
 
+def test_a_url_is_for_the_asked_method(place, run):
+    made = fresh()
+    place.store().put(b"hello", name="a.txt", id=made)
+
+    head, get, other = (run("url", made, "--method", one) for one in ("head", "GET", "PUT"))
+
+    assert head.out.startswith(b"http://127.0.0.1:8081/blobs/")
+    assert head.out != get.out
+    assert other.code == 2
+
+
 def test_download_stays_in_its_folder_and_replaces_nothing(place, run):
     made = fresh()
     artifact = place.store().put(b"new", name="a.txt", id=made)

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from resultstore import ArtifactExpired, BadReference, Settings, Store, connect
+from resultstore.blobs.blobstore import SignedUrl
 from resultstore.blobs.local.signer import LocalSigner
 from resultstore.blobs.s3.clock import require_small_skew
 from resultstore.blobs.s3.credentials import Credentials
@@ -160,3 +161,26 @@ def test_wrong_store_clock_signs_nothing(s3_store):
     clock._measured = (pid, when, there + 400)
     with pytest.raises(BlobStoreUnavailable, match=r"\+400 s from this machine"):
         s3_store.url(artifact)
+
+
+def test_head_url_is_another_than_the_download(store):
+    artifact = kept(store)
+    link = store.link(artifact, method="HEAD")
+    assert link.method == "HEAD"
+    assert link.url == store.url(artifact, method="HEAD") != store.url(artifact)
+    with pytest.raises(BadReference, match="GET or HEAD"):
+        store.url(artifact, method="PUT")
+
+
+def test_driver_without_head_signs_downloads(store):
+    """A driver that was written before the argument `method` goes on working."""
+
+    class Older:
+        origin = "https://old.test"
+
+        def sign_get(self, key, *, expires_in_s, file_name, media_type, inline=False, not_after=None):  # noqa: ARG002
+            return SignedUrl(method="GET", url=f"{self.origin}/{key}", headers={}, expires_at=START)
+
+    older = Store(index=store.index, blobs=store.blobs, signer=Older(), settings=store.settings)
+    artifact = kept(store)
+    assert older.url(artifact) == f"https://old.test/{artifact.key}"

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
-from resultstore.blobs.blobstore import SignedUrl
+from resultstore.blobs.blobstore import ReadMethod, SignedUrl
 from resultstore.blobs.disposition import content_disposition
 from resultstore.blobs.keys import checked_key, is_key
 from resultstore.blobs.local.atomic_file import AtomicFiles, disk_errors
@@ -32,7 +32,7 @@ class SignedUrlClaims(msgspec.Struct, frozen=True, kw_only=True):
     """What a genuine URL allows.
 
     Args:
-        method: GET or PUT.
+        method: GET, HEAD or PUT.
         key: the blob that may be read or written.
         expires_at: seconds since the epoch.
         media_type: GET: the type of the answer; PUT: the declared type of the body.
@@ -84,11 +84,15 @@ class LocalSigner:
         media_type: str,
         inline: bool = False,
         not_after: int | None = None,
+        method: ReadMethod = "GET",
     ) -> SignedUrl:
-        """Return a URL that downloads `key` with this media type and file name, or shows it inline."""
+        """Return a URL that downloads `key` with this media type and file name, or shows it inline.
+
+        With `method` "HEAD" it returns the headers only; a URL for GET returns them too.
+        """
         disposition = content_disposition(file_name, media_type=media_type, inline=inline)
         answer = [("type", media_type), ("disposition", disposition)]
-        return self._signed("GET", key, expires_in_s, headers={}, pairs=answer, not_after=not_after)
+        return self._signed(method, key, expires_in_s, headers={}, pairs=answer, not_after=not_after)
 
     def sign_put(
         self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None

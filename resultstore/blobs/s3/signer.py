@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from resultstore.blobs.blobstore import SignedForm, SignedUrl
+from resultstore.blobs.blobstore import ReadMethod, SignedForm, SignedUrl
 from resultstore.blobs.disposition import content_disposition
 from resultstore.blobs.keys import checked_key
 from resultstore.blobs.s3.credential_chain import CredentialChain
@@ -70,7 +70,8 @@ class _Moment(msgspec.Struct, frozen=True):
 class S3Signer:
     """Signs URLs of the public endpoint, without a request.
 
-    A URL expires no later than the credentials that signed it; `expires_at` says when.
+    A URL expires no later than the credentials that signed it; `expires_at` says when. A path of the public endpoint
+    is not signed, because its proxy removes it: the store checks the path that it receives.
 
     Args:
         target: the bucket, and the public endpoint of the URLs.
@@ -98,6 +99,7 @@ class S3Signer:
         origin = target.public_origin
         self.origin = origin if target.path_style else target.in_host(origin)
         self._host = self.origin.partition("://")[2]
+        self._public_url = self.origin + target.public_path
         folder = f"/{target.bucket}/" if target.path_style else "/"
         self._folder = quote(folder + target.object_key(""), safe="/" + _UNRESERVED)
         self._guard = {} if self._host.endswith(_CHECKS_ALL_HEADERS) else _NO_COPIES
@@ -112,8 +114,11 @@ class S3Signer:
         media_type: str,
         inline: bool = False,
         not_after: int | None = None,
+        method: ReadMethod = "GET",
     ) -> SignedUrl:
         """Return a URL that downloads `key` with this type and file name (RFC 6266), or shows it inline.
+
+        With `method` "HEAD" it returns the headers only: a store accepts a URL for one method.
 
         Raises BadReference for a malformed key or a life outside 1 s to 7 days, BlobStoreUnavailable when the store's
         time is not available.
@@ -123,7 +128,7 @@ class S3Signer:
         kept_s = self._window_s if life_s >= 2 * self._window_s else 0
         caching = f"private, max-age={kept_s}" if kept_s else _SENDERS_CACHING if key.startswith("uploads/") else ""
         overrides = _overrides(file_name, media_type=media_type, inline=inline, caching=caching)
-        return self._signed("GET", key, moment, expires_in_s=life_s, overrides=overrides, headers={})
+        return self._signed(method, key, moment, expires_in_s=life_s, overrides=overrides, headers={})
 
     def sign_put(
         self, key: str, *, expires_in_s: int, size_bytes: int, media_type: str, checksum_sha256: str | None = None
@@ -184,7 +189,7 @@ class S3Signer:
         signature = hmac_sha256(moment.key, document).hex()
         folder = f"/{self._target.bucket}" if self._target.path_style else "/"
         return SignedForm(
-            url=self.origin + folder,
+            url=self._public_url + folder,
             fields={**fields, "policy": document.decode(), "x-amz-signature": signature},
             expires_at=expires_at,
         )
@@ -204,7 +209,7 @@ class S3Signer:
         signature = _signature(moment, canonical)
         return SignedUrl(
             method=method,
-            url=f"{self.origin}{path}?{query}&X-Amz-Signature={signature}",
+            url=f"{self._public_url}{path}?{query}&X-Amz-Signature={signature}",
             headers=headers,
             expires_at=moment.second + expires_in_s,
         )

@@ -1,11 +1,13 @@
 """S3Target: which bucket, at which endpoint, below which prefix."""
 
+import re
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from resultstore.model.errors import Misconfigured
 
+_PUBLIC_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -16,7 +18,8 @@ class S3Target(msgspec.Struct, frozen=True, kw_only=True):
         bucket: the bucket's name.
         prefix: begins every key of resultstore, without slashes at its ends; "" for the whole bucket.
         endpoint_url: how this process reaches the store, `http(s)://host[:port]`; "" for AWS in `region`.
-        public_endpoint_url: the endpoint in presigned URLs; "" for `endpoint_url`.
+        public_endpoint_url: the endpoint in presigned URLs; "" for `endpoint_url`. It may have a path, which a proxy
+            removes before it forwards to the store.
         region: the region that requests are signed for.
         path_style: the bucket is part of the path (MinIO), not of the host name.
         part_size_bytes: length of one part of a multipart upload, and of the largest single PUT.
@@ -37,7 +40,7 @@ class S3Target(msgspec.Struct, frozen=True, kw_only=True):
         if self.prefix != self.prefix.strip("/") or "//" in self.prefix:
             raise Misconfigured(f"the prefix {self.prefix!r} in RESULTSTORE_BLOBS_URL has a slash too many")
         _origin(self.endpoint_url or "https://aws", setting="RESULTSTORE_S3_ENDPOINT")
-        _origin(self.public_endpoint_url or "https://aws", setting="RESULTSTORE_S3_PUBLIC_ENDPOINT")
+        _ = self.public_origin, self.public_path
 
     @classmethod
     def at(cls, blobs_url: str, **values: str | bool | int) -> "S3Target":
@@ -55,8 +58,18 @@ class S3Target(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def public_origin(self) -> str:
         """Return `scheme://host[:port]` for presigned URLs."""
-        url = self.public_endpoint_url or self.endpoint_url or self._aws()
+        url = self._without_path() or self.endpoint_url or self._aws()
         return _origin(url, setting="RESULTSTORE_S3_PUBLIC_ENDPOINT")
+
+    @property
+    def public_path(self) -> str:
+        """Return the path of the public endpoint, which a proxy removes: "" or "/minio", without a closing slash."""
+        path = _split(self.public_endpoint_url).path.rstrip("/")
+        if path and not _PUBLIC_PATH.fullmatch(path):
+            raise Misconfigured(
+                "the path of RESULTSTORE_S3_PUBLIC_ENDPOINT may have A-Z a-z 0-9 - _ ~ and dots, as in /minio or /a/b"
+            )
+        return path
 
     @property
     def where(self) -> str:
@@ -71,6 +84,9 @@ class S3Target(msgspec.Struct, frozen=True, kw_only=True):
         """Return `origin` with the bucket as the first label of its host name (virtual-hosted style)."""
         return origin.replace("://", f"://{self.bucket}.", 1)
 
+    def _without_path(self) -> str:
+        return _split(self.public_endpoint_url)._replace(path="").geturl()
+
     def _aws(self) -> str:
         suffix = ".cn" if self.region.startswith("cn-") else ""
         return f"https://s3.{self.region}.amazonaws.com{suffix}"
@@ -79,7 +95,7 @@ class S3Target(msgspec.Struct, frozen=True, kw_only=True):
 def _origin(url: str, *, setting: str) -> str:
     """Return `url` without a closing slash or its scheme's default port, which no client sends in `Host`."""
     try:
-        parts = urlsplit(url)
+        parts = _split(url)
         port = parts.port
     except ValueError as error:
         raise Misconfigured(f"{setting} is not a URL: write http://host:port or https://host") from error
@@ -87,6 +103,13 @@ def _origin(url: str, *, setting: str) -> str:
         raise Misconfigured(f"{setting} must be http://host:port or https://host, without user, path or query")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, _DEFAULT_PORTS[parts.scheme]) else "")
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # a bracket without its partner
+        return SplitResult("", "", "", "", "")
 
 
 def _bare(parts: SplitResult) -> bool:

@@ -16,7 +16,7 @@ from resultstore.gateway.local_bytes.body import KEY_TAKEN, RequestBody
 from resultstore.gateway.local_bytes.errors import HttpRefusal, refusal_of, refusal_response
 from resultstore.gateway.local_bytes.ranges import ByteRange, Unsatisfiable, Whole, matches_etag, parse_range
 from resultstore.gateway.middleware.access_log import AccessLog, Observe
-from resultstore.model.errors import BlobMissing, ResultStoreError
+from resultstore.model.errors import BadReference, BlobMissing, ResultStoreError
 
 # The bytes derive from untrusted input: a browser must not guess a type, run them, or leak their URL.
 SAFE_HEADERS: Mapping[str, str] = {
@@ -82,12 +82,21 @@ class _BytesApp:
 
     async def _dispatch(self, request: Request) -> Response:
         if request.method in _READS:
-            return await self._read(request, self._check_url(request, "GET"))
+            return await self._read(request, self._check_read(request))
         if request.method != "PUT":
             raise HttpRefusal(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", "use GET, HEAD or PUT")
         if "content-length" not in request.headers:
             raise HttpRefusal(HTTPStatus.LENGTH_REQUIRED, "MissingContentLength", "send Content-Length")
         return await self._write(request, self._check_url(request, "PUT"))
+
+    def _check_read(self, request: Request) -> SignedUrlClaims:
+        """Return what a read may do: a HEAD is allowed by a URL for GET, and by one for HEAD."""
+        try:
+            return self._check_url(request, "GET")
+        except BadReference:
+            if request.method != "HEAD":
+                raise
+            return self._check_url(request, "HEAD")
 
     def _check_url(self, request: Request, method: str) -> SignedUrlClaims:
         path = request.scope.get("raw_path", b"").decode("latin-1")

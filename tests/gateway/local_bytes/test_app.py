@@ -58,6 +58,18 @@ def test_head_returns_length_and_etag_without_body(url):
     assert answer.content == b""
 
 
+def test_head_url_returns_headers_only(served, url, key):
+    signed = served.signer.sign_get(key, expires_in_s=60, file_name="a.txt", media_type="a/b", method="HEAD")
+    answer = httpx.head(signed.url)
+
+    assert signed.method == "HEAD"
+    assert (answer.status_code, answer.headers["content-length"]) == (200, str(len(BODY)))
+    assert answer.headers["content-type"] == "a/b"
+    assert httpx.get(signed.url).status_code == 403
+    assert httpx.put(signed.url, content=b"x").status_code == 403
+    assert httpx.head(signed.url + "0").status_code == 403
+
+
 @pytest.mark.parametrize(
     ("asked", "start", "end"),
     [
