@@ -118,7 +118,7 @@ def test_dots_show_server_status(visit, stage):
     wait_live(page)
 
     dots = page.locator("#health li")
-    names = [re.compile(f"^{name}: ") for name in ("Live", "Gateway", "Index", "Store", "Broker")]
+    names = [re.compile(f"^{name}: ") for name in ("Live", "Server", "Records", "Files", "Queue")]
     expect(dots).to_have_text(names)
     states = {dots.nth(n).get_attribute("data-state") for n in range(len(names))}
     assert states <= {"good", "slow"}

@@ -65,7 +65,7 @@ def test_interrupted_upload_can_be_discarded_after_reload(visit, stage, tmp_path
 
 
 def test_upload_waits_while_offline_and_resumes(visit, tmp_path):
-    page = visit()
+    page = visit(loads_fail=True)
     slow = slowed(page, 4_000_000)
     send(page, large_table(tmp_path, "offline.csv"))
     choose_task(page, "Convert a table")
@@ -83,7 +83,7 @@ def test_upload_waits_while_offline_and_resumes(visit, tmp_path):
 
 
 def test_page_reconnects_after_gateway_restart(visit, stage):
-    page = visit()
+    page = visit(loads_fail=True)
     wait_live(page)
     live = page.locator("#health li").filter(has_text="Live").first
 
@@ -100,7 +100,7 @@ def test_expired_preview_link_is_renewed(visit):
     first = visit()
     send(first, photo("expiring.jpg"))
     wait_done(first, "expiring.jpg")
-    page = visit()
+    page = visit(loads_fail=True)
     refused = []
 
     def expire(route):

@@ -45,7 +45,7 @@ def entries_of(results: Iterable[Result]) -> list[Entry]:
 
 
 def zip_of(store: Store, entries: Iterable[Entry]) -> ZipStream:
-    """Return a ZIP of stored entries (APPNOTE.TXT; ZIP64 where it is needed), whose length is known beforehand.
+    """Return a ZIP of stored entries (APPNOTE.TXT; ZIP64 where it is needed), whose length is known before it is sent.
 
     It reads each file when its turn comes, and verifies every byte. Iterating it raises what `Store.open` and a read
     raise, and ValueError if a file is shorter or longer than its Artifact says.

@@ -59,7 +59,7 @@ export class Api extends EventTarget {
       response = await fetch(new URL(path, ROOT), { ...init, headers: authorized, credentials: "same-origin", cache: "no-store" });
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Problem(0, "unreachable", "the gateway cannot be reached");
+      throw new Problem(0, "unreachable", "the server cannot be reached");
     }
     if (!response.ok) throw await this.#problemOf(response);
     return response;
@@ -79,7 +79,7 @@ export class Api extends EventTarget {
     }
     if (response.status === 401) this.dispatchEvent(new Event("unauthenticated"));
     const after = Number(response.headers.get("retry-after"));
-    const detail = typeof body.detail === "string" && body.detail ? body.detail : `the gateway responded with status ${response.status}`;
+    const detail = typeof body.detail === "string" && body.detail ? body.detail : `the server responded with status ${response.status}`;
     return new Problem(response.status, body.slug ?? "http-error", detail, after > 0 ? after : null);
   }
 }

@@ -120,7 +120,7 @@ export class Card {
   }
 }
 
-/** The possible actions: [action, icon, label]. `allows(scope)` tells what the caller's token permits. */
+/** The possible actions: [action, icon, label]. `allows(scope)` says what the caller's token permits. */
 export function buttonsOf(view, allows) {
   const offered = new Set(view.actions ?? []);
   const main = mainOf(view);

@@ -5,7 +5,7 @@ import { h, say } from "./dom.js";
 
 const EVERY_MS = 15_000;
 const SLOW_MS = 500;
-const NAMES = { live: "Live", gateway: "Gateway", index: "Index", blobs: "Store", broker: "Broker" };
+const NAMES = { live: "Live", gateway: "Server", index: "Records", blobs: "Files", broker: "Queue" };
 
 const ORDER = Object.keys(NAMES);
 
@@ -40,8 +40,8 @@ export class Health {
         this.#show(name, !ok ? "bad" : ms > SLOW_MS ? "slow" : "good", ok ? `responds in ${ms} ms` : "not responding");
       }
     } catch {
-      this.#show("gateway", "bad", "unreachable");
-      for (const name of this.#dots.keys()) if (name !== "gateway" && name !== "live") this.#show(name, "unknown", "unknown while the gateway is unreachable");
+      this.#show("gateway", "bad", "cannot be reached");
+      for (const name of this.#dots.keys()) if (name !== "gateway" && name !== "live") this.#show(name, "unknown", "unknown while the server cannot be reached");
     }
   }
 

@@ -7,7 +7,7 @@ const FORBIDDEN_HEADERS = new Set(["content-length", "host"]);
 /** A failed PUT; `status` is 0 for a network error. */
 export class PutError extends Error {
   constructor(status) {
-    super(status ? `the object store responded with status ${status}` : "the connection was lost");
+    super(status ? `the file could not be sent (status ${status})` : "the connection was lost");
     this.status = status;
   }
 }

@@ -64,9 +64,9 @@ class RetryFinder:
 
     def _deleted_sources(self, orders: Iterable[Order]) -> frozenset[str]:
         """Return the ids of other Results whose upload is the input of an order, and which are not stored any more."""
-        borrowed = sorted({one.source.id for one in orders if one.source is not None and one.source.id != one.id})
-        found = self._store.load_many(borrowed) if borrowed else []
-        return frozenset(one for one, result in zip(borrowed, found, strict=True) if result is None)
+        shared = sorted({one.source.id for one in orders if one.source is not None and one.source.id != one.id})
+        found = self._store.load_many(shared) if shared else []
+        return frozenset(one for one, result in zip(shared, found, strict=True) if result is None)
 
 
 def _is_expired(order: Order, now: float) -> bool:

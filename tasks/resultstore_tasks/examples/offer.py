@@ -32,7 +32,7 @@ class ExampleTrain(Options):
 REPORT: Final = ShippedOffer(
     task="examples.report",
     title="Example of a report",
-    description="On 178 Italian wines; needs no file.",
+    description="Made from a table of 178 Italian wines. Needs no file.",
     arguments=ExampleReport,
     position=80,
 )
@@ -40,7 +40,7 @@ REPORT: Final = ShippedOffer(
 TRAIN: Final = ShippedOffer(
     task="examples.train",
     title="Example of a classifier",
-    description="Fitted to wines or to handwritten digits; needs no file.",
+    description="Learns from a table of wines or of handwritten digits. Needs no file.",
     arguments=ExampleTrain,
     position=90,
 )

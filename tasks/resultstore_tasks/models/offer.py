@@ -31,7 +31,7 @@ class Train(Options):
 TRAIN: Final = ShippedOffer(
     task="models.train",
     title="Train a classifier",
-    description="Fits a model to a table of numbers and keeps it in files that hold no code.",
+    description="Learns to predict one column from the others, and says how often it is right.",
     takes=MEDIA_TYPES,
     max_bytes=64 * MIB,
     arguments=Train,

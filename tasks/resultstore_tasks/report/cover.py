@@ -1,4 +1,4 @@
-"""Cover of a report: title, source, date, one finding, key figures, and the table at a glance."""
+"""Cover of a report: title, source, date, one finding, key figures, and an overview of the table."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ class ContentsEntry(msgspec.Struct, frozen=True):
 
 
 class CoverLabels(msgspec.Struct, frozen=True, kw_only=True):
-    """Texts of the cover: the title, the table's file name, the day, and what stands out; "" for none."""
+    """Texts of the cover: the title, the file name of the table, the day and a finding; "" for none."""
 
     title: str
     source: str

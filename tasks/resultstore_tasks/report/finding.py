@@ -1,4 +1,4 @@
-"""Finding: one sentence that says what stands out in a table."""
+"""Finding: one sentence on what is most notable in a table."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from resultstore_tasks.report import facts as table_facts
 from resultstore_tasks.report.charts import spoken
 from resultstore_tasks.report.facts import Column, Facts
 
-STRONG_R = 0.5  # Cohen (1988), "Statistical Power Analysis": a large effect
+STRONG_R = 0.5  # J. Cohen, "A Power Primer" (1992): a large effect; words: KEPT a title
 _SHOWN_CHARS = 40
 
 

@@ -17,7 +17,7 @@ LIGHT, BODY, STRONG = "SourceSans-Light", "SourceSans", "SourceSans-Semibold"
 _FACES: Final = {LIGHT: "Light", BODY: "Regular", STRONG: "Semibold"}
 _FONTS_EXTRA: Final = ("manimgx_fonts", "manimgx_fonts_cjk", "uharfbuzz", "bidi", "fontTools")
 UNITS: Final = 1000  # of the font size, in which widths are measured
-# They choose or join the glyphs of their neighbours, and are not printed themselves.
+# They choose or join the glyphs of the characters next to them, and are not printed.
 JOINERS: Final = frozenset("\u200c\u200d\ufe0e\ufe0f")
 
 

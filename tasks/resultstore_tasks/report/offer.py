@@ -27,7 +27,7 @@ class Report(Options):
 REPORT: Final = ShippedOffer(
     task="pdf.report",
     title="Report on a table",
-    description="A PDF with key figures, distributions, relations, statistics and all rows.",
+    description="A PDF with key figures, charts, statistics and all rows.",
     takes=MEDIA_TYPES,
     max_bytes=32 * MIB,
     arguments=Report,

@@ -31,7 +31,7 @@ class Convert(Options):
 
     types: Annotated[
         dict[Annotated[str, Field(max_length=200)], ColumnType] | None,
-        Field(title="Types of columns that shall not be guessed", max_length=1_000),  # words: KEPT part of /v1/tasks
+        Field(title="Types of some columns, in place of a guess", max_length=1_000),
     ] = None
     """Column name to type, for at most 1,000 columns whose type is not to be guessed from their cells."""
 
@@ -45,7 +45,7 @@ class Convert(Options):
 PREVIEW: Final = ShippedOffer(
     task="tables.preview",
     title="Preview of a table",
-    description="Its first rows as a picture and as JSON, and all of it as Parquet.",
+    description="The first rows as a picture, and the whole table as Parquet, a compact format for data tools.",
     takes=MEDIA_TYPES,
     max_bytes=MAX_BYTES,
     arguments=Head,
@@ -55,7 +55,7 @@ PREVIEW: Final = ShippedOffer(
 CONVERT: Final = ShippedOffer(
     task="tables.convert",
     title="Convert a table",
-    description="CSV into Parquet, streaming.",
+    description="Turns a CSV into a compact file for data tools, such as Parquet.",
     takes=MEDIA_TYPES,
     max_bytes=MAX_BYTES,
     arguments=Convert,

@@ -24,7 +24,7 @@ class Preview(Options):
 PREVIEW: Final = ShippedOffer(
     task="video.preview",
     title="Preview of a video",
-    description="A poster and a short, small version.",
+    description="A still picture, and a short, small version to watch.",
     takes=("video/mp4", "video/quicktime", "video/3gpp", "video/3gpp2", "video/webm", "video/x-matroska"),
     max_bytes=2048 * MIB,
     arguments=Preview,

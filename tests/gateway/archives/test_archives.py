@@ -1,4 +1,4 @@
-"""Archives: several Results as one ZIP, for whoever may see them, whole or visibly broken."""
+"""Archives: several Results as one ZIP, for callers who may see them, complete or visibly broken."""
 
 import io
 import subprocess
@@ -71,10 +71,11 @@ def test_zip_holds_files_of_all_results(served, tmp_path):
 def test_names_that_differ_in_case_are_numbered(served):
     served.store.put(b"1", name="Photo.JPG", id="one")
     served.store.put(b"2", name="photo.jpg", id="two")
+    served.store.put(b"3", name="PHOTO.jpg", id="three")
 
-    content = served.gateway.get(link_of(served, "one", "two")["url"]).content
+    content = served.gateway.get(link_of(served, "one", "two", "three")["url"]).content
 
-    assert zipfile.ZipFile(io.BytesIO(content)).namelist() == ["Photo.JPG", "photo (2).jpg"]
+    assert zipfile.ZipFile(io.BytesIO(content)).namelist() == ["Photo.JPG", "photo (2).jpg", "PHOTO (3).jpg"]
 
 
 def test_link_needs_no_token_but_asking_does(served_with_tokens):
@@ -92,6 +93,10 @@ def test_link_needs_no_token_but_asking_does(served_with_tokens):
     assert foreign.json()["slug"] == unknown.json()["slug"] == "result-missing"
     link = link_of(served, "owned", headers=ann)
     assert b"secret" in served.gateway.get(link["url"]).content
+    served.store.index.delete("owned")
+    bobs = served.store.signatures.sign(msgspec.structs.replace(made, id="owned", owner="bob", mac=""))
+    served.store.save(Result(id="owned", state=State.SUCCESS, owner="bob", artifacts=(bobs,)))
+    assert served.gateway.get(link["url"]).status_code == HTTPStatus.NOT_FOUND, "it is another owner's now"
 
 
 @pytest.mark.parametrize("ticket", ["0" * 32, "", "é" * 10, "x" * 101])

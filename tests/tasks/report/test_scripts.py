@@ -31,7 +31,7 @@ SCRIPTS = {
     "hindi": ("हिन्दी देवनागरी", NOTO / "NotoSansDevanagari[wght].ttf", "Noto Sans Devanagari"),
 }
 UNPRINTED = dict.fromkeys(map(ord, "\u200c\ufe0f"))  # a reader of a PDF may leave them out
-SAME = 0.8  # intersection over union of the ink; another word of the same script has about 0.3
+SAME = 0.8  # intersection over union of the ink; another text of the same script has about 0.3
 
 
 def table_of(text):
@@ -60,6 +60,15 @@ def test_text_of_any_script_can_be_copied(script):
     assert lettering.missing == []
     assert found.replace(" ", "").count(text.translate(UNPRINTED).replace(" ", "")) >= 3, found
     assert "boxes" not in found
+
+
+def test_emoji_between_right_to_left_words_are_reversed():
+    lettering = Lettering(["א😀🎉ב"])
+    order = {shown: lettering.runs(shown, BODY)[0].characters for shown in "א😀🎉ב"}
+
+    drawn = "".join(run.characters for run in lettering.runs("א😀🎉ב", BODY))
+
+    assert drawn == "".join(order[one] for one in "ב🎉😀א")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
