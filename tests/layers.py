@@ -12,7 +12,7 @@ LAYERS = (
     {"capture"},
     {"ops"},
     {"backends", "gateway"},
-    {"cli", "filesystem", "owner_lists", "pytest_plugin", "testing"},
+    {"cli", "django", "filesystem", "owner_lists", "pytest_plugin", "testing"},
 )
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 
@@ -85,6 +85,7 @@ THIRD_PARTY = {
     "resultstore.filesystem": {"fsspec", "msgspec"},
     "resultstore.filesystem.upath": {"upath"},
     "resultstore.pytest_plugin": {"pytest", "celery"},
+    "resultstore.django": CORE | {"celery", "django"},
     "resultstore.cli": CORE | {"typer", "rich", "httpx", "structlog"},
     # The demo and the worker's own commands: `cli.extras.require_extra` imports them, or names the missing extra.
     "resultstore.cli.broker": {"kombu"},
