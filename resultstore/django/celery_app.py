@@ -1,11 +1,11 @@
 """The project's Celery app, and the Store of its result backend."""
 
 from celery import Celery, current_app
+from celery.app.utils import find_app
 from django.conf import settings
 
-from resultstore import Store
+from resultstore import Misconfigured, Store
 from resultstore.backends.celery import store_of
-from resultstore.backends.celery.doctoring import find_app_named
 
 
 def celery_app() -> Celery:
@@ -14,7 +14,13 @@ def celery_app() -> Celery:
     Raises Misconfigured if there is no app of that name.
     """
     name = getattr(settings, "RESULTSTORE_CELERY_APP", "")
-    return find_app_named(name) if name else current_app._get_current_object()  # noqa: SLF001 - Celery's own way
+    if not name:
+        return current_app._get_current_object()  # noqa: SLF001 - Celery's own way
+    try:
+        # Without the tasks' modules: to import them, Celery runs Django's checks, and a check needs this app.
+        return find_app(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise Misconfigured(f"no Celery app is found ({error}): correct the setting RESULTSTORE_CELERY_APP") from error
 
 
 def project_store() -> Store:

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from celery.signals import import_modules
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -67,6 +68,28 @@ def test_app_without_resultstore_is_an_error():
         pytest.raises(SystemCheckError, match="result backend is not resultstore"),
     ):
         call_command("check", tag=["resultstore"], stderr=io.StringIO())
+
+
+def test_unknown_app_is_an_error():
+    with override_settings(RESULTSTORE_CELERY_APP="no_such_module:app"):
+        assert "RESULTSTORE_CELERY_APP" in found()["resultstore.secret_key"]
+
+
+def test_checks_that_a_worker_runs_do_not_recurse(worker):
+    """Celery runs Django's checks whenever it imports the modules of tasks."""
+    runs = []
+
+    def on_import(**_: object) -> None:
+        runs.append("checks")
+        assert len(runs) < 5
+        assert found() == {}
+
+    import_modules.connect(on_import)
+    try:
+        assert found(include_deployment_checks=True) == {}
+    finally:
+        import_modules.disconnect(on_import)
+    assert runs == ["checks"]
 
 
 def test_deployment_check_asks_the_index():
