@@ -9,11 +9,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from resultstore import Result, ResultMissing, ResultStoreError
 from resultstore.django.celery_app import celery_app, project_store
 from resultstore.django.models import StoredResult
 from resultstore.django.result_list import LIMIT, PAGE_SIZE, list_results
 from resultstore.django.running import revoke_task, send_again
+from resultstore.model.errors import ResultMissing, ResultStoreError
+from resultstore.model.result import Result
 
 _LIST = "admin:resultstore_storedresult_changelist"
 

@@ -4,8 +4,9 @@ from celery import Celery, current_app
 from celery.app.utils import find_app
 from django.conf import settings
 
-from resultstore import Misconfigured, Store
 from resultstore.backends.celery import store_of
+from resultstore.model.errors import Misconfigured
+from resultstore.store import Store
 
 
 def celery_app() -> Celery:

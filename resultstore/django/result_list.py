@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from resultstore import Result, Store
+from resultstore.model.result import Result
+from resultstore.store import Store
 
 PAGE_SIZE: Final = 50
 LIMIT: Final = 10_000  # small records, read a thousand in one round trip: Redis keeps no order of all results

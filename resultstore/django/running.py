@@ -3,8 +3,9 @@
 from celery import Celery
 from celery.result import AsyncResult
 
-from resultstore import Refused, Result
+from resultstore.model.errors import Refused
 from resultstore.model.headers import OWNER_HEADER
+from resultstore.model.result import Result
 
 
 def send_again(before: AsyncResult, result: Result) -> str:

@@ -4,8 +4,9 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from resultstore import Artifact, ResultStoreError
 from resultstore.django.celery_app import project_store
+from resultstore.model.artifact import Artifact
+from resultstore.model.errors import ResultStoreError
 
 register = template.Library()
 
