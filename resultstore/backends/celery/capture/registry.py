@@ -19,7 +19,7 @@ from resultstore.backends.celery.capture.run_limit import counted_run
 from resultstore.backends.celery.capture.task_arguments import FORWARDING_TASKS, run_arguments_of
 from resultstore.backends.celery.publish.dispatch_once import check_start
 from resultstore.backends.celery.task_owner import owner_of
-from resultstore.capture.adapters import Adapter, Adapters
+from resultstore.capture.adapters import NO_ADAPTERS, Adapter, Adapters
 from resultstore.capture.outputs import capture
 from resultstore.capture.run import run_captured
 from resultstore.model.ids import id_of
@@ -171,8 +171,7 @@ def _has_own_call(task: Task) -> bool:
 
 
 def _adapters_of(task: Task) -> Adapters:
-    found: Adapters = task.app.resultstore_adapters
-    return found
+    return getattr(task.app, "resultstore_adapters", NO_ADAPTERS)  # a task may belong to an app without setup
 
 
 def install(app: Celery, *, adapters: Iterable[Adapter] = ()) -> None:
