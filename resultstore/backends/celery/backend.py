@@ -6,12 +6,13 @@ from typing import Any
 from celery import Celery, states
 from celery.backends.asynchronous import AsyncBackendMixin
 from celery.result import AsyncResult
-from celery.signals import before_task_publish, task_prerun, worker_process_init
+from celery.signals import before_task_publish, task_prerun, worker_process_init, worker_ready
 
 from resultstore.backends.celery.capture.return_value import sent_form
 from resultstore.backends.celery.chord.celery_groups import CeleryGroups
 from resultstore.backends.celery.chord.failing import list_unrun
 from resultstore.backends.celery.chord.timer import ChordTimer
+from resultstore.backends.celery.compat import store_revocations
 from resultstore.backends.celery.publish.announce import TaskAnnouncer
 from resultstore.backends.celery.publish.dispatch_once import mark_dispatch
 from resultstore.backends.celery.publish.steps import PublishSteps
@@ -85,6 +86,7 @@ class ResultStoreBackend(AsyncBackendMixin, StoreBackend):
         self.signals.connect(before_task_publish, steps.run)
         self.signals.connect(task_prerun, mark_begun)
         self.signals.connect(worker_process_init, tune_malloc)
+        self.signals.connect(worker_ready, store_revocations)
         if (chords := self.groups.chords) is not None:
             ChordTimer(self.app, chords.publish_due, lease_s=chords.outbox.lease_s).connect(self.signals)
 

@@ -1,5 +1,6 @@
 """Compat: what Celery before 5.7 lacks or does differently, one shim for each difference."""
 
+import functools
 import re
 import warnings
 from collections import deque
@@ -13,13 +14,21 @@ from celery.app import trace
 from celery.app.task import Context, Task
 from celery.backends.base import BaseKeyValueStoreBackend, pending_results_t
 from celery.exceptions import ImproperlyConfigured
+from celery.worker import control
 from kombu import compression as kombu_compression
+
+from resultstore.telemetry.logs import Log
+
+_log = Log(__name__)
 
 OLDEST: Final = (5, 4)
 UNSUPPORTED: Final = (
     "Celery {version} is installed, and resultstore supports Celery 5.4 to 5.7: run pip install 'celery>=5.4,<6'"
 )
 _TASK_DECIDES: Final = not hasattr(trace, "get_actual_ignore_result")  # until 5.5
+_IS_NEWEST: Final = hasattr(BaseKeyValueStoreBackend, "chord_expires")  # 5.7 and later
+_NOT_BEGUN: Final = frozenset({states.PENDING, states.RECEIVED, states.RETRY, states.REJECTED, "SENT"})
+_STORES: Final = "_resultstore_stores"
 _MAGIC: Final = b"\x00celery-compressed\x00"  # as Celery 5.7 marks a compressed result (celery/backends/base.py)
 
 
@@ -78,6 +87,36 @@ def whole_requests() -> Iterator[None]:
     finally:
         if Task.__call__ is not plain:
             Task.__call__, Task._stackprotected = plain, False  # noqa: SLF001 - the same
+
+
+def store_revocations(**_: object) -> None:
+    """Let the workers of this process store REVOKED at once for a task that is revoked before it runs.
+
+    Before 5.7, they do so when its message is due, after its `countdown`: until then, who waits for it hangs. Drop it
+    with 5.6.
+    """
+    revoke = control._revoke  # noqa: SLF001 - what the command `revoke` calls
+    if _IS_NEWEST or hasattr(revoke, _STORES):
+        return
+
+    @functools.wraps(revoke)
+    def store_and_revoke(state: Any, task_ids: Iterable[str], *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Celery's
+        found = {one.id: one for one in control._find_requests_by_id(task_ids)}  # noqa: SLF001 - the same
+        for task_id in task_ids:
+            if (request := found.get(task_id)) not in control.worker_state.active_requests:
+                _store_revoked(request.task.backend if request else state.app.backend, task_id)
+        return revoke(state, task_ids, *args, **options)
+
+    setattr(store_and_revoke, _STORES, True)
+    control._revoke = store_and_revoke  # noqa: SLF001 - the same
+
+
+def _store_revoked(backend: Any, task_id: str) -> None:  # noqa: ANN401 - Celery's backends have no types
+    try:
+        if isinstance(backend, KeyValueBackend) and backend.get_state(task_id) in _NOT_BEGUN:
+            backend.mark_as_revoked(task_id, reason="revoked")
+    except Exception as error:  # noqa: BLE001 - the command must go on to revoke the task
+        _log.warning("revocation_not_stored", id=task_id, error=repr(error))
 
 
 def renew_pending_results(backend: Any) -> Any:  # noqa: ANN401 - Celery's backends and its named tuple have no types
@@ -173,7 +212,7 @@ def _prepare_compression(method: str | None) -> str | None:
     return method
 
 
-if hasattr(BaseKeyValueStoreBackend, "chord_expires"):  # since 5.7
+if _IS_NEWEST:
     KeyValueBackend = BaseKeyValueStoreBackend  # type: ignore[misc]
 
 check_version(celery.__version__)

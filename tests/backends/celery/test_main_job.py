@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 from celery import Celery, chain, chord, group
-from celery.exceptions import TimeoutError as CeleryTimeoutError
+from celery.exceptions import TaskRevokedError, TimeoutError as CeleryTimeoutError
 
 from resultstore import Artifact
 from resultstore.backends.celery import store_of
@@ -43,6 +43,13 @@ def test_a_chord_body_gets_the_artifacts(app: Celery):
     header = group(tasks["worker_app.stream"].s(n) for n in (1, 2, 3))
 
     assert chord(header)(tasks["worker_app.sizes_of"].s()).get(timeout=60) == [1 << 20, 2 << 20, 3 << 20]
+
+
+def test_revoked_task_with_a_countdown_ends_its_waiter(app: Celery):
+    result = app.send_task("worker_app.add", (1, 1), countdown=600)
+    result.revoke()
+    with pytest.raises(TaskRevokedError):
+        result.get(timeout=30)
 
 
 def test_failure_names_an_unknown_argument(app: Celery):
