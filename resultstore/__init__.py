@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from resultstore.blobs.blobstore import SignedUrl
 from resultstore.capture.adapters import Adapter, FileAdapter
 from resultstore.capture.library_adapters import LIBRARY_ADAPTERS
 from resultstore.capture.outputs import Output
@@ -44,11 +45,15 @@ from resultstore.model.errors import (
     UploadRejected,
     WrongType,
 )
-from resultstore.model.result import Progress, Result, State
+from resultstore.model.result import Failure, Progress, Result, State
 from resultstore.settings import Settings
 from resultstore.store import Store
+from resultstore.store.new_result import NewResult
+from resultstore.store.ranges import RangeReader
+from resultstore.store.writer import Writer
 
 if TYPE_CHECKING:
+    from resultstore.aio import AsyncStore
     from resultstore.dispatch.offers import Offer, Offers, Options
 
 __all__ = [
@@ -58,6 +63,7 @@ __all__ = [
     "Artifact",
     "ArtifactExpired",
     "ArtifactMissing",
+    "AsyncStore",
     "BadInput",
     "BadReference",
     "BadSetting",
@@ -69,10 +75,12 @@ __all__ = [
     "ChecksumMismatch",
     "CommitUnknown",
     "Damaged",
+    "Failure",
     "FileAdapter",
     "IndexUnavailable",
     "LayoutUnreadable",
     "Misconfigured",
+    "NewResult",
     "NotSupported",
     "NotThere",
     "NotYours",
@@ -81,6 +89,7 @@ __all__ = [
     "Options",
     "Output",
     "Progress",
+    "RangeReader",
     "RecordUnreadable",
     "Refused",
     "Result",
@@ -91,6 +100,7 @@ __all__ = [
     "Settings",
     "ShareEnded",
     "ShareMissing",
+    "SignedUrl",
     "State",
     "Store",
     "TaskMissing",
@@ -98,13 +108,20 @@ __all__ = [
     "Unavailable",
     "UploadIncomplete",
     "UploadRejected",
+    "Writer",
     "WrongType",
     "connect",
 ]
 
 
+# What describes tasks to a gateway is made with pydantic, whose 10 MiB a worker's process need not carry; and asyncio
+# is for programs with an event loop.
+_LATER = {"AsyncStore": "resultstore.aio"} | dict.fromkeys(
+    ("Offer", "Offers", "Options"), "resultstore.dispatch.offers"
+)
+
+
 def __getattr__(name: str) -> object:
-    # What describes tasks to a gateway is made with pydantic, whose 10 MiB a worker's process need not carry.
-    if name in {"Offer", "Offers", "Options"}:
-        return getattr(import_module("resultstore.dispatch.offers"), name)
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
