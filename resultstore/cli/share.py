@@ -39,7 +39,7 @@ def share(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Make a link by which anybody can download an artifact, until it expires or is revoked.
+    """Make a link by which anyone can download an artifact, until it expires or is revoked.
 
     The link leads to the gateway (RESULTSTORE_GATEWAY_URL), which redirects to a new presigned URL each time.
     """

@@ -9,7 +9,7 @@ class _OfNumpy(type):
 
 
 class NumpyScalar(metaclass=_OfNumpy):
-    """Stands in `isinstance` for `numpy.generic`, where numpy may be imported later or never."""
+    """Replaces `numpy.generic` in `isinstance`, where numpy may be imported later or never."""
 
 
 def is_numpy_scalar(value: object) -> bool:

@@ -119,7 +119,7 @@ class Shares:
         return share
 
     def token(self, share: Share) -> str:
-        """Return the secret part of the share's link. Whoever has it can download the Artifact."""
+        """Return the secret part of the share's link. Anyone who has it can download the Artifact."""
         self._check_key()
         return documents.encode_token(documents.key_of(share), self._macs)
 

@@ -1,4 +1,4 @@
-"""`--app`: a user's own Celery app behind the worker and the gateway commands."""
+"""`--app`: a user's own Celery app in the worker and the gateway commands."""
 
 import json
 import os

@@ -32,7 +32,7 @@ class ShareRequest(BaseModel):
 
 
 class ShareView(BaseModel):
-    """A share link. `uses` counts the downloads that began. `url` is a secret: whoever has it can download the file."""
+    """A share link. `uses` counts the downloads that began. `url` is a secret: it downloads the file."""
 
     id: str
     url: str
@@ -92,7 +92,7 @@ class ShareRoutes:
     def share(
         self, result_id: str, name: str, asked: ShareRequest, caller: _Sharer, *, request: Request, response: Response
     ) -> ShareView:
-        """Make a link by which anybody can download this Artifact, until it expires or is revoked."""
+        """Make a link by which anyone can download this Artifact, until it expires or is revoked."""
         artifact = load_visible(self._store, caller, result_id).artifact(name)
         if artifact is None:
             raise ArtifactMissing(f"result {shorten(result_id)} has no artifact {shorten(name)}; see its `artifacts`")

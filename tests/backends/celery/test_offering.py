@@ -61,9 +61,9 @@ def test_further_options_reach_celery(app, report):
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "problem"),
     [({}, "month"), ({"month": 13}, "month"), ({"month": 1, "language": "fr"}, "write en or de"), ({"x": 1}, "'x'")],
 )
-def test_a_wrong_call_names_what_is_wrong(report, given, told):
-    with pytest.raises(BadInput, match=f"shop.report was called wrongly.*{told}.*; it takes: "):
+def test_a_wrong_call_names_what_is_wrong(report, given, problem):
+    with pytest.raises(BadInput, match=f"shop.report was called wrongly.*{problem}.*; it takes: "):
         report(**given)

@@ -1,4 +1,4 @@
-"""Share links over HTTP: who may make them, where they lead, and what they tell to whom."""
+"""Share links over HTTP: who may make them, where they lead, and what each client sees."""
 
 import httpx
 import pytest
