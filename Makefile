@@ -7,6 +7,7 @@
 # make faults                      failures of servers, connections and processes
 # make site                        the documentation site, built strictly: build/site
 # make uppy                         docs/how-to/uppy.md in Chromium, with the published Uppy 5 and 6 (needs npm)
+# make works-with                  celery-batches and pytest-celery as published: docs/how-to/works-with.md
 # make bench [ONLY="NAME ..."]     benchmarks against similar libraries: build/bench.json
 # make conformance [CELERY=5.4.0] [RUNS=...] [MODULES=...] [SELECTION=ci]   Celery's own integration suite: docs/conformance.md
 # make versions [ONLY="NAME ..."]  combinations of versions: tests/versions.toml; writes docs/reference/versions.md
@@ -23,7 +24,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --n
 PROGRAMS := scripts/services
 
 .DELETE_ON_ERROR:
-.PHONY: demo test quick coverage mutants attacks faults conformance versions uppy lint format typecheck bench docs site constraints clean
+.PHONY: demo test quick coverage mutants attacks faults conformance versions uppy works-with lint format typecheck bench docs site constraints clean
 
 ifeq ($(STACK),real)
 demo: .venv/demo.stamp
@@ -74,6 +75,12 @@ versions: .venv/dev.stamp
 # The published Uppy 5 and 6 in Chromium, against a real gateway: needs npm and the network, and is not part of `test`.
 uppy: .venv/dev.stamp
 	$(SERVICES) run -- $(BIN)/python -m pytest tests/uploads/uppy/published.py $(ARGS)
+
+# The published celery-batches and pytest-celery, in an environment with Celery 5.6, and the tests of the other libraries.
+works-with: .venv/dev.stamp
+	$(BIN)/python scripts/overlay.py works-with
+	$(SERVICES) run -- $(BIN)/python scripts/overlay.py works-with -- -m pytest -p no:celery \
+		-o "python_files=test_*.py published_*.py" tests/works_with $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check . $(PROGRAMS)

@@ -8,8 +8,12 @@ from resultstore.store.attempt import current
 
 def owner_of(request: object) -> str:
     """Return the owner that a request names, or the dict that a tracer is given; "" for none."""
-    # A header of the message is an attribute of its request.
-    return owner_in(request if isinstance(request, dict) else {OWNER_HEADER: getattr(request, OWNER_HEADER, None)})
+    if isinstance(request, dict):
+        return owner_in(request)
+    # A header of the message is an attribute of its request; in a batch, an entry of the request's `request_dict`.
+    owner = getattr(request, OWNER_HEADER, None)
+    headers = {OWNER_HEADER: owner} if owner is not None else getattr(request, "request_dict", None)
+    return owner_in(headers) if isinstance(headers, dict) else ""
 
 
 def current_owner() -> str:

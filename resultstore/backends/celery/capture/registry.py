@@ -9,6 +9,7 @@ from celery.app.registry import TaskRegistry
 
 from resultstore.backends.celery.capture import task_arguments
 from resultstore.backends.celery.capture.amqp import spiller_of
+from resultstore.backends.celery.capture.batched import has_own_strategy, resolve_requests
 from resultstore.backends.celery.capture.cancelled import check_wanted
 from resultstore.backends.celery.capture.keeps import policy_of
 from resultstore.backends.celery.capture.lazy_parts import lazy_parameters
@@ -65,11 +66,13 @@ def is_task_captured(task: Task) -> bool:
 
 
 def _wrap_body(task: Task, body: Body) -> Body:
+    gets_batches = has_own_strategy(task)
+
     @functools.wraps(body)
     def run(*args: object, **kwargs: object) -> object:
         if _is_tracers(request := task.request):
             return _run_captured(task, request, body, args, kwargs)
-        returned = body(*args, **kwargs)
+        returned = body(*(resolve_requests(task, args) if gets_batches else args), **kwargs)
         # Called by a captured `__call__` of the task: streams are stored here, inside autoretry, so that a stream that
         # fails is retried.
         return capture(task.backend.store, returned, adapters=_adapters_of(task)) if _enters(task) else returned
@@ -183,6 +186,7 @@ def install(app: Celery, *, adapters: Iterable[Adapter] = ()) -> None:
     for name, task in app._tasks.items():  # noqa: SLF001 - the same
         tasks[name] = task
     app._tasks = tasks  # noqa: SLF001 - the same
+    vars(app).pop("tasks", None)  # a finalized app keeps the registry that it had
 
 
 def is_installed(app: Celery) -> bool:

@@ -32,7 +32,7 @@ def meta_to_result(
     return plain.moved(
         state,
         artifacts=plain.artifacts or (_find_upload(plain, request) if plain.failure else ()),
-        task=getattr(request, "task", None) or plain.task,
+        task=getattr(request, "task", None) or plain.task or _name_in_batch(request),
         owner=plain.owner or owner,
         worker=getattr(request, "hostname", None) or started.get("hostname") or plain.worker,
         retries=getattr(request, "retries", None) or plain.retries,
@@ -42,6 +42,11 @@ def meta_to_result(
         ended_at=now if state in states.READY_STATES else None,
         extra=encoded(extra) if extra else b"",
     )
+
+
+def _name_in_batch(request: object) -> str:
+    """Return the name of the task of a request of celery-batches, which has no `task`."""
+    return str(getattr(request, "name", None) or "")
 
 
 def _find_upload(failed: Result, request: object) -> tuple[Artifact, ...]:

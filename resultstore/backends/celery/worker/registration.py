@@ -2,15 +2,19 @@
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from celery import Celery
 from celery.signals import worker_ready
-from celery.worker.consumer import Consumer
 
 from resultstore.dispatch.registrations import RENEW_INTERVAL_S, Registrations
 from resultstore.model.errors import ResultStoreError
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
+
+if TYPE_CHECKING:
+    # Not at run time: it takes Celery's `build_tracer`, which Sentry and others replace after this import.
+    from celery.worker.consumer import Consumer
 
 _OWN_PREFIX = "celery."
 
@@ -25,7 +29,7 @@ def install(app: Celery, store: Callable[[], Store]) -> None:
         store: returns the app's Store; called when a worker is ready.
     """
 
-    def note_when_ready(sender: Consumer | None = None, **_: object) -> None:
+    def note_when_ready(sender: "Consumer | None" = None, **_: object) -> None:
         if sender is None or sender.app is not app:
             return
         queues = [one.name for one in sender.app.amqp.queues.consume_from.values()]
