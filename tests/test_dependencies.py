@@ -52,6 +52,12 @@ def declared(*, for_development: bool) -> set[str]:
     return {name(one) for each in lists for one in each if isinstance(one, str)}
 
 
+def declared_for_works_with() -> set[str]:
+    """What `make works-with` installs in an environment of its own, for the tests that it alone runs."""
+    variants = tomllib.loads((HERE / "constraints" / "variants.toml").read_text())
+    return {name(one) for one in variants["works-with"]["needs"]}
+
+
 def declared_for_the_demo() -> set[str]:
     """What the `demo` extra names, by itself and by the extras that it gathers."""
     extras = PROJECT["project"]["optional-dependencies"]
@@ -86,6 +92,7 @@ def pinned(file: str) -> set[str]:
 def test_each_import_is_of_a_declared_distribution(folder):
     providers = packages_distributions()
     known = declared(for_development=folder in {"tests", "benchmarks"})
+    known |= declared_for_works_with() if folder == "tests" else set()
     undeclared = {
         top
         for top in imported(folder)
