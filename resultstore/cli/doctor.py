@@ -102,7 +102,7 @@ class FindingRows:
     def _row(self, *cells: str | Text, style: str = "") -> None:
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
         for width in self._widths:
-            table.add_column(width=width, justify="right" if width == self._widths[-1] else "left")
+            table.add_column(width=width, overflow="fold", justify="right" if width == self._widths[-1] else "left")
         table.add_row(*cells, style=style)
         self._console.print(table)
 

@@ -1,8 +1,12 @@
 """doctor on a folder and a Redis: no problems, or each unreachable server by name."""
 
+import io
+
+from rich.console import Console
+
 from resultstore.blobs.s3.probe import S3Probes
-from resultstore.cli.doctor import CHECKS
-from resultstore.ops.doctor import capability_probes
+from resultstore.cli.doctor import CHECKS, FindingRows
+from resultstore.ops.doctor import Finding, Verdict, capability_probes
 
 
 def test_the_doctor_finds_all_well(run):
@@ -47,6 +51,20 @@ def test_every_check_of_a_bucket_has_a_label():
 
     assert len(names) > 8
     assert names == {name for name in CHECKS if name.startswith("store ")}
+
+
+def test_narrow_terminal_cuts_no_name(monkeypatch):
+    written = io.StringIO()
+    monkeypatch.setattr("resultstore.cli.doctor.out", lambda: Console(width=70, file=written))
+    name = "RESULTSTORE_S3_UPLOAD_SIGN_ACCESS_KEY"
+
+    FindingRows({"store refuses urls from the future": None}).show(
+        Finding(name="settings", verdict=Verdict.WARNING, text=name, remedy=f"set {name}")
+    )
+
+    rows = [line.split() for line in written.getvalue().splitlines()[1:]]
+    assert "".join(one for row in rows for one in row).count("_") == 2 * name.count("_")
+    assert "…" not in written.getvalue()
 
 
 def test_doctor_prints_a_table_for_people(run):
