@@ -78,6 +78,19 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        "client.md",
+        "Client of the gateway",
+        "`from resultstore.client import GatewayClient`. See [the how-to](../how-to/python-client.md).",
+        (
+            "resultstore.client.gateway_client.GatewayClient",
+            "resultstore.client.answers.RemoteResult",
+            "resultstore.client.answers.RemoteArtifact",
+            "resultstore.client.answers.RemoteEvent",
+            "resultstore.client.requests.RequestRefused",
+            "resultstore.client.requests.GatewayUnavailable",
+        ),
+    ),
+    (
         "dramatiq.md",
         "Dramatiq",
         "`from resultstore.backends.dramatiq import setup, store_of`. See [the how-to](../how-to/dramatiq.md).",

@@ -11,8 +11,7 @@ LAYERS = (
     {"uploads"},
     {"capture"},
     {"ops"},
-    {"backends", "gateway"},
-    {"cli", "django", "filesystem", "owner_lists", "pytest_plugin", "testing"},
+    {"backends", "cli", "client", "django", "filesystem", "gateway", "owner_lists", "pytest_plugin", "testing"},
 )
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 
@@ -84,6 +83,7 @@ THIRD_PARTY = {
     },
     "resultstore.filesystem": {"fsspec", "msgspec"},
     "resultstore.filesystem.upath": {"upath"},
+    "resultstore.client": CORE | {"httpx"},
     "resultstore.pytest_plugin": {"pytest", "celery"},
     "resultstore.django": CORE | {"celery", "django"},
     "resultstore.cli": CORE | {"typer", "rich", "httpx", "structlog"},

@@ -89,8 +89,7 @@ class Shares:
             inline: let a browser show the file, if its type is one that `Store.link` shows.
             max_uses: how many downloads may begin; 0 for any number.
 
-        Raises BadInput for a value out of bounds, Misconfigured without a secret key or conditional create, and what
-        `Store.link` raises.
+        Raises BadInput for a value out of bounds, Misconfigured without a secret key, and what `Store.link` raises.
         """
         self._check_key()
         length_s = DEFAULT_LENGTH_S if expires_in_s is None else expires_in_s
@@ -98,7 +97,7 @@ class Shares:
             raise BadInput(f"a share link works for {MIN_LENGTH_S} s to {MAX_LENGTH_S // layout.DAY_S} days")
         if not 0 <= max_uses <= MAX_COUNTED:
             raise BadInput(f"a share link allows 1 to {MAX_COUNTED:,} downloads, or any number (0)")
-        self._capabilities.check_sealing()
+        self._capabilities.check_format()
         self._links.link(artifact, expires_in_s=None, inline=inline)  # raises for what cannot be downloaded
         if sum(1 for _ in self._documents(artifact.id)) >= MAX_PER_RESULT:
             raise BadInput(f"result {artifact.id[:100]} has {MAX_PER_RESULT} share links: no more can be made")
