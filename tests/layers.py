@@ -11,7 +11,8 @@ LAYERS = (
     {"uploads"},
     {"capture"},
     {"ops"},
-    {"backends", "cli", "client", "django", "filesystem", "gateway", "owner_lists", "pytest_plugin", "testing"},
+    {"backends", "client", "gateway"},
+    {"cli", "django", "filesystem", "owner_lists", "pytest_plugin", "testing"},
 )
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 
