@@ -11,6 +11,7 @@ import io
 from resultstore import BadInput
 from resultstore_tasks.models import task as models
 from resultstore_tasks.report import task as pdf
+from resultstore_tasks.report.cover import CoverLabels
 from resultstore_tasks.tables import convert as tables
 from resultstore_tasks.csv_reader.reader import Table
 from resultstore_tasks.tables.preview import head_of
@@ -22,7 +23,7 @@ def convert(content):
 def preview(content):
     return len(head_of(Table(io.BytesIO(content), caps=tables.CAPS)).rows)
 def report(content):
-    return pdf.write(pdf.facts_of(io.BytesIO(content)), Nowhere(), title="t", source="t.csv")
+    return pdf.write(pdf.facts_of(io.BytesIO(content)), Nowhere(), labels=CoverLabels(title="t", source="t.csv"))
 def train(content, kind):
     trained = models.fit_model(models.read_examples(io.BytesIO(content), target="y"), kind=kind)
     return len(models.as_skops(trained))

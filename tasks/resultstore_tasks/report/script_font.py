@@ -11,6 +11,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import SUBSETN, TTFont, TTFontFace
 
+from resultstore import BadInput
 from resultstore_tasks.report.script_sources import ScriptSource
 
 NAME: Final = "Script"
@@ -52,12 +53,14 @@ class ScriptFont(TTFont):
         pdfmetrics.registerFont(self)
 
     def code_of(self, cluster: Cluster, text: str) -> int:
-        """Return the code of a cluster that stands for `text`. At most 6,400 are of several characters."""
+        """Return the code of a cluster that stands for `text`. Raises BadInput for too many of several characters."""
         known = self._codes.get((cluster, text))
         if known is not None:
             return known
         is_plain = len(text) == 1 and ord(text) < _PRIVATE.start and ord(text) not in self._texts
-        code = ord(text) if is_plain else next(self._free)
+        code = ord(text) if is_plain else next(self._free, None)
+        if code is None:
+            raise BadInput(f"it has over {len(_PRIVATE):,} rare characters and letter forms; send fewer rows")
         self._codes[cluster, text], self._clusters[code], self._texts[code] = code, cluster, text
         self.face.charToGlyph[code] = len(self._clusters)
         self.face.charWidths[code] = cluster.advance * UNITS / cluster.source.units

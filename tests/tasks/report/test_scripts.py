@@ -12,7 +12,8 @@ import pyvips
 from hypothesis import given, settings, strategies as st
 from reportlab.pdfgen.canvas import Canvas
 
-from resultstore_tasks.report import lettering as letters, task as pdf
+from resultstore import BadInput
+from resultstore_tasks.report import lettering as letters, script_font, task as pdf
 from resultstore_tasks.report.bidi_order import in_visual_order, levels_of
 from resultstore_tasks.report.cover import CoverLabels
 from resultstore_tasks.report.lettering import BODY, Lettering, draw_runs
@@ -165,3 +166,10 @@ said = pdf.write(pdf.facts_of(io.BytesIO(content.encode())), io.BytesIO(), label
     assert spent["said"] > 20
     assert spent["cpu_s"] < 60
     assert spent["growth_mib"] < 300
+
+
+def test_too_many_letter_forms_are_refused_with_reason(monkeypatch):
+    monkeypatch.setattr(script_font, "_PRIVATE", range(0xE000, 0xE005))  # a table with 6,400 would be of 10 MB
+
+    with pytest.raises(BadInput, match="over 5 rare characters and letter forms"):
+        report_of(SCRIPTS["arabic"][0])
