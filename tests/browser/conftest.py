@@ -176,7 +176,7 @@ def watch(page: Page, gateway: Gateway, faults: list[str], *, loads_fail: bool) 
     def on_console(message: ConsoleMessage) -> None:
         is_expected = loads_fail and message.text.startswith("Failed to load resource")
         if message.type == "error" and not is_expected:
-            faults.append(message.text)
+            faults.append(f"{message.text} {message.location.get('url', '')}")
 
     def on_request(request: Request) -> None:
         origin = "/".join(request.url.split("/")[:3])

@@ -122,7 +122,7 @@ const ENOUGH_PX = 480;
  */
 export function previewOf(view) {
   const made = outputs(view);
-  const source = inputOf(view);
+  const source = ended(view) ? inputOf(view) : null; // the record of a task that has just begun does not list it
   const model = made.find((one) => typeof one.metadata?.accuracy === "number");
   if (model) return { kind: "model", artifact: model, facts: model.metadata };
   const video = made.find((one) => one.media_type.startsWith("video/"));
