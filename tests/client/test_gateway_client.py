@@ -257,7 +257,7 @@ def test_a_share_link_leads_to_the_output(served):
 @pytest.mark.parametrize(
     ("ask", "error"),
     [
-        (lambda client: client.result("nobody knows"), ResultMissing),
+        (lambda client: client.result("unknown id"), ResultMissing),
         (lambda client: client.link("done", "other"), ArtifactMissing),
         (lambda client: client.download(client.result("done"), "other", "x"), ArtifactMissing),
         (lambda client: client.start("nothing"), TaskMissing),

@@ -9,7 +9,7 @@ from celery.app.utils import find_app
 from celery.utils.imports import cwd_in_path
 
 from resultstore.backends.celery.capture.registry import is_task_captured
-from resultstore.backends.celery.neighbours import neighbour_probes
+from resultstore.backends.celery.third_party import third_party_probes
 from resultstore.model.errors import Misconfigured
 from resultstore.ops.doctor import Defect, Probe, Verdict
 
@@ -49,7 +49,7 @@ def app_probes(name: str) -> dict[str, Probe]:
         found["consumer timeout"] = lambda: check_consumer_timeout(app)
     if transport in {"redis", "rediss", "sentinel"}:
         found["visibility timeout"] = lambda: check_visibility_timeout(app)
-    return found | neighbour_probes(app)
+    return found | third_party_probes(app)
 
 
 def check_capture(app: Celery) -> str | Defect:

@@ -1,4 +1,4 @@
-"""Neighbours: checks of an app for libraries and tasks that resultstore's backend treats differently."""
+"""Probes: checks of an app for libraries and tasks that resultstore's backend treats differently."""
 
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -29,7 +29,7 @@ _LIBRARIES: Final[Mapping[str, Library]] = {
 }
 
 
-def neighbour_probes(app: Celery) -> dict[str, Probe]:
+def third_party_probes(app: Celery) -> dict[str, Probe]:
     """Return the checks of tasks with code of their own, and of installed libraries."""
     return {"own task classes": lambda: check_own_classes(app), "other libraries": lambda: check_libraries(app)}
 
@@ -55,7 +55,7 @@ def check_own_classes(app: Celery) -> str | Defect:
 
 
 def check_libraries(app: Celery) -> str | Defect:
-    """Check that libraries which look for Redis in the app's settings are told where it is."""
+    """Check that libraries which look for Redis in the app's settings know where it is."""
     installed = {
         name: one for name, one in _LIBRARIES.items() if find_spec(one.module) is not None and _is_used(app, one)
     }

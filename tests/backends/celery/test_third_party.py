@@ -5,7 +5,7 @@ from celery import Celery, Task
 from celery_singleton import Singleton
 
 from resultstore.backends.celery import setup
-from resultstore.backends.celery.neighbours import check_libraries, check_own_classes
+from resultstore.backends.celery.third_party import check_libraries, check_own_classes
 from resultstore.ops.doctor import Defect, Verdict
 from tests.works_with.batches import Batches
 
@@ -26,7 +26,7 @@ def do_nothing() -> None:
 
 @pytest.fixture
 def app() -> Celery:
-    made = Celery("neighbours", broker="amqp://", backend="resultstore+memory://", set_as_current=False)
+    made = Celery("third_party", broker="amqp://", backend="resultstore+memory://", set_as_current=False)
     setup(made)
     made.task(do_nothing, name="plain", shared=False)
     made.task(do_nothing, name="hooked", base=OwnHooks, shared=False)
