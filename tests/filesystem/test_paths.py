@@ -38,6 +38,16 @@ def test_any_id_is_found_by_its_path(fs, store, result_id):
     assert list(fs.walk("", maxdepth=2)) == [("", [folder], []), (folder, [], [file.rpartition("/")[2]])]
 
 
+@pytest.mark.parametrize("result_id", [".", "..", "...", "../../x"])
+def test_copies_stay_in_their_folder(fs, store, tmp_path, result_id):
+    store.put(b"odd", name="a.txt", id=result_id)
+    target = tmp_path / "one" / "two" / "target"
+    fs.get("", f"{target}/", recursive=True)
+    assert [path.read_bytes() for path in target.rglob("a.txt")] == [b"odd"]
+    assert [path for path in tmp_path.rglob("a.txt") if not path.is_relative_to(target)] == []
+    assert {".", ".."}.isdisjoint(path_of(result_id).split("/"))
+
+
 def test_plain_characters_need_no_escape(fs, store):
     store.put(b"plain", name="sales report.csv", id="one")
     assert fs.cat("resultstore://one/sales report.csv") == b"plain"
