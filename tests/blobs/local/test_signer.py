@@ -77,7 +77,8 @@ def test_inline_is_granted_only_when_it_was_signed(signer):
     assert checked(signer, get_url(signer, media_type="image/png")).disposition == 'attachment; filename="a b.pdf"'
     shown = get_url(signer, media_type="image/png", inline=True)
     assert checked(signer, shown).disposition == 'inline; filename="a b.pdf"'
-    assert checked(signer, get_url(signer, inline=True)).disposition == 'attachment; filename="a b.pdf"'
+    page = get_url(signer, media_type="text/html", inline=True)
+    assert checked(signer, page).disposition == 'attachment; filename="a b.pdf"'
 
 
 def test_write_url_grants_length_type_and_checksum(signer):
