@@ -13,6 +13,7 @@ import pytest
 
 from resultstore.gateway.app import create_app
 from resultstore.gateway.events.hub import Hub
+from resultstore.gateway.identity.application import by_header
 from resultstore.gateway.identity.caller import Caller
 from resultstore.gateway.listeners import limit_send_buffers
 from resultstore.gateway.problems import Problem
@@ -164,7 +165,7 @@ def serving(index: RedisIndex) -> Iterator[Watched]:
     limit_send_buffers(at)
     store = Store(index=index, blobs=None, signer=None, settings=Settings())
     app = create_app(store)
-    app.state.identities = NameIdentities()
+    app.state.authenticate = by_header(NameIdentities())
     with running((app, at)):
         yield Watched(store, app.state.hub, _url(at))
         app.state.hub.close()
