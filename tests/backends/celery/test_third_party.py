@@ -27,6 +27,8 @@ def do_nothing() -> None:
 @pytest.fixture
 def app() -> Celery:
     made = Celery("third_party", broker="amqp://", backend="resultstore+memory://", set_as_current=False)
+    for name in [name for name in made.tasks if not name.startswith("celery.")]:
+        made.tasks.unregister(name)  # the shared tasks of other tests' apps
     setup(made)
     made.task(do_nothing, name="plain", shared=False)
     made.task(do_nothing, name="hooked", base=OwnHooks, shared=False)
