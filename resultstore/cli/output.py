@@ -17,6 +17,7 @@ from resultstore.telemetry.escapes import escape_controls, escape_json, escape_l
 
 PLAIN_WIDTH = 160  # without a terminal: wide enough that no URL is broken
 KIB = 1024
+STDOUT = "-"  # as the name of a file
 STATE_STYLES: Mapping[str, str] = {
     State.SUCCESS: "green",
     State.FAILURE: "bold red",

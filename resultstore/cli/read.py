@@ -1,13 +1,7 @@
 """The commands that look up results: ls, show, get, url."""
 
-import errno
 import hashlib
-import os
-import stat
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -17,7 +11,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from resultstore.blobs.disposition import safe_file_name
+from resultstore.cli.files import whole_file
 from resultstore.cli.output import (
+    STDOUT,
     artifact_table,
     err,
     marked,
@@ -29,6 +25,7 @@ from resultstore.cli.output import (
     state_text,
     time_text,
 )
+from resultstore.cli.values import find_value, write_value
 from resultstore.connect import connect
 from resultstore.model.artifact import Artifact
 from resultstore.model.errors import ArtifactMissing, ChecksumMismatch, ResultMissing
@@ -37,7 +34,6 @@ from resultstore.store import Store
 from resultstore.telemetry.escapes import escape_line
 
 READ_BYTES = 1024 * 1024
-STDOUT = "-"
 LISTED_AT_ONCE = 200
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -110,17 +106,24 @@ def get(
     output: Output = None,
     json: Json = False,  # noqa: FBT002
 ) -> None:
-    """Download an artifact and verify it. The file is replaced atomically; a failed download leaves nothing."""
+    """Download an artifact and verify it. The file is replaced atomically; a failed download leaves nothing.
+
+    A result without artifacts has a plain value: write it, as its serializer encoded it, to stdout or to the file.
+    """
     store = connect()
-    artifact = _chosen(_loaded(store, id), name)
+    result = _loaded(store, id)
+    if name is None and not result.artifacts and (value := find_value(store, result)) is not None:
+        write_value(value, id=result.id, output=output, json=json)
+        return
+    artifact = _chosen(result, name)
     if output == STDOUT:
         _copy(store, artifact, sys.stdout.buffer, quiet=json)
         return
     path = _target(artifact, output)
-    with _whole_file(path) as file:
+    with whole_file(path) as file:
         _copy(store, artifact, file, quiet=json)
     if json:
-        print_json(plain_artifact(artifact) | {"path": str(path)})
+        print_json({"kind": "artifact"} | plain_artifact(artifact) | {"path": str(path)})
     else:
         size = size_text(artifact.size_bytes)
         out().print(marked("[green]saved[/] {}  {}  sha256 {}", path, size, artifact.sha256), soft_wrap=True)
@@ -171,7 +174,8 @@ def _chosen(result: Result, name: str | None) -> Artifact:
         raise typer.BadParameter(said, param_hint="NAME")
     found = result.artifact(name) if name is not None else next(iter(result.artifacts), None)
     if found is None:
-        raise ArtifactMissing(f"result {result.id} ({result.state}) has no artifact {name or ''}; it has: {names}")
+        lacks = "artifacts and no value" if name is None else f"artifact {name}; it has: {names}"
+        raise ArtifactMissing(f"result {result.id} ({result.state}) has no {lacks}")
     return found
 
 
@@ -184,48 +188,6 @@ def _target(artifact: Artifact, output: str | None) -> Path:
     if path.exists():
         raise typer.BadParameter(escape_line(f"{path} exists: name it with -o to replace it"), param_hint="-o")
     return path
-
-
-@contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield a temporary file that replaces `path` when the block succeeds, and is deleted when it fails.
-
-    Follows a symbolic link and replaces the file that it names. Writes to a device or a FIFO in place: its reader may
-    see the bytes of a download that fails.
-    """
-    if _is_written_in_place(path):
-        with path.open("wb") as file:
-            yield file
-        return
-    path = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a circle of links
-    if path.is_symlink():
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-    mode = _mode(path)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        Path(draft).chmod(mode)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-
-
-def _is_written_in_place(path: Path) -> bool:
-    """Return True for a path that must not be replaced: a device, a FIFO, or an open file (/dev/stdout)."""
-    if path.absolute().is_relative_to("/dev") or path.absolute().is_relative_to("/proc"):
-        return path.exists()
-    return path.exists() and not path.is_file()
-
-
-def _mode(path: Path) -> int:
-    """Return the mode of the file to replace, or that of a new file: mkstemp creates private ones."""
-    if path.exists():
-        return stat.S_IMODE(path.stat().st_mode)
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def _copy(store: Store, artifact: Artifact, file: BinaryIO, *, quiet: bool) -> None:
