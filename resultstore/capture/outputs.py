@@ -61,6 +61,19 @@ def capture(store: Store, returned: object, *, adapters: Adapters = NO_ADAPTERS)
     return _captured_items(store, returned, adapters)
 
 
+def holds_output(returned: object, *, adapters: Adapters = NO_ADAPTERS) -> bool:
+    """Return whether `capture` would store anything of `returned`."""
+    if type(returned) in _PLAIN:
+        return False
+    if isinstance(returned, Output | GeneratorType | Path | io.IOBase):
+        return True
+    if type(returned) is dict:
+        return any(holds_output(one, adapters=adapters) for one in returned.values())
+    if type(returned) in {list, tuple}:
+        return any(holds_output(one, adapters=adapters) for one in cast("list[object]", returned))
+    return adapters.find(returned) is not None
+
+
 def _put_output(store: Store, output: Output) -> Artifact:
     return store.put(
         cast("Source", output.data),  # anything else is refused there

@@ -12,6 +12,7 @@ from celery import states
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import AsyncResult, ResultSet
 
+from resultstore.backends.celery.capture.other_backend import NOT_RESULTSTORE
 from resultstore.backends.celery.record.meta import TaskMeta
 from resultstore.model.errors import Misconfigured, ResultStoreError
 from resultstore.model.ids import id_of
@@ -152,5 +153,5 @@ def _value(result: AsyncResult, meta: TaskMeta, *, propagate: bool) -> Any:  # n
 
 def _backend(result: AsyncResult) -> Any:  # noqa: ANN401 - Celery's backends have no types
     if not hasattr(result.backend, "notifier"):
-        raise Misconfigured("the app's result backend is not resultstore: set it to resultstore+redis://host:6379/0")
+        raise Misconfigured(NOT_RESULTSTORE)
     return result.backend

@@ -8,6 +8,7 @@ from celery import Celery
 
 from resultstore.backends.celery import at_least_once
 from resultstore.backends.celery.capture import amqp, registry, resend
+from resultstore.backends.celery.capture.other_backend import NOT_RESULTSTORE, keeps_results
 from resultstore.backends.celery.codec import kombu_types
 from resultstore.backends.celery.wait import async_result
 from resultstore.backends.celery.worker import registration
@@ -33,7 +34,8 @@ def setup(
     Call it once, where the app is made, in clients and workers. Task classes and decorators need no change.
 
     Args:
-        app: its backend is `resultstore+redis://...`.
+        app: its backend is `resultstore+redis://...`. With another one its tasks are plain Celery tasks: a worker says
+            so when it starts, and a task that returns a file fails with Misconfigured.
         spill: False for the first step of a rolling upgrade: received references are resolved, but none are made, so
             that workers without this package can read every message.
         delivery: "at-least-once" sets late acknowledgement, redelivery after the loss of a worker, no prefetching and
@@ -76,7 +78,7 @@ def resolve(app: Celery, value: object) -> object:
 
 def store_of(app: Celery) -> Store:
     """Return the Store of the app's result backend. Raises Misconfigured if the app has another backend."""
-    store = getattr(app.backend, "store", None)
-    if not isinstance(store, Store):
-        raise Misconfigured("the app's result backend is not resultstore: set it to resultstore+redis://host:6379/0")
+    if not keeps_results(app.backend):
+        raise Misconfigured(NOT_RESULTSTORE)
+    store: Store = app.backend.store
     return store

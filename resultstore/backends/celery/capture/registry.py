@@ -14,6 +14,7 @@ from resultstore.backends.celery.capture.cancelled import check_wanted
 from resultstore.backends.celery.capture.keeps import policy_of
 from resultstore.backends.celery.capture.lazy_parts import lazy_parameters
 from resultstore.backends.celery.capture.observers import watches_end
+from resultstore.backends.celery.capture.other_backend import keeps_results, run_plain
 from resultstore.backends.celery.capture.resend import find_sealed
 from resultstore.backends.celery.capture.return_value import value_for_tracer
 from resultstore.backends.celery.capture.run_limit import counted_run
@@ -72,7 +73,8 @@ def _wrap_body(task: Task, body: Body) -> Body:
     def run(*args: object, **kwargs: object) -> object:
         if _is_tracers(request := task.request):
             return _run_captured(task, request, body, args, kwargs)
-        returned = body(*(resolve_requests(task, args) if gets_batches else args), **kwargs)
+        is_batch = gets_batches and keeps_results(task.backend)
+        returned = body(*(resolve_requests(task, args) if is_batch else args), **kwargs)
         # Called by a captured `__call__` of the task: streams are stored here, inside autoretry, so that a stream that
         # fails is retried.
         return capture(task.backend.store, returned, adapters=_adapters_of(task)) if _enters(task) else returned
@@ -88,7 +90,7 @@ def _wrap_call(kind: type[Task]) -> type[Task]:
     def call(self: Task, *args: object, **kwargs: object) -> object:
         if not _is_tracers(request := self.request):
             return kind.__call__(self, *args, **kwargs)
-        setattr(request, _ENTERING, True)
+        setattr(request, _ENTERING, keeps_results(self.backend))
         return _run_captured(self, request, functools.partial(kind.__call__, self), args, kwargs)
 
     setattr(call, _MARK, True)
@@ -103,6 +105,8 @@ def _run_captured(
     kwargs: dict[str, object],
 ) -> object:
     backend = task.backend
+    if not keeps_results(backend):
+        return run_plain(task, body, args, kwargs, adapters=_adapters_of(task))
     request.id = id_of(request.id)  # a sender without this package may have sent a UUID
     check_wanted(request, backend.store)
     check_start(request, backend.store.index.keys, life_s=backend.groups.header_life_s or DAY_S)

@@ -8,7 +8,7 @@ from celery import Celery
 from celery.signals import worker_ready
 
 from resultstore.dispatch.registrations import RENEW_INTERVAL_S, Registrations
-from resultstore.model.errors import ResultStoreError
+from resultstore.model.errors import Misconfigured, ResultStoreError
 from resultstore.store import Store
 from resultstore.telemetry.logs import Log
 
@@ -26,15 +26,20 @@ def install(app: Celery, store: Callable[[], Store]) -> None:
 
     Args:
         app: whose workers.
-        store: returns the app's Store; called when a worker is ready.
+        store: returns the app's Store; called when a worker is ready. If it raises Misconfigured, because the app has
+            another result backend, the worker warns and goes on.
     """
 
     def note_when_ready(sender: "Consumer | None" = None, **_: object) -> None:
         if sender is None or sender.app is not app:
             return
+        try:
+            index = store().index
+        except Misconfigured as error:
+            _log.warning("tasks_are_plain_celery_tasks", despite="setup(app)", reason=str(error))
+            return
         queues = [one.name for one in sender.app.amqp.queues.consume_from.values()]
         tasks = [one for one in app.tasks if not one.startswith(_OWN_PREFIX)]
-        index = store().index
         noted = [Registrations(index, one) for one in queues]
         _note(noted, tasks)  # before the worker says that it is ready
         threading.Thread(target=_renew, args=(noted, tasks), name="resultstore-registering", daemon=True).start()
