@@ -110,14 +110,17 @@ site: .venv/dev.stamp
 	print(re.sub(r"(?m)^\w+=$$", lambda m: m[0] + secrets.token_hex(20), open(".env.example").read()), end="")' > $@
 
 # The lists of pinned packages: run it after a change of pyproject.toml. The third one, without hashes and for every
-# extra, is for `pip install -c` in projects that use resultstore. The lists in constraints/ are of other versions.
+# extra, is for `pip install -c` in projects that use resultstore; it leaves out what such a project chooses itself.
+# The other lists in constraints/ are of other versions.
+LEFT_TO_PROJECTS := $(shell grep -v '^\#' constraints/left-to-projects.txt)
 constraints: $(UV) .venv/bin/python
 	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --output-file constraints.txt
 	$(UV) pip compile --quiet pyproject.toml --extra demo --group build --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --constraint constraints.txt --output-file constraints-demo.txt
 	$(UV) pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 \
-		--no-header --no-annotate --constraint constraints.txt --output-file constraints-pip.txt
+		--no-header --no-annotate --constraint constraints.txt --output-file constraints-pip.txt \
+		$(addprefix --no-emit-package ,$(LEFT_TO_PROJECTS))
 	$(BIN)/python scripts/variants.py
 
 clean:

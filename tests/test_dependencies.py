@@ -4,7 +4,7 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -88,6 +88,12 @@ def pinned(file: str) -> set[str]:
     return {name(line) for line in (HERE / file).read_text().splitlines() if re.match(r"[\w.-]+==", line)}
 
 
+def left_to_projects() -> set[str]:
+    """What constraints-pip.txt leaves out, since a project that uses resultstore chooses it."""
+    lines = (HERE / "constraints" / "left-to-projects.txt").read_text().splitlines()
+    return {line for line in lines if not line.startswith("#")}
+
+
 @pytest.mark.parametrize("folder", ["resultstore", "tasks", "tests", "benchmarks"])
 def test_each_import_is_of_a_declared_distribution(folder):
     providers = packages_distributions()
@@ -116,5 +122,28 @@ def test_dependencies_are_pinned_with_equal_versions():
 def test_constraints_for_pip_have_neither_hashes_nor_extras():
     lines = (HERE / "constraints-pip.txt").read_text().splitlines()
 
-    assert declared(for_development=False) - {"resultstore"} <= pinned("constraints-pip.txt")
+    assert declared(for_development=False) - {"resultstore"} <= pinned("constraints-pip.txt") | left_to_projects()
     assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.!+-]+( ; .+)?", line)] == []
+
+
+def test_constraints_for_pip_leave_projects_their_frameworks():
+    left = left_to_projects()
+    frameworks = {"celery", "kombu", "billiard", "vine", "amqp", "redis", "hiredis"}
+    frameworks |= {"django", "dramatiq", "taskiq", "fastapi", "starlette", "pydantic", "numpy", "boto3"}
+
+    assert frameworks <= left <= pinned("constraints.txt")
+    assert pinned("constraints-pip.txt") & left == set()
+
+
+def test_released_together_is_left_out_together():
+    left = left_to_projects()
+    # What a version of a left-out package demands in exactly one version, or in a range below the next minor version.
+    tied = {
+        (one, name(requirement))
+        for one in left
+        for requirement in requires(one) or []
+        if "extra ==" not in requirement and re.search(r"==\s*\d|<\s*\d+\.[1-9]", requirement.partition(";")[0])
+    }
+
+    assert tied
+    assert {pair for pair in tied if pair[1] in pinned("constraints-pip.txt")} == set()
