@@ -223,7 +223,8 @@ def _members(shown: griffe.Class | griffe.Alias) -> Iterator[griffe.Object | gri
     """Yield the members of a class; those of the Store with what it inherits, which has no entry of its own."""
     yield from shown.members.values()
     if shown.canonical_path == "resultstore.store.store.Store":
-        yield from shown.inherited_members.values()
+        # griffe shows an inherited member as an alias, which is no Function: only its target has the signature.
+        yield from (member.final_target for member in shown.inherited_members.values())
 
 
 def _is_public(member: griffe.Object | griffe.Alias) -> bool:
