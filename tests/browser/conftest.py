@@ -27,7 +27,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 READY_LIMIT_S = 40.0
 POLL_S = 0.05
 TIMEOUT_MS = 20_000  # on a loaded machine; normally two seconds are enough
-OWNERS = ("alice", "bob", "carol", "dave")
+OWNERS = ("alice", "bob", "carol", "dave", "erin")
 Visit = Callable[..., Page]
 
 

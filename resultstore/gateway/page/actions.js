@@ -55,6 +55,9 @@ export class Actions {
     this.#toasts.show(`${nameOf(view)} is being cancelled.`);
   });
 
+  /** Called with the id of a Result that is shown again. */
+  restored = () => {};
+
   /** Hide it at once; delete it unless the user chooses "Undo". */
   remove = (view) => this.#showErrors(async () => {
     const unfinished = view.state === "UPLOADING" || view.state === "VERIFYING";
@@ -65,6 +68,7 @@ export class Actions {
     this.#pending.delete(view.id);
     if (undone) {
       this.#results.show(view.id);
+      this.restored(view.id);
       return;
     }
     try {

@@ -46,6 +46,7 @@ export class Drawer {
   }
 
   close() {
+    if (!this.#dialog.open) return;
     this.#dialog.classList.add("closing");
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     setTimeout(() => this.#dialog.close(), still ? 0 : CLOSING_MS);

@@ -6,7 +6,7 @@ import { h } from "./dom.js";
 export function watchFiles(places, take) {
   let depth = 0; // dragenter and dragleave are fired for every element under the pointer
   const veiled = (shown) => places.veil.classList.toggle("shown", shown);
-  const carries = (event) => event.dataTransfer?.types.includes("Files") && !document.querySelector("dialog[open]");
+  const carries = (event) => event.dataTransfer?.types.includes("Files");
 
   window.addEventListener("dragenter", (event) => {
     if (!carries(event)) return;
@@ -30,7 +30,7 @@ export function watchFiles(places, take) {
   });
   window.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
-    if (!files.length || event.target.closest?.("input, textarea") || document.querySelector("dialog[open]")) return;
+    if (!files.length || event.target.closest?.("input, textarea")) return;
     event.preventDefault();
     take(files.map(named));
   });

@@ -23,6 +23,7 @@ export class Gallery {
   #current = null;
   #filter = { text: "", group: "all", task: "", order: ORDERS[0].key };
   #turn = 0;
+  #awaited = null; // the id of a card to focus as soon as it is placed
   #chips = new Map();
 
   constructor(results, places, tools) {
@@ -42,9 +43,15 @@ export class Gallery {
     return this.#shown;
   }
 
-  /** Focus the card of a Result. */
+  /** Focus the card of a Result; if it is gone, the one that took its place. */
   focus(id) {
-    this.#cards.get(id)?.focusable.focus();
+    const card = this.#cards.get(id);
+    (card?.element.isConnected ? card : this.#cards.get(this.#current))?.focusable.focus({ preventScroll: true });
+  }
+
+  /** Focus the card of a Result, and scroll to it, as soon as it is placed. */
+  reveal(id) {
+    this.#awaited = id;
   }
 
   /** Update all cards. */
@@ -99,12 +106,15 @@ export class Gallery {
       this.#shown = shown;
       this.#turn += 1;
       this.#placeAll(this.#turn);
+    } else if (!this.#shown.includes(this.#awaited)) {
+      this.#awaited = null; // a filter hides it
     }
     this.#showSum(all.length, shown.length);
   }
 
   /** Place the first cards at once, the others while the page is idle: a thousand at once would block it. */
   #placeAll(turn) {
+    this.#sweep(); // first: a card that stays would be moved behind all the others
     let placed = this.#place(0, FIRST);
     const goOn = (deadline) => {
       if (turn !== this.#turn) return;
@@ -112,7 +122,7 @@ export class Gallery {
       while (placed < this.#shown.length && deadline?.timeRemaining() > SPARE_MS);
       next();
     };
-    const next = () => (placed < this.#shown.length ? whenIdle(goOn, { timeout: 300 }) : this.#sweep());
+    const next = () => (placed < this.#shown.length ? whenIdle(goOn, { timeout: 300 }) : this.#placedAll());
     next();
   }
 
@@ -129,6 +139,14 @@ export class Gallery {
     }
     had?.focus({ preventScroll: true });
     return until;
+  }
+
+  #placedAll() {
+    const card = this.#cards.get(this.#awaited);
+    this.#awaited = null;
+    if (!card?.element.isConnected) return;
+    card.focusable.focus({ preventScroll: true });
+    card.element.scrollIntoView({ block: "nearest" });
   }
 
   #card(id) {
@@ -149,15 +167,16 @@ export class Gallery {
     for (const [id, card] of this.#cards) {
       if (wanted.has(id)) continue;
       const lost = card.element.contains(document.activeElement);
-      const next = lost ? card.element.nextElementSibling ?? card.element.previousElementSibling : null;
+      const next = lost || id === this.#current ? neighbour(card.element, wanted) : null;
       card.element.remove();
       if (!this.#results.get(id)) {
         this.#tools.previews.forget(card.element.querySelector(".frame"));
         this.#cards.delete(id);
       }
-      if (next) this.focus(next.dataset.id);
+      if (next) this.#setCurrent(next);
+      if (next && lost) this.focus(next);
     }
-    if (!wanted.has(this.#current)) this.#setCurrent(this.#shown[0] ?? null);
+    if (!wanted.has(this.#current)) this.#setCurrent(this.#cards.has(this.#shown[0]) ? this.#shown[0] : null);
   }
 
   #setCurrent(id) {
@@ -208,6 +227,13 @@ export class Gallery {
     empty.replaceChildren(icon(all ? "file" : "picture"),
       h("p", {}, all ? "No results match. Change the search or the filters." : "No results yet. Drop a file to start."));
   }
+}
+
+/** The id of the nearest card that stays: the next one, else the previous one, or null. */
+function neighbour(element, wanted) {
+  for (const way of ["nextElementSibling", "previousElementSibling"])
+    for (let one = element[way]; one; one = one[way]) if (wanted.has(one.dataset.id)) return one.dataset.id;
+  return null;
 }
 
 function searched(view) {

@@ -52,6 +52,8 @@ let allowed = promised(); // resolved when the scopes are known
 
 /** Upload files; ask first if there is a choice of tasks. Files that come before the session is known wait. */
 async function take(files) {
+  if (at("entry").open) toasts.show(`${namesOf(files)}: the upload starts after you have signed in.`);
+  drawer.close(); // it would cover the new cards
   await allowed.promise;
   const groups = new Map();
   const refused = [];
@@ -66,6 +68,7 @@ async function take(files) {
   if (refused.length) toasts.show(refusalOf(refused), { bad: true });
   for (const { takers, files: some } of groups.values()) {
     const plain = at("ask").checked ? null : offers.plain(takers);
+    if (!plain && sheet.busy) toasts.show(`${namesOf(some)}: you can choose the action next.`);
     const order = plain ? { task: plain.task, options: {} } : await sheet.forFiles(some, takers);
     if (!order) continue;
     some.forEach((file) => transfers.add(file, { ...order, media_type: offers.declared(order.task, file) }));
@@ -95,6 +98,8 @@ actions.resume = async (view) => {
   }
   transfers.resume(view.id, file);
 };
+
+actions.restored = (id) => gallery.reveal(id);
 
 function connection(state) {
   health.live(state);

@@ -8,7 +8,7 @@ const names = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" 
 /** Each with its label and how it compares two Results; the first is the order of the list itself. */
 export const ORDERS = [
   { key: "newest", label: "Newest first", compare: null },
-  { key: "oldest", label: "Oldest first", compare: (a, b) => (a.created_at ?? 0) - (b.created_at ?? 0) },
+  { key: "oldest", label: "Oldest first", compare: (a, b) => (a.created_at ?? Infinity) - (b.created_at ?? Infinity) || 0 },
   { key: "largest", label: "Largest first", compare: (a, b) => bytes(b) - bytes(a) },
   { key: "smallest", label: "Smallest first", compare: (a, b) => bytes(a) - bytes(b) },
   { key: "name", label: "By name", compare: (a, b) => names.compare(nameOf(a), nameOf(b)) },

@@ -19,11 +19,11 @@ export class Results extends EventTarget {
     return this.#byId.get(id);
   }
 
-  /** Every Result that is not hidden, newest first. */
+  /** Every Result that is not hidden, newest first; one without a time has just begun. */
   all() {
     this.#sorted ??= [...this.#byId.values()]
       .filter((view) => !this.#hidden.has(view.id))
-      .sort((a, b) => (b.created_at ?? 0) - (a.created_at ?? 0) || (a.id < b.id ? 1 : -1));
+      .sort((a, b) => (b.created_at ?? Infinity) - (a.created_at ?? Infinity) || (a.id < b.id ? 1 : -1));
     return this.#sorted;
   }
 
@@ -31,10 +31,10 @@ export class Results extends EventTarget {
   put(view) {
     const known = this.#byId.get(view.id);
     const newer = known && older(view, known) ? known : view;
-    // Some views lack the upload and `retry_of`: keep the known values.
-    const kept = { upload: view.upload ?? known?.upload ?? null, retry_of: view.retry_of ?? known?.retry_of ?? null, sending: known?.sending };
+    // Some views lack the time, the upload and `retry_of`: keep the known values.
+    const kept = { created_at: newer.created_at ?? view.created_at ?? known?.created_at ?? null, upload: view.upload ?? known?.upload ?? null, retry_of: view.retry_of ?? known?.retry_of ?? null, sending: known?.sending };
     this.#byId.set(view.id, { ...newer, ...kept });
-    this.#touch(view.id, !known || known.created_at !== newer.created_at);
+    this.#touch(view.id, !known || known.created_at !== kept.created_at);
   }
 
   /** Store a change of progress. */

@@ -8,6 +8,8 @@ import { count, size } from "./format.js";
 /** Asks in `dialog`. */
 export class Sheet {
   #dialog;
+  #last = Promise.resolve(null);
+  #waiting = 0;
 
   constructor(dialog) {
     this.#dialog = dialog;
@@ -26,7 +28,23 @@ export class Sheet {
     return this.#ask({ title: "New task", about: "These tasks need no file.", offers, verb: "Start", act });
   }
 
-  #ask({ title, about, offers, verb, act }) {
+  /** Whether a question is open. */
+  get busy() {
+    return this.#waiting > 0;
+  }
+
+  /** Ask when the questions before have been answered. */
+  async #ask(question) {
+    this.#waiting += 1;
+    this.#last = this.#last.then(() => this.#askNow(question));
+    try {
+      return await this.#last;
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  #askNow({ title, about, offers, verb, act }) {
     return new Promise((resolve) => {
       let outcome = null;
       let form = formOf(offers[0].arguments);

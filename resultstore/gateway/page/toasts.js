@@ -15,6 +15,14 @@ export class Toasts {
   constructor(place, announcer) {
     this.#place = place;
     this.#announcer = announcer;
+    // A closed dialog hides or drops what is in it. "close" does not bubble.
+    document.addEventListener("close", () => this.#rise(), true);
+  }
+
+  /** Move the messages above the page: an open dialog covers everything outside of it. */
+  #rise() {
+    const above = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
+    if (this.#place.parentElement !== above) above.append(this.#place);
   }
 
   /**
@@ -40,8 +48,7 @@ export class Toasts {
       for (const event of ["pointerenter", "focusin"]) toast.addEventListener(event, () => clearTimeout(timer));
       for (const event of ["pointerleave", "focusout"]) toast.addEventListener(event, wait);
       window.addEventListener("pagehide", () => close(false), { once: true });
-      // An open dialog covers everything outside of it.
-      (document.querySelector("dialog[open]") ?? document.body).append(this.#place);
+      this.#rise();
       this.#place.append(toast);
       wait();
     });
