@@ -114,7 +114,7 @@ export class Gallery {
 
   /** Place the first cards at once, the others while the page is idle: a thousand at once would block it. */
   #placeAll(turn) {
-    this.#sweep(); // first: a card that stays would be moved behind all the others
+    this.#sweep(); // first: a card that stays would be moved to the end
     let placed = this.#place(0, FIRST);
     const goOn = (deadline) => {
       if (turn !== this.#turn) return;
@@ -167,7 +167,7 @@ export class Gallery {
     for (const [id, card] of this.#cards) {
       if (wanted.has(id)) continue;
       const lost = card.element.contains(document.activeElement);
-      const next = lost || id === this.#current ? neighbour(card.element, wanted) : null;
+      const next = lost || id === this.#current ? nextTo(card.element, wanted) : null;
       card.element.remove();
       if (!this.#results.get(id)) {
         this.#tools.previews.forget(card.element.querySelector(".frame"));
@@ -230,7 +230,7 @@ export class Gallery {
 }
 
 /** The id of the nearest card that stays: the next one, else the previous one, or null. */
-function neighbour(element, wanted) {
+function nextTo(element, wanted) {
   for (const way of ["nextElementSibling", "previousElementSibling"])
     for (let one = element[way]; one; one = one[way]) if (wanted.has(one.dataset.id)) return one.dataset.id;
   return null;
