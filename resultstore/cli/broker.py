@@ -18,12 +18,19 @@ _CAUSES: Final = (
     (r"ACCESS_REFUSED|username-password|WRONGPASS|NOAUTH|Authentication", "correct the user and the password in {}"),
     (r"vhost .*not found", "create the vhost (rabbitmqctl add_vhost), or correct the end of {}"),
     (r"access to vhost", "give the user access to the vhost (rabbitmqctl set_permissions), or correct {}"),
+    (r"Protocol [Ee]rror", "this is not a Redis server, correct the host and the port in {}"),
     (r"certificate verify failed", "name a file with the certificate of its authority in SSL_CERT_FILE"),
     (r"wrong version number|record layer failure", "write a scheme without TLS in {}: the server does not speak TLS"),
     (r"not known|nodename nor servname|No address", "correct the host name in {}"),
 )
 # What kombu's transports raise where their library is missing.
 _WITHOUT_LIBRARY: Final = (ImportError, NameError, AttributeError)
+_AMQP_CAUSES: Final = (
+    (
+        r"timed out|closed connection|frame|Socket closed|unpack",
+        "is it RabbitMQ's port? The server gave no answer in AMQP; correct the host and the port in {}",
+    ),
+)
 _START: Final = "start the broker, or correct {}"
 
 
@@ -68,7 +75,8 @@ def _defect(error: Exception, connection: Any, *, scheme: str, setting: str) -> 
     if connection is None:  # the port of the URL is no number, and so on; the message may quote the password
         return Defect("the broker's URL cannot be read", f"correct {setting}")
     reason = " ".join(str(error).split()) or type(error).__name__
-    remedy = next((remedy for sign, remedy in _CAUSES if re.search(sign, reason)), _START)
+    causes = (*_CAUSES, *_AMQP_CAUSES) if scheme.startswith(("amqp", "pyamqp")) else _CAUSES
+    remedy = next((remedy for sign, remedy in causes if re.search(sign, reason)), _START)
     return Defect(f"{connection.as_uri()}: {reason}", remedy.format(setting))
 
 

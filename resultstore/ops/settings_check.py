@@ -58,5 +58,5 @@ def check_certificates() -> str:
     """Report which authorities are trusted for TLS. Raises Misconfigured if a file cannot be read."""
     files = count_authorities()
     if not files:
-        return "the system's authorities; SSL_CERT_FILE names a file with others"
+        return "the system's authorities: neither SSL_CERT_FILE nor AWS_CA_BUNDLE is set"
     return ", ".join(f"{name} names {count} authorities" for name, count in files.items())

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from resultstore.ops.settings_check import check_certificates
 from tests.cli.conftest import FOREIGN
 from tests.index.redis.conftest import PrivateRedis, self_signed
 
@@ -56,15 +57,20 @@ BROKERS = {
     "no port": ("amqp://a:hunter2@127.0.0.1:port//", "cannot be read", "RESULTSTORE_BROKER_URL"),
     "no transport": ("pigeon://a:hunter2@coop", "pigeon", "RESULTSTORE_BROKER_URL"),
     "redis password": ("redis://:hunter2@{redis}/0", "password", "the user and the password"),
+    "amqp on Redis": ("amqp://a:hunter2@{redis}//", "", "RabbitMQ's port?"),
+    "amqp on MinIO": ("amqp://a:hunter2@{s3}//", "", "RabbitMQ's port?"),
+    "redis on RabbitMQ": ("redis://{amqp}/0", "", "not a Redis server"),
+    "redis on MinIO": ("redis://{s3}/0", "", "not a Redis server"),
     "redis down": ("redis://:hunter2@127.0.0.1:{free}/0", "refused", "start the broker"),
 }
 
 
 @pytest.mark.parametrize("case", BROKERS)
-def test_unusable_broker_is_one_row(examined, amqp_url, redis_url, case):
+def test_unusable_broker_is_one_row(examined, amqp_url, redis_url, s3_server, case):
     url, text, remedy = BROKERS[case]
     amqp, user = urlsplit(amqp_url), urlsplit(amqp_url).netloc.rpartition("@")[0]
     addresses = {"amqp": f"{amqp.hostname}:{amqp.port}", "redis": urlsplit(redis_url).netloc.rpartition("@")[2]}
+    addresses["s3"] = urlsplit(s3_server.endpoint).netloc
 
     found = examined(RESULTSTORE_BROKER_URL=url.format(user=user, free=free_port(), **addresses))
 
@@ -118,16 +124,21 @@ INDEXES = {
     "wrong password": ("redis://:hunter2@{redis}/0", "password", "the user and the password"),
     "down": ("redis://127.0.0.1:{free}/0", "refused", "Redis runs"),
     "no host": ("redis://no-such-host.invalid:6379/0", "no-such-host.invalid", "host name"),
+    "on RabbitMQ": ("redis://{amqp}/0", "Protocol", "not a Redis server"),
+    "on MinIO": ("redis://{s3}/0", "Protocol", "not a Redis server"),
     "no database": ("redis://{user_of_redis}@{redis}/999", "out of range", "RESULTSTORE_INDEX_URL"),
 }
 
 
 @pytest.mark.parametrize("case", INDEXES)
-def test_unusable_index_is_one_row(examined, redis_url, case):
+def test_unusable_index_is_one_row(examined, redis_url, amqp_url, s3_server, case):
     url, text, remedy = INDEXES[case]
     user, _, address = urlsplit(redis_url).netloc.rpartition("@")
 
-    found = examined(RESULTSTORE_INDEX_URL=url.format(redis=address, free=free_port(), user_of_redis=user))
+    addresses = {"redis": address, "amqp": urlsplit(amqp_url).netloc.rpartition("@")[2]}
+    addresses["s3"] = urlsplit(s3_server.endpoint).netloc
+
+    found = examined(RESULTSTORE_INDEX_URL=url.format(free=free_port(), user_of_redis=user, **addresses))
 
     assert [name for name, one in found.items() if one["verdict"] == "wrong"] == ["index"]
     assert text in found["index"]["text"]
@@ -175,6 +186,13 @@ def test_private_authority_is_trusted_by_one_variable(examined, tmp_path):
     assert unverified["broker"]["verdict"] == "warning"  # kombu's default
     assert "ssl_cert_reqs=required" in unverified["broker"]["remedy"]
     assert "SSL_CERT_FILE names 1 authorities" in trusted["certificates"]["text"]
+
+
+def test_system_authorities_name_no_set_variable(monkeypatch):
+    for name in ("SSL_CERT_FILE", "AWS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert "neither SSL_CERT_FILE nor AWS_CA_BUNDLE is set" in check_certificates()
 
 
 def test_unreadable_authorities_are_found(examined, tmp_path):

@@ -23,6 +23,8 @@ _RETRY_BUDGET_S: Final = 3.0  # no retry begins later; rides out a restart, not 
 _KEYS_PER_READ: Final = 2_000  # even: a record and its larger parts are read together
 # By what the messages of redis-py, OpenSSL and Redis have in common.
 _REMEDIES: Final = {
+    "Protocol error": "this is not a Redis server, correct the host and the port in RESULTSTORE_INDEX_URL",
+    "Protocol Error": "this is not a Redis server, correct the host and the port in RESULTSTORE_INDEX_URL",
     "certificate verify failed": "name a file with the certificate of its authority in SSL_CERT_FILE",
     "wrong version number": "write redis:// in RESULTSTORE_INDEX_URL, since it does not speak TLS",
     "record layer failure": "write redis:// in RESULTSTORE_INDEX_URL, since it does not speak TLS",
