@@ -1,5 +1,6 @@
 """ResultFinder: the half of a Store that finds Results by their ids, waits for them and lists them."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -49,17 +50,18 @@ class ResultFinder:
         name: str | None = None,
         metadata: Mapping[str, Scalar] | None = None,
         owner: str | None = None,
-        limit: int = 1_000,
+        limit: int | None = None,
     ) -> Iterator[Artifact]:
         """Iterate over Artifacts by name and metadata; of an owner the newest Results first, else in any order.
 
-        Each Result is read: this is for some thousand Results, not a search index.
+        Each Result is read, a hundred at a time: this is for some thousand Results, not a search index. Which Results
+        are looked through: see `ids`.
 
         Args:
             name: a pattern for the Artifact's name, such as `*.pdf` (`fnmatch`); upper and lower case differ.
             metadata: values that the Artifact's metadata must have.
-            owner: whose Results; by default all that the index knows.
-            limit: how many Results are looked through.
+            owner: whose Results; by default those of all owners that have a record in the index.
+            limit: how many Results are looked through; by default all.
         """
         ids = self.ids(owner=owner, limit=limit)
         while batch := list(islice(ids, _FOUND_AT_ONCE)):
@@ -107,6 +109,19 @@ class ResultFinder:
         """Subscribe to the changes of an id."""
         return self.index.events.watch(id_of(result_id))
 
-    def ids(self, *, owner: str | None = None, limit: int = 100) -> Iterator[str]:
-        """Iterate over up to `limit` ids that the index knows, newest first if an owner is given."""
-        return self.index.listing.ids(owner=owner, limit=limit)
+    def ids(self, *, owner: str | None = None, limit: int | None = None) -> Iterator[str]:
+        """Iterate over ids: with an owner all of theirs, the newest first; without one those that have a record.
+
+        An owner's Result is listed for as long as its bytes are stored, also without a record in the index. A record
+        lives for `settings.results.expires_s` (a day) after the Result was stored or restored. So without an owner
+        older Results are left out: iterate over your own table of owners to reach them. A Result without an owner is
+        then reached by its id alone.
+
+        After the loss of Redis the lists are complete again when `resultstore rebuild` has ended.
+
+        Args:
+            owner: whose Results; by default all that have a record. Redis scans a million keys at most, and then logs
+                the warning `scan_incomplete`.
+            limit: how many ids; by default all.
+        """
+        return self.index.listing.ids(owner=owner, limit=sys.maxsize if limit is None else limit)

@@ -23,6 +23,20 @@ def lists_the_owners_ids_newest_first(index: Index) -> None:
     assert list(index.listing.ids(owner=new_id())) == []
 
 
+def lists_every_id_while_results_are_deleted(index: Index) -> None:
+    """ids: a caller that deletes each Result it is given is given them all, also several of one second."""
+    owner = new_id()
+    ids = [new_id() for _ in range(450)]
+    for n, result_id in enumerate(ids):
+        index.save(Result(id=result_id, owner=owner, created_at=1000.0 + n // 20), ttl_s=60)
+    seen: list[str] = []
+    for result_id in index.listing.ids(owner=owner, limit=1_000):
+        seen.append(result_id)
+        index.write_tombstone(result_id, owner=owner, ttl_s=60)
+        index.owners.remove_deleted(result_id, owner=owner)
+    assert sorted(seen) == sorted(ids)
+
+
 def lists_no_deleted_or_expired_ids(index: Index) -> None:
     """ids: yields no id whose record was deleted or has expired."""
     owner = new_id()

@@ -119,6 +119,7 @@ LIST_PROMISES: Final[tuple[Promise[Index], ...]] = tuple(
     Promise(check)
     for check in (
         index_lists.lists_the_owners_ids_newest_first,
+        index_lists.lists_every_id_while_results_are_deleted,
         index_lists.lists_no_deleted_or_expired_ids,
         index_lists.lists_all_ids_once,
         index_lists.loads_many_in_order,

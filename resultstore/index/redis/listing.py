@@ -1,5 +1,6 @@
 """RedisListing: lists ids and reads many records in Redis."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -12,6 +13,9 @@ from resultstore.index.redis.retrying import RetryingClient, bound
 from resultstore.model import layout, record
 from resultstore.model.errors import BadReference
 from resultstore.model.result import Result
+from resultstore.telemetry.logs import Log
+
+_log = Log(__name__)
 
 _SCAN_ROUNDS: Final = 1_000  # a listing scans a million keys at most, also those of other programs
 _PAGE: Final = 200
@@ -37,8 +41,9 @@ class RedisListing:
 
     def owned(self, owner: str) -> Iterator[Owned]:
         """Yield the owner's Results, the newest first; remove ids that have neither a record nor stored bytes."""
-        start = 0
-        while page := self._page(owner, start):
+        # By score, not by rank: each entry that the caller removes would move the others up, past the next page.
+        newest, given = math.inf, set[bytes]()
+        while page := self._page(owner, newest, given):
             if foreign := {entry for entry, _ in page if not self._is_id(entry)}:
                 self._remove(owner, foreign)
                 continue
@@ -48,7 +53,9 @@ class RedisListing:
             kept = [one for one, head in zip(ids, heads, strict=True) if head or one in stored]
             if gone := {one.encode() for one in ids if one not in kept}:
                 self._remove(owner, gone)
-            start += len(kept)
+            last = page[-1][1]
+            ties = {one.encode() for one, (_, at) in zip(ids, page, strict=True) if at == last and one in kept}
+            newest, given = last, ties | (given if last == newest else set())
             for one, head, (_, made_at) in zip(ids, heads, page, strict=True):
                 if one in stored or record.is_live(head):
                     yield Owned(one, made_at)
@@ -87,17 +94,19 @@ class RedisListing:
             yield from (one for one, head in zip(found, self._heads(found), strict=True) if record.is_live(head))
             if cursor == 0:
                 return
+        _log.warning("scan_incomplete", rounds=_SCAN_ROUNDS, found=len(seen))
 
     def _heads(self, ids: list[str]) -> list[bytes]:
         keys = [self._names.record(one) for one in ids]
         return self._client.ask(lambda client: client.read_heads(keys=keys))
 
-    def _page(self, owner: str, start: int) -> list[tuple[bytes, float]]:
-        key = self._names.listed(owner)
+    def _page(self, owner: str, newest: float, given: set[bytes]) -> list[tuple[bytes, float]]:
+        """Return entries from the score `newest` down, without those that were `given` of this score."""
+        key, size = self._names.listed(owner), _PAGE + len(given)
         page = self._client.ask(
-            lambda client: client.redis_py.zrevrange(key, start, start + _PAGE - 1, withscores=True)
+            lambda client: client.redis_py.zrevrangebyscore(key, newest, "-inf", start=0, num=size, withscores=True)
         )
-        return cast("list[tuple[bytes, float]]", page)
+        return [one for one in cast("list[tuple[bytes, float]]", page) if one[0] not in given]
 
     def _stored(self, owner: str, ids: list[str]) -> set[str]:
         if not ids:

@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from resultstore.index.index import Overwrite
+from resultstore.index.redis import listing
 from resultstore.index.redis.driver import RedisIndex
 from resultstore.model.errors import Misconfigured
 from resultstore.model.result import Result, State
@@ -73,3 +74,13 @@ def test_unconfirmed_writes_survive_a_lost_connection(redis_url, ids):
 
     assert soon(again)
     RedisIndex("redis://127.0.0.1:1").unconfirmed.save_if_absent(Result(id=ids[0]), ttl_s=60)
+
+
+def test_incomplete_scan_is_logged(index, raw, monkeypatch, caplog):
+    raw.mset({f"rs:{{job-{n}}}": b"x" for n in range(5_000)})
+    assert len(list(index.listing.ids(limit=10_000))) == 5_000
+    assert "scan_incomplete" not in caplog.text
+
+    monkeypatch.setattr(listing, "_SCAN_ROUNDS", 2)
+    assert 0 < len(list(index.listing.ids(limit=10_000))) < 5_000
+    assert "scan_incomplete" in caplog.text
