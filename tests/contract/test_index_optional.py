@@ -5,11 +5,11 @@ import inspect
 import pytest
 
 from resultstore.index import index as contract
-from resultstore.index.index import EarlyAnnouncer, IdChecker, ScriptRunner
+from resultstore.index.index import EarlyAnnouncer, IdChecker, MemoryReporter, ScriptRunner
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.index.redis.driver import RedisIndex
 
-OPTIONAL = {ScriptRunner: "keys", EarlyAnnouncer: "events", IdChecker: ""}
+OPTIONAL = {ScriptRunner: "keys", EarlyAnnouncer: "events", IdChecker: "", MemoryReporter: ""}
 
 
 def part(index, interface):

@@ -18,7 +18,7 @@ from resultstore.store.attempt import Attempt, running
 from tests.gateway.conftest import Orders, Served, granted
 from tests.gateway.test_own_server import made
 
-ALL = ("read", "upload", "run", "delete")
+ALL = ("read", "upload", "run", "delete", "share")
 MIB = 1024 * 1024
 # Parts of a response that differ each time.
 CHANGING = {"x-request-id", "date"}
@@ -28,6 +28,10 @@ WITH_ID = {
     "/v1/results/{result_id}/artifacts/{name}",
     "/v1/results/{result_id}/cancel",
     "/v1/results/{result_id}/retry",
+    "/v1/results/{result_id}/artifacts/{name}/shares",
+    "/v1/results/{result_id}/shares",
+    "/v1/results/{result_id}/shares/{share_id}",
+    "/v1/archives",
     "/v1/uploads/{upload_id}",
     "/v1/uploads/{upload_id}/complete",
     "/s3/multipart/{upload_id}",
@@ -51,6 +55,7 @@ WITHOUT_ID = {
     "/v1/uploads",
     "/v1/tasks",
     "/v1/tasks/{task}",
+    "/share/{token}",
     "/s3/params",
     "/s3/multipart",
 }
@@ -68,7 +73,12 @@ def routes(app: FastAPI | APIRouter) -> Iterator[tuple[str, str]]:
 def asked(client: httpx.Client, method: str, path: str, *, id: str, upload: str) -> list[httpx.Response]:
     """Return every request of this method and path for `id`, whose multipart upload is `upload`."""
     target = path.format(
-        result_id=id, upload_id=upload if path.startswith("/s3/") else id, key=id, name="out.txt", number=1
+        result_id=id,
+        upload_id=upload if path.startswith("/s3/") else id,
+        key=id,
+        name="out.txt",
+        number=1,
+        share_id="a" * 32,
     )
     query = {"key": id, "partNumbers": "1", "upload": upload, "expires": "9999999999", "mac": "0" * 32}
     bodies: list[dict[str, object]] = [{}]
@@ -76,6 +86,8 @@ def asked(client: httpx.Client, method: str, path: str, *, id: str, upload: str)
         bodies = [
             {"method": one, "key": id, "uploadId": upload, "partNumber": 1} for one in ("PUT", "POST", "GET", "DELETE")
         ]
+    if path == "/v1/archives":
+        bodies = [{"results": [id]}]
     plain = [{}, query] if path.startswith("/v1/results") else [query]
     return [
         client.request(method, target, params=params, **({"json": body} if method == "POST" else {}))
