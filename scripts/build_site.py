@@ -5,12 +5,15 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
 # What our tests read after a fence's language; Markdown renderers of sites do not know such words.
 FENCE = re.compile(r"(?m)^(```\w+) [^\n`]+$")
+LINK = re.compile(r"\]\(((?:\.\./)+[^)#]+)")
 ENTRY = re.compile(r"\[([^\]]+)\]\(([^)#:]+\.md)\)")
 
 
@@ -39,11 +42,23 @@ def prepare_source(root: Path, work: Path) -> None:
     """Write the site's configuration and pages, with fences that a site renders, into `work`."""
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(root / "docs", work / "docs")
+    repository = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]["hooks"]["custom"][
+        "repository"
+    ]
     for page in (work / "docs").rglob("*.md"):
-        page.write_text(FENCE.sub(r"\1", page.read_text()))
+        text = FENCE.sub(r"\1", page.read_text())
+        page.write_text(LINK.sub(partial(link_outside, page.parent, work, repository), text))
     settings = (root / "zensical.toml").read_text()
     navigation = f"[project]\nnav = {as_toml(read_navigation(root / 'docs'))}"
     (work / "zensical.toml").write_text(settings.replace("[project]", navigation, 1))
+
+
+def link_outside(folder: Path, work: Path, repository: str, link: re.Match[str]) -> str:
+    """Return the link, or one to the repository if its file is not below docs/."""
+    target = (folder / link[1]).resolve()
+    if target.is_relative_to(work / "docs"):
+        return link[0]
+    return f"]({repository}/blob/main/{target.relative_to(work)}"
 
 
 def read_navigation(docs: Path) -> list[object]:

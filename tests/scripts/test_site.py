@@ -15,7 +15,8 @@ FENCE_WORDS = re.compile(r"```\w+ (background|elsewhere)")
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
-    shutil.copy(ROOT / "zensical.toml", tmp_path)
+    for name in ("zensical.toml", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
 
@@ -35,6 +36,16 @@ def test_navigation_lists_every_how_to(checkout):
     home = (site / "index.html").read_text()
     how_tos = [page.name for page in (checkout / "docs" / "how-to").glob("*.md")]
     assert [name for name in how_tos if home.count(f"how-to/{name.removesuffix('.md')}.html") < 2] == []
+
+
+def test_links_outside_docs_lead_to_the_repository(checkout):
+    with (checkout / "docs" / "how-to" / "page.md").open("a") as page:
+        page.write("\n[an example](../../examples/plain/README.md#run)\n")
+
+    site = build_site(checkout)
+
+    assert site is not None
+    assert "/blob/main/examples/plain/README.md#run" in (site / "how-to" / "page.html").read_text()
 
 
 @pytest.mark.parametrize("link", ["how-to/missing.md", "glossary.md#missing"])
