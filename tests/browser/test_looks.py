@@ -93,7 +93,7 @@ def test_failure_names_file_reason_and_advice(visit, filled):
 
     expect(page.locator("#drawer-title")).to_have_text("broken.jpg")
     expect(page.locator("#drawer .failure h3")).to_have_text("It cannot be decoded: it is damaged or cut short.")
-    expect(page.locator("#drawer .failure")).to_contain_text("What to do: Send the whole file.")
+    expect(page.locator("#drawer .failure")).to_contain_text("Send the whole file.")
     expect(page.locator("#drawer .failure code")).to_be_hidden()
     page.locator("#drawer .failure summary").press("Enter")
     expect(page.locator("#drawer .failure code")).to_contain_text("UploadRejected: image 'broken.jpg' of ")
@@ -118,7 +118,7 @@ def test_dots_show_server_status(visit, stage):
     wait_live(page)
 
     dots = page.locator("#health li")
-    names = [re.compile(f"^{name}: ") for name in ("Live", "Server", "Records", "Files", "Queue")]
+    names = [re.compile(f"^{name}: ") for name in ("Live updates", "Server", "Results", "Files", "Tasks")]
     expect(dots).to_have_text(names)
     states = {dots.nth(n).get_attribute("data-state") for n in range(len(names))}
     assert states <= {"good", "slow"}
@@ -147,10 +147,12 @@ def test_everything_works_by_keyboard_alone(visit, filled):
     page.locator("#sort").focus()
     page.keyboard.press("Tab")
     first = focused(page)
+    expect(page.locator(".keys")).to_have_text("Arrow keys move between results, Enter opens one")
     page.keyboard.press("ArrowRight")
     second = focused(page)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Home")
+    expect(page.locator(".keys")).to_be_visible()
     assert (first, second, focused(page)) == ("picture 0000.webp", "picture 0001.webp", "picture 0000.webp")
     page.keyboard.press("Enter")
     expect(page.locator("#drawer")).to_be_visible()
@@ -179,14 +181,14 @@ def test_deletion_can_be_undone_for_a_while(visit, stage, filled):
         assert client.get("/v1/results/filled-local-0011").status_code == 404
 
 
-def test_task_can_be_restarted(visit, filled):
+def test_task_can_run_again(visit, filled):
     page = visit()
     wait_done(page, "photo.jpg")
     before = page.locator(".card").count()
 
-    card(page, "photo.jpg").get_by_role("button", name="Restart").click()
+    card(page, "photo.jpg").get_by_role("button", name="Run again").click()
 
-    expect(page.locator(".toast")).to_contain_text("restarted")
+    expect(page.locator(".toast")).to_contain_text("photo.jpg runs again, as a new result.")
     expect(page.locator(".card")).to_have_count(before + 1)
     wait_done(page, "photo.jpg")
     expect(page.locator(".card-title").get_by_text("photo.jpg", exact=True)).to_have_count(2)

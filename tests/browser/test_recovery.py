@@ -49,6 +49,12 @@ def test_interrupted_upload_can_be_discarded_after_reload(visit, stage, tmp_path
     slow.detach()
     broken = card(page, "thrown away.csv")
     expect(broken.locator(".pill")).to_have_text("Upload interrupted")
+    expect(broken).to_have_attribute("data-tone", "idle")
+    expect(broken.locator(".card-top .bar")).to_be_hidden()
+    broken.locator(".card-title").click()
+    expect(page.locator(".timeline")).to_contain_text("Upload interrupted")
+    page.keyboard.press("Escape")
+    expect(page.locator("#drawer")).to_be_hidden()
     upload_id = broken.get_attribute("data-id")
 
     broken.get_by_role("button", name="Discard").click()
@@ -89,9 +95,11 @@ def test_page_reconnects_after_gateway_restart(visit, stage):
 
     stage.open.kill()
     expect(live).not_to_have_attribute("data-state", "good")
+    expect(page.locator("#banner")).to_contain_text("The server does not answer.")
     stage.open.start()
 
     expect(live).to_have_attribute("data-state", "good")
+    expect(page.locator("#banner")).to_be_hidden()
     send(page, photo("after the restart.jpg"))
     wait_done(page, "after the restart.jpg")
 

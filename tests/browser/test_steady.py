@@ -99,3 +99,37 @@ def test_drop_during_a_dialog_is_not_lost(visit):
     page.evaluate(DROP, as_bytes(photo("dropped on details.jpg")))
     expect(page.locator("#drawer")).to_be_hidden()
     wait_done(page, "dropped on details.jpg")
+
+
+def test_order_is_kept_after_a_reload(page):
+    page.locator("#sort").select_option(label="Oldest first")
+    first = page.locator(".card-title").first.text_content()
+
+    page.reload()
+
+    expect(page.locator("#sort")).to_have_value("oldest")
+    expect(page.locator(".card-title").first).to_have_text(first)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 700)])
+def test_upload_button_is_in_sight(visit, width, height):
+    page = visit(viewport={"width": width, "height": height})
+    wait_live(page)
+    page.locator("#ask").check()
+
+    send(page, table("long form.csv"))
+
+    expect(page.locator("#sheet").get_by_role("button", name="Upload")).to_be_in_viewport(ratio=1)
+
+
+def test_page_says_that_rejected_file_was_deleted(visit):
+    page = visit()
+    send(page, {"name": "fake.jpg", "mimeType": "image/jpeg", "buffer": b"<html><script>1</script></html>" * 40})
+    failed = card(page, "fake.jpg")
+    expect(failed.locator(".pill")).to_have_text("Failed")
+
+    failed.locator(".card-title").click()
+
+    expect(page.locator(".drawer-files")).to_contain_text(
+        "The uploaded file was deleted. To try again, upload it again."
+    )

@@ -162,7 +162,9 @@ def test_file_without_a_task_is_stored_as_it_is(visit, stage):
     )
 
     send(page, {"name": "song.xyz", "mimeType": "application/x-nothing", "buffer": b"\0 12345"})
-    expect(page.locator(".toast")).to_have_text("song.xyz: no task processes this type. It is stored as it is.")
+    expect(page.locator(".toast")).to_have_text(
+        "song.xyz: no task here can process this type of file. It will be stored as it is."
+    )
     done = wait_done(page, "song.xyz")
 
     with page.expect_download() as fetched:

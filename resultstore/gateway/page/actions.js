@@ -1,4 +1,4 @@
-// Actions: download Results, copy a link, restart, cancel and delete it.
+// Actions: download Results, copy a link, run again, cancel and delete it.
 
 import { ROOT, idempotencyKey, resultPath } from "./api.js";
 import { mainOf, nameOf } from "./describe.js";
@@ -46,8 +46,15 @@ export class Actions {
   });
 
   retry = (view) => this.#showErrors(async () => {
-    this.#results.put(await this.#api.post(resultPath(view.id, "retry"), {}, { key: idempotencyKey() }));
-    this.#toasts.show(`${nameOf(view)} restarted.`);
+    try {
+      this.#results.put(await this.#api.post(resultPath(view.id, "retry"), {}, { key: idempotencyKey() }));
+    } catch (error) {
+      if (error.slug !== "not-repeatable") throw error;
+      this.#results.put(await this.#api.get(resultPath(view.id))); // the button goes away
+      this.#toasts.show(`${nameOf(view)} cannot run again, because the uploaded file was deleted. Upload it again.`, { bad: true });
+      return;
+    }
+    this.#toasts.show(`${nameOf(view)} runs again, as a new result.`);
   });
 
   cancel = (view) => this.#showErrors(async () => {

@@ -59,7 +59,7 @@ export class Api extends EventTarget {
       response = await fetch(new URL(path, ROOT), { ...init, headers: authorized, credentials: "same-origin", cache: "no-store" });
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Problem(0, "unreachable", "the server cannot be reached");
+      throw new Problem(0, "unreachable", "the server does not answer");
     }
     if (!response.ok) throw await this.#problemOf(response);
     return response;

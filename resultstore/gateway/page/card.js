@@ -1,7 +1,7 @@
 // Card: one Result in the gallery, created once and then updated.
 
 import { h, iconButton, say } from "./dom.js";
-import { ended, filesOf, inputOf, mainOf, nameOf, outputs, percentOf, sizesOf, stateText, tone } from "./describe.js";
+import { ended, filesOf, interrupted, inputOf, mainOf, nameOf, outputs, percentOf, sizesOf, stateText, tone } from "./describe.js";
 import { count, expiry, fullMoment, isoMoment, moment, size, span } from "./format.js";
 
 /** A card and how to update it. `tools` are {previews, actions, titles, open, allows, selection}. */
@@ -124,13 +124,13 @@ export class Card {
 export function buttonsOf(view, allows) {
   const offered = new Set(view.actions ?? []);
   const main = mainOf(view);
-  const interrupted = view.state === "UPLOADING" && !view.sending && allows("upload");
+  const waits = interrupted(view) && allows("upload");
   return [
-    interrupted && ["resume", "play", "Resume"],
-    interrupted && ["remove", "remove", "Discard"],
+    waits && ["resume", "play", "Resume"],
+    waits && ["remove", "remove", "Discard"],
     main && ["download", "download", "Download"],
     main && ["copy", "link", "Copy link to"],
-    offered.has("retry") && allows("run") && ["retry", "retry", "Restart"],
+    offered.has("retry") && allows("run") && ["retry", "retry", "Run again"],
     offered.has("cancel") && allows("run") && ["cancel", "stop", "Cancel"],
     offered.has("delete") && allows("delete") && ["remove", "remove", "Delete"],
   ].filter(Boolean);
@@ -138,7 +138,7 @@ export function buttonsOf(view, allows) {
 
 function factsText(view) {
   const sizes = sizesOf(view);
-  const both = sizes.in !== null && sizes.out !== null ? `${size(sizes.in)} → ${size(sizes.out)}` : size(sizes.out ?? sizes.in ?? NaN);
+  const both = sizes.in !== null && sizes.out !== null && sizes.in !== sizes.out ? `${size(sizes.in)} → ${size(sizes.out)}` : size(sizes.out ?? sizes.in ?? NaN);
   return [both, span(view.run_time_s ?? NaN)].filter(Boolean).join(" · ");
 }
 

@@ -1,5 +1,7 @@
 // Describe: the name, the state and the preview of a Result, derived from its view.
 
+import { count } from "./format.js";
+
 const ENDED = new Set(["SUCCESS", "FAILURE", "REVOKED"]);
 const PREVIEW_ROLES = new Set(["cover", "poster", "preview", "thumbnail"]);
 
@@ -18,9 +20,9 @@ const STATE_TEXTS = {
 
 export const GROUPS = [
   { key: "all", label: "All", holds: () => true },
-  { key: "working", label: "Active", holds: (view) => !ended(view) },
+  { key: "working", label: "Active", holds: (view) => !ended(view) && !interrupted(view) },
   { key: "done", label: "Done", holds: (view) => view.state === "SUCCESS" },
-  { key: "failed", label: "Failed", holds: (view) => view.state === "FAILURE" || view.state === "REVOKED" },
+  { key: "failed", label: "Failed", holds: (view) => view.state === "FAILURE" || view.state === "REVOKED" || interrupted(view) },
 ];
 
 /** Whether the state is final. */
@@ -28,17 +30,22 @@ export function ended(view) {
   return ENDED.has(view.state);
 }
 
+/** Whether its upload has stopped, and waits for the user. */
+export function interrupted(view) {
+  return view.state === "UPLOADING" && !view.sending;
+}
+
 /** "bad", "done", "busy" or "idle": the colour of the state. */
 export function tone(view) {
   if (view.state === "FAILURE") return "bad";
   if (view.state === "REVOKED") return "idle";
   if (view.state === "SUCCESS") return "done";
-  return view.state === "PENDING" || view.state === "RECEIVED" ? "idle" : "busy";
+  return interrupted(view) || view.state === "PENDING" || view.state === "RECEIVED" ? "idle" : "busy";
 }
 
 /** The text of the state, with a percentage while it is known. */
 export function stateText(view) {
-  if (view.state === "UPLOADING" && !view.sending) return "Upload interrupted";
+  if (interrupted(view)) return "Upload interrupted";
   const text = STATE_TEXTS[view.state] ?? view.state.toLowerCase();
   const percent = percentOf(view);
   return percent === null ? text : `${text} ${Math.floor(percent)} %`;
@@ -107,8 +114,8 @@ export function shapeOf(artifact) {
   const parts = [];
   if (known.width && known.height) parts.push(`${known.width} × ${known.height}`);
   if (known.pages) parts.push(`${known.pages} ${known.pages === 1 ? "page" : "pages"}`);
-  if (known.rows) parts.push(`${Number(known.rows).toLocaleString()} rows`);
-  if (known.columns) parts.push(`${known.columns} columns`);
+  if (known.rows) parts.push(`${count(known.rows, "row")}`);
+  if (known.columns) parts.push(`${count(known.columns, "column")}`);
   if (known.duration_s) parts.push(`${Number(known.duration_s).toFixed(1)} s`);
   return parts.join(", ");
 }

@@ -73,7 +73,7 @@ export class Drawer {
     this.#section("buttons", [buttonsOf(view, this.#tools.allows).join(), view.state], () => this.#buttons(view));
     this.#section("failure", [view.failure?.message], () => failureOf(view));
     this.#section("files", [made.map((one) => one.name), inputOf(view)?.sha256, ended(view)], () => this.#files(view));
-    this.#section("timeline", [view.state, view.started_at, view.ended_at, view.retries, view.progress?.note, view.expires_at], () => h("section", {}, h("h3", {}, "Timeline"), timelineOf(view)));
+    this.#section("timeline", [stateText(view), view.started_at, view.ended_at, view.retries, view.progress?.note, view.expires_at], () => h("section", {}, h("h3", {}, "Timeline"), timelineOf(view)));
     this.#section("program", [mainOf(view)?.name], () => this.#program(view));
     this.#section("ids", [view.id, view.retry_of, view.worker], () => this.#ids(view));
   }
@@ -172,9 +172,8 @@ export class Drawer {
   #files(view) {
     const source = inputOf(view);
     const made = outputs(view);
-    const title = made.length ? count(made.length, "file") : "Files";
     const rows = [...made.map((one) => this.#file(view, one)), source && this.#file(view, source, "original file")].filter(Boolean);
-    return h("section", {}, h("h3", {}, title), rows.length ? h("ul", { class: "files" }, rows) : h("p", { class: "soft" }, ended(view) ? "No files." : "No files yet."));
+    return h("section", {}, h("h3", {}, rows.length ? count(rows.length, "file") : "Files"), rows.length ? h("ul", { class: "files" }, rows) : h("p", { class: "soft" }, noFiles(view)));
   }
 
   #file(view, artifact, about = "") {
@@ -205,15 +204,21 @@ export class Drawer {
   }
 
   #ids(view) {
-    const rows = [["ID", view.id], view.retry_of && ["Restarted from", view.retry_of], ["Task", view.task], view.worker && ["Worker", view.worker], view.changed_at && ["Last change", fullMoment(view.changed_at)]].filter(Boolean);
+    const rows = [["ID", view.id], view.retry_of && ["Run again from", view.retry_of], ["Task", view.task], view.worker && ["Worker", view.worker], view.changed_at && ["Last change", fullMoment(view.changed_at)]].filter(Boolean);
     return h("section", {}, h("dl", { class: "ids" }, rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))));
   }
+}
+
+function noFiles(view) {
+  if (!ended(view)) return "No files yet.";
+  const kept = view.retry_of || view.actions?.includes("retry"); // the first try has it
+  return view.upload && !kept ? "The uploaded file was deleted. To try again, upload it again." : "No files.";
 }
 
 function failureOf(view) {
   if (!view.failure) return h("section", { hidden: true });
   const { type, message, summary, hint } = view.failure;
   return h("section", { class: "failure", role: "note" }, h("h3", {}, summary || sentence(message)),
-    hint && h("p", { class: "hint-line" }, h("strong", {}, "What to do: "), sentence(hint)),
+    hint && h("p", { class: "hint-line" }, sentence(hint)),
     h("details", {}, h("summary", {}, "Details"), h("p", {}, h("code", {}, `${type}: ${message}`))));
 }

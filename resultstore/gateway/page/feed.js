@@ -10,7 +10,7 @@ const SNAPSHOT_SIZE = 200; // the size of the gateway's snapshot
 const PAGE_SIZE = 100;
 const MOST_RESULTS = 2000;
 
-/** Dispatches "state" with `detail` "live", "connecting" or "offline". */
+/** Dispatches "state" with `detail` "live", "connecting", "offline", or "lost" while the server does not answer. */
 export class Feed extends EventTarget {
   #api;
   #results;
@@ -41,18 +41,21 @@ export class Feed extends EventTarget {
 
   async #follow() {
     let failures = 0;
+    let lost = false;
     while (!this.#ending.signal.aborted) {
-      this.#setState(navigator.onLine ? "connecting" : "offline");
+      this.#setState(!navigator.onLine ? "offline" : lost ? "lost" : "connecting");
       try {
         await this.#stream(() => {
           failures = 0;
+          lost = false;
           this.#setState("live");
         });
       } catch (error) {
         if (error instanceof Problem && !error.temporary) return; // 401: signing in starts a new feed
+        lost ||= error instanceof Problem && failures > 0; // the first one may be a restart
       }
       if (this.#ending.signal.aborted) return;
-      this.#setState(navigator.onLine ? "connecting" : "offline");
+      this.#setState(!navigator.onLine ? "offline" : lost ? "lost" : "connecting");
       await pause(backoff(failures), this.#ending.signal);
       failures += 1;
     }

@@ -6,6 +6,7 @@ import { h, icon, say } from "./dom.js";
 import { count } from "./format.js";
 import { Card } from "./card.js";
 
+const KEPT_ORDER = "resultstore.order"; // in this tab, until it is closed
 const FIRST = 40;
 const A_TURN = 20;
 const SPARE_MS = 8; // idle time that another batch needs
@@ -62,7 +63,13 @@ export class Gallery {
   #buildFilters() {
     const { chips, search, tasks, sort } = this.#places;
     sort.append(...ORDERS.map(({ key, label }) => h("option", { value: key }, label)));
-    sort.addEventListener("change", () => this.#choose({ order: sort.value }));
+    const kept = sessionStorage.getItem(KEPT_ORDER);
+    if (ORDERS.some(({ key }) => key === kept)) this.#filter.order = kept;
+    sort.value = this.#filter.order;
+    sort.addEventListener("change", () => {
+      sessionStorage.setItem(KEPT_ORDER, sort.value);
+      this.#choose({ order: sort.value });
+    });
     for (const group of GROUPS) {
       const number = h("span", { class: "number" });
       const chip = h("button", { type: "button", class: "chip", "aria-pressed": String(group.key === "all"), on: { click: () => this.#choose({ group: group.key }) } }, group.label, number);

@@ -5,7 +5,7 @@ import { h, say } from "./dom.js";
 
 const EVERY_MS = 15_000;
 const SLOW_MS = 500;
-const NAMES = { live: "Live", gateway: "Server", index: "Records", blobs: "Files", broker: "Queue" };
+const NAMES = { live: "Live updates", gateway: "Server", index: "Results", blobs: "Files", broker: "Tasks" };
 
 const ORDER = Object.keys(NAMES);
 
@@ -24,11 +24,11 @@ export class Health {
     for (const event of ["online", "offline"]) window.addEventListener(event, () => this.#poll());
   }
 
-  /** Show the state of the event stream: live, connecting or offline. */
+  /** Show the state of the event stream: live, connecting, lost or offline. */
   live(state) {
-    const texts = { live: "connected", connecting: "connecting", offline: "offline" };
-    this.#show("live", { live: "good", connecting: "slow", offline: "bad" }[state], texts[state]);
-    if (state === "live") this.#poll();
+    const texts = { live: "connected", connecting: "connecting", lost: "the server does not answer", offline: "offline" };
+    this.#show("live", { live: "good", connecting: "slow", lost: "bad", offline: "bad" }[state], texts[state]);
+    if (state === "live" || state === "lost") this.#poll();
   }
 
   async #poll() {

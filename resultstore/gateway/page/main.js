@@ -21,6 +21,10 @@ import { Toasts } from "./toasts.js";
 import { Transfers } from "./transfers.js";
 import { h, say } from "./dom.js";
 
+const BANNERS = {
+  offline: "You are offline. Uploads and updates resume when the connection is back.",
+  lost: "The server does not answer. The page keeps trying; what it shows may be out of date, and uploads wait.",
+};
 const RENEW_SECONDS = 15; // until a worker has registered a task
 
 const at = (id) => document.getElementById(id);
@@ -72,7 +76,7 @@ async function take(files) {
     const order = plain ? { task: plain.task, options: {} } : await sheet.forFiles(some, takers);
     if (!order) continue;
     some.forEach((file) => transfers.add(file, { ...order, media_type: offers.declared(order.task, file) }));
-    if (plain && takesAny(plain) && offers.types.length > 1) toasts.show(`${namesOf(some)}: no task processes this type. It is stored as it is.`);
+    if (plain && takesAny(plain) && offers.types.length > 1) toasts.show(`${namesOf(some)}: no task here can process this type of file. It will be stored as it is.`);
   }
 }
 
@@ -85,7 +89,7 @@ function refusalOf(files) {
   if (!scopes.has("upload")) return "Your token does not allow uploads.";
   if (files.every((file) => !file.size)) return files.length === 1 ? `${names} is empty.` : `${names} are empty.`;
   const fits = files.some((file) => offers.for(file).length > 0);
-  return fits ? `${names}: too large for every task.` : `${names}: no task accepts this file type.`;
+  return fits ? `${names}: too large. See "Accepted types" for the limits.` : `${names}: this type of file is not accepted. See "Accepted types".`;
 }
 
 /** Resume an upload that an earlier page started: the user has to choose the same file again. */
@@ -104,8 +108,8 @@ actions.restored = (id) => gallery.reveal(id);
 function connection(state) {
   health.live(state);
   const banner = at("banner");
-  banner.hidden = state !== "offline";
-  if (state === "offline") say(banner, "You are offline. Uploads and updates resume when the connection is back.");
+  banner.hidden = !BANNERS[state];
+  if (BANNERS[state]) say(banner, BANNERS[state]);
 }
 
 /** Request the session until the gateway answers, then start the feed. */
@@ -125,7 +129,7 @@ async function begin() {
         continue;
       }
       at("banner").hidden = false;
-      say(at("banner"), `${sentence(error.message)} Retrying.`);
+      say(at("banner"), `${sentence(error.message)} The page keeps trying.`);
       await pause(backoff(failures));
     }
   }

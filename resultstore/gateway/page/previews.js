@@ -1,7 +1,7 @@
 // Previews: the preview of a Result on its card, loaded only when it is near the viewport.
 
 import { h, icon, say } from "./dom.js";
-import { fact, size } from "./format.js";
+import { count, fact, size } from "./format.js";
 import { previewOf } from "./describe.js";
 
 const NEAR = "400px";
@@ -163,7 +163,7 @@ function modelCard(facts) {
   const bars = [["accuracy", facts.accuracy], ["F1", facts.f1], ["cross-validated", facts.cv_accuracy]]
     .filter(([, value]) => typeof value === "number")
     .map(([name, value]) => h("li", {}, h("span", {}, name), h("b", { vars: { "--part": `${value * 100}%` } }), h("span", { class: "digits" }, value.toFixed(3))));
-  const words = [facts.kind, facts.classes && `${facts.classes} classes`, facts.rows && `${fact(facts.rows)} rows`].filter(Boolean).join(" · ");
+  const words = [facts.kind, facts.classes && `${facts.classes} classes`, facts.rows && count(facts.rows, "row")].filter(Boolean).join(" · ");
   return h("div", { class: "model-card" },
     h("p", { class: "figure" }, percent, h("small", {}, " % accuracy")),
     h("ul", {}, bars.slice(1)),
@@ -177,7 +177,7 @@ function emptyTable(facts) {
 }
 
 function tableSum(facts) {
-  const words = [facts?.rows && `${fact(facts.rows)} rows`, facts?.columns && `${fact(facts.columns)} columns`].filter(Boolean);
+  const words = [facts?.rows && count(facts.rows, "row"), facts?.columns && count(facts.columns, "column")].filter(Boolean);
   return words.length ? [h("p", { class: "table-sum" }, words.join(" × "))] : [];
 }
 

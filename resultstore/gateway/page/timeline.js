@@ -1,6 +1,6 @@
 // Timeline: the steps of a Result, in order, with the time between them.
 
-import { ended } from "./describe.js";
+import { ended, interrupted } from "./describe.js";
 import { h } from "./dom.js";
 import { count, expiry, fullMoment, isoMoment, moment, span } from "./format.js";
 
@@ -16,7 +16,8 @@ function stepsOf(view) {
   const { created_at: made, started_at: started, ended_at: over } = view;
   const uploaded = Boolean(view.upload || view.input);
   const steps = [{ name: uploaded ? "Upload started" : "Queued", at: made, tone: "done" }];
-  if (view.state === "UPLOADING") steps.push({ name: "Uploading", tone: "busy" });
+  if (interrupted(view)) steps.push({ name: "Upload interrupted", tone: "idle", note: "Press Resume and choose the same file again." });
+  else if (view.state === "UPLOADING") steps.push({ name: "Uploading", tone: "busy" });
   if (view.state === "VERIFYING") steps.push({ name: "Checking size and type", tone: "busy" });
   if (view.state === "PENDING" || view.state === "RECEIVED") steps.push({ name: "Waiting for a worker", tone: "busy" });
   if (started) steps.push({ name: "Task started", at: started, tone: "done", after: span(view.queue_time_s ?? started - made), note: view.worker ? `on ${view.worker}` : "" });
