@@ -6,7 +6,6 @@ import { h, icon, say } from "./dom.js";
 import { count } from "./format.js";
 import { Card } from "./card.js";
 
-const KEPT_ORDER = "resultstore.order"; // in this tab, until it is closed
 const FIRST = 40;
 const A_TURN = 20;
 const SPARE_MS = 8; // idle time that another batch needs
@@ -63,11 +62,11 @@ export class Gallery {
   #buildFilters() {
     const { chips, search, tasks, sort } = this.#places;
     sort.append(...ORDERS.map(({ key, label }) => h("option", { value: key }, label)));
-    const kept = sessionStorage.getItem(KEPT_ORDER);
+    const kept = history.state?.order;
     if (ORDERS.some(({ key }) => key === kept)) this.#filter.order = kept;
     sort.value = this.#filter.order;
     sort.addEventListener("change", () => {
-      sessionStorage.setItem(KEPT_ORDER, sort.value);
+      history.replaceState({ ...history.state, order: sort.value }, ""); // stays when the page is reloaded
       this.#choose({ order: sort.value });
     });
     for (const group of GROUPS) {
