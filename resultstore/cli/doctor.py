@@ -26,6 +26,7 @@ from resultstore.ops.index_memory import memory_probes
 from resultstore.ops.index_rights import index_probes
 from resultstore.ops.settings_check import settings_probes
 from resultstore.settings import Settings, settings_known
+from resultstore.store import Store
 
 MARKS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "bold red"}
 
@@ -57,11 +58,13 @@ def doctor(app: App = "", json: Json = False) -> None:  # noqa: FBT002
     """Check settings, store, index, broker and clock; print what is wrong and what to do.
 
     Each check is printed when it is done. If a server cannot be used, its other checks are skipped. With `--app`, the
-    app's broker is checked unless RESULTSTORE_BROKER_URL names another one. Exits with 1 if anything is wrong.
+    app's broker and the servers of its result backend are checked; so are those that RESULTSTORE_BROKER_URL and
+    RESULTSTORE_INDEX_URL name, if they are others. Exits with 1 if anything is wrong.
     """
     settings = Settings()
-    probes, requires = _probes(settings)
-    probes |= _app_probes(app, settings)
+    of_app, kept = _app_probes(app, settings)
+    probes, requires = _probes(settings, kept)
+    probes |= of_app
     rows = None if json else FindingRows(probes)
     findings = []
     for found in examine(probes, requires=requires):
@@ -107,9 +110,15 @@ class FindingRows:
         self._console.print(table)
 
 
-def _probes(settings: Settings) -> tuple[dict[str, Probe], dict[str, str]]:
-    """Return the checks, and for those that only repeat an earlier one's failure, its name."""
-    store = connect(settings)
+def _probes(chosen: Settings, kept: Store | None) -> tuple[dict[str, Probe], dict[str, str]]:
+    """Return the checks, and for those that only repeat an earlier one's failure, its name.
+
+    Args:
+        chosen: the settings of this process.
+        kept: whose servers to check instead: where an app keeps its results.
+    """
+    store = connect(chosen) if kept is None else kept
+    settings = store.settings
     of_store, of_memory = store_probes(store) | index_probes(store.index), memory_probes(store.index)
     probes, bucket = connect_probes(settings), connect_bucket(settings)
     accepted = {"refuses_unsigned_writes"} if settings.security.accept_forgeable_store else set()
@@ -122,25 +131,31 @@ def _probes(settings: Settings) -> tuple[dict[str, Probe], dict[str, str]]:
     return checks | {"broker": lambda: _broker(settings.broker.url)}, requires
 
 
-def _app_probes(app: str, settings: Settings) -> dict[str, Probe]:
+def _app_probes(app: str, settings: Settings) -> tuple[dict[str, Probe], Store | None]:
+    """Return the checks of an app, and its Store unless the settings name another index."""
     if not app:
-        return {}
+        return {}, None
     try:
         doctoring = require_extra("resultstore.backends.celery.doctoring", extra="celery")
         found: dict[str, Probe] = doctoring.app_probes(app)
         url, connect_app = doctoring.broker_of(app)
+        kept: Store | None = doctoring.store_of_app(app)
     except Misconfigured as error:
         reason = error
 
         def refuse() -> str:
             raise reason
 
-        return {"app": refuse}
+        return {"app": refuse}, None
     default = settings_known()["broker_url"][1].default
     if url != settings.broker.url or url == default:
         name = "broker" if settings.broker.url == default else "broker of the app"
         found[name] = lambda: _broker(url, setting="the app's broker_url", connect=connect_app)
-    return found
+    if kept is not None and doctoring.names_other_index(settings, kept):
+        return found | doctoring.server_probes(settings, kept), None
+    if kept is not None and kept.settings.index.url != settings.index.url:
+        found["index"] = lambda: doctoring.index_serves(kept)  # in the place of this process's own
+    return found, kept
 
 
 def _broker(url: str, **options: object) -> str | Defect:

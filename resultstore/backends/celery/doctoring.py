@@ -8,10 +8,20 @@ from celery import Celery, Task
 from celery.app.utils import find_app
 from celery.utils.imports import cwd_in_path
 
-from resultstore.backends.celery.capture.registry import is_task_captured
+from resultstore.backends.celery.backend_check import (
+    check_backend,
+    find_store,
+    index_serves,
+    names_other_index,
+    server_probes,
+)
+from resultstore.backends.celery.capture.registry import is_installed, is_task_captured
 from resultstore.backends.celery.third_party import third_party_probes
 from resultstore.model.errors import Misconfigured
 from resultstore.ops.doctor import Defect, Probe, Verdict
+from resultstore.store import Store
+
+__all__ = ["app_probes", "broker_of", "index_serves", "names_other_index", "server_probes", "store_of_app"]
 
 CONSUMER_TIMEOUT_S: Final = 1_800  # RabbitMQ since 3.8.17; `consumer_timeout` in rabbitmq.conf, in milliseconds
 VISIBILITY_TIMEOUT_S: Final = 3_600  # kombu/transport/redis.py
@@ -43,19 +53,34 @@ def broker_of(name: str) -> tuple[str, Callable[..., Any]]:
 def app_probes(name: str) -> dict[str, Probe]:
     """Return the checks that apply to the app at `name`. Raises Misconfigured."""
     app = find_app_named(name)
-    found: dict[str, Probe] = {"tasks captured": lambda: check_capture(app)}
+    found: dict[str, Probe] = {"result backend": lambda: check_backend(app)}
+    if find_store(app) is not None:  # otherwise the row above says all that there is to say
+        found["tasks captured"] = lambda: check_capture(app)
     transport = urlsplit(str(app.conf.broker_url or "amqp://")).scheme.partition("+")[0]
     if transport in {"amqp", "amqps", "pyamqp"}:
         found["consumer timeout"] = lambda: check_consumer_timeout(app)
     if transport in {"redis", "rediss", "sentinel"}:
         found["visibility timeout"] = lambda: check_visibility_timeout(app)
+        found["redelivery"] = lambda: check_redelivery(app)
     return found | third_party_probes(app)
 
 
+def store_of_app(name: str) -> Store | None:
+    """Return the Store of the results of the app at `name`, or None if it has another backend. Raises Misconfigured."""
+    return find_store(find_app_named(name))
+
+
 def check_capture(app: Celery) -> str | Defect:
-    """Check that the outputs of every task are captured."""
+    """Check that the outputs of every task are captured; an app without `setup` may do without."""
     names = sorted(name for name in app.tasks if not name.startswith("celery."))
     missed = [name for name in names if not is_task_captured(app.tasks[name])]
+    if missed and not is_installed(app):
+        return Defect(
+            f"setup(app) is not called: large returned values are stored, but {_named(missed)} cannot return files, "
+            "and large arguments travel whole",
+            "if a task returns files or takes large arguments, call setup(app) where the app is made",
+            Verdict.WARNING,
+        )
     if missed:
         return Defect(
             f"{_named(missed)} not captured ({len(missed)} of {len(names)} tasks): large outputs fail or travel whole",
@@ -85,6 +110,22 @@ def check_visibility_timeout(app: Celery) -> str | Defect:
         what="the broker's visibility_timeout",
         remedy=f"give them a hard time limit below {limit_s:.0f} s, or raise visibility_timeout in "
         "broker_transport_options",
+    )
+
+
+def check_redelivery(app: Celery) -> str | Defect:
+    """Check that the app sets how long a Redis broker waits after the loss of a worker."""
+    tasks = [name for name, task in app.tasks.items() if task.acks_late and task.reject_on_worker_lost]
+    names = sorted(name for name in tasks if not name.startswith("celery."))
+    chosen = app.conf.broker_transport_options.get("visibility_timeout")
+    after = f"delivered again {float(chosen or VISIBILITY_TIMEOUT_S):.0f} s after the loss of a worker"
+    if not names or chosen:
+        return f"{len(names)} tasks are {after}"
+    return Defect(
+        f"{_named(names)}: only {after}, the broker's default visibility_timeout",
+        "set visibility_timeout in broker_transport_options to a little more than the longest task takes, or use "
+        "RabbitMQ, which delivers again at once",
+        Verdict.WARNING,
     )
 
 

@@ -40,6 +40,7 @@ def setup(
             that workers without this package can read every message.
         delivery: "at-least-once" sets late acknowledgement, redelivery after the loss of a worker, no prefetching and
             publisher confirms. A task may then run twice; the first outcome counts. None changes no setting.
+            A Redis broker delivers again only after `visibility_timeout` (kombu's default: one hour).
         adapters: write other objects that tasks return as files; `resultstore.LIBRARY_ADAPTERS` has those for pandas,
             polars, pyarrow, numpy, Pillow and matplotlib. The first that fits is used.
     """
