@@ -89,6 +89,12 @@ class Listing(Protocol):
     def everything(self, owner: str) -> list[str]:
         """Return every id of the owner that may have stored bytes, also ids that are no Results."""
 
+    def recorded(self, owner: str) -> Iterator[str]:
+        """Yield every id whose record names the owner, also those on no list. Reads all records: slow, for rare use.
+
+        A queued task whose record was written by `UnconfirmedWrites` is on no list.
+        """
+
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """Return what `Index.peek` returns for each id, in order; None also for an unreadable record.
 

@@ -96,7 +96,7 @@ def erase(store: Store, owner: str) -> EraseOutcome:
     """Delete all data of an owner: Results, uploads, spilled arguments, their records, and events.
 
     Incomplete lists are rebuilt first. Safe to repeat after a failure. Waiting and running tasks of the owner cannot
-    store anything afterwards.
+    store anything afterwards, except waiting ones whose record the index has lost. Reads all records of the index.
 
     Raises Misconfigured where nothing can be listed, IndexUnavailable, BlobStoreUnavailable, and BadReference without
     an owner, or when workers go on storing new things for this one.
@@ -108,7 +108,8 @@ def erase(store: Store, owner: str) -> EraseOutcome:
         rebuild(store)
     results, arguments = 0, 0
     for _ in range(_ROUNDS_MAX):
-        ids = index.listing.everything(owner)
+        # A queued task may be on no list, because its record was written without waiting for the server.
+        ids = list(dict.fromkeys([*index.listing.everything(owner), *index.listing.recorded(owner)]))
         if not ids:
             index.owners.erase(owner)
             return EraseOutcome(results=results, arguments=arguments)

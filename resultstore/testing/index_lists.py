@@ -181,6 +181,20 @@ def removes_a_deleted_record_from_the_list(index: Index) -> None:
     assert list(index.listing.ids(owner=owner)) == []
 
 
+def finds_records_on_no_list(index: Index) -> None:
+    """recorded: yields each id whose record names the owner, also an unconfirmed one; no tombstone, no other owner."""
+    owner, other = _owner(), _owner()
+    listed, sent, foreign, deleted = (new_id() for _ in range(4))
+    index.save(Result(id=listed, owner=owner, state=State.SUCCESS, value=b"v" * 5000), ttl_s=60)
+    index.save(Result(id=deleted, owner=owner), ttl_s=60)
+    index.write_tombstone(deleted, owner=owner, ttl_s=60)
+    index.unconfirmed.save_if_absent(Result(id=sent, owner=owner, changed_at=time.time()), ttl_s=60)
+    index.unconfirmed.save_if_absent(Result(id=foreign, owner=other, changed_at=time.time()), ttl_s=60)
+    wait_until(lambda: index.peek(sent) is not None and index.peek(foreign) is not None, limit_s=2.0)
+    assert sorted(index.listing.recorded(owner)) == sorted([listed, sent])
+    assert list(index.listing.recorded(new_id())) == []
+
+
 def erases_one_owner_only(index: Index) -> None:
     """erase: deletes the owner's lists, Events, counters and keys, and leaves other owners alone."""
     owner = _owner()

@@ -132,6 +132,7 @@ LIST_PROMISES: Final[tuple[Promise[Index], ...]] = tuple(
         index_lists.forgets_an_id,
         index_lists.removes_a_deleted_id,
         index_lists.removes_a_deleted_record_from_the_list,
+        index_lists.finds_records_on_no_list,
         index_lists.erases_one_owner_only,
     )
 )

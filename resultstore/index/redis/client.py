@@ -95,7 +95,7 @@ class RedisClient:
         """Return the members of a set."""
         return [one.decode() for one in cast("set[bytes]", self.redis_py.smembers(key))]
 
-    def scan(self, *, pattern: str, cursor: int) -> tuple[int, list[bytes]]:
+    def scan(self, *, pattern: str, cursor: int, whole: bool = True) -> tuple[int, list[bytes]]:  # noqa: ARG002
         """Return the next cursor, and the next keys that match `pattern`."""
         return cast("tuple[int, list[bytes]]", self.redis_py.scan(cursor, match=pattern, count=_SCAN_BATCH))
 

@@ -74,10 +74,16 @@ class RedisClusterClient(RedisClient):
         """Return the values of many keys: one MGET for each slot, one round trip for each node."""
         return cast("list[bytes | None]", self._cluster().mget_nonatomic(keys))
 
-    def scan(self, *, pattern: str, cursor: int) -> tuple[int, list[bytes]]:  # noqa: ARG002 - there is one cursor a node
-        """Return 0 (no further page), and the keys of all nodes that match `pattern`."""
+    def scan(
+        self,
+        *,
+        pattern: str,
+        cursor: int,  # noqa: ARG002 - there is one cursor a node
+        whole: bool = True,
+    ) -> tuple[int, list[bytes]]:
+        """Return 0 (no further page), and the keys of all nodes that match `pattern`; up to a limit unless `whole`."""
         found = self._cluster().scan_iter(match=pattern, count=_SCAN_BATCH)
-        return 0, list(islice(found, _SCANNED_MAX))
+        return 0, list(found if whole else islice(found, _SCANNED_MAX))
 
     def read_memory(self) -> list[dict[str, str | int]]:
         """Return the section `memory` of INFO, of each primary."""

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import count, islice
 from typing import Final, cast
 
 from resultstore.index.index import Owned
@@ -19,6 +19,7 @@ _log = Log(__name__)
 
 _SCAN_ROUNDS: Final = 1_000  # a listing scans a million keys at most, also those of other programs
 _PAGE: Final = 200
+_READ_MAX: Final = 1_000  # records in one request; a Cluster returns all keys in one page
 
 
 class RedisListing:
@@ -67,6 +68,12 @@ class RedisListing:
         pages = cast("list[list[bytes]]", found)
         return list(dict.fromkeys(one.decode(errors="replace") for page in pages for one in page))
 
+    def recorded(self, owner: str) -> Iterator[str]:
+        """Yield every id whose record names the owner: a SCAN of the whole server, and an MGET for each page."""
+        for ids in self._pages(rounds=None):
+            found = zip(ids, self.peek_many(ids), strict=True)
+            yield from (one for one, result in found if result is not None and result.owner == owner)
+
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """Return what `peek` returns for each id: one MGET for up to 2,000 of them."""
         found = self._client.read([self._names.record(one) for one in result_ids])
@@ -83,15 +90,25 @@ class RedisListing:
         return self._decoder.unreadable_total
 
     def _scan(self) -> Iterator[str]:
+        for ids in self._pages(rounds=_SCAN_ROUNDS):
+            yield from ids
+
+    def _pages(self, *, rounds: int | None) -> Iterator[list[str]]:
+        """Yield pages of ids with a live record, each id once; stop after that many rounds (None: at the end)."""
         seen: set[str] = set()  # SCAN may return a key twice
         pattern, prefix, cursor = self._names.record("*"), self._names.prefix, 0
-        for _ in range(_SCAN_ROUNDS):
-            cursor, keys = self._client.ask(bound(cursor, lambda client, at: client.scan(pattern=pattern, cursor=at)))
+        whole = rounds is None
+        for _ in count() if rounds is None else range(rounds):
+            cursor, keys = self._client.ask(
+                bound(cursor, lambda client, at: client.scan(pattern=pattern, cursor=at, whole=whole))
+            )
             names = (key.decode(errors="replace").removeprefix(prefix) for key in keys)
             named = (layout.id_of_record_key(name) for name in names)
             found = list({one for one in named if one is not None and one not in seen})
             seen.update(found)
-            yield from (one for one, head in zip(found, self._heads(found), strict=True) if record.is_live(head))
+            for at in range(0, len(found), _READ_MAX):
+                ids = found[at : at + _READ_MAX]
+                yield [one for one, head in zip(ids, self._heads(ids), strict=True) if record.is_live(head)]
             if cursor == 0:
                 return
         _log.warning("scan_incomplete", rounds=_SCAN_ROUNDS, found=len(seen))

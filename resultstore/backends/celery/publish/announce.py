@@ -44,6 +44,7 @@ class TaskAnnouncer:
         """Note that the message of this id is sent next, in this thread.
 
         With `track_sent` write a record in state SENT, and wait for the server: an id without a record was not sent.
+        The task's name and owner follow in `announce`. Celery logs what a signal's receiver raises, but this raises.
         """
         self._sending.id = task_id = id_of(task_id)
         self._sending.is_recorded = self._tracks_sent and self._save_sent(
@@ -66,13 +67,14 @@ class TaskAnnouncer:
         if self.subscribes and not is_member and not task_join_will_block():
             self._expect(task_id)
         owner = owner_in(headers)
-        if self._sending.is_recorded and owner != current_owner():  # only the message names this owner
-            self._save_sent(task_id, owner, over=Overwrite.IF_UNFINISHED)
+        task = _task_in(headers, body)
+        if self._sending.is_recorded and (task or owner != current_owner()):  # only the message names them
+            self._save_sent(task_id, owner, over=Overwrite.IF_UNFINISHED, task=task)
         elif self._writes_pending and not self._tracks_sent:
-            self._index.unconfirmed.save_if_absent(_new(task_id, owner, State.PENDING), ttl_s=self._ttl_s)
+            self._index.unconfirmed.save_if_absent(_new(task_id, owner, State.PENDING, task=task), ttl_s=self._ttl_s)
 
-    def _save_sent(self, task_id: str, owner: str, *, over: Overwrite) -> bool:
-        return self._index.save(_new(task_id, owner, SENT), ttl_s=self._ttl_s, over=over)
+    def _save_sent(self, task_id: str, owner: str, *, over: Overwrite, task: str = "") -> bool:
+        return self._index.save(_new(task_id, owner, SENT, task=task), ttl_s=self._ttl_s, over=over)
 
 
 def _is_chord_part(body: object) -> bool:
@@ -80,6 +82,12 @@ def _is_chord_part(body: object) -> bool:
     return isinstance(body, tuple) and bool(body[2].get("chord"))
 
 
-def _new(task_id: str, owner: str, state: str) -> Result:
+def _task_in(headers: Headers, body: object) -> str:
+    """Return the name of the task, which a message of protocol 1 has in its body; "" if there is none."""
+    name = headers.get("task") or (body.get("task") if isinstance(body, dict) else "")
+    return name if isinstance(name, str) else ""
+
+
+def _new(task_id: str, owner: str, state: str, *, task: str) -> Result:
     now = time.time()
-    return Result(id=task_id, state=state, owner=owner, created_at=now, changed_at=now)
+    return Result(id=task_id, state=state, task=task, owner=owner, created_at=now, changed_at=now)

@@ -38,6 +38,15 @@ def test_sent_record_has_its_owner(made: Made, task_id: str):
     assert [one.state for one in results] == ["SENT"] * 2
 
 
+@pytest.mark.parametrize("protocol", [1, 2])
+@pytest.mark.parametrize("track", [False, True])
+def test_waiting_work_names_its_task(made: Made, task_id: str, protocol: int, track: bool):
+    app = made("?blobs=memory://", resultstore_track_sent=track, task_protocol=protocol)
+    kept_alive = [app.send_task("invoices.make", task_id=task_id)]
+    kept_alive += [app.send_task("invoices.make", task_id=f"owned-{task_id}", headers=OWNED)]
+    assert [found(app, one.id).task for one in kept_alive] == ["invoices.make"] * 2
+
+
 def test_sent_never_replaces_the_state_of_begun_work(made: Made, task_id: str):
     app = made(resultstore_track_sent=True)
     app.backend.store_result(task_id, None, states.RETRY)
