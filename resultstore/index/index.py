@@ -87,12 +87,9 @@ class Listing(Protocol):
         """Yield the owner's Results that have a record or stored bytes, the newest first."""
 
     def everything(self, owner: str) -> list[str]:
-        """Return every id of the owner that may have stored bytes, also ids that are no Results."""
+        """Return every id of the owner that may have stored bytes or has a record, also ids that are no Results.
 
-    def recorded(self, owner: str) -> Iterator[str]:
-        """Yield every id whose record names the owner, also those on no list. Reads all records: slow, for rare use.
-
-        A queued task whose record was written by `UnconfirmedWrites` is on no list.
+        Reads all records, so it is slow: one that was written by `UnconfirmedWrites` is on no list.
         """
 
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:

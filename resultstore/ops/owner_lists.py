@@ -108,8 +108,7 @@ def erase(store: Store, owner: str) -> EraseOutcome:
         rebuild(store)
     results, arguments = 0, 0
     for _ in range(_ROUNDS_MAX):
-        # A queued task may be on no list, because its record was written without waiting for the server.
-        ids = list(dict.fromkeys([*index.listing.everything(owner), *index.listing.recorded(owner)]))
+        ids = index.listing.everything(owner)
         if not ids:
             index.owners.erase(owner)
             return EraseOutcome(results=results, arguments=arguments)

@@ -41,11 +41,8 @@ class MemoryListing:
 
     def everything(self, owner: str) -> list[str]:
         """Return every id of this owner that may have stored bytes."""
-        return list(dict.fromkeys([*self.recorded(owner), *self._owners.everything(owner)]))
-
-    def recorded(self, owner: str) -> Iterator[str]:
-        """Yield every id whose record names the owner."""
-        return iter([key for key, entry in self._records.living() if entry.owner == owner])
+        living = [key for key, entry in self._records.living() if entry.owner == owner]
+        return list(dict.fromkeys([*living, *self._owners.everything(owner)]))
 
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """Return what `peek` returns for each id; None also for an unreadable record."""

@@ -62,17 +62,12 @@ class RedisListing:
                     yield Owned(one, made_at)
 
     def everything(self, owner: str) -> list[str]:
-        """Return every id of this owner that may have stored bytes."""
+        """Return every listed id, and those whose record names the owner: a SCAN of all keys, with an MGET a page."""
         keys = self._names.listed(owner), self._names.stored(owner)
         found = self._client.ask(lambda client: [client.redis_py.zrange(key, 0, -1) for key in keys])
         pages = cast("list[list[bytes]]", found)
-        return list(dict.fromkeys(one.decode(errors="replace") for page in pages for one in page))
-
-    def recorded(self, owner: str) -> Iterator[str]:
-        """Yield every id whose record names the owner: a SCAN of the whole server, and an MGET for each page."""
-        for ids in self._pages(rounds=None):
-            found = zip(ids, self.peek_many(ids), strict=True)
-            yield from (one for one, result in found if result is not None and result.owner == owner)
+        listed = [one.decode(errors="replace") for page in pages for one in page]
+        return list(dict.fromkeys([*listed, *self._recorded(owner)]))
 
     def peek_many(self, result_ids: Sequence[str]) -> list[Result | None]:
         """Return what `peek` returns for each id: one MGET for up to 2,000 of them."""
@@ -88,6 +83,11 @@ class RedisListing:
     def unreadable_total(self) -> int:
         """Return how many unreadable records this process has skipped."""
         return self._decoder.unreadable_total
+
+    def _recorded(self, owner: str) -> Iterator[str]:
+        for ids in self._pages(rounds=None):
+            found = zip(ids, self.peek_many(ids), strict=True)
+            yield from (one for one, result in found if result is not None and result.owner == owner)
 
     def _scan(self) -> Iterator[str]:
         for ids in self._pages(rounds=_SCAN_ROUNDS):
