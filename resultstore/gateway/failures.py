@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from resultstore.model.result import Failure, Result
+from resultstore.model.result import Failure, Result, State
 
 # What a user can do about a failure, by its type, if its message does not say.
 _HINTS: Final[Mapping[str, str]] = {
@@ -22,12 +22,14 @@ _HINTS: Final[Mapping[str, str]] = {
     "BlobStoreUnavailable": "Try again.",
     "BlobStoreFull": "Contact the operator.",
 }
+_CANCELLED: Final = "It was cancelled."
 # The sentence for failures whose message is for operators.
 _SUMMARIES: Final[Mapping[str, str]] = {
     "TimeLimitExceeded": "The task took too long and was stopped.",
     "SoftTimeLimitExceeded": "The task took too long and was stopped.",
     "WorkerLostError": "The worker crashed, possibly because it ran out of memory.",
     "CommitUnknown": "The outcome is not known yet.",
+    "TaskRevokedError": _CANCELLED,
     "BlobStoreUnavailable": "The object store was unavailable.",
     "BlobStoreFull": "The object store is full.",
 }
@@ -67,6 +69,8 @@ def failure_view(result: Result) -> FailureView | None:
 
 def _explained(why: Failure, result: Result) -> tuple[str, str]:
     """Return a failure as a sentence, and the remedy that its message names, "" if it names none."""
+    if result.state == State.REVOKED:
+        return _CANCELLED, ""
     if why.type in _SUMMARIES:
         return _SUMMARIES[why.type], ""
     text = _plain(why.message, result)

@@ -36,6 +36,7 @@ class Attempt:
         owner: who will own the Result.
         retries: how many attempts the framework counted before this one.
         policy: how its outputs are kept.
+        created_at: when the task was sent, in epoch seconds; None if unknown. Each record of this run shows it.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Attempt:
         owner: str = "",
         retries: int = 0,
         policy: OutputPolicy = DEFAULT,
+        created_at: float | None = None,
     ) -> None:
         self.id = id_of(result_id)
         self.task = task
         self.owner = owner
         self.retries = retries
         self.policy = policy
+        self.created_at = created_at
         self.byte_budget = ByteBudget(self.id, policy.max_bytes)
         self._nonce: dict[str, str] = {}
         self.started_at = time.time()
@@ -179,6 +182,7 @@ class Attempt:
             progress=self.progress,
             artifacts=self.artifacts,
             nonce=self.nonce,
+            created_at=self.created_at,
             started_at=self.started_at,
             worker=platform.node(),
             retries=self.retries,

@@ -43,6 +43,8 @@ PROGRAM_ERROR = "The task stopped because of an error in its program."
             "The worker crashed, possibly because it ran out of memory.",
             "Try again.",
         ),
+        ("TaskRevokedError", "terminated", "It was cancelled.", ""),
+        ("TaskRevokedError", f"{ID} was cancelled or deleted while it waited", "It was cancelled.", ""),
         ("ValueError", "amount must be positive: it is -3", "Amount must be positive: it is -3.", ""),
         ("ValueError", f"order {ID} has no lines", "Order has no lines.", ""),
         ("KeyError", "'a'", PROGRAM_ERROR, ""),
@@ -56,6 +58,12 @@ def test_failure_is_one_sentence_without_ids(type_name, message, summary, hint):
 
     assert (view.summary, view.hint) == (summary, hint)
     assert (view.type, view.message) == (type_name, message)
+
+
+def test_a_revoked_result_says_it_was_cancelled():
+    result = Result(id=ID, state=State.REVOKED, failure=Failure("Terminated", "signal 15"))
+
+    assert (failure_view(result).summary, failure_view(result).hint) == ("It was cancelled.", "")
 
 
 def test_id_that_is_no_uuid_is_left_out():

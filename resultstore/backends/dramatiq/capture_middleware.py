@@ -169,7 +169,13 @@ class CaptureMiddleware(Middleware):
         retries = message.options.get("retries", 0)
         captured = run_captured(
             self._store,
-            Attempt(message.message_id, task=message.actor_name, owner=owner_in(message.options), retries=retries),
+            Attempt(
+                message.message_id,
+                task=message.actor_name,
+                owner=owner_in(message.options),
+                retries=retries,
+                created_at=message.message_timestamp / 1000,
+            ),
             body,
             codec=self._backend,
             given=(*message.args, *message.kwargs.values()),

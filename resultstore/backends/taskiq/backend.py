@@ -95,7 +95,8 @@ class ResultStoreBackend(AsyncResultBackend[Returned]):
         if self.store.blobs is None or not (attempt.artifacts or len(payload) > limit_bytes):
             return ended
         sealed = sealed_record(self.store, attempt, value=payload)
-        return sealed.moved(sealed.state, worker=ended.worker, retries=ended.retries)
+        created_at = sealed.created_at or ended.created_at
+        return sealed.moved(sealed.state, created_at=created_at, worker=ended.worker, retries=ended.retries)
 
     async def _write(self, task_id: str, result: "TaskiqResult[Returned]") -> None:
         outcome = outcome_of(result)

@@ -35,6 +35,7 @@ Body = Callable[..., Any]
 
 UPLOADS: Final = 32  # async tasks whose outputs are stored at the same time; others wait
 _MARK: Final = "_resultstore_captured"
+_SENT_AT: Final = "resultstore_sent_at"  # a label of the message
 
 
 class CaptureMiddleware(TaskiqMiddleware):
@@ -68,6 +69,8 @@ class CaptureMiddleware(TaskiqMiddleware):
         """
         attempt = current()
         set_default_owner(message.labels, "" if attempt is None else attempt.owner)
+        again = attempt is not None and attempt.id == id_of(message.task_id)
+        message.labels[_SENT_AT] = str((again and attempt and attempt.created_at) or time.time())
         try:
             await asyncio.to_thread(self._save_pending, message)
         except IndexUnavailable as error:
@@ -80,8 +83,13 @@ class CaptureMiddleware(TaskiqMiddleware):
         if task is not None:
             self._prepare(task)
         attempt = Attempt(
-            message.task_id, task=message.task_name, owner=owner_in(message.labels), retries=_resends(message)
+            message.task_id,
+            task=message.task_name,
+            owner=owner_in(message.labels),
+            retries=_resends(message),
+            created_at=_sent_at(message),
         )
+        message.labels.pop(_SENT_AT, None)  # tasks and readers see the labels that the sender wrote
         attempt.wanted = await asyncio.to_thread(still_wanted, self._backend.store, message.task_id)
         call = CapturedCall(attempt, self._backend, adapters=self.adapters)
         call.until_ended.enter_context(calling(call))
@@ -104,7 +112,7 @@ class CaptureMiddleware(TaskiqMiddleware):
     def _save_pending(self, message: TaskiqMessage) -> None:
         store, ttl_s = self._backend.store, self._backend.result_expires_s
         owner = owner_in(message.labels)
-        known = Result(id=id_of(message.task_id), task=message.task_name, owner=owner, created_at=time.time())
+        known = Result(id=id_of(message.task_id), task=message.task_name, owner=owner, created_at=_sent_at(message))
         if _resends(message):  # its task runs: an id that was deleted during the run is refused when it ends
             store.save(known, over=Overwrite.IF_ABSENT, ttl_s=ttl_s)
         else:
@@ -189,6 +197,14 @@ def _take_call(task: str) -> CapturedCall | None:
     if not call.attempt.wanted:
         raise ResultDeleted(unwanted_message(call.attempt.id))
     return call
+
+
+def _sent_at(message: TaskiqMessage) -> float | None:
+    """Return when a message was first sent, in epoch seconds; None if its sender has not this package."""
+    try:
+        return float(message.labels[_SENT_AT])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _resends(message: TaskiqMessage) -> int:

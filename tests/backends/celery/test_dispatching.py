@@ -202,6 +202,7 @@ def test_a_running_task_is_ended(worker, store, dispatcher, order):
     sent = order("long")
     dispatcher.send(sent)
     until(lambda: store.load(sent.id), State.PROGRESS)
+    assert store.load(sent.id).created_at <= store.load(sent.id).started_at
     dispatcher.cancel(sent.id)
     assert store.wait(sent.id, timeout_s=20).state == State.REVOKED
     assert store.load(sent.id).owner == ALICE

@@ -178,6 +178,8 @@ def test_worker_killed_during_an_upload_leaves_nothing(jobs: ModuleType, store: 
         jobs.broker.enqueue(message)
         eventually(lambda: (found := store.peek(message.message_id)) and found.progress and found.progress.done > 8)
 
+        assert store.load(message.message_id).created_at == message.message_timestamp / 1000
+
         # when
         os.killpg(victim.pid, signal.SIGKILL)
         victim.wait(10)

@@ -153,10 +153,12 @@ def test_tracked_progress_stays_readable(client, redis_url: str):
     shown = client.run(sent.get_progress())
     assert (shown.state, shown.meta) == ("HALF", {"done": 1, "total": 2, "words": ["half"]})
     assert running.state == State.PROGRESS
+    assert running.created_at < running.started_at
     assert (running.progress.done, running.progress.total) == (1, 2)  # for the gateway and the command line
 
     redis.Redis.from_url(redis_url).rpush(gate, "go")
     assert client.wait(sent).return_value == "whole"
+    assert client.store.load(sent.task_id).created_at == running.created_at
     assert client.run(sent.get_progress()).meta == shown.meta
 
 

@@ -20,6 +20,7 @@ from resultstore.backends.celery.capture.return_value import value_for_tracer
 from resultstore.backends.celery.capture.run_limit import counted_run
 from resultstore.backends.celery.capture.task_arguments import FORWARDING_TASKS, run_arguments_of
 from resultstore.backends.celery.publish.dispatch_once import check_start
+from resultstore.backends.celery.publish.timing import sent_at
 from resultstore.backends.celery.task_owner import owner_of
 from resultstore.capture.adapters import NO_ADAPTERS, Adapter, Adapters
 from resultstore.capture.outputs import capture
@@ -117,7 +118,14 @@ def _run_captured(
             task_arguments.show_values(task, given, owner=owner_of(request))
         return value_for_tracer(task, request, backend.decoded(backend.store.value(sealed)))
     keeping = policy_of(task)
-    attempt = Attempt(request.id, task=task.name, owner=owner_of(request), retries=request.retries or 0, policy=keeping)
+    attempt = Attempt(
+        request.id,
+        task=task.name,
+        owner=owner_of(request),
+        retries=request.retries or 0,
+        policy=keeping,
+        created_at=sent_at(request),
+    )
 
     def called() -> object:
         if task.name in FORWARDING_TASKS:

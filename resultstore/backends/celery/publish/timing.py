@@ -11,6 +11,12 @@ def mark_sent(headers: dict[str, object]) -> None:
     headers[_SENT_AT] = time.time()
 
 
+def sent_at(request: object) -> float | None:
+    """Return when the message of a request was sent, in epoch seconds; None if its sender did not mark it."""
+    marked = getattr(request, _SENT_AT, None)
+    return float(marked) if isinstance(marked, int | float) else None
+
+
 def mark_begun(task: Any = None, **_: object) -> None:  # noqa: ANN401 - Celery's Task
     """Mark a request with the time at which its body begins (`task_prerun`)."""
     request = task.request
