@@ -88,7 +88,7 @@ def _filters(video: Video, *, width: int, into: str) -> str:
 
     ffmpeg rotates the frames upright before them (autorotate).
     """
-    shape = _fitted(video, width)
+    shape = "w={}:h={}".format(*fitted(video, width))
     if video.colors.is_high or video.colors.is_broad:
         steps = _into_bt709(video.colors, shape)
         shape, source = "", "bt709"
@@ -116,10 +116,10 @@ def _into_bt709(colors: Colors, shape: str) -> str:
     )
 
 
-def _fitted(video: Video, width: int) -> str:
-    """Return the output size: not larger than the video, with its aspect ratio."""
+def fitted(video: Video, width: int) -> tuple[int, int]:
+    """Return width and height of poster and preview: not larger than the video, with its aspect ratio."""
     width = min(width, video.width, max(1, video.width * MAX_HEIGHT // video.height))
-    return f"w={_even(width)}:h={_even(round(video.height * width / video.width))}"
+    return _even(width), _even(round(video.height * width / video.width))
 
 
 def _even(side: int) -> int:

@@ -101,9 +101,10 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
     sound: int | None
     colors: Colors
 
-    def facts(self) -> dict[str, int | float | str]:
-        """Return the facts that go into the metadata of the outputs."""
-        return {"width": self.width, "height": self.height, "duration_s": self.duration_s, "codec": self.codec}
+    def facts(self, prefix: str = "") -> dict[str, int | float | str]:
+        """Return the facts for the metadata of an output, each name with `prefix` before it."""
+        facts = {"width": self.width, "height": self.height, "duration_s": self.duration_s, "codec": self.codec}
+        return {prefix + name: fact for name, fact in facts.items()}
 
 
 class _Disposition(msgspec.Struct, frozen=True):

@@ -18,7 +18,9 @@ def preview(source: Artifact, options: Preview) -> list[Artifact]:
         source: MP4, MOV, WebM or Matroska of up to 4 hours and 8K.
         options: see `resultstore_tasks.videos.offer.Preview`.
 
-    Returns the poster (JPEG), then the preview; both with the video's `width`, `height` and `duration_s`.
+    Returns the poster (JPEG), then the preview. Metadata: `width` and `height` are their own, and so are `duration_s`
+    and `codec` of the preview; those of the video are `source_width`, `source_height`, `source_duration_s` and
+    `source_codec`.
 
     Raises BadInput for what is no video, damaged, or over a cap.
     """
@@ -28,8 +30,10 @@ def preview(source: Artifact, options: Preview) -> list[Artifact]:
         check_size(source, PREVIEW)
         with store.open(source) as stream, workplace(stream, name="video") as path:
             video = probe(path)
-            facts = video.facts()
+            source_facts = video.facts("source_")
             picture = ffmpeg.poster(path, video, width=options.width)
+            width, height = ffmpeg.fitted(video, options.width)
+            facts = {"width": width, "height": height, **source_facts}
             first = store.put(picture, name=f"{stem}-poster.jpg", media_type="image/jpeg", metadata=facts)
             length_s = min(options.seconds, video.duration_s)
 
@@ -40,4 +44,5 @@ def preview(source: Artifact, options: Preview) -> list[Artifact]:
                 path, video, seconds=length_s, width=options.width, format=options.format, report=report
             )
             name, media_type = f"{stem}-preview.{options.format}", f"video/{options.format}"
+            facts = {**probe(made).facts(), **source_facts}
             return [first, store.put(made, name=name, media_type=media_type, metadata=facts)]
