@@ -191,9 +191,12 @@ class GatewayClient:
         """Start the same task with the same input again, and return the new Result."""
         return self._requests.ask("POST", _path(result_id, "retry"), RemoteResult, json={}, headers=_once())
 
-    def delete(self, result_id: str) -> None:
-        """Delete a Result that has ended, with its outputs."""
-        self._requests.send("DELETE", _path(result_id))
+    def delete(self, result_id: str, *, force: bool = False) -> None:
+        """Delete a Result that has ended, with its outputs.
+
+        `force` deletes it with an input file that retries of it use; without it that is refused (409 `input-in-use`).
+        """
+        self._requests.send("DELETE", _path(result_id), params={"force": "true"} if force else None)
 
     def _ticket(self, upload_id: str, signed: str) -> UploadTicket:
         headers = {"Upload-Ticket": signed} if signed else {}

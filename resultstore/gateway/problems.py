@@ -88,6 +88,7 @@ _GATEWAY_SLUGS: Mapping[str, HTTPStatus] = {
     "method-not-allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "too-slow": HTTPStatus.REQUEST_TIMEOUT,
     "in-flight": HTTPStatus.CONFLICT,
+    "input-in-use": HTTPStatus.CONFLICT,
     "not-finished": HTTPStatus.CONFLICT,
     "not-repeatable": HTTPStatus.CONFLICT,
     "upload-over": HTTPStatus.CONFLICT,

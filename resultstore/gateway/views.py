@@ -107,11 +107,13 @@ def result_view(
         retry_of: the id of the Result that this one retries.
         prefix: the gateway's path prefix.
         retryable: the Result can be retried.
-        source: the input file, if it belongs to another Result: that of the first try.
+        source: the input file, if it belongs to another Result: that of the first try. It is shown as the input of a
+            Result that can be retried, because then it is stored.
     """
     adopted, upload = input_of(result), uploaded_file_of(result)
     if upload is None and source is not None:
         upload = UploadedFile(source.file_name, source.size_bytes, source.media_type)
+    shown = adopted or (source if retryable and source is not None and source.id != result.id else None)
     return ResultView(
         id=result.id,
         state=str(result.state),
@@ -119,7 +121,7 @@ def result_view(
         progress=_progress_view(result),
         failure=failure_view(result),
         artifacts=[artifact_view(one, prefix=prefix) for one in result.artifacts if one is not adopted],
-        input=None if adopted is None or is_refused(result) else artifact_view(adopted, prefix=prefix),
+        input=None if shown is None or is_refused(result) else artifact_view(shown, prefix=prefix),
         upload=None if upload is None else FileView(**msgspec.structs.asdict(upload)),
         retries=result.retries,
         worker=result.worker,

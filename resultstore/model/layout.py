@@ -162,6 +162,11 @@ def order_key(result_id: str) -> str:
     return f"rs:{{{result_id}}}:order"
 
 
+def restarted_key(result_id: str) -> str:
+    """Return the Redis key that exists while orders of other Results may name the upload of this one."""
+    return f"rs:{{{result_id}}}:restarted"
+
+
 def ticket_key(result_id: str) -> str:
     """Return the Redis key of the ticket of an upload."""
     return f"rs:{{{result_id}}}:upload"

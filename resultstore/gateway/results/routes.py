@@ -124,8 +124,18 @@ class ResultRoutes:
         retried = self._starter.retry(caller, result_id, key=key)
         return self._accepted(self._views.one(retried, retry_of=result_id))
 
-    def delete(self, result_id: str, caller: _Deleter) -> Response:
-        """Delete an ended Result and its Artifacts permanently. After an error, repeat the request."""
+    def delete(
+        self,
+        result_id: str,
+        caller: _Deleter,
+        *,
+        force: Annotated[bool, Query(description="delete the input that other results still use")] = False,
+    ) -> Response:
+        """Delete an ended Result and its Artifacts permanently. After an error, repeat the request.
+
+        A retry uses the input of the first Result. While such a retry is stored, deleting the first one is refused
+        (409 `input-in-use`) without `force`.
+        """
         try:
             found = load_visible(self._store, caller, result_id)
         except ResultMissing:
@@ -134,6 +144,8 @@ class ResultRoutes:
         if not found.terminal:
             detail = f"result {shorten(result_id)} has not ended: cancel it or its upload first"
             raise Problem(HTTPStatus.CONFLICT, "not-finished", detail)
+        if not force:
+            self._starter.check_input_unused(found)
         self._late.track_result(found.id)
         self._store.delete(found.id)
         self._quotas.leave(QuotaKind.RUNNING, found.owner, found.id)

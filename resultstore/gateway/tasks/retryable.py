@@ -2,12 +2,17 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from resultstore.dispatch.offers import Offers
 from resultstore.dispatch.orders import Order, read_orders
+from resultstore.model import layout
 from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.uploads.ticket import uploaded_file_of
+
+_LISTED_MAX: Final = 10_000  # as many as the lists of an owner show
+_READ_AT_ONCE: Final = 500
 
 
 class RetryFinder:
@@ -61,6 +66,29 @@ class RetryFinder:
     def is_input_stored(self, order: Order) -> bool:
         """Return False if the input of `order` was deleted with the Result that it belongs to."""
         return not self._deleted_sources([order])
+
+    def mark_restarted(self, order: Order) -> None:
+        """Record that `order` is about to use the input of another Result, for as long as the order is stored."""
+        if order.source is not None:
+            key = layout.restarted_key(order.source.id)
+            self._store.index.keys.keep(key, b"1", ttl_s=self._store.settings.results.expires_s)
+
+    def uses_of_input(self, result: Result) -> list[str]:
+        """Return the ids of the other Results of its owner that were restarted with the upload of `result`.
+
+        Only for a Result that was marked are the orders of the newer ones read.
+        """
+        if not result.owner or self._store.index.keys.read(layout.restarted_key(result.id)) is None:
+            return []
+        listed = self._store.owner_lister.newest(result.owner, limit=_LISTED_MAX)
+        ids = [one.id for one in listed if one.id != result.id]
+        users: list[str] = []
+        for start in range(0, len(ids), _READ_AT_ONCE):
+            some = ids[start : start + _READ_AT_ONCE]
+            orders = zip(some, read_orders(self._store, some), strict=True)
+            users += [one for one, order in orders if order and order.source and order.source.id == result.id]
+        found = self._store.load_many(users) if users else []
+        return [one for one, stored in zip(users, found, strict=True) if stored is not None]
 
     def _deleted_sources(self, orders: Iterable[Order]) -> frozenset[str]:
         """Return the ids of other Results whose upload is the input of an order, and which are not stored any more."""

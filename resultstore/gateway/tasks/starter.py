@@ -83,12 +83,22 @@ class TaskStarter:
             detail = f"result {shorten(result_id)} cannot be retried, {why}: {again}"
             raise Problem(HTTPStatus.CONFLICT, "not-repeatable", detail)
         if not self._retry_finder.is_input_stored(order):
-            detail = f"result {shorten(result_id)} cannot be retried, its input was deleted: upload the file again"
+            detail = f"result {shorten(result_id)} cannot be restarted, its file was deleted: upload the file again"
             raise Problem(HTTPStatus.CONFLICT, "not-repeatable", detail)
         if order.source is not None:
+            self._retry_finder.mark_restarted(order)
             self._store.url(order.source)  # raises ArtifactExpired now instead of in the worker
         retry_order = msgspec.structs.replace(order, id=_new_id(), owner=caller.owner, retry_of=found.id)
         return self._start_once(caller, retry_order, key=key)
+
+    def check_input_unused(self, found: Result) -> None:
+        """Raise Problem 409 if retries of `found` are stored that use its upload, and would lose it with `found`."""
+        if self._retry_finder.uses_of_input(found):
+            detail = (
+                f"result {shorten(found.id)} cannot be deleted, a result that was restarted from it uses its file: "
+                "delete that one first, or send ?force=true"
+            )
+            raise Problem(HTTPStatus.CONFLICT, "input-in-use", detail)
 
     def cancel(self, caller: Caller, result_id: str) -> Result:
         """Revoke the task and return its Result; a Result that has ended stays unchanged."""

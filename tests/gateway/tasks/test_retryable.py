@@ -146,4 +146,56 @@ def test_retry_keeps_name_of_its_upload(served):
     [listed] = [one for one in served.gateway.get("/v1/results").json()["items"] if one["id"] == "again"]
 
     for view in (waiting, shown, listed):
-        assert (view["upload"]["name"], view["retry_of"], view["input"]) == ("holiday.png", "first", None)
+        assert (view["upload"]["name"], view["retry_of"]) == ("holiday.png", "first")
+    assert waiting["input"] is None
+    assert [view["input"]["name"] for view in (shown, listed)] == ["holiday.png", "holiday.png"]
+
+
+def with_upload(served: Served) -> None:
+    """Store the Result `first` of a task that has ended, and its upload."""
+    source = served.store.put(b"picture", name="form.png", id="first", owner="local")
+    first = Order(id="first", task="shrink", owner="local", source=source)
+    announce(served.store, first)
+    ended = served.store.load("first").moved(State.SUCCESS, task="shrink")
+    served.store.index.delete("first")
+    served.store.save(ended)
+
+
+def test_file_of_a_restarted_result_is_not_deleted(served, orders):
+    with_upload(served)
+    answer = served.gateway.post("/v1/results/first/retry", json={})
+    again = answer.json().get("id") or pytest.fail(answer.text)
+    served.store.save(Result(id=again, task="shrink", owner="local", state=State.SUCCESS))
+
+    refused = served.gateway.delete("/v1/results/first")
+    shown = served.gateway.get(f"/v1/results/{again}").json()
+
+    assert (refused.status_code, refused.json()["slug"]) == (409, "input-in-use")
+    assert (shown["input"]["name"], shown["upload"]["name"]) == ("form.png", "form.png")
+    assert served.gateway.get(shown["input"]["link"]).status_code == 302
+    assert "retry" in shown["actions"]
+
+
+@pytest.mark.parametrize("how", ["retry is deleted first", "forced"])
+def test_file_is_deleted_when_nothing_uses_it(served, orders, how):
+    with_upload(served)
+    answer = served.gateway.post("/v1/results/first/retry", json={})
+    again = answer.json().get("id") or pytest.fail(answer.text)
+    served.store.save(Result(id=again, task="shrink", owner="local", state=State.FAILURE))
+
+    if how == "forced":
+        answers = [served.gateway.delete("/v1/results/first?force=true")]
+    else:
+        answers = [served.gateway.delete(f"/v1/results/{one}") for one in (again, "first")]
+
+    assert {one.status_code for one in answers} == {204}
+    assert served.store.load("first") is None
+    left = served.gateway.get(f"/v1/results/{again}")
+    assert left.status_code == 404 or (left.json()["input"], left.json()["actions"]) == (None, ["delete"])
+
+
+def test_unrestarted_result_is_deleted_without_reading_orders(served, monkeypatch):
+    with_upload(served)
+    monkeypatch.setattr("resultstore.gateway.tasks.retryable.read_orders", lambda *_: pytest.fail("read"))
+
+    assert served.gateway.delete("/v1/results/first").status_code == 204
