@@ -103,8 +103,12 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
 
     def facts(self, prefix: str = "") -> dict[str, int | float | str]:
         """Return the facts for the metadata of an output, each name with `prefix` before it."""
-        facts = {"width": self.width, "height": self.height, "duration_s": self.duration_s, "codec": self.codec}
-        return {prefix + name: fact for name, fact in facts.items()}
+        return {
+            f"{prefix}width": self.width,
+            f"{prefix}height": self.height,
+            f"{prefix}duration_s": self.duration_s,
+            f"{prefix}codec": self.codec,
+        }
 
 
 class _Disposition(msgspec.Struct, frozen=True):
