@@ -98,6 +98,17 @@ def _wrap_call(kind: type[Task]) -> type[Task]:
     return type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__, "__doc__": kind.__doc__})
 
 
+def _new_attempt(task: Task, request: Any) -> Attempt:  # noqa: ANN401 - Celery's Context
+    return Attempt(
+        request.id,
+        task=task.name,
+        owner=owner_of(request),
+        retries=request.retries or 0,
+        policy=policy_of(task),
+        created_at=sent_at(request),
+    )
+
+
 def _run_captured(
     task: Task,
     request: Any,  # noqa: ANN401 - Celery's Context
@@ -118,14 +129,7 @@ def _run_captured(
             task_arguments.show_values(task, given, owner=owner_of(request))
         return value_for_tracer(task, request, backend.decoded(backend.store.value(sealed)))
     keeping = policy_of(task)
-    attempt = Attempt(
-        request.id,
-        task=task.name,
-        owner=owner_of(request),
-        retries=request.retries or 0,
-        policy=keeping,
-        created_at=sent_at(request),
-    )
+    attempt = _new_attempt(task, request)
 
     def called() -> object:
         if task.name in FORWARDING_TASKS:
