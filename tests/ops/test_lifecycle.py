@@ -72,3 +72,13 @@ def test_rule_in_minios_form_is_not_rewritten():
     ]
 
     assert merge_rules(kept) == kept
+
+
+def test_rules_abort_incomplete_uploads_after_a_day():
+    written = [as_s3(rule) for rule in rules("some/root")]
+    areas = {f"some/root/{area}/{name}/" for area in ("blobs", "uploads") for name in ("1d", "7d", "30d", "365d")}
+
+    aborting = [one for one in written if "AbortIncompleteMultipartUpload" in one]
+
+    assert {one["Filter"]["Prefix"] for one in aborting} == areas
+    assert {one["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] for one in aborting} == {1}
