@@ -75,8 +75,8 @@ def test_rule_in_minios_form_is_not_rewritten():
 
 
 def test_rules_abort_incomplete_uploads_after_a_day():
-    written = [as_s3(rule) for rule in rules("some/root")]
-    areas = {f"some/root/{area}/{name}/" for area in ("blobs", "uploads") for name in ("1d", "7d", "30d", "365d")}
+    written = [as_s3(rule) for rule in rules("some/place")]
+    areas = {f"some/place/{area}/{name}/" for area in ("blobs", "uploads") for name in ("1d", "7d", "30d", "365d")}
 
     aborting = [one for one in written if "AbortIncompleteMultipartUpload" in one]
 
