@@ -168,8 +168,8 @@ def _check_digest(document: bytes, macs: Macs, *, of: str) -> None:
         )
     if tail is None or not _agrees(document[: tail.start()], tail[2].decode(), macs if signed else None):
         raise SealUnreadable(
-            f"the seal of {of} does not match its digest: restore it from a backup, name the key that signed it in "
-            f"RESULTSTORE_SECRET_KEY_OLD, or delete {of}"
+            f"the seal of {of} does not match its digest: give all processes the same RESULTSTORE_SECRET_KEY, name an "
+            f"earlier key in RESULTSTORE_SECRET_KEY_OLD, or, if the seal was damaged, restore it from a backup"
         )
 
 

@@ -17,7 +17,7 @@ from resultstore.model.errors import (
     SealUnreadable,
 )
 from resultstore.model.layout import DAY_S
-from resultstore.model.result import Result, State
+from resultstore.model.result import Failure, Result, State
 from resultstore.model.seal import DELETED
 from resultstore.settings import Settings
 from resultstore.store.miss_cache import MissCache
@@ -165,9 +165,18 @@ class Lookup:
         return self._index.listing.load_many(result_ids)
 
     def _one_of_many(self, result: Result | None, result_id: str) -> Result | None:
-        """Do `_sealed_or`, but return the record if the seal cannot be read, so that the other ids are answered."""
+        """Do `_sealed_or`, but raise nothing, so that the other ids are answered.
+
+        A seal that cannot be read is a failure, which ends a wait at once; the next look-up reads the seal again. If
+        the store is unavailable, the record is returned.
+        """
         try:
             return _unless_deleted(self._sealed_or(result, result_id))
+        except SealUnreadable as error:
+            _log.warning("seal_not_read", id=result_id, error=str(error))
+            why = Failure(SealUnreadable.__name__, str(error), SealUnreadable.__module__)
+            known = result or Result(id=result_id, state=State.PENDING)
+            return known.moved(State.FAILURE, failure=why)
         except (Damaged, Refused, BlobStoreUnavailable) as error:
             _log.warning("seal_not_read", id=result_id, error=str(error))
             return result
