@@ -59,6 +59,7 @@ class Attempt:
         self._nonce: dict[str, str] = {}
         self.started_at = time.time()
         self.progress: Progress | None = None
+        self.ended = False  # True: a thread that outlives the task reports nothing more
         self.wanted = True  # False: cancelled or deleted before it began; it stores nothing
         self.value: bytes | None = None  # what the task has reported as its value so far, encoded by its backend
         self.extra = b""  # what its backend stores next to the record while it runs
@@ -198,6 +199,7 @@ def running(attempt: Attempt) -> Iterator[Attempt]:
     try:
         yield attempt
     finally:
+        attempt.ended = True
         _live.pop(id(attempt), None)  # missing after a fork inside the block
         _running.reset(token)
 

@@ -217,7 +217,7 @@ class Store(ContentReader):
         runs = attempts.possible_attempts()
         if len(runs) > 1:
             _log.warning("progress_not_shown", reason="start the thread with contextvars.copy_context().run")
-        elif runs and runs[0].report(Progress.of(done, total, note)):
+        elif runs and not runs[0].ended and runs[0].report(Progress.of(done, total, note)):
             self._records.show(runs[0].result())
 
     def seal(self, attempt: Attempt, *, value: bytes | None = None, retention: str | None = None) -> Result:

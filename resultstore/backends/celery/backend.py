@@ -10,9 +10,10 @@ from celery.signals import before_task_publish, task_prerun, worker_process_init
 
 from resultstore.backends.celery.capture.return_value import sent_form
 from resultstore.backends.celery.chord.celery_groups import CeleryGroups
+from resultstore.backends.celery.chord.chords import INLINE_MAX_BYTES
 from resultstore.backends.celery.chord.failing import list_unrun
 from resultstore.backends.celery.chord.timer import ChordTimer
-from resultstore.backends.celery.compat import store_revocations
+from resultstore.backends.celery.compat import count_lost_parts, fail_chain, store_revocations
 from resultstore.backends.celery.publish.announce import TaskAnnouncer
 from resultstore.backends.celery.publish.dispatch_once import mark_dispatch
 from resultstore.backends.celery.publish.steps import PublishSteps
@@ -87,6 +88,7 @@ class ResultStoreBackend(AsyncBackendMixin, StoreBackend):
         self.signals.connect(task_prerun, mark_begun)
         self.signals.connect(worker_process_init, tune_malloc)
         self.signals.connect(worker_ready, store_revocations)
+        self.signals.connect(worker_ready, count_lost_parts)
         if (chords := self.groups.chords) is not None:
             ChordTimer(self.app, chords.publish_due, lease_s=chords.outbox.lease_s).connect(self.signals)
 
@@ -265,8 +267,13 @@ class ResultStoreBackend(AsyncBackendMixin, StoreBackend):
         if self.groups.chords is not None:
             self.groups.chords.count_part(request, state, result)
 
+    def count_stored_part(self, request: Any) -> None:  # noqa: ANN401 - Celery's Context
+        """Count a header task whose success is stored; its part refers to that."""
+        request.resultstore_value_bytes = INLINE_MAX_BYTES + 1
+        self.on_chord_part_return(request, states.SUCCESS, None)
+
     def _fail_chain(self, chain: object, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as Celery passes them
-        super()._fail_chain(list_unrun(chain), *args, **kwargs)
+        fail_chain(self, list_unrun(chain), *args, **kwargs)
 
     def _call_task_errbacks(self, request: Any, exc: Exception, traceback: Any) -> None:  # noqa: ANN401 - Celery's Context
         # Celery calls some of them directly, and so past the tracer that resolves a task's arguments.

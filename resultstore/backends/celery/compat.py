@@ -15,6 +15,7 @@ from celery.app.task import Context, Task
 from celery.backends.base import BaseKeyValueStoreBackend, pending_results_t
 from celery.exceptions import ImproperlyConfigured
 from celery.worker import control
+from celery.worker.request import Request
 from kombu import compression as kombu_compression
 
 from resultstore.telemetry.logs import Log
@@ -101,22 +102,51 @@ def store_revocations(**_: object) -> None:
 
     @functools.wraps(revoke)
     def store_and_revoke(state: Any, task_ids: Iterable[str], *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Celery's
-        found = {one.id: one for one in control._find_requests_by_id(task_ids)}  # noqa: SLF001 - the same
+        waiting = [one.entry.args[0] for one in state.consumer.timer.schedule.queue if one.entry.args]  # countdowns
+        found = {one.id: one for one in waiting if isinstance(one, Request)}
+        found |= {one.id: one for one in control._find_requests_by_id(task_ids)}  # noqa: SLF001 - the same
         for task_id in task_ids:
-            if (request := found.get(task_id)) not in control.worker_state.active_requests:
-                _store_revoked(request.task.backend if request else state.app.backend, task_id)
+            # One that this worker does not hold may run in another, or be known to none.
+            if (request := found.get(task_id)) is not None and request not in control.worker_state.active_requests:
+                _store_revoked(request)
         return revoke(state, task_ids, *args, **options)
 
     setattr(store_and_revoke, _STORES, True)
     control._revoke = store_and_revoke  # noqa: SLF001 - the same
 
 
-def _store_revoked(backend: Any, task_id: str) -> None:  # noqa: ANN401 - Celery's backends have no types
+def _store_revoked(request: Any) -> None:  # noqa: ANN401 - Celery's Request
+    backend = request.task.backend
     try:
-        if isinstance(backend, KeyValueBackend) and backend.get_state(task_id) in _NOT_BEGUN:
-            backend.mark_as_revoked(task_id, reason="revoked")
+        if (
+            isinstance(backend, KeyValueBackend)
+            and request.store_errors
+            and backend.get_state(request.id) in _NOT_BEGUN
+        ):
+            backend.mark_as_revoked(request.id, reason="revoked")
     except Exception as error:  # noqa: BLE001 - the command must go on to revoke the task
-        _log.warning("revocation_not_stored", id=task_id, error=repr(error))
+        _log.warning("revocation_not_stored", id=request.id, error=repr(error))
+
+
+def count_lost_parts(**_: object) -> None:
+    """Let the workers of this process count a part of a chord whose pool process was lost after it stored the success.
+
+    Since 5.7, they acknowledge its message then, so that no process would count it.
+    """
+    stored = getattr(Request, "_success_was_stored", None)
+    if stored is None or hasattr(stored, _STORES):
+        return
+
+    @functools.wraps(stored)
+    def count_and_return(self: Any) -> Any:  # noqa: ANN401 - Celery's Request
+        meta = stored(self)
+        backend, request = self.task.backend, self._context
+        if meta and request.chord and hasattr(backend, "count_stored_part"):
+            backend.count_stored_part(request)
+        return meta
+
+    setattr(count_and_return, _STORES, True)
+    Request._success_was_stored = count_and_return  # noqa: SLF001 - the same
 
 
 def renew_pending_results(backend: Any) -> Any:  # noqa: ANN401 - Celery's backends and its named tuple have no types
@@ -175,29 +205,36 @@ class KeyValueBackend(BaseKeyValueStoreBackend):
         if call_errbacks and request.errbacks:
             self._call_task_errbacks(request, exc, traceback)
 
-    def _fail_chain(
-        self,
-        chain: Iterable[dict[str, Any]] | None,
-        exc: BaseException,
-        traceback: str | None = None,
-        *,
-        store_result: bool = True,
-        state: str = states.FAILURE,
-    ) -> None:
-        """Fail the tasks after a failed link, with the bodies of chords among them."""
-        ahead = deque(chain if isinstance(chain, list | tuple) else ())
-        while ahead:
-            link = Context(ahead.popleft())
-            link.update(link.options)
-            link.id, link.group = link.options.get("task_id"), link.options.get("group_id")
-            is_part = "chord" in link.options
-            has_failed = is_part and link.id is not None and self.get_state(link.id) in states.PROPAGATE_STATES
-            if store_result and state in states.PROPAGATE_STATES and link.id is not None:
-                self.store_result(link.id, exc, state, traceback=traceback, request=link)
-            if is_part and not has_failed:
-                self.on_chord_part_return(link, state, exc)
-            if getattr(link, "subtask_type", None) == "chord" and (body := (link.kwargs or {}).get("body")):
-                ahead.append(body)
+
+def fail_chain(
+    backend: Any,  # noqa: ANN401 - Celery's backends have no types
+    chain: Iterable[dict[str, Any]] | None,
+    exc: BaseException,
+    traceback: str | None = None,
+    *,
+    store_result: bool = True,
+    state: str = states.FAILURE,
+) -> None:
+    """Fail the tasks after a failed link, with the bodies of chords among them.
+
+    A part that has failed before is counted again, unlike in Celery 5.7: the process that stored its failure may have
+    been killed before it counted. Native chords count each part once; those of other stores do not.
+    """
+    counts_once = backend.groups.chords is not None
+    ahead = deque(chain if isinstance(chain, list | tuple) else ())
+    while ahead:
+        link = Context(ahead.popleft())
+        link.update(link.options)
+        link.id, link.group = link.options.get("task_id"), link.options.get("group_id")
+        is_part = "chord" in link.options
+        if is_part and not counts_once and link.id is not None:
+            is_part = backend.get_state(link.id) not in states.PROPAGATE_STATES
+        if store_result and state in states.PROPAGATE_STATES and link.id is not None:
+            backend.store_result(link.id, exc, state, traceback=traceback, request=link)
+        if is_part:
+            backend.on_chord_part_return(link, state, exc)
+        if getattr(link, "subtask_type", None) == "chord" and (body := (link.kwargs or {}).get("body")):
+            ahead.append(body)
 
 
 def _prepare_compression(method: str | None) -> str | None:

@@ -94,7 +94,12 @@ class StoreBackend(KeyValueBackend):
         """
         payload = self.encoded(extra)
         is_plain = self.content_type == JSON and payload.startswith(b"{")  # and not compressed
-        return msgspec.json.format(payload, indent=-1) if is_plain else payload
+        if not is_plain:
+            return payload
+        try:
+            return msgspec.json.format(payload, indent=-1)
+        except (msgspec.MsgspecError, RecursionError):  # Python's JSON also has NaN, Infinity and lone surrogates
+            return payload
 
     def decoded(self, payload: bytes | None) -> object:
         """Return what `encoded` was given; None for None."""

@@ -135,6 +135,32 @@ def test_failed_part_fails_the_body_with_its_cause(client: Celery, group_id: str
         result.get(timeout=5)
 
 
+def test_stored_part_of_a_lost_process_is_counted(client: Celery, group_id: str):
+    body = Body(client)
+    client.backend.set_chord_size(group_id, 2)
+    stored = Context(id=f"{group_id}-0", group=group_id, group_index=0, chord=body.signature, task="part", children=[])
+    client.backend.store_result(stored.id, "stored", states.SUCCESS, request=stored)  # killed before it counted
+    part_ended(client, group_id, body, 1, "other")
+    assert body.sent == []
+
+    for _ in range(2):
+        client.backend.count_stored_part(stored)
+    assert body.sent == [["stored", "other"]]
+
+
+def test_later_link_that_failed_uncounted_fails_the_chord(client: Celery, group_id: str):
+    body = Body(client)
+    client.backend.set_chord_size(group_id, 1)
+    link = client.signature("part")
+    link.freeze()
+    link.options |= {"chord": body.signature, "group_id": group_id, "group_index": 0}
+    client.backend.mark_as_failure(link.id, ValueError("broken"), call_errbacks=False)  # killed before it counted
+
+    client.backend._fail_chain([dict(link)], ValueError("broken"))
+
+    assert client.AsyncResult(body.signature.id).state == states.FAILURE
+
+
 def test_late_copy_does_not_fail_the_chord_again(client: Celery, group_id: str):
     body = Body(client)
     client.backend.set_chord_size(group_id, 1)
