@@ -39,6 +39,7 @@ USES_DRIVERS = {
 }
 READS_ENVIRONMENT = {
     "resultstore/settings/settings.py",
+    "resultstore/settings/isolated.py",  # hides variables from tests, and reads none
     # These two pass their environment to the processes that they start or become.
     "resultstore/cli/stack.py",
     "resultstore/cli/serve.py",

@@ -41,7 +41,7 @@ def test_worker_seals_nothing_on_a_weak_store(monkeypatch: pytest.MonkeyPatch, *
     def small() -> int:
         return 7
 
-    with working(app) as store:
+    with working(app, blobs_url="memory://") as store:
         failed = large.delay()
 
         with pytest.raises(Misconfigured, match="nothing is sealed"):
