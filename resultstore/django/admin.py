@@ -1,6 +1,7 @@
 """StoredResultAdmin: the admin's page of results, with their Artifacts, and buttons to send again and revoke."""
 
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 from celery.result import AsyncResult
 from django.contrib import admin, messages
@@ -17,6 +18,8 @@ from resultstore.model.errors import ResultMissing, ResultStoreError
 from resultstore.model.result import Result
 
 _LIST = "admin:resultstore_storedresult_changelist"
+_DIGITS = 10  # int() refuses thousands of them
+_RESULT = "admin:resultstore_storedresult_change"
 
 
 @admin.register(StoredResult)
@@ -32,13 +35,16 @@ class StoredResultAdmin(admin.ModelAdmin):
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the URLs of the list, of one result, its Artifacts and its two buttons."""
+        """Return the URLs of the list, of one result, its Artifacts and its two buttons.
+
+        A result id may hold any character: it is a field, never a part of a path, where `../` leads elsewhere.
+        """
         views = {
             "": ("changelist", self.changelist_view),
-            "artifact/<path:result_id>": ("artifact", self.artifact_view),
-            "retry/<path:result_id>": ("retry", self.retry_view),
-            "revoke/<path:result_id>": ("revoke", self.revoke_view),
-            "result/<path:result_id>": ("change", self.result_view),
+            "artifact/": ("artifact", self.artifact_view),
+            "retry/": ("retry", self.retry_view),
+            "revoke/": ("revoke", self.revoke_view),
+            "result/": ("change", self.result_view),
         }
         return [
             path(route, self.admin_site.admin_view(view), name=f"resultstore_storedresult_{name}")
@@ -50,35 +56,36 @@ class StoredResultAdmin(admin.ModelAdmin):
         self._require_view(request)
         state, text, number = request.GET.get("state", ""), request.GET.get("q", ""), request.GET.get("p", "1")
         try:
-            found = list_results(project_store(), state=state, text=text, number=int(number) if number.isdigit() else 1)
+            found = list_results(project_store(), state=state, text=text, number=_number(number))
         except ResultStoreError as error:
             messages.error(request, str(error))
             found = None
         context = {"title": "Results", "page": found, "state": state, "q": text, "limit": LIMIT, "size": PAGE_SIZE}
         return self._page(request, "change_list", context | (extra_context or {}))
 
-    def result_view(self, request: HttpRequest, result_id: str) -> HttpResponse:
-        """Show one result: state, times, failure with its traceback, Artifacts."""
+    def result_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the result `?id=`: state, times, failure with its traceback, Artifacts."""
         self._require_view(request)
-        found = self._found(result_id)
+        found = self._found(request.GET.get("id", ""))
         times = {name: _time(getattr(found, name)) for name in ("created_at", "started_at", "ended_at", "expires_at")}
         return self._page(request, "change_form", {"title": f"Result {found.id}", "result": found, "times": times})
 
-    def artifact_view(self, request: HttpRequest, result_id: str) -> HttpResponse:
-        """Redirect to a presigned URL of the Artifact `?name=`: the object store serves the bytes, not Django."""
+    def artifact_view(self, request: HttpRequest) -> HttpResponse:
+        """Redirect to a presigned URL of the Artifact `?name=` of `?id=`: the object store serves the bytes."""
         self._require_view(request)
-        store = project_store()
+        store, result_id = project_store(), request.GET.get("id", "")
         try:
             return HttpResponseRedirect(store.url(store.artifact(result_id, request.GET.get("name", ""))))
         except ResultMissing as error:
             raise Http404(str(error)) from error
         except ResultStoreError as error:
             messages.error(request, str(error))
-            return HttpResponseRedirect(reverse("admin:resultstore_storedresult_change", args=[result_id]))
+            return HttpResponseRedirect(f"{reverse(_RESULT)}?{urlencode({'id': result_id})}")
 
-    def retry_view(self, request: HttpRequest, result_id: str) -> HttpResponse:
-        """Send the same task with the same arguments, under a new id."""
+    def retry_view(self, request: HttpRequest) -> HttpResponse:
+        """Send the task of the posted `id` again with the same arguments, under a new id."""
         self._require_change(request)
+        result_id = request.POST.get("id", "")
         try:
             sent = send_again(AsyncResult(result_id, app=celery_app()), self._found(result_id))
         except ResultStoreError as error:
@@ -87,9 +94,10 @@ class StoredResultAdmin(admin.ModelAdmin):
             messages.success(request, f"sent again as {sent}")
         return HttpResponseRedirect(reverse(_LIST))
 
-    def revoke_view(self, request: HttpRequest, result_id: str) -> HttpResponse:
-        """Ask the workers to skip the task, or to end it."""
+    def revoke_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask the workers to skip the task of the posted `id`, or to end it."""
         self._require_change(request)
+        result_id = request.POST.get("id", "")
         try:
             revoke_task(celery_app(), self._found(result_id))
         except ResultStoreError as error:
@@ -107,7 +115,7 @@ class StoredResultAdmin(admin.ModelAdmin):
         return TemplateResponse(request, f"admin/resultstore/storedresult/{template}.html", shared | context)
 
     def _found(self, result_id: str) -> Result:
-        found = project_store().load(result_id)
+        found = project_store().load(result_id) if result_id else None
         if found is None:
             raise Http404(f"there is no result {result_id}")
         return found
@@ -119,6 +127,11 @@ class StoredResultAdmin(admin.ModelAdmin):
     def _require_change(self, request: HttpRequest) -> None:
         if request.method != "POST" or not self.has_change_permission(request):
             raise PermissionDenied
+
+
+def _number(text: str) -> int:
+    """Return the page that a query names, or 1."""
+    return int(text) if text.isdecimal() and len(text) < _DIGITS else 1
 
 
 def _time(epoch_s: float | None) -> datetime | None:

@@ -59,7 +59,7 @@ class ArtifactLinks:
             expires_in_s=self._usual_s(artifact, shown=shown) if expires_in_s is None else int(expires_in_s),
             not_after=min((one for one in (artifact.expires_at, not_after) if one is not None), default=None),
             file_name=artifact.file_name + (".zst" if encoded else ""),
-            media_type="application/zstd" if encoded else artifact.media_type,
+            media_type="application/zstd" if encoded else _served_type(artifact.media_type, shown=shown),
             inline=shown,
             **other,
         )
@@ -67,3 +67,8 @@ class ArtifactLinks:
     def _usual_s(self, artifact: Artifact, *, shown: bool) -> int:
         is_played = shown and artifact.media_type.startswith(("audio/", "video/"))
         return max(self._length_s, PLAYED_S) if is_played else self._length_s
+
+
+def _served_type(media_type: str, *, shown: bool) -> str:
+    """Return the type without its parameters if a browser shows the content: only the bare type was checked."""
+    return media_type.partition(";")[0].strip() if shown else media_type

@@ -1,6 +1,5 @@
 """ArtifactWriter: stores data as one Artifact of an attempt."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
@@ -12,16 +11,12 @@ from resultstore.blobs.stream import Meter, OpenedSource, Source, open_source
 from resultstore.model import layout
 from resultstore.model.artifact import Artifact, Scalar
 from resultstore.model.errors import BadReference, BlobStoreUnavailable, WrongType
+from resultstore.model.names import is_media_type
 from resultstore.model.result import Result
 from resultstore.store.attempt import Attempt
 from resultstore.store.metadata import checked_metadata
 from resultstore.store.naming import DEFAULT_MEDIA_TYPE, HEAD_BYTES, GivenNames
 from resultstore.store.signatures import Signatures
-
-# Type and subtype are restricted names (RFC 6838 section 4.2); of parameters only printable ASCII is required.
-_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
-_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(;[ -~]{{0,200}})?\Z")
-
 
 Report = Callable[[int, int], None]  # bytes sent, bytes in total (0: unknown)
 
@@ -139,7 +134,7 @@ def _reported(chunks: Iterable[memoryview], report: Report, *, total_bytes: int)
 
 def checked_media_type(media_type: str, *, id: str) -> str:
     """Return `media_type`. Raises WrongType if it is not safe in an HTTP header, where a newline starts a new one."""
-    if not _MEDIA_TYPE.match(media_type):
+    if not is_media_type(media_type):
         raise WrongType(f"{media_type[:40]!r} is not a media type (artifact of {id}): write type/subtype (RFC 6838)")
     return media_type
 

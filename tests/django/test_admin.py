@@ -1,5 +1,6 @@
 """The admin's page of results: what it lists, how it is filtered, its links and its buttons."""
 
+import html
 import re
 import urllib.request
 import uuid
@@ -34,14 +35,14 @@ def test_list_shows_results_with_links(app, browser):
 
     assert listed(page) == [sent.id]
     assert "orders &amp; more.csv" in page.content.decode()
-    assert f"{LIST}artifact/{sent.id}?name=orders%20%26%20more.csv" in page.content.decode()
+    assert f"{LIST}artifact/?id={sent.id}&amp;name=orders%20%26%20more.csv" in page.content.decode()
 
 
 def test_artifact_link_leads_to_the_bytes(app, browser):
     sent = app.send_task("shop.report", (2027,))
     sent.get(timeout=60)
 
-    answer = browser.get(f"{LIST}artifact/{sent.id}", {"name": "orders & more.csv"})
+    answer = browser.get(f"{LIST}artifact/", {"id": sent.id, "name": "orders & more.csv"})
 
     assert answer.status_code == 302
     with urllib.request.urlopen(answer["Location"]) as content:
@@ -52,7 +53,7 @@ def test_missing_artifact_is_a_message(app, browser):
     sent = app.send_task("shop.report", (2027,))
     sent.get(timeout=60)
 
-    page = browser.get(f"{LIST}artifact/{sent.id}", {"name": "none.csv"}, follow=True)
+    page = browser.get(f"{LIST}artifact/", {"id": sent.id, "name": "none.csv"}, follow=True)
 
     assert page.status_code == 200
     assert any("none.csv" in str(one) for one in page.context["messages"])
@@ -81,7 +82,7 @@ def test_pages_show_the_newest_first(app, browser, word):
         store.save(Result(id=f"{word}-{n:02}", state=State.SUCCESS, task=word, created_at=1_000.0 + n))
 
     first, second = (listed(browser.get(LIST, {"q": word, "p": p})) for p in ("1", "2"))
-    beyond, no_number = (listed(browser.get(LIST, {"q": word, "p": p})) for p in ("99", "x"))
+    beyond, no_number = (listed(browser.get(LIST, {"q": word, "p": p})) for p in ("99", "²"))
 
     assert first == [f"{word}-{n:02}" for n in range(59, 9, -1)]
     assert second == beyond == [f"{word}-{n:02}" for n in range(9, -1, -1)]
@@ -99,7 +100,7 @@ def test_result_page_escapes_what_a_task_raised(app, browser):
     with pytest.raises(ValueError, match="no orders"):
         sent.get(timeout=60)
 
-    page = browser.get(f"{LIST}result/{sent.id}").content.decode()
+    page = browser.get(f"{LIST}result/", {"id": sent.id}).content.decode()
 
     assert "&lt;b&gt;no orders&lt;/b&gt;" in page
     assert "<b>no orders" not in page
@@ -110,7 +111,7 @@ def test_ended_task_is_sent_again_for_its_owner(app, browser):
     sent = app.send_task("shop.report", (2028,), headers={"resultstore_owner": "ann"})
     sent.get(timeout=60)
 
-    page = browser.post(f"{LIST}retry/{sent.id}", follow=True)
+    page = browser.post(f"{LIST}retry/", {"id": sent.id}, follow=True)
 
     [message] = page.context["messages"]
     again = app.AsyncResult(str(message).rpartition(" ")[2])
@@ -122,7 +123,7 @@ def test_ended_task_is_sent_again_for_its_owner(app, browser):
 def test_task_without_kept_arguments_is_not_sent(app, browser, word):
     store_of(app).save(Result(id=word, state=State.SUCCESS, task="shop.report"))
 
-    page = browser.post(f"{LIST}retry/{word}", follow=True)
+    page = browser.post(f"{LIST}retry/", {"id": word}, follow=True)
 
     assert "CELERY_RESULT_EXTENDED" in str(next(iter(page.context["messages"])))
 
@@ -131,7 +132,7 @@ def test_running_task_is_revoked(app, browser):
     sent = app.send_task("shop.wait")
     until(lambda: sent.state == "STARTED", "the task has started")
 
-    browser.post(f"{LIST}revoke/{sent.id}")
+    browser.post(f"{LIST}revoke/", {"id": sent.id})
 
     until(lambda: sent.state == "REVOKED", "the task is revoked")
 
@@ -139,12 +140,12 @@ def test_running_task_is_revoked(app, browser):
 def test_ended_task_is_not_revoked(app, browser, word):
     store_of(app).save(Result(id=word, state=State.SUCCESS, task="shop.report"))
 
-    page = browser.post(f"{LIST}revoke/{word}", follow=True)
+    page = browser.post(f"{LIST}revoke/", {"id": word}, follow=True)
 
     assert "has ended" in str(next(iter(page.context["messages"])))
 
 
-@pytest.mark.parametrize("view", ["", "result/x", "artifact/x"])
+@pytest.mark.parametrize("view", ["", "result/?id=x", "artifact/?id=x"])
 def test_pages_need_permission_to_view(view):
     assert logged_in("nobody").get(LIST + view).status_code == 403
     assert Client().get(LIST + view).status_code == 302  # to the log-in
@@ -155,8 +156,8 @@ def test_buttons_need_permission_and_post(app, browser, word, view):
     store_of(app).save(Result(id=word, state=State.STARTED, task="shop.report"))
     viewer = logged_in("viewer", "view_storedresult")
 
-    assert viewer.post(f"{LIST}{view}/{word}").status_code == 403
-    assert browser.get(f"{LIST}{view}/{word}").status_code == 403
+    assert viewer.post(f"{LIST}{view}/", {"id": word}).status_code == 403
+    assert browser.get(f"{LIST}{view}/", {"id": word}).status_code == 403
     seen = viewer.get(LIST, {"q": word})
     assert listed(seen) == [word]
     assert ">Revoke<" not in seen.content.decode()
@@ -168,11 +169,32 @@ def test_buttons_are_safe_from_other_sites(app, word):
     strict.cookies = client.cookies
     store_of(app).save(Result(id=word, state=State.STARTED, task="shop.report"))
 
-    assert strict.post(f"{LIST}revoke/{word}").status_code == 403
+    assert strict.post(f"{LIST}revoke/", {"id": word}).status_code == 403
 
 
 def test_unknown_result_is_not_found(browser, word):
-    assert browser.get(f"{LIST}result/{word}").status_code == 404
+    assert browser.get(f"{LIST}result/", {"id": word}).status_code == 404
+
+
+@pytest.mark.parametrize("start", ["../../../auth/user/7/delete/", "a\nb", "a?b#c&d", "%2e%2e/"])
+def test_id_of_any_characters_stays_a_field(app, browser, word, start):
+    one = start + word
+    store_of(app).save(Result(id=one, state=State.SUCCESS, task=word))
+
+    page = browser.get(LIST, {"q": word}).content.decode()
+    link = html.unescape(re.search(r'<th><a href="([^"]+)">', page)[1])
+    action, posted = re.search(
+        r'action="([^"]+/storedresult/[^"]+)">.*name="id" value="([^"]+)"', page, re.DOTALL
+    ).groups()
+
+    assert action == f"{LIST}retry/"
+    assert html.unescape(posted) == one
+    assert browser.get(link).context["result"].id == one
+
+
+@pytest.mark.parametrize("text", ["x", "²", "9" * 5_000])
+def test_page_number_may_be_any_text(browser, text):
+    assert browser.get(LIST, {"p": text}).status_code == 200
 
 
 def test_nothing_can_be_added_or_deleted(browser):

@@ -184,3 +184,14 @@ def test_driver_without_head_signs_downloads(store):
     older = Store(index=store.index, blobs=store.blobs, signer=Older(), settings=store.settings)
     artifact = kept(store)
     assert older.url(artifact) == f"https://old.test/{artifact.key}"
+
+
+@pytest.mark.parametrize("parameters", [";, text/html", "; a=b, text/html", '; a="b, text/html"'])
+def test_inline_url_serves_the_bare_type(store, parameters):
+    artifact = kept(store)
+    odd = store.signatures.sign(msgspec.structs.replace(artifact, media_type="image/png" + parameters))
+
+    url = store.url(odd, inline=True)
+
+    assert "image%2Fpng" in url
+    assert "html" not in url

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from resultstore import BadReference, Output, Store
+from resultstore import BadReference, Output, Store, WrongType
 from resultstore.capture.outputs import capture
 from resultstore.store.attempt import Attempt, running
 
@@ -113,3 +113,18 @@ def test_name_is_free_again_after_a_failed_put(store: Store):
         with pytest.raises(ZeroDivisionError):
             store.put(broken(), name="a.csv")
         assert store.put(b"x", name="a.csv").name == "a.csv"
+
+
+@pytest.mark.parametrize(
+    "odd", ["image/png;, text/html", "image/png; a=b, text/html", 'a/b; c="d', "a/b; c", "a/b;c=\n"]
+)
+def test_media_type_is_one_type(store, odd):
+    with pytest.raises(WrongType):
+        store.put(b"x", name="a", media_type=odd)
+
+
+@pytest.mark.parametrize(
+    "usual", ["text/csv; charset=utf-8; header=present", 'video/mp4; codecs="avc1.4, mp4a.40"', "a/b;"]
+)
+def test_media_type_keeps_its_parameters(store, usual):
+    assert store.put(b"x", name="a", media_type=usual).media_type == usual
