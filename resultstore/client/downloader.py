@@ -17,6 +17,7 @@ from resultstore.client.requests import TRIES, GatewayUnavailable, RequestRefuse
 from resultstore.model.errors import ChecksumMismatch
 
 _READ_BYTES: Final = 1024 * 1024
+_FRAMES_BYTES: Final = 64 * 1024  # of headers and the seek table; incompressible content grows by less than 1/128
 _ZSTD: Final = "application/zstd"
 
 Report = Callable[[int, int], None]
@@ -43,13 +44,11 @@ def download(
     """
     with _draft(target) as draft:
         with draft.open("wb") as file:
-            media_type = _fetch(http, file, link=link, report=report, size_bytes=artifact.size_bytes)
-        if media_type == _ZSTD and artifact.media_type != _ZSTD:
-            _decode(draft)
+            media_type = _fetch(http, file, artifact=artifact, link=link, report=report)
+        if _is_packed(media_type, artifact):
+            _decode(draft, artifact)
         if _digest(draft) != artifact.sha256:
-            raise ChecksumMismatch(
-                f"what was downloaded of {artifact.name} differs from its sha256: run the task again"
-            )
+            raise _mismatch(artifact)
         draft.replace(target)
 
 
@@ -70,10 +69,13 @@ def _draft(target: Path) -> Iterator[Path]:
 
 
 def _fetch(
-    http: httpx.Client, file: BinaryIO, *, link: Callable[[], str], report: Report | None, size_bytes: int
+    http: httpx.Client, file: BinaryIO, *, artifact: RemoteArtifact, link: Callable[[], str], report: Report | None
 ) -> str:
-    """Write the stored bytes to `file`, and return their media type. After a break, go on where it was."""
-    reason, done = "", 0
+    """Write the stored bytes to `file`, and return their media type. After a break, go on where it was.
+
+    Raises ChecksumMismatch as soon as more bytes arrive than the Artifact can have.
+    """
+    reason, done, size_bytes = "", 0, artifact.size_bytes
     for _ in range(TRIES):
         headers = {"Range": f"bytes={done}-"} if done else {}
         try:
@@ -88,23 +90,39 @@ def _fetch(
                     done = 0
                 file.seek(done)
                 file.truncate()
+                media_type = str(response.headers.get("content-type", ""))
+                most = size_bytes + (size_bytes // 128 + _FRAMES_BYTES if _is_packed(media_type, artifact) else 0)
                 for chunk in response.iter_raw():
-                    file.write(chunk)
                     done += len(chunk)
+                    if done > most:
+                        raise _mismatch(artifact)
+                    file.write(chunk)
                     if report is not None:
                         report(min(done, size_bytes), size_bytes)
-                return str(response.headers.get("content-type", ""))
+                return media_type
         except httpx.TransportError as error:
             reason = type(error).__name__
     raise GatewayUnavailable(f"the download broke {TRIES} times ({reason}): try again later")
 
 
-def _decode(draft: Path) -> None:
-    """Replace the zstd frames in `draft` by their content."""
+def _is_packed(media_type: str, artifact: RemoteArtifact) -> bool:
+    return media_type == _ZSTD and artifact.media_type != _ZSTD
+
+
+def _mismatch(artifact: RemoteArtifact) -> ChecksumMismatch:
+    return ChecksumMismatch(f"what was downloaded of {artifact.name} differs from its sha256: run the task again")
+
+
+def _decode(draft: Path, artifact: RemoteArtifact) -> None:
+    """Replace the zstd frames in `draft` by their content. Raises ChecksumMismatch once it is too much."""
+    done = 0
     with _draft(draft) as plain:
         with draft.open("rb") as source, plain.open("wb") as file:
             reader = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
             while chunk := reader.read(_READ_BYTES):
+                done += len(chunk)
+                if done > artifact.size_bytes:
+                    raise _mismatch(artifact)
                 file.write(chunk)
         plain.replace(draft)
 

@@ -205,7 +205,9 @@ class GatewayClient:
     def _send(self, ticket: UploadTicket, file: LocalFile, report: Report | None) -> RemoteResult:
         Uploader(self._http, lambda: self._ticket(ticket.id, ticket.ticket), report).send(ticket, file)
         signed = {"Upload-Ticket": ticket.ticket} if ticket.ticket else {}
-        return self._requests.ask("POST", f"/uploads/{ticket.id}/complete", RemoteResult, json={}, headers=signed)
+        return self._requests.ask(
+            "POST", f"/uploads/{quote(ticket.id, safe='')}/complete", RemoteResult, json={}, headers=signed
+        )
 
 
 def _path(result_id: str, *below: str) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.spec import AbstractFileSystem
 
 from resultstore.connect import connect
@@ -133,6 +134,29 @@ class ResultStoreFileSystem(AbstractFileSystem):
             lpath = str(Path(lpath) / name)
         return super().get(rpath, lpath, recursive=recursive, **options)
 
+    def get_file(
+        self,
+        rpath: Any,  # noqa: ANN401 - fsspec's
+        lpath: Any = None,  # noqa: ANN401
+        callback: Callback = DEFAULT_CALLBACK,
+        outfile: Any = None,  # noqa: ANN401
+        **options: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Copy one file to a local path, which is replaced when all bytes are there and verified."""
+        is_path = outfile is None and isinstance(lpath, str | os.PathLike)
+        if not is_path or not split_path(str(rpath))[1] or not _replaceable(Path(lpath)):
+            return super().get_file(rpath, lpath, callback=callback, outfile=outfile, **options)
+        target = Path(lpath).resolve()  # as before, the target of a link is written
+        with _os_errors(str(rpath)):
+            artifact = self._artifact(str(rpath))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            callback.set_size(artifact.size_bytes)
+            self.store.download(
+                artifact, target, overwrite=True, progress=lambda done, _: callback.absolute_update(done)
+            )
+            callback.absolute_update(artifact.size_bytes)
+        return None
+
     def sign(self, path: str, expiration: int = 100, **_: object) -> str:
         """Return a presigned URL of the Artifact that works for `expiration` seconds."""
         with _os_errors(path):
@@ -182,6 +206,11 @@ class ResultStoreFileSystem(AbstractFileSystem):
         raise OSError(errno.EROFS, "resultstore:// is read-only: write by store.put or store.writer", str(paths[0]))
 
     mkdir = makedirs = rmdir = rm = rm_file = _rm = touch = cp_file = mv = pipe_file = put_file = _refuse
+
+
+def _replaceable(path: Path) -> bool:
+    """Return whether there is a file or nothing; a folder, a device or a pipe stays what it is."""
+    return path.is_file() or not os.path.lexists(path)
 
 
 def _directory(name: str) -> dict[str, Any]:

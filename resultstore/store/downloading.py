@@ -15,6 +15,7 @@ from resultstore.model.errors import ChecksumMismatch, Unavailable
 from resultstore.model.names import artifact_name_of
 
 Report = Callable[[int, int], None]
+_NAMELESS: Final = "output"
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
@@ -41,11 +42,10 @@ class FileDownload:
         Raises FileExistsError without `overwrite`, also if the file was created in the meantime.
         """
         given = Path(path)
-        target = (
-            given / (artifact_name_of(self._artifact.file_name) or self._artifact.name) if given.is_dir() else given
-        )
+        target = given / self._local_name() if given.is_dir() else given
         if not overwrite:
             _refuse_existing(target)
+        self._open_content().close()  # an Artifact that may not be read leaves no file
         with _partial_file(self._partial_path(target)) as (file, partial):
             try:
                 self._fill(file)
@@ -56,6 +56,11 @@ class FileDownload:
                 partial.unlink(missing_ok=True)
                 raise
         return target
+
+    def _local_name(self) -> str:
+        """Return a name without folders: without a secret key, what the Artifact says is not verified."""
+        one = self._artifact
+        return artifact_name_of(one.file_name) or artifact_name_of(one.name) or _NAMELESS
 
     def _partial_path(self, target: Path) -> Path:
         content = self._artifact.sha256 or self._artifact.key

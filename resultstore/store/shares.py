@@ -103,14 +103,16 @@ class Shares:
             raise BadInput(f"result {artifact.id[:100]} has {MAX_PER_RESULT} share links: no more can be made")
         now = self._blobs.now()
         expires_at = int(now + length_s)
+        if artifact.expires_at is not None:
+            expires_at = min(expires_at, artifact.expires_at)
         share = Share(
             id=secrets.token_hex(16),
             result_id=artifact.id,
             name=artifact.name,
             owner=artifact.owner,
-            retention=layout.shortest_class(length_s),
+            retention=layout.shortest_class(expires_at - now),
             created_at=int(now),
-            expires_at=expires_at if artifact.expires_at is None else min(expires_at, artifact.expires_at),
+            expires_at=expires_at,
             inline=inline,
             max_uses=max_uses,
         )

@@ -7,11 +7,13 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+import zstandard
 
 from resultstore import ArtifactMissing, ChecksumMismatch, Offer, ResultMissing, Settings, State, Store, TaskMissing
 from resultstore.blobs.local.driver import LocalBlobs
 from resultstore.blobs.local.signer import LocalSigner
-from resultstore.client import GatewayClient, GatewayUnavailable, RequestRefused, requests
+from resultstore.client import GatewayClient, GatewayUnavailable, RequestRefused, downloader, requests
+from resultstore.client.answers import RemoteArtifact
 from resultstore.gateway import create_app, create_bytes_app
 from resultstore.index.memory.driver import MemoryIndex
 from resultstore.model.result import Result
@@ -290,3 +292,21 @@ def test_what_is_no_file_is_refused(served):
 def test_the_digest_that_is_declared_is_that_of_the_file(served):
     served.client.submit(LARGE, task="keep", name="a.png")
     assert hashlib.sha256(LARGE).hexdigest().encode() in served.transport.sent[0].content
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["raw", "zstd"])
+def test_a_download_ends_where_it_is_too_long(tmp_path, monkeypatch, packed):
+    body = [zstandard.compress(bytes(8 * MIB))] if packed else (bytes(MIB) for _ in range(10_000))
+    kind = "application/zstd" if packed else "text/plain"
+    artifact = RemoteArtifact(
+        name="a", file_name="a", size_bytes=5, media_type="text/plain", sha256=hashlib.sha256(b"right").hexdigest()
+    )
+    written = []
+    monkeypatch.setattr(downloader, "_digest", lambda path: written.append(path.stat().st_size))
+    answering = httpx.MockTransport(lambda _: httpx.Response(200, content=body, headers={"Content-Type": kind}))
+
+    with httpx.Client(transport=answering) as http, pytest.raises(ChecksumMismatch):
+        downloader.download(http, artifact, tmp_path / "x", link=lambda: "http://store/a")
+
+    assert written == []  # it was given up before the digest of all that arrived
+    assert list(tmp_path.iterdir()) == []

@@ -141,3 +141,32 @@ def test_storage_options_are_settings_by_name(tmp_path):
     assert pickle.loads(pickle.dumps(fs)).store.settings.blobs.url == tmp_path.as_uri()
     with pytest.raises(TypeError, match="blobs_ur"):
         _ = fsspec.filesystem("resultstore", blobs_ur="x").store
+
+
+def test_damaged_download_keeps_the_earlier_file(fs, store, monkeypatch, tmp_path):
+    artifact, get = store.put(CONTENT, name="a.bin", id="one"), store.blobs.get
+    wrong = bytes(len(CONTENT))
+    target = tmp_path / "there" / "a.bin"
+    fs.get("one/a.bin", str(target))
+    assert target.read_bytes() == CONTENT
+
+    def damaged(key, **where):
+        start = where.get("start", 0)
+        return iter([wrong[start:]]) if key == artifact.key else get(key, **where)
+
+    monkeypatch.setattr(store.blobs, "get", damaged)
+    with pytest.raises(ChecksumMismatch):
+        fs.get("one/a.bin", str(target))
+
+    assert target.read_bytes() == CONTENT
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_get_writes_through_a_link(fs, store, tmp_path):
+    store.put(b"new", name="a.txt", id="one")
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+
+    fs.get_file("one/a.txt", tmp_path / "link")
+
+    assert (tmp_path / "real").read_bytes() == b"new"

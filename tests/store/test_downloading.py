@@ -5,10 +5,21 @@ import random
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from resultstore import ArtifactMissing, BlobMissing, BlobStoreUnavailable, ChecksumMismatch, ResultMissing
+from resultstore import (
+    ArtifactMissing,
+    BadReference,
+    BlobMissing,
+    BlobStoreUnavailable,
+    ChecksumMismatch,
+    ResultMissing,
+    Settings,
+    connect,
+)
 from resultstore.blobs.stream import BLOCK_BYTES
+from resultstore.store import downloading
 from resultstore.store.attempt import Attempt, running
 
 CONTENT = random.Random(3).randbytes(3 * BLOCK_BYTES + 5_000)
@@ -188,3 +199,25 @@ def test_unknown_artifact_is_named(store, artifact, tmp_path):
 
 def test_empty_artifact_is_an_empty_file(store, tmp_path):
     assert store.download(store.put(b"", name="e"), tmp_path / "e").read_bytes() == b""
+
+
+@pytest.mark.parametrize("name", ["../esc.txt", "..", "/esc.txt", ""])
+def test_unverified_name_stays_in_the_folder(tmp_path, name):
+    store = connect(Settings(index_url="memory://", blobs_url="memory://"))
+    forged = msgspec.structs.replace(store.put(b"x", name="a.txt"), name=name, file_name="")
+    folder = tmp_path / "in" / "here"
+    folder.mkdir(parents=True)
+
+    path = store.download(forged, folder)
+
+    assert path.parent == folder
+    assert [one for one in tmp_path.rglob("*") if one.is_file()] == [path]
+
+
+def test_forged_artifact_makes_no_file(store, tmp_path):
+    forged = msgspec.structs.replace(store.put(b"x", name="a.txt"), size_bytes=2)
+    seen = []
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(BadReference):
+        patch.setattr(downloading.os, "open", lambda *given: seen.append(given))
+        store.download(forged, tmp_path / "b.txt")
+    assert seen == []

@@ -242,3 +242,12 @@ def test_pdf_is_inline_where_the_operator_allows_it(blobs, allowed, shown):
     assert shown in store.url(pdf, inline=True)
     assert "attachment" in store.url(pdf)
     assert "attachment" in store.url(page, inline=True)
+
+
+def test_share_is_stored_no_longer_than_its_artifact(store, blobs):
+    short = store.put(b"x", name="a.txt", retention="1d")
+
+    share = store.shares.create(short, expires_in_s=365 * layout.DAY_S)
+
+    assert share.retention == "1d"
+    assert share.expires_at <= short.expires_at
