@@ -30,7 +30,7 @@ from resultstore.model.errors import (
     TooLarge,
     WrongType,
 )
-from resultstore.model.names import NAME_MAX_CHARS, replace_harmful
+from resultstore.model.names import NAME_MAX_CHARS, is_media_type, replace_harmful
 from resultstore.model.result import Result
 from resultstore.store import Store
 from resultstore.uploads.arrival import UploadBlobs, received_parts
@@ -258,7 +258,8 @@ def _accepted_type(asked: UploadSpec, offer: Offer) -> str:
     """Return the declared media type if the offer accepts it. Raises WrongType."""
     declared = canonical(asked.media_type)
     accepted = {canonical(one) for one in offer.takes}
-    if not any(_fits(declared, one) for one in accepted):
+    # A range accepts any subtype: what is no type must not reach a header.
+    if not is_media_type(declared) or not any(_fits(declared, one) for one in accepted):
         raise WrongType(f"{asked.task} accepts {', '.join(sorted(accepted))}, not {declared[:100]!a}")
     return declared
 

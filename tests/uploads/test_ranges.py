@@ -45,3 +45,10 @@ def test_types_within_a_range_are_accepted(tmp_path, takes, media_type):
 def test_types_outside_are_refused_with_the_range(tmp_path, takes, media_type):
     with pytest.raises(WrongType, match="copy accepts image/"):
         validate(tmp_path, takes, media_type)
+
+
+@pytest.mark.parametrize("odd", ["text/\r\nx-evil: 1", "text/\0", "text/é", "text/", "text/a b", ""])
+@pytest.mark.parametrize("takes", ["*/*", "text/*"])
+def test_range_accepts_no_broken_type(tmp_path, takes, odd):
+    with pytest.raises(WrongType, match="copy accepts"):
+        validate(tmp_path, (takes,), odd)

@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from resultstore.gateway.archives.contents import Entry, zip_of
-from resultstore.gateway.archives.slots import ArchiveSlots
+from resultstore.gateway.archives.slots import ArchiveSlot
 from resultstore.gateway.views import NO_STORE
 from resultstore.model.errors import ResultStoreError
 from resultstore.store import Store
@@ -24,23 +24,23 @@ class ArchiveResponse(StreamingResponse):
     """A ZIP of `entries`, with its length, so that a client notices a download that was broken off.
 
     Every byte is verified before it is sent. When a file is damaged, or gone, the connection is closed in the middle.
-    Each step runs in a thread; `slots` bounds how many run at once.
+    Each step runs in a thread; `threads` bounds how many run at once.
 
     Args:
         store: holds the files.
         entries: the files.
         disposition: the header that names the download.
-        slots: is left when the response has ended.
-        owner: for whom `slots` counts it.
+        slot: is released when the response has ended.
+        threads: the limit of threads.
     """
 
     def __init__(
-        self, store: Store, entries: list[Entry], *, disposition: str, slots: ArchiveSlots, owner: str
+        self, store: Store, entries: list[Entry], *, disposition: str, slot: ArchiveSlot, threads: anyio.CapacityLimiter
     ) -> None:
         archive = zip_of(store, entries)
         self._blocks: Iterator[bytes] = iter(archive)
-        self._slots = slots
-        self._owner = owner
+        self._slot = slot
+        self._threads = threads
         headers = {**NO_STORE, "Content-Disposition": disposition, "Content-Length": str(len(archive))}
         super().__init__(self._stream(), media_type="application/zip", headers=headers)
 
@@ -51,19 +51,21 @@ class ArchiveResponse(StreamingResponse):
             with anyio.fail_after(IDLE_LIMIT_S):
                 await send(message)
 
-        with self._slots.taken(self._owner):
+        try:
+            await super().__call__(scope, receive, send_in_time)  # type: ignore[arg-type]
+        except* (ResultStoreError, ValueError) as errors:
+            _log.warning("archive_broken", owner=self._slot.owner, error=str(errors.exceptions[0]))
+        except* TimeoutError:
+            _log.warning("archive_broken", owner=self._slot.owner, error="the client stopped reading")
+        finally:
             try:
-                await super().__call__(scope, receive, send_in_time)  # type: ignore[arg-type]
-            except* (ResultStoreError, ValueError) as errors:
-                _log.warning("archive_broken", owner=self._owner, error=str(errors.exceptions[0]))
-            except* TimeoutError:
-                _log.warning("archive_broken", owner=self._owner, error="the client stopped reading")
-            finally:
                 with anyio.CancelScope(shield=True):
-                    await to_thread.run_sync(_close, self._blocks, limiter=self._slots.threads)
+                    await to_thread.run_sync(_close, self._blocks, limiter=self._threads)
+            finally:
+                self._slot.release()
 
     async def _stream(self) -> AsyncIterator[bytes]:
-        while block := await to_thread.run_sync(next, self._blocks, b"", limiter=self._slots.threads):
+        while block := await to_thread.run_sync(next, self._blocks, b"", limiter=self._threads):
             yield block
 
 

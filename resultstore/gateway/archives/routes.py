@@ -13,7 +13,7 @@ from resultstore.blobs.disposition import content_disposition
 from resultstore.gateway.archives.contents import Entry, entries_of
 from resultstore.gateway.archives.response import ArchiveResponse
 from resultstore.gateway.archives.slots import ArchiveSlots
-from resultstore.gateway.archives.tickets import ArchiveTickets
+from resultstore.gateway.archives.tickets import ArchiveTicket, ArchiveTickets
 from resultstore.gateway.identity.caller import MAX_ID_CHARS, Caller, if_visible, load_visible, needs, shorten
 from resultstore.gateway.middleware.path_prefix import PathPrefix
 from resultstore.gateway.problems import Problem
@@ -101,17 +101,22 @@ class ArchiveRoutes:
 
         Every byte is verified. If a file is damaged or gone, the connection is cut before `Content-Length` is reached.
         """
-        owner, entries = await to_thread.run_sync(self._find, ticket)
-        self.slots.check(owner)
-        name = f"results-{datetime.now(UTC):%Y-%m-%d}.zip"
-        disposition = content_disposition(name, media_type="application/zip", inline=False)
-        return ArchiveResponse(self._store, entries, disposition=disposition, slots=self.slots, owner=owner)
-
-    def _find(self, secret: str) -> tuple[str, list[Entry]]:
-        """Return the owner and the files of a link, as the Results are now. Raises Problem 404 for an unknown one."""
-        ticket = self._tickets.find(secret)
-        if ticket is None:
+        known = await to_thread.run_sync(self._tickets.find, ticket)
+        if known is None:
             raise Problem(HTTPStatus.NOT_FOUND, "archive-missing", "this link has expired: select the results again")
+        slot = self.slots.take(known.owner)
+        try:
+            entries = await to_thread.run_sync(self._find, known, limiter=self.slots.threads)
+            name = f"results-{datetime.now(UTC):%Y-%m-%d}.zip"
+            disposition = content_disposition(name, media_type="application/zip", inline=False)
+            threads = self.slots.threads
+            return ArchiveResponse(self._store, entries, disposition=disposition, slot=slot, threads=threads)
+        except BaseException:
+            slot.release()
+            raise
+
+    def _find(self, ticket: ArchiveTicket) -> list[Entry]:
+        """Return the files of a link, as the Results are now. Raises Problem 404 if one of them is gone."""
         found = [if_visible(ticket.caller, one) for one in self._store.load_many(ticket.results)]
         if None in found:
             detail = "a result of this archive was deleted: select the results again"
@@ -119,7 +124,7 @@ class ArchiveRoutes:
         entries = self._checked([one for one in found if one is not None])
         for entry in entries:  # while an error can still be sent: not expired, and made by this store
             self._store.open(entry.artifact).close()
-        return ticket.owner, entries
+        return entries
 
     def _checked(self, results: list[Result]) -> list[Entry]:
         """Return the files of these Results. Raises Problem 409 `not-finished`, ArtifactMissing, TooLarge."""

@@ -15,6 +15,8 @@ from resultstore.gateway.problems import Problem
 
 APPLICATION_MODE: Final = "application"
 
+_REFUSING: Final = frozenset(one.value for one in HTTPStatus if one >= HTTPStatus.MULTIPLE_CHOICES)
+
 Identify = Callable[[Request], Caller | Awaitable[Caller | None] | None]
 """An application's own authentication: returns the Caller of a request, or None. Synchronous or a coroutine."""
 
@@ -31,7 +33,7 @@ def by_header(identities: Identities) -> Authenticator:
 def by_application(identify: Identify) -> Authenticator:
     """Return an authenticator that asks `identify`; a synchronous function runs in a thread, since it may do I/O.
 
-    The authenticator raises Problem 401 for None, the status of an HTTPException, and TypeError for another value.
+    The authenticator raises Problem 401 for None, the status of an HTTPException from 300 to 599, else TypeError.
     """
     is_coroutine = inspect.iscoroutinefunction(identify) or inspect.iscoroutinefunction(
         getattr(identify, "__call__", None)  # noqa: B004 - an object whose __call__ is a coroutine function
@@ -42,15 +44,23 @@ def by_application(identify: Identify) -> Authenticator:
             found = identify(request) if is_coroutine else await to_thread.run_sync(identify, request)
             caller = await found if inspect.isawaitable(found) else found
         except HTTPException as error:  # as FastAPI's dependencies raise it; `FastPath` runs outside its handlers
-            slug = "unauthenticated" if error.status_code == HTTPStatus.UNAUTHORIZED else "http-error"
-            raise Problem(
-                HTTPStatus(error.status_code), slug, str(error.detail), headers=dict(error.headers or {})
-            ) from None
+            raise _refusal(error) from None
         if caller is None:
             raise unauthenticated("sign in first: the request has no valid session", challenge="Session")
         return _checked(caller)
 
     return authenticate
+
+
+def _refusal(error: HTTPException) -> Problem:
+    """Return the refusal that the application raised. Raises TypeError for a status that refuses nothing."""
+    status = error.status_code
+    if status not in _REFUSING:
+        raise TypeError(
+            f"identify must raise HTTPException with a status of 300 to 599 that HTTP defines, not {status}"
+        )
+    slug = "unauthenticated" if status == HTTPStatus.UNAUTHORIZED else "http-error"
+    return Problem(HTTPStatus(status), slug, str(error.detail), headers=dict(error.headers or {}))
 
 
 def _checked(caller: object) -> Caller:

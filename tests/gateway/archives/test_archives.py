@@ -226,3 +226,32 @@ class Zeros(io.RawIOBase):
         taken = min(size, self._left)
         self._left -= taken
         return BLOCK if taken == len(BLOCK) else bytes(taken)
+
+
+def test_refused_archive_reads_nothing(archive_slots, served, monkeypatch):
+    served.store.put(b"1", name="a.txt", id="one")
+    link = link_of(served, "one")
+    owner = served.gateway.get("/v1/session").json()["owner"]
+    taken = [archive_slots().take(owner) for _ in range(slots.PER_OWNER)]
+    looked_up, load = [], served.store.load_many
+    monkeypatch.setattr(served.store, "load_many", lambda ids: looked_up.append(ids) or load(ids))
+
+    refused = served.gateway.get(link["url"])
+    for one in taken:
+        one.release()
+        one.release()
+    answer = served.gateway.get(link["url"])
+
+    assert (refused.status_code, answer.status_code) == (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.OK)
+    assert len(looked_up) == 1
+
+
+def test_failed_archive_leaves_its_slot(archive_slots, served):
+    served.store.put(b"1", name="a.txt", id="one")
+    link = link_of(served, "one")
+    served.store.delete("one")
+
+    answers = {served.gateway.get(link["url"]).status_code for _ in range(slots.PER_OWNER + 1)}
+
+    assert answers == {HTTPStatus.NOT_FOUND}
+    assert archive_slots().used == 0

@@ -147,3 +147,12 @@ def test_an_invalid_caller_is_never_let_in(tmp_path, orders, wrong):
 def test_own_sessions_need_the_secret_key(tmp_path, orders):
     with pytest.raises(Misconfigured, match="RESULTSTORE_SECRET_KEY"):
         gateway(tmp_path, orders, by_cookie, secret_key="")
+
+
+@pytest.mark.parametrize("path", ["/v1/session", "/v1/results/x"])
+@pytest.mark.parametrize(("status", "answered"), [(200, 500), (204, 500), (499, 500), (303, 303), (503, 503)])
+def test_exception_never_lets_anyone_in(tmp_path, orders, path, status, answered):
+    with plainly_served(gateway(tmp_path, orders, refused)) as url:
+        answer = httpx.get(f"{url}{path}", headers={"x-status": str(status)})
+
+    assert answer.status_code == answered
