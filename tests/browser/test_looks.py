@@ -214,3 +214,17 @@ def test_drawer_shows_timeline_digests_and_code(visit, filled):
 
 def focused(page):
     return page.evaluate("document.activeElement.textContent")
+
+
+def test_preview_of_a_table_reads_windows_1252(visit):
+    page = visit()
+
+    rows = page.evaluate(
+        """async (bytes) => {
+            const { rowsOf, textOf } = await import("/page/previews.js");
+            return rowsOf(textOf(new Uint8Array(bytes).buffer));
+        }""",
+        list("sep=;\r\nOrt;Müller & Söhne\r\nKöln;1\r\n".encode("windows-1252")),
+    )
+
+    assert rows == [["Ort", "Müller & Söhne"], ["Köln", "1"]]

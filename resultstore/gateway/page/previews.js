@@ -126,7 +126,7 @@ export class Previews {
       const url = await this.#links.shown(artifact, { inline: false });
       const response = await fetch(url, { headers: { range: `bytes=0-${HEAD_BYTES - 1}` }, credentials: "omit", referrerPolicy: "no-referrer" });
       if (!response.ok) return [];
-      const text = await response.text();
+      const text = textOf(await response.arrayBuffer());
       return rowsOf(artifact.size_bytes > HEAD_BYTES ? text.slice(0, text.lastIndexOf("\n")) : text);
     } catch {
       return []; // a missing preview is not an error for the user
@@ -193,9 +193,18 @@ function filled(cell, text) {
   return cell;
 }
 
+/** Decode the first bytes of a text: UTF-8, whose last character may be cut, else windows-1252 as Excel writes it. */
+export function textOf(bytes) {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: true });
+  } catch {
+    return new TextDecoder("windows-1252").decode(bytes);
+  }
+}
+
 /** Parse rows of delimited text; quoted cells may contain the delimiter (RFC 4180). */
 export function rowsOf(text) {
-  const lines = text.replace(/^\ufeff/, "").split(/\r?\n/).filter(Boolean).slice(0, 40);
+  const lines = text.replace(/^\ufeff/, "").replace(/^"?sep=.\W*\n/i, "").split(/\r?\n/).filter(Boolean).slice(0, 40);
   if (!lines.length) return [];
   const delimiter = [",", ";", "\t", "|"].sort((a, b) => lines[0].split(b).length - lines[0].split(a).length)[0];
   const cell = new RegExp(`(?:^|\\${delimiter})(?:"((?:[^"]|"")*)"|([^\\${delimiter}]*))`, "g");
