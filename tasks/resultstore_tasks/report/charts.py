@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from resultstore_tasks.report.facts import Column, Facts, Numbers, printed, shares, unit
+from resultstore_tasks.report.facts import Column, Facts, Numbers, percent, printed, shares, unit
 from resultstore_tasks.report.lettering import BODY, STRONG
 from resultstore_tasks.report.sheet import ACCENT, FAINT, GREY, HAIR, INK, PAPER, TINT, Sheet, faded, mixed
 
@@ -67,7 +67,7 @@ def bars(sheet: Sheet, frame: ChartArea, column: Column) -> None:
         middle = y + thick / 2
         sheet.text(frame.x, middle - 3, value, size=9, max_width=112)
         sheet.box(frame.x + 120, y, wide, thick, colour=ACCENT if n == 0 else mixed(PAPER, ACCENT, 0.45))
-        note = f"{count:,}  ({100 * count / rows:.0f} %)"
+        note = f"{count:,}  ({percent(count, rows)})"
         sheet.text(frame.x + 120 + wide + 8, middle - 3, note, size=8.5, colour=GREY)
 
 

@@ -110,6 +110,14 @@ def shares(column: Column) -> list[tuple[str, int]]:
     return Counter(column.cells).most_common()
 
 
+def percent(count: int, total: int) -> str:
+    """Return a share as text, rounded to whole percents; a part is never shown as none or all."""
+    rounded = round(100 * count / total)
+    if rounded == 0 < count:
+        return "under 1 %"
+    return "over 99 %" if rounded == 100 and count < total else f"{rounded} %"  # noqa: PLR2004 - percents
+
+
 def printed(number: float, *, decimals: int) -> str:
     """Return a number as text, with a real minus sign, or a dash for NaN; without grouping, as it may be a year."""
     if not np.isfinite(number):

@@ -48,6 +48,8 @@ class Sheet:
         self.canvas = Canvas(out, pagesize=A4, invariant=1, lang="en", pageCompression=1)
         self.canvas.setTitle(printable(title))
         self.canvas.setCreator("resultstore")
+        self.canvas.setAuthor("resultstore")
+        self.canvas.setSubject("Report of a table")
         self._title = printable(title)
         self._pages = pages
         self.number = 0

@@ -54,12 +54,18 @@ def test_wine_table_gives_eight_pages(wine):
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        (None, "Total phenols and flavanoids rise together (correlation 0.86)."),
-        (b"x,y\n1,9\n2,7\n3,1\n", "X and y move in opposite directions (correlation \N{MINUS SIGN}0.96)."),
-        (b"who,n\nann,1\nann,1\nbob,1\n", "The most frequent who is ann: 2 of 3 rows (67 %)."),
-        (b"who,n\n,1\n,1\nbob,1\n", "Who is empty in 2 of 3 rows (67 %)."),
-        (b"n\n1\n2\n9\n", "N ranges from 1 to 9, with a median of 2."),
-        (b"a,b\nx,y\nz,w\n", "2 rows of text in 2 columns; none of them holds numbers that differ."),
+        (None, "The columns total phenols and flavanoids rise together (correlation 0.86)."),
+        (b"x,y\n1,9\n2,7\n3,1\n", "The columns x and y move in opposite directions (correlation \N{MINUS SIGN}0.96)."),
+        (b"who,n\nann,1\nann,1\nbob,1\n", "The most frequent who is ann, in 2 of 3 rows (67 %)."),
+        (b"who,n\n,1\n,1\nbob,1\n", "The column who is empty in 2 of 3 rows (67 %)."),
+        (b"n\n1\n2\n9\n", "The column n ranges from 1 to 9, with a median of 2."),
+        (b"n\n1\n2\n3\n9\n", "The column n ranges from 1 to 9, with a median of 2.5."),
+        (b"who,n\n" + b"ann,1\n" * 300 + b"bob,1\n", "The most frequent who is ann, in 300 of 301 rows (over 99 %)."),
+        (
+            "\u0627\u0644\u0645\u0628\u0644\u063a\n560\n3400\n".encode(),
+            "ranges from 560 to 3400, with a median of 1980.",
+        ),
+        (b"a,b\nx,y\nz,w\n", "2 rows of text in 2 columns; no column holds different numbers."),
     ],
 )
 def test_cover_names_source_date_and_finding(wine, table, sentence):
