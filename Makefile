@@ -112,7 +112,7 @@ site: .venv/dev.stamp
 # The lists of pinned packages: run it after a change of pyproject.toml. The third one, without hashes and for every
 # extra, is for `pip install -c` in projects that use resultstore; it leaves out what such a project chooses itself.
 # The other lists in constraints/ are of other versions.
-LEFT_TO_PROJECTS := $(shell grep -v '^\#' constraints/left-to-projects.txt)
+LEFT_TO_PROJECTS := $(shell grep -v '^\#' constraints/left-to-projects.list)
 constraints: $(UV) .venv/bin/python
 	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --output-file constraints.txt

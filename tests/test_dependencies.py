@@ -90,7 +90,7 @@ def pinned(file: str) -> set[str]:
 
 def left_to_projects() -> set[str]:
     """What constraints-pip.txt leaves out, since a project that uses resultstore chooses it."""
-    lines = (HERE / "constraints" / "left-to-projects.txt").read_text().splitlines()
+    lines = (HERE / "constraints" / "left-to-projects.list").read_text().splitlines()
     return {line for line in lines if not line.startswith("#")}
 
 
