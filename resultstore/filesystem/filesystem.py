@@ -13,6 +13,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.spec import AbstractFileSystem
 
 from resultstore.connect import connect
+from resultstore.filesystem.exits import wait_for_readers_at_exit
 from resultstore.filesystem.file import CACHE, ResultStoreFile
 from resultstore.filesystem.paths import PROTOCOL, path_of, split_path, strip_protocol
 from resultstore.filesystem.spans import bounds_of, read_ranges
@@ -49,6 +50,7 @@ class ResultStoreFileSystem(AbstractFileSystem):
         self, *, store: Store | None = None, owner: str | None = None, listed: int = _LISTED, **settings: object
     ) -> None:
         super().__init__(**{name: settings.pop(name) for name in _OF_FSSPEC & settings.keys()})
+        wait_for_readers_at_exit()
         self._given = store
         self._owner = owner
         self._listed = listed
